@@ -1,0 +1,84 @@
+"""From embeddings to pseudo labels, and the guard against a clustering that has collapsed."""
+
+from dataclasses import asdict, dataclass
+
+from numpy.typing import ArrayLike
+
+from reid_pipeline.clustering.dbscan import Labels, check_options, dbscan_labels
+from reid_pipeline.clustering.quality import cluster_statistics
+from reid_pipeline.geometry.jaccard import jaccard_similarity
+from reid_pipeline.schema.errors import UserError
+
+# Pairs this far beyond eps are still handed to DBSCAN, which alone decides.
+_SLACK = 1e-5
+
+
+def cluster_pseudo_labels(
+    features: ArrayLike, *, k1: int = 30, k2: int = 6, eps: float = 0.6, min_samples: int = 4
+) -> Labels:
+    """Cluster ``features`` by DBSCAN on their k-reciprocal Jaccard distance.
+
+    The labels are those of scikit-learn's ``DBSCAN(eps, min_samples, metric="precomputed")`` on the dense float32
+    distance ``1 - jaccard_distance(features)``; only the pairs within eps are ever stored.
+
+    Args:
+        features: ``[N, D]`` floats, finite; unit rows are usual.
+        k1: neighbours in a list, the row included.
+        k2: nearest rows averaged, the row included.
+        eps: greatest Jaccard distance of neighbours, in (0, 1].
+        min_samples: neighbours that make a core row, the row included.
+
+    Returns:
+        int64 ``[N]``: clusters from 0, noise -1.
+
+    Raises:
+        UserError: unusable features, or an option outside its range.
+    """
+    check_options(eps=eps, min_samples=min_samples)
+    similarity = jaccard_similarity(features, k1=k1, k2=k2, minimum=max(0.0, 1.0 - eps - _SLACK))
+    return dbscan_labels(similarity, eps=eps, min_samples=min_samples)
+
+
+@dataclass(frozen=True)
+class ClusteringSettings:
+    """The options a clustering was made with, for the words of an error."""
+
+    k1: int = 30
+    k2: int = 6
+    eps: float = 0.6
+    min_samples: int = 4
+
+
+class ClusteringCollapse(UserError):
+    """The pseudo labels are of no use for training: no cluster, one cluster, or nearly all noise."""
+
+
+def check_collapse(
+    pseudo_labels: ArrayLike, *, settings: ClusteringSettings | None = None, max_noise_share: float = 0.95
+) -> None:
+    """Raise where training on ``pseudo_labels`` would be pointless.
+
+    Args:
+        pseudo_labels: ``[N]`` integers, -1 noise.
+        settings: what the labels were made with; named in the message.
+        max_noise_share: a greater share of noise counts as a collapse, in [0, 1].
+
+    Raises:
+        ClusteringCollapse: no cluster, exactly one, or too much noise; says what was seen and what to change.
+    """
+    seen = cluster_statistics(pseudo_labels)
+    if seen.clusters >= 2 and seen.noise_share <= max_noise_share:
+        return
+    options = "" if settings is None else ", ".join(f"{key} {value}" for key, value in asdict(settings).items())
+    eps = "eps" if settings is None else f"eps ({settings.eps})"
+    if seen.clusters == 1 and seen.noise_share <= max_noise_share:
+        what = "everything fell into one cluster"
+        remedy = f"Lower {eps}, or k1; if it grew from epoch to epoch, the learning rate is too high."
+    else:
+        what = "no cluster was found" if seen.clusters == 0 else "nearly everything is noise"
+        remedy = f"Raise {eps}, or lower min_samples; with few images per identity lower k1; or lower the learning rate."
+    raise ClusteringCollapse(
+        f"Clustering collapsed: {what} ({seen.clusters} clusters, {seen.noise_share:.1%} noise of {seen.rows} images; "
+        f"at least 2 clusters and at most {max_noise_share:.0%} noise are needed"
+        f"{'; ' + options if options else ''}). {remedy}"
+    )

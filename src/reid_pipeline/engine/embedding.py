@@ -1,0 +1,39 @@
+"""The embeddings of the rows that retrieval is judged on."""
+
+import numpy as np
+import pandas as pd
+
+from reid_pipeline.engine.extraction import extract_embeddings
+from reid_pipeline.engine.runtime import Runtime
+from reid_pipeline.engine.training import camera_ids
+from reid_pipeline.images.reid_images import ReIDImages
+from reid_pipeline.models.embedder import Embedder
+from reid_pipeline.retrieval.protocol import test_rows
+from reid_pipeline.schema.columns import PATH
+from reid_pipeline.schema.parameters import EvaluationParameters
+from reid_pipeline.schema.raw_folder import RawFolder
+
+
+def embed_test_rows(
+    embedder: Embedder,
+    split_table: pd.DataFrame,
+    raw_images: RawFolder,
+    runtime: Runtime,
+    evaluation: EvaluationParameters,
+) -> dict[str, np.ndarray]:
+    """Embed the query and gallery rows.
+
+    Returns:
+        `rows`, int64 [n], row numbers of the split table; `embeddings`, float32 [n, D], in that order.
+    """
+    rows = test_rows(split_table, evaluation)
+    chosen = split_table.iloc[rows]
+    images = ReIDImages(raw_images.root, chosen[PATH].tolist(), embedder.image_size, memory_limit=0)
+    embeddings = extract_embeddings(
+        embedder.to(runtime.device).eval(),
+        images,
+        runtime,
+        camids=camera_ids(chosen),
+        batch_size=evaluation.batch_size,
+    )
+    return {"rows": rows, "embeddings": embeddings}

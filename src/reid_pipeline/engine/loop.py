@@ -1,0 +1,166 @@
+"""The engine: one generator that trains a stage and yields after every epoch.
+
+Whoever consumes it saves, scores, prunes (by no longer iterating) or collects; there are no callbacks.
+"""
+
+import math
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from torch import nn
+
+from reid_pipeline.engine.optimisers import build_optimiser, set_learning_rate
+from reid_pipeline.engine.progress import track
+from reid_pipeline.engine.seeding import seed_global_state
+from reid_pipeline.engine.stage import Stage, StepOutput, TrainingData
+from reid_pipeline.schema.errors import UserError
+
+
+class NonFiniteLoss(UserError):
+    """A loss became NaN or infinite; the optimiser step was not taken."""
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where training stands after an epoch.
+
+    Attributes:
+        epoch: the epoch that was finished, from 1.
+        epochs: how many there will be.
+        history: one record per finished epoch, earlier runs' included.
+        state: what `fit` needs to go on from here. Its tensors are the live ones: save or copy them
+            before asking for the next epoch.
+    """
+
+    epoch: int
+    epochs: int
+    history: tuple[Mapping[str, Any], ...]
+    state: dict[str, Any]
+
+
+def fit(
+    stage: Stage, model: nn.Module, data: TrainingData, *, resume: Mapping[str, Any] | None = None
+) -> Iterator[Progress]:
+    """Train `stage` on `data`, epoch by epoch.
+
+    Args:
+        stage: what to optimise.
+        model: on `data.runtime.device`; changed in place.
+        data: images, labels, cameras, seed.
+        resume: the `state` of an earlier Progress; training goes on after its epoch and gives what an
+            unbroken run gives, to the bit on the CPU.
+
+    Yields:
+        A Progress after every epoch; one at once if `resume` is already at the last epoch.
+
+    Raises:
+        NonFiniteLoss: before the optimiser step that would have used it.
+        UserError: what the stage finds, such as a collapsed clustering.
+    """
+    loop = _Loop(stage, model, data)
+    if resume is not None:
+        loop.restore(resume)
+    stage.begin(model, data)
+    if loop.epoch == stage.plan.epochs:
+        yield loop.progress()
+    while loop.epoch < stage.plan.epochs:
+        loop.run_epoch()
+        yield loop.progress()
+
+
+class _Loop:
+    """The moving parts of one `fit`."""
+
+    def __init__(self, stage: Stage, model: nn.Module, data: TrainingData) -> None:
+        self.stage, self.model, self.data = stage, model, data
+        self.optimiser = build_optimiser(stage.param_groups(model), stage.plan)
+        self.scaler = data.runtime.gradient_scaler()
+        self.epoch = 0
+        self.history: list[Mapping[str, Any]] = []
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        self.model.load_state_dict(state["model"])
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.scaler.load_state_dict(state["scaler"])
+        self.epoch = state["epoch"]
+        self.history = list(state["history"])
+
+    def progress(self) -> Progress:
+        state = {
+            "epoch": self.epoch,
+            "model": self.model.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+            "scaler": self.scaler.state_dict(),
+            "history": list(self.history),
+        }
+        return Progress(self.epoch, self.stage.plan.epochs, tuple(self.history), state)
+
+    def run_epoch(self) -> None:
+        epoch, plan = self.epoch + 1, self.stage.plan
+        started = time.perf_counter()
+        seed_global_state(self.data.seed, self.stage.name, epoch)
+        rate = set_learning_rate(self.optimiser, plan, epoch)
+        batches = self.stage.epoch_batches(self.model, self.data, epoch)
+        title = f"{self.stage.name} epoch {epoch}/{plan.epochs}"
+        totals: dict[str, float] = {}
+        steps = 0
+        for batch in track(batches, title, total=plan.iterations_per_epoch, unit="steps"):
+            steps += 1
+            output = self._step(batch, f"step {steps} of epoch {epoch}")
+            for name, value in output.items():
+                totals[name] = totals.get(name, 0.0) + value
+        self.epoch = epoch
+        self.history.append(self._record(rate, totals, steps, time.perf_counter() - started))
+
+    def _step(self, batch: Any, where: str) -> dict[str, float]:
+        self.model.train()
+        with self.data.runtime.autocast():
+            output = self.stage.step(self.model, batch)
+        losses = {name: float(value.detach()) for name, value in output.losses.items()}
+        _check_finite(losses, where)
+        self.optimiser.zero_grad(set_to_none=True)
+        self.scaler.scale(sum(output.losses.values())).backward()  # type: ignore[union-attr]
+        if self._take_step():
+            self.stage.after_step(batch, _detached(output))
+        return losses
+
+    def _take_step(self) -> bool:
+        """Step the optimiser; say whether mixed precision let it."""
+        scale = self.scaler.get_scale()
+        self.scaler.step(self.optimiser)
+        self.scaler.update()
+        return self.scaler.get_scale() >= scale
+
+    def _record(self, rate: float, totals: dict[str, float], steps: int, seconds: float) -> dict[str, Any]:
+        facts = dict(self.stage.facts())
+        parts = dict(facts.pop("seconds", {}))
+        parts["training"] = seconds - sum(parts.values())
+        return {
+            "epoch": self.epoch,
+            "stage": self.stage.name,
+            "learning_rate": rate,
+            "loss": sum(totals.values()) / steps,
+            "losses": {name: total / steps for name, total in totals.items()},
+            **facts,
+            "seconds": {**{name: round(value, 3) for name, value in parts.items()}, "epoch": round(seconds, 3)},
+        }
+
+
+def _check_finite(losses: dict[str, float], where: str) -> None:
+    bad = {name: value for name, value in losses.items() if not math.isfinite(value)}
+    if bad:
+        terms = ", ".join(f"{name} = {value}" for name, value in losses.items())
+        raise NonFiniteLoss(
+            f"The loss is not finite in {where}: {terms}. The step was not taken and the last stored"
+            " epoch is intact. Lower the learning rate, lengthen the warm-up, or use compute.precision"
+            " float32; the same command then goes on or starts anew."
+        )
+
+
+def _detached(output: StepOutput) -> StepOutput:
+    kept = {name: value.detach() for name, value in output.kept.items()}
+    return StepOutput(losses=output.losses, kept=kept)
+
+

@@ -1,0 +1,87 @@
+"""Where and how precisely to compute: device, autocast, deterministic kernels."""
+
+import contextlib
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+
+from reid_pipeline.schema.errors import UserError
+from reid_pipeline.schema.parameters import ComputeParameters
+
+_DTYPES = {"bfloat16": torch.bfloat16, "float16": torch.float16}
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """A resolved device and precision.
+
+    Attributes:
+        device: where tensors live.
+        precision: "float32", "bfloat16" or "float16"; the latter two by autocast, weights stay float32.
+        image_memory: bytes of decoded images to keep.
+    """
+
+    device: torch.device
+    precision: str = "float32"
+    image_memory: int = 2_000_000_000
+
+    @contextlib.contextmanager
+    def autocast(self) -> Iterator[None]:
+        """Run the block in mixed precision, or as it is for float32."""
+        if self.precision == "float32":
+            yield
+        else:
+            with torch.autocast(self.device.type, dtype=_DTYPES[self.precision]):
+                yield
+
+    def gradient_scaler(self) -> torch.amp.GradScaler:
+        """Return the loss scaler; it does nothing unless the precision is float16."""
+        return torch.amp.GradScaler(self.device.type, enabled=self.precision == "float16")
+
+
+def resolve_runtime(parameters: ComputeParameters) -> Runtime:
+    """Find the device and precision that the parameters ask for, and set torch up for them.
+
+    Raises:
+        UserError: the device is not there, or cannot compute in that precision.
+    """
+    device = _resolve_device(parameters.device)
+    if parameters.threads:
+        torch.set_num_threads(parameters.threads)
+    if device.type == "cuda":
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+        torch.use_deterministic_algorithms(parameters.deterministic, warn_only=True)
+        torch.backends.cudnn.deterministic = parameters.deterministic
+        torch.backends.cudnn.benchmark = not parameters.deterministic
+    return Runtime(device, _resolve_precision(parameters.precision, device), parameters.image_memory)
+
+
+def _resolve_device(name: str) -> torch.device:
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    has_mps = torch.backends.mps.is_available()
+    available = ["auto", "cpu", *(f"cuda:{index}" for index in range(count)), *(["mps"] if has_mps else [])]
+    if name == "auto":
+        return torch.device("cuda:0" if count else "cpu")
+    device = torch.device(name)
+    absent = (device.type == "cuda" and (device.index or 0) >= count) or (device.type == "mps" and not has_mps)
+    if absent:
+        raise UserError(
+            f"compute.device is {name!r}, but this machine has: {', '.join(available)}."
+            " Choose one of these, or install the driver and the torch build for the device."
+        )
+    return device
+
+
+def _resolve_precision(name: str, device: torch.device) -> str:
+    if name == "auto":
+        if device.type != "cuda":
+            return "float32"
+        return "bfloat16" if torch.cuda.is_bf16_supported() else "float16"
+    if name == "float16" and device.type == "cpu":
+        raise UserError(
+            "compute.precision is 'float16', which the CPU is not trained in."
+            " Use 'float32', 'bfloat16' or 'auto'."
+        )
+    return name

@@ -1,0 +1,35 @@
+"""Chance as a function of where it is used, so that a resumed run draws what an unbroken one drew.
+
+Every generator is derived from (seed, purpose, position). Nothing depends on how much was drawn before,
+hence no generator state has to be stored or restored.
+"""
+
+import hashlib
+import random
+
+import numpy as np
+import torch
+
+
+def derived_seed(seed: int, *position: str | int) -> int:
+    """Return a 63-bit seed for a purpose and position, such as ``derived_seed(0, "augment", epoch, step)``."""
+    text = "/".join(str(part) for part in (seed, *position))
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1
+
+
+def numpy_generator(seed: int, *position: str | int) -> np.random.Generator:
+    """Return numpy's generator for a purpose and position."""
+    return np.random.default_rng(derived_seed(seed, *position))
+
+
+def torch_generator(seed: int, *position: str | int) -> torch.Generator:
+    """Return a CPU torch generator for a purpose and position."""
+    return torch.Generator().manual_seed(derived_seed(seed, *position))
+
+
+def seed_global_state(seed: int, *position: str | int) -> None:
+    """Seed the global states of random, numpy and torch, for library code that draws from them."""
+    derived = derived_seed(seed, *position)
+    random.seed(derived)
+    np.random.seed(derived % 2**32)  # noqa: NPY002 - the legacy global state is what is being seeded
+    torch.manual_seed(derived)

@@ -1,0 +1,118 @@
+"""What a method is made of: a `Stage` answers the loop's questions, a `Method` lists its stages.
+
+Imports no torch, so that a method's module, with its parameter model, loads at once.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import numpy as np
+    import torch
+    from torch import nn
+
+    from reid_pipeline.engine.runtime import Runtime
+    from reid_pipeline.images.reid_images import ReIDImages
+    from reid_pipeline.schema.base import Parameters
+    from reid_pipeline.schema.parameters import TrainingPlan
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """What a stage trains on.
+
+    Attributes:
+        images: the training images, by row.
+        labels: int64 [n], the published identities as contiguous indices. A method without labels may
+            use them as diagnostics only; -1 throughout where no identity is known.
+        camids: int64 [n], or None where there are no cameras.
+        runtime: device and precision.
+        seed: the run's seed; every generator is derived from it.
+    """
+
+    images: ReIDImages
+    labels: np.ndarray
+    camids: np.ndarray | None
+    runtime: Runtime
+    seed: int
+
+
+@dataclass(frozen=True)
+class Batch:
+    """One step's input: normalised images [B, 3, H, W], labels [B] and camids [B] on the device."""
+
+    images: torch.Tensor
+    labels: torch.Tensor
+    camids: torch.Tensor | None
+
+
+@dataclass(frozen=True)
+class StepOutput:
+    """What a step returns: weighted losses by name, whose sum is minimised, and tensors for after_step."""
+
+    losses: dict[str, torch.Tensor]
+    kept: dict[str, torch.Tensor] = field(default_factory=dict)
+
+
+class Stage(ABC):
+    """One training stage; the loop in `engine.loop` asks, a stage answers.
+
+    Attributes:
+        name: of the stage, part of node names, seeds and history records.
+        plan: the stage's schedule.
+    """
+
+    name: str = "stage"
+
+    def __init__(self, plan: TrainingPlan) -> None:
+        self.plan = plan
+
+    @abstractmethod
+    def epoch_batches(self, model: nn.Module, data: TrainingData, epoch: int) -> Iterable[Batch]:
+        """Yield the epoch's batches; labels are decided here. `epoch` counts from 1."""
+
+    @abstractmethod
+    def step(self, model: nn.Module, batch: Batch) -> StepOutput:
+        """Return the named, weighted losses of a batch, and what `after_step` needs."""
+
+    def param_groups(self, model: nn.Module) -> list[dict[str, Any]]:
+        """Return what moves, at which rate; by default all that requires a gradient."""
+        from reid_pipeline.engine.optimisers import trainable_groups
+
+        return trainable_groups(model, self.plan)
+
+    def begin(self, model: nn.Module, data: TrainingData) -> None:  # noqa: B027 - optional hook
+        """Prepare once, before the first epoch of this process: freeze, cache. By default nothing."""
+
+    def after_step(self, batch: Batch, output: StepOutput) -> None:  # noqa: B027 - optional hook
+        """Follow an optimiser step; not called when mixed precision skips the step. By default nothing."""
+
+    def facts(self) -> Mapping[str, Any]:
+        """Return numbers of the epoch for the history; `seconds` maps the stage's own parts to time."""
+        return {}
+
+
+@dataclass(frozen=True)
+class Method:
+    """A method as data.
+
+    Attributes:
+        name: as users type it; also the name of its module and of its Kedro namespace.
+        params: the model of its parameters, which live in conf/base/parameters_<name>.yml. It has at
+            least a field `backbone`.
+        build: parameters to the model that is trained; the model's `embedder()` is what retrieval uses.
+        stages: parameters to the stages, in order; empty for a method that does not train.
+        stage_names: their names, known before any parameter is: they name the nodes.
+        description: one line for tables and help.
+    """
+
+    name: str
+    params: type[Parameters]
+    build: Callable[[Any], Any]
+    stages: Callable[[Any], Sequence[Stage]]
+    stage_names: tuple[str, ...]
+    description: str

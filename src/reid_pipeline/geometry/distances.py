@@ -1,0 +1,111 @@
+"""Squared Euclidean distances: checked input, exact pairs, and how far a matrix product may be off.
+
+Shape suffixes: M left rows, N right rows, D width, P pairs.
+
+A matrix product ``|x|^2 + |y|^2 - 2 x.y`` is fast, but rounds equal columns differently in different blocks, so that
+two copies of one row need not tie. The rooms above therefore use it only to discard: whatever lies within
+`expansion_tolerance` of a decision is settled by `pair_squared_distances`, whose result for a pair depends on the two
+rows alone.
+"""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from reid_pipeline.schema.errors import UserError, first_few
+
+Floats = NDArray[np.floating[Any]]
+Indices = NDArray[np.int64]
+
+_CHUNK_BYTES = 1 << 20
+
+
+def checked_features(features: ArrayLike, *, name: str = "features") -> Floats:
+    """Return ``features`` as a C-contiguous float32 or float64 matrix.
+
+    Args:
+        features: array-like ``[N, D]``; float64 and integers become float64, float16 and float32 become float32.
+        name: what the matrix is called in an error.
+
+    Returns:
+        ``[N, D]`` float32 or float64; the given array itself where it already is one.
+
+    Raises:
+        UserError: not two-dimensional, no rows or columns, not numbers, NaN or infinite values (which rows), or
+            values so large that their squares overflow.
+    """
+    given = np.asarray(features)
+    if given.dtype.kind not in "fiu":
+        raise UserError(f"{name} has dtype {given.dtype}; real numbers are needed: give a float32 or float64 array.")
+    if given.ndim != 2 or 0 in given.shape:
+        raise UserError(f"{name} has shape {list(given.shape)}; a matrix [rows, width] with at least one row is needed.")
+    single = given.dtype.kind == "f" and given.dtype.itemsize <= 4
+    values_ND: Floats = np.ascontiguousarray(given, dtype=np.float32 if single else np.float64)
+    bad = np.flatnonzero(~np.isfinite(squared_norms(values_ND)))
+    if bad.size:
+        finite = bool(np.isfinite(values_ND[bad]).all())
+        what = "values whose squares overflow" if finite else "NaN or infinite values"
+        raise UserError(
+            f"{name} has {what} in {bad.size} of {len(values_ND)} rows (rows {first_few(bad.tolist())}); "
+            f"every value must be finite{' and its square too: scale the features down' if finite else ''}. "
+            "Check the model that made them (a diverged training, half precision) or drop those rows."
+        )
+    return values_ND
+
+
+def squared_norms(values_ND: Floats) -> Floats:
+    """Return the squared Euclidean norm of every row, ``[N]``, in the dtype of ``values_ND``."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        norms_N: Floats = np.einsum("nd,nd->n", values_ND, values_ND)
+    return norms_N
+
+
+def expansion_tolerance(left_norms_M: Floats, right_norm: float, *, width: int, dtype: Any) -> NDArray[np.float64]:
+    """Bound the rounding error of ``|x|^2 + |y|^2 - 2 x.y`` computed in ``dtype``.
+
+    The inner product of width D is taken to be off by at most ``4 sqrt(D) u |x||y|`` (Higham and Mary, "A new
+    approach to probabilistic rounding error analysis", SISC 2019, theorem 2.4 with lambda 4; u the unit roundoff),
+    the norms and the final sums by ``4 u (|x|^2 + |y|^2)``.
+
+    Args:
+        left_norms_M: squared norms of the left rows, ``[M]``.
+        right_norm: the greatest squared norm of the right rows.
+        width: D.
+        dtype: float32 or float64, in which the product is computed.
+
+    Returns:
+        ``[M]`` float64, at least 0.
+    """
+    left = left_norms_M.astype(np.float64)
+    unit_roundoff = float(np.finfo(dtype).eps) / 2
+    product = np.sqrt(left * right_norm)
+    bound: NDArray[np.float64] = unit_roundoff * (4 * (left + right_norm) + 8 * np.sqrt(width) * product)
+    return bound
+
+
+def pair_squared_distances(
+    left_MD: Floats, right_ND: Floats, left_rows_P: Indices, right_rows_P: Indices
+) -> NDArray[np.float64]:
+    """Return ``sum_d (x_d - y_d)^2`` for each pair of rows, in float64.
+
+    The value of a pair depends on its two rows alone, never on its place in the list: copies of a row tie exactly.
+    Time O(P D), memory O(1 MiB) beside the result.
+
+    Args:
+        left_MD: ``[M, D]`` float32 or float64.
+        right_ND: ``[N, D]`` float32 or float64.
+        left_rows_P: rows of ``left_MD``, ``[P]``.
+        right_rows_P: rows of ``right_ND``, ``[P]``.
+
+    Returns:
+        ``[P]`` float64.
+    """
+    chunk = max(1, _CHUNK_BYTES // (8 * left_MD.shape[1]))
+    result_P = np.empty(len(left_rows_P), dtype=np.float64)
+    for start in range(0, len(left_rows_P), chunk):
+        part = slice(start, start + chunk)
+        difference = right_ND[right_rows_P[part]].astype(np.float64, copy=False)
+        difference -= left_MD[left_rows_P[part]]
+        np.einsum("pd,pd->p", difference, difference, out=result_P[part])
+    return result_P

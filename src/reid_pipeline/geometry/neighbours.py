@@ -1,0 +1,192 @@
+"""Exact nearest neighbours by one interface: faiss on the CPU, torch elsewhere, the same answer from both.
+
+Shape suffixes: M queries, N rows searched, D width, K neighbours, C candidates, P pairs.
+
+A backend proposes a few more candidates than asked for, by a float32 matrix product. Their distances are then computed
+again pair by pair; a row whose last neighbour cannot be told from what was not proposed (ties, duplicates) is searched
+exhaustively in float64. So the answer depends neither on the backend nor on its blocks or threads.
+"""
+
+import importlib.util
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from reid_pipeline.geometry.distances import (
+    Floats,
+    Indices,
+    checked_features,
+    expansion_tolerance,
+    pair_squared_distances,
+    squared_norms,
+)
+from reid_pipeline.schema.errors import UserError
+
+Float32s = NDArray[np.float32]
+Candidates = Callable[[Floats, Floats, int], tuple[Float32s, Indices]]
+
+_MARGIN = 8
+_REFINED_ROWS = 4096
+_EXHAUSTIVE_ROWS = 32
+_BLOCK_ENTRIES = 1 << 23
+
+
+def nearest_neighbours(
+    features: ArrayLike, k: int, *, queries: ArrayLike | None = None, device: str = "cpu"
+) -> tuple[Float32s, Indices]:
+    """Find the ``k`` nearest rows by squared Euclidean distance, exactly.
+
+    Time O(M N D) in blocks; memory O(M k) and one block beside the input.
+
+    Args:
+        features: the rows searched, ``[N, D]`` floats.
+        k: how many neighbours, at least 1; more than N gives N.
+        queries: the rows asked for, ``[M, D]``; None asks for ``features`` themselves, and each row then comes first
+            in its own list, before any duplicate of it.
+        device: "cpu" (faiss where it is installed, else torch), or a torch device such as "cuda".
+
+    Returns:
+        Squared distances ``[M, min(k, N)]`` float32 (the float64 value, rounded), and indices ``[M, min(k, N)]``
+        int64, every row sorted by (distance, index).
+
+    Raises:
+        UserError: unusable features, widths that differ, or k below 1.
+    """
+    features_ND = checked_features(features)
+    queries_MD = None if queries is None else checked_features(queries, name="queries")
+    if queries_MD is not None and queries_MD.shape[1] != features_ND.shape[1]:
+        raise UserError(
+            f"queries are {queries_MD.shape[1]} wide and features {features_ND.shape[1]}; "
+            "both must come from the same embedder."
+        )
+    if isinstance(k, bool) or not isinstance(k, int | np.integer) or k < 1:
+        raise UserError(f"k is {k!r}; a whole number of at least 1 is needed.")
+    return exact_neighbours(features_ND, int(k), queries_MD, choose_backend(device))
+
+
+def choose_backend(device: str) -> Candidates:
+    """Return the candidate search for ``device``: faiss on the CPU where it is installed, torch otherwise."""
+    if device == "cpu" and importlib.util.find_spec("faiss") is not None:
+        return faiss_candidates
+    return lambda queries_MD, features_ND, count: torch_candidates(queries_MD, features_ND, count, device=device)
+
+
+def exact_neighbours(
+    features_ND: Floats, k: int, queries_MD: Floats | None, search: Candidates
+) -> tuple[Float32s, Indices]:
+    """Turn the candidates that ``search`` proposes into exact neighbours; see `nearest_neighbours`."""
+    own = queries_MD is None
+    left_MD = features_ND if queries_MD is None else queries_MD
+    total = len(features_ND)
+    k = min(k, total)
+    count = min(total, k + _MARGIN)
+    proposed_MC, indices_MC = search(left_MD, features_ND, count)
+    distances_MK = np.empty((len(left_MD), k), dtype=np.float32)
+    neighbours_MK = np.empty((len(left_MD), k), dtype=np.int64)
+    for start in range(0, len(left_MD), _REFINED_ROWS):
+        part = slice(start, min(start + _REFINED_ROWS, len(left_MD)))
+        rows = np.arange(part.start, part.stop)
+        exact = _refined(left_MD, features_ND, rows, indices_MC[part])
+        foreign = indices_MC[part] != (rows[:, None] if own else -1)
+        order = np.lexsort((indices_MC[part], exact, foreign), axis=1)[:, :k]
+        distances_MK[part] = np.take_along_axis(exact, order, axis=1)
+        neighbours_MK[part] = np.take_along_axis(indices_MC[part], order, axis=1)
+    if count < total:
+        unsure = _undecided(left_MD, features_ND, distances_MK, proposed_MC[:, -1])
+        if own:
+            unsure |= neighbours_MK[:, 0] != np.arange(total)
+        _search_exhaustively(left_MD, features_ND, np.flatnonzero(unsure), (distances_MK, neighbours_MK), own)
+    return distances_MK, neighbours_MK
+
+
+def _refined(left_MD: Floats, features_ND: Floats, rows: Indices, indices_MC: Indices) -> Float32s:
+    """Return the distances of ``rows`` to their candidates, ``[rows, C]``, each the float64 value rounded."""
+    exact = pair_squared_distances(
+        left_MD, features_ND, np.repeat(rows, indices_MC.shape[1]), np.ascontiguousarray(indices_MC).ravel()
+    )
+    return exact.astype(np.float32).reshape(indices_MC.shape)
+
+
+def _undecided(
+    left_MD: Floats, features_ND: Floats, distances_MK: Float32s, last_proposed_M: Float32s
+) -> NDArray[np.bool_]:
+    """Say for which rows something that was not proposed might be as near as the last neighbour found."""
+    norms_M = squared_norms(left_MD)
+    greatest = float(squared_norms(features_ND).max())
+    tolerance_M = expansion_tolerance(norms_M, greatest, width=left_MD.shape[1], dtype=np.float32)
+    furthest_M = distances_MK.max(axis=1).astype(np.float64) * (1 + 2.0**-22)
+    undecided: NDArray[np.bool_] = ~(furthest_M < last_proposed_M - tolerance_M)
+    return undecided
+
+
+def _search_exhaustively(
+    left_MD: Floats, features_ND: Floats, rows: Indices, found: tuple[Float32s, Indices], own: bool
+) -> None:
+    """Search ``rows`` again in float64 and write their exact neighbours into ``found``."""
+    distances_MK, neighbours_MK = found
+    k = distances_MK.shape[1]
+    for start in range(0, len(rows), _EXHAUSTIVE_ROWS):
+        part = rows[start : start + _EXHAUSTIVE_ROWS]
+        # Any k rows bound the distance of the k-th nearest: only what lies within that bound can be a neighbour.
+        bound = distances_MK[part].max(axis=1).astype(np.float64) * (1 + 2.0**-22)
+        pair_rows_P, pair_columns_P = _within(left_MD[part], features_ND, bound)
+        exact_P = pair_squared_distances(left_MD, features_ND, part[pair_rows_P], pair_columns_P).astype(np.float32)
+        foreign_P = pair_columns_P != (part[pair_rows_P] if own else -1)
+        order = np.lexsort((pair_columns_P, exact_P, foreign_P, pair_rows_P))
+        firsts = np.searchsorted(pair_rows_P[order], np.arange(len(part)))
+        chosen = order[firsts[:, None] + np.arange(k)]
+        distances_MK[part] = exact_P[chosen]
+        neighbours_MK[part] = pair_columns_P[chosen]
+
+
+def _within(left_MD: Floats, features_ND: Floats, bound_M: NDArray[np.float64]) -> tuple[Indices, Indices]:
+    """Return (row, column) of every pair whose distance may be at most ``bound_M`` of its row."""
+    left = left_MD.astype(np.float64)
+    norms_M = squared_norms(left)
+    step = max(1, _BLOCK_ENTRIES // (features_ND.shape[1] + len(left)))
+    found_rows, found_columns = [], []
+    for start in range(0, len(features_ND), step):
+        right = features_ND[start : start + step].astype(np.float64)
+        norms = squared_norms(right)
+        tolerance_M = expansion_tolerance(norms_M, float(norms.max()), width=left.shape[1], dtype=np.float64)
+        approximate = norms_M[:, None] + norms[None, :] - 2 * (left @ right.T)
+        rows, columns = np.nonzero(approximate <= (bound_M + tolerance_M)[:, None])
+        found_rows.append(rows)
+        found_columns.append(columns + start)
+    return np.concatenate(found_rows), np.concatenate(found_columns)
+
+
+def faiss_candidates(queries_MD: Floats, features_ND: Floats, count: int) -> tuple[Float32s, Indices]:
+    """Propose the ``count`` nearest by faiss's blocked brute force on the CPU: float32 and int64, ``[M, C]``."""
+    import faiss
+
+    features = np.ascontiguousarray(features_ND, dtype=np.float32)
+    queries = features if queries_MD is features_ND else np.ascontiguousarray(queries_MD, dtype=np.float32)
+    distances_MC, indices_MC = faiss.knn(queries, features, count)
+    return distances_MC, indices_MC
+
+
+def torch_candidates(
+    queries_MD: Floats, features_ND: Floats, count: int, *, device: str = "cpu"
+) -> tuple[Float32s, Indices]:
+    """Propose the ``count`` nearest by torch in blocks of queries: float32 and int64, ``[M, C]``."""
+    import torch
+
+    features = torch.as_tensor(features_ND, dtype=torch.float32, device=device)
+    norms_N = (features * features).sum(dim=1)
+    step = max(1, _BLOCK_ENTRIES // len(features))
+    distances, indices = [], []
+    reduced = torch.backends.cuda.matmul.allow_tf32
+    torch.backends.cuda.matmul.allow_tf32 = False
+    try:
+        for start in range(0, len(queries_MD), step):
+            block = torch.as_tensor(queries_MD[start : start + step], dtype=torch.float32, device=device)
+            squared = torch.addmm(norms_N, block, features.T, alpha=-2)
+            squared += (block * block).sum(dim=1, keepdim=True)
+            nearest = squared.topk(count, dim=1, largest=False, sorted=True)
+            distances.append(nearest.values.cpu())
+            indices.append(nearest.indices.cpu())
+    finally:
+        torch.backends.cuda.matmul.allow_tf32 = reduced
+    return torch.cat(distances).numpy(), torch.cat(indices).numpy()

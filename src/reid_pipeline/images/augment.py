@@ -1,0 +1,95 @@
+"""Training augmentation of a whole batch at once, on whatever device the batch lies.
+
+Equal in distribution to the usual per-image pipeline (methods.md section 1): horizontal flip, zero
+padding and random crop back to size, normalisation, random erasing (Zhong et al., AAAI 2020).
+
+Legend: B batch, C channels, H height, W width.
+"""
+
+import math
+
+import torch
+
+from reid_pipeline.schema.parameters import AugmentationParameters, BackboneParameters
+
+_ASPECT = (0.3, 1 / 0.3)  # of the erased rectangle, drawn log-uniformly
+_ATTEMPTS = 20  # rectangles tried before an image is left whole; the chance of a miss is below 1e-6
+
+
+def normalise(images_BCHW: torch.Tensor, backbone: BackboneParameters) -> torch.Tensor:
+    """Turn uint8 pixels [B, 3, H, W] into float32 ones: (pixel / 255 - mean) / std per channel."""
+    mean = torch.tensor(backbone.pixel_mean, device=images_BCHW.device).view(1, 3, 1, 1)
+    std = torch.tensor(backbone.pixel_std, device=images_BCHW.device).view(1, 3, 1, 1)
+    return (images_BCHW.float() / 255 - mean) / std
+
+
+def augment(
+    images_BCHW: torch.Tensor,
+    backbone: BackboneParameters,
+    parameters: AugmentationParameters,
+    generator: torch.Generator,
+) -> torch.Tensor:
+    """Return an augmented, normalised copy of a uint8 batch.
+
+    Args:
+        images_BCHW: uint8 [B, 3, H, W].
+        backbone: its pixel mean and std.
+        parameters: probabilities and sizes.
+        generator: a CPU generator; the draws are the same on every device.
+
+    Returns:
+        float32 [B, 3, H, W] on the device of the input.
+    """
+    images = flip_and_crop(images_BCHW, parameters.flip, parameters.padding, generator)
+    return erase(normalise(images, backbone), parameters, generator)
+
+
+def flip_and_crop(
+    images_BCHW: torch.Tensor, flip: float, padding: int, generator: torch.Generator
+) -> torch.Tensor:
+    """Flip each image with probability `flip`, then shift it by up to `padding` pixels, black outside."""
+    B, _, H, W = images_BCHW.shape
+    device = images_BCHW.device
+    flipped_B = torch.rand(B, generator=generator).to(device) < flip
+    top_B = torch.randint(0, 2 * padding + 1, (B,), generator=generator).to(device) - padding
+    left_B = torch.randint(0, 2 * padding + 1, (B,), generator=generator).to(device) - padding
+    rows_BH = torch.arange(H, device=device) + top_B[:, None]
+    columns_BW = torch.arange(W, device=device) + left_B[:, None]
+    inside_BHW = ((rows_BH >= 0) & (rows_BH < H))[:, :, None] & ((columns_BW >= 0) & (columns_BW < W))[:, None]
+    columns_BW = torch.where(flipped_B[:, None], W - 1 - columns_BW, columns_BW)
+    batch_B = torch.arange(B, device=device)[:, None, None]
+    moved_BHWC = images_BCHW.permute(0, 2, 3, 1)[
+        batch_B, rows_BH.clamp(0, H - 1)[:, :, None], columns_BW.clamp(0, W - 1)[:, None]
+    ]
+    return (moved_BHWC * inside_BHW[..., None]).permute(0, 3, 1, 2)
+
+
+def erase(
+    images_BCHW: torch.Tensor, parameters: AugmentationParameters, generator: torch.Generator
+) -> torch.Tensor:
+    """Erase one rectangle in a share of the images: its area and aspect drawn, then its place.
+
+    A drawn rectangle that is larger than the image is drawn again. The fill is 0, the mean colour after
+    normalisation, or standard normal noise per pixel.
+    """
+    B, C, H, W = images_BCHW.shape
+    low, high = parameters.erasing_area
+    area_BA = H * W * (low + (high - low) * torch.rand(B, _ATTEMPTS, generator=generator))
+    log_low, log_high = math.log(_ASPECT[0]), math.log(_ASPECT[1])
+    aspect_BA = torch.exp(log_low + (log_high - log_low) * torch.rand(B, _ATTEMPTS, generator=generator))
+    height_BA = torch.sqrt(area_BA * aspect_BA).round()
+    width_BA = torch.sqrt(area_BA / aspect_BA).round()
+    fits_BA = (height_BA < H) & (width_BA < W)
+    first_B = fits_BA.int().argmax(dim=1, keepdim=True)
+    height_B1, width_B1 = height_BA.gather(1, first_B), width_BA.gather(1, first_B)
+    chosen_B1 = (torch.rand(B, 1, generator=generator) < parameters.erasing) & fits_BA.any(1, keepdim=True)
+    top_B1 = (torch.rand(B, 1, generator=generator) * (H - height_B1 + 1)).floor()
+    left_B1 = (torch.rand(B, 1, generator=generator) * (W - width_B1 + 1)).floor()
+    row_H, column_W = torch.arange(H), torch.arange(W)
+    in_rows_BH = (row_H >= top_B1) & (row_H < top_B1 + height_B1) & chosen_B1
+    in_columns_BW = (column_W >= left_B1) & (column_W < left_B1 + width_B1)
+    mask_BHW = (in_rows_BH[:, :, None] & in_columns_BW[:, None]).to(images_BCHW.device)
+    if parameters.erasing_fill == "mean":
+        return images_BCHW.masked_fill(mask_BHW[:, None], 0.0)
+    noise_BCHW = torch.randn(B, C, H, W, generator=generator).to(images_BCHW.device)
+    return torch.where(mask_BHW[:, None], noise_BCHW, images_BCHW)

@@ -1,0 +1,56 @@
+"""Opening one image file."""
+
+import hashlib
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from reid_pipeline.schema.errors import UserError
+
+
+def read_image(path: Path, size: tuple[int, int] | None = None) -> np.ndarray:
+    """Decode an image as RGB and, if asked, resize it (bicubic, antialiased, aspect not kept).
+
+    Args:
+        path: a file in any format Pillow reads; EXIF rotation is applied; grey, CMYK and palette images
+            become RGB.
+        size: height, width in pixels; the file's own when None.
+
+    Returns:
+        uint8 array [height, width, 3].
+
+    Raises:
+        UserError: the file is absent, empty, truncated or no image; the message names it.
+    """
+    try:
+        with Image.open(path) as opened:
+            image = ImageOps.exif_transpose(opened).convert("RGB")
+    except FileNotFoundError as error:
+        raise UserError(f"Image {path} does not exist. Put it back, or run ingestion again.") from error
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise UserError(
+            f"Image {path} ({path.stat().st_size} bytes) cannot be decoded: {error}."
+            " Replace the file with a good copy, or remove it and run again."
+        ) from error
+    if size is not None:
+        image = image.resize((size[1], size[0]), Image.Resampling.BICUBIC)
+    return np.asarray(image)
+
+
+def content_hashes(root: Path, paths: list[str], *, threads: int = 8) -> list[str]:
+    """Return the SHA-256 of each file's bytes, in order; time grows with the bytes read.
+
+    Raises:
+        UserError: a file is absent.
+    """
+
+    def digest(path: str) -> str:
+        try:
+            return hashlib.sha256((root / path).read_bytes()).hexdigest()
+        except FileNotFoundError as error:
+            raise UserError(f"Image {root / path} does not exist any more.") from error
+
+    with ThreadPoolExecutor(threads) as pool:
+        return list(pool.map(digest, paths))

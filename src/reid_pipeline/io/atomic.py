@@ -1,0 +1,59 @@
+"""Writing files and folders so that a reader, or a kill, never meets half of one."""
+
+import contextlib
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from kedro_datasets.json import JSONDataset
+from kedro_datasets.pandas import ParquetDataset
+from kedro_datasets.plotly import JSONDataset as PlotlyJSONDataset
+
+
+@contextlib.contextmanager
+def replacing(target: Path) -> Iterator[Path]:
+    """Yield a path to write to; on success it takes the place of `target`, on failure it vanishes.
+
+    Works for a file or a folder, on one file system.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    scratch = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
+    try:
+        written = scratch / target.name
+        yield written
+        if target.is_dir():
+            target.rename(scratch / "replaced")
+        os.replace(written, target)  # noqa: PTH105 - replaces an existing file on every platform
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+class _AtomicSave:
+    """Let a kedro-datasets class write beside its target, then rename."""
+
+    _filepath: Any
+
+    def save(self, data: Any) -> None:
+        target = self._filepath
+        with replacing(Path(target)) as written:
+            written.parent.mkdir(exist_ok=True)
+            self._filepath = type(target)(written.as_posix())
+            try:
+                super().save(data)  # type: ignore[misc]
+            finally:
+                self._filepath = target
+
+
+class AtomicJSONDataset(_AtomicSave, JSONDataset):  # type: ignore[misc]
+    """JSON, written atomically; previewed by kedro viz."""
+
+
+class AtomicParquetDataset(_AtomicSave, ParquetDataset):  # type: ignore[misc]
+    """A table as Parquet, written atomically; previewed by kedro viz."""
+
+
+class AtomicPlotlyDataset(_AtomicSave, PlotlyJSONDataset):  # type: ignore[misc]
+    """A plotly figure as JSON, written atomically; previewed by kedro viz."""

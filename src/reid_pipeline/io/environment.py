@@ -1,0 +1,73 @@
+"""The facts of this run that no parameter holds: code, packages, machine, time and memory so far."""
+
+import importlib.metadata
+import os
+import platform
+import resource
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from kedro.io import AbstractDataset
+
+from reid_pipeline import __version__
+from reid_pipeline.schema.errors import UserError
+
+PACKAGES = (
+    "faiss-cpu", "kedro", "numpy", "open-clip-torch", "pandas", "pillow", "scikit-learn", "scipy", "torch",
+)  # fmt: skip
+_STARTED = time.time()
+
+
+class RunEnvironmentDataset(AbstractDataset[Any, dict[str, Any]]):
+    """Read-only facts, as they are when loaded.
+
+    Args:
+        filepath: a folder of the git work tree whose commit is reported.
+    """
+
+    def __init__(self, *, filepath: str = ".", metadata: dict[str, Any] | None = None) -> None:
+        self._folder = Path(filepath)
+        self.metadata = metadata
+
+    def load(self) -> dict[str, Any]:
+        """Return code version, git commit, packages, machine, wall seconds and peak memory so far."""
+        unit = 1 if sys.platform == "darwin" else 1024
+        return {
+            "reid_pipeline": __version__,
+            **self._git(),
+            "python": platform.python_version(),
+            "packages": {name: _version(name) for name in PACKAGES},
+            "machine": {"system": platform.system(), "processor": platform.machine(), "cpus": os.cpu_count()},
+            "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(_STARTED)),
+            "wall_seconds": round(time.time() - _STARTED, 1),
+            "peak_memory_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit,
+        }
+
+    def save(self, data: Any) -> None:
+        """Refuse: facts are observed, not written."""
+        raise UserError(f"The run environment cannot be saved; got {type(data).__name__}.")
+
+    def _git(self) -> dict[str, Any]:
+        def ask(*words: str) -> str | None:
+            command = ["git", "-C", str(self._folder), *words]
+            try:
+                done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=20)  # noqa: S603
+            except (OSError, subprocess.SubprocessError):
+                return None  # no git, or no work tree: a packaged install
+            return done.stdout.strip()
+
+        status = ask("status", "--porcelain")
+        return {"git_commit": ask("rev-parse", "HEAD"), "git_dirty": None if status is None else bool(status)}
+
+    def _describe(self) -> dict[str, Any]:
+        return {"filepath": str(self._folder)}
+
+
+def _version(name: str) -> str | None:
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return None

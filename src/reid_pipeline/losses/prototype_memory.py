@@ -1,0 +1,210 @@
+"""Prototypical contrast: unit embeddings against one unit prototype per identity, kept in a memory.
+
+Source: "Prototypical Contrastive Learning-based CLIP Fine-tuning for Object Re-Identification" (arXiv 2310.17218,
+section 3.2); the memory and its update follow Cluster Contrast (arXiv 2103.11568).
+
+Shape suffixes: B batch, C identities, D embedding width, U identities updated.
+"""
+
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+Update = Literal["hard", "mean"]
+
+
+class PrototypeMemory(nn.Module):
+    """The prototypes, the loss against them, and their momentum update. No parameters: buffers only.
+
+    Attributes:
+        prototypes: ``[C, D]``, unit rows, float32 (float64 where built from float64).
+    """
+
+    prototypes: Tensor
+
+    def __init__(
+        self, prototypes: Tensor, *, temperature: float = 0.05, momentum: float = 0.1, update: Update = "hard"
+    ) -> None:
+        """Keep a copy of ``prototypes``.
+
+        Args:
+            prototypes: ``[C, D]``, unit rows (to 1e-3).
+            temperature: tau, above 0.
+            momentum: m, the share of the old prototype that stays, in [0, 1]; 0.2 supervised, 0.1 unsupervised.
+            update: "hard" (the least similar instance of an identity) or "mean" (every instance, in order).
+
+        Raises:
+            ValueError: prototypes that are not a matrix of unit rows, or an option outside its range.
+        """
+        super().__init__()
+        if prototypes.ndim != 2 or 0 in prototypes.shape:
+            raise ValueError(f"prototypes have shape {list(prototypes.shape)}; [C, D] is needed, C and D above 0.")
+        kept_CD = _raised(prototypes.detach()).clone()
+        off = (kept_CD.norm(dim=1) - 1).abs()
+        if not bool((off <= 1e-3).all()):
+            row = int((~(off <= 1e-3)).nonzero()[0])
+            raise ValueError(
+                f"prototype {row} has norm {float(kept_CD[row].norm()):.4g}; every prototype must be a unit vector. "
+                "Build the memory with PrototypeMemory.from_embeddings, or normalise the rows."
+            )
+        if not temperature > 0 or not 0 <= momentum <= 1:
+            raise ValueError(
+                f"temperature is {temperature} and momentum {momentum}; temperature must be above 0, momentum in [0, 1]."
+            )
+        if update not in ("hard", "mean"):
+            raise ValueError(f"update is {update!r}; allowed: 'hard', 'mean'.")
+        self.temperature, self.momentum, self.update_rule = temperature, momentum, update
+        self.register_buffer("prototypes", kept_CD)
+
+    @classmethod
+    def from_embeddings(
+        cls,
+        embeddings_ND: Tensor,
+        labels_N: Tensor,
+        num_classes: int,
+        *,
+        temperature: float = 0.05,
+        momentum: float = 0.1,
+        update: Update = "hard",
+    ) -> "PrototypeMemory":
+        """Build the memory: per label the mean of its unit embeddings, then unit norm.
+
+        Args:
+            embeddings_ND: ``[N, D]`` floats; rows are L2-normalised first.
+            labels_N: ``[N]`` int64 in 0..num_classes-1, each at least once.
+            num_classes: C.
+            temperature: see the constructor.
+            momentum: see the constructor.
+            update: see the constructor.
+
+        Raises:
+            ValueError: shapes that do not match, a label out of range, or a label without an embedding (which).
+        """
+        return cls(
+            unit_means(embeddings_ND, labels_N, num_classes),
+            temperature=temperature,
+            momentum=momentum,
+            update=update,
+        )
+
+    def loss(self, embeddings_BD: Tensor, labels_B: Tensor) -> Tensor:
+        """Return ``mean_b cross-entropy(q_b M^T / tau, y_b)``, q the L2-normalised embeddings.
+
+        In float32 at least, under autocast too. The prototypes take no gradient and are not changed.
+
+        Args:
+            embeddings_BD: ``[B, D]`` floats.
+            labels_B: ``[B]`` int64 in 0..C-1.
+
+        Returns:
+            A scalar.
+
+        Raises:
+            ValueError: shapes that do not match, or a label out of range.
+        """
+        self._check(embeddings_BD, labels_B)
+        with torch.autocast(device_type=embeddings_BD.device.type, enabled=False):
+            unit_BD = F.normalize(_raised(embeddings_BD), dim=1)
+            logits_BC = unit_BD @ self.prototypes.to(unit_BD.dtype).T / self.temperature
+            return F.cross_entropy(logits_BC, labels_B)
+
+    @torch.no_grad()
+    def update(self, embeddings_BD: Tensor, labels_B: Tensor) -> None:
+        """Move the prototypes of the batch's identities: ``M[y] <- m M[y] + (1 - m) q``, then unit norm.
+
+        To be called after the optimiser's step, with that step's own embeddings; never inside autograd.
+        "mean": for each instance in batch order, unit norm after every one. "hard": once per identity, with the
+        instance least similar to M[y] as it was before the update (ties: the first in the batch).
+
+        Args:
+            embeddings_BD: ``[B, D]`` floats; gradients are ignored.
+            labels_B: ``[B]`` int64 in 0..C-1.
+
+        Raises:
+            ValueError: shapes that do not match, or a label out of range.
+        """
+        self._check(embeddings_BD, labels_B)
+        with torch.autocast(device_type=embeddings_BD.device.type, enabled=False):
+            unit_BD = F.normalize(embeddings_BD.detach().to(self.prototypes.dtype), dim=1)
+            if self.update_rule == "hard":
+                chosen = self._least_similar(unit_BD, labels_B)
+                self._blend(labels_B[chosen], unit_BD[chosen])
+                return
+            # Identities do not touch each other: the r-th instances of all of them can move together.
+            ranks_B = _rank_within_label(labels_B)
+            for rank in range(int(ranks_B.max()) + 1):
+                chosen = (ranks_B == rank).nonzero().squeeze(1)
+                self._blend(labels_B[chosen], unit_BD[chosen])
+
+    def _least_similar(self, unit_BD: Tensor, labels_B: Tensor) -> Tensor:
+        """Return, per identity present, the row of its least similar instance: ``[U]`` int64."""
+        similarity_B = (unit_BD * self.prototypes[labels_B]).sum(dim=1)
+        by_similarity = torch.argsort(similarity_B, stable=True)
+        by_label = by_similarity[torch.argsort(labels_B[by_similarity], stable=True)]
+        sorted_labels = labels_B[by_label]
+        first = torch.ones_like(sorted_labels, dtype=torch.bool)
+        first[1:] = sorted_labels[1:] != sorted_labels[:-1]
+        return by_label[first]
+
+    def _blend(self, labels_U: Tensor, unit_UD: Tensor) -> None:
+        """Apply the update once to distinct labels."""
+        moved_UD = self.momentum * self.prototypes[labels_U] + (1 - self.momentum) * unit_UD
+        self.prototypes[labels_U] = F.normalize(moved_UD, dim=1)
+
+    def _check(self, embeddings_BD: Tensor, labels_B: Tensor) -> None:
+        """Raise ValueError where a batch does not fit the memory."""
+        count, width = self.prototypes.shape
+        _check_batch(embeddings_BD, labels_B, count)
+        if embeddings_BD.shape[1] != width:
+            raise ValueError(
+                f"embeddings are {embeddings_BD.shape[1]} wide, the prototypes {width}; "
+                "both must be the same retrieval embedding of one model."
+            )
+
+
+def unit_means(embeddings_ND: Tensor, labels_N: Tensor, num_classes: int) -> Tensor:
+    """Return per label the mean of its unit embeddings, normalised: ``[C, D]``; see `PrototypeMemory.from_embeddings`."""
+    _check_batch(embeddings_ND, labels_N, num_classes)
+    counts_C = torch.bincount(labels_N, minlength=num_classes)
+    empty = (counts_C == 0).nonzero().squeeze(1).tolist()
+    if empty:
+        raise ValueError(
+            f"{len(empty)} of {num_classes} labels have no embedding (first: {empty[:5]}); every label from 0 to "
+            f"{num_classes - 1} needs one. Give contiguous labels, and as num_classes how many there are."
+        )
+    unit_ND = F.normalize(_raised(embeddings_ND.detach()), dim=1)
+    sums_CD = unit_ND.new_zeros(num_classes, unit_ND.shape[1]).index_add_(0, labels_N, unit_ND)
+    return F.normalize(sums_CD / counts_C[:, None], dim=1)
+
+
+def _check_batch(embeddings_BD: Tensor, labels_B: Tensor, num_classes: int) -> None:
+    """Raise ValueError where embeddings and labels do not match, or a label is out of range."""
+    if embeddings_BD.ndim != 2 or labels_B.shape != embeddings_BD.shape[:1] or 0 in embeddings_BD.shape:
+        raise ValueError(
+            f"embeddings have shape {list(embeddings_BD.shape)} and labels {list(labels_B.shape)}; "
+            "[B, D] and [B] are needed, B and D above 0."
+        )
+    lowest, highest = int(labels_B.min()), int(labels_B.max())
+    if lowest < 0 or highest >= num_classes:
+        raise ValueError(
+            f"labels range from {lowest} to {highest}; {num_classes} prototypes allow 0 to {num_classes - 1}. "
+            "Drop noise (-1) first, and rebuild the memory when the labels change."
+        )
+
+
+def _raised(values: Tensor) -> Tensor:
+    """Return half-precision values as float32, others as they are."""
+    return values if values.element_size() >= 4 else values.float()
+
+
+def _rank_within_label(labels_B: Tensor) -> Tensor:
+    """Return for each row how many earlier rows of the batch carry its label: ``[B]`` int64."""
+    order = torch.argsort(labels_B, stable=True)
+    ordered = labels_B[order]
+    places = torch.arange(len(labels_B), device=labels_B.device)
+    starts = torch.searchsorted(ordered, ordered)
+    ranks_B = torch.empty_like(places)
+    ranks_B[order] = places - starts
+    return ranks_B

@@ -1,0 +1,30 @@
+"""One module per method; each holds its `METHOD`. A method is found by its module's name."""
+
+import importlib
+import pkgutil
+from typing import TYPE_CHECKING
+
+from reid_pipeline.schema.errors import UserError, nearest
+
+if TYPE_CHECKING:
+    from reid_pipeline.engine.stage import Method
+
+
+def method_names() -> list[str]:
+    """Return the names of all methods, sorted."""
+    return sorted(module.name for module in pkgutil.iter_modules(__path__))
+
+
+def find_method(name: str) -> "Method":
+    """Return the METHOD of module `name`.
+
+    Raises:
+        UserError: there is no such method.
+    """
+    names = method_names()
+    if name not in names:
+        raise UserError(
+            f"There is no method {name!r}.{nearest(name, names)} Methods are: {', '.join(names)}."
+        )
+    method: Method = importlib.import_module(f"{__name__}.{name}").METHOD
+    return method

@@ -1,0 +1,168 @@
+"""Prototypical contrastive learning without labels (arXiv 2310.17218; methods.md section 8).
+
+Every epoch: embed all training images, cluster them by their k-reciprocal Jaccard distance with DBSCAN,
+drop the noise, make one prototype per cluster, and contrast augmented batches with the prototypes.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any, Literal
+
+from pydantic import Field
+
+from reid_pipeline.engine.stage import Batch, Method, Stage, StepOutput, TrainingData
+from reid_pipeline.schema.base import Parameters
+from reid_pipeline.schema.parameters import AugmentationParameters, BackboneParameters, TrainingPlan
+
+if TYPE_CHECKING:
+    import numpy as np
+    from torch import nn
+
+    from reid_pipeline.losses import PrototypeMemory
+    from reid_pipeline.models.reid_model import ReIDModel
+
+
+class ClusteringParameters(Parameters):
+    """From embeddings to pseudo labels."""
+
+    k1: int = Field(30, ge=2, description="neighbours of a k-reciprocal set, the row itself included")
+    k2: int = Field(6, ge=1, description="neighbours averaged by local query expansion")
+    eps: float = Field(0.5, gt=0, le=1, description="DBSCAN radius in Jaccard distance")
+    min_samples: int = Field(4, ge=1, description="rows within eps that make a core row, itself included")
+    max_noise_share: float = Field(0.95, gt=0, le=1, description="above it training stops: a collapse")
+
+
+class MemoryParameters(Parameters):
+    """The prototype memory."""
+
+    temperature: float = Field(0.05, gt=0)
+    momentum: float = Field(0.1, ge=0, lt=1, description="share of the old prototype in an update")
+    update: Literal["hard", "mean"] = Field("hard", description="least similar instance, or every one")
+
+
+class UnsupervisedPCLParameters(Parameters):
+    """All that `unsupervised_pcl` can be told."""
+
+    backbone: BackboneParameters
+    freeze_patch_projection: bool = Field(True, description="conv1 stays as pretrained (MoCo v3)")
+    augmentation: AugmentationParameters
+    plan: TrainingPlan
+    clustering: ClusteringParameters
+    memory: MemoryParameters
+
+
+class ClusterContrastStage(Stage):
+    """Cluster, then contrast with the prototypes; anew every epoch."""
+
+    name = "cluster_contrast"
+
+    def __init__(self, parameters: UnsupervisedPCLParameters) -> None:
+        super().__init__(parameters.plan)
+        self.parameters = parameters
+        self._memory: PrototypeMemory | None = None
+        self._facts: dict[str, Any] = {}
+
+    def epoch_batches(self, model: nn.Module, data: TrainingData, epoch: int) -> Iterator[Batch]:
+        """Cluster all training images with the model as it is, then yield PK batches of pseudo labels.
+
+        Raises:
+            ClusteringCollapse: no cluster, a single one, or nearly all rows are noise.
+        """
+        from reid_pipeline.losses import PrototypeMemory
+
+        embeddings = self._embed_all(model, data)
+        pseudo_labels = self._cluster(embeddings, data)
+        memory = self.parameters.memory
+        self._memory = PrototypeMemory.from_embeddings(
+            embeddings,
+            pseudo_labels,
+            temperature=memory.temperature,
+            momentum=memory.momentum,
+            update=memory.update,
+        ).to(data.runtime.device)
+        return self._batches(pseudo_labels, data, epoch)
+
+    def step(self, model: nn.Module, batch: Batch) -> StepOutput:
+        """Contrast the batch's unit embeddings with all prototypes."""
+        from torch.nn.functional import normalize
+
+        embeddings = normalize(model.embed(batch.images, batch.camids).float(), dim=1)  # type: ignore[operator]
+        loss = self._prototypes().loss(embeddings, batch.labels)
+        return StepOutput({"pcl": loss}, {"embeddings": embeddings})
+
+    def after_step(self, batch: Batch, output: StepOutput) -> None:
+        """Move the prototypes towards the step's own embeddings."""
+        self._prototypes().update(output.kept["embeddings"], batch.labels)
+
+    def facts(self) -> Mapping[str, Any]:
+        """Return clusters, noise, sizes, agreement with the ground truth, and seconds."""
+        return self._facts
+
+    def _prototypes(self) -> PrototypeMemory:
+        if self._memory is None:
+            raise RuntimeError("epoch_batches() makes the prototype memory; call it first")
+        return self._memory
+
+    def _embed_all(self, model: nn.Module, data: TrainingData) -> np.ndarray:
+        from reid_pipeline.engine.extraction import extract_embeddings
+
+        started = time.perf_counter()
+        embedder = model.embedder().eval()  # type: ignore[operator]
+        embeddings = extract_embeddings(
+            embedder, data.images, self.parameters.backbone, data.runtime, camids=data.camids
+        )
+        self._facts = {"seconds": {"extraction": time.perf_counter() - started}}
+        return embeddings
+
+    def _cluster(self, embeddings: np.ndarray, data: TrainingData) -> np.ndarray:
+        from reid_pipeline.clustering import (
+            check_collapse,
+            cluster_pseudo_labels,
+            cluster_statistics,
+            pseudo_label_quality,
+        )
+
+        chosen = self.parameters.clustering
+        started = time.perf_counter()
+        pseudo_labels = cluster_pseudo_labels(
+            embeddings, k1=chosen.k1, k2=chosen.k2, eps=chosen.eps, min_samples=chosen.min_samples
+        )
+        self._facts["seconds"]["clustering"] = time.perf_counter() - started
+        self._facts |= cluster_statistics(pseudo_labels)
+        if (data.labels >= 0).all():
+            self._facts["ground_truth"] = pseudo_label_quality(pseudo_labels, data.labels)
+        check_collapse(pseudo_labels, max_noise_share=chosen.max_noise_share)
+        return pseudo_labels
+
+    def _batches(self, pseudo_labels: np.ndarray, data: TrainingData, epoch: int) -> Iterator[Batch]:
+        from reid_pipeline.engine.batches import augmented_batches
+
+        return augmented_batches(
+            pseudo_labels,
+            data,
+            self.plan,
+            pixels=(self.parameters.backbone, self.parameters.augmentation),
+            position=(self.name, epoch),
+        )
+
+
+def build(parameters: UnsupervisedPCLParameters) -> ReIDModel:
+    """Return the pretrained encoder with two necks; the embedding is read after them."""
+    from reid_pipeline.models.reid_model import ReIDModel
+
+    model = ReIDModel.from_backbone(parameters.backbone, neck="after")
+    if parameters.freeze_patch_projection:
+        model.encoder.freeze_patch_projection()
+    return model
+
+
+METHOD = Method(
+    name="unsupervised_pcl",
+    params=UnsupervisedPCLParameters,
+    build=build,
+    stages=lambda parameters: (ClusterContrastStage(parameters),),
+    stage_names=(ClusterContrastStage.name,),
+    description="Prototypical contrastive learning from clusters, without one label.",
+)

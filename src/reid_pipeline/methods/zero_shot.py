@@ -1,0 +1,33 @@
+"""The pretrained image encoder as it is: the floor of every table (methods.md section 3)."""
+
+from typing import TYPE_CHECKING
+
+from reid_pipeline.engine.stage import Method
+from reid_pipeline.schema.base import Parameters
+from reid_pipeline.schema.parameters import BackboneParameters
+
+if TYPE_CHECKING:
+    from reid_pipeline.models.reid_model import ReIDModel
+
+
+class ZeroShotParameters(Parameters):
+    """Nothing is trained, so there is nothing to set but the backbone."""
+
+    backbone: BackboneParameters
+
+
+def build(parameters: ZeroShotParameters) -> "ReIDModel":
+    """Return the pretrained encoder; its embedding is [final, projected], before any neck."""
+    from reid_pipeline.models.reid_model import ReIDModel
+
+    return ReIDModel.from_backbone(parameters.backbone, neck="before")
+
+
+METHOD = Method(
+    name="zero_shot",
+    params=ZeroShotParameters,
+    build=build,
+    stages=lambda _: (),
+    stage_names=(),
+    description="The pretrained encoder, not adapted.",
+)

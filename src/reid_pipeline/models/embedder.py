@@ -1,0 +1,189 @@
+"""The inference-only embedder: images to unit vectors, and a description it can be rebuilt from.
+
+Shape suffixes: B images, E embedding width (width + projected_width of the encoder).
+"""
+
+from collections.abc import Mapping
+from typing import Any, Self
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from reid_pipeline.models.architecture import build_visual_tower, require_class_token_vit
+from reid_pipeline.models.heads import BNNeck
+from reid_pipeline.models.image_encoder import ImageEncoder
+from reid_pipeline.schema.errors import UserError, first_few, nearest
+
+NECKS = ("before", "after")
+
+
+class Embedder(nn.Module):
+    """Image tower and, with ``neck="after"``, two necks; always in eval mode, never tracking gradients.
+
+    The embedding is [final, projected], before the necks (zero_shot, baseline, clip_reid, svll_reid) or after
+    them (pcl, unsupervised_pcl), L2-normalised.
+    """
+
+    def __init__(
+        self, encoder: ImageEncoder, *, neck: str = "before", necks: tuple[BNNeck, BNNeck] | None = None
+    ) -> None:
+        """Make an embedder of modules that exist; they are shared, and put in eval mode.
+
+        Args:
+            encoder: The image tower.
+            neck: ``"before"`` or ``"after"``.
+            necks: The necks of ``final`` and ``projected``; fresh ones for ``"after"`` if None.
+
+        Raises:
+            UserError: Another word for ``neck``.
+        """
+        super().__init__()
+        if neck not in NECKS:
+            raise UserError(
+                f"neck {neck!r} is not allowed.{nearest(str(neck), NECKS)} Allowed: 'before' (features as "
+                f"they "
+                f"leave the encoder) or 'after' (as they leave the necks). Correct `neck`."
+            )
+        self.encoder = encoder
+        self.neck = neck
+        self.final_neck: BNNeck | None = None
+        self.projected_neck: BNNeck | None = None
+        if neck == "after":
+            fresh = (BNNeck(encoder.width), BNNeck(encoder.projected_width))
+            self.final_neck, self.projected_neck = necks or fresh
+        self.eval()
+
+    @property
+    def embedding_width(self) -> int:
+        """Width E of the embedding."""
+        return self.encoder.embedding_width
+
+    def train(self, mode: bool = True) -> Self:  # noqa: ARG002
+        """Stay in eval mode: an embedder does not train."""
+        return super().train(False)
+
+    @torch.no_grad()
+    def forward(self, images: Tensor, camids: Tensor | None = None, viewids: Tensor | None = None) -> Tensor:
+        """Return unit vectors, float32 [B, E].
+
+        Args:
+            images: Float [B, 3, H, W], normalised by the encoder's ``pixel_mean`` and ``pixel_std``.
+            camids: Int64 [B], see ``ImageEncoder.encode_image``.
+            viewids: Int64 [B], likewise.
+
+        Raises:
+            UserError: The images have another size than the encoder's.
+        """
+        self.eval()  # the modules are shared with a model that may have been put in training mode since
+        features = self.encoder.encode_image(images, camids, viewids)
+        parts = [features.final, features.projected]
+        if self.final_neck is not None and self.projected_neck is not None:
+            parts = [self.final_neck(parts[0]), self.projected_neck(parts[1])]
+        return F.normalize(torch.cat(parts, dim=1).float(), dim=1)
+
+    def description(self) -> dict[str, Any]:
+        """Return what ``embedder_from_description`` needs beside the state dict: plain JSON values."""
+        encoder = self.encoder
+        return {
+            "backbone": encoder.name,
+            "image_size": list(encoder.image_size),
+            "patch_stride": encoder.patch_stride,
+            "num_cameras": encoder.num_cameras,
+            "num_views": encoder.num_views,
+            "sie_coefficient": encoder.sie_coefficient,
+            "neck": self.neck,
+            "pixel_mean": list(encoder.pixel_mean),
+            "pixel_std": list(encoder.pixel_std),
+            "embedding_width": self.embedding_width,
+        }
+
+
+_REQUIRED = (
+    "backbone",
+    "image_size",
+    "patch_stride",
+    "num_cameras",
+    "num_views",
+    "neck",
+    "pixel_mean",
+    "pixel_std",
+)
+
+
+def embedder_from_description(description: Mapping[str, Any], state: Mapping[str, Tensor]) -> Embedder:
+    """Rebuild an embedder; no pretrained weights are read, and no random number is drawn.
+
+    Args:
+        description: What ``Embedder.description`` returned.
+        state: What ``Embedder.state_dict`` returned; it is copied.
+
+    Returns:
+        An embedder on the CPU whose embeddings equal the original's to the bit.
+
+    Raises:
+        UserError: The description lacks an entry, or does not fit the state; names the parameter to change.
+    """
+    missing = [key for key in _REQUIRED if key not in description]
+    if missing:
+        raise UserError(
+            f"The description of the embedder lacks {first_few(missing, 8)}. Needed: "
+            f"{', '.join(_REQUIRED)}. Use the "
+            f"description that was written beside the weights."
+        )
+    config = require_class_token_vit(description["backbone"])
+    with torch.device("meta"):
+        encoder = ImageEncoder(
+            description["backbone"],
+            build_visual_tower(config, device="meta"),
+            image_size=description["image_size"],
+            patch_stride=description["patch_stride"],
+            num_cameras=description["num_cameras"],
+            num_views=description["num_views"],
+        )
+        embedder = Embedder(encoder, neck=description["neck"])
+    encoder.sie_coefficient = float(description.get("sie_coefficient", 1.0))
+    encoder.pixel_mean = tuple(description["pixel_mean"])
+    encoder.pixel_std = tuple(description["pixel_std"])
+    _require_fit(embedder, description, state)
+    embedder.to_empty(device="cpu").load_state_dict(state)
+    return embedder
+
+
+def _require_fit(embedder: Embedder, description: Mapping[str, Any], state: Mapping[str, Tensor]) -> None:
+    expected = embedder.state_dict()
+    wrong = [
+        key
+        for key in [*expected, *(key for key in state if key not in expected)]
+        if key not in expected or key not in state or expected[key].shape != state[key].shape
+    ]
+    if not wrong:
+        return
+    # The tensor that depends on the fewest parameters tells best which of them is wrong.
+    key = min(wrong, key=lambda key: (_PARAMETERS.get(_kind(key), _BACKBONE)[0], wrong.index(key)))
+    parameters = _PARAMETERS.get(_kind(key), _BACKBONE)[1]
+    found = list(state[key].shape) if key in state else "absent"
+    wanted = list(expected[key].shape) if key in expected else "absent"
+    given = ", ".join(f"{name}: {description[name]}" for name in parameters)
+    raise UserError(
+        f"The weights do not fit the description: tensor {key!r} is {found} in the weights, and {wanted} "
+        f"with "
+        f"{given} ({len(wrong)} tensors differ). Change {' or '.join(f'`{name}`' for name in parameters)}."
+    )
+
+
+# Kind of tensor: (order of blame, the parameters that decide its presence and shape).
+_BACKBONE = (0, ("backbone",))
+_PARAMETERS: dict[str, tuple[int, tuple[str, ...]]] = {
+    "neck": (1, ("neck",)),
+    "side": (2, ("num_cameras", "num_views")),
+    "position": (3, ("image_size", "patch_stride")),
+}
+
+
+def _kind(key: str) -> str:
+    if key.startswith(("final_neck.", "projected_neck.")):
+        return "neck"
+    if key == "encoder.side_embedding":
+        return "side"
+    return "position" if key == "encoder.visual.positional_embedding" else "backbone"

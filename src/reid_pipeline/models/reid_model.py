@@ -1,0 +1,49 @@
+"""The trainable model of prototypical learning: image tower and two necks.
+
+Shape suffixes: B images, E embedding width (width + projected_width of the encoder).
+"""
+
+import torch
+from torch import Tensor, nn
+
+from reid_pipeline.models.embedder import Embedder
+from reid_pipeline.models.heads import BNNeck
+from reid_pipeline.models.image_encoder import ImageEncoder
+
+
+class ReIDModel(nn.Module):
+    """Image tower with a BNNeck on ``final`` and one on ``projected``; parameter names as in ``Embedder``."""
+
+    def __init__(self, encoder: ImageEncoder) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.final_neck = BNNeck(encoder.width)
+        self.projected_neck = BNNeck(encoder.projected_width)
+
+    @property
+    def embedding_width(self) -> int:
+        """Width E of what ``embed`` returns."""
+        return self.encoder.embedding_width
+
+    def embed(self, images: Tensor, camids: Tensor | None = None, viewids: Tensor | None = None) -> Tensor:
+        """Return the necked features side by side, not normalised: float [B, E].
+
+        Args:
+            images: Float [B, 3, H, W]; B at least 2 in training mode.
+            camids: Int64 [B], see ``ImageEncoder.encode_image``.
+            viewids: Int64 [B], likewise.
+        """
+        features = self.encoder.encode_image(images, camids, viewids)
+        return torch.cat([self.final_neck(features.final), self.projected_neck(features.projected)], dim=1)
+
+    def forward(self, images: Tensor, camids: Tensor | None = None, viewids: Tensor | None = None) -> Tensor:
+        """Do as ``embed``."""
+        return self.embed(images, camids, viewids)
+
+    def embedder(self, *, neck: str = "after") -> Embedder:
+        """Return the inference side of this model. It shares the weights, not copies of them.
+
+        The shared modules are put in eval mode: call ``train()`` on this model before it trains on.
+        """
+        necks = (self.final_neck, self.projected_neck) if neck == "after" else None
+        return Embedder(self.encoder, neck=neck, necks=necks)

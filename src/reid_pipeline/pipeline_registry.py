@@ -1,0 +1,24 @@
+"""Every pipeline by the name that users type."""
+
+from kedro.pipeline import Pipeline
+
+from reid_pipeline.methods import find_method, method_names
+from reid_pipeline.pipelines import ingestion, method, pretrain_demo_clip
+
+
+def register_pipelines() -> dict[str, Pipeline]:
+    """Return `ingestion`, one pipeline per method (raw data to report), and `pretrain_demo_clip`.
+
+    A method that trains brings the floor, `zero_shot`, along: its report shows before and after.
+    """
+    prepared = ingestion.create_pipeline() + method.shared_pipeline()
+    floor = method.create_pipeline(find_method(method.FLOOR))
+    methods = {
+        name: prepared + floor + method.create_pipeline(find_method(name)) for name in method_names()
+    }
+    return {
+        **methods,
+        "ingestion": ingestion.create_pipeline(),
+        "pretrain_demo_clip": pretrain_demo_clip.create_pipeline(),
+        "__default__": sum(methods.values(), Pipeline([])),
+    }

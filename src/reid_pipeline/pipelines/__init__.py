@@ -1,0 +1,1 @@
+"""Wiring and thin nodes. Nothing here computes; the catalog does all reading and writing."""

@@ -1,0 +1,161 @@
+"""Nodes of a method's pipeline.
+
+A node that takes the method's parameters is made per method, with the method's own model as annotation:
+that is how Kedro knows which model to validate the parameters with before anything runs.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pandas as pd
+
+from reid_pipeline.engine.stage import Method
+from reid_pipeline.schema.parameters import (
+    ComputeParameters,
+    EvaluationParameters,
+    ReportParameters,
+    SplitParameters,
+)
+from reid_pipeline.schema.raw_folder import RawFolder
+
+Record = dict[str, Any]
+
+
+def _for_method(function: Callable[..., Any], method: Method) -> Callable[..., Any]:
+    function.__annotations__["parameters"] = method.params
+    return function
+
+
+def build_node(method: Method) -> Callable[..., Any]:
+    """Return the node of a method without training: parameters to embedder and an empty history."""
+
+    def build(parameters: Any) -> tuple[Any, list[Record]]:
+        return method.build(parameters).embedder(), []
+
+    return _for_method(build, method)
+
+
+def train_node(method: Method) -> Callable[..., Any]:
+    """Return the node of a method's training; it yields the state and the history after every epoch."""
+
+    def train(
+        parameters: Any,
+        split_table: pd.DataFrame,
+        raw_images: RawFolder,
+        resume_point: Record | None,
+        seed: int,
+        compute: ComputeParameters,
+    ) -> Iterator[tuple[Record, list[Record]]]:
+        from reid_pipeline.engine.runtime import resolve_runtime
+        from reid_pipeline.engine.training import TrainingRun, train_stages
+
+        runtime = resolve_runtime(compute)
+        run = TrainingRun(method, parameters, split_table, raw_images, runtime, seed)
+        yield from train_stages(run, resume_point)
+
+    return _for_method(train, method)
+
+
+def export_node(method: Method) -> Callable[..., Any]:
+    """Return the node from the last training state to the inference-only embedder."""
+
+    def export(parameters: Any, training_state: Record) -> Any:
+        model = method.build(parameters)
+        model.load_state_dict(training_state["model"])
+        return model.embedder()
+
+    return _for_method(export, method)
+
+
+def extract(
+    embedder: Any,
+    split_table: pd.DataFrame,
+    raw_images: RawFolder,
+    compute: ComputeParameters,
+    evaluation: EvaluationParameters,
+) -> Record:
+    """Embed the query and gallery rows of the split table."""
+    from reid_pipeline.engine.runtime import resolve_runtime
+    from reid_pipeline.engine.embedding import embed_test_rows
+
+    return embed_test_rows(embedder, split_table, raw_images, resolve_runtime(compute), evaluation)
+
+
+def evaluate_node(method: Method) -> Callable[..., Any]:
+    """Return the node from embeddings to metrics."""
+
+    def evaluate(
+        embeddings: Record,
+        split_table: pd.DataFrame,
+        evaluation: EvaluationParameters,
+        benchmark: str,
+        seed: int,
+    ) -> Record:
+        from reid_pipeline.retrieval.protocol import evaluate_rows
+
+        metrics = evaluate_rows(embeddings, split_table, evaluation)
+        return {"benchmark": benchmark, "method": method.name, "seed": seed, **metrics}
+
+    return evaluate
+
+
+def run_card_node(method: Method) -> Callable[..., Any]:
+    """Return the node that records how the metrics came to be. It runs after them, to report the time."""
+
+    def run_card(
+        parameters: Any,
+        shared: Record,
+        split_table: pd.DataFrame,
+        metrics: Record,
+        history: list[Record],
+        run_environment: Record,
+    ) -> Record:
+        from reid_pipeline.reporting.run_card import make_run_card
+
+        resolved = {**shared, method.name: parameters.model_dump(mode="json")}
+        return make_run_card(resolved, split_table, metrics, history, run_environment)
+
+    return _for_method(run_card, method)
+
+
+def gather_shared(
+    benchmark: str,
+    seed: int,
+    compute: ComputeParameters,
+    splits: SplitParameters,
+    evaluation: EvaluationParameters,
+) -> Record:
+    """Gather the resolved parameters that belong to no method, and what `auto` came to."""
+    from reid_pipeline.engine.runtime import resolve_runtime
+
+    runtime = resolve_runtime(compute)
+    return {
+        "benchmark": benchmark,
+        "seed": seed,
+        "compute": compute.model_dump(mode="json")
+        | {"device": str(runtime.device), "precision": runtime.precision},
+        "splits": splits.model_dump(mode="json"),
+        "evaluation": evaluation.model_dump(mode="json"),
+    }
+
+
+def report_node(method: Method) -> Callable[..., Any]:
+    """Return the node that makes the page and the curves."""
+
+    def report(
+        metrics: Record,
+        floor_metrics: Record,
+        history: list[Record],
+        run_card: Record,
+        embeddings: Record,
+        split_table: pd.DataFrame,
+        raw_images: RawFolder,
+        evaluation: EvaluationParameters,
+        report: ReportParameters,
+    ) -> tuple[str, Any]:
+        from reid_pipeline.reporting.report import make_report, ranked_queries
+
+        ranked = ranked_queries(embeddings, split_table, raw_images, evaluation, report)
+        return make_report(method.description, [floor_metrics, metrics], history, run_card, ranked)
+
+    return report

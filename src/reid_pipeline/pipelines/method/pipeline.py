@@ -1,0 +1,75 @@
+"""Wiring of a method's pipeline."""
+
+from kedro.pipeline import Pipeline, node, pipeline
+
+from reid_pipeline.engine.stage import Method
+from reid_pipeline.pipelines.method import nodes
+
+FLOOR = "zero_shot"
+"""The method that every report compares with; its metrics are measured in the same run."""
+
+SHARED = {"split_table", "raw_images", "run_environment", "shared_parameters"}
+SHARED_PARAMETERS = {"benchmark", "seed", "compute", "splits", "evaluation", "report"}
+
+
+def create_pipeline(method: Method) -> Pipeline:
+    """Return split table -> [train ->] embedder -> embeddings -> metrics -> report, in the method's namespace."""
+    floor = {"floor_metrics": f"{FLOOR}.metrics"} if method.name != FLOOR else {}
+    training = _training_nodes(method) if method.stage_names else [_build_node(method)]
+    return pipeline(
+        [*training, *_result_nodes(method)],
+        namespace=method.name,
+        inputs=SHARED | floor if not floor else {name: name for name in SHARED} | floor,
+        parameters={f"params:{name}" for name in SHARED_PARAMETERS | {method.name}},
+    )
+
+
+def shared_pipeline() -> Pipeline:
+    """Return what all methods' run cards have in common."""
+    names = ("benchmark", "seed", "compute", "splits", "evaluation")
+    inputs = [f"params:{name}" for name in names]
+    return pipeline([node(nodes.gather_shared, inputs, "shared_parameters", name="gather_shared")])
+
+
+def _build_node(method: Method) -> object:
+    return node(nodes.build_node(method), f"params:{method.name}", ["embedder", "history"], name="build")
+
+
+def _training_nodes(method: Method) -> list[object]:
+    parameters = f"params:{method.name}"
+    inputs = [parameters, "split_table", "raw_images", "resume_point", "params:seed", "params:compute"]
+    return [
+        node(nodes.train_node(method), inputs, ["training_state", "history"], name="train"),
+        node(nodes.export_node(method), [parameters, "training_state"], "embedder", name="export"),
+    ]
+
+
+def _result_nodes(method: Method) -> list[object]:
+    floor = "metrics" if method.name == FLOOR else "floor_metrics"
+    return [
+        node(
+            nodes.extract,
+            ["embedder", "split_table", "raw_images", "params:compute", "params:evaluation"],
+            "embeddings",
+            name="extract",
+        ),
+        node(
+            nodes.evaluate_node(method),
+            ["embeddings", "split_table", "params:evaluation", "params:benchmark", "params:seed"],
+            "metrics",
+            name="evaluate",
+        ),
+        node(
+            nodes.run_card_node(method),
+            [f"params:{method.name}", "shared_parameters", "split_table", "metrics", "history", "run_environment"],
+            "run_card",
+            name="run_card",
+        ),
+        node(
+            nodes.report_node(method),
+            ["metrics", floor, "history", "run_card", "embeddings", "split_table", "raw_images"]
+            + ["params:evaluation", "params:report"],
+            ["report", "curves"],
+            name="report",
+        ),
+    ]

@@ -1,0 +1,1 @@
+"""What the project's data and parameters look like: table columns, parameter models, errors."""

@@ -1,0 +1,142 @@
+"""Parameters that are no method's own: the run, ingestion, splits, backbone, plans, evaluation."""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from reid_pipeline.schema.base import Parameters
+
+PositiveInt = Annotated[int, Field(ge=1)]
+Share = Annotated[float, Field(ge=0.0, le=1.0)]
+Precision = Literal["auto", "float32", "bfloat16", "float16"]
+
+
+class ComputeParameters(Parameters):
+    """Where and how precisely to compute."""
+
+    device: str = Field(
+        "auto", pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$", description="auto, cpu, cuda, cuda:<index> or mps"
+    )
+    precision: Precision = Field(
+        "auto", description="auto: bfloat16 (else float16) on CUDA, float32 elsewhere"
+    )
+    deterministic: bool = Field(True, description="deterministic kernels on CUDA; the CPU always is")
+    threads: int = Field(0, ge=0, description="CPU threads; 0 leaves torch's own choice")
+    image_memory: PositiveInt = Field(
+        2_000_000_000, description="bytes of decoded images kept in memory; beyond it they are decoded again"
+    )
+
+
+class IngestionParameters(Parameters):
+    """Which reader makes the manifest."""
+
+    reader: str = Field(description="a module of reid_pipeline.benchmarks")
+
+
+class SplitParameters(Parameters):
+    """How the published subsets become splits."""
+
+    dev_fraction: float = Field(
+        0.0, ge=0.0, le=0.5, description="share of training identities set aside as dev_query / dev_gallery"
+    )
+    dev_seed: int = Field(0, ge=0)
+
+
+class BackboneParameters(Parameters):
+    """The CLIP image encoder and the pixels it reads."""
+
+    name: str = Field(description="an open_clip ViT model name, or demo-vit")
+    pretrained: str | None = Field(None, description="open_clip tag, local checkpoint, or null for random")
+    image_size: tuple[PositiveInt, PositiveInt] = Field((256, 128), description="height, width in pixels")
+    patch_stride: PositiveInt | None = Field(None, description="null: the patch size; smaller: OLP")
+    pixel_mean: tuple[float, float, float] = (0.5, 0.5, 0.5)
+    pixel_std: tuple[float, float, float] = (0.5, 0.5, 0.5)
+
+    @field_validator("pixel_std")
+    @classmethod
+    def _positive(cls, value: tuple[float, float, float]) -> tuple[float, float, float]:
+        if min(value) <= 0:
+            raise ValueError(f"pixel_std must be above 0 in every channel, got {value}")
+        return value
+
+    @field_validator("pretrained")
+    @classmethod
+    def _existing_file(cls, value: str | None) -> str | None:
+        if value is not None and _looks_like_path(value) and not Path(value).is_file():
+            raise ValueError(
+                f"no checkpoint file at {value!r}. Give an existing file, or one of open_clip's tags such as"
+                " 'openai'"
+            )
+        return value
+
+
+def _looks_like_path(value: str) -> bool:
+    return "/" in value or Path(value).suffix in {".pt", ".pth", ".bin", ".safetensors"}
+
+
+class AugmentationParameters(Parameters):
+    """Training augmentation, after the resize: flip, pad, crop, erase (methods.md section 1)."""
+
+    flip: Share = 0.5
+    padding: int = Field(10, ge=0, description="pixels on each side before the random crop")
+    erasing: Share = Field(0.5, description="probability of random erasing")
+    erasing_area: tuple[float, float] = Field((0.02, 0.4), description="share of the image erased")
+    erasing_fill: Literal["mean", "noise"] = Field("mean", description="mean colour or per-pixel noise")
+
+
+class TrainingPlan(Parameters):
+    """A stage's schedule: how long, how much at once, at which rate."""
+
+    epochs: PositiveInt
+    iterations_per_epoch: PositiveInt
+    batch_size: PositiveInt
+    instances: int = Field(ge=2, description="K images of each identity or cluster in a batch")
+    optimiser: Literal["sgd", "adam"] = "sgd"
+    learning_rate: float = Field(gt=0)
+    momentum: float = Field(0.9, ge=0, lt=1)
+    weight_decay: float = Field(5e-4, ge=0)
+    warmup_epochs: int = Field(10, ge=0)
+    warmup_factor: float = Field(0.01, gt=0, le=1, description="first epoch's share of the learning rate")
+    milestones: tuple[PositiveInt, ...] = Field((20, 40), description="epochs after which the rate drops")
+    decay: float = Field(0.1, gt=0, le=1)
+
+    @model_validator(mode="after")
+    def _whole_identities(self) -> "TrainingPlan":
+        if self.batch_size % self.instances or self.batch_size == self.instances:
+            raise ValueError(
+                f"batch_size {self.batch_size} must be a multiple (at least twice) of instances {self.instances}"
+            )
+        if list(self.milestones) != sorted(set(self.milestones)):
+            raise ValueError(f"milestones must increase, got {self.milestones}")
+        return self
+
+
+class EvaluationParameters(Parameters):
+    """The protocol by which embeddings are judged."""
+
+    splits: Literal["test", "dev"] = Field("test", description="query / gallery, or dev_query / dev_gallery")
+    camera_filter: bool = Field(True, description="drop gallery images of the query's own pid and camera")
+    max_rank: PositiveInt = 50
+    batch_size: PositiveInt = 256
+
+
+class ReportParameters(Parameters):
+    """What the report shows."""
+
+    queries: PositiveInt = Field(8, description="good and bad queries shown, each")
+    top: PositiveInt = Field(10, description="gallery images shown for a query")
+
+
+class SharedParameters(Parameters):
+    """Everything in conf/ that belongs to no method; top-level names outside it are refused."""
+
+    benchmark: str
+    seed: int = Field(0, ge=0, lt=2**32)
+    raw_root: str | None = None
+    compute: ComputeParameters
+    ingestion: IngestionParameters
+    splits: SplitParameters
+    evaluation: EvaluationParameters
+    report: ReportParameters
+    synthetic: dict[str, Any] = Field(default_factory=dict, description="overrides of the drawn benchmark")

@@ -1,0 +1,18 @@
+"""Kedro's settings of the project."""
+
+from typing import Any
+
+from kedro.config import OmegaConfigLoader
+
+from reid_pipeline.hooks import Preflight, RunSummary
+
+HOOKS = (Preflight(), RunSummary())
+# Statistics are stored by dataset name, which is wrong across environments.
+DISABLE_HOOKS_FOR_PLUGINS = ("kedro-viz",)
+
+CONFIG_LOADER_CLASS = OmegaConfigLoader
+CONFIG_LOADER_ARGS: dict[str, Any] = {
+    "base_env": "base",
+    "default_run_env": "synthetic",
+    "merge_strategy": {"parameters": "soft", "globals": "soft"},
+}

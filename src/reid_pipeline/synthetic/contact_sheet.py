@@ -1,0 +1,73 @@
+"""A sheet of drawn people: one row per identity, columns grouped by camera."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from io import BytesIO
+
+from PIL import Image, ImageDraw, ImageFont
+
+from reid_pipeline.schema.errors import UserError
+from reid_pipeline.synthetic.camera import HEIGHT, WIDTH
+
+_NAME = re.compile(r"(?P<pid>-1|\d{4})_c(?P<camera>\d+)s\d+_\d{6}_\d{2}\.jpg$")
+_GAP, _HEADER, _MARGIN = 2, 16, 40
+_PAPER, _INK = (250, 250, 248), (30, 30, 34)
+
+
+def contact_sheet(
+    images: Mapping[str, bytes],
+    *,
+    rows: int = 8,
+    per_camera: int = 2,
+    subsets: Iterable[str] = ("bounding_box_train",),
+    pids: Iterable[int] | None = None,
+) -> Image.Image:
+    """Lay images out by identity and camera.
+
+    Args:
+        images: JPEG bytes by path, as `draw_benchmark` returns them.
+        rows: Number of identities shown.
+        per_camera: Number of images of one identity by one camera.
+        subsets: Folders whose images are shown.
+        pids: Identities to show; None takes those that the most cameras see, by pid.
+
+    Returns:
+        An RGB sheet with the cameras' numbers above and the identities' pids on the left.
+    """
+    cells = _cells(images, frozenset(subsets))
+    if not cells:
+        raise UserError(
+            f"No images below {', '.join(sorted(subsets))}: pass subsets=<folders that hold images>."
+        )
+    cameras = sorted({camera for cells_of in cells.values() for camera in cells_of})
+    if pids is None:
+        ranked = sorted((pid for pid in cells if pid > 0), key=lambda pid: (-len(cells[pid]), pid))
+        chosen = sorted(ranked[:rows])
+    else:
+        chosen = list(pids)[:rows]
+    wide = _GAP * 3 + per_camera * (WIDTH + _GAP)
+    sheet = Image.new("RGB", (_MARGIN + wide * len(cameras), _HEADER + len(chosen) * (HEIGHT + _GAP)), _PAPER)
+    draw, font = ImageDraw.Draw(sheet), ImageFont.load_default()
+    for column, camera in enumerate(cameras):
+        draw.text((_MARGIN + column * wide + 2, 2), f"camera {camera}", fill=_INK, font=font)
+    for row, pid in enumerate(chosen):
+        top = _HEADER + row * (HEIGHT + _GAP)
+        draw.text((4, top + HEIGHT // 2 - 6), f"{pid:04d}", fill=_INK, font=font)
+        for column, camera in enumerate(cameras):
+            for n, data in enumerate(cells.get(pid, {}).get(camera, [])[:per_camera]):
+                left = _MARGIN + column * wide + n * (WIDTH + _GAP)
+                sheet.paste(Image.open(BytesIO(data)), (left, top))
+    return sheet
+
+
+def _cells(images: Mapping[str, bytes], subsets: frozenset[str]) -> dict[int, dict[int, list[bytes]]]:
+    cells: dict[int, dict[int, list[bytes]]] = {}
+    for path in sorted(images):
+        folder, _, name = path.rpartition("/")
+        match = _NAME.match(name)
+        if match is None or folder not in subsets:
+            continue
+        cells.setdefault(int(match["pid"]), {}).setdefault(int(match["camera"]), []).append(images[path])
+    return cells

@@ -1,0 +1,66 @@
+"""What can be asked of the drawn benchmark."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import AfterValidator, Field
+
+from reid_pipeline.schema.base import Parameters
+
+
+def _ordered(span: tuple[int, int]) -> tuple[int, int]:
+    if span[0] > span[1]:
+        raise ValueError(f"the range {span[0]}..{span[1]} is empty: write the lower end first")
+    return span
+
+
+CameraSpan = Annotated[
+    tuple[Annotated[int, Field(ge=2, le=16)], Annotated[int, Field(ge=2, le=16)]], AfterValidator(_ordered)
+]
+ImageSpan = Annotated[
+    tuple[Annotated[int, Field(ge=2, le=40)], Annotated[int, Field(ge=2, le=40)]], AfterValidator(_ordered)
+]
+QualitySpan = Annotated[
+    tuple[Annotated[int, Field(ge=5, le=100)], Annotated[int, Field(ge=5, le=100)]], AfterValidator(_ordered)
+]
+
+
+class SyntheticBenchmark(Parameters):
+    """A drawn benchmark in Market-1501's layout.
+
+    Difficulty is set by ``camera_strength`` (how far cameras differ), ``identity_spread`` (how far people
+    differ), ``occlusion``, ``crowding`` and ``misalignment``; the other parameters set its size.
+    """
+
+    seed: int = Field(default=0, ge=0, le=2**31 - 1, description="Seed of everything that is drawn.")
+    num_cameras: int = Field(default=6, ge=2, le=16, description="Cameras of the network.")
+    train_identities: int = Field(default=100, ge=1, le=5000, description="People in bounding_box_train.")
+    test_identities: int = Field(default=100, ge=1, le=4000, description="People in query and gallery.")
+    cameras_per_identity: CameraSpan = Field(
+        default=(2, 5), description="How many cameras see a person, at most num_cameras."
+    )
+    images_per_camera: ImageSpan = Field(
+        default=(2, 6),
+        description="Images of one person by one camera; one of them is the query in the test half.",
+    )
+    distractors: int = Field(default=120, ge=0, le=20000, description="Images of pid 0000 in the gallery.")
+    junk: int = Field(default=60, ge=0, le=20000, description="Images of pid -1 in the gallery.")
+    camera_strength: float = Field(
+        default=1.0, ge=0.0, le=2.0, description="How far cameras differ; 0 makes them all neutral."
+    )
+    identity_spread: float = Field(
+        default=1.0, ge=0.1, le=2.0, description="How far people differ in colours, patterns and build."
+    )
+    occlusion: float = Field(
+        default=0.25, ge=0.0, le=1.0, description="Chance that an object stands before a person."
+    )
+    crowding: float = Field(
+        default=0.25, ge=0.0, le=1.0, description="Chance that a bystander is partly in the picture."
+    )
+    misalignment: float = Field(
+        default=0.5, ge=0.0, le=1.5, description="How badly crops fit; 0 is a tight crop."
+    )
+    jpeg_quality: QualitySpan = Field(
+        default=(45, 92), description="Lowest and highest JPEG quality; each camera keeps to a part of it."
+    )
