@@ -1,7 +1,7 @@
 """DBSCAN on a sparse similarity: the labels that scikit-learn finds on the dense distance.
 
-Source: Ester, Kriegel, Sander and Xu, "A Density-Based Algorithm for Discovering Clusters", KDD 1996; the numbering
-of clusters and the choice for border points follow scikit-learn's `DBSCAN`.
+Source: Ester, Kriegel, Sander and Xu, "A Density-Based Algorithm for Discovering Clusters", KDD 1996; the
+numbering of clusters and the choice for border points follow scikit-learn's `DBSCAN`.
 
 Shape suffixes: N rows, E stored pairs.
 """
@@ -19,11 +19,12 @@ Labels = NDArray[np.int64]
 def dbscan_labels(similarity: sparse.csr_array, *, eps: float, min_samples: int) -> Labels:
     """Cluster rows whose distance is ``1 - similarity``.
 
-    Rows i and j are neighbours where ``float32(1) - similarity_ij <= float32(eps)``, the comparison that scikit-learn
-    makes on a float32 distance matrix; a pair that is not stored has distance 1; a row is its own neighbour. A row with
-    at least ``min_samples`` neighbours, itself included, is a core row. Clusters are the connected components of the
-    core rows, numbered by their smallest core row; a row that is not core joins the lowest-numbered cluster with a
-    core neighbour, else it is noise. At eps 1 every pair are neighbours: one cluster, or all noise where N < min_samples.
+    Rows i and j are neighbours where ``float32(1) - similarity_ij <= float32(eps)``, the comparison that
+    scikit-learn makes on a float32 distance matrix; a pair that is not stored has distance 1; a row is its
+    own neighbour. A row with at least ``min_samples`` neighbours, itself included, is a core row. Clusters
+    are the connected components of the core rows, numbered by their smallest core row; a row that is not core
+    joins the lowest-numbered cluster with a core neighbour, else it is noise. At eps 1 every pair are
+    neighbours: one cluster, or all noise where N < min_samples.
 
     Time and memory O(N + E).
 
@@ -61,7 +62,8 @@ def check_options(*, eps: float, min_samples: int) -> None:
     """Raise UserError where ``eps`` or ``min_samples`` is outside its range."""
     if not 0.0 < eps <= 1.0:
         raise UserError(
-            f"eps is {eps}; it is a Jaccard distance and must lie in (0, 1] (usual: 0.4 to 0.7; higher merges more)."
+            f"eps is {eps}; it is a Jaccard distance and must lie in (0, 1] "
+            "(usual: 0.4 to 0.7; higher merges more)."
         )
     if isinstance(min_samples, bool) or not isinstance(min_samples, int | np.integer) or min_samples < 1:
         raise UserError(f"min_samples is {min_samples!r}; a whole number of at least 1 is needed (usual: 4).")

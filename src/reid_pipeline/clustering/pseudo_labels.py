@@ -18,8 +18,8 @@ def cluster_pseudo_labels(
 ) -> Labels:
     """Cluster ``features`` by DBSCAN on their k-reciprocal Jaccard distance.
 
-    The labels are those of scikit-learn's ``DBSCAN(eps, min_samples, metric="precomputed")`` on the dense float32
-    distance ``1 - jaccard_distance(features)``; only the pairs within eps are ever stored.
+    The labels are those of scikit-learn's ``DBSCAN(eps, min_samples, metric="precomputed")`` on the dense
+    float32 distance ``1 - jaccard_distance(features)``; only the pairs within eps are ever stored.
 
     Args:
         features: ``[N, D]`` floats, finite; unit rows are usual.
@@ -49,7 +49,7 @@ class ClusteringSettings:
     min_samples: int = 4
 
 
-class ClusteringCollapse(UserError):
+class ClusteringCollapse(UserError):  # noqa: N818 - the name says what happened, as fixed by the design
     """The pseudo labels are of no use for training: no cluster, one cluster, or nearly all noise."""
 
 
@@ -69,16 +69,21 @@ def check_collapse(
     seen = cluster_statistics(pseudo_labels)
     if seen.clusters >= 2 and seen.noise_share <= max_noise_share:
         return
-    options = "" if settings is None else ", ".join(f"{key} {value}" for key, value in asdict(settings).items())
+    options = (
+        "" if settings is None else ", ".join(f"{key} {value}" for key, value in asdict(settings).items())
+    )
     eps = "eps" if settings is None else f"eps ({settings.eps})"
     if seen.clusters == 1 and seen.noise_share <= max_noise_share:
         what = "everything fell into one cluster"
         remedy = f"Lower {eps}, or k1; if it grew from epoch to epoch, the learning rate is too high."
     else:
         what = "no cluster was found" if seen.clusters == 0 else "nearly everything is noise"
-        remedy = f"Raise {eps}, or lower min_samples; with few images per identity lower k1; or lower the learning rate."
+        remedy = (
+            f"Raise {eps}, or lower min_samples; with few images per identity lower k1; "
+            "or lower the learning rate."
+        )
     raise ClusteringCollapse(
-        f"Clustering collapsed: {what} ({seen.clusters} clusters, {seen.noise_share:.1%} noise of {seen.rows} images; "
-        f"at least 2 clusters and at most {max_noise_share:.0%} noise are needed"
+        f"Clustering collapsed: {what} ({seen.clusters} clusters, {seen.noise_share:.1%} noise "
+        f"of {seen.rows} images; at least 2 clusters and at most {max_noise_share:.0%} noise are needed"
         f"{'; ' + options if options else ''}). {remedy}"
     )

@@ -1,4 +1,4 @@
-"""What pseudo labels look like, and how well they agree with the published identities. For diagnosis, never training.
+"""What pseudo labels look like, and how well they agree with the identities. For diagnosis, never training.
 
 Shape suffixes: N rows.
 """
@@ -20,9 +20,10 @@ class PseudoLabelQuality:
     Attributes:
         ari: adjusted Rand index over all rows, in [-0.5, 1]; every noise row is a cluster of its own.
         nmi: normalised mutual information (arithmetic mean) over all rows, in [0, 1]; noise likewise.
-        pairwise_precision: share of the pairs put into one cluster that share an identity; 0 where there is no pair.
-        pairwise_recall: share of the pairs of one identity that are put into one cluster; 0 where there is no pair.
-            Noise forms no pair, so it costs recall and not precision.
+        pairwise_precision: share of the pairs put into one cluster that share an identity; 0 where there is
+            no pair.
+        pairwise_recall: share of the pairs of one identity that are put into one cluster; 0 where there is no
+            pair. Noise forms no pair, so it costs recall and not precision.
     """
 
     ari: float
@@ -40,7 +41,8 @@ class ClusterStatistics:
         clusters: distinct labels, noise left out.
         noise_share: share of rows labelled -1, in [0, 1].
         size_quantiles: minimum, quartiles and maximum of the cluster sizes; empty where there is no cluster.
-        size_histogram: (size from, size up to and including, clusters) in powers of two: 1, 2, 3-4, 5-8 and so on.
+        size_histogram: (size from, size up to and including, clusters) in powers of two: 1, 2, 3-4, 5-8 and
+            so on.
     """
 
     rows: int
@@ -51,7 +53,9 @@ class ClusterStatistics:
 
 
 def pseudo_label_quality(pseudo_labels: ArrayLike, pids: ArrayLike) -> PseudoLabelQuality:
-    """Compare pseudo labels with identities. Time O(N log N), memory O(N): all from the sparse contingency table.
+    """Compare pseudo labels with identities, by the sparse contingency table.
+
+    Time O(N log N), memory O(N).
 
     Args:
         pseudo_labels: ``[N]`` integers, -1 noise.
@@ -64,7 +68,9 @@ def pseudo_label_quality(pseudo_labels: ArrayLike, pids: ArrayLike) -> PseudoLab
 
     labels_N, pids_N = _integers(pseudo_labels, "pseudo_labels"), _integers(pids, "pids")
     if labels_N.shape != pids_N.shape:
-        raise UserError(f"{len(labels_N)} pseudo labels and {len(pids_N)} pids were given; one pid per row is needed.")
+        raise UserError(
+            f"{len(labels_N)} pseudo labels and {len(pids_N)} pids were given; one pid per row is needed."
+        )
     noise_N = labels_N < 0
     singletons_N = labels_N.copy()
     singletons_N[noise_N] = labels_N.max() + 1 + np.arange(int(noise_N.sum()))
@@ -112,7 +118,8 @@ def _integers(values: ArrayLike, name: str) -> NDArray[np.int64]:
     given = np.asarray(values)
     if given.ndim != 1 or given.size == 0 or given.dtype.kind not in "iu":
         raise UserError(
-            f"{name} has shape {list(given.shape)} and dtype {given.dtype}; a vector of integers with at least one row is needed."
+            f"{name} has shape {list(given.shape)} and dtype {given.dtype}; "
+            "a vector of integers with at least one row is needed."
         )
     return given.astype(np.int64)
 

@@ -2,10 +2,10 @@
 
 Shape suffixes: M left rows, N right rows, D width, P pairs.
 
-A matrix product ``|x|^2 + |y|^2 - 2 x.y`` is fast, but rounds equal columns differently in different blocks, so that
-two copies of one row need not tie. The rooms above therefore use it only to discard: whatever lies within
-`expansion_tolerance` of a decision is settled by `pair_squared_distances`, whose result for a pair depends on the two
-rows alone.
+A matrix product ``|x|^2 + |y|^2 - 2 x.y`` is fast, but rounds equal columns differently in different blocks,
+so that two copies of one row need not tie. The rooms above therefore use it only to discard: whatever lies
+within `expansion_tolerance` of a decision is settled by `pair_squared_distances`, whose result for a pair
+depends on the two rows alone.
 """
 
 from typing import Any
@@ -25,21 +25,26 @@ def checked_features(features: ArrayLike, *, name: str = "features") -> Floats:
     """Return ``features`` as a C-contiguous float32 or float64 matrix.
 
     Args:
-        features: array-like ``[N, D]``; float64 and integers become float64, float16 and float32 become float32.
+        features: array-like ``[N, D]``; float64 and integers become float64, float16 and float32 become
+            float32.
         name: what the matrix is called in an error.
 
     Returns:
         ``[N, D]`` float32 or float64; the given array itself where it already is one.
 
     Raises:
-        UserError: not two-dimensional, no rows or columns, not numbers, NaN or infinite values (which rows), or
-            values so large that their squares overflow.
+        UserError: not two-dimensional, no rows or columns, not numbers, NaN or infinite values (which rows),
+            or values so large that their squares overflow.
     """
     given = np.asarray(features)
     if given.dtype.kind not in "fiu":
-        raise UserError(f"{name} has dtype {given.dtype}; real numbers are needed: give a float32 or float64 array.")
+        raise UserError(
+            f"{name} has dtype {given.dtype}; real numbers are needed: give a float32 or float64 array."
+        )
     if given.ndim != 2 or 0 in given.shape:
-        raise UserError(f"{name} has shape {list(given.shape)}; a matrix [rows, width] with at least one row is needed.")
+        raise UserError(
+            f"{name} has shape {list(given.shape)}; a matrix [rows, width] with at least one row is needed."
+        )
     single = given.dtype.kind == "f" and given.dtype.itemsize <= 4
     values_ND: Floats = np.ascontiguousarray(given, dtype=np.float32 if single else np.float64)
     bad = np.flatnonzero(~np.isfinite(squared_norms(values_ND)))
@@ -61,12 +66,14 @@ def squared_norms(values_ND: Floats) -> Floats:
     return norms_N
 
 
-def expansion_tolerance(left_norms_M: Floats, right_norm: float, *, width: int, dtype: Any) -> NDArray[np.float64]:
+def expansion_tolerance(
+    left_norms_M: Floats, right_norm: float, *, width: int, dtype: Any
+) -> NDArray[np.float64]:
     """Bound the rounding error of ``|x|^2 + |y|^2 - 2 x.y`` computed in ``dtype``.
 
     The inner product of width D is taken to be off by at most ``4 sqrt(D) u |x||y|`` (Higham and Mary, "A new
-    approach to probabilistic rounding error analysis", SISC 2019, theorem 2.4 with lambda 4; u the unit roundoff),
-    the norms and the final sums by ``4 u (|x|^2 + |y|^2)``.
+    approach to probabilistic rounding error analysis", SISC 2019, theorem 2.4 with lambda 4; u the unit
+    roundoff), the norms and the final sums by ``4 u (|x|^2 + |y|^2)``.
 
     Args:
         left_norms_M: squared norms of the left rows, ``[M]``.
@@ -89,8 +96,8 @@ def pair_squared_distances(
 ) -> NDArray[np.float64]:
     """Return ``sum_d (x_d - y_d)^2`` for each pair of rows, in float64.
 
-    The value of a pair depends on its two rows alone, never on its place in the list: copies of a row tie exactly.
-    Time O(P D), memory O(1 MiB) beside the result.
+    The value of a pair depends on its two rows alone, never on its place in the list: copies of a row tie
+    exactly. Time O(P D), memory O(1 MiB) beside the result.
 
     Args:
         left_MD: ``[M, D]`` float32 or float64.

@@ -1,12 +1,14 @@
-"""The Jaccard similarity of k-reciprocal neighbourhoods, as a sparse matrix: the distance of the pseudo-label loop.
+"""The Jaccard similarity of k-reciprocal neighbourhoods, sparse: the distance of the pseudo-label loop.
 
-Shape suffixes: N rows, D width, K neighbours, E stored entries of the weights, T terms (pairs of entries in a column).
+Shape suffixes: N rows, D width, K neighbours, E stored entries of the weights, T terms (pairs of entries in a
+column).
 
-Cost: the neighbour search takes O(N^2 D). The sums take one term per pair of rows in each column of the weights: with s
-stored weights in a row and in a column on average, O(N s^2) terms, s between 20 and 150 at the defaults whatever N is;
-a column in which nearly every row has a weight (a hub) costs up to N^2 terms and makes the result dense, since all
-those pairs then do share something. A buffer of a few rows x N is swept once per block: N^2 / 2 entries in all, about 2 ns
-each, never stored together. Memory is that block and the result.
+Cost: the neighbour search takes O(N^2 D). The sums take one term per pair of rows in each column of the
+weights: with s stored weights in a row and in a column on average, O(N s^2) terms, s between 20 and 150 at
+the defaults whatever N is; a column in which nearly every row has a weight (a hub) costs up to N^2 terms and
+makes the result dense, since all those pairs then do share something. A buffer of a few rows x N is swept
+once per block: N^2 / 2 entries in all, about 2 ns each, never stored together. Memory is that block and the
+result.
 """
 
 from collections.abc import Iterator
@@ -28,17 +30,18 @@ _BLOCK_ENTRIES = 1 << 21
 def jaccard_distance(features: ArrayLike, *, k1: int = 30, k2: int = 6) -> sparse.csr_array:
     """Return the Jaccard *similarity* (1 - distance) of every pair of rows where it is above 0.
 
-    The name says what it is for: every pair that is not stored has distance exactly 1, so the sparse similarity holds
-    the whole distance matrix. ``distance = 1 - similarity``.
+    The name says what it is for: every pair that is not stored has distance exactly 1, so the sparse
+    similarity holds the whole distance matrix. ``distance = 1 - similarity``.
 
     Source: k-reciprocal encoding (Zhong et al., CVPR 2017, equations 3-7, 10, 11), as Cluster Contrast (arXiv
-    2103.11568) uses it for pseudo labels: the k1 nearest *include* the row itself; half lists have round(k1 / 2) + 1
-    columns (half to even); weights ``exp(-|x_i - x_j|^2)``, normalised per row; each row of weights is averaged over
-    the k2 nearest; ``similarity = sum_c min(V_ic, V_jc) / (2 - sum_c min(V_ic, V_jc))``.
+    2103.11568) uses it for pseudo labels: the k1 nearest *include* the row itself; half lists have round(k1 /
+    2) + 1 columns (half to even); weights ``exp(-|x_i - x_j|^2)``, normalised per row; each row of weights is
+    averaged over the k2 nearest; ``similarity = sum_c min(V_ic, V_jc) / (2 - sum_c min(V_ic, V_jc))``.
 
-    Differs from the released code: that code takes the distance as 2 - 2 cos, which is the squared Euclidean distance
-    of unit rows; here it is the squared Euclidean distance of the rows as given. "More than two thirds" is decided in
-    whole numbers. Ties go to the lower index. A k2 above k1 averages over the k2 nearest, not over k1 of them.
+    Differs from the released code: that code takes the distance as 2 - 2 cos, which is the squared Euclidean
+    distance of unit rows; here it is the squared Euclidean distance of the rows as given. "More than two
+    thirds" is decided in whole numbers. Ties go to the lower index. A k2 above k1 averages over the k2
+    nearest, not over k1 of them.
 
     Args:
         features: ``[N, D]`` floats, finite; unit rows are usual, not required.
@@ -46,7 +49,8 @@ def jaccard_distance(features: ArrayLike, *, k1: int = 30, k2: int = 6) -> spars
         k2: nearest rows, the row included, that are averaged, at least 1.
 
     Returns:
-        float32 CSR ``[N, N]``, symmetric, values in (0, 1], diagonal 1, columns sorted. The same bits every time.
+        float32 CSR ``[N, N]``, symmetric, values in (0, 1], diagonal 1, columns sorted. The same bits every
+        time.
 
     Raises:
         UserError: unusable features, or k1 or k2 not a whole number of at least 1.
@@ -92,14 +96,14 @@ class Terms:
     Attributes:
         weights: float32 CSR ``[N, N]`` with sorted columns.
         columns: the same matrix as CSC.
-        starts_E: first place in ``columns``, per entry of ``weights``.
-        ends_E: end of the entry's column.
+        starts: ``[E]``, per entry of ``weights`` the first place in ``columns``.
+        ends: ``[E]``, the end of the entry's column.
     """
 
     weights: sparse.csr_array
     columns: sparse.csc_array
-    starts_E: Indices
-    ends_E: Indices
+    starts: Indices
+    ends: Indices
 
     @classmethod
     def below_each_row(cls, weights: sparse.csr_array) -> "Terms":
@@ -111,9 +115,9 @@ class Terms:
         return cls(weights, columns, places_E + 1, columns.indptr[weights.indices + 1].astype(np.int64))
 
     def blocks(self, rows: int, first_column: int | None = None) -> Iterator[tuple[int, int]]:
-        """Split rows 0 to ``rows`` so that neither the terms nor the buffer of a block exceed their bounds."""
+        """Split rows 0 to ``rows`` so that neither terms nor buffer of a block exceed their bounds."""
         total = self.weights.shape[1]
-        terms = np.concatenate(([0], np.cumsum(self.ends_E - self.starts_E)))[self.weights.indptr]
+        terms = np.concatenate(([0], np.cumsum(self.ends - self.starts)))[self.weights.indptr]
         start = 0
         while start < rows:
             width = total - (start if first_column is None else first_column)
@@ -123,23 +127,23 @@ class Terms:
             start = stop
 
     def shared(self, start: int, stop: int, first_column: int) -> NDArray[np.float64]:
-        """Return ``sum_c min(V_ic, V_jc)`` for rows start to stop: ``[stop - start, N - first_column]`` float64."""
+        """Return ``sum_c min(V_ic, V_jc)`` of these rows: ``[stop - start, N - first_column]`` float64."""
         entries = slice(self.weights.indptr[start], self.weights.indptr[stop])
-        lengths = self.ends_E[entries] - self.starts_E[entries]
+        lengths = self.ends[entries] - self.starts[entries]
         width = self.weights.shape[1] - first_column
         row_offsets = np.arange(stop - start) * width - first_column
         offsets = np.repeat(row_offsets, np.diff(self.weights.indptr[start : stop + 1]))
         places_T = np.arange(lengths.sum())
-        places_T += np.repeat(self.starts_E[entries] - (np.cumsum(lengths) - lengths), lengths)
+        places_T += np.repeat(self.starts[entries] - (np.cumsum(lengths) - lengths), lengths)
         values_T = np.minimum(np.repeat(self.weights.data[entries], lengths), self.columns.data[places_T])
         keys_T = np.repeat(offsets, lengths)
         keys_T += self.columns.indices[places_T]
         sums = np.bincount(keys_T, weights=values_T, minlength=(stop - start) * width)
-        return sums.reshape(stop - start, width)
+        return sums.astype(np.float64, copy=False).reshape(stop - start, width)
 
 
 def jaccard_of(shared: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return ``s / (2 - s)`` for shared weight s in [0, 1] (equation 10, both rows of weights having sum 1)."""
+    """Return ``s / (2 - s)`` for shared weight s in [0, 1] (equation 10, rows of weights having sum 1)."""
     bounded = np.minimum(shared, 1.0)
     return bounded / (2.0 - bounded)
 

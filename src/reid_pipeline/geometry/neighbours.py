@@ -2,9 +2,10 @@
 
 Shape suffixes: M queries, N rows searched, D width, K neighbours, C candidates, P pairs.
 
-A backend proposes a few more candidates than asked for, by a float32 matrix product. Their distances are then computed
-again pair by pair; a row whose last neighbour cannot be told from what was not proposed (ties, duplicates) is searched
-exhaustively in float64. So the answer depends neither on the backend nor on its blocks or threads.
+A backend proposes a few more candidates than asked for, by a float32 matrix product. Their distances are then
+computed again pair by pair; a row whose last neighbour cannot be told from what was not proposed (ties,
+duplicates) is searched exhaustively in float64. So the answer depends neither on the backend nor on its
+blocks or threads.
 """
 
 import importlib.util
@@ -42,13 +43,13 @@ def nearest_neighbours(
     Args:
         features: the rows searched, ``[N, D]`` floats.
         k: how many neighbours, at least 1; more than N gives N.
-        queries: the rows asked for, ``[M, D]``; None asks for ``features`` themselves, and each row then comes first
-            in its own list, before any duplicate of it.
+        queries: the rows asked for, ``[M, D]``; None asks for ``features`` themselves, and each row then
+            comes first in its own list, before any duplicate of it.
         device: "cpu" (faiss where it is installed, else torch), or a torch device such as "cuda".
 
     Returns:
-        Squared distances ``[M, min(k, N)]`` float32 (the float64 value, rounded), and indices ``[M, min(k, N)]``
-        int64, every row sorted by (distance, index).
+        Squared distances ``[M, min(k, N)]`` float32 (the float64 value, rounded), and indices ``[M, min(k,
+        N)]`` int64, every row sorted by (distance, index).
 
     Raises:
         UserError: unusable features, widths that differ, or k below 1.
@@ -69,7 +70,9 @@ def choose_backend(device: str) -> Candidates:
     """Return the candidate search for ``device``: faiss on the CPU where it is installed, torch otherwise."""
     if device == "cpu" and importlib.util.find_spec("faiss") is not None:
         return faiss_candidates
-    return lambda queries_MD, features_ND, count: torch_candidates(queries_MD, features_ND, count, device=device)
+    return lambda queries_MD, features_ND, count: torch_candidates(
+        queries_MD, features_ND, count, device=device
+    )
 
 
 def exact_neighbours(
@@ -128,10 +131,11 @@ def _search_exhaustively(
     k = distances_MK.shape[1]
     for start in range(0, len(rows), _EXHAUSTIVE_ROWS):
         part = rows[start : start + _EXHAUSTIVE_ROWS]
-        # Any k rows bound the distance of the k-th nearest: only what lies within that bound can be a neighbour.
+        # Any k rows bound the distance of the k-th nearest: only what lies within can be a neighbour.
         bound = distances_MK[part].max(axis=1).astype(np.float64) * (1 + 2.0**-22)
         pair_rows_P, pair_columns_P = _within(left_MD[part], features_ND, bound)
-        exact_P = pair_squared_distances(left_MD, features_ND, part[pair_rows_P], pair_columns_P).astype(np.float32)
+        exact_P = pair_squared_distances(left_MD, features_ND, part[pair_rows_P], pair_columns_P)
+        exact_P = exact_P.astype(np.float32)
         foreign_P = pair_columns_P != (part[pair_rows_P] if own else -1)
         order = np.lexsort((pair_columns_P, exact_P, foreign_P, pair_rows_P))
         firsts = np.searchsorted(pair_rows_P[order], np.arange(len(part)))
@@ -158,7 +162,7 @@ def _within(left_MD: Floats, features_ND: Floats, bound_M: NDArray[np.float64]) 
 
 
 def faiss_candidates(queries_MD: Floats, features_ND: Floats, count: int) -> tuple[Float32s, Indices]:
-    """Propose the ``count`` nearest by faiss's blocked brute force on the CPU: float32 and int64, ``[M, C]``."""
+    """Propose the ``count`` nearest by faiss's brute force on the CPU: float32 and int64, ``[M, C]``."""
     import faiss
 
     features = np.ascontiguousarray(features_ND, dtype=np.float32)

@@ -16,26 +16,27 @@ _BLOCK_ROWS = 8192
 
 
 def membership(indices_NK: Indices) -> sparse.csr_array:
-    """Return the neighbour lists as a 0/1 matrix: int32 CSR ``[N, N]``, 1 at (i, j) where j is in the list of i."""
+    """Return the lists as a matrix: int32 CSR ``[N, N]``, 1 at (i, j) where j is in the list of i."""
     rows, count = indices_NK.shape
     pointers = np.arange(0, rows * count + 1, count)
     ones = np.ones(rows * count, dtype=np.int32)
-    lists = sparse.csr_array((ones, np.ascontiguousarray(indices_NK).ravel(), pointers), shape=(rows, rows))
+    # A copy: sorting the columns of the matrix must not sort the lists themselves.
+    lists = sparse.csr_array((ones, indices_NK.astype(np.int32).ravel(), pointers), shape=(rows, rows))
     lists.sort_indices()
     return lists
 
 
 def reciprocal_sets(indices_NK: Indices) -> sparse.csr_array:
-    """Return R, 1 at (i, j) where i and j are in each other's lists (equation 4): int32 CSR ``[N, N]``, symmetric."""
+    """Return R, 1 at (i, j) where i and j are in each other's lists (equation 4): int32 CSR ``[N, N]``."""
     lists = membership(indices_NK)
     return sparse.csr_array(lists.multiply(lists.T.tocsr()))
 
 
 def expanded_sets(indices_NK: Indices, half: int) -> sparse.csr_array:
-    """Return the expanded sets R* (equation 5) as the pattern of an int32 CSR matrix ``[N, N]`` with sorted columns.
+    """Return the expanded sets R* (equation 5) as the pattern of an int32 CSR ``[N, N]``, columns sorted.
 
-    A member c of R(i) brings its own reciprocal set of half size H(c) along when more than two thirds of H(c) lie in
-    R(i), the set before any expansion. The comparison is one of whole numbers, so no rounding enters.
+    A member c of R(i) brings its own reciprocal set of half size H(c) along when more than two thirds of H(c)
+    lie in R(i), the set before any expansion. The comparison is one of whole numbers, so no rounding enters.
 
     Args:
         indices_NK: neighbour lists, each row's own index first, ``[N, K]`` int64.
@@ -91,7 +92,7 @@ def reciprocal_weights(
 
 
 def expand_queries(weights: sparse.csr_array, nearest_NK: Indices) -> sparse.csr_array:
-    """Return the mean of each row's weights over its nearest rows (equation 11): float32 CSR with sorted columns."""
+    """Return the mean of the weights over each row's nearest (equation 11): float32 CSR, columns sorted."""
     if nearest_NK.shape[1] == 1:
         return weights
     averaging = membership(nearest_NK).astype(np.float32)
@@ -115,7 +116,7 @@ def _entry_distances(
     columns_E = pattern.indices.astype(np.int64)
     wanted_E = rows_E * rows + columns_E
     places_E = np.minimum(np.searchsorted(keys, wanted_E), rows * count - 1)
-    squared_E = known[places_E].astype(np.float64)
+    squared_E: NDArray[np.float64] = known[places_E].astype(np.float64)
     missing = np.flatnonzero(keys[places_E] != wanted_E)
     squared_E[missing] = pair_squared_distances(features_ND, features_ND, rows_E[missing], columns_E[missing])
     return squared_E

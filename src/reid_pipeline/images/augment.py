@@ -16,11 +16,14 @@ _ASPECT = (0.3, 1 / 0.3)  # of the erased rectangle, drawn log-uniformly
 _ATTEMPTS = 20  # rectangles tried before an image is left whole; the chance of a miss is below 1e-6
 
 
-def normalise(images_BCHW: torch.Tensor, backbone: BackboneParameters) -> torch.Tensor:
+Channels = tuple[float, float, float]
+
+
+def normalise(images_BCHW: torch.Tensor, mean: Channels, std: Channels) -> torch.Tensor:
     """Turn uint8 pixels [B, 3, H, W] into float32 ones: (pixel / 255 - mean) / std per channel."""
-    mean = torch.tensor(backbone.pixel_mean, device=images_BCHW.device).view(1, 3, 1, 1)
-    std = torch.tensor(backbone.pixel_std, device=images_BCHW.device).view(1, 3, 1, 1)
-    return (images_BCHW.float() / 255 - mean) / std
+    mean_C11 = torch.tensor(mean, device=images_BCHW.device).view(3, 1, 1)
+    std_C11 = torch.tensor(std, device=images_BCHW.device).view(3, 1, 1)
+    return (images_BCHW.float() / 255 - mean_C11) / std_C11
 
 
 def augment(
@@ -41,7 +44,7 @@ def augment(
         float32 [B, 3, H, W] on the device of the input.
     """
     images = flip_and_crop(images_BCHW, parameters.flip, parameters.padding, generator)
-    return erase(normalise(images, backbone), parameters, generator)
+    return erase(normalise(images, backbone.pixel_mean, backbone.pixel_std), parameters, generator)
 
 
 def flip_and_crop(

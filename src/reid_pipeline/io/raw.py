@@ -105,7 +105,7 @@ class SyntheticBenchmarkDataset(RawFolderDataset):
             task = bar.add_task(
                 "draw synthetic", total=len(benchmark_images(parameters)), unit="images"
             )
-            images = draw_benchmark(parameters, on_image=lambda count: bar.advance(task, count))
+            images = draw_benchmark(parameters, on_image=lambda done: bar.update(task, completed=done))
         with replacing(self._root) as folder:
             for path, content in images.items():
                 file = folder / path

@@ -27,14 +27,16 @@ def identity_loss(logits: Tensor, labels: Tensor, *, label_smoothing: float = 0.
     """
     if logits.ndim != 2 or labels.shape != logits.shape[:1] or 0 in logits.shape:
         raise ValueError(
-            f"logits have shape {list(logits.shape)} and labels {list(labels.shape)}; [B, C] and [B] are needed, B and C above 0."
+            f"logits have shape {list(logits.shape)} and labels {list(labels.shape)}; "
+            "[B, C] and [B] are needed, B and C above 0."
         )
     if not 0.0 <= label_smoothing < 1.0:
         raise ValueError(f"label_smoothing is {label_smoothing}; it must lie in [0, 1).")
     lowest, highest = int(labels.min()), int(labels.max())
     if lowest < 0 or highest >= logits.shape[1]:
         raise ValueError(
-            f"labels range from {lowest} to {highest}; {logits.shape[1]} logits allow 0 to {logits.shape[1] - 1}. "
+            f"labels range from {lowest} to {highest}; {logits.shape[1]} logits allow 0 to "
+            f"{logits.shape[1] - 1}. "
             "Give contiguous labels, and drop noise (-1) first."
         )
     raised_BC = logits if logits.element_size() >= 4 else logits.float()

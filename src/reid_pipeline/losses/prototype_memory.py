@@ -1,7 +1,7 @@
 """Prototypical contrast: unit embeddings against one unit prototype per identity, kept in a memory.
 
-Source: "Prototypical Contrastive Learning-based CLIP Fine-tuning for Object Re-Identification" (arXiv 2310.17218,
-section 3.2); the memory and its update follow Cluster Contrast (arXiv 2103.11568).
+Source: "Prototypical Contrastive Learning-based CLIP Fine-tuning for Object Re-Identification" (arXiv
+2310.17218, section 3.2); the memory and its update follow Cluster Contrast (arXiv 2103.11568).
 
 Shape suffixes: B batch, C identities, D embedding width, U identities updated.
 """
@@ -32,7 +32,8 @@ class PrototypeMemory(nn.Module):
         Args:
             prototypes: ``[C, D]``, unit rows (to 1e-3).
             temperature: tau, above 0.
-            momentum: m, the share of the old prototype that stays, in [0, 1]; 0.2 supervised, 0.1 unsupervised.
+            momentum: m, the share of the old prototype that stays, in [0, 1]; 0.2 supervised, 0.1
+                unsupervised.
             update: "hard" (the least similar instance of an identity) or "mean" (every instance, in order).
 
         Raises:
@@ -40,18 +41,19 @@ class PrototypeMemory(nn.Module):
         """
         super().__init__()
         if prototypes.ndim != 2 or 0 in prototypes.shape:
-            raise ValueError(f"prototypes have shape {list(prototypes.shape)}; [C, D] is needed, C and D above 0.")
+            raise ValueError(f"prototypes have shape {list(prototypes.shape)}; [C, D] is needed, C, D > 0.")
         kept_CD = _raised(prototypes.detach()).clone()
         off = (kept_CD.norm(dim=1) - 1).abs()
         if not bool((off <= 1e-3).all()):
             row = int((~(off <= 1e-3)).nonzero()[0])
             raise ValueError(
-                f"prototype {row} has norm {float(kept_CD[row].norm()):.4g}; every prototype must be a unit vector. "
+                f"prototype {row} has norm {float(kept_CD[row].norm()):.4g}; each must be a unit vector. "
                 "Build the memory with PrototypeMemory.from_embeddings, or normalise the rows."
             )
         if not temperature > 0 or not 0 <= momentum <= 1:
             raise ValueError(
-                f"temperature is {temperature} and momentum {momentum}; temperature must be above 0, momentum in [0, 1]."
+                f"temperature is {temperature} and momentum {momentum}; "
+                "temperature must be above 0, momentum in [0, 1]."
             )
         if update not in ("hard", "mean"):
             raise ValueError(f"update is {update!r}; allowed: 'hard', 'mean'.")
@@ -80,7 +82,8 @@ class PrototypeMemory(nn.Module):
             update: see the constructor.
 
         Raises:
-            ValueError: shapes that do not match, a label out of range, or a label without an embedding (which).
+            ValueError: shapes that do not match, a label out of range, or a label without an embedding
+                (which).
         """
         return cls(
             unit_means(embeddings_ND, labels_N, num_classes),
@@ -115,8 +118,8 @@ class PrototypeMemory(nn.Module):
         """Move the prototypes of the batch's identities: ``M[y] <- m M[y] + (1 - m) q``, then unit norm.
 
         To be called after the optimiser's step, with that step's own embeddings; never inside autograd.
-        "mean": for each instance in batch order, unit norm after every one. "hard": once per identity, with the
-        instance least similar to M[y] as it was before the update (ties: the first in the batch).
+        "mean": for each instance in batch order, unit norm after every one. "hard": once per identity, with
+        the instance least similar to M[y] as it was before the update (ties: the first in the batch).
 
         Args:
             embeddings_BD: ``[B, D]`` floats; gradients are ignored.
@@ -165,14 +168,14 @@ class PrototypeMemory(nn.Module):
 
 
 def unit_means(embeddings_ND: Tensor, labels_N: Tensor, num_classes: int) -> Tensor:
-    """Return per label the mean of its unit embeddings, normalised: ``[C, D]``; see `PrototypeMemory.from_embeddings`."""
+    """Return per label the mean of its unit embeddings, normalised: ``[C, D]``."""
     _check_batch(embeddings_ND, labels_N, num_classes)
     counts_C = torch.bincount(labels_N, minlength=num_classes)
     empty = (counts_C == 0).nonzero().squeeze(1).tolist()
     if empty:
         raise ValueError(
-            f"{len(empty)} of {num_classes} labels have no embedding (first: {empty[:5]}); every label from 0 to "
-            f"{num_classes - 1} needs one. Give contiguous labels, and as num_classes how many there are."
+            f"{len(empty)} of {num_classes} labels have no embedding (first: {empty[:5]}); every label from "
+            f"0 to {num_classes - 1} needs one. Give contiguous labels, and their number as num_classes."
         )
     unit_ND = F.normalize(_raised(embeddings_ND.detach()), dim=1)
     sums_CD = unit_ND.new_zeros(num_classes, unit_ND.shape[1]).index_add_(0, labels_N, unit_ND)
@@ -180,7 +183,7 @@ def unit_means(embeddings_ND: Tensor, labels_N: Tensor, num_classes: int) -> Ten
 
 
 def _check_batch(embeddings_BD: Tensor, labels_B: Tensor, num_classes: int) -> None:
-    """Raise ValueError where embeddings and labels do not match, or a label is out of range."""
+    """Raise ValueError where shapes do not match, or a label is out of range."""
     if embeddings_BD.ndim != 2 or labels_B.shape != embeddings_BD.shape[:1] or 0 in embeddings_BD.shape:
         raise ValueError(
             f"embeddings have shape {list(embeddings_BD.shape)} and labels {list(labels_B.shape)}; "
@@ -189,7 +192,8 @@ def _check_batch(embeddings_BD: Tensor, labels_B: Tensor, num_classes: int) -> N
     lowest, highest = int(labels_B.min()), int(labels_B.max())
     if lowest < 0 or highest >= num_classes:
         raise ValueError(
-            f"labels range from {lowest} to {highest}; {num_classes} prototypes allow 0 to {num_classes - 1}. "
+            f"labels range from {lowest} to {highest}; {num_classes} prototypes allow 0 to "
+            f"{num_classes - 1}. "
             "Drop noise (-1) first, and rebuild the memory when the labels change."
         )
 

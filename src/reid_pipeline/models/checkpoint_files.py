@@ -3,7 +3,7 @@
 Formats: OpenAI's TorchScript archive, a state dict (``.pt``, ``.pth``, ``.bin``), open_clip's training
 checkpoint (``state_dict`` inside, ``module.`` before each name), safetensors. No file may run code of its
 own: pickles are read with ``weights_only``. Names come out as OpenAI's (``visual.conv1.weight``,
-``transformer.resblocks.0...``), floating point comes out as float32.
+``transformer.resblocks.0...``).
 """
 
 import pickle
@@ -27,7 +27,7 @@ class CheckpointFile:
     """The tensors of one file.
 
     Attributes:
-        state: Name to tensor, OpenAI's names, float32.
+        state: Name to tensor, OpenAI's names, in the precision of the file.
         from_openai: The file bears the marks of OpenAI's own (trained with QuickGELU).
     """
 
@@ -62,9 +62,7 @@ def read_checkpoint(path: Path) -> CheckpointFile:
             f"{len(raw)} tensors: {first_few(list(raw))}.{_foreign_hint(raw)} Set `pretrained` to a file in "
             f"OpenAI's or open_clip's format."
         )
-    return CheckpointFile(
-        {key: _full_precision(value) for key, value in state.items()}, archive or bool(facts)
-    )
+    return CheckpointFile(state, from_openai=archive or bool(facts))
 
 
 def is_torchscript(path: Path) -> bool:
@@ -78,6 +76,7 @@ def is_torchscript(path: Path) -> bool:
 def _read_torchscript(path: Path) -> dict[str, Tensor]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
+        warnings.simplefilter("ignore", FutureWarning)  # "torch.jit.load is deprecated"
         try:
             module = torch.jit.load(str(path), map_location="cpu")  # type: ignore[no-untyped-call]
         except RuntimeError as error:
@@ -136,6 +135,6 @@ def _foreign_hint(raw: Mapping[str, Tensor]) -> str:
     return ""
 
 
-def _full_precision(tensor: Tensor) -> Tensor:
-    """Return float32 for any floating type, other types as they are."""
+def full_precision(tensor: Tensor) -> Tensor:
+    """Return float32 for any floating type, other types as they are; contiguous."""
     return (tensor.detach().float() if tensor.is_floating_point() else tensor.detach()).contiguous()

@@ -75,7 +75,8 @@ class Embedder(nn.Module):
         Raises:
             UserError: The images have another size than the encoder's.
         """
-        self.eval()  # the modules are shared with a model that may have been put in training mode since
+        if any(module.training for module in self.children()):
+            self.eval()  # the modules are shared with a model that was put in training mode since
         features = self.encoder.encode_image(images, camids, viewids)
         parts = [features.final, features.projected]
         if self.final_neck is not None and self.projected_neck is not None:

@@ -24,7 +24,7 @@ from reid_pipeline.models.architecture import (
     model_shapes,
     require_class_token_vit,
 )
-from reid_pipeline.models.checkpoint_files import CheckpointFile, read_checkpoint
+from reid_pipeline.models.checkpoint_files import CheckpointFile, full_precision, read_checkpoint
 from reid_pipeline.models.demo import DEMO_TAG, load_demo_state
 from reid_pipeline.models.mismatch import require_same_architecture
 from reid_pipeline.schema.errors import UserError, first_few, nearest
@@ -53,7 +53,7 @@ def load_pretrained_state(name: str, pretrained: str | Path | None) -> dict[str,
     require_same_architecture(
         name, expected, checkpoint.state, native=tower.grid_size, source=str(pretrained)
     )
-    return {key.removeprefix(_VISUAL): checkpoint.state[key] for key in expected}
+    return {key.removeprefix(_VISUAL): full_precision(checkpoint.state[key]) for key in expected}
 
 
 def load_pretrained_clip_state(name: str, pretrained: str | Path | None) -> dict[str, Tensor]:
@@ -73,7 +73,7 @@ def load_pretrained_clip_state(name: str, pretrained: str | Path | None) -> dict
         state["logit_scale"] = state["logit_scale"].reshape(expected["logit_scale"])
     native = build_visual_tower(config, device="meta").grid_size
     require_same_architecture(name, expected, state, native=native, source=str(pretrained))
-    return {key: state[key] for key in expected}
+    return {key: full_precision(state[key]) for key in expected}
 
 
 def pixel_statistics(name: str, pretrained: str | Path | None) -> tuple[Triple, Triple]:

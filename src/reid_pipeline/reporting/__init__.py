@@ -1,0 +1,76 @@
+"""Tables, figures, rank lists and the report page; nothing here reads or writes a file.
+
+The names below are imported when first used: importing this package imports neither plotly, jinja2 nor PIL.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from reid_pipeline.reporting.figures import (
+        agreement_curves,
+        cluster_curves,
+        cluster_size_bars,
+        cmc_curves,
+        curves_overview,
+        loss_curves,
+        seconds_bars,
+        training_curves,
+    )
+    from reid_pipeline.reporting.page import ReportContent, render_report
+    from reid_pipeline.reporting.rank_lists import RankedQuery, describe, pick_queries, rank_list_strip
+    from reid_pipeline.reporting.tables import ComparisonRow, comparison_rows, markdown_table, text_table
+
+_HOMES = {
+    "ComparisonRow": "tables",
+    "RankedQuery": "rank_lists",
+    "ReportContent": "page",
+    "agreement_curves": "figures",
+    "cluster_curves": "figures",
+    "cluster_size_bars": "figures",
+    "cmc_curves": "figures",
+    "comparison_rows": "tables",
+    "curves_overview": "figures",
+    "describe": "rank_lists",
+    "loss_curves": "figures",
+    "markdown_table": "tables",
+    "pick_queries": "rank_lists",
+    "rank_list_strip": "rank_lists",
+    "render_report": "page",
+    "seconds_bars": "figures",
+    "text_table": "tables",
+    "training_curves": "figures",
+}
+
+__all__ = [
+    "ComparisonRow",
+    "RankedQuery",
+    "ReportContent",
+    "agreement_curves",
+    "cluster_curves",
+    "cluster_size_bars",
+    "cmc_curves",
+    "comparison_rows",
+    "curves_overview",
+    "describe",
+    "loss_curves",
+    "markdown_table",
+    "pick_queries",
+    "rank_list_strip",
+    "render_report",
+    "seconds_bars",
+    "text_table",
+    "training_curves",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name from the module it lives in."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    """List the public names."""
+    return sorted(__all__)

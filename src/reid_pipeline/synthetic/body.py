@@ -169,8 +169,14 @@ def _draw_hair_cap(canvas: Canvas, view: View, hair: Hair, cuts: list[Section]) 
         half = view.patch(cuts[1:lowest], low, high)
         if half is not None:
             canvas.fill(half, paint)
-    middle, radii = view.column(cuts[:3])
-    canvas.tube(middle, [radius * 1.02 for radius in radii], paint)
+    _draw_crown(canvas, view, cuts[:3], paint)
+
+
+def _draw_crown(canvas: Canvas, view: View, cuts: list[Section], paint: Paint) -> None:
+    """Cover the top of the head, down to the last cut and no further."""
+    top = Section(cuts[0].y + 0.014, cuts[0].width * 0.5, cuts[0].depth * 0.5, cuts[0].z)
+    middle, radii = view.column([top, *cuts])
+    canvas.tube(middle, [radius * 1.03 for radius in radii], paint, round_ends=False)
 
 
 def _draw_features(canvas: Canvas, view: View, identity: Identity, cuts: list[Section]) -> None:
@@ -186,7 +192,7 @@ def _draw_features(canvas: Canvas, view: View, identity: Identity, cuts: list[Se
         canvas.fill(lips, Paint(darker(identity.skin, 0.7)))
     nose = view.patch([Section(y, 0.047, 0.066, 0.008) for y in (0.922, 0.903)], -9.0, 9.0)
     if nose is not None:
-        canvas.fill(nose, Paint(darker(identity.skin, 1.12)))
+        canvas.fill(nose, Paint(darker(identity.skin, 1.03)))
 
 
 def _draw_gathered_hair(canvas: Canvas, view: View, hair: Hair) -> None:
@@ -203,14 +209,13 @@ def _draw_hat(canvas: Canvas, view: View, identity: Identity) -> None:
     hat = identity.accessories.hat
     if hat is None:
         return
-    cuts = _head_cuts(identity.build.head, grown=1.12)[:3]
+    cuts = _head_cuts(identity.build.head, grown=1.13)[:3]
     cuts = [Section(c.y + 0.006, c.width, c.depth, c.z) for c in cuts]
-    middle, radii = view.column(cuts)
-    canvas.tube(middle, radii, Paint(hat.rgb))
+    _draw_crown(canvas, view, cuts, Paint(hat.rgb))
     brim = view.line([(0.0, 0.963, 0.045), (0.0, 0.952, 0.1)])
     if cos(view.angle) > -0.35:
         wide = view.half_width(0.042, 0.012)
-        canvas.tube(brim, [max(wide, 0.012 * view.scale), wide * 0.8], Paint(darker(hat.rgb, 0.8)))
+        canvas.tube(brim, [wide, wide * 0.75], Paint(darker(hat.rgb, 0.8)), round_ends=False)
 
 
 def draw_loose_hair(canvas: Canvas, view: View, identity: Identity) -> None:

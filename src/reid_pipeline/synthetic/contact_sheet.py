@@ -42,11 +42,7 @@ def contact_sheet(
             f"No images below {', '.join(sorted(subsets))}: pass subsets=<folders that hold images>."
         )
     cameras = sorted({camera for cells_of in cells.values() for camera in cells_of})
-    if pids is None:
-        ranked = sorted((pid for pid in cells if pid > 0), key=lambda pid: (-len(cells[pid]), pid))
-        chosen = sorted(ranked[:rows])
-    else:
-        chosen = list(pids)[:rows]
+    chosen = _best_seen(cells, rows) if pids is None else list(pids)[:rows]
     wide = _GAP * 3 + per_camera * (WIDTH + _GAP)
     sheet = Image.new("RGB", (_MARGIN + wide * len(cameras), _HEADER + len(chosen) * (HEIGHT + _GAP)), _PAPER)
     draw, font = ImageDraw.Draw(sheet), ImageFont.load_default()
@@ -60,6 +56,11 @@ def contact_sheet(
                 left = _MARGIN + column * wide + n * (WIDTH + _GAP)
                 sheet.paste(Image.open(BytesIO(data)), (left, top))
     return sheet
+
+
+def _best_seen(cells: dict[int, dict[int, list[bytes]]], rows: int) -> list[int]:
+    ranked = sorted((pid for pid in cells if pid > 0), key=lambda pid: (-len(cells[pid]), pid))
+    return sorted(ranked[:rows])
 
 
 def _cells(images: Mapping[str, bytes], subsets: frozenset[str]) -> dict[int, dict[int, list[bytes]]]:

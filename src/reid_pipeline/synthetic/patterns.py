@@ -38,19 +38,19 @@ def _shown(
     pattern: str, x: NDArray[np.float32], y: NDArray[np.float32], period: np.float32
 ) -> NDArray[np.bool_]:
     if pattern == "striped":
-        return np.less(y % period, period * np.float32(0.45))
-    if pattern == "vertically striped":
-        return np.less(x % period, period * np.float32(0.4))
-    if pattern == "checked":
-        return np.less(np.minimum(x % period, y % period), period * np.float32(0.3))
-    if pattern == "dotted":
+        level = period * np.float32(0.45) - y % period
+    elif pattern == "vertically striped":
+        level = period * np.float32(0.4) - x % period
+    elif pattern == "checked":
+        level = period * np.float32(0.3) - np.minimum(x % period, y % period)
+    elif pattern == "dotted":
         row = np.floor(y / period) % 2
         across = (x + row * period / 2) % period - period / 2
         down = y % period - period / 2
-        return np.less(across * across + down * down, (period * np.float32(0.3)) ** 2)
-    if pattern == "two-coloured":
-        return np.less(y, 0)
-    waves: NDArray[np.float32] = np.sin(x / period * 3 + 2 * np.sin(y / period * 2.1)) + np.sin(
-        y / period * 3.7 + x / period * 1.3
-    )
-    return np.greater(waves, np.float32(0.4))
+        level = (period * np.float32(0.3)) ** 2 - (across * across + down * down)
+    elif pattern == "two-coloured":
+        level = -y
+    else:
+        slow = np.sin(x / period * 3 + 2 * np.sin(y / period * 2.1))
+        level = slow + np.sin(y / period * 3.7 + x / period * 1.3) - np.float32(0.4)
+    return np.asarray(level > 0, dtype=np.bool_)

@@ -131,14 +131,13 @@ def draw_figure(canvas: Canvas, identity: Identity, camera: Camera, shot: Shot) 
         draw_trunk(canvas, view, identity, upper)
         draw_folds(canvas, view, identity, folds)
 
-    parts: list[tuple[float, Callable[[], None]]] = [(0.0, trunk)]
-    for arm in limbs.arms:
-        parts.append((_depth(view, arm), partial(draw_arm, canvas, view, arm, identity, upper)))
-    _draw_by_depth(canvas, view, identity, parts)
+    arms = [(_depth(view, arm), partial(draw_arm, canvas, view, arm, identity, upper)) for arm in limbs.arms]
+    _draw_by_depth(canvas, view, identity, [(0.0, trunk), *arms])
     if not front:
         draw_hood(canvas, view, identity)
-        draw_loose_hair(canvas, view, identity)
     draw_head(canvas, view, identity)
+    if not front:
+        draw_loose_hair(canvas, view, identity)
 
 
 def _draw_by_depth(

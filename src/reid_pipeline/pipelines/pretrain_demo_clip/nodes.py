@@ -1,0 +1,38 @@
+"""Nodes of the demo CLIP's pretraining."""
+
+from typing import Any
+
+from pydantic import Field
+
+from reid_pipeline.schema.base import Parameters
+from reid_pipeline.schema.pretraining import ContrastParameters
+from reid_pipeline.synthetic.captions import CaptionedDrawings
+
+
+class PretrainingParameters(Parameters):
+    """What is drawn, and how the towers are trained on it."""
+
+    drawings: CaptionedDrawings = Field(description="the training set")
+    contrast: ContrastParameters = Field(description="the schedule")
+
+
+
+def draw_captioned_images(pretrain_demo_clip: PretrainingParameters) -> tuple[Any, list[str]]:
+    """Draw people who occur nowhere in the benchmark, and say what is seen of them."""
+    from reid_pipeline.engine.progress import progress_bar
+    from reid_pipeline.synthetic import draw_captioned
+
+    drawings = pretrain_demo_clip.drawings
+    with progress_bar() as bar:
+        task = bar.add_task("draw captioned", total=drawings.count, unit="images")
+        return draw_captioned(drawings, on_image=lambda done: bar.update(task, completed=done))
+
+
+def contrast(
+    drawings: Any, captions: list[str], pretrain_demo_clip: PretrainingParameters
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Train both towers; return the packed weights and their provenance."""
+    from reid_pipeline.pretraining import pretrain
+
+    weights, measured = pretrain(drawings, captions, pretrain_demo_clip.contrast)
+    return weights, {"parameters": pretrain_demo_clip.model_dump(mode="json"), **measured}

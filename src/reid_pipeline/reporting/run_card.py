@@ -1,0 +1,43 @@
+"""The run card: everything a figure came from."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+
+from reid_pipeline.schema.columns import PID, SPLIT
+from reid_pipeline.splits import data_hash
+
+
+def make_run_card(
+    resolved: Mapping[str, Any],
+    split_table: pd.DataFrame,
+    metrics: Mapping[str, Any],
+    history: Sequence[Mapping[str, Any]],
+    run_environment: Mapping[str, Any],
+) -> dict[str, Any]:
+    """Return what is needed to make the metrics again, and what making them cost.
+
+    Args:
+        resolved: every parameter in force, by top-level name; `compute` as it was resolved.
+        split_table: the data.
+        metrics: the result; its benchmark, method and seed head the card.
+        history: the epochs; their seconds add up over a killed and resumed run.
+        run_environment: code, packages, machine, wall seconds and peak memory of this process.
+    """
+    by_split = split_table.groupby(SPLIT)[PID].agg(["size", "nunique"])
+    return {
+        "benchmark": metrics["benchmark"],
+        "method": metrics["method"],
+        "seed": metrics["seed"],
+        "data_hash": data_hash(split_table),
+        "data": {
+            str(split): {"images": int(row["size"]), "identities": int(row["nunique"])}
+            for split, row in by_split.iterrows()
+        },
+        "device": resolved["compute"]["device"],
+        "precision": resolved["compute"]["precision"],
+        "training_seconds": round(sum(record["seconds"]["epoch"] for record in history), 1),
+        **run_environment,
+        "parameters": dict(resolved),
+    }

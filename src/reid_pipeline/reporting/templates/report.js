@@ -1,0 +1,36 @@
+(function () {
+  "use strict";
+  var figures = document.querySelectorAll("figure.chart");
+  var dark = window.matchMedia("(prefers-color-scheme: dark)");
+
+  // The figures carry no colours of paper and ink of their own beyond their template: swap those with the theme.
+  function themed(layout, options) {
+    var style = getComputedStyle(document.documentElement);
+    var grid = options.print ? "#dddddd" : style.getPropertyValue("--grid").trim();
+    var ink = options.print ? "#000000" : style.getPropertyValue("--ink").trim();
+    var paper = options.print ? "#ffffff" : style.getPropertyValue("--raised").trim();
+    var copy = JSON.parse(JSON.stringify(layout));
+    var base = copy.template.layout;
+    base.font.color = ink;
+    [base.xaxis, base.yaxis].forEach(function (axis) { axis.gridcolor = grid; axis.linecolor = grid; });
+    copy.hoverlabel = { bgcolor: paper, bordercolor: grid, font: { color: ink } };
+    if (options.print) { copy.width = 640; } else { copy.autosize = true; }
+    return copy;
+  }
+
+  function draw(options) {
+    figures.forEach(function (figure) {
+      var drawn = JSON.parse(figure.querySelector("script").textContent);
+      var config = { responsive: !options.print, displayModeBar: false, displaylogo: false, showLink: false };
+      Plotly.react(figure.querySelector(".plot"), drawn.data, themed(drawn.layout, options), config);
+    });
+  }
+
+  draw({ print: false });
+  dark.addEventListener("change", function () { draw({ print: false }); });
+  window.addEventListener("beforeprint", function () {
+    document.querySelectorAll("details").forEach(function (part) { part.open = true; });
+    draw({ print: true });
+  });
+  window.addEventListener("afterprint", function () { draw({ print: false }); });
+})();

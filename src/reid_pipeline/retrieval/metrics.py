@@ -1,0 +1,146 @@
+"""mAP, mINP and CMC of a ranking by Euclidean distance.
+
+Shape suffixes: Q queries, R ranks.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from reid_pipeline.retrieval.inputs import Matches, checked_sides
+from reid_pipeline.retrieval.ranks import positive_ranks
+from reid_pipeline.schema.errors import UserError
+
+DEFAULT_MEMORY_LIMIT = 256 << 20
+
+
+@dataclass(frozen=True)
+class RetrievalResult:
+    """The figures of one evaluation; all fractions in 0..1.
+
+    Attributes:
+        mean_ap: mean average precision over the valid queries.
+        mean_inp: mean inverse negative penalty over the valid queries.
+        cmc: ``[max_rank]`` float64; ``cmc[r - 1]`` is the share of valid queries with a positive in the first
+            r.
+        average_precision: ``[Q]`` float64, NaN where the query is not valid.
+        inverse_negative_penalty: ``[Q]`` float64, NaN where the query is not valid.
+        first_match_rank: ``[Q]`` int64, 1-based rank of the nearest positive, 0 where the query is not valid.
+        num_queries: queries given.
+        num_valid_queries: queries with at least one positive after the camera filter.
+        num_gallery: gallery rows that are not junk.
+    """
+
+    mean_ap: float
+    mean_inp: float
+    cmc: NDArray[np.float64]
+    average_precision: NDArray[np.float64]
+    inverse_negative_penalty: NDArray[np.float64]
+    first_match_rank: NDArray[np.int64]
+    num_queries: int
+    num_valid_queries: int
+    num_gallery: int
+
+    def rank(self, k: int) -> float:
+        """Return Rank-k, whatever ``max_rank`` was: the share of valid queries with a positive in the first k."""
+        found = (self.first_match_rank >= 1) & (self.first_match_rank <= k)
+        return float(found.sum() / self.num_valid_queries)
+
+    def metrics(self) -> dict[str, float | int]:
+        """Return the figures that ``metrics.json`` holds."""
+        return {
+            "mAP": self.mean_ap,
+            "mINP": self.mean_inp,
+            "rank1": self.rank(1),
+            "rank5": self.rank(5),
+            "rank10": self.rank(10),
+            "num_queries": self.num_queries,
+            "num_valid_queries": self.num_valid_queries,
+            "num_gallery": self.num_gallery,
+        }
+
+
+def evaluate_retrieval(
+    query_features: ArrayLike,
+    gallery_features: ArrayLike,
+    query_pids: ArrayLike,
+    gallery_pids: ArrayLike,
+    query_camids: ArrayLike | None = None,
+    gallery_camids: ArrayLike | None = None,
+    *,
+    max_rank: int = 50,
+    memory_limit: int = DEFAULT_MEMORY_LIMIT,
+) -> RetrievalResult:
+    """Rank the gallery for every query by Euclidean distance, features as given, and score the rankings.
+
+    Gallery rows with the query's pid *and* camid are removed for that query; without camids nothing is.
+    Gallery rows with pid -1 (junk) never enter; a query with pid -1 is not valid. Pid 0 is an identity like
+    others: Market-1501's distractors stay because no query has it. Queries without a positive are left out of
+    every mean and counted. Ties are ordered by gallery row. For a query whose P positives have ranks r_1 <
+    ... < r_P in the filtered gallery: ``AP = (1 / P) sum_i i / r_i`` (no interpolation; Zheng et al., ICCV
+    2015), ``INP = P / r_P`` (Ye et al., "Deep Learning for Person Re-identification", TPAMI 2021, equation
+    7); ``CMC(r)`` is the share of queries with r_1 <= r.
+
+    Exact: float32 features are compared by a float32 product only where that decides, else in float64.
+    Streaming: O(Q G D) time, memory one block and O(Q + G); no copy of the features where they are float32 or
+    float64.
+
+    Args:
+        query_features: ``[Q, D]`` floats, finite.
+        gallery_features: ``[G, D]`` floats, finite.
+        query_pids: ``[Q]`` integers.
+        gallery_pids: ``[G]`` integers.
+        query_camids: ``[Q]`` integers, or None.
+        gallery_camids: ``[G]`` integers, or None.
+        max_rank: length of the CMC, at least 1; beyond the gallery's size the last value repeats.
+        memory_limit: bytes for a block of distances and its working arrays, at least 1 MiB.
+
+    Returns:
+        The figures, and those of each query.
+
+    Raises:
+        UserError: shapes that do not match, features that are not finite (which rows), camids on one side
+            only, an option out of range, or no valid query at all (how many, and why).
+    """
+    if isinstance(max_rank, bool) or not isinstance(max_rank, int | np.integer) or max_rank < 1:
+        raise UserError(f"max_rank is {max_rank!r}; a whole number of at least 1 is needed (usual: 50).")
+    query, gallery = checked_sides(
+        (query_features, query_pids, query_camids), (gallery_features, gallery_pids, gallery_camids)
+    )
+    matches = Matches.of(query, gallery)
+    precision_Q = np.full(len(query.pids), np.nan)
+    penalty_Q = np.full(len(query.pids), np.nan)
+    first_Q = np.zeros(len(query.pids), dtype=np.int64)
+    for row, ranks in positive_ranks(matches, memory_limit=memory_limit):
+        precision_Q[row] = np.mean(np.arange(1, len(ranks) + 1) / ranks)
+        penalty_Q[row] = len(ranks) / ranks[-1]
+        first_Q[row] = ranks[0]
+    valid = first_Q > 0
+    if not valid.any():
+        raise _no_valid_query(matches)
+    hits_R = np.bincount(first_Q[valid & (first_Q <= max_rank)], minlength=max_rank + 1)[1:]
+    return RetrievalResult(
+        mean_ap=float(precision_Q[valid].mean()),
+        mean_inp=float(penalty_Q[valid].mean()),
+        cmc=np.cumsum(hits_R) / valid.sum(),
+        average_precision=precision_Q,
+        inverse_negative_penalty=penalty_Q,
+        first_match_rank=first_Q,
+        num_queries=len(query.pids),
+        num_valid_queries=int(valid.sum()),
+        num_gallery=int(gallery.usable.sum()),
+    )
+
+
+def _no_valid_query(matches: Matches) -> UserError:
+    """Word the error: how many queries, and why none of them counts."""
+    junk = ~matches.query.usable
+    absent = int(((matches.starts == matches.ends) & ~junk).sum())
+    total = len(junk)
+    return UserError(
+        f"None of the {total} queries has a positive: {absent} have a pid that the gallery does not hold, "
+        f"{total - absent - int(junk.sum())} match in their own camera only, {int(junk.sum())} are junk (pid "
+        "-1). Check that query and gallery come from one split and that pids were not relabelled on one side; if "
+        "the benchmark has no cameras, leave both camids out."
+    )

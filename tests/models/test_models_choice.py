@@ -1,0 +1,108 @@
+"""Names, tags and downloads: what is not allowed gets an answer."""
+
+import subprocess
+import sys
+import urllib.error
+
+import pytest
+
+from reid_pipeline.models import build_clip, build_image_encoder, load_pretrained_state
+from reid_pipeline.schema.errors import UserError
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        (
+            {"name": "ViT-B-16-quickgleu"},
+            r"Unknown backbone 'ViT-B-16-quickgleu'. Did you mean 'ViT-B-16-quickgelu'\?",
+        ),
+        (
+            {"name": "RN50-quickgelu"},
+            r"kind ModifiedResNet.*Supported: the \d+ class-token ViTs of open_clip, ViT-B-16",
+        ),
+        (
+            {"name": "ViT-B-16-SigLIP"},
+            r"kind timm network \(vit_base_patch16_siglip_224\).*Did you mean 'ViT-B-16'",
+        ),
+        ({"name": "ViT-H-14-CLIPA"}, "kind average-pooled ViT"),
+        ({"name": "coca_ViT-B-32"}, "kind attention-pooled ViT"),
+        (
+            {"name": "ViT-B-16-quickgelu", "pretrained": "opnai"},
+            r"Did you mean 'openai'\? Allowed: its tags openai",
+        ),
+        ({"name": "ViT-S-16", "pretrained": "openai"}, "Allowed: none of its own tags"),
+        ({"name": "demo-vit", "pretrained": "openai"}, "Allowed: its tags demo, the path"),
+        ({"name": "ViT-B-16", "pretrained": "openai"}, "Set `backbone` to 'ViT-B-16-quickgelu'"),
+        ({"name": "demo-vit", "image_size": (256,)}, r"image_size \[256\] is not allowed: two whole numbers"),
+        ({"name": "demo-vit", "image_size": (96, 7)}, r"image_size \[96, 7\].*at least the patch size \d+\."),
+        (
+            {"name": "demo-vit", "patch_stride": 33},
+            r"patch_stride 33 is not allowed: 1 to the patch size, \d+ ",
+        ),
+        ({"name": "demo-vit", "patch_stride": 0}, "patch_stride 0 is not allowed"),
+        ({"name": "demo-vit", "num_cameras": -1}, "num_cameras -1 is not allowed"),
+    ],
+)
+def test_what_is_not_allowed(options: dict[str, object], text: str) -> None:
+    with pytest.raises(UserError, match=text):
+        build_image_encoder(**options)
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [
+        FileNotFoundError(
+            "Failed to download file (open_clip_pytorch_model.bin) for timm/vit. Last error: offline"
+        ),
+        urllib.error.URLError("Name or service not known"),
+        RuntimeError("Model has been downloaded but the SHA256 checksum does not not match"),
+    ],
+)
+def test_a_download_that_fails(monkeypatch: pytest.MonkeyPatch, failure: Exception) -> None:
+    def fail(*_: object, **__: object) -> str:
+        raise failure
+
+    monkeypatch.setattr("open_clip.pretrained.download_pretrained", fail)
+    with pytest.raises(UserError) as error:
+        load_pretrained_state("ViT-B-16-quickgelu", "openai")
+    text = str(error.value)
+    assert "The weights 'openai' of 'ViT-B-16-quickgelu' could not be downloaded" in text
+    assert type(failure).__name__ in text
+    assert "Tried: https://huggingface.co/timm/vit_base_patch16_clip_224.openai" in text
+    assert "https://openaipublic.azureedge.net/clip/models/" in text
+    assert "set `pretrained: <path>` to it" in text
+
+
+def test_huggingface_hub_offline_arrives_as_the_same_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    from huggingface_hub.errors import LocalEntryNotFoundError
+
+    def fail(*_: object, **__: object) -> str:
+        raise LocalEntryNotFoundError("Cannot find the requested files in the local cache.")
+
+    monkeypatch.setattr("open_clip.pretrained.hf_hub_download", fail)
+    with pytest.raises(UserError, match=r"could not be downloaded \(FileNotFoundError: .*local cache"):
+        load_pretrained_state("ViT-B-16", "laion2b_s34b_b88k")
+
+
+def test_text_towers_of_another_make_have_no_prompts() -> None:
+    with pytest.raises(UserError, match=r"text tower of another make \(roberta-base\)"):
+        build_clip("roberta-ViT-B-32")
+
+
+def test_pixel_statistics_are_those_of_the_weights() -> None:
+    from reid_pipeline.models.pretrained import pixel_statistics
+
+    assert pixel_statistics("ViT-L-14", "laion2b_s32b_b82k") == ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
+    assert pixel_statistics("ViT-L-14-quickgelu", "openai")[0] == (0.48145466, 0.4578275, 0.40821073)
+    assert build_image_encoder("demo-vit").pixel_mean == (0.48145466, 0.4578275, 0.40821073)
+
+
+def test_the_package_is_light() -> None:
+    code = (
+        "import sys, reid_pipeline.models as m; assert 'torch' not in sys.modules; "
+        "assert 'build_image_encoder' in dir(m); m.BNNeck; assert 'open_clip' not in sys.modules; "
+        "import reid_pipeline.models.reid_model; assert 'open_clip' not in sys.modules; "
+        "assert all(hasattr(m, name) for name in m.__all__); assert not hasattr(m, 'nothing')"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

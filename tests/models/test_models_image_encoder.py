@@ -1,0 +1,154 @@
+import pytest
+import torch
+from torch import Tensor
+
+from reid_pipeline.models import ImageEncoder, build_image_encoder
+from reid_pipeline.models.position_grid import resize_positions, stored_grid, token_grid
+from reid_pipeline.schema.errors import UserError
+
+
+def _encoder(**options: object) -> ImageEncoder:
+    torch.manual_seed(0)
+    return build_image_encoder("demo-vit", image_size=(96, 48), **options)
+
+
+def test_open_clips_forward_is_our_projected_at_the_native_size(demo_images: Tensor) -> None:
+    encoder = _encoder()
+    for mode in (True, False):
+        encoder.train(mode)
+        torch.testing.assert_close(
+            encoder(demo_images).projected, encoder.visual(demo_images), atol=1e-5, rtol=1e-5
+        )
+
+
+def test_saving_in_the_last_block_leaves_features_and_gradients_as_they_are(demo_images: Tensor) -> None:
+    encoder = _encoder().double()
+    images = demo_images.double()
+    encoder(images).projected.square().sum().backward()
+    ours = {key: value.grad for key, value in encoder.named_parameters()}
+    encoder.zero_grad()
+    encoder.visual(images).square().sum().backward()
+    for key, value in encoder.named_parameters():
+        torch.testing.assert_close(ours[key], value.grad, atol=1e-9, rtol=1e-9)
+
+
+def test_penultimate_and_final_are_the_class_token_of_the_last_two_blocks(demo_images: Tensor) -> None:
+    encoder = _encoder().eval()
+    seen: list[Tensor] = []
+    hook = encoder.visual.transformer.resblocks[4].register_forward_hook(
+        lambda *args: seen.append(args[2][:, 0])
+    )
+    with torch.no_grad():
+        features = encoder(demo_images)
+        hook.remove()
+        whole = encoder.visual.transformer(encoder._tokens(demo_images, None))[:, 0]
+    assert features.penultimate.shape == features.final.shape == (3, 192)
+    assert features.projected.shape == (3, 128)
+    assert torch.equal(features.penultimate, seen[0])
+    torch.testing.assert_close(features.final, encoder.visual.ln_post(whole), atol=1e-5, rtol=1e-5)
+
+
+def test_custom_blocks_take_the_long_way(demo_images: Tensor) -> None:
+    from reid_pipeline.models.architecture import build_visual_tower, model_config
+
+    config = model_config("demo-vit")
+    config["vision_cfg"] |= {"block_type": "custom", "qk_norm": True, "no_ln_pre": True, "layers": 2}
+    encoder = ImageEncoder("demo-vit", build_visual_tower(config), image_size=(96, 48))
+    torch.testing.assert_close(
+        encoder(demo_images).projected, encoder.visual(demo_images), atol=1e-5, rtol=1e-5
+    )
+
+
+@pytest.mark.parametrize(
+    ("options", "camids", "viewids", "row"),
+    [
+        ({"num_cameras": 4}, 3, None, 3),
+        ({"num_views": 2}, None, 1, 1),
+        ({"num_cameras": 4, "num_views": 2}, 3, 1, 7),
+    ],
+)
+def test_side_information_moves_the_class_token_only(
+    demo_images: Tensor, options: dict[str, int], camids: int | None, viewids: int | None, row: int
+) -> None:
+    encoder = _encoder(**options)
+    ids = [None if number is None else torch.full((3,), number) for number in (camids, viewids)]
+    entered: list[Tensor] = []
+    encoder.visual.ln_pre.register_forward_pre_hook(lambda _, args: entered.append(args[0]))
+    encoder.sie_coefficient = 0.0
+    encoder(demo_images, *ids)
+    encoder.sie_coefficient = 2.0
+    encoder(demo_images, *ids)
+    difference = entered[1] - entered[0]
+    assert encoder.side_embedding is not None
+    torch.testing.assert_close(difference[:, 0], 2 * encoder.side_embedding[row].expand(3, -1))
+    assert not difference[:, 1:].any()
+
+
+def test_side_table_is_drawn_with_std_002() -> None:
+    table = _encoder(num_cameras=20, num_views=8).side_embedding
+    assert table is not None
+    assert table.shape == (160, 192)
+    assert table.std().item() == pytest.approx(0.02, rel=0.03)
+    assert _encoder().side_embedding is None
+
+
+def test_an_unseen_camera_gets_the_mean_and_a_warning(demo_images: Tensor) -> None:
+    encoder = _encoder(num_cameras=4).eval()
+    with (
+        torch.no_grad(),
+        pytest.warns(UserWarning, match=r"Not seen in training: camera \[9\], outside 0..3"),
+    ):
+        unseen = encoder(demo_images, torch.tensor([0, 9, 1]))
+    with torch.no_grad():
+        nothing = encoder(demo_images)
+        seen = encoder(demo_images, torch.tensor([0, 2, 1]))
+        encoder.side_embedding[2] = encoder.side_embedding.mean(0)
+        replaced = encoder(demo_images, torch.tensor([0, 2, 1]))
+    torch.testing.assert_close(unseen.final, replaced.final, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(nothing.final[1], replaced.final[1], atol=1e-5, rtol=1e-5)
+    assert not torch.allclose(unseen.final[1], seen.final[1], atol=1e-4)
+
+
+def test_training_needs_the_cameras(demo_images: Tensor) -> None:
+    with pytest.raises(UserError, match=r"`num_cameras: 4`\) and the batch names none"):
+        _encoder(num_cameras=4)(demo_images)
+
+
+def test_images_of_another_size(demo_images: Tensor) -> None:
+    with pytest.raises(
+        UserError, match=r"images are \(90, 48\).*built for \(96, 48\).*`image_size` to \[90, 48\]"
+    ):
+        _encoder()(demo_images[:, :, :90])
+
+
+def test_freezing_the_patch_projection(demo_images: Tensor) -> None:
+    encoder = _encoder()
+    encoder.freeze_patch_projection()
+    encoder(demo_images).final.sum().backward()
+    assert [key for key, p in encoder.named_parameters() if not p.requires_grad] == ["visual.conv1.weight"]
+    assert encoder.visual.conv1.weight.grad is None
+
+
+def test_bfloat16_autocast_gives_finite_features(demo_images: Tensor) -> None:
+    encoder = _encoder(num_cameras=2)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        features = encoder(demo_images, torch.tensor([0, 1, 0]))
+    exact = encoder(demo_images, torch.tensor([0, 1, 0]))
+    torch.testing.assert_close(features.final.float(), exact.final, atol=0.1, rtol=0.1)
+
+
+def test_token_grids() -> None:
+    assert token_grid((256, 128), (16, 16), 16) == (16, 8)
+    assert token_grid((256, 128), (16, 16), 12) == (21, 10)
+    assert token_grid((256, 256), (16, 16), 12) == (21, 21)
+    assert stored_grid(73, (12, 6)) == (12, 6)
+    assert stored_grid(577, (16, 16)) == (24, 24)
+    assert stored_grid(578, (16, 16)) is None
+    assert stored_grid(0, (16, 16)) is None
+
+
+def test_resized_positions_by_hand() -> None:
+    table = torch.tensor([[9.0], [0.0], [1.0], [2.0], [3.0]])
+    resized = resize_positions(table, (2, 2), (4, 2))
+    assert resized.flatten().tolist() == pytest.approx([9, 0, 1, 0.5, 1.5, 1.5, 2.5, 2, 3])
+    assert resize_positions(table, (2, 2), (2, 2)) is table
