@@ -58,12 +58,12 @@ class RunSummary:
         for name in sorted(names):
             if name.endswith(".training_state"):
                 catalog.get(name).discard()  # type: ignore[union-attr]
-        measured = [name for name in sorted(names) if name.endswith(".metrics")]
+        measured = [name for name in sorted(names) if name.endswith("metrics")]
         if measured:
             from reid_pipeline.reporting.tables import text_table
 
             console = get_console()
-            table = text_table([catalog.load(name) for name in reversed(measured)])
+            table = text_table([catalog.load(name) for name in measured])
             console.print(f"\n{table}\n", markup=False, highlight=False)
         _print_paths(names, pipeline.all_outputs(), catalog)
 

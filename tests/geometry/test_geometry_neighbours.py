@@ -138,6 +138,8 @@ def test_bad_input_gets_an_answer(features, k, queries, message):
 
 @pytest.mark.parametrize("room", ["geometry", "clustering", "retrieval"])
 def test_importing_a_room_imports_no_heavy_package(room):
-    code = f"import sys, reid_pipeline.{room}; print([m for m in ('torch', 'faiss', 'sklearn') if m in sys.modules])"
+    code = (
+        f"import sys, reid_pipeline.{room}\nprint(sorted({{'torch', 'faiss', 'sklearn'}} & set(sys.modules)))"
+    )
     answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert answer.stdout.strip() == "[]"

@@ -160,28 +160,28 @@ LABELS = torch.tensor([0, 1])
         ),
         (lambda m: m.loss(torch.ones(2, 3), LABELS + 2), r"labels range from 2 to 3"),
         (lambda m: m.loss(torch.ones(3, 3), LABELS), r"embeddings have shape \[3, 3\] and labels \[2\]"),
-        (lambda m: PrototypeMemory(2 * torch.eye(3)), r"prototype 0 has norm 2; each must be a unit vector"),
-        (lambda m: PrototypeMemory(torch.full((1, 2), torch.nan)), r"prototype 0 has norm nan"),
-        (lambda m: PrototypeMemory(torch.ones(3)), r"prototypes have shape \[3\]"),
+        (lambda _: PrototypeMemory(2 * torch.eye(3)), r"prototype 0 has norm 2; each must be a unit vector"),
+        (lambda _: PrototypeMemory(torch.full((1, 2), torch.nan)), r"prototype 0 has norm nan"),
+        (lambda _: PrototypeMemory(torch.ones(3)), r"prototypes have shape \[3\]"),
         (
-            lambda m: PrototypeMemory(torch.eye(3), update="soft"),
+            lambda _: PrototypeMemory(torch.eye(3), update="soft"),
             r"update is 'soft'; allowed: 'hard', 'mean'",
         ),
-        (lambda m: PrototypeMemory(torch.eye(3), temperature=0), r"temperature is 0 .* must be above 0"),
-        (lambda m: PrototypeMemory(torch.eye(3), momentum=1.5), r"momentum 1\.5; .* momentum in \[0, 1\]"),
+        (lambda _: PrototypeMemory(torch.eye(3), temperature=0), r"temperature is 0 .* must be above 0"),
+        (lambda _: PrototypeMemory(torch.eye(3), momentum=1.5), r"momentum 1\.5; .* momentum in \[0, 1\]"),
         (
-            lambda m: PrototypeMemory.from_embeddings(torch.ones(2, 3), LABELS, 4),
+            lambda _: PrototypeMemory.from_embeddings(torch.ones(2, 3), LABELS, 4),
             r"2 of 4 labels .* \[2, 3\]",
         ),
         (
-            lambda m: identity_loss(torch.ones(2, 3), LABELS + 2),
+            lambda _: identity_loss(torch.ones(2, 3), LABELS + 2),
             r"labels range from 2 to 3; 3 logits allow 0 to 2",
         ),
         (
-            lambda m: identity_loss(torch.ones(2, 3), LABELS[:1]),
+            lambda _: identity_loss(torch.ones(2, 3), LABELS[:1]),
             r"logits have shape \[2, 3\] and labels \[1\]",
         ),
-        (lambda m: identity_loss(torch.ones(2, 3), LABELS, label_smoothing=1.0), r"label_smoothing is 1\.0"),
+        (lambda _: identity_loss(torch.ones(2, 3), LABELS, label_smoothing=1.0), r"label_smoothing is 1\.0"),
     ],
 )
 def test_bad_input_gets_an_answer(call, message):

@@ -65,7 +65,8 @@ def test_embedding_in_training_is_the_two_necked_features(model: ReIDModel, demo
 
 @pytest.mark.parametrize("neck", ["before", "after"])
 def test_unit_rows_before_or_after_the_necks(model: ReIDModel, demo_images: Tensor, neck: str) -> None:
-    embedder = model.embedder(neck=neck)
+    model.neck = neck
+    embedder = model.embedder()
     embedding = embedder(demo_images, CAMIDS)
     with torch.no_grad():
         features = model.encoder(demo_images, CAMIDS)
@@ -90,7 +91,8 @@ def test_the_embedder_shares_weights_and_stays_in_eval_mode(model: ReIDModel, de
 @pytest.mark.parametrize("neck", ["before", "after"])
 def test_a_rebuilt_embedder_is_the_same_to_the_bit(model: ReIDModel, demo_images: Tensor, neck: str) -> None:
     model.encoder.sie_coefficient = 3.0
-    embedder = model.embedder(neck=neck)
+    model.neck = neck
+    embedder = model.embedder()
     description = json.loads(json.dumps(embedder.description()))
     state = {key: value.clone() for key, value in embedder.state_dict().items()}
     before = torch.get_rng_state()

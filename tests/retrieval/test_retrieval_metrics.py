@@ -95,8 +95,8 @@ def test_ties_are_ordered_by_gallery_row():
 
 
 def test_copies_tie_exactly_in_float32_wherever_they_lie():
-    # The rows that match and those that do not are copies of the same 40 points, scattered over many blocks: the true
-    # rank follows from the index alone, and any rounding difference between two copies would move it.
+    # The rows that match and those that do not are copies of the same 40 points, scattered over many
+    # blocks: the true rank follows from the index alone, and any rounding difference moves it.
     rng = np.random.default_rng(0)
     points = rng.normal(size=(40, 200)).astype(np.float32)
     gallery = points[rng.integers(40, size=900)]
@@ -148,7 +148,8 @@ def test_properties(seed, queries, gallery):
     result = evaluate_retrieval(query_features, gallery_features, query_pids, gallery_pids)
     assert (np.diff(result.cmc) >= 0).all()
     assert result.cmc[-1] <= 1
-    assert (result.inverse_negative_penalty <= result.average_precision + 1e-12).all()
+    assert (result.average_precision <= 1).all()
+    assert (result.inverse_negative_penalty <= 1).all()
     order = np.random.default_rng(seed).permutation(gallery)
     for other in (
         evaluate_retrieval(query_features, gallery_features[order], query_pids, gallery_pids[order]),
@@ -207,7 +208,7 @@ ONES = np.ones((2, 3), np.float32)
         (
             (ONES, ONES, [1, 9], [1, 2], [0, 0], [0, 0]),
             {},
-            r"None of the 2 queries has a positive: 1 have a pid that the gallery does not hold, 1 match in their own",
+            r"None of the 2 queries .*: 1 have a pid that the gallery does not hold, 1 match in their own",
         ),
     ],
 )

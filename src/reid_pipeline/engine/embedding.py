@@ -28,9 +28,9 @@ def embed_test_rows(
     """
     rows = test_rows(split_table, evaluation)
     chosen = split_table.iloc[rows]
-    images = ReIDImages(raw_images.root, chosen[PATH].tolist(), embedder.image_size, memory_limit=0)
+    images = ReIDImages(raw_images.root, chosen[PATH].tolist(), embedder.encoder.image_size, memory_limit=0)
     embeddings = extract_embeddings(
-        embedder.to(runtime.device).eval(),
+        embedder.to(runtime.device),
         images,
         runtime,
         camids=camera_ids(chosen),

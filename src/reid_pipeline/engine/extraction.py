@@ -1,6 +1,7 @@
 """Images to embeddings, in row order."""
 
-from collections.abc import Callable
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -10,11 +11,12 @@ from reid_pipeline.engine.runtime import Runtime
 from reid_pipeline.images.augment import normalise
 from reid_pipeline.images.reid_images import ReIDImages
 
-Embed = Callable[[torch.Tensor, torch.Tensor | None], torch.Tensor]
+if TYPE_CHECKING:
+    from reid_pipeline.models import Embedder
 
 
 def extract_embeddings(
-    embed: Embed,
+    embedder: "Embedder",
     images: ReIDImages,
     runtime: Runtime,
     *,
@@ -24,27 +26,27 @@ def extract_embeddings(
     """Embed every image with the evaluation transform (resize and normalise).
 
     Args:
-        embed: a module in eval mode: (float32 images [B, 3, H, W], camids [B] or None) to [B, D].
-        images: the rows to embed, in order.
-        backbone: pixel mean and std.
+        embedder: on `runtime.device`.
+        images: the rows to embed, in order, of the embedder's image size.
         runtime: device and precision.
         camids: int array [n], for models with camera embeddings.
         batch_size: images at once.
 
     Returns:
-        float32 array [n, D]; memory is n x D x 4 bytes and one batch.
+        float32 array [n, D] of unit rows; memory is n x D x 4 bytes and one batch.
     """
-    rows = np.arange(len(images))
-    groups = [rows[start : start + batch_size] for start in range(0, len(rows), batch_size)]
+    encoder = embedder.encoder
     parts: list[np.ndarray] = []
     with torch.inference_mode():
-        bar = track(
-            images.batches(groups), "extract", total=len(rows), unit="images", size=batch_size
-        )
-        for group, pixels in bar:
-            batch = normalise(pixels.to(runtime.device), backbone)
-            cameras = None if camids is None else torch.from_numpy(camids[group]).to(runtime.device)
+        batches = images.batches(_groups(len(images), batch_size))
+        for rows, pixels in track(batches, "extract", total=len(images), unit="images", size=batch_size):
+            batch = normalise(pixels.to(runtime.device), encoder.pixel_mean, encoder.pixel_std)
+            cameras = None if camids is None else torch.from_numpy(camids[rows]).to(runtime.device)
             with runtime.autocast():
-                embedded = embed(batch, cameras)
-            parts.append(embedded.float().cpu().numpy())
+                parts.append(embedder(batch, cameras).float().cpu().numpy())
     return np.concatenate(parts)
+
+
+def _groups(count: int, batch_size: int) -> Sequence[np.ndarray]:
+    rows = np.arange(count)
+    return [rows[start : start + batch_size] for start in range(0, count, batch_size)]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
@@ -70,14 +71,18 @@ class ClusterContrastStage(Stage):
         Raises:
             ClusteringCollapse: no cluster, a single one, or nearly all rows are noise.
         """
+        import torch
+
         from reid_pipeline.losses import PrototypeMemory
 
         embeddings = self._embed_all(model, data)
         pseudo_labels = self._cluster(embeddings, data)
+        clustered = pseudo_labels >= 0
         memory = self.parameters.memory
         self._memory = PrototypeMemory.from_embeddings(
-            embeddings,
-            pseudo_labels,
+            torch.from_numpy(embeddings[clustered]),
+            torch.from_numpy(pseudo_labels[clustered]),
+            int(pseudo_labels.max()) + 1,
             temperature=memory.temperature,
             momentum=memory.momentum,
             update=memory.update,
@@ -109,31 +114,21 @@ class ClusterContrastStage(Stage):
         from reid_pipeline.engine.extraction import extract_embeddings
 
         started = time.perf_counter()
-        embedder = model.embedder().eval()  # type: ignore[operator]
-        embeddings = extract_embeddings(
-            embedder, data.images, self.parameters.backbone, data.runtime, camids=data.camids
-        )
+        embedder = model.embedder()  # type: ignore[operator]
+        embeddings = extract_embeddings(embedder, data.images, data.runtime, camids=data.camids)
         self._facts = {"seconds": {"extraction": time.perf_counter() - started}}
         return embeddings
 
     def _cluster(self, embeddings: np.ndarray, data: TrainingData) -> np.ndarray:
-        from reid_pipeline.clustering import (
-            check_collapse,
-            cluster_pseudo_labels,
-            cluster_statistics,
-            pseudo_label_quality,
-        )
+        from reid_pipeline.clustering import ClusteringSettings, check_collapse, cluster_pseudo_labels
 
         chosen = self.parameters.clustering
+        settings = ClusteringSettings(chosen.k1, chosen.k2, chosen.eps, chosen.min_samples)
         started = time.perf_counter()
-        pseudo_labels = cluster_pseudo_labels(
-            embeddings, k1=chosen.k1, k2=chosen.k2, eps=chosen.eps, min_samples=chosen.min_samples
-        )
+        pseudo_labels = cluster_pseudo_labels(embeddings, **asdict(settings))
         self._facts["seconds"]["clustering"] = time.perf_counter() - started
-        self._facts |= cluster_statistics(pseudo_labels)
-        if (data.labels >= 0).all():
-            self._facts["ground_truth"] = pseudo_label_quality(pseudo_labels, data.labels)
-        check_collapse(pseudo_labels, max_noise_share=chosen.max_noise_share)
+        self._facts |= _cluster_facts(pseudo_labels, data.labels)
+        check_collapse(pseudo_labels, settings=settings, max_noise_share=chosen.max_noise_share)
         return pseudo_labels
 
     def _batches(self, pseudo_labels: np.ndarray, data: TrainingData, epoch: int) -> Iterator[Batch]:
@@ -146,6 +141,26 @@ class ClusterContrastStage(Stage):
             pixels=(self.parameters.backbone, self.parameters.augmentation),
             position=(self.name, epoch),
         )
+
+
+def _cluster_facts(pseudo_labels: np.ndarray, labels: np.ndarray) -> dict[str, Any]:
+    """Return what a user must see of a clustering; agreement with identities only where these are known."""
+    from reid_pipeline.clustering import cluster_statistics, pseudo_label_quality
+
+    seen = cluster_statistics(pseudo_labels)
+    facts: dict[str, Any] = {
+        "clusters": seen.clusters,
+        "noise_share": seen.noise_share,
+        "cluster_sizes": {
+            "quantiles": list(seen.size_quantiles),
+            "histogram": [
+                {"low": low, "high": high, "clusters": count} for low, high, count in seen.size_histogram
+            ],
+        },
+    }
+    if (labels >= 0).all():
+        facts["ground_truth"] = asdict(pseudo_label_quality(pseudo_labels, labels))
+    return facts
 
 
 def build(parameters: UnsupervisedPCLParameters) -> ReIDModel:

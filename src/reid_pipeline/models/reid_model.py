@@ -8,17 +8,41 @@ from torch import Tensor, nn
 
 from reid_pipeline.models.embedder import Embedder
 from reid_pipeline.models.heads import BNNeck
-from reid_pipeline.models.image_encoder import ImageEncoder
+from reid_pipeline.models.image_encoder import ImageEncoder, build_image_encoder
+from reid_pipeline.schema.parameters import BackboneParameters
 
 
 class ReIDModel(nn.Module):
     """Image tower with a BNNeck on ``final`` and one on ``projected``; parameter names as in ``Embedder``."""
 
-    def __init__(self, encoder: ImageEncoder) -> None:
+    def __init__(self, encoder: ImageEncoder, *, neck: str = "after") -> None:
+        """Put necks on a tower.
+
+        Args:
+            encoder: The image tower; it is not copied.
+            neck: Where retrieval reads its embedding, ``"before"`` or ``"after"`` the necks.
+        """
         super().__init__()
         self.encoder = encoder
+        self.neck = neck
         self.final_neck = BNNeck(encoder.width)
         self.projected_neck = BNNeck(encoder.projected_width)
+
+    @classmethod
+    def from_backbone(cls, backbone: BackboneParameters, *, neck: str = "after") -> "ReIDModel":
+        """Build the tower that `backbone` names, with its weights and pixel statistics, and put necks on it.
+
+        Raises:
+            UserError: As ``build_image_encoder``.
+        """
+        encoder = build_image_encoder(
+            backbone.name,
+            pretrained=backbone.pretrained,
+            image_size=backbone.image_size,
+            patch_stride=backbone.patch_stride,
+        )
+        encoder.pixel_mean, encoder.pixel_std = backbone.pixel_mean, backbone.pixel_std
+        return cls(encoder, neck=neck)
 
     @property
     def embedding_width(self) -> int:
@@ -40,10 +64,10 @@ class ReIDModel(nn.Module):
         """Do as ``embed``."""
         return self.embed(images, camids, viewids)
 
-    def embedder(self, *, neck: str = "after") -> Embedder:
+    def embedder(self) -> Embedder:
         """Return the inference side of this model. It shares the weights, not copies of them.
 
         The shared modules are put in eval mode: call ``train()`` on this model before it trains on.
         """
-        necks = (self.final_neck, self.projected_neck) if neck == "after" else None
-        return Embedder(self.encoder, neck=neck, necks=necks)
+        necks = (self.final_neck, self.projected_neck) if self.neck == "after" else None
+        return Embedder(self.encoder, neck=self.neck, necks=necks)

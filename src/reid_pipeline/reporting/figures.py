@@ -147,7 +147,7 @@ def cmc_curves(metrics: Sequence[Record]) -> go.Figure:
             among the first 1 to k gallery images.
     """
     figure = go.Figure()
-    seeds = {result.get("seed") for result in metrics}
+    seeds = {result.get("seed") for result in metrics if result.get("cmc")}
     for index, result in enumerate(metrics):
         curve = [number(value) for value in result.get("cmc") or ()]
         if not any_measured(curve):

@@ -43,7 +43,7 @@ class RetrievalResult:
     num_gallery: int
 
     def rank(self, k: int) -> float:
-        """Return Rank-k, whatever ``max_rank`` was: the share of valid queries with a positive in the first k."""
+        """Return Rank-k, whatever ``max_rank`` was: the share of valid queries matched in the first k."""
         found = (self.first_match_rank >= 1) & (self.first_match_rank <= k)
         return float(found.sum() / self.num_valid_queries)
 
@@ -140,7 +140,7 @@ def _no_valid_query(matches: Matches) -> UserError:
     total = len(junk)
     return UserError(
         f"None of the {total} queries has a positive: {absent} have a pid that the gallery does not hold, "
-        f"{total - absent - int(junk.sum())} match in their own camera only, {int(junk.sum())} are junk (pid "
-        "-1). Check that query and gallery come from one split and that pids were not relabelled on one side; if "
-        "the benchmark has no cameras, leave both camids out."
+        f"{total - absent - int(junk.sum())} match in their own camera only, {int(junk.sum())} are junk "
+        "(pid -1). Check that query and gallery come from one split and that pids were not relabelled on one "
+        "side; if the benchmark has no cameras, leave both camids out."
     )

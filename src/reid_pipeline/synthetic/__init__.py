@@ -4,9 +4,10 @@
 drawings of other people with captions. No file is touched and no global random state is read.
 """
 
-from reid_pipeline.synthetic.benchmark import draw_benchmark
+from reid_pipeline.synthetic.benchmark import benchmark_images, draw_benchmark
 from reid_pipeline.synthetic.captions import CaptionedDrawings, draw_captioned
 from reid_pipeline.synthetic.contact_sheet import contact_sheet
 from reid_pipeline.synthetic.parameters import SyntheticBenchmark
 
-__all__ = ["CaptionedDrawings", "SyntheticBenchmark", "contact_sheet", "draw_benchmark", "draw_captioned"]
+__all__ = [
+    "benchmark_images","CaptionedDrawings", "SyntheticBenchmark", "contact_sheet", "draw_benchmark", "draw_captioned"]

@@ -110,7 +110,7 @@ def run_card_node(method: Method) -> Callable[..., Any]:
         history: list[Record],
         run_environment: Record,
     ) -> Record:
-        from reid_pipeline.reporting.run_card import make_run_card
+        from reid_pipeline.engine.run_card import make_run_card
 
         resolved = {**shared, method.name: parameters.model_dump(mode="json")}
         return make_run_card(resolved, split_table, metrics, history, run_environment)
@@ -142,7 +142,7 @@ def gather_shared(
 def report_node(method: Method) -> Callable[..., Any]:
     """Return the node that makes the page and the curves."""
 
-    def report(
+    def make_report(
         metrics: Record,
         floor_metrics: Record,
         history: list[Record],
@@ -153,9 +153,21 @@ def report_node(method: Method) -> Callable[..., Any]:
         evaluation: EvaluationParameters,
         report: ReportParameters,
     ) -> tuple[str, Any]:
-        from reid_pipeline.reporting.report import make_report, ranked_queries
+        from reid_pipeline.engine.ranked_queries import choose_ranked_queries
+        from reid_pipeline.reporting import ReportContent, curves_overview, render_report
 
-        ranked = ranked_queries(embeddings, split_table, raw_images, evaluation, report)
-        return make_report(method.description, [floor_metrics, metrics], history, run_card, ranked)
+        bad, good = choose_ranked_queries(embeddings, split_table, raw_images, evaluation, report)
+        content = ReportContent(
+            benchmark=metrics["benchmark"],
+            method=method.name,
+            seed=metrics["seed"],
+            metrics=[metrics] if floor_metrics == metrics else [floor_metrics, metrics],
+            history=history,
+            run_card=run_card,
+            bad_queries=bad,
+            good_queries=good,
+            description=method.description,
+        )
+        return render_report(content), curves_overview(history)
 
-    return report
+    return make_report

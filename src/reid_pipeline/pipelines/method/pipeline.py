@@ -9,17 +9,21 @@ FLOOR = "zero_shot"
 """The method that every report compares with; its metrics are measured in the same run."""
 
 SHARED = {"split_table", "raw_images", "run_environment", "shared_parameters"}
-SHARED_PARAMETERS = {"benchmark", "seed", "compute", "splits", "evaluation", "report"}
+SHARED_PARAMETERS = {"benchmark", "seed", "compute", "evaluation", "report"}
 
 
 def create_pipeline(method: Method) -> Pipeline:
-    """Return split table -> [train ->] embedder -> embeddings -> metrics -> report, in the method's namespace."""
-    floor = {"floor_metrics": f"{FLOOR}.metrics"} if method.name != FLOOR else {}
+    """Return split table -> [train ->] embedder -> embeddings -> metrics -> report, in the method's namespace.
+
+    The floor's metrics are `floor_metrics`, outside its namespace: every other method's report reads them.
+    """
+    is_floor = method.name == FLOOR
     training = _training_nodes(method) if method.stage_names else [_build_node(method)]
     return pipeline(
         [*training, *_result_nodes(method)],
         namespace=method.name,
-        inputs=SHARED | floor if not floor else {name: name for name in SHARED} | floor,
+        inputs=SHARED if is_floor else SHARED | {"floor_metrics"},
+        outputs={"metrics": "floor_metrics"} if is_floor else None,
         parameters={f"params:{name}" for name in SHARED_PARAMETERS | {method.name}},
     )
 

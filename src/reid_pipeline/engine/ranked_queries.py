@@ -1,0 +1,61 @@
+"""The queries that a report shows, with their pictures."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from reid_pipeline.images.decode import read_image
+from reid_pipeline.reporting import RankedQuery, pick_queries
+from reid_pipeline.retrieval import evaluate_retrieval, ranked_lists
+from reid_pipeline.retrieval.protocol import SPLITS_OF, retrieval_inputs
+from reid_pipeline.schema.columns import CAMID, PATH, PID, SPLIT
+from reid_pipeline.schema.parameters import EvaluationParameters, ReportParameters
+from reid_pipeline.schema.raw_folder import RawFolder
+
+
+def choose_ranked_queries(
+    embeddings: dict[str, np.ndarray],
+    split_table: pd.DataFrame,
+    raw_images: RawFolder,
+    evaluation: EvaluationParameters,
+    report: ReportParameters,
+) -> tuple[list[RankedQuery], list[RankedQuery]]:
+    """Return the queries that went worst and best, with the first images of their ranked galleries."""
+    rows = split_table.iloc[embeddings["rows"]]
+    is_query = (rows[SPLIT] == SPLITS_OF[evaluation.splits][0]).to_numpy()
+    queries, gallery = rows[is_query], rows[~is_query]
+    inputs = retrieval_inputs(embeddings, split_table, evaluation)
+    scores = evaluate_retrieval(**inputs).average_precision  # type: ignore[arg-type]
+    bad, good = pick_queries(scores, report.queries, groups=queries[PID].to_numpy())
+    chosen = np.concatenate([bad, good])
+    lists = ranked_lists(**inputs, query_rows=chosen, top=report.top)  # type: ignore[arg-type]
+    shown = [
+        _with_pictures(
+            queries.iloc[query],
+            gallery.iloc[listed[listed >= 0]],
+            lists.matches[place][listed >= 0].tolist(),
+            float(scores[query]),
+            raw_images.root,
+        )
+        for place, (query, listed) in enumerate(zip(chosen, lists.gallery_rows, strict=True))
+    ]
+    return shown[: len(bad)], shown[len(bad) :]
+
+
+def _with_pictures(
+    query: pd.Series, gallery: pd.DataFrame, matches: list[bool], score: float, root: Path
+) -> RankedQuery:
+    return RankedQuery(
+        query_image=read_image(root / query[PATH]),
+        query_caption=_caption(query),
+        average_precision=score,
+        gallery_images=[read_image(root / path) for path in gallery[PATH]],
+        matches=matches,
+        captions=[_caption(row) for _, row in gallery.iterrows()],
+    )
+
+
+def _caption(row: pd.Series) -> str:
+    camera = "" if pd.isna(row[CAMID]) else f" · camera {row[CAMID] + 1}"
+    return f"id {row[PID]}{camera}"

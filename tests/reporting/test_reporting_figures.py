@@ -1,0 +1,153 @@
+# ruff: noqa: RUF001
+import json
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+
+from reid_pipeline.reporting import (
+    agreement_curves,
+    cluster_curves,
+    cluster_size_bars,
+    cmc_curves,
+    curves_overview,
+    loss_curves,
+    seconds_bars,
+    training_curves,
+)
+
+History = list[dict[str, Any]]
+
+
+def values(figure: Any) -> dict[str, list[Any]]:
+    return {trace.name: list(trace.y) for trace in figure.data}
+
+
+def test_loss_and_learning_rate_are_drawn_as_recorded(history: History) -> None:
+    figure = loss_curves(history)
+    assert values(figure) == {"loss": [3.0, 1.5, 1.0], "learning rate": [r["learning_rate"] for r in history]}
+    assert [list(trace.x) for trace in figure.data] == [[1, 2, 3], [1, 2, 3]]
+
+
+def test_several_losses_are_drawn_apart_and_an_absent_one_is_a_gap(history: History) -> None:
+    history[0]["losses"] = {"pcl": 1.0, "triplet": 2.0}
+    assert values(loss_curves(history))["triplet"] == [2.0, None, None]
+
+
+def test_clusters_and_noise(history: History) -> None:
+    assert values(cluster_curves(history)) == {
+        "clusters": [99, 98, 97],
+        "noise share": [0.5, 0.25, 0.5 / 3],
+    }
+
+
+def test_nan_and_none_become_gaps_not_zeros(history: History) -> None:
+    history[1]["loss"], history[2]["loss"] = float("nan"), None
+    assert values(loss_curves(history))["loss"] == [3.0, None, None]
+
+
+def test_agreement_says_it_is_diagnostics_only(history: History) -> None:
+    figure = agreement_curves(history)
+    assert values(figure)["ARI"] == [0.25, 0.5, 0.75]
+    assert values(figure)["pairwise recall"] == [0.625] * 3
+    assert figure.layout.title.subtitle.text == "diagnostics only, never used in training"
+
+
+def test_cluster_sizes_compare_the_first_and_the_last_epoch(history: History) -> None:
+    figure = cluster_size_bars(history)
+    assert values(figure) == {"epoch 1": [12, 31], "epoch 3": [12, 33]}
+    assert list(figure.data[0].x) == ["3–4", "5–8"], "empty bins at the ends are left out"
+
+
+@pytest.mark.parametrize("bins", [[[1, 1, 0], [3, 4, 12]], [{"low": 3, "high": 4, "count": 12}]])
+def test_cluster_sizes_take_other_spellings_of_a_bin(history: History, bins: list[Any]) -> None:
+    history[0]["cluster_sizes"] = {"histogram": bins}
+    assert values(cluster_size_bars(history[:1])) == {"epoch 1": [12]}
+
+
+def test_cluster_sizes_without_a_histogram_are_curves(history: History) -> None:
+    for record in history:
+        del record["cluster_sizes"]["histogram"]
+    assert values(cluster_size_bars(history)) == {
+        "largest": [41, 42, 43],
+        "median": [10] * 3,
+        "smallest": [4] * 3,
+    }
+
+
+def test_seconds_are_stacked_and_the_rest_is_other(history: History) -> None:
+    figure = seconds_bars(history)
+    assert figure.layout.barmode == "stack"
+    assert values(figure) == {
+        "extraction": [2.0] * 3,
+        "clustering": [1.0] * 3,
+        "training": [5.0] * 3,
+        "other": [0.5] * 3,
+    }
+
+
+def test_cmc_draws_one_curve_per_result_that_has_one(results: History) -> None:
+    figure = cmc_curves([*results, {"method": "no curve"}])
+    assert [trace.name for trace in figure.data] == ["zero_shot", "unsupervised_pcl"]
+    assert list(figure.data[0].x) == [1, 2, 3, 4]
+    assert list(figure.data[0].y) == [0.5, 0.625, 0.75, 1.0]
+
+
+def test_cmc_names_the_seed_where_seeds_differ(results: History) -> None:
+    results[1]["seed"] = 1
+    assert [trace.name for trace in cmc_curves(results).data] == [
+        "zero_shot, seed 0",
+        "unsupervised_pcl, seed 1",
+    ]
+
+
+def test_training_curves_of_a_method_that_does_not_train() -> None:
+    assert training_curves([]) == {}
+    assert curves_overview([]).layout.annotations[0].text == "This method does not train."
+
+
+def test_training_curves_leave_out_what_was_not_recorded(history: History) -> None:
+    assert list(training_curves(history)) == ["loss", "clusters", "cluster_sizes", "agreement", "seconds"]
+    for record in history:
+        for key in ("ground_truth", "cluster_sizes", "seconds", "clusters", "noise_share"):
+            del record[key]
+    assert list(training_curves(history)) == ["loss"]
+
+
+def test_overview_has_ari_only_with_ground_truth(history: History) -> None:
+    assert values(curves_overview(history))["ARI (diagnostic)"] == [0.25, 0.5, 0.75]
+    for record in history:
+        del record["ground_truth"]
+    assert list(values(curves_overview(history))) == ["loss", "clusters", "noise share (right)"]
+
+
+def test_epochs_that_start_anew_in_a_second_stage_run_on(history: History) -> None:
+    assert list(loss_curves([*history, *history]).data[0].x) == [1, 2, 3, 4, 5, 6]
+
+
+def test_every_axis_has_a_title_and_figures_are_plain_json(history: History, results: History) -> None:
+    for figure in [*training_curves(history).values(), cmc_curves(results)]:
+        drawn = json.loads(figure.to_json())
+        assert all(
+            axis["title"]["text"] for name, axis in drawn["layout"].items() if name.startswith("yaxis")
+        )
+        assert any(axis.get("title") for name, axis in drawn["layout"].items() if name.startswith("xaxis"))
+        assert "bdata" not in figure.to_json()
+
+
+def test_importing_the_room_is_light() -> None:
+    code = (
+        "import sys, reid_pipeline.reporting as r; "
+        "heavy = {'plotly', 'jinja2', 'PIL', 'torch', 'kedro', 'numpy'} & set(sys.modules); "
+        "assert not heavy, heavy; assert set(r.__all__) <= set(dir(r))"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+
+
+def test_every_public_name_can_be_imported_and_no_other() -> None:
+    import reid_pipeline.reporting as room
+
+    assert all(getattr(room, name) is not None for name in room.__all__)
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        _ = room.nothing
