@@ -1,20 +1,20 @@
 """What happens around a run: checks before any work, a summary after it."""
 
-
 from pathlib import Path
 from typing import Any
 
 from kedro.config import MissingConfigException
 from kedro.framework.hooks import hook_impl
-from kedro.io import CatalogProtocol
+from kedro.io import DataCatalog
 from kedro.pipeline import Pipeline
 from pydantic import ValidationError
 from rich import get_console
 
 from reid_pipeline.methods import find_method, method_names
-from reid_pipeline.schema.errors import UserError
+from reid_pipeline.pipelines.pretrain_demo_clip.nodes import PretrainingParameters
+from reid_pipeline.schema.base import Parameters
+from reid_pipeline.schema.errors import UserError, explain
 from reid_pipeline.schema.parameters import SharedParameters
-
 
 _RESULTS = ("metrics", "history", "run_card", "report")
 
@@ -24,21 +24,26 @@ class Preflight:
 
     @hook_impl
     def after_context_created(self, context: Any) -> None:
-        """Check the parameters that belong to no method, and that nothing else stands in conf/."""
+        """Validate every parameter in force, methods' and shared, and refuse names that nobody reads."""
         try:
             given = dict(context.config_loader["parameters"])
         except MissingConfigException:
             return
-        own = {name: value for name, value in given.items() if name not in _owners()}
-        try:
-            SharedParameters.model_validate(own)
-        except ValidationError as error:
-            raise UserError(f"conf/ or --params: {error}") from error
+        faults = []
+        for name, model in _models().items():
+            if name in given:
+                faults.append(_fault(model, given.pop(name), name))
+        faults.append(_fault(SharedParameters, given, ""))
+        found = [fault for fault in faults if fault]
+        if found:
+            raise UserError("\n".join(found))
 
     @hook_impl
-    def before_pipeline_run(self, pipeline: Pipeline, catalog: CatalogProtocol) -> None:
-        """Check the device, and that the checkpoint of each method loads into its backbone."""
+    def before_pipeline_run(self, pipeline: Pipeline, catalog: DataCatalog) -> None:
+        """Check the raw folder, the device, and that each method's checkpoint loads into its backbone."""
         inputs = pipeline.inputs()
+        if "raw_images" in inputs:
+            catalog.get("raw_images").check()  # type: ignore[union-attr]
         if "params:compute" in inputs:
             from reid_pipeline.engine.runtime import resolve_runtime
 
@@ -52,11 +57,13 @@ class RunSummary:
     """End a run by saying what it measured and wrote, and tidy up what only a killed run needs."""
 
     @hook_impl
-    def after_pipeline_run(self, pipeline: Pipeline, catalog: CatalogProtocol) -> None:
+    def after_pipeline_run(self, pipeline: Pipeline, catalog: DataCatalog) -> None:
         """Print the table and the paths; remove the resumable state of finished trainings."""
         names = pipeline.datasets()
+        exported = pipeline.all_outputs()
         for name in sorted(names):
-            if name.endswith(".training_state"):
+            method, _, entry = name.rpartition(".")
+            if entry == "training_state" and f"{method}.embedder" in exported:
                 catalog.get(name).discard()  # type: ignore[union-attr]
         measured = [name for name in sorted(names) if name.endswith("metrics")]
         if measured:
@@ -68,7 +75,7 @@ class RunSummary:
         _print_paths(names, pipeline.all_outputs(), catalog)
 
 
-def _print_paths(names: set[str], written: set[str], catalog: CatalogProtocol) -> None:
+def _print_paths(names: set[str], written: set[str], catalog: DataCatalog) -> None:
     console = get_console()
     for name in sorted(names & written):
         path = getattr(catalog.get(name), "_filepath", None)
@@ -79,6 +86,16 @@ def _print_paths(names: set[str], written: set[str], catalog: CatalogProtocol) -
             console.print(f"  wrote {name:<32} {shown}", markup=False, highlight=False, soft_wrap=True)
 
 
-def _owners() -> set[str]:
+def _models() -> dict[str, type[Parameters]]:
     """Return the top-level parameter names that have a model of their own."""
-    return {*method_names(), "pretrain_demo_clip"}
+    return {name: find_method(name).params for name in method_names()} | {
+        "pretrain_demo_clip": PretrainingParameters
+    }
+
+
+def _fault(model: type[Parameters], values: Any, name: str) -> str:
+    try:
+        model.model_validate(values)
+    except ValidationError as error:
+        return explain(error, name)
+    return ""

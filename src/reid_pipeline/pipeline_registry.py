@@ -13,9 +13,7 @@ def register_pipelines() -> dict[str, Pipeline]:
     """
     prepared = ingestion.create_pipeline() + method.shared_pipeline()
     floor = method.create_pipeline(find_method(method.FLOOR))
-    methods = {
-        name: prepared + floor + method.create_pipeline(find_method(name)) for name in method_names()
-    }
+    methods = {name: prepared + floor + method.create_pipeline(find_method(name)) for name in method_names()}
     return {
         **methods,
         "ingestion": ingestion.create_pipeline(),

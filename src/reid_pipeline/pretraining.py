@@ -6,6 +6,8 @@ figure 3: symmetric cross-entropy over the cosine similarities of a batch's imag
 Legend: N drawings, B batch, H height, W width, L tokens, E embedding width.
 """
 
+# ruff: noqa: N803, N806 - shape suffixes, as in models/ and losses/
+
 import hashlib
 import math
 from typing import Any
@@ -18,6 +20,7 @@ from reid_pipeline.engine.progress import track
 from reid_pipeline.engine.seeding import numpy_generator, seed_global_state, torch_generator
 from reid_pipeline.images.augment import flip_and_crop, normalise
 from reid_pipeline.models.demo import build_demo_clip, demo_tokenizer, pack_demo_state
+from reid_pipeline.schema.errors import UserError
 from reid_pipeline.schema.pretraining import ContrastParameters
 
 _LOG_100 = math.log(100.0)  # CLIP clips its temperature there
@@ -46,6 +49,7 @@ def pretrain(
     Returns:
         The packed half-precision state, and what is known of it: data hash, losses, held-out accuracy.
     """
+    _check_size(len(captions), parameters)
     seed_global_state(parameters.seed, "pretrain")
     model = build_demo_clip()
     tokens_NL = _without_padding(demo_tokenizer()(captions))
@@ -58,12 +62,23 @@ def pretrain(
     return packed, {"data_hash": digest, "drawings": len(captions), "epoch_losses": losses, **measured}
 
 
+def _check_size(drawings: int, parameters: ContrastParameters) -> None:
+    if drawings - parameters.held_out < parameters.batch_size:
+        raise UserError(
+            f"{drawings} drawings less contrast.held_out {parameters.held_out} do not fill one batch of"
+            f" contrast.batch_size {parameters.batch_size}. Raise drawings.count, or lower one of these."
+        )
+
+
 def _train(
     model: Any, images_NCHW: torch.Tensor, tokens_NL: torch.Tensor, parameters: ContrastParameters
 ) -> list[float]:
     decayed = [p for p in model.parameters() if p.ndim > 1 and p is not model.token_embedding.weight]
     plain = [p for p in model.parameters() if not any(p is other for other in decayed)]
-    groups = [{"params": decayed, "weight_decay": parameters.weight_decay}, {"params": plain}]
+    groups: list[dict[str, Any]] = [
+        {"params": decayed, "weight_decay": parameters.weight_decay},
+        {"params": plain},
+    ]
     optimiser = torch.optim.AdamW(groups, lr=parameters.learning_rate, weight_decay=0.0)
     steps = len(images_NCHW) // parameters.batch_size
     losses = []
@@ -84,7 +99,7 @@ def _train(
                 model.logit_scale.exp(),
             )
             optimiser.zero_grad(set_to_none=True)
-            loss.backward()
+            loss.backward()  # type: ignore[no-untyped-call] # torch leaves it untyped
             optimiser.step()
             with torch.no_grad():
                 model.logit_scale.clamp_(max=_LOG_100)
@@ -94,8 +109,8 @@ def _train(
 
 
 def _without_padding(tokens_NL: torch.Tensor) -> torch.Tensor:
-    """Drop the columns that are padding (0) in every row."""
-    return tokens_NL[:, : int((tokens_NL != 0).sum(1).max())]
+    """Drop the columns after the last end-of-text token, the largest id of each row."""
+    return tokens_NL[:, : int(tokens_NL.argmax(1).max()) + 1]
 
 
 def encode_text_prefix(model: Any, tokens_BL: torch.Tensor) -> torch.Tensor:
@@ -113,7 +128,7 @@ def encode_text_prefix(model: Any, tokens_BL: torch.Tensor) -> torch.Tensor:
 
 
 def rate_factor(share: float, warmup_share: float) -> float:
-    """Return the factor of the learning rate when `share` of all steps is done: warm-up, then half a cosine."""
+    """Return the learning rate's factor when `share` of all steps is done: warm-up, then half a cosine."""
     if share < warmup_share:
         return share / warmup_share
     return 0.5 * (1 + math.cos(math.pi * (share - warmup_share) / (1 - warmup_share)))
@@ -122,8 +137,10 @@ def rate_factor(share: float, warmup_share: float) -> float:
 @torch.inference_mode()
 def _held_out(model: Any, images_NCHW: torch.Tensor, tokens_NL: torch.Tensor) -> dict[str, float]:
     model.eval()
-    image_NE = torch.cat([model.encode_image(normalise(part, *_PIXELS)) for part in images_NCHW.split(250)])
-    text_NE = torch.cat([encode_text_prefix(model, part) for part in tokens_NL.split(250)])
+    image_NE = torch.cat(
+        [model.encode_image(normalise(part, *_PIXELS)) for part in torch.split(images_NCHW, 250)]
+    )
+    text_NE = torch.cat([encode_text_prefix(model, part) for part in torch.split(tokens_NL, 250)])
     loss = contrastive_loss(image_NE, text_NE, model.logit_scale.exp())
     similarity_NN = F.normalize(image_NE, dim=1) @ F.normalize(text_NE, dim=1).T
     right = (similarity_NN.argmax(1) == torch.arange(len(similarity_NN))).float().mean()

@@ -1,6 +1,7 @@
 """From the manifest, as published, to the split table, as used."""
 
 import hashlib
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -15,6 +16,7 @@ from reid_pipeline.schema.columns import (
     PID,
     SHA256,
     SPLIT,
+    SPLITS,
     SUBSET,
 )
 from reid_pipeline.schema.errors import UserError
@@ -50,11 +52,17 @@ def normalise_splits(manifest: pd.DataFrame, parameters: SplitParameters) -> pd.
             f"{len(train_pids)} training identities are left of {manifest[PID].nunique()} in the manifest;"
             " at least 2 are needed. Lower splits.dev_fraction, or check the training folder."
         )
+    _check_none_empty(split, parameters)
     label = np.where(split == "train", np.searchsorted(train_pids, table[PID].to_numpy()), NO_LABEL)
     return table.drop(columns=[SUBSET]).assign(**{SPLIT: split.astype(str), LABEL: label.astype("int64")})
 
 
 def _cut_dev(table: pd.DataFrame, split: np.ndarray, parameters: SplitParameters) -> None:
+    """Turn the rows of the chosen identities into dev_query and dev_gallery, in place.
+
+    A query is left out where it would take the last image that another camera's query can be matched with:
+    of an identity with several images in fewer than two cameras, the fullest camera gives no query.
+    """
     generator = np.random.default_rng(parameters.dev_seed)
     pids = np.unique(table.loc[split == "train", PID].to_numpy())
     count = max(2, round(parameters.dev_fraction * len(pids)))
@@ -62,10 +70,31 @@ def _cut_dev(table: pd.DataFrame, split: np.ndarray, parameters: SplitParameters
     rows = np.flatnonzero((split == "train") & table[PID].isin(chosen).to_numpy())
     split[rows] = "dev_gallery"
     order = generator.permutation(rows)
-    drawn = table.iloc[order].drop_duplicates([PID, CAMID]).index.to_numpy()
-    cameras_of_pid = table.iloc[rows].groupby(PID)[CAMID].nunique()
-    seen_twice = table.loc[drawn, PID].map(cameras_of_pid).to_numpy() > 1
-    split[drawn[seen_twice]] = "dev_query"
+    seen = pd.DataFrame({PID: table[PID], CAMID: table[CAMID].fillna(-1).astype("int64")})
+    drawn = seen.iloc[order].drop_duplicates([PID, CAMID])
+    kept_back = _kept_back(seen.iloc[rows], has_cameras=bool(table[CAMID].notna().any()))
+    asked = [pair not in kept_back for pair in zip(drawn[PID], drawn[CAMID], strict=True)]
+    split[drawn.index[asked]] = "dev_query"
+
+
+def _kept_back(seen: pd.DataFrame, *, has_cameras: bool) -> set[tuple[int, int]]:
+    """Return the (pid, camera) pairs whose images all stay in the gallery."""
+    images = seen.groupby([PID, CAMID]).size()
+    if not has_cameras:
+        return set(images.index[images < 2])
+    several = (images > 1).groupby(level=PID).sum()
+    fullest: list[Any] = [images.loc[[pid]].idxmax() for pid in several.index[several < 2]]
+    return set(fullest)
+
+
+def _check_none_empty(split: np.ndarray, parameters: SplitParameters) -> None:
+    wanted = SPLITS if parameters.dev_fraction > 0 else [name for name in SPLITS if name[:4] != "dev_"]
+    empty = [name for name in wanted if not (split == name).any()]
+    if empty:
+        raise UserError(
+            f"No image is left for {' and '.join(empty)}. A query needs an identity that another camera sees"
+            " too: raise splits.dev_fraction (0 cuts no dev split), or check the benchmark's folders."
+        )
 
 
 def data_hash(split_table: pd.DataFrame) -> str:

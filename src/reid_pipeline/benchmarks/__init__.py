@@ -25,7 +25,8 @@ def reader(name: str) -> "Callable[[Iterable[str]], pd.DataFrame]":
     names = reader_names()
     if name not in names:
         raise UserError(
-            f"There is no reader {name!r}.{nearest(name, names)} `ingestion.reader` is one of: {', '.join(names)}."
+            f"There is no reader {name!r}.{nearest(name, names)}"
+            f" `ingestion.reader` is one of: {', '.join(names)}."
         )
     module = importlib.import_module(f"{__name__}.{name}")
     return cast("Callable[[Iterable[str]], pd.DataFrame]", module.read)

@@ -14,9 +14,10 @@ from reid_pipeline.schema.errors import UserError, first_few
 
 FOLDERS = {"bounding_box_train": "train", "query": "query", "bounding_box_test": "gallery"}
 DISTRIBUTED_AS = "Market-1501-v15.09.15"
-FILE_NAME = re.compile(r"^(?P<pid>-1|\d{4})_c(?P<camera>[1-9]\d*)s\d+_\d{6}_\d{2}\.jpg$")
+FILE_NAME = re.compile(r"(?P<pid>-1|[0-9]{4})_c(?P<camera>[1-9][0-9]*)s[0-9]+_[0-9]{6}_[0-9]{2}\.jpg")
 # Left by file managers in many copies of the archive; they are no images and carry no information.
 LITTER = frozenset({"Thumbs.db", ".DS_Store", "desktop.ini"})
+_APPLE_DOUBLE = "._"  # macOS writes one beside every file of an archive
 
 
 def read(files: Iterable[str]) -> pd.DataFrame:
@@ -36,9 +37,9 @@ def read(files: Iterable[str]) -> pd.DataFrame:
     strange: list[str] = []
     for path in sorted(files):
         parts = path.removeprefix(f"{DISTRIBUTED_AS}/").split("/")
-        if len(parts) != 2 or parts[0] not in FOLDERS or parts[1] in LITTER:
+        if len(parts) != 2 or parts[0] not in FOLDERS or _is_litter(parts[1]):
             continue
-        match = FILE_NAME.match(parts[1])
+        match = FILE_NAME.fullmatch(parts[1])
         if match is None:
             strange.append(path)
         else:
@@ -49,6 +50,10 @@ def read(files: Iterable[str]) -> pd.DataFrame:
     return table.astype({PATH: str, PID: "int64", CAMID: "Int64", SUBSET: str}).assign(
         **{VIEWID: empty, TRACKID: empty}
     )
+
+
+def _is_litter(name: str) -> bool:
+    return name in LITTER or name.startswith(_APPLE_DOUBLE)
 
 
 def _check(rows: list[tuple[str, int, int, str]], strange: list[str]) -> None:

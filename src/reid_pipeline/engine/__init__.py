@@ -1,1 +1,1 @@
-"""The training loop and what it needs: devices, precision, seeding, optimisers, extraction. Knows no method."""
+"""The training loop and what it needs: devices, precision, seeding, optimisers. Knows no method."""

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from torch import nn
 
 from reid_pipeline.engine.optimisers import build_optimiser, set_learning_rate
@@ -18,7 +19,7 @@ from reid_pipeline.engine.stage import Stage, StepOutput, TrainingData
 from reid_pipeline.schema.errors import UserError
 
 
-class NonFiniteLoss(UserError):
+class NonFiniteLoss(UserError):  # noqa: N818 - says what happened, as ClusteringCollapse does
     """A loss became NaN or infinite; the optimiser step was not taken."""
 
 
@@ -111,6 +112,8 @@ class _Loop:
             output = self._step(batch, f"step {steps} of epoch {epoch}")
             for name, value in output.items():
                 totals[name] = totals.get(name, 0.0) + value
+        if not steps:
+            raise ValueError(f"Stage {self.stage.name!r} gave no batch for epoch {epoch}; it must give one.")
         self.epoch = epoch
         self.history.append(self._record(rate, totals, steps, time.perf_counter() - started))
 
@@ -121,7 +124,8 @@ class _Loop:
         losses = {name: float(value.detach()) for name, value in output.losses.items()}
         _check_finite(losses, where)
         self.optimiser.zero_grad(set_to_none=True)
-        self.scaler.scale(sum(output.losses.values())).backward()  # type: ignore[union-attr]
+        total = torch.stack(list(output.losses.values())).sum()
+        self.scaler.scale(total).backward()  # type: ignore[no-untyped-call] # torch leaves it untyped
         if self._take_step():
             self.stage.after_step(batch, _detached(output))
         return losses
@@ -136,7 +140,7 @@ class _Loop:
     def _record(self, rate: float, totals: dict[str, float], steps: int, seconds: float) -> dict[str, Any]:
         facts = dict(self.stage.facts())
         parts = dict(facts.pop("seconds", {}))
-        parts["training"] = seconds - sum(parts.values())
+        parts |= {"training": seconds - sum(parts.values()), "epoch": seconds}
         return {
             "epoch": self.epoch,
             "stage": self.stage.name,
@@ -144,7 +148,7 @@ class _Loop:
             "loss": sum(totals.values()) / steps,
             "losses": {name: total / steps for name, total in totals.items()},
             **facts,
-            "seconds": {**{name: round(value, 3) for name, value in parts.items()}, "epoch": round(seconds, 3)},
+            "seconds": {name: round(value, 3) for name, value in parts.items()},
         }
 
 
@@ -162,5 +166,3 @@ def _check_finite(losses: dict[str, float], where: str) -> None:
 def _detached(output: StepOutput) -> StepOutput:
     kept = {name: value.detach() for name, value in output.kept.items()}
     return StepOutput(losses=output.losses, kept=kept)
-
-

@@ -16,7 +16,6 @@ from rich.progress import (
 )
 from rich.text import Text
 
-
 T = TypeVar("T")
 
 

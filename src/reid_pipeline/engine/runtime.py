@@ -65,8 +65,8 @@ def _resolve_device(name: str) -> torch.device:
     if name == "auto":
         return torch.device("cuda:0" if count else "cpu")
     device = torch.device(name)
-    absent = (device.type == "cuda" and (device.index or 0) >= count) or (device.type == "mps" and not has_mps)
-    if absent:
+    no_cuda = device.type == "cuda" and (device.index or 0) >= count
+    if no_cuda or (device.type == "mps" and not has_mps):
         raise UserError(
             f"compute.device is {name!r}, but this machine has: {', '.join(available)}."
             " Choose one of these, or install the driver and the torch build for the device."

@@ -109,7 +109,9 @@ def _usable(resume_point: Mapping[str, Any] | None, fingerprint: str) -> Mapping
 def _summary(method: str, record: Mapping[str, Any], epochs: int) -> str:
     parts = [f"{method} epoch {record['epoch']}/{epochs}", f"loss {record['loss']:.3f}"]
     if "clusters" in record:
-        parts.append(f"{record['clusters']} clusters, {record['noise_share']:.0%} noise")
+        parts.append(f"{record['clusters']} clusters")
+    if "noise_share" in record:
+        parts.append(f"{record['noise_share']:.0%} noise")
     if "ground_truth" in record:
         parts.append(f"ARI {record['ground_truth']['ari']:.2f}")
     return ", ".join([*parts, f"{record['seconds']['epoch']:.1f} s"])

@@ -1,4 +1,4 @@
-"""Distances, exact neighbours, k-reciprocal sets and Jaccard similarity; no labels, no cameras, no torch."""
+"""Distances, exact neighbours, k-reciprocal sets and Jaccard similarity; no labels, no cameras."""
 
 from reid_pipeline.geometry.jaccard import jaccard_distance
 from reid_pipeline.geometry.neighbours import nearest_neighbours

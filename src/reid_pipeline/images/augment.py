@@ -6,6 +6,8 @@ padding and random crop back to size, normalisation, random erasing (Zhong et al
 Legend: B batch, C channels, H height, W width.
 """
 
+# ruff: noqa: N803, N806 - shape suffixes, as in models/ and losses/
+
 import math
 
 import torch
@@ -58,7 +60,9 @@ def flip_and_crop(
     left_B = torch.randint(0, 2 * padding + 1, (B,), generator=generator).to(device) - padding
     rows_BH = torch.arange(H, device=device) + top_B[:, None]
     columns_BW = torch.arange(W, device=device) + left_B[:, None]
-    inside_BHW = ((rows_BH >= 0) & (rows_BH < H))[:, :, None] & ((columns_BW >= 0) & (columns_BW < W))[:, None]
+    row_inside_BH = (rows_BH >= 0) & (rows_BH < H)
+    column_inside_BW = (columns_BW >= 0) & (columns_BW < W)
+    inside_BHW = row_inside_BH[:, :, None] & column_inside_BW[:, None]
     columns_BW = torch.where(flipped_B[:, None], W - 1 - columns_BW, columns_BW)
     batch_B = torch.arange(B, device=device)[:, None, None]
     moved_BHWC = images_BCHW.permute(0, 2, 3, 1)[

@@ -51,7 +51,8 @@ class ReIDImages:
             UserError: an image cannot be read; the message names the file.
         """
         wanted = [int(row) for row in rows]
-        images = dict(zip(wanted, self._pool.map(self._image, wanted), strict=False))
+        distinct = list(dict.fromkeys(wanted))
+        images = dict(zip(distinct, self._pool.map(self._image, distinct), strict=True))
         for row, image in images.items():
             if row not in self._kept and self._room_left > 0:
                 self._kept[row] = image

@@ -31,8 +31,13 @@ def camera_preferring_batches(
 
     Yields:
         int64 [batch_size] row numbers, the K instances of an identity side by side.
+
+    Raises:
+        ValueError: no row has a label.
     """
     rows_of_label = _rows_by_label(labels)
+    if not rows_of_label:
+        raise ValueError(f"There is nothing to sample: no row has a label among {len(labels)}.")
     order: list[np.ndarray] = []
     for _ in range(iterations):
         batch: list[np.ndarray] = []

@@ -24,11 +24,22 @@ def replacing(target: Path) -> Iterator[Path]:
     try:
         written = scratch / target.name
         yield written
-        if target.is_dir():
-            target.rename(scratch / "replaced")
-        os.replace(written, target)  # noqa: PTH105 - replaces an existing file on every platform
+        if not target.is_dir():
+            os.replace(written, target)  # noqa: PTH105 - replaces an existing file on every platform
+        else:
+            _swap_folders(written, target, aside=scratch / f"old.{target.name}")
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _swap_folders(new: Path, target: Path, *, aside: Path) -> None:
+    """Put `new` where `target` is; if that fails, `target` is as it was."""
+    target.rename(aside)
+    try:
+        new.rename(target)
+    except OSError:
+        aside.rename(target)
+        raise
 
 
 class _AtomicSave:

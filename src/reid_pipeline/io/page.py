@@ -8,7 +8,6 @@ from kedro.io import AbstractDataset
 from reid_pipeline.io.atomic import replacing
 
 
-
 class HTMLPageDataset(AbstractDataset[str, str]):
     """One HTML page.
 

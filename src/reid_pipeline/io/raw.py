@@ -3,14 +3,17 @@
 import json
 import os
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from kedro.io import AbstractDataset
 from pydantic import ValidationError
 
 from reid_pipeline.io.atomic import replacing
-from reid_pipeline.schema.errors import UserError
+from reid_pipeline.schema.errors import UserError, explain
 from reid_pipeline.schema.raw_folder import RawFolder
+
+if TYPE_CHECKING:
+    from reid_pipeline.synthetic.parameters import SyntheticBenchmark
 
 PROVENANCE = "drawn_from.json"
 
@@ -32,14 +35,12 @@ class RawFolderDataset(AbstractDataset[Any, RawFolder]):
         Raises:
             UserError: it is missing, no folder, or empty.
         """
+        self.check()
+        return RawFolder(self._root, tuple(sorted(_walk(self._root))))
+
+    def check(self) -> None:
+        """Find out cheaply whether loading can succeed; raises as `load` does."""
         _check_folder(self._root)
-        files = tuple(sorted(_walk(self._root)))
-        if not files:
-            raise UserError(
-                f"Raw folder {self._root} is empty. Put or link the benchmark's files there, or pass"
-                " --params raw_root=<folder>."
-            )
-        return RawFolder(self._root, files)
 
     def save(self, data: Any) -> None:
         """Refuse: raw data is never written by a pipeline."""
@@ -73,16 +74,24 @@ class SyntheticBenchmarkDataset(RawFolderDataset):
             UserError: a parameter of the drawing is wrong, or the folder holds something that the
                 project did not draw.
         """
-        from reid_pipeline.synthetic import SyntheticBenchmark
-
-        try:
-            parameters = SyntheticBenchmark(**self._drawing)
-        except ValidationError as error:
-            raise UserError(f"The drawing of the synthetic benchmark is misconfigured: {error}") from error
+        parameters = self._parameters()
         wanted = parameters.model_dump(mode="json")
         if self._drawn_from() != wanted:
             self._draw(parameters, wanted)
-        return super().load()
+        return RawFolder(self._root, tuple(path for path in sorted(_walk(self._root)) if path != PROVENANCE))
+
+    def check(self) -> None:
+        """Find out, without drawing, whether loading can succeed; raises as `load` does."""
+        self._parameters()
+        self._drawn_from()
+
+    def _parameters(self) -> "SyntheticBenchmark":
+        from reid_pipeline.synthetic.parameters import SyntheticBenchmark
+
+        try:
+            return SyntheticBenchmark(**self._drawing)
+        except ValidationError as error:
+            raise UserError(explain(error, "synthetic")) from error
 
     def _drawn_from(self) -> dict[str, Any] | None:
         if not self._root.exists() or not any(self._root.iterdir()):
@@ -102,9 +111,7 @@ class SyntheticBenchmarkDataset(RawFolderDataset):
         from reid_pipeline.synthetic import benchmark_images, draw_benchmark
 
         with progress_bar() as bar:
-            task = bar.add_task(
-                "draw synthetic", total=len(benchmark_images(parameters)), unit="images"
-            )
+            task = bar.add_task("draw synthetic", total=len(benchmark_images(parameters)), unit="images")
             images = draw_benchmark(parameters, on_image=lambda done: bar.update(task, completed=done))
         with replacing(self._root) as folder:
             for path, content in images.items():
@@ -119,7 +126,7 @@ class SyntheticBenchmarkDataset(RawFolderDataset):
 
 def _check_folder(root: Path) -> None:
     if root.is_symlink() and not root.exists():
-        raise UserError(f"Raw folder {root} is a link to {root.readlink()}, which does not exist. Mend the link.")
+        raise UserError(f"Raw folder {root} is a link to {root.readlink()}, which does not exist. Mend it.")
     if not root.exists():
         raise UserError(
             f"Raw folder {root} does not exist. Link the benchmark there"
@@ -127,6 +134,11 @@ def _check_folder(root: Path) -> None:
         )
     if not root.is_dir():
         raise UserError(f"Raw folder {root} is a file. Unpack the archive and link the folder instead.")
+    if not any(root.iterdir()):
+        raise UserError(
+            f"Raw folder {root} is empty. Put or link the benchmark's files there, or pass"
+            " --params raw_root=<folder>."
+        )
 
 
 def _walk(root: Path) -> list[str]:

@@ -40,6 +40,10 @@ class EmbedderDataset(AbstractDataset["Embedder", "Embedder"]):
             with safe_open(self._filepath, framework="pt") as file:
                 header = (file.metadata() or {}).get("embedder")
                 state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        except FileNotFoundError as error:
+            raise UserError(
+                f"There is no embedder at {self._filepath}. Train or build it first: run the whole pipeline."
+            ) from error
         except SafetensorError as error:
             raise UserError(f"{self._filepath} is no safetensors file: {error}. Export it again.") from error
         if header is None:

@@ -5,6 +5,10 @@ Every message says what was given, what is allowed, and the remedy; lists of cas
 
 import difflib
 from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pydantic import ValidationError
 
 
 class UserError(ValueError):
@@ -24,3 +28,14 @@ def first_few(cases: Sequence[object], limit: int = 5) -> str:
     """Return the first ``limit`` cases, comma separated, and how many more there are."""
     shown = ", ".join(str(case) for case in cases[:limit])
     return shown if len(cases) <= limit else f"{shown} and {len(cases) - limit} more"
+
+
+def explain(error: "ValidationError", where: str) -> str:
+    """Return one line per wrong parameter: its full name, what is wrong, and what was given."""
+    lines = []
+    for fault in error.errors(include_url=False):
+        name = ".".join([where, *map(str, fault["loc"])]).strip(".")
+        text = fault["msg"].removeprefix("Value error, ")
+        given = "" if fault["type"] in {"missing", "value_error"} else f"; given {fault['input']!r}"
+        lines.append(f"Parameter {name}: {text}{given}." if given else f"Parameter {name or 'conf/'}: {text}")
+    return "\n".join(lines)

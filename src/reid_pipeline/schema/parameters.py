@@ -81,8 +81,15 @@ class AugmentationParameters(Parameters):
     flip: Share = 0.5
     padding: int = Field(10, ge=0, description="pixels on each side before the random crop")
     erasing: Share = Field(0.5, description="probability of random erasing")
-    erasing_area: tuple[float, float] = Field((0.02, 0.4), description="share of the image erased")
+    erasing_area: tuple[Share, Share] = Field((0.02, 0.4), description="share of the image erased")
     erasing_fill: Literal["mean", "noise"] = Field("mean", description="mean colour or per-pixel noise")
+
+    @field_validator("erasing_area")
+    @classmethod
+    def _ordered(cls, value: tuple[float, float]) -> tuple[float, float]:
+        if value[0] > value[1]:
+            raise ValueError(f"erasing_area {value} is empty: write the smaller share first")
+        return value
 
 
 class TrainingPlan(Parameters):
@@ -105,7 +112,8 @@ class TrainingPlan(Parameters):
     def _whole_identities(self) -> "TrainingPlan":
         if self.batch_size % self.instances or self.batch_size == self.instances:
             raise ValueError(
-                f"batch_size {self.batch_size} must be a multiple (at least twice) of instances {self.instances}"
+                f"batch_size {self.batch_size} must be a multiple (at least twice) of instances"
+                f" {self.instances}"
             )
         if list(self.milestones) != sorted(set(self.milestones)):
             raise ValueError(f"milestones must increase, got {self.milestones}")

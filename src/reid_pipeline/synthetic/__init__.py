@@ -10,4 +10,10 @@ from reid_pipeline.synthetic.contact_sheet import contact_sheet
 from reid_pipeline.synthetic.parameters import SyntheticBenchmark
 
 __all__ = [
-    "benchmark_images","CaptionedDrawings", "SyntheticBenchmark", "contact_sheet", "draw_benchmark", "draw_captioned"]
+    "CaptionedDrawings",
+    "SyntheticBenchmark",
+    "benchmark_images",
+    "contact_sheet",
+    "draw_benchmark",
+    "draw_captioned",
+]

@@ -15,7 +15,7 @@ from pydantic import Field
 from reid_pipeline.schema.base import Parameters
 from reid_pipeline.synthetic.benchmark import usable_cores
 from reid_pipeline.synthetic.camera import draw_camera
-from reid_pipeline.synthetic.describe import describe
+from reid_pipeline.synthetic.describe import describe, scene_words
 from reid_pipeline.synthetic.identity import draw_identity
 from reid_pipeline.synthetic.pedestrian import draw_scene
 from reid_pipeline.synthetic.plan import Purpose, generator_for
@@ -38,6 +38,12 @@ class CaptionedDrawings(Parameters):
     identity_spread: float = Field(default=1.2, ge=0.1, le=2.0, description="How far people differ.")
     occlusion: float = Field(default=0.1, ge=0.0, le=1.0, description="Chance of an object before a person.")
     crowding: float = Field(default=0.1, ge=0.0, le=1.0, description="Chance of a bystander behind a person.")
+    scene_share: float = Field(
+        default=0.9, ge=0.0, le=1.0, description="Share of captions that say where the picture was taken."
+    )
+    completeness: float = Field(
+        default=0.6, ge=0.0, le=1.0, description="Chance that a caption mentions a part of the person."
+    )
     misalignment: float = Field(default=0.4, ge=0.0, le=1.5, description="How badly crops fit.")
 
 
@@ -110,4 +116,8 @@ def draw_captioned_one(parameters: CaptionedDrawings, number: int) -> tuple[Imag
     image = draw_scene(identity, camera, shot, generator, bystander=bystander)
     if image.size != (parameters.width, parameters.height):
         image = image.resize((parameters.width, parameters.height), Image.Resampling.BICUBIC)
-    return image, describe(identity, shot, generator)
+    surroundings = scene_words(camera) if generator.random() < parameters.scene_share else ""
+    caption = describe(
+        identity, shot, generator, completeness=parameters.completeness, surroundings=surroundings
+    )
+    return image, caption

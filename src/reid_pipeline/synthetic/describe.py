@@ -6,6 +6,7 @@ from math import cos, radians, sin
 
 import numpy as np
 
+from reid_pipeline.synthetic.camera import Camera
 from reid_pipeline.synthetic.identity import Garment, Identity
 from reid_pipeline.synthetic.shot import Shot
 
@@ -32,6 +33,22 @@ _VIEW_WORDS = {
     "left": ("seen from the side, facing left", "walking to the left"),
     "right": ("seen from the side, facing right", "walking to the right"),
 }
+
+
+_GROUND_WORDS = {
+    "pavement": "on a pavement",
+    "road": "on a road",
+    "grass": "on grass",
+    "tiles": "on tiles",
+}
+_BACKDROP_WORDS = {
+    "wall": "in front of a wall",
+    "shop": "in front of a shop",
+    "hedge": "in front of a hedge",
+    "building": "in front of a building",
+    "open": "under an open sky",
+}
+_CAST_WORDS = ("reddish", "greenish", "bluish")
 
 
 def side_seen(viewpoint: float) -> str:
@@ -81,26 +98,63 @@ def parts_seen(identity: Identity, shot: Shot) -> dict[str, str]:
     return parts
 
 
-def describe(identity: Identity, shot: Shot, generator: np.random.Generator) -> str:
+def describe(
+    identity: Identity,
+    shot: Shot,
+    generator: np.random.Generator,
+    *,
+    completeness: float = 0.85,
+    surroundings: str = "",
+) -> str:
     """Write a caption.
 
     Args:
         identity: The person.
         shot: Viewpoint and crop.
         generator: Chooses the template and the parts that are left out.
+        completeness: Chance that a part other than the upper garment is mentioned, in 0..1.
+        surroundings: Words that follow the person, such as `scene_words` gives.
 
     Returns:
         One sentence.
     """
     parts = parts_seen(identity, shot)
-    kept = {name: words for name, words in parts.items() if name == "upper" or generator.random() < 0.85}
+    kept = {
+        name: words for name, words in parts.items() if name == "upper" or generator.random() < completeness
+    }
     who = ("a person", "a pedestrian", f"a {identity.gender}", f"a {identity.gender}")[
         int(generator.integers(4))
     ]
     views = _VIEW_WORDS[side_seen(shot.viewpoint)]
     view = f" {views[int(generator.integers(len(views)))]}" if generator.random() < 0.85 else ""
     template = _TEMPLATES[int(generator.integers(len(_TEMPLATES)))]
-    return template.format(who=who, view=view, parts=_sentence(kept))
+    words = f"{_sentence(kept)}, {surroundings}" if surroundings else _sentence(kept)
+    return template.format(who=who, view=view, parts=words)
+
+
+def scene_words(camera: Camera) -> str:
+    """Say where a camera looks and what its pictures are like, as captions on the web do.
+
+    Args:
+        camera: The camera.
+
+    Returns:
+        A phrase such as ``on grass in front of a hedge, dark, bluish and blurry``.
+    """
+    gains = np.log(np.asarray(camera.gains))
+    manner = []
+    if camera.exposure < 0.92 or camera.gamma > 1.1:
+        manner.append("dark")
+    elif camera.exposure > 1.08 or camera.gamma < 0.91:
+        manner.append("bright")
+    if float(gains.max()) > 0.08:
+        manner.append(_CAST_WORDS[int(gains.argmax())])
+    if camera.saturation < 0.9:
+        manner.append("pale")
+    if camera.resolution > 1.5:
+        manner.append("blurry")
+    place = f"{_GROUND_WORDS[camera.ground]} {_BACKDROP_WORDS[camera.backdrop]}"
+    return f"{place}, {_listed(manner)}" if manner else place
 
 
 def _sentence(parts: dict[str, str]) -> str:

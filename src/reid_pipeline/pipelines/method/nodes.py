@@ -75,8 +75,8 @@ def extract(
     evaluation: EvaluationParameters,
 ) -> Record:
     """Embed the query and gallery rows of the split table."""
-    from reid_pipeline.engine.runtime import resolve_runtime
     from reid_pipeline.engine.embedding import embed_test_rows
+    from reid_pipeline.engine.runtime import resolve_runtime
 
     return embed_test_rows(embedder, split_table, raw_images, resolve_runtime(compute), evaluation)
 

@@ -1,6 +1,6 @@
 """Wiring of a method's pipeline."""
 
-from kedro.pipeline import Pipeline, node, pipeline
+from kedro.pipeline import Node, Pipeline, node, pipeline
 
 from reid_pipeline.engine.stage import Method
 from reid_pipeline.pipelines.method import nodes
@@ -13,9 +13,9 @@ SHARED_PARAMETERS = {"benchmark", "seed", "compute", "evaluation", "report"}
 
 
 def create_pipeline(method: Method) -> Pipeline:
-    """Return split table -> [train ->] embedder -> embeddings -> metrics -> report, in the method's namespace.
+    """Return split table -> [train ->] embedder -> embeddings -> metrics -> report.
 
-    The floor's metrics are `floor_metrics`, outside its namespace: every other method's report reads them.
+    All lies in the method's namespace. The floor's metrics are `floor_metrics`, outside its namespace: every other method's report reads them.
     """
     is_floor = method.name == FLOOR
     training = _training_nodes(method) if method.stage_names else [_build_node(method)]
@@ -35,11 +35,11 @@ def shared_pipeline() -> Pipeline:
     return pipeline([node(nodes.gather_shared, inputs, "shared_parameters", name="gather_shared")])
 
 
-def _build_node(method: Method) -> object:
+def _build_node(method: Method) -> Node:
     return node(nodes.build_node(method), f"params:{method.name}", ["embedder", "history"], name="build")
 
 
-def _training_nodes(method: Method) -> list[object]:
+def _training_nodes(method: Method) -> list[Node]:
     parameters = f"params:{method.name}"
     inputs = [parameters, "split_table", "raw_images", "resume_point", "params:seed", "params:compute"]
     return [
@@ -48,8 +48,7 @@ def _training_nodes(method: Method) -> list[object]:
     ]
 
 
-def _result_nodes(method: Method) -> list[object]:
-    floor = "metrics" if method.name == FLOOR else "floor_metrics"
+def _result_nodes(method: Method) -> list[Node]:
     return [
         node(
             nodes.extract,
@@ -65,14 +64,30 @@ def _result_nodes(method: Method) -> list[object]:
         ),
         node(
             nodes.run_card_node(method),
-            [f"params:{method.name}", "shared_parameters", "split_table", "metrics", "history", "run_environment"],
+            {
+                "parameters": f"params:{method.name}",
+                "shared": "shared_parameters",
+                "split_table": "split_table",
+                "metrics": "metrics",
+                "history": "history",
+                "run_environment": "run_environment",
+            },
             "run_card",
             name="run_card",
         ),
         node(
             nodes.report_node(method),
-            ["metrics", floor, "history", "run_card", "embeddings", "split_table", "raw_images"]
-            + ["params:evaluation", "params:report"],
+            {
+                "metrics": "metrics",
+                "floor_metrics": "metrics" if method.name == FLOOR else "floor_metrics",
+                "history": "history",
+                "run_card": "run_card",
+                "embeddings": "embeddings",
+                "split_table": "split_table",
+                "raw_images": "raw_images",
+                "evaluation": "params:evaluation",
+                "report": "params:report",
+            },
             ["report", "curves"],
             name="report",
         ),

@@ -16,7 +16,6 @@ class PretrainingParameters(Parameters):
     contrast: ContrastParameters = Field(description="the schedule")
 
 
-
 def draw_captioned_images(pretrain_demo_clip: PretrainingParameters) -> tuple[Any, list[str]]:
     """Draw people who occur nowhere in the benchmark, and say what is seen of them."""
     from reid_pipeline.engine.progress import progress_bar

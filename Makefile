@@ -1,0 +1,85 @@
+# Everything that is done to this project, by name. Needs Python 3.11 or later, git and make; nothing else.
+#
+#   make env     the environment .venv, from requirements.lock
+#   make demo    env, then: kedro run --pipeline=unsupervised_pcl
+#   make dev     the environment with the development group, from requirements-dev.lock
+#   make test    dev, then every check: ruff, mypy, import-linter, pytest
+#   make bench   time and peak memory of each part of the demo
+#   make viz     the pipelines as a graph, in a browser
+#   make repro   the demo as DVC stages; a second time it does nothing
+#   make lock    compile the lock files anew from pyproject.toml
+#   make clean   remove .venv and every cache; data/ stays
+#
+# Another interpreter: make env PYTHON=python3.12
+
+PYTHON ?= python3
+BIN := .venv/bin
+UV := $(BIN)/uv
+INSTALL := $(UV) pip install --quiet --python $(BIN)/python
+COMPILE := $(UV) pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-emit-index-url --no-header
+
+# An environment that is active in the caller's shell must not be the one that is written to.
+unexport VIRTUAL_ENV CONDA_PREFIX PYTHONHOME PYTHONPATH
+
+.DEFAULT_GOAL := help
+.PHONY: help env dev demo test check bench viz repro lock clean
+
+help:
+	@sed -n 's/^#   //p' Makefile
+
+env: .venv/.env
+dev: .venv/.dev
+
+# Stamps: what they depend on decides whether there is anything to do.
+.venv/.uv: requirements-uv.lock
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "Python 3.11 or later is needed, and $(PYTHON) is: $$($(PYTHON) --version 2>&1)."; \
+	       echo "Name a later one: make env PYTHON=python3.12"; exit 1; }
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-uv.lock
+	@touch $@
+
+.venv/.env: .venv/.uv requirements.lock pyproject.toml
+	$(INSTALL) --require-hashes -r requirements.lock
+	$(INSTALL) --no-deps --no-build-isolation --editable .
+	@touch $@
+
+# requirements-dev.lock holds all that requirements.lock holds, in the same versions.
+.venv/.dev: .venv/.uv requirements-dev.lock pyproject.toml
+	$(INSTALL) --require-hashes -r requirements-dev.lock
+	$(INSTALL) --no-deps --no-build-isolation --editable .
+	@touch .venv/.env $@
+
+demo: env
+	$(BIN)/kedro run --pipeline=unsupervised_pcl
+
+test: dev check
+
+# The checks alone, in the environment as it is.
+check:
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m pytest -n 2 --dist loadfile
+
+bench: env
+	$(BIN)/python benchmarks/demo.py
+
+viz: env
+	$(BIN)/kedro viz run
+
+repro: env
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/dvc repro
+
+# Versions that a lock file has are kept where they still fit; to renew them all, remove the files first.
+# The second starts from the first, so that the versions are the same. No file that is written records an address.
+lock: .venv/.uv
+	$(COMPILE) --group uv -o requirements-uv.lock
+	$(COMPILE) --extra cpu --group build --group dev pyproject.toml -o requirements-dev.lock
+	cp requirements-dev.lock requirements.lock
+	$(COMPILE) --extra cpu --group build pyproject.toml -o requirements.lock
+
+clean:
+	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis .viz build dist
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

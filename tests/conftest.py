@@ -1,0 +1,83 @@
+"""Small real data that several rooms' tests share: JPEG files, a drawn benchmark, its tables."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from reid_pipeline.synthetic import SyntheticBenchmark, draw_benchmark
+
+PROJECT = Path(__file__).resolve().parents[1]
+
+WriteJPEG = Callable[..., Path]
+
+
+@pytest.fixture(scope="session")
+def project() -> Path:
+    """The root of the repository."""
+    return PROJECT
+
+
+@pytest.fixture
+def write_jpeg(tmp_path: Path) -> WriteJPEG:
+    """Write a JPEG of one colour, or of given pixels, below the test's folder and return its path."""
+
+    def write(name: str, *, colour=(200, 40, 90), size=(64, 128), pixels=None, **options) -> Path:
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        image = Image.new("RGB", size, colour) if pixels is None else Image.fromarray(pixels)
+        image.save(path, "JPEG", quality=95, **options)
+        return path
+
+    return write
+
+
+@pytest.fixture(scope="session")
+def drawn_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A drawn benchmark of 8 + 4 people, written to disk."""
+    parameters = SyntheticBenchmark(
+        seed=5,
+        num_cameras=3,
+        train_identities=8,
+        test_identities=4,
+        cameras_per_identity=(2, 2),
+        images_per_camera=(4, 4),
+        distractors=3,
+        junk=2,
+    )
+    root = tmp_path_factory.mktemp("drawn")
+    for path, content in draw_benchmark(parameters, processes=1).items():
+        (root / path).parent.mkdir(exist_ok=True)
+        (root / path).write_bytes(content)
+    return root
+
+
+@pytest.fixture(scope="session")
+def drawn_files(drawn_folder: Path) -> list[str]:
+    """Its files, as a raw folder lists them."""
+    return sorted(path.relative_to(drawn_folder).as_posix() for path in drawn_folder.rglob("*.jpg"))
+
+
+def manifest_of(rows: list[tuple[int, int | None, str]]) -> pd.DataFrame:
+    """A valid manifest with one row per (pid, camid, subset)."""
+    count = len(rows)
+    return pd.DataFrame(
+        {
+            "path": [f"{subset}/{pid:04d}_{place:05d}.jpg" for place, (pid, _, subset) in enumerate(rows)],
+            "pid": np.array([pid for pid, *_ in rows], dtype=np.int64),
+            "camid": pd.array([camid for _, camid, _ in rows], dtype="Int64"),
+            "viewid": pd.array([pd.NA] * count, dtype="Int64"),
+            "trackid": pd.array([pd.NA] * count, dtype="Int64"),
+            "sha256": [f"{place:064x}" for place in range(count)],
+            "subset": [subset for *_, subset in rows],
+        }
+    )
+
+
+@pytest.fixture(scope="session")
+def make_manifest() -> Callable[..., pd.DataFrame]:
+    """`manifest_of`, for tests that cannot import from a conftest."""
+    return manifest_of

@@ -1,0 +1,13 @@
+"""The main job, run once for all tests of this folder."""
+
+import pytest
+from small_project import Project, make_project
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Project, str]:
+    """A project in which the main job has run once, and what it printed."""
+    project = make_project(tmp_path_factory.mktemp("finished") / "project")
+    status, printed = project.kedro("run", "--pipeline=unsupervised_pcl")
+    assert status == 0, printed
+    return project, printed

@@ -1,0 +1,74 @@
+"""A copy of the project with a small problem and a short plan, and a way to type `kedro` in it."""
+
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+ROOT = Path(__file__).parents[2]
+DRAWING = {
+    "train_identities": 12,
+    "test_identities": 8,
+    "cameras_per_identity": [3, 4],
+    "images_per_camera": [3, 4],
+    "distractors": 6,
+    "junk": 4,
+}
+PLAN = {"epochs": 3, "iterations_per_epoch": 3, "batch_size": 32, "instances": 4}
+
+
+@dataclass(frozen=True)
+class Project:
+    """A project folder.
+
+    Attributes:
+        root: where it lies.
+    """
+
+    root: Path
+
+    def start(self, *words: str) -> subprocess.Popen[str]:
+        """Start `kedro <words>` and return the process; both streams come as one."""
+        environment = {**os.environ, "OMP_NUM_THREADS": "1", "COLUMNS": "200", "NO_COLOR": "1"}
+        return subprocess.Popen(
+            [sys.executable, "-m", "kedro", *words],
+            cwd=self.root,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            stdin=subprocess.DEVNULL,
+            text=True,
+        )
+
+    def kedro(self, *words: str) -> tuple[int, str]:
+        """Run `kedro <words>`; return the exit status and what it printed."""
+        process = self.start(*words)
+        printed, _ = process.communicate(timeout=300)
+        return process.returncode, printed
+
+    def result(self, method: str, name: str, *, seed: int = 0) -> Path:
+        """Return the path of a result file."""
+        return self.root / "data/08_reporting/synthetic" / method / f"seed_{seed}" / name
+
+
+def make_project(root: Path) -> Project:
+    """Copy what a run needs; the sources are linked."""
+    root.mkdir(parents=True)
+    shutil.copytree(ROOT / "conf", root / "conf")
+    shutil.copy(ROOT / "pyproject.toml", root)
+    shutil.copy(ROOT / ".telemetry", root)
+    (root / "src").symlink_to(ROOT / "src")
+    plan = root / "conf/synthetic/parameters_unsupervised_pcl.yml"
+    values = yaml.safe_load(plan.read_text())
+    values["unsupervised_pcl"]["plan"] |= PLAN
+    values["unsupervised_pcl"]["clustering"] |= {"k1": 10, "eps": 0.6, "min_samples": 2}
+    plan.write_text(yaml.safe_dump(values))
+    catalog = root / "conf/synthetic/catalog.yml"
+    entries = yaml.safe_load(catalog.read_text())
+    entries["raw_images"]["drawing"] = DRAWING
+    catalog.write_text(yaml.safe_dump(entries))
+    return Project(root)

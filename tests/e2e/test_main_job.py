@@ -1,0 +1,146 @@
+"""The main job from image files to a report, and the same job killed and resumed."""
+
+import json
+import re
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from safetensors.numpy import load_file
+from small_project import Project, make_project
+
+HISTORY_KEYS = {"epoch", "stage", "learning_rate", "loss", "losses", "clusters", "noise_share"} | {
+    "cluster_sizes", "ground_truth", "seconds",
+}  # fmt: skip
+
+
+def read(path: Path) -> Any:
+    return json.loads(path.read_text())
+
+
+def slow_mean_average_precision(project: Project, method: str) -> float:
+    """mAP by sorting every row, from the stored embeddings and the split table alone."""
+    table = pd.read_parquet(project.root / "data/03_primary/synthetic/split_table.parquet")
+    arrays = load_file(
+        project.root / f"data/07_model_output/synthetic/{method}/seed_0/embeddings.safetensors"
+    )
+    rows = table.iloc[arrays["rows"]].reset_index(drop=True)
+    features = arrays["embeddings"].astype(np.float64)
+    gallery = np.flatnonzero(rows["split"] == "gallery")
+    scores = []
+    for query in np.flatnonzero(rows["split"] == "query"):
+        same_pid = (rows["pid"] == rows["pid"][query]).to_numpy()
+        same_camera = (rows["camid"] == rows["camid"][query]).to_numpy()
+        kept = np.array([row for row in gallery if not (same_pid[row] and same_camera[row])])
+        distance = ((features[kept] - features[query]) ** 2).sum(1)
+        hits = same_pid[kept[np.argsort(distance, kind="stable")]]
+        if hits.any():
+            ranks = np.flatnonzero(hits) + 1
+            scores.append(np.mean(np.arange(1, len(ranks) + 1) / ranks))
+    return float(np.mean(scores))
+
+
+@pytest.mark.parametrize("method", ["zero_shot", "unsupervised_pcl"])
+def test_the_stored_map_equals_a_slow_recomputation(finished: tuple[Project, str], method: str) -> None:
+    metrics = read(finished[0].result(method, "metrics.json"))
+    assert metrics["mAP"] == pytest.approx(slow_mean_average_precision(finished[0], method), abs=1e-6)
+    assert (metrics["benchmark"], metrics["method"], metrics["seed"]) == ("synthetic", method, 0)
+    wanted = {"mAP", "mINP", "rank1", "rank5", "rank10", "num_queries", "num_valid_queries", "num_gallery"}
+    assert wanted <= set(metrics)
+    assert metrics["num_queries"] == metrics["num_valid_queries"] > 0
+
+
+def test_the_history_tells_every_epoch(finished: tuple[Project, str]) -> None:
+    history = read(finished[0].result("unsupervised_pcl", "history.json"))
+    assert [record["epoch"] for record in history] == [1, 2, 3]
+    for record in history:
+        assert set(record) == HISTORY_KEYS
+        assert set(record["ground_truth"]) == {"ari", "nmi", "pairwise_precision", "pairwise_recall"}
+        assert set(record["seconds"]) == {"extraction", "clustering", "training", "epoch"}
+        assert record["clusters"] == sum(part["clusters"] for part in record["cluster_sizes"]["histogram"])
+
+
+def test_the_run_card_leads_back_to_everything(finished: tuple[Project, str]) -> None:
+    card = read(finished[0].result("unsupervised_pcl", "run_card.json"))
+    assert card["parameters"]["unsupervised_pcl"]["plan"]["epochs"] == 3
+    assert re.fullmatch(r"[0-9a-f]{64}", card["data_hash"])
+    assert card["device"] == "cpu"
+    assert card["precision"] == "float32"
+    assert card["packages"]["torch"]
+    assert card["wall_seconds"] > 0 < card["peak_memory_bytes"]
+    table = pd.read_parquet(finished[0].root / "data/03_primary/synthetic/split_table.parquet")
+    assert card["data"]["train"]["images"] == int((table["split"] == "train").sum())
+
+
+def test_the_report_is_one_page_without_network(finished: tuple[Project, str]) -> None:
+    page = finished[0].root / "data/08_reporting/synthetic/unsupervised_pcl/report_seed_0.html"
+    text = page.read_text()
+    assert "zero_shot" in text
+    assert text.count("data:image/jpeg;base64,") >= 4
+    assert not re.search(r"<(script|img|link|iframe)[^>]+(src|href)=[\"']https?:", text)
+
+
+def test_the_run_ends_with_the_table_and_the_paths(finished: tuple[Project, str]) -> None:
+    project, printed = finished
+    end = printed[printed.rindex("measured in this run") :]
+    mean_ap = read(project.result("unsupervised_pcl", "metrics.json"))["mAP"]
+    assert re.search(rf"unsupervised_pcl +{100 * mean_ap:.1f} ", end)
+    for name in ("metrics.json", "history.json", "run_card.json"):
+        assert f"data/08_reporting/synthetic/unsupervised_pcl/seed_0/{name}" in end
+    assert "data/08_reporting/synthetic/unsupervised_pcl/report_seed_0.html" in end
+    assert "deprecated" not in printed
+
+
+def test_a_finished_run_leaves_no_resumable_state(finished: tuple[Project, str]) -> None:
+    assert not list(finished[0].root.glob("data/06_models/**/training_state.pt"))
+
+
+def wait_for_epoch(project: Project, epoch: int) -> None:
+    history = project.result("unsupervised_pcl", "history.json")
+    for _ in range(2400):
+        if history.is_file() and len(read(history)) >= epoch:
+            return
+        time.sleep(0.05)
+    raise AssertionError(f"no epoch {epoch} within two minutes")
+
+
+@pytest.mark.parametrize("epoch", [1, 2])
+def test_killed_and_resumed_is_the_same_run(
+    finished: tuple[Project, str], tmp_path: Path, epoch: int
+) -> None:
+    unbroken, _ = finished
+    project = make_project(tmp_path / "project")
+    process = project.start("run", "--pipelines=unsupervised_pcl")
+    wait_for_epoch(project, epoch)
+    process.kill()
+    process.communicate()
+    status, printed = project.kedro("run", "--pipelines=unsupervised_pcl")
+    assert status == 0, printed
+    assert re.search(rf"Going on after epoch [{epoch}-3]", printed)
+    model = "data/06_models/synthetic/unsupervised_pcl/seed_0/embedder.safetensors"
+    assert (project.root / model).read_bytes() == (unbroken.root / model).read_bytes()
+    for method in ("zero_shot", "unsupervised_pcl"):
+        ours, theirs = (place.result(method, "metrics.json").read_bytes() for place in (project, unbroken))
+        assert ours == theirs
+    assert without_seconds(project) == without_seconds(unbroken)
+
+
+def without_seconds(project: Project) -> list[dict[str, Any]]:
+    history = read(project.result("unsupervised_pcl", "history.json"))
+    return [{key: value for key, value in record.items() if key != "seconds"} for record in history]
+
+
+def test_another_seed_is_another_run_and_keeps_its_own_results(
+    finished: tuple[Project, str], tmp_path: Path
+) -> None:
+    project = make_project(tmp_path / "project")
+    status, printed = project.kedro("run", "--pipeline=unsupervised_pcl", "--params=seed=1")
+    assert status == 0, printed
+    ours = read(project.result("unsupervised_pcl", "metrics.json", seed=1))
+    theirs = read(finished[0].result("unsupervised_pcl", "metrics.json"))
+    assert ours["seed"] == 1
+    assert ours["mAP"] != theirs["mAP"]
+    assert not project.result("unsupervised_pcl", "metrics.json").exists()

@@ -1,0 +1,386 @@
+"""From a split table to training: the rows, the fingerprint, going on or starting anew."""
+
+import logging
+import re
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from torch import nn
+
+from reid_pipeline.engine.batches import augmented_batches
+from reid_pipeline.engine.embedding import embed_test_rows
+from reid_pipeline.engine.extraction import extract_embeddings
+from reid_pipeline.engine.progress import track
+from reid_pipeline.engine.ranked_queries import choose_ranked_queries
+from reid_pipeline.engine.run_card import make_run_card
+from reid_pipeline.engine.runtime import Runtime
+from reid_pipeline.engine.stage import Method, TrainingData
+from reid_pipeline.engine.training import TrainingRun, camera_ids, train_stages
+from reid_pipeline.images.augment import augment
+from reid_pipeline.images.decode import read_image
+from reid_pipeline.images.reid_images import ReIDImages
+from reid_pipeline.schema.base import Parameters
+from reid_pipeline.schema.errors import UserError
+from reid_pipeline.schema.parameters import (
+    AugmentationParameters,
+    BackboneParameters,
+    EvaluationParameters,
+    ReportParameters,
+    SplitParameters,
+    TrainingPlan,
+)
+from reid_pipeline.schema.raw_folder import RawFolder
+from reid_pipeline.splits import data_hash, normalise_splits
+
+CPU = Runtime(torch.device("cpu"))
+
+
+class ToyParameters(Parameters):
+    backbone: BackboneParameters = BackboneParameters(name="demo-vit", image_size=(8, 4))
+    plan: TrainingPlan
+    mood: str = "good"
+
+
+@pytest.fixture(scope="module")
+def split_table(drawn_folder, drawn_files):
+    from reid_pipeline.benchmarks.market1501 import read
+    from reid_pipeline.images.decode import content_hashes
+
+    manifest = read(drawn_files)
+    hashes = content_hashes(drawn_folder, manifest["path"].tolist())
+    return normalise_splits(manifest.assign(sha256=hashes), SplitParameters())
+
+
+@pytest.fixture
+def make_run(split_table, drawn_folder, drawn_files, toy_stage, make_plan, make_model):
+    def make(**options: Any) -> TrainingRun:
+        method = Method(
+            name="toy",
+            params=ToyParameters,
+            build=lambda _: make_model(seed=torch.initial_seed() % 1000),
+            stages=lambda parameters: (toy_stage(parameters.plan),),
+            stage_names=("toy",),
+            description="A toy.",
+        )
+        defaults = {
+            "method": method,
+            "parameters": ToyParameters(plan=make_plan()),
+            "split_table": split_table,
+            "raw_images": RawFolder(drawn_folder, tuple(drawn_files)),
+            "runtime": CPU,
+            "seed": 3,
+        }
+        return TrainingRun(**{**defaults, **options})
+
+    return make
+
+
+def copied(state):
+    return {key: copied(value) if isinstance(value, dict) else _clone(value) for key, value in state.items()}
+
+
+def _clone(value):
+    return value.clone() if isinstance(value, torch.Tensor) else value
+
+
+class TestData:
+    def test_the_training_rows_alone(self, make_run, split_table, drawn_folder):
+        data = make_run().data()
+        train = split_table[split_table["split"] == "train"]
+        assert data.images.paths == train["path"].tolist()
+        assert data.images.root == drawn_folder
+        assert (data.images.size, data.seed) == ((8, 4), 3)
+        assert data.labels.dtype == data.camids.dtype == np.int64
+        assert data.labels.tolist() == train["label"].tolist()
+        assert data.camids.tolist() == train["camid"].tolist()
+        assert sorted(set(data.labels)) == list(range(8))
+
+    def test_unknown_cameras(self):
+        def rows(values):
+            return pd.DataFrame({"camid": pd.array(values, dtype="Int64")})
+
+        assert camera_ids(rows([pd.NA, pd.NA])) is None
+        assert camera_ids(rows([2, pd.NA])).tolist() == [2, -1]
+
+
+class TestFingerprint:
+    def test_it_is_stable(self, make_run):
+        assert make_run().fingerprint() == make_run().fingerprint()
+        assert re.fullmatch("[0-9a-f]{64}", make_run().fingerprint())
+
+    def test_all_that_decides_the_result_is_in_it(self, make_run, make_plan, split_table, monkeypatch):
+        def stretched(**options):
+            return make_run(**options).fingerprint()
+
+        changed_data = split_table.copy()
+        changed_data.loc[0, "sha256"] = "f" * 64
+        prints = [
+            stretched(),
+            stretched(seed=4),
+            stretched(parameters=ToyParameters(plan=make_plan(epochs=5))),
+            stretched(parameters=ToyParameters(plan=make_plan(), mood="bad")),
+            stretched(split_table=changed_data),
+            stretched(runtime=Runtime(torch.device("cpu"), "bfloat16")),
+            stretched(runtime=Runtime(torch.device("cuda:0"))),
+        ]
+        monkeypatch.setattr("reid_pipeline.engine.training.__version__", "999")
+        prints.append(stretched())
+        assert len(set(prints)) == len(prints)
+
+    def test_what_does_not_decide_it_is_not(self, make_run, split_table, tmp_path):
+        assert (
+            make_run(runtime=Runtime(torch.device("cpu"), image_memory=5)).fingerprint()
+            == make_run().fingerprint()
+        )
+        moved = make_run(
+            raw_images=RawFolder(tmp_path, ()), split_table=split_table.sample(frac=1, random_state=0)
+        )
+        assert moved.fingerprint() == make_run().fingerprint()
+
+
+class TestTrainStages:
+    def test_state_and_history_of_every_epoch(self, make_run):
+        run = make_run()
+        seen = [(copied(state), history) for state, history in train_stages(run, None)]
+        assert [len(history) for _, history in seen] == [1, 2, 3, 4]
+        assert {state["fingerprint"] for state, _ in seen} == {run.fingerprint()}
+        assert all(isinstance(record, dict) for _, history in seen for record in history)
+
+    def test_a_killed_run_goes_on(self, make_run, caplog):
+        *_, (whole, _) = train_stages(make_run(), None)
+        killed = train_stages(make_run(), None)
+        next(killed)
+        state = copied(next(killed)[0])
+        with caplog.at_level(logging.INFO):
+            *_, (resumed, history) = train_stages(make_run(), state)
+        assert "Going on after epoch 2, where a killed run stopped." in caplog.messages
+        assert all(torch.equal(whole["model"][key], resumed["model"][key]) for key in whole["model"])
+        assert [record["epoch"] for record in history] == [1, 2, 3, 4]
+
+    @pytest.mark.parametrize("change", ["seed", "parameter", "data"])
+    def test_something_else_starts_anew_with_a_warning(
+        self, make_run, make_plan, split_table, change, caplog
+    ):
+        killed = train_stages(make_run(), None)
+        next(killed)
+        state = copied(next(killed)[0])
+        data = split_table.copy()
+        data.loc[5, "sha256"] = "0" * 64
+        options = {
+            "seed": {"seed": 4},
+            "parameter": {"parameters": ToyParameters(plan=make_plan(learning_rate=0.2))},
+            "data": {"split_table": data},
+        }[change]
+        with caplog.at_level(logging.WARNING):
+            training = train_stages(make_run(**options), state)
+            assert next(training)[0]["epoch"] == 1
+        (message,) = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
+        assert re.search(
+            r"after epoch 2, but of other parameters, data, seed or code: training starts anew", message
+        )
+
+    def test_the_seed_decides_the_initial_weights(self, make_run):
+        def weights(seed):
+            (state, _) = next(train_stages(make_run(seed=seed), None))
+            return state["model"]["0.weight"]
+
+        torch.manual_seed(0)
+        first = weights(1).clone()
+        torch.manual_seed(5)
+        assert torch.equal(weights(1), first)
+        assert not torch.equal(weights(2), first)
+
+    def test_each_epoch_is_logged(self, make_run, caplog):
+        with caplog.at_level(logging.INFO, "reid_pipeline"):
+            list(train_stages(make_run(), None))
+        lines = [line for line in caplog.messages if line.startswith("toy epoch")]
+        assert len(lines) == 4
+        assert re.fullmatch(r"toy epoch 2/4, loss \d+\.\d{3}, 3 clusters, [\d.]+ s", lines[1])
+
+
+class MeanColour(nn.Module):
+    """An embedder whose embedding can be told by hand: the mean of each channel, and the camera."""
+
+    def __init__(self):
+        super().__init__()
+        self.encoder = BackboneParameters(name="demo-vit", image_size=(16, 8), pixel_std=(1.0, 1.0, 1.0))
+
+    def forward(self, images, camids=None):
+        means = images.mean((2, 3))
+        return means if camids is None else torch.cat([means, camids[:, None].float()], dim=1)
+
+
+def by_hand(root, paths):
+    return np.stack([read_image(root / path, (16, 8)).mean((0, 1)) / 255 - 0.5 for path in paths])
+
+
+class TestExtraction:
+    @pytest.mark.parametrize("batch_size", [1, 7, 1000])
+    def test_rows_in_order_whatever_the_batch(self, drawn_folder, drawn_files, batch_size):
+        images = ReIDImages(drawn_folder, drawn_files[:20], (16, 8))
+        made = extract_embeddings(MeanColour(), images, CPU, batch_size=batch_size)
+        assert made.dtype == np.float32
+        np.testing.assert_allclose(made, by_hand(drawn_folder, drawn_files[:20]), atol=1e-6)
+
+    def test_cameras_go_with_their_rows(self, drawn_folder, drawn_files):
+        images = ReIDImages(drawn_folder, drawn_files[:10], (16, 8))
+        camids = np.arange(10)[::-1].copy()
+        made = extract_embeddings(MeanColour(), images, CPU, camids=camids, batch_size=3)
+        assert made[:, 3].tolist() == camids.tolist()
+
+    @pytest.mark.parametrize("splits", ["test", "dev"])
+    def test_the_rows_that_are_judged(self, split_table, drawn_folder, drawn_files, splits):
+        table = split_table
+        if splits == "dev":
+            table = table.assign(
+                split=table["split"].replace({"query": "dev_query", "gallery": "dev_gallery"})
+            )
+        raw = RawFolder(drawn_folder, tuple(drawn_files))
+        made = embed_test_rows(
+            MeanColour(), table, raw, CPU, EvaluationParameters(splits=splits, batch_size=5)
+        )
+        chosen = table.iloc[made["rows"]]
+        prefix = "dev_" if splits == "dev" else ""
+        assert chosen["split"].tolist() == [f"{prefix}query"] * 8 + [f"{prefix}gallery"] * 27
+        np.testing.assert_allclose(
+            made["embeddings"][:, :3], by_hand(drawn_folder, chosen["path"]), atol=1e-6
+        )
+        assert made["embeddings"][:, 3].tolist() == chosen["camid"].tolist()
+
+
+class TestBatches:
+    def test_images_labels_and_cameras_belong_together(self, drawn_folder, drawn_files, make_plan):
+        files = [path for path in drawn_files if path.startswith("bounding_box_train")]
+        pids = np.array([int(path.split("/")[1][:4]) for path in files])
+        camids = np.array([int(path.split("_c")[1][0]) - 1 for path in files])
+        images = ReIDImages(drawn_folder, files, (16, 8))
+        data = TrainingData(images, np.full(len(files), -1), camids, CPU, seed=2)
+        labels = np.where(pids == pids.min(), -1, pids)
+        plan = make_plan(batch_size=12, instances=4, iterations_per_epoch=5)
+        plain = AugmentationParameters(flip=0, padding=0, erasing=0)
+        backbone = BackboneParameters(name="demo-vit")
+        epoch = list(augmented_batches(labels, data, plan, pixels=(backbone, plain), position=("s", 1)))
+        assert len(epoch) == 5
+        lookup = {images.batch([row])[0].numpy().tobytes(): row for row in range(len(files))}
+        for batch in epoch:
+            pixels = ((batch.images * 0.5 + 0.5) * 255).round().to(torch.uint8)
+            rows = [lookup[np.ascontiguousarray(image.numpy()).tobytes()] for image in pixels]
+            assert batch.labels.tolist() == labels[rows].tolist()
+            assert batch.camids.tolist() == camids[rows].tolist()
+            assert min(batch.labels) >= 0
+            assert [len(set(group)) for group in batch.labels.reshape(-1, 4).tolist()] == [1, 1, 1]
+
+    def test_every_draw_comes_from_seed_and_position(self, drawn_folder, drawn_files, make_plan):
+        labels = np.repeat(np.arange(10), 4)
+
+        def epoch(seed, *position):
+            images = ReIDImages(drawn_folder, drawn_files[:40], (16, 8))
+            data = TrainingData(images, labels, None, CPU, seed)
+            plan = make_plan(batch_size=8, instances=4, iterations_per_epoch=3)
+            pixels = (BackboneParameters(name="demo-vit"), AugmentationParameters(padding=2))
+            batches = list(augmented_batches(labels, data, plan, pixels=pixels, position=position))
+            assert all(batch.camids is None for batch in batches)
+            return torch.stack([batch.images for batch in batches])
+
+        first = epoch(0, "s", 1)
+        torch.manual_seed(123)
+        assert torch.equal(epoch(0, "s", 1), first)
+        for other in (epoch(1, "s", 1), epoch(0, "s", 2), epoch(0, "t", 1)):
+            assert not torch.equal(other, first)
+        assert not torch.equal(first[0], first[1])
+
+    def test_a_bad_image_is_named(self, drawn_folder, drawn_files, make_plan):
+        files = [*drawn_files[:7], "bounding_box_train/9999_c1s1_000001_01.jpg"]
+        data = TrainingData(ReIDImages(drawn_folder, files, (16, 8)), np.zeros(8), None, CPU, 0)
+        pixels = (BackboneParameters(name="demo-vit"), AugmentationParameters())
+        batches = augmented_batches(
+            np.zeros(8, int), data, make_plan(batch_size=16, instances=8), pixels=pixels, position=("s", 1)
+        )
+        with pytest.raises(UserError, match=r"9999_c1s1_000001_01\.jpg does not exist"):
+            list(batches)
+
+    def test_augment_is_what_is_applied(self, drawn_folder, drawn_files, make_plan):
+        from reid_pipeline.engine.seeding import torch_generator
+
+        labels = np.repeat(np.arange(2), 4)
+        images = ReIDImages(drawn_folder, drawn_files[:8], (16, 8))
+        data = TrainingData(images, labels, None, CPU, 6)
+        pixels = (BackboneParameters(name="demo-vit"), AugmentationParameters(padding=3))
+        plan = make_plan(batch_size=8, instances=4, iterations_per_epoch=2)
+        *_, second = augmented_batches(labels, data, plan, pixels=pixels, position=("s", 4))
+        rows = _rows_of_step(labels, plan, step=1)
+        assert torch.equal(
+            second.images, augment(images.batch(rows), *pixels, torch_generator(6, "augment", "s", 4, 1))
+        )
+
+
+def _rows_of_step(labels, plan, step):
+    from reid_pipeline.engine.seeding import numpy_generator
+    from reid_pipeline.images.samplers import camera_preferring_batches
+
+    batches = camera_preferring_batches(
+        labels,
+        None,
+        batch_size=plan.batch_size,
+        instances=plan.instances,
+        iterations=plan.iterations_per_epoch,
+        generator=numpy_generator(6, "sampler", "s", 4),
+    )
+    return list(batches)[step]
+
+
+class TestShown:
+    def test_ranked_queries_by_hand(self, split_table, drawn_folder, drawn_files):
+        """Embeddings that spell the identity: every query is perfect; then one is spoilt."""
+        rows = np.concatenate([np.flatnonzero(split_table["split"] == name) for name in ("query", "gallery")])
+        pids = split_table["pid"].to_numpy()[rows]
+        codes = {pid: place for place, pid in enumerate(sorted(set(pids)))}
+        embeddings = np.eye(len(codes), dtype=np.float32)[[codes[pid] for pid in pids]]
+        embeddings[0] = embeddings[list(pids).index(0)]  # the first query looks like a distractor
+        bad, good = choose_ranked_queries(
+            {"rows": rows, "embeddings": embeddings},
+            split_table,
+            RawFolder(drawn_folder, tuple(drawn_files)),
+            EvaluationParameters(),
+            ReportParameters(queries=1, top=4),
+        )
+        first = split_table.iloc[rows[0]]
+        assert bad[0].query_caption == f"id {first['pid']} · camera {first['camid'] + 1}"
+        assert (bad[0].query_image == read_image(drawn_folder / first["path"])).all()
+        assert bad[0].captions[0].startswith("id 0 ")
+        assert bad[0].matches[:3] == [False, False, False]
+        assert good[0].average_precision == 1.0
+        assert good[0].matches == [True, True, True, False]
+        assert len(good[0].gallery_images) == 4
+
+    def test_a_run_card_says_where_the_figures_come_from(self, split_table):
+        history = [{"seconds": {"epoch": 1.25}}, {"seconds": {"epoch": 2.5}}]
+        resolved = {"compute": {"device": "cpu", "precision": "float32"}, "toy": {"mood": "good"}}
+        metrics = {"benchmark": "b", "method": "toy", "seed": 3, "mAP": 0.5}
+        card = make_run_card(resolved, split_table, metrics, history, {"git_commit": "abc"})
+        assert card == {
+            "benchmark": "b",
+            "method": "toy",
+            "seed": 3,
+            "data_hash": data_hash(split_table),
+            "data": {
+                "gallery": {"images": 27, "identities": 5},
+                "query": {"images": 8, "identities": 4},
+                "train": {"images": 64, "identities": 8},
+            },
+            "device": "cpu",
+            "precision": "float32",
+            "training_seconds": 3.8,
+            "git_commit": "abc",
+            "parameters": resolved,
+        }
+
+    def test_a_bar_yields_every_step_and_does_not_overrun(self):
+        assert list(track(iter("abc"), "title [/not markup]", total=5, unit="images", size=2)) == [
+            "a",
+            "b",
+            "c",
+        ]

@@ -1,0 +1,59 @@
+"""A copy of the project in a folder of its own, for tests that run its commands."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+
+# The demo in small: drawn in two seconds, random weights, two epochs of two steps.
+SMALL_DRAWING = "{train_identities: 8, test_identities: 6, distractors: 4, junk: 2}"
+SMALL_BACKBONE = "{name: demo-vit, pretrained: null, image_size: [96, 48]}"
+SMALL_METHOD = f"""\
+unsupervised_pcl:
+  backbone: {SMALL_BACKBONE}
+  augmentation: {{padding: 4}}
+  plan: {{epochs: 2, iterations_per_epoch: 2, batch_size: 8, instances: 4, warmup_epochs: 0, milestones: []}}
+  clustering: {{k1: 6, k2: 2, eps: 0.7, min_samples: 2, max_noise_share: 1.0}}
+"""
+
+
+class ProjectCopy:
+    """The project in a folder and git repository of its own, and what commands say there."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def run(self, *command: str) -> str:
+        """Run a command of the environment, with `.venv` active, and return what it printed."""
+        programs = Path(sys.executable).parent
+        done = subprocess.run(
+            [programs / command[0], *command[1:]],
+            cwd=self.folder,
+            env={
+                **os.environ,
+                "PATH": f"{programs}{os.pathsep}{os.environ['PATH']}",
+                "OMP_NUM_THREADS": "1",
+                "COLUMNS": "200",
+                "DVC_SITE_CACHE_DIR": str(self.folder / ".dvc" / "tmp" / "site"),
+            },
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=500,
+        )
+        assert done.returncode == 0, f"{' '.join(command)}\n{done.stdout[-4000:]}\n{done.stderr[-4000:]}"
+        return done.stdout + done.stderr
+
+    def run_git(self, *words: str) -> str:
+        """Return what git says in the copy."""
+        command = ["git", "-C", str(self.folder), *words]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+
+def source_files() -> list[Path]:
+    """Return what git has, or would have, of the project: paths relative to its root."""
+    command = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"]
+    listed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    return sorted(Path(name) for name in set(listed.split("\0")) - {""} if (ROOT / name).is_file())

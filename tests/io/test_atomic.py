@@ -1,0 +1,168 @@
+"""No reader ever meets half of a file or folder."""
+
+# ruff: noqa: ARG002 - each test of TestDatasets takes the whole case
+
+import os
+import stat
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+import pytest
+from kedro.io import DatasetError
+
+from reid_pipeline.io.atomic import (
+    AtomicJSONDataset,
+    AtomicParquetDataset,
+    AtomicPlotlyDataset,
+    replacing,
+)
+from reid_pipeline.io.page import HTMLPageDataset
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def interrupted(target: Path, error: type[BaseException], *, folder: bool = False) -> None:
+    """Write half of `target`, then fail."""
+    with replacing(target) as written:
+        if folder:
+            written.mkdir()
+        (written / "half.txt" if folder else written).write_text("half")
+        raise error
+
+
+class TestFile:
+    def test_it_is_written_and_nothing_else_stays(self, tmp_path):
+        with replacing(tmp_path / "deep/er/a.txt") as written:
+            written.write_text("new")
+            assert not (tmp_path / "deep/er/a.txt").exists(), "not before it is complete"
+        assert (tmp_path / "deep/er/a.txt").read_text() == "new"
+        assert names(tmp_path / "deep/er") == ["a.txt"]
+
+    def test_the_old_one_is_there_until_the_new_one_is(self, tmp_path):
+        target = tmp_path / "a.txt"
+        target.write_text("old")
+        with replacing(target) as written:
+            written.write_text("new")
+            assert target.read_text() == "old"
+        assert target.read_text() == "new"
+
+    @pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
+    def test_a_failure_leaves_the_old_one(self, tmp_path, error):
+        target = tmp_path / "a.txt"
+        target.write_text("old")
+        with pytest.raises(error):
+            interrupted(target, error)
+        assert target.read_text() == "old"
+        assert names(tmp_path) == ["a.txt"]
+
+    def test_a_failure_leaves_nothing_where_nothing_was(self, tmp_path):
+        with pytest.raises(RuntimeError):
+            interrupted(tmp_path / "a.txt", RuntimeError)
+        assert names(tmp_path) == []
+
+    def test_nothing_written_is_an_error_and_the_old_one_stays(self, tmp_path):
+        target = tmp_path / "a.txt"
+        target.write_text("old")
+        with pytest.raises(FileNotFoundError), replacing(target):
+            pass
+        assert target.read_text() == "old"
+        assert names(tmp_path) == ["a.txt"]
+
+    def test_its_mode_is_that_of_any_new_file(self, tmp_path):
+        (tmp_path / "plain").write_text("x")
+        with replacing(tmp_path / "a.txt") as written:
+            written.write_text("x")
+        modes = [stat.S_IMODE((tmp_path / name).stat().st_mode) for name in ("plain", "a.txt")]
+        assert modes[0] == modes[1]
+
+    def test_a_hard_link_to_the_old_one_keeps_its_content(self, tmp_path):
+        """So that DVC's cache is never written into."""
+        (tmp_path / "a.txt").write_text("old")
+        os.link(tmp_path / "a.txt", tmp_path / "cache")
+        with replacing(tmp_path / "a.txt") as written:
+            written.write_text("new")
+        assert (tmp_path / "cache").read_text() == "old"
+
+
+class TestFolder:
+    @pytest.fixture
+    def target(self, tmp_path):
+        (tmp_path / "raw/old").mkdir(parents=True)
+        (tmp_path / "raw/old/a.txt").write_text("old")
+        return tmp_path / "raw"
+
+    def test_it_is_replaced_whole(self, target, tmp_path):
+        with replacing(target) as written:
+            (written / "new").mkdir(parents=True)
+            (written / "new/b.txt").write_text("new")
+            assert (target / "old/a.txt").exists()
+        assert names(target) == ["new"]
+        assert (target / "new/b.txt").read_text() == "new"
+        assert names(tmp_path) == ["raw"]
+
+    def test_a_failure_leaves_the_old_one(self, target, tmp_path):
+        with pytest.raises(RuntimeError):
+            interrupted(target, RuntimeError, folder=True)
+        assert names(target) == ["old"]
+        assert names(tmp_path) == ["raw"]
+
+    def test_nothing_written_leaves_the_old_one(self, target, tmp_path):
+        with pytest.raises(FileNotFoundError), replacing(target):
+            pass
+        assert (target / "old/a.txt").read_text() == "old"
+        assert names(tmp_path) == ["raw"]
+
+
+TABLE = pd.DataFrame({"path": ["a", "b"], "camid": pd.array([1, pd.NA], dtype="Int64")})
+FIGURE = go.Figure(go.Scatter(x=[1, 2], y=[3, 4]))
+
+# dataset class, file name, good data, data that it cannot write
+CASES = [
+    (AtomicJSONDataset, "a.json", {"mAP": 0.5, "history": [1, 2]}, {"a": 1, "b": {1, 2}}),
+    (AtomicParquetDataset, "a.parquet", TABLE, pd.DataFrame({"a": [1, "two", object()]})),
+    (AtomicPlotlyDataset, "a.json", FIGURE, "no figure"),
+    (HTMLPageDataset, "a.html", "<p>Größe</p>", 3),
+]
+
+
+@pytest.mark.parametrize(("kind", "name", "good", "bad"), CASES)
+class TestDatasets:
+    def test_round_trip(self, tmp_path, kind, name, good, bad):
+        dataset = kind(filepath=str(tmp_path / "new" / name))
+        assert not dataset.exists()
+        dataset.save(good)
+        assert dataset.exists()
+        assert names(tmp_path / "new") == [name]
+        loaded = kind(filepath=str(tmp_path / "new" / name)).load()
+        if isinstance(good, pd.DataFrame):
+            pd.testing.assert_frame_equal(loaded, good)
+        else:
+            assert loaded == good
+
+    def test_a_failed_save_leaves_the_old_file(self, tmp_path, kind, name, good, bad):
+        dataset = kind(filepath=str(tmp_path / name))
+        dataset.save(good)
+        before = (tmp_path / name).read_bytes()
+        with pytest.raises(DatasetError, match="Failed while saving"):
+            dataset.save(bad)
+        assert (tmp_path / name).read_bytes() == before
+        assert names(tmp_path) == [name]
+        dataset.save(good)  # the dataset still points at its file
+        assert (tmp_path / name).read_bytes() == before
+
+    def test_the_metadata_and_the_file_are_known_to_kedro(self, tmp_path, kind, name, good, bad):
+        metadata = {"kedro-viz": {"layer": "reporting"}}
+        dataset = kind(filepath=str(tmp_path / name), metadata=metadata)
+        assert dataset.metadata == metadata
+        assert name in str(dataset)
+
+
+def test_a_tables_types_survive(tmp_path):
+    dataset = AtomicParquetDataset(filepath=str(tmp_path / "a.parquet"))
+    dataset.save(TABLE.astype({"path": str}))
+    assert dataset.load()["camid"].dtype == "Int64"
+    assert np.isnan(dataset.load()["camid"].astype("Float64").to_numpy(float, na_value=np.nan)[1])

@@ -1,0 +1,248 @@
+"""Embedders, training states, tensors, embeddings, and the run's facts."""
+
+import importlib.metadata
+import re
+import subprocess
+import time
+
+import numpy as np
+import pytest
+import torch
+from kedro.io import DatasetError
+
+import reid_pipeline
+from reid_pipeline.io.environment import PACKAGES, RunEnvironmentDataset
+from reid_pipeline.io.weights import (
+    EmbedderDataset,
+    EmbeddingsDataset,
+    TensorsDataset,
+    TrainingStateDataset,
+)
+from reid_pipeline.mistakes import mistake_in
+from reid_pipeline.models.reid_model import ReIDModel
+from reid_pipeline.schema.parameters import BackboneParameters
+
+
+def message_of(call) -> str:
+    with pytest.raises(DatasetError) as caught:
+        call()
+    mistake = mistake_in(caught.value)
+    assert mistake is not None, "it is told as the user's mistake"
+    return mistake
+
+
+@pytest.fixture(scope="module")
+def embedder():
+    torch.manual_seed(0)
+    backbone = BackboneParameters(name="demo-vit", image_size=(96, 48), pixel_mean=(0.1, 0.2, 0.3))
+    return ReIDModel.from_backbone(backbone, neck="after").embedder()
+
+
+class TestEmbedder:
+    def test_round_trip_to_the_bit(self, tmp_path, embedder):
+        dataset = EmbedderDataset(filepath=str(tmp_path / "new/embedder.safetensors"))
+        assert not dataset.exists()
+        dataset.save(embedder)
+        assert dataset.exists()
+        torch.manual_seed(5)
+        images = torch.randn(4, 3, 96, 48)
+        state = torch.get_rng_state()
+        loaded = dataset.load()
+        assert torch.equal(torch.get_rng_state(), state), "loading draws nothing"
+        assert torch.equal(loaded(images), embedder(images))
+        assert loaded.encoder.pixel_mean == (0.1, 0.2, 0.3)
+        assert loaded.description() == embedder.description()
+        assert [path.name for path in (tmp_path / "new").iterdir()] == ["embedder.safetensors"]
+
+    def test_the_file_is_the_same_each_time(self, tmp_path, embedder):
+        """DVC hashes it."""
+        for name in "ab":
+            EmbedderDataset(filepath=str(tmp_path / name)).save(embedder)
+        assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+
+    def test_a_failed_save_leaves_the_old_file(self, tmp_path, embedder):
+        dataset = EmbedderDataset(filepath=str(tmp_path / "a.safetensors"))
+        dataset.save(embedder)
+        before = (tmp_path / "a.safetensors").read_bytes()
+        with pytest.raises(DatasetError):
+            dataset.save("no embedder")
+        assert (tmp_path / "a.safetensors").read_bytes() == before
+        assert len(list(tmp_path.iterdir())) == 1
+
+    def test_missing(self, tmp_path):
+        says = rf"There is no embedder at {tmp_path}/none\. Train or build it first"
+        assert re.match(says, message_of(EmbedderDataset(filepath=str(tmp_path / "none")).load))
+
+    def test_no_safetensors(self, tmp_path):
+        (tmp_path / "a.safetensors").write_bytes(b"GIF89a, really")
+        says = r".*a\.safetensors is no safetensors file: .*Export it again"
+        assert re.match(says, message_of(EmbedderDataset(filepath=str(tmp_path / "a.safetensors")).load))
+
+    def test_cut_short(self, tmp_path, embedder):
+        path = tmp_path / "a.safetensors"
+        EmbedderDataset(filepath=str(path)).save(embedder)
+        path.write_bytes(path.read_bytes()[:-1000])
+        assert "is no safetensors file" in message_of(EmbedderDataset(filepath=str(path)).load)
+
+    def test_tensors_of_something_else(self, tmp_path):
+        TensorsDataset(filepath=str(tmp_path / "a")).save({"x": torch.ones(2)})
+        says = "a does not describe an embedder. Export it again."
+        assert message_of(EmbedderDataset(filepath=str(tmp_path / "a")).load).endswith(says)
+
+    def test_another_architecture(self, tmp_path, embedder, monkeypatch):
+        dataset = EmbedderDataset(filepath=str(tmp_path / "a"))
+        other = {**embedder.description(), "image_size": [48, 48]}
+        monkeypatch.setattr(type(embedder), "description", lambda _: other)
+        dataset.save(embedder)
+        says = r"do not fit the description: tensor .*positional_embedding.*image_size: \[48, 48\].*Change"
+        assert re.search(says, message_of(dataset.load))
+
+
+class TestTrainingState:
+    @pytest.fixture
+    def state(self):
+        model = torch.nn.Linear(2, 2)
+        optimiser = torch.optim.Adam([{"params": model.parameters(), "rate_multiplier": 0.5}])
+        model(torch.ones(1, 2)).sum().backward()
+        optimiser.step()
+        return {
+            "epoch": 3,
+            "fingerprint": "abc",
+            "model": model.state_dict(),
+            "optimiser": optimiser.state_dict(),
+            "scaler": {},
+            "history": [{"loss": 0.5, "losses": {"pcl": 0.5}, "sizes": [1, 2], "none": None, "text": "x"}],
+        }
+
+    def test_nothing_to_resume_is_none(self, tmp_path):
+        dataset = TrainingStateDataset(filepath=str(tmp_path / "scratch/state.pt"))
+        assert not dataset.exists()
+        assert dataset.load() is None
+
+    def test_round_trip_and_the_saved_copy_is_its_own(self, tmp_path, state):
+        dataset = TrainingStateDataset(filepath=str(tmp_path / "scratch/state.pt"))
+        dataset.save(state)
+        weight = state["model"]["weight"].clone()
+        with torch.no_grad():
+            state["model"]["weight"].zero_()
+        loaded = dataset.load()
+        assert torch.equal(loaded["model"]["weight"], weight)
+        assert loaded["history"] == state["history"]
+        assert loaded["optimiser"]["param_groups"][0]["rate_multiplier"] == 0.5
+        assert loaded["epoch"] == 3
+
+    def test_kedros_release_keeps_the_file_and_discard_removes_it(self, tmp_path, state):
+        dataset = TrainingStateDataset(filepath=str(tmp_path / "state.pt"))
+        dataset.save(state)
+        dataset.release()
+        assert dataset.exists()
+        dataset.discard()
+        assert dataset.load() is None
+        dataset.discard()
+
+    def test_a_failed_save_leaves_the_last_epoch(self, tmp_path, state):
+        dataset = TrainingStateDataset(filepath=str(tmp_path / "state.pt"))
+        dataset.save(state)
+        with pytest.raises(DatasetError):
+            dataset.save({"epoch": 4, "model": (value for value in ())})
+        assert dataset.load()["epoch"] == 3
+        assert [path.name for path in tmp_path.iterdir()] == ["state.pt"]
+
+    def test_nothing_but_data_is_ever_unpickled(self, tmp_path):
+        import pathlib
+
+        torch.save({"epoch": 1, "model": pathlib.Path("/")}, tmp_path / "state.pt")
+        with pytest.raises(DatasetError, match=r"(?i)weights.only"):
+            TrainingStateDataset(filepath=str(tmp_path / "state.pt")).load()
+
+
+@pytest.mark.parametrize(
+    ("kind", "data"),
+    [
+        (TensorsDataset, {"a": torch.arange(6).reshape(2, 3), "b": torch.ones(2, dtype=torch.float16)}),
+        (
+            EmbeddingsDataset,
+            {"rows": np.arange(4), "embeddings": np.random.default_rng(0).random((4, 3), np.float32)},
+        ),
+    ],
+)
+class TestArrays:
+    def test_round_trip(self, tmp_path, kind, data):
+        dataset = kind(filepath=str(tmp_path / "new/a.safetensors"))
+        assert not dataset.exists()
+        dataset.save(data)
+        loaded = dataset.load()
+        assert loaded.keys() == data.keys()
+        for name, value in data.items():
+            assert type(loaded[name]) is type(value)
+            assert loaded[name].dtype == value.dtype
+            assert (loaded[name] == value).all()
+
+    def test_a_failed_save_leaves_the_old_file(self, tmp_path, kind, data):
+        dataset = kind(filepath=str(tmp_path / "a"))
+        dataset.save(data)
+        with pytest.raises(DatasetError):
+            dataset.save({"a": "text"})
+        assert dataset.load().keys() == data.keys()
+        assert [path.name for path in tmp_path.iterdir()] == ["a"]
+
+    def test_kedro_can_describe_it(self, tmp_path, kind, data):
+        dataset = kind(filepath=str(tmp_path / "a.safetensors"), metadata={"names": sorted(data)})
+        assert "a.safetensors" in str(dataset)
+        assert dataset.metadata == {"names": sorted(data)}
+
+
+class TestRunEnvironment:
+    def git(self, folder, *words):
+        identity = ["-c", "user.name=t", "-c", "user.email=t@t", "-c", "commit.gpgsign=false"]
+        command = ["git", "-C", str(folder), *identity, *words]
+        return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+
+    def test_facts(self, project):
+        facts = RunEnvironmentDataset(filepath=str(project)).load()
+        assert facts["reid_pipeline"] == reid_pipeline.__version__
+        assert facts["packages"]["numpy"] == np.__version__
+        assert facts["packages"].keys() == set(PACKAGES)
+        assert facts["packages"]["kedro"] == importlib.metadata.version("kedro")
+        assert set(facts["machine"]) == {"system", "processor", "cpus"}
+        assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", facts["started"])
+
+    def test_time_and_memory_are_of_now(self):
+        dataset = RunEnvironmentDataset()
+        first = dataset.load()
+        block = np.ones(30_000_000)  # 240 MB
+        time.sleep(0.2)
+        second = dataset.load()
+        assert second["wall_seconds"] > first["wall_seconds"]
+        assert second["peak_memory_bytes"] >= block.nbytes
+        assert 5e7 < first["peak_memory_bytes"] < 1e12
+
+    def test_the_commit_and_whether_it_is_all(self, tmp_path):
+        self.git(tmp_path, "init", "-q")
+        (tmp_path / "a.txt").write_text("1")
+        self.git(tmp_path, "add", ".")
+        self.git(tmp_path, "commit", "-q", "-m", "first")
+        dataset = RunEnvironmentDataset(filepath=str(tmp_path))
+        commit = self.git(tmp_path, "rev-parse", "HEAD")
+        assert {key: dataset.load()[key] for key in ("git_commit", "git_dirty")} == {
+            "git_commit": commit,
+            "git_dirty": False,
+        }
+        (tmp_path / "a.txt").write_text("2")
+        assert dataset.load()["git_dirty"] is True
+
+    def test_without_a_work_tree(self, tmp_path, monkeypatch):
+        monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
+        facts = RunEnvironmentDataset(filepath=str(tmp_path)).load()
+        assert (facts["git_commit"], facts["git_dirty"]) == (None, None)
+
+    def test_a_package_that_is_not_installed(self, monkeypatch):
+        monkeypatch.setattr("reid_pipeline.io.environment.PACKAGES", ("numpy", "no-such-package"))
+        assert RunEnvironmentDataset().load()["packages"] == {
+            "numpy": np.__version__,
+            "no-such-package": None,
+        }
+
+    def test_it_is_never_saved(self):
+        says = "The run environment cannot be saved; got dict."
+        assert message_of(lambda: RunEnvironmentDataset().save({})) == says

@@ -1,0 +1,156 @@
+"""What conf/ holds is what the models allow, and Kedro sees the models before anything runs."""
+
+import subprocess
+import sys
+
+import pytest
+import yaml
+from kedro.config import OmegaConfigLoader
+from kedro.validation import TypeExtractor, type_extractor
+
+from reid_pipeline.methods import find_method, method_names
+from reid_pipeline.pipeline_registry import register_pipelines
+from reid_pipeline.pipelines.pretrain_demo_clip.nodes import PretrainingParameters
+from reid_pipeline.schema.parameters import (
+    ComputeParameters,
+    EvaluationParameters,
+    IngestionParameters,
+    ReportParameters,
+    SharedParameters,
+    SplitParameters,
+)
+from reid_pipeline.settings import CONFIG_LOADER_ARGS
+
+SHARED = {
+    "compute": ComputeParameters,
+    "evaluation": EvaluationParameters,
+    "splits": SplitParameters,
+    "ingestion": IngestionParameters,
+    "report": ReportParameters,
+}
+
+
+def environments(project):
+    return sorted(folder.name for folder in (project / "conf").iterdir() if folder.is_dir())
+
+
+def pytest_generate_tests(metafunc):
+    if "environment" in metafunc.fixturenames:
+        from pathlib import Path
+
+        found = environments(Path(__file__).resolve().parents[2])
+        metafunc.parametrize("environment", [name for name in found if name not in ("base", "local")])
+
+
+@pytest.fixture(scope="module")
+def pipelines():
+    return register_pipelines()
+
+
+@pytest.fixture(autouse=True)
+def in_project(project, monkeypatch):
+    monkeypatch.chdir(project)
+
+
+def load(project, environment, **runtime):
+    return OmegaConfigLoader(
+        conf_source=str(project / "conf"), env=environment, runtime_params=runtime, **CONFIG_LOADER_ARGS
+    )
+
+
+def test_kedro_sees_one_schema_per_parameter(pipelines, monkeypatch):
+    warned = []
+    monkeypatch.setattr(type_extractor.logger, "warning", lambda *words: warned.append(words))
+    seen = TypeExtractor(pipelines).extract_types_from_pipelines()
+    wanted = {name: find_method(name).params for name in method_names()} | SHARED
+    assert seen == wanted | {"pretrain_demo_clip": PretrainingParameters}
+    assert not warned, "Kedro warns where it loses or doubts a schema"
+
+
+def test_kedro_sees_a_methods_schema_in_its_own_pipeline(pipelines):
+    for name in method_names():
+        seen = TypeExtractor({name: pipelines[name]}).extract_types_from_pipelines()
+        assert seen[name] is find_method(name).params
+        assert {key: seen[key] for key in SHARED} == SHARED
+
+
+def test_every_node_that_takes_parameters_has_a_model_for_them(pipelines):
+    """No node of ours reads a whole parameter group without its schema."""
+    extractor = TypeExtractor({})
+    for node in pipelines["__default__"].nodes:
+        groups = {name[7:] for name in node.inputs if name.startswith("params:")} - {"seed", "benchmark"}
+        assert set(extractor._extract_types_from_node(node)) == groups, node.name
+
+
+@pytest.mark.parametrize("name", method_names())
+def test_the_published_recipe_validates(project, name):
+    content = yaml.safe_load((project / f"conf/base/parameters_{name}.yml").read_text())
+    assert set(content) == {name}, "a method's file holds its own parameters and nothing else"
+    given = OmegaConfigLoader(conf_source=str(project / "conf"), env="base", **CONFIG_LOADER_ARGS)[
+        "parameters"
+    ]
+    find_method(name).params.model_validate(given[name])
+
+
+@pytest.mark.parametrize("name", method_names())
+def test_the_published_recipe_is_complete(project, name):
+    """Base holds every parameter, so that a reader and DVC see all of them; no hidden default."""
+
+    def missing(model, given, path):
+        for field, info in model.model_fields.items():
+            if field not in given:
+                yield f"{path}.{field}"
+            elif hasattr(info.annotation, "model_fields"):
+                yield from missing(info.annotation, given[field], f"{path}.{field}")
+
+    content = yaml.safe_load((project / f"conf/base/parameters_{name}.yml").read_text())
+    assert not list(missing(find_method(name).params, content[name], name))
+
+
+def test_every_environment_merges_and_validates(project, environment):
+    parameters = load(project, environment)["parameters"]
+    for name in method_names():
+        find_method(name).params.model_validate(parameters.pop(name))
+    PretrainingParameters.model_validate(parameters.pop("pretrain_demo_clip"))
+    shared = SharedParameters.model_validate(parameters)
+    assert shared.benchmark == environment
+
+
+def test_every_environments_catalog_resolves_under_its_benchmark(project, environment):
+    catalog = load(project, environment, seed=7)["catalog"]
+    paths = {name: entry["filepath"] for name, entry in catalog.items() if "filepath" in entry}
+    assert paths["split_table"] == f"data/03_primary/{environment}/split_table.parquet"
+    assert paths["raw_images"] == f"data/01_raw/{environment}"
+    metrics = f"data/08_reporting/{environment}/{{method}}/seed_7/metrics.json"
+    assert paths["{method}.metrics"] == metrics
+    assert paths["floor_metrics"] == metrics.format(method="zero_shot")
+
+
+def test_a_runtime_parameter_moves_the_raw_folder(project, environment):
+    catalog = load(project, environment, raw_root="/elsewhere")["catalog"]
+    assert catalog["raw_images"]["filepath"] == "/elsewhere"
+
+
+def test_the_environments_files_override_and_do_not_replace(project):
+    """Soft merge: what conf/synthetic does not name is as published."""
+    parameters = load(project, "synthetic")["parameters"]["unsupervised_pcl"]
+    published = yaml.safe_load((project / "conf/base/parameters_unsupervised_pcl.yml").read_text())
+    assert parameters["backbone"]["name"] == "demo-vit"
+    assert parameters["memory"]["temperature"] == published["unsupervised_pcl"]["memory"]["temperature"]
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import reid_pipeline.methods.unsupervised_pcl",
+        "import reid_pipeline.pipeline_registry",
+        "from reid_pipeline.pipeline_registry import register_pipelines; register_pipelines()",
+        "import reid_pipeline.settings, reid_pipeline.cli",
+        "import reid_pipeline.models, reid_pipeline.io.weights, reid_pipeline.io.raw",
+    ],
+)
+def test_the_wiring_does_not_load_heavy_libraries(code):
+    heavy = {"torch", "torchvision", "open_clip", "faiss", "sklearn"}
+    check = f"; import sys; print(sorted({heavy} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code + check], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"

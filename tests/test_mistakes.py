@@ -1,0 +1,282 @@
+"""What counts as the user's mistake, what the command line says of it, and the checks before a run."""
+
+import re
+import subprocess
+import sys
+import warnings
+from types import SimpleNamespace
+
+import click
+import pytest
+from click.testing import CliRunner
+from kedro.config import MissingConfigException
+from kedro.framework.cli.project import run as kedro_run
+from kedro.framework.cli.utils import KedroCliError
+from kedro.io import DataCatalog, DatasetError, MemoryDataset
+from kedro.pipeline import node, pipeline
+from kedro.validation import DataValidationError, ParameterValidationError
+
+from reid_pipeline.cli import cli
+from reid_pipeline.hooks import Preflight, RunSummary
+from reid_pipeline.io.raw import RawFolderDataset
+from reid_pipeline.io.weights import TrainingStateDataset
+from reid_pipeline.mistakes import mistake_in
+from reid_pipeline.schema.errors import UserError
+from reid_pipeline.schema.parameters import ComputeParameters
+
+
+def raised(*errors: BaseException, implicit: bool = False) -> BaseException:
+    """The first of `errors`, each caused by the next, as `raise ... from ...` leaves them."""
+    inner = errors[-1]
+    for outer in reversed(errors[:-1]):
+        try:
+            try:
+                raise inner
+            except BaseException as caught:
+                if implicit:
+                    raise outer  # noqa: B904 - the implicit chain is what is made here
+                raise outer from caught
+        except BaseException as caught:
+            inner = caught
+    return inner
+
+
+class TestMistakeIn:
+    def test_a_user_error_itself(self):
+        assert mistake_in(UserError("give a folder")) == "give a folder"
+
+    @pytest.mark.parametrize("implicit", [False, True])
+    def test_a_user_error_deep_in_the_chain(self, implicit):
+        chain = raised(
+            RuntimeError("node failed"),
+            DatasetError("Failed while loading"),
+            UserError("Raw folder x is empty"),
+            KeyError("inner"),
+            implicit=implicit,
+        )
+        assert mistake_in(chain) == "Raw folder x is empty"
+
+    def test_the_outermost_of_two(self):
+        assert mistake_in(raised(UserError("outer"), UserError("inner"))) == "outer"
+
+    @pytest.mark.parametrize(
+        "error", [ParameterValidationError("seed: -1"), DataValidationError("column pid")], ids=type
+    )
+    def test_kedros_validation(self, error):
+        assert mistake_in(raised(RuntimeError("x"), error)) == str(error)
+
+    @pytest.mark.parametrize(
+        "text",
+        [
+            "Failed to find the pipeline named 'x'. It needs to be generated",
+            "Given configuration path either does not exist or is not a valid directory: conf/x",
+        ],
+    )
+    def test_kedros_bare_errors(self, text):
+        assert mistake_in(raised(RuntimeError("x"), ValueError(text))) == text
+
+    @pytest.mark.parametrize(
+        "error",
+        [
+            ValueError("Failed to find something else"),
+            RuntimeError("out of memory"),
+            KeyError("pid"),
+            raised(DatasetError("Failed while loading"), FileNotFoundError("x")),
+            KedroCliError("Failed to find the pipeline named 'x'"),
+        ],
+    )
+    def test_a_fault_of_the_program_is_none(self, error):
+        assert mistake_in(error) is None
+
+
+class TestRun:
+    @pytest.fixture
+    def asked(self, monkeypatch):
+        """What Kedro's own run is called with; `asked.fails` is raised."""
+        asked = SimpleNamespace(options=None, fails=None)
+
+        def callback(**options):
+            asked.options = options
+            if asked.fails is not None:
+                raise asked.fails
+
+        monkeypatch.setattr(kedro_run, "callback", callback)
+        return asked
+
+    def test_both_words_are_the_same(self, asked):
+        seen = []
+        for words in (["--pipeline=zero_shot"], ["-p", "zero_shot"], ["--pipelines=zero_shot"]):
+            with warnings.catch_warnings():
+                warnings.simplefilter("error")
+                result = CliRunner().invoke(cli, ["run", *words])
+            assert (result.exit_code, result.output) == (0, "")
+            seen.append(asked.options)
+        assert seen[0] == seen[1] == seen[2]
+        assert seen[0]["pipelines"] == ["zero_shot"]
+        assert seen[0]["pipeline"] is None
+
+    def test_two_different_ones_are_left_to_kedro(self, asked):
+        CliRunner().invoke(cli, ["run", "--pipeline=a", "--pipelines=b,c"])
+        assert (asked.options["pipeline"], asked.options["pipelines"]) == ("a", ["b", "c"])
+
+    def test_everything_else_goes_through(self, asked):
+        CliRunner().invoke(
+            cli, ["run", "--env=market1501", "--params", "seed=3,compute.device=cpu", "--tags=x"]
+        )
+        assert asked.options["env"] == "market1501"
+        assert asked.options["params"] == {"seed": 3, "compute": {"device": "cpu"}}
+        assert asked.options["tags"] == ("x",) or list(asked.options["tags"]) == ["x"]
+        assert {option.name for option in kedro_run.params} == set(asked.options)
+
+    def test_a_mistake_is_one_message_and_status_1(self, asked):
+        asked.fails = raised(RuntimeError("node failed"), UserError("Raw folder x is empty."))
+        result = CliRunner().invoke(cli, ["run"])
+        assert result.exit_code == 1
+        assert result.output == "Error: Raw folder x is empty.\n"
+
+    def test_a_fault_keeps_its_traceback(self, asked):
+        asked.fails = KeyError("pid")
+        result = CliRunner().invoke(cli, ["run"])
+        assert result.exception is asked.fails
+
+    def test_kedros_own_messages_stay(self, asked):
+        asked.fails = click.UsageError("no such option")
+        assert CliRunner().invoke(cli, ["run"]).exit_code == 2
+
+
+def test_the_installed_command_is_quiet_with_both_words(project):
+    """A pipeline that is not there: the cheapest real run. Same words, no warning, no traceback, status 1."""
+    seen = []
+    for word in ("--pipeline=zero_sho", "--pipelines=zero_sho"):
+        command = [sys.executable, "-m", "kedro", "run", word]
+        done = subprocess.run(command, cwd=project, capture_output=True, text=True, timeout=120)
+        assert done.returncode == 1
+        text = done.stdout + done.stderr
+        assert not re.search(r"(?i)deprecat|traceback", text)
+        seen.append(next(line for line in text.splitlines() if "Failed to find the pipeline" in line))
+    assert seen[0] == seen[1]
+    assert "zero_sho" in seen[0]
+
+
+GIVEN = {
+    "benchmark": "b",
+    "seed": 0,
+    "compute": {},
+    "ingestion": {"reader": "market1501"},
+    "splits": {},
+    "evaluation": {},
+    "report": {},
+    "zero_shot": {"backbone": {"name": "demo-vit"}},
+}
+
+
+class Missing(dict):
+    def __getitem__(self, key):
+        raise MissingConfigException("no conf")
+
+
+class TestPreflight:
+    def context(self, **changes):
+        return SimpleNamespace(config_loader={"parameters": {**GIVEN, **changes}})
+
+    def test_good_parameters_pass(self):
+        Preflight().after_context_created(self.context())
+
+    @pytest.mark.parametrize(
+        ("changes", "says"),
+        [
+            ({"zero_shto": {}}, "conf/: unknown parameter 'zero_shto'."),
+            ({"sead": 1}, "conf/: unknown parameter 'sead'. Did you mean 'seed'?"),
+            ({"seed": -1}, "seed: Input should be greater than or equal to 0; given -1."),
+            ({"compute": {"device": "gpu"}}, "compute.device: String should match pattern"),
+            (
+                {"splits": {"dev_fration": 0.1}},
+                "splits: unknown parameter 'dev_fration'. Did you mean 'dev_fra",
+            ),
+            ({"zero_shot": {}}, "zero_shot.backbone: Field required"),
+            ({"zero_shot": {"backbone": {"nam": "x"}}}, "zero_shot.backbone: unknown parameter 'nam'. Did"),
+            ({"pretrain_demo_clip": {"drawings": {}, "contrast": 3}}, "pretrain_demo_clip.contrast: Input"),
+        ],
+    )
+    def test_a_wrong_one_is_told(self, changes, says):
+        with pytest.raises(UserError, match=re.escape(f"Parameter {says}")) as caught:
+            Preflight().after_context_created(self.context(**changes))
+        assert str(caught.value).count("Parameter ") == 1, "one mistake, one line"
+
+    def test_all_mistakes_are_told_at_once(self):
+        with pytest.raises(UserError) as caught:
+            Preflight().after_context_created(
+                self.context(zero_shot={}, seed=-1, compute={"device": "gpu", "threads": -1})
+            )
+        names = [line.split(":")[0] for line in str(caught.value).splitlines()]
+        assert names == [
+            f"Parameter {name}"
+            for name in ("zero_shot.backbone", "seed", "compute.device", "compute.threads")
+        ]
+
+    @pytest.mark.parametrize(("made", "says"), [(False, "does not exist"), (True, "is empty")])
+    def test_a_raw_folder_that_cannot_be_read_stops_before_the_run(self, tmp_path, made, says):
+        if made:
+            (tmp_path / "raw").mkdir()
+        nodes = pipeline([node(lambda _: 1, "raw_images", "out", name="n")])
+        catalog = DataCatalog({"raw_images": RawFolderDataset(filepath=str(tmp_path / "raw"))})
+        with pytest.raises(UserError, match=says):
+            Preflight().before_pipeline_run(nodes, catalog)
+
+    def test_a_project_without_parameters_is_not_our_business(self):
+        Preflight().after_context_created(SimpleNamespace(config_loader=Missing()))
+
+    def test_an_absent_device_stops_before_the_run(self, monkeypatch):
+        import torch
+
+        monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+        nodes = pipeline([node(lambda _: 1, "params:compute", "out", name="n")])
+        catalog = DataCatalog({"params:compute": MemoryDataset(ComputeParameters(device="cuda:7"))})
+        with pytest.raises(UserError, match=r"compute\.device is 'cuda:7'"):
+            Preflight().before_pipeline_run(nodes, catalog)
+
+    def test_weights_that_do_not_load_stop_before_the_run(self, tmp_path):
+        from reid_pipeline.methods import find_method
+
+        (tmp_path / "clip.pt").write_bytes(b"no weights")
+        backbone = {"name": "demo-vit", "pretrained": str(tmp_path / "clip.pt"), "image_size": [96, 48]}
+        parameters = find_method("zero_shot").params.model_validate({"backbone": backbone})
+        nodes = pipeline([node(lambda _: 1, "params:zero_shot", "out", name="n")])
+        catalog = DataCatalog({"params:zero_shot": MemoryDataset(parameters)})
+        with pytest.raises(UserError, match=re.escape(str(tmp_path / "clip.pt"))):
+            Preflight().before_pipeline_run(nodes, catalog)
+
+
+@pytest.mark.filterwarnings("ignore:One or more dataset names contain")
+class TestRunSummary:
+    def catalog(self, tmp_path):
+        state = TrainingStateDataset(filepath=str(tmp_path / "state.pt"))
+        state.save({"epoch": 1})
+        metrics = {"mAP": 0.5, "mINP": 0.25, "rank1": 0.75, "rank5": 1.0, "rank10": 1.0}
+        metrics |= {"benchmark": "b", "method": "pcl", "seed": 0, "num_queries": 4, "num_valid_queries": 4}
+        return state, DataCatalog(
+            {
+                "pcl.training_state": state,
+                "pcl.embedder": MemoryDataset(1),
+                "pcl.metrics": MemoryDataset({**metrics, "num_gallery": 9}),
+            }
+        )
+
+    def test_a_finished_training_tidies_up_and_prints_the_table(self, tmp_path, capsys):
+        state, catalog = self.catalog(tmp_path)
+        run = pipeline(
+            [
+                node(lambda: 1, None, "pcl.training_state", name="train"),
+                node(lambda _: 1, "pcl.training_state", "pcl.embedder", name="export"),
+                node(lambda _: 1, "pcl.embedder", "pcl.metrics", name="evaluate"),
+            ]
+        )
+        RunSummary().after_pipeline_run(run, catalog)
+        assert not state.exists()
+        assert re.search(r"pcl.*50\.0.*25\.0.*75\.0", capsys.readouterr().out)
+
+    def test_a_run_that_ends_with_training_keeps_the_state_for_the_rest(self, tmp_path):
+        state, catalog = self.catalog(tmp_path)
+        run = pipeline([node(lambda: 1, None, "pcl.training_state", name="train")])
+        RunSummary().after_pipeline_run(run, catalog)
+        assert state.exists()
