@@ -13,9 +13,10 @@ from rich import get_console
 from reid_pipeline.methods import find_method, method_names
 from reid_pipeline.pipelines.pretrain_demo_clip.nodes import PretrainingParameters
 from reid_pipeline.schema.base import Parameters
-from reid_pipeline.schema.errors import UserError, explain
+from reid_pipeline.schema.errors import UserError, explain, nearest
 from reid_pipeline.schema.parameters import SharedParameters
 
+FLOOR_METRICS = "floor_metrics"
 _RESULTS = ("metrics", "history", "run_card", "report")
 
 
@@ -29,10 +30,9 @@ class Preflight:
             given = dict(context.config_loader["parameters"])
         except MissingConfigException:
             return
-        faults = []
-        for name, model in _models().items():
-            if name in given:
-                faults.append(_fault(model, given.pop(name), name))
+        loader = context.config_loader
+        faults = [_fault(model, given.pop(name), name) for name, model in _models().items() if name in given]
+        faults += _misplaced(given, dict(loader["globals"]), dict(loader.runtime_params or {}))
         faults.append(_fault(SharedParameters, given, ""))
         found = [fault for fault in faults if fault]
         if found:
@@ -65,7 +65,10 @@ class RunSummary:
             method, _, entry = name.rpartition(".")
             if entry == "training_state" and f"{method}.embedder" in exported:
                 catalog.get(name).discard()  # type: ignore[union-attr]
-        measured = [name for name in sorted(names) if name.endswith("metrics")]
+        measured = sorted(
+            (name for name in names if name.endswith("metrics")),
+            key=lambda name: (name != FLOOR_METRICS, name),
+        )
         if measured:
             from reid_pipeline.reporting.tables import text_table
 
@@ -91,6 +94,27 @@ def _models() -> dict[str, type[Parameters]]:
     return {name: find_method(name).params for name in method_names()} | {
         "pretrain_demo_clip": PretrainingParameters
     }
+
+
+def _misplaced(given: dict[str, Any], named: dict[str, Any], runtime: dict[str, Any]) -> list[str]:
+    """Refuse what would be read in one place and not in another; the catalog knows no parameters."""
+    faults = [
+        f"Parameter {name} stands in conf/, where nothing reads it: give it as --params {name}=..., or write"
+        " it into the environment's catalog.yml."
+        for name in ("raw_root", "synthetic")
+        if name in given and name not in runtime
+    ]
+    if "seed" not in runtime and given.get("seed") != named.get("seed"):
+        faults.append(
+            f"Parameter seed is {given.get('seed')!r} and globals.yml says {named.get('seed')!r}, which names"
+            " the folders: set it in globals.yml, or give --params seed=<n>."
+        )
+    faults += [
+        f"Unknown parameter {name!r}.{nearest(name, _models())}"
+        for name in list(given)
+        if name not in SharedParameters.model_fields and nearest(name, _models())
+    ]
+    return faults
 
 
 def _fault(model: type[Parameters], values: Any, name: str) -> str:

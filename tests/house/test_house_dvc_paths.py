@@ -116,5 +116,5 @@ def test_parameters_are_all_declared(stages: dict[str, Any]) -> None:
     shared = set(yaml.safe_load((ROOT / "conf/base/parameters.yml").read_text()))
     used = {"compute", "splits", "evaluation", "report", "ingestion"}
     assert used <= shared
-    # The cell's own folder and command name the first two; the others decide where the raw folder is.
-    assert shared - used == {"benchmark", "seed", "raw_root", "synthetic"}
+    # The cell's own folder and command name these two.
+    assert shared - used == {"benchmark", "seed"}

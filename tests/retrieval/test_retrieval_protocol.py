@@ -33,14 +33,14 @@ def table() -> pd.DataFrame:
 
 def embedded(table, evaluation):
     """Row number i has the embedding [i, -i]."""
-    rows = protocol.test_rows(table, evaluation)
+    rows = protocol.retrieval_rows(table, evaluation)
     return {"rows": rows, "embeddings": np.stack([rows, -rows], axis=1).astype(np.float32)}
 
 
 def test_queries_come_first_in_table_order(table):
-    assert protocol.test_rows(table, TEST).tolist() == [1, 5, 0, 4, 7]
-    assert protocol.test_rows(table, DEV).tolist() == [3, 6, 8]
-    assert protocol.test_rows(table, TEST).dtype == np.int64
+    assert protocol.retrieval_rows(table, TEST).tolist() == [1, 5, 0, 4, 7]
+    assert protocol.retrieval_rows(table, DEV).tolist() == [3, 6, 8]
+    assert protocol.retrieval_rows(table, TEST).dtype == np.int64
 
 
 def test_each_row_keeps_its_own(table):

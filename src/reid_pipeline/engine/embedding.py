@@ -8,7 +8,7 @@ from reid_pipeline.engine.runtime import Runtime
 from reid_pipeline.engine.training import camera_ids
 from reid_pipeline.images.reid_images import ReIDImages
 from reid_pipeline.models.embedder import Embedder
-from reid_pipeline.retrieval.protocol import test_rows
+from reid_pipeline.retrieval.protocol import retrieval_rows
 from reid_pipeline.schema.columns import PATH
 from reid_pipeline.schema.parameters import EvaluationParameters
 from reid_pipeline.schema.raw_folder import RawFolder
@@ -26,7 +26,7 @@ def embed_test_rows(
     Returns:
         `rows`, int64 [n], row numbers of the split table; `embeddings`, float32 [n, D], in that order.
     """
-    rows = test_rows(split_table, evaluation)
+    rows = retrieval_rows(split_table, evaluation)
     chosen = split_table.iloc[rows]
     images = ReIDImages(raw_images.root, chosen[PATH].tolist(), embedder.encoder.image_size, memory_limit=0)
     embeddings = extract_embeddings(

@@ -59,7 +59,7 @@ class RunEnvironmentDataset(AbstractDataset[Any, dict[str, Any]]):
                 return None  # no git, or no work tree: a packaged install
             return done.stdout.strip()
 
-        status = ask("status", "--porcelain")
+        status = ask("status", "--porcelain", "--", ".", ":(exclude)data")  # results are no code
         return {"git_commit": ask("rev-parse", "HEAD"), "git_dirty": None if status is None else bool(status)}
 
     def _describe(self) -> dict[str, Any]:

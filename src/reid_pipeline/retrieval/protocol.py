@@ -12,7 +12,7 @@ from reid_pipeline.schema.parameters import EvaluationParameters
 SPLITS_OF = {"test": ("query", "gallery"), "dev": ("dev_query", "dev_gallery")}
 
 
-def test_rows(split_table: pd.DataFrame, evaluation: EvaluationParameters) -> np.ndarray:
+def retrieval_rows(split_table: pd.DataFrame, evaluation: EvaluationParameters) -> np.ndarray:
     """Return the row numbers of the split table that are embedded: queries, then gallery, int64 [n]."""
     split = split_table[SPLIT].to_numpy()
     query, gallery = SPLITS_OF[evaluation.splits]

@@ -39,10 +39,10 @@ class CaptionedDrawings(Parameters):
     occlusion: float = Field(default=0.1, ge=0.0, le=1.0, description="Chance of an object before a person.")
     crowding: float = Field(default=0.1, ge=0.0, le=1.0, description="Chance of a bystander behind a person.")
     scene_share: float = Field(
-        default=0.9, ge=0.0, le=1.0, description="Share of captions that say where the picture was taken."
+        default=0.8, ge=0.0, le=1.0, description="Share of captions that say where the picture was taken."
     )
     completeness: float = Field(
-        default=0.6, ge=0.0, le=1.0, description="Chance that a caption mentions a part of the person."
+        default=0.85, ge=0.0, le=1.0, description="Chance that a caption mentions a part of the person."
     )
     misalignment: float = Field(default=0.4, ge=0.0, le=1.5, description="How badly crops fit.")
 
@@ -116,7 +116,7 @@ def draw_captioned_one(parameters: CaptionedDrawings, number: int) -> tuple[Imag
     image = draw_scene(identity, camera, shot, generator, bystander=bystander)
     if image.size != (parameters.width, parameters.height):
         image = image.resize((parameters.width, parameters.height), Image.Resampling.BICUBIC)
-    surroundings = scene_words(camera) if generator.random() < parameters.scene_share else ""
+    surroundings = scene_words(camera, generator) if generator.random() < parameters.scene_share else ""
     caption = describe(
         identity, shot, generator, completeness=parameters.completeness, surroundings=surroundings
     )

@@ -48,7 +48,6 @@ _BACKDROP_WORDS = {
     "building": "in front of a building",
     "open": "under an open sky",
 }
-_CAST_WORDS = ("reddish", "greenish", "bluish")
 
 
 def side_seen(viewpoint: float) -> str:
@@ -113,7 +112,7 @@ def describe(
         shot: Viewpoint and crop.
         generator: Chooses the template and the parts that are left out.
         completeness: Chance that a part other than the upper garment is mentioned, in 0..1.
-        surroundings: Words that follow the person, such as `scene_words` gives.
+        surroundings: Words on the place, such as `scene_words` gives.
 
     Returns:
         One sentence.
@@ -128,33 +127,22 @@ def describe(
     views = _VIEW_WORDS[side_seen(shot.viewpoint)]
     view = f" {views[int(generator.integers(len(views)))]}" if generator.random() < 0.85 else ""
     template = _TEMPLATES[int(generator.integers(len(_TEMPLATES)))]
-    words = f"{_sentence(kept)}, {surroundings}" if surroundings else _sentence(kept)
-    return template.format(who=who, view=view, parts=words)
+    where = f" {surroundings}" if surroundings else ""
+    return template.format(who=who, view=f"{view}{where}", parts=_sentence(kept))
 
 
-def scene_words(camera: Camera) -> str:
-    """Say where a camera looks and what its pictures are like, as captions on the web do.
+def scene_words(camera: Camera, generator: np.random.Generator) -> str:
+    """Say where a camera looks, as captions on the web do.
 
     Args:
         camera: The camera.
+        generator: Decides whether the backdrop is mentioned beside the ground.
 
     Returns:
-        A phrase such as ``on grass in front of a hedge, dark, bluish and blurry``.
+        A phrase such as ``on grass`` or ``on a road in front of a shop``.
     """
-    gains = np.log(np.asarray(camera.gains))
-    manner = []
-    if camera.exposure < 0.92 or camera.gamma > 1.1:
-        manner.append("dark")
-    elif camera.exposure > 1.08 or camera.gamma < 0.91:
-        manner.append("bright")
-    if float(gains.max()) > 0.08:
-        manner.append(_CAST_WORDS[int(gains.argmax())])
-    if camera.saturation < 0.9:
-        manner.append("pale")
-    if camera.resolution > 1.5:
-        manner.append("blurry")
-    place = f"{_GROUND_WORDS[camera.ground]} {_BACKDROP_WORDS[camera.backdrop]}"
-    return f"{place}, {_listed(manner)}" if manner else place
+    ground = _GROUND_WORDS[camera.ground]
+    return f"{ground} {_BACKDROP_WORDS[camera.backdrop]}" if generator.random() < 0.3 else ground
 
 
 def _sentence(parts: dict[str, str]) -> str:

@@ -27,9 +27,12 @@ def _for_method(function: Callable[..., Any], method: Method) -> Callable[..., A
 
 
 def build_node(method: Method) -> Callable[..., Any]:
-    """Return the node of a method without training: parameters to embedder and an empty history."""
+    """Return the node of a method without training: parameters and seed to embedder and an empty history."""
 
-    def build(parameters: Any) -> tuple[Any, list[Record]]:
+    def build(parameters: Any, seed: int) -> tuple[Any, list[Record]]:
+        from reid_pipeline.engine.seeding import seed_global_state
+
+        seed_global_state(seed, "build")
         return method.build(parameters).embedder(), []
 
     return _for_method(build, method)

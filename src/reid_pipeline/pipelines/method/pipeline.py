@@ -15,7 +15,8 @@ SHARED_PARAMETERS = {"benchmark", "seed", "compute", "evaluation", "report"}
 def create_pipeline(method: Method) -> Pipeline:
     """Return split table -> [train ->] embedder -> embeddings -> metrics -> report.
 
-    All lies in the method's namespace. The floor's metrics are `floor_metrics`, outside its namespace: every other method's report reads them.
+    All lies in the method's namespace but the floor's metrics, `floor_metrics`, which every other
+    method's report reads.
     """
     is_floor = method.name == FLOOR
     training = _training_nodes(method) if method.stage_names else [_build_node(method)]
@@ -36,7 +37,8 @@ def shared_pipeline() -> Pipeline:
 
 
 def _build_node(method: Method) -> Node:
-    return node(nodes.build_node(method), f"params:{method.name}", ["embedder", "history"], name="build")
+    inputs = [f"params:{method.name}", "params:seed"]
+    return node(nodes.build_node(method), inputs, ["embedder", "history"], name="build")
 
 
 def _training_nodes(method: Method) -> list[Node]:
