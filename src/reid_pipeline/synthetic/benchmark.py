@@ -90,7 +90,7 @@ def draw_image(parameters: SyntheticBenchmark, plan: ImagePlan) -> bytes:
     Returns:
         Its JPEG bytes.
     """
-    camera = _camera(parameters, plan.camera)
+    camera = _camera(parameters, plan.camera, _place_of(parameters, plan))
     generator = generator_for(
         parameters.seed, Purpose.IMAGE, plan.pid + 1, plan.person, plan.camera, plan.frame
     )
@@ -118,23 +118,45 @@ def encode(image: Image.Image, quality: int) -> bytes:
     return buffer.getvalue()
 
 
+def _tracklet(parameters: SyntheticBenchmark, plan: ImagePlan, purpose: Purpose) -> np.random.Generator:
+    """Return the generator of what an image shares with the others of its tracklet."""
+    number = plan.shot // parameters.tracklet_length if plan.kind == "person" else 0
+    return generator_for(parameters.seed, purpose, plan.person, plan.camera, plan.pid + 1, number)
+
+
+def _place_of(parameters: SyntheticBenchmark, plan: ImagePlan) -> int:
+    return int(_tracklet(parameters, plan, Purpose.PLACE).integers(parameters.places_per_camera))
+
+
 def _shot_of(parameters: SyntheticBenchmark, plan: ImagePlan, camera: Camera) -> Shot:
-    generator = generator_for(parameters.seed, Purpose.TRACKLET, plan.person, plan.camera, plan.pid + 1)
+    generator = _tracklet(parameters, plan, Purpose.TRACKLET)
     crop = parameters.misalignment * (1.6 if plan.kind == "distractor" else 1.0)
     shot = draw_shot(camera, generator, occlusion=parameters.occlusion, misalignment=crop)
     if plan.kind == "junk":
         return spoil_shot(shot, np.random.default_rng([shot.fold_seed, plan.shot]))
     if plan.kind == "empty":
         return replace(shot, occluder=shot.occluder or "bush") if generator.random() < 0.4 else shot
-    for _ in range(plan.shot):
+    for _ in range(plan.shot % parameters.tracklet_length):
         shot = vary_shot(shot, generator, misalignment=crop)
     return shot
 
 
 @lru_cache(maxsize=64)
-def _camera(parameters: SyntheticBenchmark, number: int) -> Camera:
+def _camera(parameters: SyntheticBenchmark, number: int, place: int) -> Camera:
+    """Draw a camera looking at one of its places: optics and preferences are the camera's own."""
+    strength, quality = parameters.camera_strength, parameters.jpeg_quality
     generator = generator_for(parameters.seed, Purpose.CAMERA, number)
-    return draw_camera(generator, strength=parameters.camera_strength, quality=parameters.jpeg_quality)
+    camera = draw_camera(generator, strength=strength, quality=quality)
+    if place == 0:
+        return camera
+    seen = draw_camera(generator_for(parameters.seed, Purpose.CAMERA, number, place))
+    return replace(
+        camera,
+        ground=seen.ground,
+        backdrop=seen.backdrop,
+        scene_seed=seen.scene_seed,
+        horizon=seen.horizon,
+    )
 
 
 @lru_cache(maxsize=512)

@@ -44,6 +44,12 @@ class SyntheticBenchmark(Parameters):
         default=(2, 6),
         description="Images of one person by one camera; one of them is the query in the test half.",
     )
+    tracklet_length: int = Field(
+        default=2, ge=1, le=40, description="Images in a row that share viewpoint, crop and place."
+    )
+    places_per_camera: int = Field(
+        default=3, ge=1, le=8, description="Different grounds and backdrops that a camera has in view."
+    )
     distractors: int = Field(default=120, ge=0, le=20000, description="Images of pid 0000 in the gallery.")
     junk: int = Field(default=60, ge=0, le=20000, description="Images of pid -1 in the gallery.")
     camera_strength: float = Field(

@@ -25,6 +25,7 @@ class Purpose(IntEnum):
     TRACKLET = 4
     IMAGE = 5
     STRANGER = 6
+    PLACE = 7
     PRETRAINING_IDENTITY = 11
     PRETRAINING_IMAGE = 12
 
