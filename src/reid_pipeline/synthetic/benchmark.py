@@ -90,7 +90,7 @@ def draw_image(parameters: SyntheticBenchmark, plan: ImagePlan) -> bytes:
     Returns:
         Its JPEG bytes.
     """
-    camera = _camera(parameters, plan.camera, _place_of(parameters, plan))
+    camera = _lit(_camera(parameters, plan.camera, _place_of(parameters, plan)), parameters, plan)
     generator = generator_for(
         parameters.seed, Purpose.IMAGE, plan.pid + 1, plan.person, plan.camera, plan.frame
     )
@@ -116,6 +116,21 @@ def encode(image: Image.Image, quality: int) -> bytes:
     buffer = BytesIO()
     image.save(buffer, format="JPEG", quality=quality)
     return buffer.getvalue()
+
+
+def _lit(camera: Camera, parameters: SyntheticBenchmark, plan: ImagePlan) -> Camera:
+    """Light a picture by its hour: darker or brighter, warmer or colder, whatever the camera."""
+    generator = generator_for(
+        parameters.seed, Purpose.LIGHT, plan.pid + 1, plan.person, plan.camera, plan.frame
+    )
+    level, warmth = generator.normal(0.0, parameters.lighting, size=2).clip(-2.0, 2.0)
+    red, green, blue = camera.gains
+    tint = float(np.exp(0.12 * warmth))
+    return replace(
+        camera,
+        exposure=camera.exposure * float(np.exp(0.35 * level)),
+        gains=(red * tint, green, blue / tint),
+    )
 
 
 def _tracklet(parameters: SyntheticBenchmark, plan: ImagePlan, purpose: Purpose) -> np.random.Generator:

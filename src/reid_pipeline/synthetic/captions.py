@@ -33,13 +33,16 @@ class CaptionedDrawings(Parameters):
     width: int = Field(default=64, ge=8, le=512, description="Width of a drawing in pixels.")
     images_per_identity: int = Field(default=2, ge=1, le=20, description="Drawings of one person.")
     camera_strength: float = Field(
-        default=0.6, ge=0.0, le=2.0, description="How far the cameras differ; every drawing has its own."
+        default=0.15, ge=0.0, le=2.0, description="How far the cameras differ; every drawing has its own."
     )
     identity_spread: float = Field(default=1.2, ge=0.1, le=2.0, description="How far people differ.")
     occlusion: float = Field(default=0.1, ge=0.0, le=1.0, description="Chance of an object before a person.")
     crowding: float = Field(default=0.1, ge=0.0, le=1.0, description="Chance of a bystander behind a person.")
     scene_share: float = Field(
-        default=0.8, ge=0.0, le=1.0, description="Share of captions that say where the picture was taken."
+        default=0.0, ge=0.0, le=1.0, description="Share of captions that say where the picture was taken."
+    )
+    view_share: float = Field(
+        default=0.3, ge=0.0, le=1.0, description="Share of captions that say which side is seen."
     )
     completeness: float = Field(
         default=0.85, ge=0.0, le=1.0, description="Chance that a caption mentions a part of the person."
@@ -118,6 +121,11 @@ def draw_captioned_one(parameters: CaptionedDrawings, number: int) -> tuple[Imag
         image = image.resize((parameters.width, parameters.height), Image.Resampling.BICUBIC)
     surroundings = scene_words(camera, generator) if generator.random() < parameters.scene_share else ""
     caption = describe(
-        identity, shot, generator, completeness=parameters.completeness, surroundings=surroundings
+        identity,
+        shot,
+        generator,
+        completeness=parameters.completeness,
+        view_share=parameters.view_share,
+        surroundings=surroundings,
     )
     return image, caption

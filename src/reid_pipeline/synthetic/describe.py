@@ -103,6 +103,7 @@ def describe(
     generator: np.random.Generator,
     *,
     completeness: float = 0.85,
+    view_share: float = 0.85,
     surroundings: str = "",
 ) -> str:
     """Write a caption.
@@ -112,6 +113,7 @@ def describe(
         shot: Viewpoint and crop.
         generator: Chooses the template and the parts that are left out.
         completeness: Chance that a part other than the upper garment is mentioned, in 0..1.
+        view_share: Chance that the side seen is mentioned, in 0..1.
         surroundings: Words on the place, such as `scene_words` gives.
 
     Returns:
@@ -125,7 +127,7 @@ def describe(
         int(generator.integers(4))
     ]
     views = _VIEW_WORDS[side_seen(shot.viewpoint)]
-    view = f" {views[int(generator.integers(len(views)))]}" if generator.random() < 0.85 else ""
+    view = f" {views[int(generator.integers(len(views)))]}" if generator.random() < view_share else ""
     template = _TEMPLATES[int(generator.integers(len(_TEMPLATES)))]
     where = f" {surroundings}" if surroundings else ""
     return template.format(who=who, view=f"{view}{where}", parts=_sentence(kept))

@@ -55,6 +55,9 @@ class SyntheticBenchmark(Parameters):
     camera_strength: float = Field(
         default=1.0, ge=0.0, le=2.0, description="How far cameras differ; 0 makes them all neutral."
     )
+    lighting: float = Field(
+        default=1.0, ge=0.0, le=2.0, description="How far the light changes from picture to picture."
+    )
     identity_spread: float = Field(
         default=1.0, ge=0.1, le=2.0, description="How far people differ in colours, patterns and build."
     )

@@ -26,6 +26,7 @@ class Purpose(IntEnum):
     IMAGE = 5
     STRANGER = 6
     PLACE = 7
+    LIGHT = 8
     PRETRAINING_IDENTITY = 11
     PRETRAINING_IMAGE = 12
 
