@@ -39,6 +39,9 @@ def write_jpeg(tmp_path: Path) -> WriteJPEG:
 def drawn_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A drawn benchmark of 8 + 4 people, written to disk."""
     parameters = SyntheticBenchmark(
+        lighting=0.0,
+        places_per_camera=1,
+        tracklet_length=4,
         seed=5,
         num_cameras=3,
         train_identities=8,

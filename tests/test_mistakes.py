@@ -170,6 +170,14 @@ GIVEN = {
 }
 
 
+class Loader(dict):
+    """What Preflight reads of Kedro's config loader."""
+
+    def __init__(self, parameters, *, seed=None, runtime_params=None):
+        super().__init__(parameters=parameters, globals={"seed": seed})
+        self.runtime_params = runtime_params
+
+
 class Missing(dict):
     def __getitem__(self, key):
         raise MissingConfigException("no conf")
@@ -177,7 +185,8 @@ class Missing(dict):
 
 class TestPreflight:
     def context(self, **changes):
-        return SimpleNamespace(config_loader={"parameters": {**GIVEN, **changes}})
+        parameters = {**GIVEN, **changes}
+        return SimpleNamespace(config_loader=Loader(parameters, seed=parameters.get("seed")))
 
     def test_good_parameters_pass(self):
         Preflight().after_context_created(self.context())
@@ -185,7 +194,7 @@ class TestPreflight:
     @pytest.mark.parametrize(
         ("changes", "says"),
         [
-            ({"zero_shto": {}}, "conf/: unknown parameter 'zero_shto'."),
+            ({"zero_shto": {}}, "zero_shto: unknown. Did you mean 'zero_shot'?"),
             ({"sead": 1}, "conf/: unknown parameter 'sead'. Did you mean 'seed'?"),
             ({"seed": -1}, "seed: Input should be greater than or equal to 0; given -1."),
             ({"compute": {"device": "gpu"}}, "compute.device: String should match pattern"),
@@ -202,6 +211,22 @@ class TestPreflight:
         with pytest.raises(UserError, match=re.escape(f"Parameter {says}")) as caught:
             Preflight().after_context_created(self.context(**changes))
         assert str(caught.value).count("Parameter ") == 1, "one mistake, one line"
+
+    @pytest.mark.parametrize("name", ["raw_root", "synthetic"])
+    def test_what_only_the_catalog_reads_is_refused_in_conf_and_taken_from_the_command_line(self, name):
+        given = {"raw_root": "folder", "synthetic": {"seed": 1}}
+        parameters = {**GIVEN, name: given[name]}
+        with pytest.raises(UserError, match=rf"Parameter {name} stands in conf/.*--params {name}="):
+            Preflight().after_context_created(SimpleNamespace(config_loader=Loader(parameters, seed=0)))
+        loader = Loader(parameters, seed=0, runtime_params={name: given[name]})
+        Preflight().after_context_created(SimpleNamespace(config_loader=loader))
+
+    def test_a_seed_that_differs_from_the_one_in_the_paths_is_refused(self):
+        loader = Loader({**GIVEN, "seed": 3}, seed=0)
+        with pytest.raises(UserError, match=r"Parameter seed is 3 and globals\.yml says 0"):
+            Preflight().after_context_created(SimpleNamespace(config_loader=loader))
+        loader.runtime_params = {"seed": 3}
+        Preflight().after_context_created(SimpleNamespace(config_loader=loader))
 
     def test_all_mistakes_are_told_at_once(self):
         with pytest.raises(UserError) as caught:

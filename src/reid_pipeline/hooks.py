@@ -109,11 +109,10 @@ def _misplaced(given: dict[str, Any], named: dict[str, Any], runtime: dict[str, 
             f"Parameter seed is {given.get('seed')!r} and globals.yml says {named.get('seed')!r}, which names"
             " the folders: set it in globals.yml, or give --params seed=<n>."
         )
-    faults += [
-        f"Unknown parameter {name!r}.{nearest(name, _models())}"
-        for name in list(given)
-        if name not in SharedParameters.model_fields and nearest(name, _models())
-    ]
+    for name in [name for name in given if name not in SharedParameters.model_fields]:
+        if nearest(name, _models()):
+            given.pop(name)
+            faults.append(f"Parameter {name}: unknown.{nearest(name, _models())}")
     return faults
 
 

@@ -17,6 +17,9 @@ DRAWING = {
     "images_per_camera": [3, 4],
     "distractors": 6,
     "junk": 4,
+    "lighting": 0.0,
+    "places_per_camera": 1,
+    "tracklet_length": 4,
 }
 PLAN = {"epochs": 3, "iterations_per_epoch": 3, "batch_size": 32, "instances": 4}
 

@@ -8,7 +8,10 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 
 # The demo in small: drawn in two seconds, random weights, two epochs of two steps.
-SMALL_DRAWING = "{train_identities: 8, test_identities: 6, distractors: 4, junk: 2}"
+SMALL_DRAWING = (
+    "{train_identities: 8, test_identities: 6, distractors: 4, junk: 2,"
+    " lighting: 0.0, places_per_camera: 1, tracklet_length: 4}"
+)
 SMALL_BACKBONE = "{name: demo-vit, pretrained: null, image_size: [96, 48]}"
 SMALL_METHOD = f"""\
 unsupervised_pcl:

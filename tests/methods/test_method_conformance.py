@@ -77,6 +77,9 @@ def small_parameters(project):
 def training_images(tmp_path_factory) -> tuple[ReIDImages, np.ndarray, np.ndarray]:
     """Six drawn people, two cameras, four images from each."""
     parameters = SyntheticBenchmark(
+        lighting=0.0,
+        places_per_camera=1,
+        tracklet_length=4,
         seed=1,
         train_identities=6,
         test_identities=1,
