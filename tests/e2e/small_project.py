@@ -59,12 +59,12 @@ class Project:
 
 
 def make_project(root: Path) -> Project:
-    """Copy what a run needs; the sources are linked."""
+    """Copy what a run needs."""
     root.mkdir(parents=True)
     shutil.copytree(ROOT / "conf", root / "conf")
     shutil.copy(ROOT / "pyproject.toml", root)
     shutil.copy(ROOT / ".telemetry", root)
-    (root / "src").symlink_to(ROOT / "src")
+    shutil.copytree(ROOT / "src", root / "src", ignore=shutil.ignore_patterns("__pycache__"))
     plan = root / "conf/synthetic/parameters_unsupervised_pcl.yml"
     values = yaml.safe_load(plan.read_text())
     values["unsupervised_pcl"]["plan"] |= PLAN

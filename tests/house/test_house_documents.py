@@ -9,7 +9,6 @@ from documents import DOCUMENTS, blocks
 from project_copy import ROOT, source_files
 
 ADR = ROOT / "docs" / "adr"
-# What is made by a run, or by hand for a release.
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.relative_to(ROOT).as_posix())

@@ -123,7 +123,7 @@ class TestSyntheticBenchmark:
         record = json.loads((tmp_path / "raw/drawn_from.json").read_text())
         assert record["seed"] == 4
         assert record["train_identities"] == 2
-        assert record["camera_strength"] == 1.0, "defaults stand there too"
+        assert record["camera_strength"] == 0.3, "defaults stand there too"
 
     def test_a_changed_parameter_draws_again(self, tmp_path):
         folder = tmp_path / "raw"

@@ -63,15 +63,15 @@ def test_default_size_is_a_few_thousand_images():
     assert 2000 <= sum(counts.values()) <= 4000
     assert 1300 <= counts["bounding_box_train"] <= 1700
     assert 250 <= counts["query"] <= 420
-    assert 1000 <= counts["bounding_box_test"] <= 1500
+    assert 1500 <= counts["bounding_box_test"] <= 2100
 
 
 def test_train_and_test_identities_interleave():
     plans = benchmark_images(SyntheticBenchmark())
     train = sorted({plan.pid for plan in plans if plan.subset == "bounding_box_train"})
-    assert 80 < np.mean(train) < 120
-    assert min(train) < 20
-    assert max(train) > 180
+    assert 45 < np.mean(train) < 76
+    assert min(train) < 15
+    assert max(train) > 105
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -92,7 +92,7 @@ def test_not_every_camera_sees_everyone():
         if plan.pid > 0:
             seen[plan.pid].add(plan.camera)
     numbers = {len(cameras) for cameras in seen.values()}
-    assert numbers == {2, 3, 4, 5}
+    assert numbers == {4, 5, 6}
 
 
 def test_images_are_64_by_128_rgb_jpegs(drawn):
@@ -139,19 +139,19 @@ def test_cameras_differ_in_mean_colour_and_neutral_ones_less(drawn):
     assert apart(neutral) < apart(drawn)
 
 
-def test_same_camera_looks_more_alike_than_the_same_person():
-    """The problem is not solved by raw pixels: the nearest other image is one of the same camera."""
+def test_somebody_else_looks_more_alike_than_the_same_person_elsewhere():
+    """The problem is not solved by raw pixels: for most images somebody else's is the nearest."""
     images = draw_benchmark(SMALL.model_copy(update={"distractors": 0, "junk": 0}), processes=1)
     rows = parsed(images)
     pixels = np.stack([np.asarray(Image.open(BytesIO(data)).resize((8, 16))) for data in images.values()])
     flat = pixels.reshape(len(rows), -1).astype(float)
     distances = np.linalg.norm(flat[:, None] - flat[None], axis=-1)
     pids, cameras = np.array([row[1] for row in rows]), np.array([row[2] for row in rows])
-    other_person_here = (pids[:, None] != pids) & (cameras[:, None] == cameras)
+    other_person = pids[:, None] != pids
     person_elsewhere = (pids[:, None] == pids) & (cameras[:, None] != cameras)
-    here = np.where(other_person_here, distances, np.inf).min(axis=1)
+    other = np.where(other_person, distances, np.inf).min(axis=1)
     elsewhere = np.where(person_elsewhere, distances, np.inf).min(axis=1)
-    assert (here < elsewhere).mean() > 0.5
+    assert (other < elsewhere).mean() > 0.5
 
 
 @pytest.mark.parametrize(
