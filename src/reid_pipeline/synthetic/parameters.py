@@ -35,8 +35,8 @@ class SyntheticBenchmark(Parameters):
 
     seed: int = Field(default=0, ge=0, le=2**31 - 1, description="Seed of everything that is drawn.")
     num_cameras: int = Field(default=6, ge=2, le=16, description="Cameras of the network.")
-    train_identities: int = Field(default=50, ge=1, le=5000, description="People in bounding_box_train.")
-    test_identities: int = Field(default=70, ge=1, le=4000, description="People in query and gallery.")
+    train_identities: int = Field(default=75, ge=1, le=5000, description="People in bounding_box_train.")
+    test_identities: int = Field(default=55, ge=1, le=4000, description="People in query and gallery.")
     cameras_per_identity: CameraSpan = Field(
         default=(4, 6), description="How many cameras see a person, at most num_cameras."
     )
@@ -56,7 +56,7 @@ class SyntheticBenchmark(Parameters):
         default=0.3, ge=0.0, le=2.0, description="How far cameras differ; 0 makes them all neutral."
     )
     lighting: float = Field(
-        default=0.75, ge=0.0, le=2.0, description="How far the light changes from picture to picture."
+        default=0.85, ge=0.0, le=2.0, description="How far the light changes from picture to picture."
     )
     identity_spread: float = Field(
         default=2.0, ge=0.1, le=2.0, description="How far people differ in colours, patterns and build."
