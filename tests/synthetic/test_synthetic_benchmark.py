@@ -61,9 +61,9 @@ def test_counts_are_those_asked_for(drawn):
 def test_default_size_is_a_few_thousand_images():
     counts = Counter(plan.subset for plan in benchmark_images(SyntheticBenchmark()))
     assert 2000 <= sum(counts.values()) <= 4000
-    assert 1300 <= counts["bounding_box_train"] <= 1700
-    assert 250 <= counts["query"] <= 420
-    assert 1500 <= counts["bounding_box_test"] <= 2100
+    assert 1800 <= counts["bounding_box_train"] <= 2400
+    assert 200 <= counts["query"] <= 340
+    assert 1200 <= counts["bounding_box_test"] <= 1800
 
 
 def test_train_and_test_identities_interleave():

@@ -130,7 +130,7 @@ def test_pretraining_people_are_not_the_benchmark_s():
     people = {plan.person for plan in benchmark_images(parameters) if plan.pid > 0}
     theirs = {draw_identity(generator_for(0, Purpose.IDENTITY, person)) for person in people}
     ours = {draw_identity(generator_for(0, Purpose.PRETRAINING_IDENTITY, n)) for n in range(300)}
-    assert len(theirs) == 120
+    assert len(theirs) == parameters.train_identities + parameters.test_identities
     assert len(ours) == 300
     assert theirs.isdisjoint(ours)
 
