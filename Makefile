@@ -2,6 +2,7 @@
 #
 #   make env     the environment .venv, from requirements.lock
 #   make demo    env, then: kedro run --pipeline=unsupervised_pcl
+#                (DATA=vehicles: the same with --env=synthetic_vehicles)
 #   make dev     the environment with the development group, from requirements-dev.lock
 #   make test    dev, then every check: ruff, mypy, import-linter, pytest
 #   make bench   time and peak memory of each part of the demo
@@ -50,8 +51,11 @@ dev: .venv/.dev
 	$(INSTALL) --no-deps --no-build-isolation --editable .
 	@touch .venv/.env $@
 
+# What is drawn: people or vehicles. A variable DATA of the caller's shell means something else.
+DATA := people
 demo: env
-	$(BIN)/kedro run --pipeline=unsupervised_pcl
+	$(if $(filter people vehicles,$(DATA)),,$(error DATA=$(DATA): it is people or vehicles))
+	$(BIN)/kedro run --pipeline=unsupervised_pcl $(if $(filter vehicles,$(DATA)),--env=synthetic_vehicles)
 
 test: dev check
 

@@ -70,12 +70,29 @@ def manifest_of(rows: list[tuple[int, int | None, str]]) -> pd.DataFrame:
     return pd.DataFrame(
         {
             "path": [f"{subset}/{pid:04d}_{place:05d}.jpg" for place, (pid, _, subset) in enumerate(rows)],
+            "identity": [f"{pid:04d}" if pid > -2 else "" for pid, *_ in rows],
             "pid": np.array([pid for pid, *_ in rows], dtype=np.int64),
             "camid": pd.array([camid for _, camid, _ in rows], dtype="Int64"),
             "viewid": pd.array([pd.NA] * count, dtype="Int64"),
             "trackid": pd.array([pd.NA] * count, dtype="Int64"),
-            "sha256": [f"{place:064x}" for place in range(count)],
+            "test_sets": pd.Series([""] * count, dtype="str"),
             "subset": [subset for *_, subset in rows],
+        }
+    )
+
+
+def facts_of(manifest: pd.DataFrame) -> pd.DataFrame:
+    """Facts of readable image files for a manifest; the hash is the row's number."""
+    count = len(manifest)
+    return pd.DataFrame(
+        {
+            "path": manifest["path"].to_numpy(),
+            "sha256": [f"{place:064x}" for place in range(count)],
+            "bytes": np.full(count, 2000, dtype=np.int64),
+            "width": pd.array([64] * count, dtype="Int64"),
+            "height": pd.array([128] * count, dtype="Int64"),
+            "mode": ["RGB"] * count,
+            "fault": pd.Series([""] * count, dtype="str"),
         }
     )
 
@@ -84,3 +101,9 @@ def manifest_of(rows: list[tuple[int, int | None, str]]) -> pd.DataFrame:
 def make_manifest() -> Callable[..., pd.DataFrame]:
     """`manifest_of`, for tests that cannot import from a conftest."""
     return manifest_of
+
+
+@pytest.fixture(scope="session")
+def make_facts() -> Callable[[pd.DataFrame], pd.DataFrame]:
+    """`facts_of`, likewise."""
+    return facts_of

@@ -74,7 +74,12 @@ class RunSummary:
 
             console = get_console()
             table = text_table([catalog.load(name) for name in measured])
-            console.print(f"\n{table}\n", markup=False, highlight=False)
+            console.print(f"\n{table}\n", markup=False, highlight=False, soft_wrap=True)
+        elif "dataset_summary" in names:
+            from reid_pipeline.reporting import dataset_text
+
+            text = dataset_text(catalog.load("dataset_summary"))
+            get_console().print(f"\n{text}\n", markup=False, highlight=False, soft_wrap=True)
         _print_paths(names, pipeline.all_outputs(), catalog)
 
 

@@ -28,14 +28,16 @@ from reid_pipeline.schema.parameters import (
     AugmentationParameters,
     BackboneParameters,
     EvaluationParameters,
+    IngestionParameters,
     ReportParameters,
     SplitParameters,
     TrainingPlan,
 )
 from reid_pipeline.schema.raw_folder import RawFolder
-from reid_pipeline.splits import data_hash, normalise_splits
+from reid_pipeline.splits import SplitTables, data_hash, normalise_splits
 
 CPU = Runtime(torch.device("cpu"))
+NO_GALLERIES = pd.DataFrame({"test_set": [], "repeat": [], "path": []})
 
 
 class ToyParameters(Parameters):
@@ -44,14 +46,17 @@ class ToyParameters(Parameters):
     mood: str = "good"
 
 
+def tables_of(folder, files):
+    from reid_pipeline.benchmarks.synthetic import read
+    from reid_pipeline.images.check import check_images
+
+    manifest = read(RawFolder(folder, tuple(files)), IngestionParameters(reader="synthetic")).manifest
+    return normalise_splits(manifest, check_images(folder, manifest["path"].tolist()), SplitParameters())
+
+
 @pytest.fixture(scope="module")
 def split_table(drawn_folder, drawn_files):
-    from reid_pipeline.benchmarks.market1501 import read
-    from reid_pipeline.images.decode import content_hashes
-
-    manifest = read(drawn_files)
-    hashes = content_hashes(drawn_folder, manifest["path"].tolist())
-    return normalise_splits(manifest.assign(sha256=hashes), SplitParameters())
+    return tables_of(drawn_folder, drawn_files).split_table
 
 
 @pytest.fixture
@@ -240,7 +245,11 @@ class TestExtraction:
             )
         raw = RawFolder(drawn_folder, tuple(drawn_files))
         made = embed_test_rows(
-            MeanColour(), table, raw, CPU, EvaluationParameters(splits=splits, batch_size=5)
+            MeanColour(),
+            SplitTables(table, NO_GALLERIES),
+            raw,
+            CPU,
+            EvaluationParameters(splits=splits, batch_size=5),
         )
         chosen = table.iloc[made["rows"]]
         prefix = "dev_" if splits == "dev" else ""
@@ -249,6 +258,13 @@ class TestExtraction:
             made["embeddings"][:, :3], by_hand(drawn_folder, chosen["path"]), atol=1e-6
         )
         assert made["embeddings"][:, 3].tolist() == chosen["camid"].tolist()
+
+    def test_every_row_where_nothing_is_tested_on(self, split_table, drawn_folder, drawn_files):
+        table = split_table[split_table["split"] == "train"].reset_index(drop=True)
+        raw = RawFolder(drawn_folder, tuple(drawn_files))
+        tables = SplitTables(table, NO_GALLERIES)
+        made = embed_test_rows(MeanColour(), tables, raw, CPU, EvaluationParameters())
+        assert made["rows"].tolist() == list(range(len(table)))
 
 
 class TestBatches:
@@ -342,15 +358,15 @@ class TestShown:
         embeddings[0] = embeddings[list(pids).index(0)]  # the first query looks like a distractor
         bad, good = choose_ranked_queries(
             {"rows": rows, "embeddings": embeddings},
-            split_table,
+            SplitTables(split_table, NO_GALLERIES),
             RawFolder(drawn_folder, tuple(drawn_files)),
             EvaluationParameters(),
             ReportParameters(queries=1, top=4),
         )
         first = split_table.iloc[rows[0]]
-        assert bad[0].query_caption == f"id {first['pid']} · camera {first['camid'] + 1}"
+        assert bad[0].query_caption == f"id {first['identity']} · camera {first['camid'] + 1}"
         assert (bad[0].query_image == read_image(drawn_folder / first["path"])).all()
-        assert bad[0].captions[0].startswith("id 0 ")
+        assert bad[0].captions[0].startswith("id 0000 ")
         assert bad[0].matches[:3] == [False, False, False]
         assert good[0].average_precision == 1.0
         assert good[0].matches == [True, True, True, False]
@@ -367,7 +383,7 @@ class TestShown:
             "seed": 3,
             "data_hash": data_hash(split_table),
             "data": {
-                "gallery": {"images": 27, "identities": 5},
+                "gallery": {"images": 27, "identities": 4},
                 "query": {"images": 8, "identities": 4},
                 "train": {"images": 64, "identities": 8},
             },

@@ -7,9 +7,14 @@ import pytest
 from kedro.io import DatasetError
 
 from reid_pipeline.benchmarks.market1501 import read
+from reid_pipeline.benchmarks.synthetic_vehicles import read as read_vehicles
 from reid_pipeline.io.raw import RawFolderDataset, SyntheticBenchmarkDataset
 from reid_pipeline.mistakes import mistake_in
 from reid_pipeline.schema.errors import UserError
+from reid_pipeline.schema.parameters import IngestionParameters
+from reid_pipeline.synthetic import SyntheticBenchmark
+
+INGESTION = IngestionParameters(reader="market1501")
 
 
 def message_of(call) -> str:
@@ -63,8 +68,8 @@ class TestRawFolder:
         for name in ("query", "bounding_box_train", "bounding_box_test"):
             (tmp_path / name).mkdir()
         found = RawFolderDataset(filepath=str(tmp_path)).load()
-        with pytest.raises(UserError, match="No images in bounding_box_train, query, bounding_box_test"):
-            read(found.files)
+        with pytest.raises(UserError, match="No images in bounding_box_test, bounding_box_train, query"):
+            read(found, INGESTION)
 
     def test_the_check_before_a_run_says_the_same(self, tmp_path):
         with pytest.raises(UserError, match="does not exist"):
@@ -104,7 +109,7 @@ class TestSyntheticBenchmark:
         assert not dataset_at(folder).exists()
         found = dataset_at(folder).load()
         assert dataset_at(folder).exists()
-        assert len(found.files) == len(read(found.files)) == 3 * 2 * 2 + 2
+        assert len(found.files) == len(read(found, INGESTION).manifest) == 3 * 2 * 2 + 2
         assert (folder / "drawn_from.json").is_file()
         assert "drawn_from.json" not in found.files
         listed = sorted(folder.rglob("*"))
@@ -123,7 +128,7 @@ class TestSyntheticBenchmark:
         record = json.loads((tmp_path / "raw/drawn_from.json").read_text())
         assert record["seed"] == 4
         assert record["train_identities"] == 2
-        assert record["camera_strength"] == 0.3, "defaults stand there too"
+        assert record["camera_strength"] == SyntheticBenchmark().camera_strength, "defaults stand there too"
 
     def test_a_changed_parameter_draws_again(self, tmp_path):
         folder = tmp_path / "raw"
@@ -192,3 +197,27 @@ class TestSyntheticBenchmark:
 
     def test_it_is_never_saved(self, tmp_path):
         assert "is read only" in message_of(lambda: dataset_at(tmp_path).save("x"))
+
+    def test_vehicles(self, tmp_path):
+        """Seen by their own reader; a people's parameter is none of theirs; the folder may change hands."""
+        small = {name: SMALL[name] for name in SMALL if name not in ("distractors", "junk")}
+        folder = tmp_path / "raw"
+        dataset = SyntheticBenchmarkDataset(filepath=str(folder), drawing=small, kind="vehicles")
+        found = dataset.load()
+        assert dataset.exists()
+        manifest = read_vehicles(found, INGESTION).manifest
+        assert manifest["subset"].value_counts().to_dict() == {"train": 8, "gallery": 4, "query": 2}
+        assert manifest["viewid"].between(0, 7).all()
+        assert dataset.load() == found
+        wrong = SyntheticBenchmarkDataset(filepath=str(folder), drawing={"junk": 1}, kind="vehicles")
+        assert "synthetic: unknown parameter 'junk'" in message_of(wrong.load)
+        assert len(dataset_at(folder).load().files) == 14, "people, drawn over vehicles"
+
+    def test_vehicles_in_a_foreign_folder_are_read_as_the_real_ones(self, tmp_path):
+        (tmp_path / "holiday.jpg").touch()
+        dataset = SyntheticBenchmarkDataset(filepath=str(tmp_path), kind="vehicles")
+        assert "--env=veri776 --params raw_root=<folder>" in message_of(dataset.load)
+
+    def test_an_unknown_kind(self, tmp_path):
+        with pytest.raises(UserError, match=r"kind: 'vehicle' cannot be drawn\. Did you mean 'vehicles'"):
+            SyntheticBenchmarkDataset(filepath=str(tmp_path), kind="vehicle")

@@ -72,6 +72,23 @@ def test_other_seeds_are_not_subtracted(results: Results) -> None:
     ]
 
 
+def test_repeated_galleries_show_their_deviation_and_test_sets_a_row_each(results: Results) -> None:
+    for result, score in zip(results, (0.5, 0.75), strict=True):
+        small = {**result, "mAP": score, "mAP_std": 0.0123, "num_gallery": 800}
+        large = {**result, "mAP": score / 2, "mAP_std": 0.004, "num_gallery": 1600}
+        result.update(small, test_set="800", test_sets={"800": small, "1600": large})
+    rows = comparison_rows(results)
+    assert [(row.label, row.cells[0]) for row in rows] == [
+        ("zero_shot, test set 800", "50.0 ± 1.2"),
+        ("zero_shot, test set 1600", "25.0 ± 0.4"),
+        ("unsupervised_pcl, test set 800", "75.0 ± 1.2"),
+        ("unsupervised_pcl, test set 1600", "37.5 ± 0.4"),
+        ("unsupervised_pcl, test set 800 − zero_shot, test set 800", "+25.0"),
+        ("unsupervised_pcl, test set 1600 − zero_shot, test set 1600", "+12.5"),
+    ]
+    assert [row.gallery for row in rows[:2]] == ["800", "1,600"]
+
+
 def test_text_table(results: Results) -> None:
     assert text_table(results).splitlines() == [
         "synthetic, seed 0: % of valid queries, measured in this run",

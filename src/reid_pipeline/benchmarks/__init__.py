@@ -1,23 +1,37 @@
-"""One module per benchmark: folder and file names to the manifest. A reader is found by its module's name."""
+"""One module per benchmark: what is published of it, and its folder to a manifest.
+
+A module gives `BENCHMARK`, a `schema.benchmark.Benchmark`, and `read(raw, ingestion)`, which returns a
+`schema.benchmark.Reading`. It is found by its name; names that begin with an underscore are helpers.
+"""
 
 import importlib
 import pkgutil
-from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Protocol, cast
 
 from reid_pipeline.schema.errors import UserError, nearest
 
 if TYPE_CHECKING:
-    import pandas as pd
+    from reid_pipeline.schema.benchmark import Benchmark, Reading
+    from reid_pipeline.schema.parameters import IngestionParameters
+    from reid_pipeline.schema.raw_folder import RawFolder
+
+
+class Reader(Protocol):
+    """What every module of this room offers."""
+
+    BENCHMARK: "Benchmark"
+
+    def read(self, raw: "RawFolder", ingestion: "IngestionParameters") -> "Reading":
+        """Turn names and lists into the manifest, without opening an image."""
 
 
 def reader_names() -> list[str]:
     """Return the names of all readers, sorted."""
-    return sorted(module.name for module in pkgutil.iter_modules(__path__))
+    return sorted(module.name for module in pkgutil.iter_modules(__path__) if module.name[0] != "_")
 
 
-def reader(name: str) -> "Callable[[Iterable[str]], pd.DataFrame]":
-    """Return the `read` function of benchmark `name`.
+def reader(name: str) -> Reader:
+    """Return the module of benchmark `name`.
 
     Raises:
         UserError: there is no such reader.
@@ -28,5 +42,4 @@ def reader(name: str) -> "Callable[[Iterable[str]], pd.DataFrame]":
             f"There is no reader {name!r}.{nearest(name, names)}"
             f" `ingestion.reader` is one of: {', '.join(names)}."
         )
-    module = importlib.import_module(f"{__name__}.{name}")
-    return cast("Callable[[Iterable[str]], pd.DataFrame]", module.read)
+    return cast("Reader", importlib.import_module(f"{__name__}.{name}"))

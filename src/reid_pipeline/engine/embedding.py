@@ -1,33 +1,34 @@
 """The embeddings of the rows that retrieval is judged on."""
 
 import numpy as np
-import pandas as pd
 
 from reid_pipeline.engine.extraction import extract_embeddings
 from reid_pipeline.engine.runtime import Runtime
 from reid_pipeline.engine.training import camera_ids
 from reid_pipeline.images.reid_images import ReIDImages
 from reid_pipeline.models.embedder import Embedder
-from reid_pipeline.retrieval.protocol import retrieval_rows
+from reid_pipeline.retrieval.protocol import retrieval_draws, retrieval_rows
 from reid_pipeline.schema.columns import PATH
 from reid_pipeline.schema.parameters import EvaluationParameters
 from reid_pipeline.schema.raw_folder import RawFolder
+from reid_pipeline.splits import SplitTables
 
 
 def embed_test_rows(
     embedder: Embedder,
-    split_table: pd.DataFrame,
+    split_tables: SplitTables,
     raw_images: RawFolder,
     runtime: Runtime,
     evaluation: EvaluationParameters,
 ) -> dict[str, np.ndarray]:
-    """Embed the query and gallery rows.
+    """Embed the query and gallery rows of every draw, or every image where nothing is tested on.
 
     Returns:
         `rows`, int64 [n], row numbers of the split table; `embeddings`, float32 [n, D], in that order.
     """
-    rows = retrieval_rows(split_table, evaluation)
-    chosen = split_table.iloc[rows]
+    draws = retrieval_draws(split_tables.split_table, split_tables.galleries, evaluation)
+    rows = retrieval_rows(split_tables.split_table, draws)
+    chosen = split_tables.split_table.iloc[rows]
     images = ReIDImages(raw_images.root, chosen[PATH].tolist(), embedder.encoder.image_size, memory_limit=0)
     embeddings = extract_embeddings(
         embedder.to(runtime.device),

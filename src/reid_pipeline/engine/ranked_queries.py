@@ -8,24 +8,30 @@ import pandas as pd
 from reid_pipeline.images.decode import read_image
 from reid_pipeline.reporting import RankedQuery, pick_queries
 from reid_pipeline.retrieval import evaluate_retrieval, ranked_lists
-from reid_pipeline.retrieval.protocol import SPLITS_OF, retrieval_inputs
-from reid_pipeline.schema.columns import CAMID, PATH, PID, SPLIT
+from reid_pipeline.retrieval.protocol import retrieval_draws, retrieval_inputs
+from reid_pipeline.schema.columns import CAMID, IDENTITY, PATH, PID
 from reid_pipeline.schema.parameters import EvaluationParameters, ReportParameters
 from reid_pipeline.schema.raw_folder import RawFolder
+from reid_pipeline.splits import SplitTables
 
 
 def choose_ranked_queries(
     embeddings: dict[str, np.ndarray],
-    split_table: pd.DataFrame,
+    split_tables: SplitTables,
     raw_images: RawFolder,
     evaluation: EvaluationParameters,
     report: ReportParameters,
 ) -> tuple[list[RankedQuery], list[RankedQuery]]:
-    """Return the queries that went worst and best, with the first images of their ranked galleries."""
-    rows = split_table.iloc[embeddings["rows"]]
-    is_query = (rows[SPLIT] == SPLITS_OF[evaluation.splits][0]).to_numpy()
-    queries, gallery = rows[is_query], rows[~is_query]
-    inputs = retrieval_inputs(embeddings, split_table, evaluation)
+    """Return the queries that went worst and best, with the first images of their ranked galleries.
+
+    Of several draws the first is shown; none where nothing is tested on.
+    """
+    table = split_tables.split_table
+    draws = retrieval_draws(table, split_tables.galleries, evaluation)
+    if not draws:
+        return [], []
+    queries, gallery = table.iloc[draws[0].query_rows], table.iloc[draws[0].gallery_rows]
+    inputs = retrieval_inputs(embeddings, table, draws[0], evaluation)
     scores = evaluate_retrieval(**inputs).average_precision  # type: ignore[arg-type]
     bad, good = pick_queries(scores, report.queries, groups=queries[PID].to_numpy())
     chosen = np.concatenate([bad, good])
@@ -58,4 +64,4 @@ def _with_pictures(
 
 def _caption(row: pd.Series) -> str:
     camera = "" if pd.isna(row[CAMID]) else f" · camera {row[CAMID] + 1}"
-    return f"id {row[PID]}{camera}"
+    return f"id {row[IDENTITY]}{camera}"

@@ -5,7 +5,7 @@ from typing import Any
 
 import pandas as pd
 
-from reid_pipeline.schema.columns import PID, SPLIT
+from reid_pipeline.schema.columns import DISTRACTOR_PID, PID, SPLIT
 from reid_pipeline.splits import data_hash
 
 
@@ -25,15 +25,16 @@ def make_run_card(
         history: the epochs; their seconds add up over a killed and resumed run.
         run_environment: code, packages, machine, wall seconds and peak memory of this process.
     """
-    by_split = split_table.groupby(SPLIT)[PID].agg(["size", "nunique"])
+    images = split_table[SPLIT].value_counts().sort_index()
+    identities = split_table[split_table[PID] > DISTRACTOR_PID].groupby(SPLIT)[PID].nunique()
     return {
         "benchmark": metrics["benchmark"],
         "method": metrics["method"],
         "seed": metrics["seed"],
         "data_hash": data_hash(split_table),
         "data": {
-            str(split): {"images": int(row["size"]), "identities": int(row["nunique"])}
-            for split, row in by_split.iterrows()
+            str(split): {"images": int(count), "identities": int(identities.get(split, 0))}
+            for split, count in images.items()
         },
         "device": resolved["compute"]["device"],
         "precision": resolved["compute"]["precision"],

@@ -5,8 +5,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image
 
+from reid_pipeline.images.picture import PictureError, load_picture, to_rgb, upright
 from reid_pipeline.schema.errors import UserError
 
 
@@ -15,7 +16,7 @@ def read_image(path: Path, size: tuple[int, int] | None = None) -> np.ndarray:
 
     Args:
         path: a file in any format Pillow reads; EXIF rotation is applied; grey, CMYK and palette images
-            become RGB.
+            become RGB, transparent parts white, 16-bit grey is scaled (`picture.to_rgb`).
         size: height, width in pixels; the file's own when None.
 
     Returns:
@@ -25,13 +26,19 @@ def read_image(path: Path, size: tuple[int, int] | None = None) -> np.ndarray:
         UserError: the file is absent, empty, truncated or no image; the message names it.
     """
     try:
-        with Image.open(path) as opened:
-            image = ImageOps.exif_transpose(opened).convert("RGB")
+        content = path.read_bytes()
     except FileNotFoundError as error:
         raise UserError(f"Image {path} does not exist. Put it back, or run ingestion again.") from error
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+    except OSError as error:
         raise UserError(
-            f"Image {path} ({path.stat().st_size} bytes) cannot be decoded: {error}."
+            f"Image {path} cannot be decoded, since it cannot be opened: {error.strerror}. Make it readable,"
+            " or remove it and run ingestion again."
+        ) from error
+    try:
+        image = to_rgb(upright(load_picture(content)))
+    except PictureError as error:
+        raise UserError(
+            f"Image {path} ({len(content)} bytes) cannot be decoded: {error}."
             " Replace the file with a good copy, or remove it and run again."
         ) from error
     if size is not None:

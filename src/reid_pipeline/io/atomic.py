@@ -6,11 +6,17 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from kedro.io import AbstractDataset
 from kedro_datasets.json import JSONDataset
 from kedro_datasets.pandas import ParquetDataset
 from kedro_datasets.plotly import JSONDataset as PlotlyJSONDataset
+
+from reid_pipeline.schema.errors import UserError
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @contextlib.contextmanager
@@ -68,3 +74,36 @@ class AtomicParquetDataset(_AtomicSave, ParquetDataset):  # type: ignore[misc]
 
 class AtomicPlotlyDataset(_AtomicSave, PlotlyJSONDataset):  # type: ignore[misc]
     """A plotly figure as JSON, written atomically; previewed by kedro viz."""
+
+
+class EarlierTableDataset(AbstractDataset[Any, "pd.DataFrame | None"]):
+    """A Parquet table that an earlier run may have left; loading gives None where there is none, or no table.
+
+    What it holds only saves work, so that a file that cannot be read is as good as none.
+
+    Args:
+        filepath: the `.parquet` file.
+    """
+
+    def __init__(self, *, filepath: str, metadata: dict[str, Any] | None = None) -> None:
+        self._filepath = Path(filepath)
+        self.metadata = metadata
+
+    def load(self) -> "pd.DataFrame | None":
+        """Return the table, or None."""
+        import pandas as pd
+
+        try:
+            return pd.read_parquet(self._filepath)
+        except (OSError, ValueError):
+            return None
+
+    def save(self, data: Any) -> None:
+        """Refuse: the table's own entry in the catalog writes it."""
+        raise UserError(f"{self._filepath} is only read here; {type(data).__name__} was not written.")
+
+    def _exists(self) -> bool:
+        return True  # an absent table is None, so that there is always something to load
+
+    def _describe(self) -> dict[str, Any]:
+        return {"filepath": str(self._filepath)}

@@ -3,19 +3,21 @@
 import json
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from kedro.io import AbstractDataset
 from pydantic import ValidationError
 
 from reid_pipeline.io.atomic import replacing
-from reid_pipeline.schema.errors import UserError, explain
+from reid_pipeline.schema.errors import UserError, explain, nearest
 from reid_pipeline.schema.raw_folder import RawFolder
 
 if TYPE_CHECKING:
-    from reid_pipeline.synthetic.parameters import SyntheticBenchmark
+    from reid_pipeline.synthetic.parameters import DrawnBenchmark
 
 PROVENANCE = "drawn_from.json"
+_REAL = {"people": "market1501", "vehicles": "veri776"}
+"""What can be drawn, and the environment that reads the real thing."""
 
 
 class RawFolderDataset(AbstractDataset[Any, RawFolder]):
@@ -58,13 +60,28 @@ class SyntheticBenchmarkDataset(RawFolderDataset):
 
     Args:
         filepath: the folder to draw into.
-        drawing: parameters of `synthetic.SyntheticBenchmark`; those left out have its defaults.
+        drawing: parameters of `synthetic.SyntheticBenchmark`, or of `synthetic.SyntheticVehicles`; those left
+            out have its defaults.
+        kind: what is drawn.
+
+    Raises:
+        UserError: there is no such kind.
     """
 
     def __init__(
-        self, *, filepath: str, drawing: dict[str, Any] | None = None, metadata: dict[str, Any] | None = None
+        self,
+        *,
+        filepath: str,
+        drawing: dict[str, Any] | None = None,
+        kind: Literal["people", "vehicles"] = "people",
+        metadata: dict[str, Any] | None = None,
     ) -> None:
         super().__init__(filepath=filepath, metadata=metadata)
+        if kind not in _REAL:
+            raise UserError(
+                f"kind: {kind!r} cannot be drawn.{nearest(kind, _REAL)} It is one of: {', '.join(_REAL)}."
+            )
+        self._kind = kind
         self._drawing = {name: value for name, value in (drawing or {}).items() if value is not None}
 
     def load(self) -> RawFolder:
@@ -85,11 +102,12 @@ class SyntheticBenchmarkDataset(RawFolderDataset):
         self._parameters()
         self._drawn_from()
 
-    def _parameters(self) -> "SyntheticBenchmark":
-        from reid_pipeline.synthetic.parameters import SyntheticBenchmark
+    def _parameters(self) -> "DrawnBenchmark":
+        from reid_pipeline.synthetic.parameters import SyntheticBenchmark, SyntheticVehicles
 
+        model = SyntheticVehicles if self._kind == "vehicles" else SyntheticBenchmark
         try:
-            return SyntheticBenchmark(**self._drawing)
+            return model(**self._drawing)
         except ValidationError as error:
             raise UserError(explain(error, "synthetic")) from error
 
@@ -100,7 +118,7 @@ class SyntheticBenchmarkDataset(RawFolderDataset):
         if not record.is_file():
             raise UserError(
                 f"{self._root} holds files that this project did not draw ({PROVENANCE} is missing), and"
-                " they are not overwritten. Move them away, or read them with --env=market1501"
+                f" they are not overwritten. Move them away, or read them with --env={_REAL[self._kind]}"
                 " --params raw_root=<folder>."
             )
         found: dict[str, Any] = json.loads(record.read_text())
@@ -108,13 +126,16 @@ class SyntheticBenchmarkDataset(RawFolderDataset):
 
     def _draw(self, parameters: Any, provenance: dict[str, Any]) -> None:
         from reid_pipeline.engine.progress import progress_bar
-        from reid_pipeline.synthetic import benchmark_images, draw_benchmark
+        from reid_pipeline.synthetic import benchmark_images, draw_benchmark, draw_vehicles, vehicle_images
 
+        vehicles = self._kind == "vehicles"
+        total = len(vehicle_images(parameters) if vehicles else benchmark_images(parameters))
+        draw = draw_vehicles if vehicles else draw_benchmark
         with progress_bar() as bar:
-            task = bar.add_task("draw synthetic", total=len(benchmark_images(parameters)), unit="images")
-            images = draw_benchmark(parameters, on_image=lambda done: bar.update(task, completed=done))
+            task = bar.add_task(f"draw {self._kind}", total=total, unit="images")
+            files = draw(parameters, on_image=lambda done: bar.update(task, completed=done))
         with replacing(self._root) as folder:
-            for path, content in images.items():
+            for path, content in files.items():
                 file = folder / path
                 file.parent.mkdir(parents=True, exist_ok=True)
                 file.write_bytes(content)

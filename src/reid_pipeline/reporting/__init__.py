@@ -7,6 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from reid_pipeline.reporting.dataset_page import dataset_text, render_dataset_page
     from reid_pipeline.reporting.figures import (
         agreement_curves,
         cluster_curves,
@@ -31,11 +32,13 @@ _HOMES = {
     "cmc_curves": "figures",
     "comparison_rows": "tables",
     "curves_overview": "figures",
+    "dataset_text": "dataset_page",
     "describe": "rank_lists",
     "loss_curves": "figures",
     "markdown_table": "tables",
     "pick_queries": "rank_lists",
     "rank_list_strip": "rank_lists",
+    "render_dataset_page": "dataset_page",
     "render_report": "page",
     "seconds_bars": "figures",
     "text_table": "tables",
@@ -52,11 +55,13 @@ __all__ = [
     "cmc_curves",
     "comparison_rows",
     "curves_overview",
+    "dataset_text",
     "describe",
     "loss_curves",
     "markdown_table",
     "pick_queries",
     "rank_list_strip",
+    "render_dataset_page",
     "render_report",
     "seconds_bars",
     "text_table",

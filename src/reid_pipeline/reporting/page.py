@@ -83,6 +83,28 @@ def render_report(content: ReportContent) -> str:
     """
     if not content.metrics:
         raise ValueError("a report needs at least one result; got metrics=[]")
+    curve = cmc_curves(content.metrics)
+    return rendered(
+        "report.html.j2",
+        content=content,
+        metric_names=list(METRICS.values()),
+        rows=comparison_rows(content.metrics),
+        published=_published_rows(content.published),
+        headlines=_headlines(content),
+        facts=_facts(content.run_card),
+        cmc=chart("cmc", curve, _EXPLANATIONS["cmc"]) if curve.data else None,
+        curves=[
+            chart(name, figure, _EXPLANATIONS[name])
+            for name, figure in training_curves(content.history).items()
+        ],
+        epoch_table=_epoch_table(content.history),
+        rank_lists=_rank_lists(content),
+        run_card=list(flattened(content.run_card)),
+    )
+
+
+def rendered(template: str, **values: Any) -> str:
+    """Return a page of this package from its template, plotly.js inside; every value is escaped."""
     from plotly.offline import get_plotlyjs
 
     environment = Environment(
@@ -92,22 +114,8 @@ def render_report(content: ReportContent) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    template = environment.get_template("report.html.j2")
-    curve = cmc_curves(content.metrics)
-    return template.render(
-        content=content,
-        metric_names=list(METRICS.values()),
-        rows=comparison_rows(content.metrics),
-        published=_published_rows(content.published),
-        headlines=_headlines(content),
-        facts=_facts(content.run_card),
-        cmc=_chart("cmc", curve) if curve.data else None,
-        curves=[_chart(name, figure) for name, figure in training_curves(content.history).items()],
-        epoch_table=_epoch_table(content.history),
-        rank_lists=_rank_lists(content),
-        run_card=list(flattened(content.run_card)),
-        plotly_js=Markup(get_plotlyjs()),  # noqa: S704
-    )
+    plotly_js = Markup(get_plotlyjs())  # noqa: S704
+    return environment.get_template(template).render(plotly_js=plotly_js, **values)
 
 
 def flattened(card: Record, prefix: str = "") -> Iterator[tuple[str, str]]:
@@ -143,8 +151,8 @@ def _duration(seconds: float) -> str:
 
 
 def _headlines(content: ReportContent) -> list[dict[str, str]]:
-    """Return mAP, Rank-1 and mINP of this run's method, each with what it was before."""
-    rows = comparison_rows(content.metrics)
+    """Return mAP, Rank-1 and mINP of this run's method, each with what it was before (first test set)."""
+    rows = comparison_rows([{**result, "test_sets": None} for result in content.metrics])
     results: list[ComparisonRow] = [row for row in rows if not row.is_difference]
     places = [i for i, result in enumerate(content.metrics) if result.get("method") == content.method]
     after, before = results[places[-1] if places else -1], results[0]
@@ -185,8 +193,11 @@ def _published_rows(published: Sequence[Record]) -> list[dict[str, Any]]:
     ]
 
 
-def _chart(name: str, figure: Any) -> dict[str, Any]:
-    """Return a figure's JSON with its heading taken out: the page sets headings as text, which wraps."""
+def chart(name: str, figure: Any, explanation: str) -> dict[str, Any]:
+    """Return what `chart.html.j2` shows of a figure: its JSON with the heading taken out.
+
+    The page sets headings as text, which wraps.
+    """
     drawn: dict[str, Any] = json.loads(figure.to_json())
     title = drawn["layout"].pop("title")
     margin = {"t": 40 if drawn["layout"].get("showlegend", True) else 12}
@@ -196,7 +207,7 @@ def _chart(name: str, figure: Any) -> dict[str, Any]:
         "id": name.replace("_", "-"),
         "title": title["text"],
         "subtitle": subtitle,
-        "explanation": _EXPLANATIONS[name],
+        "explanation": explanation,
         "height": drawn["layout"]["height"],
         "figure": drawn,
     }

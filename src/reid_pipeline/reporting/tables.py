@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from reid_pipeline.reporting.records import Record, measured
 
 UNMEASURED = "—"
+_COMPARABLE = ("benchmark", "seed", "test_set")
 METRICS: Mapping[str, str] = {
     "mAP": "mAP",
     "mINP": "mINP",
@@ -22,6 +23,7 @@ class ComparisonRow:
     Attributes:
         label: the method, with benchmark and seed where those differ between rows.
         values: per metric a fraction in 0..1, or a difference of fractions; None where not measured.
+        deviations: per metric its standard deviation over repeated galleries, where there were several.
         valid_queries: "616 of 620"; empty for a difference.
         gallery: "2,060"; empty for a difference.
         is_difference: the values are this result minus the first.
@@ -32,11 +34,16 @@ class ComparisonRow:
     valid_queries: str = ""
     gallery: str = ""
     is_difference: bool = False
+    deviations: Mapping[str, float | None] = field(default_factory=dict)
     cells: tuple[str, ...] = field(init=False)
 
     def __post_init__(self) -> None:
         show = points if self.is_difference else percent
-        object.__setattr__(self, "cells", tuple(show(self.values[key]) for key in METRICS))
+        shown = (
+            show(self.values[key]) + (f" ± {percent(spread)}" if (spread := self.deviations.get(key)) else "")
+            for key in METRICS
+        )
+        object.__setattr__(self, "cells", tuple(shown))
 
 
 def percent(value: float | None) -> str:
@@ -60,37 +67,65 @@ def comparison_rows(metrics: Sequence[Record]) -> list[ComparisonRow]:
             `rank1`, `rank5`, `rank10`. A missing, None or NaN value counts as not measured.
 
     Returns:
-        Rows whose `cells` are formatted. Only results of the first one's benchmark and seed are subtracted:
-        others are not comparable.
+        Rows whose `cells` are formatted; one for each test set of a result that has several. Only results of
+        the first one's benchmark, seed and test set are subtracted: others are not comparable.
     """
-    labels = _labels(metrics)
+    results = [each for result in metrics for each in _by_test_set(result)]
+    labels = _labels(results)
     rows = [
-        ComparisonRow(label, _values(result), _valid_queries(result), count(measured(result, "num_gallery")))
-        for label, result in zip(labels, metrics, strict=True)
+        ComparisonRow(
+            label,
+            _values(result),
+            _valid_queries(result),
+            count(measured(result, "num_gallery")),
+            deviations={key: measured(result, f"{key}_std") for key in METRICS},
+        )
+        for label, result in zip(labels, results, strict=True)
     ]
-    if not metrics:
-        return rows
-    first = rows[0]
-    for row, result in zip(rows[1:], metrics[1:], strict=True):
-        if all(result.get(key) == metrics[0].get(key) for key in ("benchmark", "seed")):
-            label = f"{row.label} − {first.label}" if len(metrics) > 2 else "difference, points"  # noqa: RUF001
-            rows.append(ComparisonRow(label, _minus(row.values, first.values), is_difference=True))
-    return rows
+    return [*rows, *_differences(rows, results)]
+
+
+def _by_test_set(result: Record) -> list[Record]:
+    """Return the result, or one for each of its test sets."""
+    sets = result.get("test_sets")
+    if not isinstance(sets, Mapping):
+        return [result]
+    return [{**result, **figures, "test_set": name} for name, figures in sets.items()]
+
+
+def _differences(rows: Sequence[ComparisonRow], results: Sequence[Record]) -> list[ComparisonRow]:
+    """Return the rows that subtract, from each later result, the first one of its kind."""
+    first_of: dict[tuple[object, ...], ComparisonRow] = {}
+    kind_of = [tuple(result.get(key) for key in _COMPARABLE) for result in results]
+    comparable = {kind: kind_of.count(kind) for kind in kind_of if kind[:2] == kind_of[0][:2]}
+    only = len(comparable) == 1 and len(results) == 2
+    found = []
+    for row, kind in zip(rows, kind_of, strict=True):
+        if kind not in comparable:
+            continue
+        first = first_of.setdefault(kind, row)
+        if first is not row:
+            label = "difference, points" if only else f"{row.label} − {first.label}"  # noqa: RUF001
+            found.append(ComparisonRow(label, _minus(row.values, first.values), is_difference=True))
+    return found
 
 
 def text_table(metrics: Sequence[Record]) -> str:
     """Return the comparison for a terminal: values in %, differences in percentage points."""
     if not metrics:
         return "(nothing measured)"
-    grid = _grid(metrics)
-    widths = [max(len(row[column]) for row in grid) for column in range(len(grid[0]))]
-    rule = "  ".join("─" * width for width in widths)
-    lines = [_aligned(row, widths) for row in grid]
+    header, rule, *body = aligned(_grid(metrics))
     differences = [index for index, row in enumerate(comparison_rows(metrics)) if row.is_difference]
-    body = (
-        lines[1:] if not differences else [*lines[1 : differences[0] + 1], rule, *lines[differences[0] + 1 :]]
-    )
-    return "\n".join([_caption(metrics), lines[0], rule, *body])
+    if differences:
+        body.insert(differences[0], rule)
+    return "\n".join([_caption(metrics), header, rule, *body])
+
+
+def aligned(grid: Sequence[Sequence[str]]) -> list[str]:
+    """Return a header, a rule and the other rows of `grid`: the first column to the left, others right."""
+    widths = [max(len(row[column]) for row in grid) for column in range(len(grid[0]))]
+    header, *rows = [_aligned(row, widths) for row in grid]
+    return [header, "  ".join("─" * width for width in widths), *rows]
 
 
 def markdown_table(metrics: Sequence[Record]) -> str:
@@ -130,9 +165,14 @@ def _aligned(row: Sequence[str], widths: Sequence[int]) -> str:
 
 
 def _labels(metrics: Sequence[Record]) -> list[str]:
-    varying = [key for key in ("benchmark", "seed") if len({result.get(key) for result in metrics}) > 1]
+    varying = [key for key in _COMPARABLE if len({result.get(key) for result in metrics}) > 1]
     return [
-        ", ".join([str(result.get("method", UNMEASURED)), *(f"{key} {result.get(key)}" for key in varying)])
+        ", ".join(
+            [
+                str(result.get("method", UNMEASURED)),
+                *(f"{key.replace('_', ' ')} {result.get(key)}" for key in varying),
+            ]
+        )
         for result in metrics
     ]
 

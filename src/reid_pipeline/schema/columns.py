@@ -1,21 +1,36 @@
 """The words of the tables: column names, subsets and splits. Imports nothing, so that anyone may use it."""
 
 PATH = "path"
+IDENTITY = "identity"
 PID = "pid"
 CAMID = "camid"
 VIEWID = "viewid"
 TRACKID = "trackid"
-SHA256 = "sha256"
 SUBSET = "subset"
+TEST_SETS = "test_sets"
 SPLIT = "split"
+RULE = "rule"
 LABEL = "label"
 
-SUBSETS = ("train", "query", "gallery")
-"""The three parts in which benchmarks are published."""
+BYTES = "bytes"
+SHA256 = "sha256"
+WIDTH = "width"
+HEIGHT = "height"
+MODE = "mode"
+FAULT = "fault"
 
-SPLITS = ("train", "dev_query", "dev_gallery", "query", "gallery")
-"""What a row is used for. `dev_*` is cut from training identities, so that tuning never sees the test."""
+REPEAT = "repeat"
+TEST_SET = "test_set"
+
+SUBSETS = ("train", "query", "gallery", "test", "unassigned")
+"""The parts in which benchmarks are published. `test`: query or gallery, as each of several draws says;
+`unassigned`: the collection does not say, and normalisation decides."""
+
+SPLITS = ("train", "dev_query", "dev_gallery", "query", "gallery", "test")
+"""What a row is used for. `dev_*` is cut from training identities, so that tuning never sees the test;
+`test` is query or gallery, as the table of galleries says draw by draw."""
 
 JUNK_PID = -1
 DISTRACTOR_PID = 0
+UNLABELLED_PID = -2
 NO_LABEL = -1

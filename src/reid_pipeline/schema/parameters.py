@@ -29,18 +29,36 @@ class ComputeParameters(Parameters):
 
 
 class IngestionParameters(Parameters):
-    """Which reader makes the manifest."""
+    """Which reader makes the manifest, and how strict it is."""
 
     reader: str = Field(description="a module of reid_pipeline.benchmarks")
+    variant: str | None = Field(
+        None, description="version of the benchmark that must lie there; null: whichever is detected"
+    )
+    table: str | None = Field(
+        None, description="custom: file below the raw folder that lists the images; null: the usual names"
+    )
+    strict_counts: bool = Field(False, description="a count that differs from the published one is an error")
+    on_unreadable: Literal["fail", "skip"] = Field(
+        "fail", description="images that cannot be decoded: stop, or leave them out and list them"
+    )
 
 
 class SplitParameters(Parameters):
-    """How the published subsets become splits."""
+    """How the published subsets become splits, and what is drawn where nothing was published."""
 
     dev_fraction: float = Field(
         0.0, ge=0.0, le=0.5, description="share of training identities set aside as dev_query / dev_gallery"
     )
     dev_seed: int = Field(0, ge=0)
+    repeats: int = Field(10, ge=1, le=100, description="galleries drawn from images published as one pool")
+    test_fraction: float = Field(
+        0.5, gt=0.0, lt=1.0, description="share of the identities that unassigned images give to the test"
+    )
+    disjoint: bool = Field(
+        True, description="no identity in both train and test; false: the share is one of every identity"
+    )
+    seed: int = Field(0, ge=0, description="of all draws but the dev split's")
 
 
 class BackboneParameters(Parameters):

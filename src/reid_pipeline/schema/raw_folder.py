@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from reid_pipeline.schema.errors import UserError, nearest
+
 
 @dataclass(frozen=True)
 class RawFolder:
@@ -15,3 +17,29 @@ class RawFolder:
 
     root: Path
     files: tuple[str, ...]
+
+    def read_bytes(self, path: str) -> bytes:
+        """Return the content of a file, links included, by its path below the root.
+
+        Raises:
+            UserError: there is no such file, or it cannot be read.
+        """
+        try:
+            return (self.root / path).read_bytes()
+        except FileNotFoundError as error:
+            raise UserError(f"There is no file {path} in {self.root}.{nearest(path, self.files)}") from error
+        except OSError as error:
+            raise UserError(f"File {self.root / path} cannot be read: {error.strerror}.") from error
+
+    def read_text(self, path: str) -> str:
+        """Return a file's text, UTF-8 with or without a byte order mark.
+
+        Raises:
+            UserError: there is no such file, or it is no UTF-8 text.
+        """
+        try:
+            return self.read_bytes(path).decode("utf-8-sig")
+        except UnicodeDecodeError as error:
+            raise UserError(
+                f"File {self.root / path} is no UTF-8 text (byte {error.start}). Save it as UTF-8."
+            ) from error

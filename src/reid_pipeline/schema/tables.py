@@ -1,46 +1,99 @@
-"""The two tables of the project, one row per image: the manifest and the split table.
-
-The catalog validates both on save and on load (`validator:` in conf/base/catalog.yml).
-"""
+"""The tables of the project. The catalog validates each on save and on load (`validator:` in catalog.yml)."""
 
 import pandera.pandas as pa
 
-from reid_pipeline.schema.columns import SPLITS, SUBSETS
+from reid_pipeline.schema.columns import DISTRACTOR_PID, SPLITS, SUBSETS, UNLABELLED_PID
+
+_SHA256 = pa.Column(str, pa.Check.str_matches(r"^[0-9a-f]{64}$"), description="hash of the file's bytes")
 
 _IMAGE_COLUMNS = {
     "path": pa.Column(str, unique=True, description="POSIX path below the raw folder"),
-    "pid": pa.Column("int64", pa.Check.ge(-1), description="published identity; -1 junk, 0 distractor"),
+    "identity": pa.Column(str, description="the individual, as the collection writes it; empty: not told"),
+    "pid": pa.Column(
+        "int64", pa.Check.ge(-2), description="identity from 1; 0 distractor, -1 junk, -2 unlabelled"
+    ),
     "camid": pa.Column(
         "Int64", pa.Check.ge(0), nullable=True, description="camera, from 0; null: no cameras"
     ),
     "viewid": pa.Column("Int64", pa.Check.ge(0), nullable=True, description="viewpoint, from 0"),
     "trackid": pa.Column("Int64", pa.Check.ge(0), nullable=True, description="tracklet"),
-    "sha256": pa.Column(str, pa.Check.str_matches(r"^[0-9a-f]{64}$"), description="hash of the file's bytes"),
+    "test_sets": pa.Column(
+        str, description="published test sets the image is in, space separated; empty: there is but one"
+    ),
 }
 
 MANIFEST = pa.DataFrameSchema(
-    {**_IMAGE_COLUMNS, "subset": pa.Column(str, pa.Check.isin(SUBSETS), description="subset as published")},
+    {
+        **_IMAGE_COLUMNS,
+        "subset": pa.Column(str, pa.Check.isin(SUBSETS), description="subset as published"),
+        "colour": pa.Column(str, nullable=True, required=False, description="of a vehicle, as labelled"),
+        "type": pa.Column(str, nullable=True, required=False, description="of a vehicle, as labelled"),
+    },
     strict=True,
     ordered=False,
     name="manifest",
 )
+"""One row per image, as published."""
+
+IMAGE_FACTS = pa.DataFrameSchema(
+    {
+        "path": pa.Column(str, unique=True, description="POSIX path below the raw folder"),
+        "sha256": _SHA256,
+        "bytes": pa.Column("int64", pa.Check.ge(0), description="size of the file"),
+        "width": pa.Column("Int64", pa.Check.ge(1), nullable=True, description="pixels, as displayed"),
+        "height": pa.Column("Int64", pa.Check.ge(1), nullable=True, description="pixels, as displayed"),
+        "mode": pa.Column(str, description="Pillow's mode of the stored picture: RGB, L, CMYK ..."),
+        "fault": pa.Column(str, description="why it cannot be decoded; empty: it can"),
+    },
+    checks=[
+        pa.Check(
+            lambda table: (table["fault"] == "") == table["width"].notna(),
+            error="an image has a size, or a fault that says why it has none",
+        )
+    ],
+    strict=True,
+    ordered=False,
+    name="image_facts",
+)
+"""One row per image: what decoding its file showed."""
 
 SPLIT_TABLE = pa.DataFrameSchema(
     {
         **_IMAGE_COLUMNS,
+        "sha256": _SHA256,
         "split": pa.Column(str, pa.Check.isin(SPLITS), description="what the row is used for"),
+        "rule": pa.Column(str, description="who decided that: published, or the rule that drew it"),
         "label": pa.Column(
-            "int64", pa.Check.ge(-1), description="contiguous training index; -1 outside train"
+            "int64", pa.Check.ge(-1), description="contiguous training index; -1 outside train, or unlabelled"
         ),
     },
     checks=[
         pa.Check(
-            lambda table: (table["split"] == "train") == (table["label"] >= 0),
-            error="label is set for the rows of train and for no others",
+            lambda table: table["pid"].isin([UNLABELLED_PID]) | (table["pid"] >= DISTRACTOR_PID),
+            error="junk (pid -1) does not enter the split table",
         ),
-        pa.Check(lambda table: table["pid"] >= 0, error="junk (pid -1) does not enter the split table"),
+        pa.Check(
+            lambda table: (
+                ((table["split"] == "train") & (table["pid"] > DISTRACTOR_PID)) == (table["label"] >= 0)
+            ),
+            error="label is set for the rows of train with an identity and for no others",
+        ),
     ],
     strict=True,
     ordered=False,
     name="split_table",
 )
+"""One row per image, as used."""
+
+GALLERIES = pa.DataFrameSchema(
+    {
+        "test_set": pa.Column(str, description="one of the names in `test_sets`; empty: there is but one"),
+        "repeat": pa.Column("int64", pa.Check.ge(0), description="number of the draw, from 0"),
+        "path": pa.Column(str, description="an image of split `test` that is gallery in this draw"),
+    },
+    unique=["test_set", "repeat", "path"],
+    strict=True,
+    ordered=False,
+    name="galleries",
+)
+"""The gallery images of each draw; the other images of its test set are its queries."""

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from io import BytesIO
-from multiprocessing import get_context
 
 import numpy as np
 from PIL import Image
 
-from reid_pipeline.synthetic.camera import Camera, draw_camera
+from reid_pipeline.synthetic.camera import Camera
 from reid_pipeline.synthetic.identity import Identity, draw_identity
+from reid_pipeline.synthetic.network import camera_at, lit
 from reid_pipeline.synthetic.parameters import SyntheticBenchmark
 from reid_pipeline.synthetic.pedestrian import draw_scene
 from reid_pipeline.synthetic.plan import ImagePlan, Purpose, benchmark_images, generator_for
+from reid_pipeline.synthetic.processes import map_chunks
 from reid_pipeline.synthetic.shot import Shot, draw_shot, spoil_shot, vary_shot
 
 __all__ = ["ImagePlan", "benchmark_images", "draw_benchmark", "draw_image"]
@@ -44,36 +43,12 @@ def draw_benchmark(
     """
     plans = benchmark_images(parameters)
     chunks = [plans[start : start + _CHUNK] for start in range(0, len(plans), _CHUNK)]
-    workers = min(processes or usable_cores(), len(chunks))
     drawn: dict[str, bytes] = {}
-    for images in _map_chunks(parameters, chunks, workers):
+    for images in map_chunks(_draw_chunk, parameters, chunks, processes):
         drawn.update(images)
         if on_image is not None:
             on_image(len(drawn))
     return drawn
-
-
-def usable_cores() -> int:
-    """How many cores this process may use.
-
-    Returns:
-        At least 1.
-    """
-    if hasattr(os, "sched_getaffinity"):
-        return max(1, len(os.sched_getaffinity(0)))
-    return max(1, os.cpu_count() or 1)
-
-
-def _map_chunks(
-    parameters: SyntheticBenchmark, chunks: Sequence[Sequence[ImagePlan]], workers: int
-) -> Iterator[dict[str, bytes]]:
-    if workers <= 1:
-        for chunk in chunks:
-            yield _draw_chunk(parameters, chunk)
-        return
-    # "spawn": a forked child of a process that runs torch's threads may hang.
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        yield from pool.map(_draw_chunk, [parameters] * len(chunks), chunks)
 
 
 def _draw_chunk(parameters: SyntheticBenchmark, plans: Sequence[ImagePlan]) -> dict[str, bytes]:
@@ -90,7 +65,8 @@ def draw_image(parameters: SyntheticBenchmark, plan: ImagePlan) -> bytes:
     Returns:
         Its JPEG bytes.
     """
-    camera = _lit(_camera(parameters, plan.camera, _place_of(parameters, plan)), parameters, plan)
+    camera = camera_at(parameters, plan.camera, _place_of(parameters, plan))
+    camera = lit(camera, parameters.lighting, _light_of(parameters, plan))
     generator = generator_for(
         parameters.seed, Purpose.IMAGE, plan.pid + 1, plan.person, plan.camera, plan.frame
     )
@@ -118,19 +94,8 @@ def encode(image: Image.Image, quality: int) -> bytes:
     return buffer.getvalue()
 
 
-def _lit(camera: Camera, parameters: SyntheticBenchmark, plan: ImagePlan) -> Camera:
-    """Light a picture by its hour: darker or brighter, warmer or colder, whatever the camera."""
-    generator = generator_for(
-        parameters.seed, Purpose.LIGHT, plan.pid + 1, plan.person, plan.camera, plan.frame
-    )
-    level, warmth = generator.normal(0.0, parameters.lighting, size=2).clip(-2.0, 2.0)
-    red, green, blue = camera.gains
-    tint = float(np.exp(0.12 * warmth))
-    return replace(
-        camera,
-        exposure=camera.exposure * float(np.exp(0.35 * level)),
-        gains=(red * tint, green, blue / tint),
-    )
+def _light_of(parameters: SyntheticBenchmark, plan: ImagePlan) -> np.random.Generator:
+    return generator_for(parameters.seed, Purpose.LIGHT, plan.pid + 1, plan.person, plan.camera, plan.frame)
 
 
 def _tracklet(parameters: SyntheticBenchmark, plan: ImagePlan, purpose: Purpose) -> np.random.Generator:
@@ -154,24 +119,6 @@ def _shot_of(parameters: SyntheticBenchmark, plan: ImagePlan, camera: Camera) ->
     for _ in range(plan.shot % parameters.tracklet_length):
         shot = vary_shot(shot, generator, misalignment=crop)
     return shot
-
-
-@lru_cache(maxsize=64)
-def _camera(parameters: SyntheticBenchmark, number: int, place: int) -> Camera:
-    """Draw a camera looking at one of its places: optics and preferences are the camera's own."""
-    strength, quality = parameters.camera_strength, parameters.jpeg_quality
-    generator = generator_for(parameters.seed, Purpose.CAMERA, number)
-    camera = draw_camera(generator, strength=strength, quality=quality)
-    if place == 0:
-        return camera
-    seen = draw_camera(generator_for(parameters.seed, Purpose.CAMERA, number, place))
-    return replace(
-        camera,
-        ground=seen.ground,
-        backdrop=seen.backdrop,
-        scene_seed=seen.scene_seed,
-        horizon=seen.horizon,
-    )
 
 
 @lru_cache(maxsize=512)

@@ -41,7 +41,7 @@ class Canvas:
         """Start from a background.
 
         Args:
-            background: RGB picture of `SIZE`; it is drawn upon.
+            background: RGB picture, `SUPERSAMPLING` times too large; it is drawn upon.
             light: Where light comes from.
         """
         self.light = light
@@ -49,6 +49,11 @@ class Canvas:
         self._lights = Image.new("L", background.size, FULL_LIGHT)
         self._on_colours = ImageDraw.Draw(self._colours)
         self._on_lights = ImageDraw.Draw(self._lights)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height in drawn pixels, `SUPERSAMPLING` of which make one of the picture."""
+        return self._colours.size
 
     def polygon(self, points: Points, colour: RGB, *, light: int | None = FULL_LIGHT) -> None:
         """Fill a polygon; with ``light`` None, under the light that is there."""
@@ -133,11 +138,12 @@ class Canvas:
             unevenness: Factors of the light, small ``[h, w]``; stretched over the picture.
 
         Returns:
-            Colours ``[HEIGHT, WIDTH, 3]`` in 0..255 (or slightly above).
+            Colours ``[height, width, 3]`` of the reduced picture, in 0..255 (or slightly above).
         """
         colours = np.asarray(self._colours.reduce(SUPERSAMPLING), dtype=np.float32)
         lights = np.asarray(self._lights.reduce(SUPERSAMPLING), dtype=np.float32) * np.float32(1 / FULL_LIGHT)
-        patches = Image.fromarray(unevenness).resize((WIDTH, HEIGHT), Image.Resampling.BILINEAR)
+        high, wide = lights.shape
+        patches = Image.fromarray(unevenness).resize((wide, high), Image.Resampling.BILINEAR)
         lit = lights * np.asarray(patches, dtype=np.float32)
         return (colours * lit[..., None]).astype(np.float32)
 

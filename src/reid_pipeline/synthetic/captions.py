@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Callable
 from dataclasses import replace
-from multiprocessing import get_context
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,12 +11,12 @@ from PIL import Image
 from pydantic import Field
 
 from reid_pipeline.schema.base import Parameters
-from reid_pipeline.synthetic.benchmark import usable_cores
 from reid_pipeline.synthetic.camera import draw_camera
 from reid_pipeline.synthetic.describe import describe, scene_words
 from reid_pipeline.synthetic.identity import draw_identity
 from reid_pipeline.synthetic.pedestrian import draw_scene
 from reid_pipeline.synthetic.plan import Purpose, generator_for
+from reid_pipeline.synthetic.processes import map_chunks
 from reid_pipeline.synthetic.shot import draw_shot
 
 _CHUNK = 250
@@ -70,24 +68,12 @@ def draw_captioned(
     drawings = np.empty((parameters.count, parameters.height, parameters.width, 3), dtype=np.uint8)
     captions: list[str] = []
     starts = range(0, parameters.count, _CHUNK)
-    workers = min(processes or usable_cores(), len(starts))
-    for pictures, texts in _map_chunks(parameters, starts, workers):
+    for pictures, texts in map_chunks(_draw_chunk, parameters, starts, processes):
         drawings[len(captions) : len(captions) + len(texts)] = pictures
         captions += texts
         if on_image is not None:
             on_image(len(captions))
     return drawings, captions
-
-
-def _map_chunks(
-    parameters: CaptionedDrawings, starts: Sequence[int], workers: int
-) -> Iterator[tuple[NDArray[np.uint8], list[str]]]:
-    if workers <= 1:
-        for start in starts:
-            yield _draw_chunk(parameters, start)
-        return
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        yield from pool.map(_draw_chunk, [parameters] * len(starts), starts)
 
 
 def _draw_chunk(parameters: CaptionedDrawings, start: int) -> tuple[NDArray[np.uint8], list[str]]:

@@ -1,19 +1,22 @@
-"""A sheet of drawn people: one row per identity, columns grouped by camera."""
+"""Sheets of drawn people and vehicles: one row per identity, columns grouped by camera or viewpoint."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from io import BytesIO
 
 from PIL import Image, ImageDraw, ImageFont
 
 from reid_pipeline.schema.errors import UserError
-from reid_pipeline.synthetic.camera import HEIGHT, WIDTH
+from reid_pipeline.synthetic.pictures import Picture
+from reid_pipeline.synthetic.vehicles.shapes import TYPES, VIEWPOINTS
 
 _NAME = re.compile(r"(?P<pid>-1|\d{4})_c(?P<camera>\d+)s\d+_\d{6}_\d{2}\.jpg$")
 _GAP, _HEADER, _MARGIN = 2, 16, 40
 _PAPER, _INK = (250, 250, 248), (30, 30, 34)
+_ABOUT = (0, 3, 2, 4, 1, 7, 5, 6)
+"""Viewpoints in the order in which one comes by when walking about a vehicle."""
 
 
 def contact_sheet(
@@ -43,17 +46,54 @@ def contact_sheet(
         )
     cameras = sorted({camera for cells_of in cells.values() for camera in cells_of})
     chosen = _best_seen(cells, rows) if pids is None else list(pids)[:rows]
-    wide = _GAP * 3 + per_camera * (WIDTH + _GAP)
-    sheet = Image.new("RGB", (_MARGIN + wide * len(cameras), _HEADER + len(chosen) * (HEIGHT + _GAP)), _PAPER)
+    columns = {camera: f"camera {camera}" for camera in cameras}
+    return _lay_out({pid: cells.get(pid, {}) for pid in chosen}, columns, per_camera)
+
+
+def viewpoint_sheet(pictures: Sequence[Picture]) -> Image.Image:
+    """Lay a vehicle of each type out by viewpoint, from whichever camera.
+
+    Args:
+        pictures: Of vehicles, as `vehicle_pictures` returns them.
+
+    Returns:
+        An RGB sheet with the viewpoints above and the vehicles' numbers on the left.
+
+    Raises:
+        UserError: No picture tells a viewpoint.
+    """
+    cells: dict[int, dict[int, list[bytes]]] = {}
+    for picture in pictures:
+        if picture.viewpoint is not None:
+            cells.setdefault(picture.identity, {}).setdefault(picture.viewpoint, []).append(picture.data)
+    if not cells:
+        raise UserError("No picture tells a viewpoint: pass pictures of vehicles.")
+    types = {picture.identity: picture.type for picture in pictures}
+    shown: dict[int, dict[int, list[bytes]]] = {}
+    for kind in TYPES:
+        of_type = {number: seen for number, seen in cells.items() if types[number] == kind}
+        shown |= {number: cells[number] for number in _best_seen(of_type, 1)}
+    return _lay_out(shown, {viewpoint: VIEWPOINTS[viewpoint] for viewpoint in _ABOUT}, 1)
+
+
+def _lay_out(
+    cells: Mapping[int, Mapping[int, Sequence[bytes]]], columns: Mapping[int, str], per_column: int
+) -> Image.Image:
+    """Draw a row per identity and a group of pictures per column, under the column's title."""
+    shown = [data for row in cells.values() for column in row.values() for data in column]
+    cell_wide, cell_high = Image.open(BytesIO(shown[0])).size if shown else (0, 0)
+    wide = _GAP * 3 + per_column * (cell_wide + _GAP)
+    size = (_MARGIN + wide * len(columns), _HEADER + len(cells) * (cell_high + _GAP))
+    sheet = Image.new("RGB", size, _PAPER)
     draw, font = ImageDraw.Draw(sheet), ImageFont.load_default()
-    for column, camera in enumerate(cameras):
-        draw.text((_MARGIN + column * wide + 2, 2), f"camera {camera}", fill=_INK, font=font)
-    for row, pid in enumerate(chosen):
-        top = _HEADER + row * (HEIGHT + _GAP)
-        draw.text((4, top + HEIGHT // 2 - 6), f"{pid:04d}", fill=_INK, font=font)
-        for column, camera in enumerate(cameras):
-            for n, data in enumerate(cells.get(pid, {}).get(camera, [])[:per_camera]):
-                left = _MARGIN + column * wide + n * (WIDTH + _GAP)
+    for column, title in enumerate(columns.values()):
+        draw.text((_MARGIN + column * wide + 2, 2), title, fill=_INK, font=font)
+    for row, (identity, cells_of) in enumerate(cells.items()):
+        top = _HEADER + row * (cell_high + _GAP)
+        draw.text((4, top + cell_high // 2 - 6), f"{identity:04d}", fill=_INK, font=font)
+        for column, key in enumerate(columns):
+            for n, data in enumerate(cells_of.get(key, ())[:per_column]):
+                left = _MARGIN + column * wide + n * (cell_wide + _GAP)
                 sheet.paste(Image.open(BytesIO(data)), (left, top))
     return sheet
 

@@ -26,32 +26,21 @@ QualitySpan = Annotated[
 ]
 
 
-class SyntheticBenchmark(Parameters):
-    """A drawn benchmark in Market-1501's layout.
-
-    Difficulty is set by ``camera_strength`` (how far cameras differ), ``identity_spread`` (how far people
-    differ), ``occlusion``, ``crowding`` and ``misalignment``; the other parameters set its size.
-    """
+class DrawnBenchmark(Parameters):
+    """What drawn benchmarks share: the cameras' network and what makes pictures differ."""
 
     seed: int = Field(default=0, ge=0, le=2**31 - 1, description="Seed of everything that is drawn.")
     num_cameras: int = Field(default=6, ge=2, le=16, description="Cameras of the network.")
-    train_identities: int = Field(default=75, ge=1, le=5000, description="People in bounding_box_train.")
-    test_identities: int = Field(default=55, ge=1, le=4000, description="People in query and gallery.")
     cameras_per_identity: CameraSpan = Field(
-        default=(4, 6), description="How many cameras see a person, at most num_cameras."
+        default=(4, 6), description="How many cameras see an identity, at most num_cameras."
     )
     images_per_camera: ImageSpan = Field(
         default=(4, 7),
-        description="Images of one person by one camera; one of them is the query in the test half.",
-    )
-    tracklet_length: int = Field(
-        default=1, ge=1, le=40, description="Images in a row that share viewpoint, crop and place."
+        description="Images of one identity by one camera; one of them is the query in the test half.",
     )
     places_per_camera: int = Field(
         default=3, ge=1, le=8, description="Different grounds and backdrops that a camera has in view."
     )
-    distractors: int = Field(default=200, ge=0, le=20000, description="Images of pid 0000 in the gallery.")
-    junk: int = Field(default=40, ge=0, le=20000, description="Images of pid -1 in the gallery.")
     camera_strength: float = Field(
         default=0.3, ge=0.0, le=2.0, description="How far cameras differ; 0 makes them all neutral."
     )
@@ -59,17 +48,52 @@ class SyntheticBenchmark(Parameters):
         default=0.85, ge=0.0, le=2.0, description="How far the light changes from picture to picture."
     )
     identity_spread: float = Field(
-        default=2.0, ge=0.1, le=2.0, description="How far people differ in colours, patterns and build."
+        default=2.0, ge=0.1, le=2.0, description="How far identities differ in colours, patterns and build."
     )
     occlusion: float = Field(
-        default=0.1, ge=0.0, le=1.0, description="Chance that an object stands before a person."
+        default=0.1, ge=0.0, le=1.0, description="Chance that an object stands in front."
     )
     crowding: float = Field(
-        default=0.1, ge=0.0, le=1.0, description="Chance that a bystander is partly in the picture."
+        default=0.1, ge=0.0, le=1.0, description="Chance that another one is partly in the picture."
     )
     misalignment: float = Field(
         default=0.3, ge=0.0, le=1.5, description="How badly crops fit; 0 is a tight crop."
     )
     jpeg_quality: QualitySpan = Field(
         default=(45, 92), description="Lowest and highest JPEG quality; each camera keeps to a part of it."
+    )
+
+
+class SyntheticBenchmark(DrawnBenchmark):
+    """A drawn benchmark in Market-1501's layout.
+
+    Difficulty is set by ``camera_strength`` (how far cameras differ), ``identity_spread`` (how far people
+    differ), ``occlusion``, ``crowding`` and ``misalignment``; the other parameters set its size.
+    """
+
+    train_identities: int = Field(default=75, ge=1, le=5000, description="People in bounding_box_train.")
+    test_identities: int = Field(default=55, ge=1, le=4000, description="People in query and gallery.")
+    tracklet_length: int = Field(
+        default=1, ge=1, le=40, description="Images in a row that share viewpoint, crop and place."
+    )
+    distractors: int = Field(default=200, ge=0, le=20000, description="Images of pid 0000 in the gallery.")
+    junk: int = Field(default=40, ge=0, le=20000, description="Images of pid -1 in the gallery.")
+
+
+class SyntheticVehicles(DrawnBenchmark):
+    """A drawn benchmark in VeRi-776's layout.
+
+    Difficulty is set as in `SyntheticBenchmark`, by numbers of its own; the other parameters set its size.
+    """
+
+    num_cameras: int = Field(default=8, ge=2, le=20, description="Cameras of the network.")
+    camera_strength: float = Field(
+        default=0.3, ge=0.0, le=2.0, description="How far cameras differ; 0 makes them all neutral."
+    )
+    lighting: float = Field(
+        default=0.85, ge=0.0, le=2.0, description="How far the light changes from picture to picture."
+    )
+    train_identities: int = Field(default=50, ge=1, le=5000, description="Vehicles in image_train.")
+    test_identities: int = Field(
+        default=60, ge=1, le=4000, description="Vehicles in image_query and image_test."
     )

@@ -29,6 +29,12 @@ class Purpose(IntEnum):
     LIGHT = 8
     PRETRAINING_IDENTITY = 11
     PRETRAINING_IMAGE = 12
+    VEHICLE = 21
+    VEHICLE_PLAN = 22
+    VEHICLE_CAMERA = 23
+    VEHICLE_SHOT = 24
+    VEHICLE_LIGHT = 25
+    VEHICLE_IMAGE = 26
 
 
 def generator_for(seed: int, purpose: Purpose, *key: int) -> np.random.Generator:

@@ -1,22 +1,97 @@
 """Nodes of the ingestion pipeline."""
 
+import logging
+from typing import Any
+
 import pandas as pd
 
 from reid_pipeline.benchmarks import reader
-from reid_pipeline.schema.columns import PATH, SHA256
-from reid_pipeline.schema.parameters import IngestionParameters, SplitParameters
+from reid_pipeline.schema.columns import PATH
+from reid_pipeline.schema.parameters import EvaluationParameters, IngestionParameters, SplitParameters
 from reid_pipeline.schema.raw_folder import RawFolder
 from reid_pipeline.splits import normalise_splits
+from reid_pipeline.splits.matches import count_matches, require_some_match, sentences
+
+Record = dict[str, Any]
+
+_log = logging.getLogger(__name__)
 
 
-def read_manifest(raw_images: RawFolder, ingestion: IngestionParameters) -> pd.DataFrame:
-    """List the images as published, with the hash of every file's bytes."""
-    from reid_pipeline.images.decode import content_hashes
+def read_manifest(raw_images: RawFolder, ingestion: IngestionParameters) -> tuple[pd.DataFrame, Record]:
+    """List the images as published, and note what their reader found."""
+    from reid_pipeline.splits.published import check_counts
 
-    manifest = reader(ingestion.reader)(raw_images.files)
-    return manifest.assign(**{SHA256: content_hashes(raw_images.root, manifest[PATH].tolist())})
+    chosen = reader(ingestion.reader)
+    reading = chosen.read(raw_images, ingestion)
+    warnings = check_counts(chosen.BENCHMARK, reading, strict=ingestion.strict_counts)
+    notes = list(reading.notes)
+    for warning in warnings:
+        _log.warning("%s", warning)
+    found = {"reader": ingestion.reader, "version": reading.version, "notes": notes, "warnings": warnings}
+    return reading.manifest, found
 
 
-def make_split_table(manifest: pd.DataFrame, splits: SplitParameters) -> pd.DataFrame:
-    """Give every image its split and every training identity its label."""
-    return normalise_splits(manifest, splits)
+def check_image_files(raw_images: RawFolder, manifest: pd.DataFrame, known: pd.DataFrame) -> pd.DataFrame:
+    """Hash every image, and decode those whose bytes were not seen before."""
+    from reid_pipeline.engine.progress import progress_bar
+    from reid_pipeline.images.check import check_images
+
+    paths = manifest[PATH].tolist()
+    with progress_bar() as bar:
+        task = bar.add_task("decode images", total=len(paths), unit="images")
+        return check_images(
+            raw_images.root, paths, known=known, on_done=lambda done: bar.update(task, completed=done)
+        )
+
+
+def make_split_table(
+    manifest: pd.DataFrame,
+    image_facts: pd.DataFrame,
+    ingestion: IngestionParameters,
+    splits: SplitParameters,
+    evaluation: EvaluationParameters,
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Give every image its split, every training identity its label, every pool its galleries."""
+    skip = ingestion.on_unreadable == "skip"
+    tables = normalise_splits(manifest, image_facts, splits, skip_unreadable=skip)
+    matches = count_matches(
+        tables.split_table,
+        tables.galleries,
+        camera_filter=evaluation.camera_filter,
+        splits=evaluation.splits,
+    )
+    require_some_match(matches)
+    level = logging.INFO if matches.num_valid == matches.num_queries else logging.WARNING
+    for sentence in sentences(matches):
+        _log.log(level, "%s", sentence)
+    return tables.split_table, tables.galleries
+
+
+def summarise_collection(
+    reading: Record,
+    manifest: pd.DataFrame,
+    image_facts: pd.DataFrame,
+    split_table: pd.DataFrame,
+    galleries: pd.DataFrame,
+    ingestion: IngestionParameters,
+    evaluation: EvaluationParameters,
+) -> Record:
+    """Count what is there and what is wrong with it."""
+    from reid_pipeline.splits.summary import summarise
+
+    return summarise(
+        reader(ingestion.reader).BENCHMARK,
+        reading,
+        manifest,
+        image_facts,
+        split_table,
+        galleries,
+        camera_filter=evaluation.camera_filter,
+    )
+
+
+def make_dataset_page(summary: Record) -> str:
+    """Render the dataset page."""
+    from reid_pipeline.reporting import render_dataset_page
+
+    return render_dataset_page(summary)

@@ -13,10 +13,12 @@ from reid_pipeline.engine.stage import Method
 from reid_pipeline.schema.parameters import (
     ComputeParameters,
     EvaluationParameters,
+    IngestionParameters,
     ReportParameters,
     SplitParameters,
 )
 from reid_pipeline.schema.raw_folder import RawFolder
+from reid_pipeline.splits import SplitTables
 
 Record = dict[str, Any]
 
@@ -73,15 +75,17 @@ def export_node(method: Method) -> Callable[..., Any]:
 def extract(
     embedder: Any,
     split_table: pd.DataFrame,
+    galleries: pd.DataFrame,
     raw_images: RawFolder,
     compute: ComputeParameters,
     evaluation: EvaluationParameters,
 ) -> Record:
-    """Embed the query and gallery rows of the split table."""
+    """Embed the query and gallery rows of the split table; every row where nothing is tested on."""
     from reid_pipeline.engine.embedding import embed_test_rows
     from reid_pipeline.engine.runtime import resolve_runtime
 
-    return embed_test_rows(embedder, split_table, raw_images, resolve_runtime(compute), evaluation)
+    tables = SplitTables(split_table, galleries)
+    return embed_test_rows(embedder, tables, raw_images, resolve_runtime(compute), evaluation)
 
 
 def evaluate_node(method: Method) -> Callable[..., Any]:
@@ -90,13 +94,14 @@ def evaluate_node(method: Method) -> Callable[..., Any]:
     def evaluate(
         embeddings: Record,
         split_table: pd.DataFrame,
+        galleries: pd.DataFrame,
         evaluation: EvaluationParameters,
         benchmark: str,
         seed: int,
     ) -> Record:
-        from reid_pipeline.retrieval.protocol import evaluate_rows
+        from reid_pipeline.retrieval.protocol import evaluate_draws
 
-        metrics = evaluate_rows(embeddings, split_table, evaluation)
+        metrics = evaluate_draws(embeddings, split_table, galleries, evaluation)
         return {"benchmark": benchmark, "method": method.name, "seed": seed, **metrics}
 
     return evaluate
@@ -125,6 +130,7 @@ def gather_shared(
     benchmark: str,
     seed: int,
     compute: ComputeParameters,
+    ingestion: IngestionParameters,
     splits: SplitParameters,
     evaluation: EvaluationParameters,
 ) -> Record:
@@ -137,6 +143,7 @@ def gather_shared(
         "seed": seed,
         "compute": compute.model_dump(mode="json")
         | {"device": str(runtime.device), "precision": runtime.precision},
+        "ingestion": ingestion.model_dump(mode="json"),
         "splits": splits.model_dump(mode="json"),
         "evaluation": evaluation.model_dump(mode="json"),
     }
@@ -152,6 +159,7 @@ def report_node(method: Method) -> Callable[..., Any]:
         run_card: Record,
         embeddings: Record,
         split_table: pd.DataFrame,
+        galleries: pd.DataFrame,
         raw_images: RawFolder,
         evaluation: EvaluationParameters,
         report: ReportParameters,
@@ -159,7 +167,8 @@ def report_node(method: Method) -> Callable[..., Any]:
         from reid_pipeline.engine.ranked_queries import choose_ranked_queries
         from reid_pipeline.reporting import ReportContent, curves_overview, render_report
 
-        bad, good = choose_ranked_queries(embeddings, split_table, raw_images, evaluation, report)
+        tables = SplitTables(split_table, galleries)
+        bad, good = choose_ranked_queries(embeddings, tables, raw_images, evaluation, report)
         content = ReportContent(
             benchmark=metrics["benchmark"],
             method=method.name,

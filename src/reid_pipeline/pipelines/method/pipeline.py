@@ -8,7 +8,7 @@ from reid_pipeline.pipelines.method import nodes
 FLOOR = "zero_shot"
 """The method that every report compares with; its metrics are measured in the same run."""
 
-SHARED = {"split_table", "raw_images", "run_environment", "shared_parameters"}
+SHARED = {"split_table", "galleries", "raw_images", "run_environment", "shared_parameters"}
 SHARED_PARAMETERS = {"benchmark", "seed", "compute", "evaluation", "report"}
 
 
@@ -31,7 +31,7 @@ def create_pipeline(method: Method) -> Pipeline:
 
 def shared_pipeline() -> Pipeline:
     """Return what all methods' run cards have in common."""
-    names = ("benchmark", "seed", "compute", "splits", "evaluation")
+    names = ("benchmark", "seed", "compute", "ingestion", "splits", "evaluation")
     inputs = [f"params:{name}" for name in names]
     return pipeline([node(nodes.gather_shared, inputs, "shared_parameters", name="gather_shared")])
 
@@ -54,13 +54,20 @@ def _result_nodes(method: Method) -> list[Node]:
     return [
         node(
             nodes.extract,
-            ["embedder", "split_table", "raw_images", "params:compute", "params:evaluation"],
+            ["embedder", "split_table", "galleries", "raw_images", "params:compute", "params:evaluation"],
             "embeddings",
             name="extract",
         ),
         node(
             nodes.evaluate_node(method),
-            ["embeddings", "split_table", "params:evaluation", "params:benchmark", "params:seed"],
+            [
+                "embeddings",
+                "split_table",
+                "galleries",
+                "params:evaluation",
+                "params:benchmark",
+                "params:seed",
+            ],
             "metrics",
             name="evaluate",
         ),
@@ -86,6 +93,7 @@ def _result_nodes(method: Method) -> list[Node]:
                 "run_card": "run_card",
                 "embeddings": "embeddings",
                 "split_table": "split_table",
+                "galleries": "galleries",
                 "raw_images": "raw_images",
                 "evaluation": "params:evaluation",
                 "report": "params:report",

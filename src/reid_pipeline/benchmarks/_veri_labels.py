@@ -1,0 +1,143 @@
+"""VeRi-776's label files: XML with an Item per image that tells vehicle, camera, colour and type."""
+
+import re
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from xml.etree import ElementTree
+
+from reid_pipeline.schema.errors import UserError, first_few
+from reid_pipeline.schema.raw_folder import RawFolder
+
+# Numbered from 1, as list_color.txt and list_type.txt of the archive say.
+COLOURS = ("yellow", "orange", "green", "gray", "red", "blue", "white", "golden", "brown", "black")
+TYPES = ("sedan", "suv", "van", "hatchback", "mpv", "pickup", "bus", "truck", "estate")
+
+_DECLARATION = re.compile(rb"""^\s*<\?xml[^>]*?encoding\s*=\s*["']([A-Za-z0-9._-]+)["'][^>]*?\?>""")
+_ATTRIBUTES = ("imageName", "vehicleID", "cameraID", "colorID", "typeID")
+
+
+@dataclass(frozen=True, slots=True)
+class Label:
+    """What one Item tells; colour and type are None where it says 0, which stands for unknown."""
+
+    vehicle: int
+    camera: int
+    colour: str | None
+    type: str | None
+
+
+def read_labels(raw: RawFolder, path: str) -> dict[str, Label]:
+    """Return image name to label. Linear in Items.
+
+    Raises:
+        UserError: the file is no XML, or declares an encoding that it is not in; it has no Item; an Item
+            lacks an attribute, has one that is out of range, or names an image twice.
+    """
+    items = list(_parse(raw, path).iter("Item"))
+    if not items:
+        raise UserError(f"{path} has no Item elements. Take it from the archive again.")
+    labels: dict[str, Label] = {}
+    wrong = []
+    for number, item in enumerate(items, 1):
+        try:
+            label = _label(item)
+        except ValueError as error:
+            wrong.append(f"Item {number} ({error})")
+            continue
+        if item.attrib["imageName"] in labels:
+            wrong.append(f"Item {number} ({item.attrib['imageName']} is named twice)")
+        labels[item.attrib["imageName"]] = label
+    if wrong:
+        raise UserError(
+            f"{path}: {len(wrong)} Items are wrong: {first_few(wrong)}. An Item has {', '.join(_ATTRIBUTES)};"
+            f" colorID is 1 to {len(COLOURS)}, typeID 1 to {len(TYPES)}, and 0 is unknown. Correct them, or"
+            " take the file from the archive again."
+        )
+    return labels
+
+
+def check_labels(
+    path: str, labels: Mapping[str, Label], present: Mapping[str, tuple[int, int]], required: Collection[str]
+) -> None:
+    """Refuse labels that do not fit the images.
+
+    Args:
+        path: the label file, for messages.
+        labels: what it says.
+        present: names of the images that are there, each with vehicle and camera (from 1) of its name.
+        required: names that must have an Item.
+
+    Raises:
+        UserError: an image that must have an Item has none, or Item and file name give different vehicles or
+            cameras.
+    """
+    unlabelled = [name for name in required if name not in labels]
+    if unlabelled:
+        raise UserError(
+            f"{path} has no Item for {len(unlabelled)} images: {first_few(unlabelled)}. Take the file from"
+            " the archive again, or remove it to read the images without colour and type."
+        )
+    at_odds = [
+        f"{name} (Item: vehicle {label.vehicle}, camera {label.camera})"
+        for name, label in labels.items()
+        if name in present and present[name] != (label.vehicle, label.camera)
+    ]
+    if at_odds:
+        raise UserError(
+            f"{path} gives {len(at_odds)} images another vehicle or camera than their file names:"
+            f" {first_few(at_odds)}. Take the file from the archive again."
+        )
+
+
+def _parse(raw: RawFolder, path: str) -> ElementTree.Element:
+    """Parse in the declared encoding; the parser itself knows none of the multi-byte ones, such as gb2312."""
+    content = raw.read_bytes(path)
+    declared = _DECLARATION.match(content)
+    encoding = declared[1].decode() if declared else "utf-8-sig"
+    try:
+        text = content.decode(encoding)
+    except (LookupError, UnicodeDecodeError) as error:
+        raise UserError(
+            f"{path} says that it is in {encoding}, and is not ({error}). Take it from the archive again."
+        ) from error
+    if "<!DOCTYPE" in text:
+        raise UserError(f"{path} declares a document type, which no label file does. Is it the right file?")
+    try:
+        # Without document type there are no entities, hence nothing to expand.
+        return ElementTree.fromstring(re.sub(r"^\s*<\?xml.*?\?>", "", text, count=1))  # noqa: S314
+    except ElementTree.ParseError as error:
+        line, column = error.position
+        raise UserError(
+            f"{path} is no well-formed XML: {str(error).split(':')[0]} in line {line}, column {column}. Take"
+            " it from the archive again."
+        ) from error
+
+
+def _label(item: ElementTree.Element) -> Label:
+    """Return an Item's label; a ValueError says what is wrong with it."""
+    missing = [name for name in _ATTRIBUTES if name not in item.attrib]
+    if missing:
+        raise ValueError(f"no {', '.join(missing)}")
+    camera = re.fullmatch(r"c?([0-9]+)", item.attrib["cameraID"])
+    if camera is None:
+        raise ValueError(f"cameraID {item.attrib['cameraID']!r}")
+    return Label(
+        vehicle=_number(item, "vehicleID"),
+        camera=int(camera[1]),
+        colour=_named(item, "colorID", COLOURS),
+        type=_named(item, "typeID", TYPES),
+    )
+
+
+def _number(item: ElementTree.Element, name: str) -> int:
+    text = item.attrib[name]
+    if re.fullmatch(r"[0-9]+", text) is None:
+        raise ValueError(f"{name} {text!r}")
+    return int(text)
+
+
+def _named(item: ElementTree.Element, attribute: str, names: tuple[str, ...]) -> str | None:
+    number = _number(item, attribute)
+    if number > len(names):
+        raise ValueError(f"{attribute} {number}")
+    return names[number - 1] if number else None

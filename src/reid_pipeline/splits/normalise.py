@@ -1,0 +1,192 @@
+"""From the manifest, as published, to the split table, as used."""
+
+import hashlib
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from reid_pipeline.schema.columns import (
+    CAMID,
+    DISTRACTOR_PID,
+    FAULT,
+    JUNK_PID,
+    NO_LABEL,
+    PATH,
+    PID,
+    RULE,
+    SHA256,
+    SPLIT,
+    SPLITS,
+    SUBSET,
+    TEST_SETS,
+    UNLABELLED_PID,
+    VIEWID,
+)
+from reid_pipeline.schema.errors import UserError, first_few
+from reid_pipeline.schema.parameters import SplitParameters
+from reid_pipeline.schema.tables import SPLIT_TABLE
+from reid_pipeline.splits.draws import chosen_identities, drawn_galleries, drawn_queries, in_drawn_order
+
+PUBLISHED = "published"
+DEV = "dev"
+TRAINING_IDENTITIES = "training_identities"
+TRAINING_IMAGES = "training_images"
+REPEATED_GALLERIES = "repeated_galleries"
+
+
+@dataclass(frozen=True)
+class SplitTables:
+    """What normalisation makes.
+
+    Attributes:
+        split_table: as `schema.tables.SPLIT_TABLE`.
+        galleries: as `schema.tables.GALLERIES`; empty unless a pool was published.
+    """
+
+    split_table: pd.DataFrame
+    galleries: pd.DataFrame
+
+
+def normalise_splits(
+    manifest: pd.DataFrame,
+    image_facts: pd.DataFrame,
+    parameters: SplitParameters,
+    *,
+    skip_unreadable: bool = False,
+) -> SplitTables:
+    """Give every image its split, every training identity its label, and every pool its galleries.
+
+    Junk (pid -1) is dropped; distractors (pid 0) stay in the gallery and in no other split. Unlabelled images
+    (pid -2) can be trained on and nothing else; those set aside for a test are dropped. Unassigned images
+    become query and gallery where a training split is given, and all three otherwise: `test_fraction` of the
+    identities for the test, or with `disjoint: false` that share of every identity's images. Pools (`test`)
+    get `repeats` galleries of one image per identity. With `dev_fraction` above 0 that share of the training
+    identities becomes `dev_query` and `dev_gallery`, and is not trained on. The column `rule` says who
+    decided. `splits.draws` draws; the cost is O(n log n).
+
+    Args:
+        manifest: as `schema.tables.MANIFEST`.
+        image_facts: as `schema.tables.IMAGE_FACTS`, of the manifest's paths.
+        parameters: shares and seeds.
+        skip_unreadable: leave images out that cannot be decoded, instead of refusing them.
+
+    Raises:
+        UserError: images cannot be decoded, nothing is left to train on, or a split would be empty.
+    """
+    table = _usable(manifest, image_facts, skip=skip_unreadable)
+    table = table.assign(split=table[SUBSET].astype(object), rule=PUBLISHED)
+    _assign(table, parameters)
+    if parameters.dev_fraction > 0:
+        _cut_dev(table, parameters)
+    train = table[SPLIT] == "train"
+    pids = np.unique(table.loc[train & (table[PID] > DISTRACTOR_PID), PID].to_numpy())
+    _check_training(table[train], len(pids), manifest)
+    _check_none_empty(table[SPLIT], manifest, parameters)
+    label = np.where(
+        train & (table[PID] > DISTRACTOR_PID), np.searchsorted(pids, table[PID].to_numpy()), NO_LABEL
+    )
+    table = table.assign(label=label.astype("int64")).astype({SPLIT: "str", RULE: "str"})
+    galleries = drawn_galleries(table[table[SPLIT] == "test"], parameters.repeats, parameters.seed)
+    return SplitTables(table[list(SPLIT_TABLE.columns)], galleries)
+
+
+def _usable(manifest: pd.DataFrame, image_facts: pd.DataFrame, *, skip: bool) -> pd.DataFrame:
+    """Return the rows to be split, with their files' hashes, sorted by path."""
+    table = manifest.merge(image_facts[[PATH, SHA256, FAULT]], on=PATH, how="left", validate="one_to_one")
+    unreadable = table[table[FAULT] != ""]
+    if len(unreadable) and not skip:
+        cases = [f"{path} ({fault})" for path, fault in zip(unreadable[PATH], unreadable[FAULT], strict=True)]
+        raise UserError(
+            f"{len(unreadable)} of {len(table)} images cannot be decoded: {first_few(cases)}. Replace them by"
+            " good copies, or leave them out: --params ingestion.on_unreadable=skip"
+        )
+    kept = (table[FAULT] == "") & (table[PID] != JUNK_PID)
+    kept &= ~((table[PID] == DISTRACTOR_PID) & (table[SUBSET] != "gallery"))
+    if (table[SUBSET] == "train").any():
+        kept &= ~((table[PID] == UNLABELLED_PID) & (table[SUBSET] != "train"))
+    return table[kept].sort_values(PATH, kind="stable", ignore_index=True)
+
+
+def _assign(table: pd.DataFrame, parameters: SplitParameters) -> None:
+    """Draw what the collection leaves open, in place."""
+    table.loc[table[SPLIT] == "test", RULE] = REPEATED_GALLERIES
+    open_rows = table[SPLIT] == "unassigned"
+    if not open_rows.any():
+        return
+    pool = table[open_rows & (table[PID] > DISTRACTOR_PID)]
+    unlabelled = open_rows & (table[PID] == UNLABELLED_PID)
+    table.loc[unlabelled, SPLIT] = "train"
+    if not (table[SUBSET] == "train").any():
+        pool = _part_from_training(table, pool, parameters)
+    queries, rule = drawn_queries(pool, parameters.seed, "query")
+    table.loc[pool.index, SPLIT] = "gallery"
+    table.loc[pool.index, RULE] = rule
+    table.loc[queries, SPLIT] = "query"
+
+
+def _part_from_training(table: pd.DataFrame, pool: pd.DataFrame, parameters: SplitParameters) -> pd.DataFrame:
+    """Give the training share of `pool` its split, in place; return the rest, which is tested on."""
+    if parameters.disjoint:
+        identities = pool[PID].nunique()
+        count = min(max(1, round(parameters.test_fraction * identities)), max(identities - 1, 0))
+        chosen = chosen_identities(pool, count, parameters.seed, TRAINING_IDENTITIES)
+        tested, rule = pool[PID].isin(chosen), TRAINING_IDENTITIES
+    else:
+        drawn = in_drawn_order(pool, parameters.seed, TRAINING_IMAGES)
+        place = drawn.groupby(PID).cumcount().loc[pool.index]
+        images = pool.groupby(PID)[PATH].transform("size")
+        share = (images * parameters.test_fraction).round().clip(upper=images - 1)
+        tested, rule = place < share, TRAINING_IMAGES
+    table.loc[pool.index[~tested], SPLIT] = "train"
+    table.loc[pool.index[~tested], RULE] = rule
+    return pool[tested]
+
+
+def _cut_dev(table: pd.DataFrame, parameters: SplitParameters) -> None:
+    """Turn the rows of drawn training identities into dev_query and dev_gallery, in place."""
+    labelled = table[(table[SPLIT] == "train") & (table[PID] > DISTRACTOR_PID)]
+    count = max(2, round(parameters.dev_fraction * labelled[PID].nunique()))
+    chosen = chosen_identities(labelled, count, parameters.dev_seed, DEV)
+    rows = labelled[labelled[PID].isin(chosen)]
+    queries, _ = drawn_queries(rows, parameters.dev_seed, "dev query")
+    table.loc[rows.index, SPLIT] = "dev_gallery"
+    table.loc[queries, SPLIT] = "dev_query"
+    table.loc[rows.index, RULE] = DEV
+
+
+def _check_training(train: pd.DataFrame, identities: int, manifest: pd.DataFrame) -> None:
+    unlabelled = int((train[PID] == UNLABELLED_PID).sum())
+    if identities + unlabelled < 2:
+        found = manifest.loc[manifest[PID] > DISTRACTOR_PID, PID].nunique()
+        raise UserError(
+            f"{identities} training identities are left of {found} in the manifest; at least 2 are needed."
+            " Lower splits.dev_fraction or splits.test_fraction, or check the training images' identities."
+        )
+
+
+def _check_none_empty(split: pd.Series, manifest: pd.DataFrame, parameters: SplitParameters) -> None:
+    """Refuse a test, or a dev split, that was asked for and has one side only."""
+    found = set(split)
+    tested = manifest[SUBSET].isin(["query", "gallery"])
+    tested |= (manifest[SUBSET] == "unassigned") & (manifest[PID] > DISTRACTOR_PID)
+    wanted = {"query", "gallery"} if tested.any() else set()
+    if parameters.dev_fraction > 0:
+        wanted |= {"dev_query", "dev_gallery"}
+    empty = [name for name in SPLITS if name in wanted - found]
+    if empty:
+        raise UserError(
+            f"No image is left for {' and '.join(empty)}. A query needs an identity that another camera sees"
+            " too, or without cameras a second image of it: raise splits.dev_fraction (0 cuts no dev split)"
+            " or splits.test_fraction, or check the benchmark's folders."
+        )
+
+
+def data_hash(split_table: pd.DataFrame) -> str:
+    """Return the SHA-256 of what the split table says.
+
+    Every image's path, bytes, pid, camera, viewpoint, split and test sets enter.
+    """
+    columns = split_table[[PATH, SHA256, PID, CAMID, VIEWID, SPLIT, TEST_SETS]].sort_values(PATH)
+    text = columns.to_csv(index=False, lineterminator="\n")
+    return hashlib.sha256(text.encode()).hexdigest()

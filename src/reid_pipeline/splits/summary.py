@@ -1,0 +1,253 @@
+"""What a collection holds, as found, as published and as split: the figures of the dataset page.
+
+Everything is counted by groups of rows: time and memory grow linearly with images.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from reid_pipeline.schema.benchmark import Benchmark, Counts, Version
+from reid_pipeline.schema.columns import (
+    CAMID,
+    DISTRACTOR_PID,
+    FAULT,
+    HEIGHT,
+    JUNK_PID,
+    MODE,
+    PID,
+    REPEAT,
+    RULE,
+    SPLIT,
+    SPLITS,
+    SUBSET,
+    SUBSETS,
+    TEST_SET,
+    TEST_SETS,
+    UNLABELLED_PID,
+    WIDTH,
+)
+from reid_pipeline.splits.faults import FEW, duplicates, few, names, not_used, shared_identities
+from reid_pipeline.splits.matches import QueryMatches, count_matches, sentences
+from reid_pipeline.splits.normalise import data_hash
+
+_SIZE_BINS = 24
+
+
+def summarise(
+    benchmark: Benchmark,
+    reading: Mapping[str, Any],
+    manifest: pd.DataFrame,
+    image_facts: pd.DataFrame,
+    split_table: pd.DataFrame,
+    galleries: pd.DataFrame,
+    *,
+    camera_filter: bool,
+) -> dict[str, Any]:
+    """Count everything that a reader of the dataset page wants to know.
+
+    "First" lists hold `FEW` cases, in the order of the table. Identities are those with a pid above 0.
+
+    Args:
+        benchmark: what is published.
+        reading: `reader`, `version`, `notes` and `warnings` (sentences about counts).
+        manifest: as `schema.tables.MANIFEST`.
+        image_facts: as `schema.tables.IMAGE_FACTS`, of the manifest's images.
+        split_table: as `schema.tables.SPLIT_TABLE`.
+        galleries: as `schema.tables.GALLERIES`.
+        camera_filter: of the evaluation, for the queries' matches.
+
+    Returns:
+        Plain numbers, text, lists and dicts, as JSON has them:
+        `benchmark`, `reader`, `version`, `data_hash`, `notes`, `warnings`;
+        `images`, `identities`, `cameras` {found, published};
+        `counts` {version, subsets: found and published images and identities, and the differences};
+        `splits`, by name: see `_split_facts`; `rules` (images by rule); `galleries` (by test set);
+        `sizes`, `modes` (of all images that can be decoded);
+        `shared_identities` (of training and test), `duplicates` {within, across, conflicts, between};
+        `unreadable` (count, first), `skipped` (all unreadable files that are not in the split table);
+        `left_out` {junk, unreadable, other} (images of the manifest that are not in the split table),
+        `junk`, `distractors`, `unlabelled`; `queries`, `dev_queries` (None without such).
+    """
+    readable = image_facts[image_facts[FAULT] == ""]
+    return {
+        "benchmark": {
+            name: getattr(benchmark, name) for name in ("title", "noun", "reference", "licence", "source")
+        },
+        "reader": reading.get("reader"),
+        "version": reading.get("version"),
+        "data_hash": data_hash(split_table),
+        "images": len(split_table),
+        "identities": _identities(split_table),
+        "cameras": {"found": _cameras(split_table), "published": benchmark.cameras},
+        "counts": _counts(benchmark.versions, reading.get("version"), manifest),
+        "splits": _by_split(split_table),
+        "rules": _numbers(split_table[RULE]),
+        "galleries": _drawn(galleries),
+        "sizes": _sizes(readable),
+        "modes": _numbers(readable[MODE]),
+        "shared_identities": shared_identities(split_table),
+        "duplicates": duplicates(split_table),
+        **not_used(manifest, image_facts, split_table),
+        "junk": int((manifest[PID] == JUNK_PID).sum()),
+        "distractors": int((split_table[PID] == DISTRACTOR_PID).sum()),
+        "unlabelled": int((split_table[PID] == UNLABELLED_PID).sum()),
+        "queries": _queries(count_matches(split_table, galleries, camera_filter=camera_filter)),
+        "dev_queries": _queries(
+            count_matches(split_table, galleries, camera_filter=camera_filter, splits="dev")
+        ),
+        "notes": list(reading.get("notes", ())),
+        "warnings": list(reading.get("warnings", ())),
+    }
+
+
+def _counts(versions: Sequence[Version], name: str | None, manifest: pd.DataFrame) -> dict[str, Any]:
+    """Compare with the version `name`, else with the nearest by images; junk is counted, as published."""
+    known = [version for version in versions if version.name == name] or list(versions)
+    if not known:
+        subsets = [subset for subset in SUBSETS if (manifest[SUBSET] == subset).any()]
+        return {"version": None, "subsets": [_compared(subset, manifest, None) for subset in subsets]}
+    found = [
+        [_compared(part, manifest, counts) for part, counts in version.counts.items()] for version in known
+    ]
+    distances = [sum(abs(part["image_difference"]) for part in parts) for parts in found]
+    nearest = distances.index(min(distances))
+    # Subsets of which nothing is published; a pool may be published as several test sets instead.
+    told = set(known[nearest].counts)
+    untold = [subset for subset in SUBSETS if subset not in told and (manifest[SUBSET] == subset).any()]
+    shown = [subset for subset in untold if subset != "test" or told <= set(SUBSETS)]
+    rows = [*found[nearest], *(_compared(subset, manifest, None) for subset in shown)]
+    return {"version": known[nearest].name, "subsets": rows}
+
+
+def _compared(name: str, manifest: pd.DataFrame, published: Counts | None) -> dict[str, Any]:
+    if name in SUBSETS:
+        rows = manifest[manifest[SUBSET] == name]
+    else:
+        padded = " " + manifest[TEST_SETS] + " "
+        rows = manifest[padded.str.contains(f" {name} ", regex=False)]
+    images, identities = len(rows), _identities(rows)
+    told = None if published is None else published.identities
+    return {
+        "subset": name,
+        "images": images,
+        "identities": identities,
+        "published_images": None if published is None else published.images,
+        "published_identities": told,
+        "image_difference": None if published is None else images - published.images,
+        "identity_difference": None if told is None else identities - told,
+    }
+
+
+def _by_split(split_table: pd.DataFrame) -> dict[str, Any]:
+    parts = {name: split_table[split_table[SPLIT] == name] for name in SPLITS}
+    return {name: _split_facts(rows) for name, rows in parts.items() if len(rows)}
+
+
+def _split_facts(rows: pd.DataFrame) -> dict[str, Any]:
+    """Return one split's figures.
+
+    `cameras`, `one_camera` (identities that one camera alone sees) are None where no image has a camera,
+    `images_per_identity` where there is no identity; its `histogram` lists [images, identities with so many].
+    """
+    named = rows[rows[PID] > DISTRACTOR_PID]
+    cameras = _cameras(rows)
+    seen_by = named.groupby(PID)[CAMID].nunique()
+    return {
+        "images": len(rows),
+        "identities": _identities(rows),
+        "distractors": int((rows[PID] == DISTRACTOR_PID).sum()),
+        "unlabelled": int((rows[PID] == UNLABELLED_PID).sum()),
+        "cameras": cameras,
+        "images_per_camera": {
+            str(camid): int(number) for camid, number in rows[CAMID].value_counts().sort_index().items()
+        },
+        "without_camera": int(rows[CAMID].isna().sum()),
+        "images_per_identity": _spread(named),
+        "one_camera": None if cameras is None else few(names(rows, seen_by.index[seen_by == 1])),
+        "rules": _numbers(rows[RULE]),
+    }
+
+
+def _spread(named: pd.DataFrame) -> dict[str, Any] | None:
+    images = named[PID].value_counts().to_numpy()
+    if not len(images):
+        return None
+    low, first, middle, third, high = np.percentile(images, [0, 25, 50, 75, 100]).tolist()
+    values, identities = np.unique(images, return_counts=True)
+    return {
+        "min": int(low),
+        "first_quartile": first,
+        "median": middle,
+        "mean": float(images.mean()),
+        "third_quartile": third,
+        "max": int(high),
+        "histogram": [list(pair) for pair in zip(values.tolist(), identities.tolist(), strict=True)],
+    }
+
+
+def _sizes(readable: pd.DataFrame) -> dict[str, Any] | None:
+    """Return the spread of widths and heights in pixels, a histogram in shared bins, and the usual sizes."""
+    if readable.empty:
+        return None
+    width, height = readable[WIDTH].to_numpy(np.int64), readable[HEIGHT].to_numpy(np.int64)
+    low, high = int(min(width.min(), height.min())), int(max(width.max(), height.max()))
+    step = max(1, -(-(high - low + 1) // _SIZE_BINS))
+    edges = np.arange(low, high + step + 1, step)
+    columns = [np.histogram(values, edges)[0].tolist() for values in (width, height)]
+    bins = zip(edges[:-1].tolist(), *columns, strict=True)
+    sizes = pd.DataFrame({WIDTH: width, HEIGHT: height}).value_counts().reset_index(name="images")
+    common = sizes.sort_values(["images", WIDTH, HEIGHT], ascending=[False, True, True])[:FEW]
+    return {
+        "images": len(readable),
+        "distinct": len(sizes),
+        WIDTH: _range(width),
+        HEIGHT: _range(height),
+        "common": [dict(zip(common.columns, size, strict=True)) for size in common.to_numpy().tolist()],
+        "histogram": [
+            {"low": start, "high": start + step - 1, WIDTH: wide, HEIGHT: tall} for start, wide, tall in bins
+        ],
+    }
+
+
+def _range(values: np.ndarray) -> dict[str, float]:
+    return {"min": int(values.min()), "median": float(np.median(values)), "max": int(values.max())}
+
+
+def _queries(matches: QueryMatches) -> dict[str, Any] | None:
+    """Return the figures, and the sentences that say them; None where there is no query."""
+    if not matches.num_queries:
+        return None
+    return {**_listed(asdict(matches)), "sentences": sentences(matches)}
+
+
+def _listed(figures: dict[str, Any]) -> dict[str, Any]:
+    examples = {reason: list(paths) for reason, paths in figures["examples"].items()}
+    worst = None if figures["worst"] is None else _listed(figures["worst"])
+    return {**figures, "examples": examples, "worst": worst}
+
+
+def _drawn(galleries: pd.DataFrame) -> list[dict[str, Any]]:
+    """Return the draws of each test set: `images` lists the size of every gallery."""
+    sizes = galleries.groupby([TEST_SET, REPEAT], sort=False).size().reset_index(name="images")
+    return [
+        {"test_set": name, "repeats": len(rows), "images": rows["images"].tolist()}
+        for name, rows in sizes.groupby(TEST_SET, sort=False)
+    ]
+
+
+def _identities(rows: pd.DataFrame) -> int:
+    return int(rows.loc[rows[PID] > DISTRACTOR_PID, PID].nunique())
+
+
+def _cameras(rows: pd.DataFrame) -> int | None:
+    return int(rows[CAMID].nunique()) or None
+
+
+def _numbers(column: "pd.Series[str]") -> dict[str, int]:
+    """Return how often each word occurs, the most frequent first."""
+    found = {str(name): int(number) for name, number in column.value_counts().items()}
+    return dict(sorted(found.items(), key=lambda item: (-item[1], item[0])))

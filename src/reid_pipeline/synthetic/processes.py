@@ -1,0 +1,51 @@
+"""Drawing by several processes, in an order that does not depend on how many there are."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from typing import TypeVar
+
+Given = TypeVar("Given")
+Chunk = TypeVar("Chunk")
+Drawn = TypeVar("Drawn")
+
+
+def map_chunks(
+    draw: Callable[[Given, Chunk], Drawn],
+    parameters: Given,
+    chunks: Sequence[Chunk],
+    processes: int | None,
+) -> Iterator[Drawn]:
+    """Draw chunk after chunk.
+
+    Args:
+        draw: A function of a module, called with the parameters and a chunk.
+        parameters: What is drawn.
+        chunks: Parts of the work.
+        processes: How many processes draw; None takes the cores this process may use.
+
+    Yields:
+        What ``draw`` returned, in the chunks' order.
+    """
+    workers = min(processes or usable_cores(), len(chunks))
+    if workers <= 1:
+        for chunk in chunks:
+            yield draw(parameters, chunk)
+        return
+    # "spawn": a forked child of a process that runs torch's threads may hang.
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+        yield from pool.map(draw, [parameters] * len(chunks), chunks)
+
+
+def usable_cores() -> int:
+    """How many cores this process may use.
+
+    Returns:
+        At least 1.
+    """
+    if hasattr(os, "sched_getaffinity"):
+        return max(1, len(os.sched_getaffinity(0)))
+    return max(1, os.cpu_count() or 1)

@@ -1,0 +1,177 @@
+"""`kedro run --pipeline=unsupervised_pcl` from a folder in every layout, as real sessions of one process."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from kedro.framework.project import configure_project
+from kedro.framework.session import KedroSession
+from kedro.framework.startup import bootstrap_project
+from safetensors.numpy import load_file
+from small_project import Project, make_project
+
+from reid_pipeline.synthetic import SyntheticBenchmark
+from reid_pipeline.synthetic.layouts import LAYOUTS, draw_layout
+from reid_pipeline.synthetic.parameters import SyntheticVehicles
+
+SIZE = {"cameras_per_identity": (2, 3), "images_per_camera": (3, 3), "num_cameras": 3}
+PEOPLE = SyntheticBenchmark(train_identities=5, test_identities=3, distractors=2, junk=2, **SIZE)
+VEHICLES = SyntheticVehicles(train_identities=5, test_identities=3, **SIZE)
+BACKBONE = {"name": "demo-vit", "pretrained": "demo", "image_size": [48, 48]}
+OVERRIDES = {
+    "zero_shot": {"backbone": BACKBONE},
+    "unsupervised_pcl": {
+        "backbone": BACKBONE,
+        "plan": {"epochs": 1, "iterations_per_epoch": 1, "batch_size": 8, "instances": 2},
+        "clustering": {"k1": 4, "k2": 2, "eps": 0.8, "min_samples": 2, "max_noise_share": 1.0},
+    },
+}
+
+
+def environment_of(layout: str) -> str:
+    return next(
+        name
+        for name in ("custom", "msmt17", "market1501", "occluded_duke", "dukemtmc", "veri776", "vehicleid")
+        if layout.startswith(name)
+    )
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory):
+    made = make_project(tmp_path_factory.mktemp("layouts") / "project")
+    bootstrap_project(made.root)
+    yield made
+    configure_project("reid_pipeline")
+
+
+def run(project: Project, environment: str, pipeline: str, **parameters: Any) -> None:
+    given = {**OVERRIDES, **parameters}
+    with KedroSession.create(project.root, env=environment, runtime_params=given) as session:
+        session.run(pipeline_names=[pipeline])
+
+
+def results(project: Project, environment: str, method: str = "unsupervised_pcl") -> Path:
+    return project.root / "data/08_reporting" / environment / method
+
+
+def tables(project: Project, environment: str) -> pd.DataFrame:
+    return pd.read_parquet(project.root / "data/03_primary" / environment / "split_table.parquet")
+
+
+def draw(layout: str, root: Path) -> Path:
+    vehicles = layout in {"veri776", "vehicleid"}
+    for path, content in draw_layout(layout, VEHICLES if vehicles else PEOPLE, processes=1).items():
+        (root / path).parent.mkdir(parents=True, exist_ok=True)
+        (root / path).write_bytes(content)
+    return root
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_from_files_to_a_report(layout: str, project: Project, tmp_path: Path) -> None:
+    environment = environment_of(layout)
+    raw = draw(layout, tmp_path / "raw")
+    run(project, environment, "unsupervised_pcl", raw_root=str(raw))
+    table = tables(project, environment)
+    metrics = json.loads((results(project, environment) / "seed_0/metrics.json").read_text())
+    assert metrics["benchmark"] == environment
+    page = (results(project, environment) / "report_seed_0.html").read_text()
+    assert "unsupervised_pcl" in page
+    dataset_page = (results(project, environment, "dataset") / "dataset.html").read_text()
+    card = json.loads((results(project, environment) / "seed_0/run_card.json").read_text())
+    assert card["data_hash"] in json.dumps(card)
+    assert card["data_hash"][:12] in dataset_page
+    if layout == "custom_unlabelled":
+        assert set(table["split"]) == {"train"}
+        assert (metrics["mAP"], metrics["num_queries"]) == (None, 0)
+        assert "nothing to score" in metrics["not_evaluated"]
+        stored = load_file(
+            project.root / "data/07_model_output/custom/unsupervised_pcl/seed_0/embeddings.safetensors"
+        )
+        assert stored["rows"].tolist() == list(range(len(table)))
+        assert np.allclose(np.linalg.norm(stored["embeddings"], axis=1), 1.0, atol=1e-5)
+        return
+    assert metrics["num_valid_queries"] == metrics["num_queries"] > 0
+    assert 0 < metrics["mAP"] <= 1
+    assert table.loc[table["split"] == "train", "pid"].nunique() >= 2
+    assert (
+        table.loc[table["split"] == "train", "label"].max() + 1
+        == table.loc[table["split"] == "train", "pid"].nunique()
+    )
+    has_cameras = bool(table["camid"].notna().all())
+    assert metrics["camera_filter"] is (has_cameras and layout != "vehicleid")
+    if layout == "vehicleid":
+        assert metrics["repeats"] == 10
+        assert set(metrics["test_sets"]) == {"800", "1600", "2400"}
+    if layout == "veri776":
+        assert set(table["viewid"].dropna()) <= set(range(8))
+        assert table["viewid"].notna().all()
+
+
+def test_a_second_ingestion_decodes_nothing_and_gives_the_same_bytes(
+    project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    raw = draw("market1501", tmp_path / "raw")
+    run(project, "market1501", "ingestion", raw_root=str(raw))
+    written = {
+        name: (project.root / "data" / name).read_bytes()
+        for name in (
+            "02_intermediate/market1501/manifest.parquet",
+            "02_intermediate/market1501/image_facts.parquet",
+            "03_primary/market1501/split_table.parquet",
+            "03_primary/market1501/galleries.parquet",
+            "08_reporting/market1501/dataset/summary.json",
+        )
+    }
+    import PIL.Image
+
+    def refuse(*_: Any, **__: Any) -> None:
+        raise AssertionError("an image was decoded again")
+
+    monkeypatch.setattr(PIL.Image, "open", refuse)
+    run(project, "market1501", "ingestion", raw_root=str(raw))
+    for name, content in written.items():
+        assert (project.root / "data" / name).read_bytes() == content, name
+
+
+class TestUnreadable:
+    @pytest.fixture
+    def raw(self, tmp_path: Path) -> tuple[Path, str]:
+        root = draw("market1501", tmp_path / "raw")
+        spoilt = sorted(root.rglob("bounding_box_train/*.jpg"))[3]
+        spoilt.write_bytes(spoilt.read_bytes()[:400])
+        return root, spoilt.relative_to(root).as_posix()
+
+    def test_fail_names_it_and_the_way_out(self, project: Project, raw: tuple[Path, str]) -> None:
+        from reid_pipeline.mistakes import mistake_in
+
+        with pytest.raises(Exception, match="cannot be decoded") as caught:
+            run(project, "market1501", "ingestion", raw_root=str(raw[0]))
+        told = mistake_in(caught.value)
+        assert told is not None
+        assert raw[1] in told
+        assert "ingestion.on_unreadable=skip" in told
+
+    def test_skip_leaves_it_out_and_lists_it(self, project: Project, raw: tuple[Path, str]) -> None:
+        run(
+            project,
+            "market1501",
+            "ingestion",
+            raw_root=str(raw[0]),
+            ingestion={"on_unreadable": "skip"},
+        )
+        assert raw[1] not in set(tables(project, "market1501")["path"])
+        summary = (results(project, "market1501", "dataset") / "summary.json").read_text()
+        assert raw[1] in summary
+        assert raw[1] in (results(project, "market1501", "dataset") / "dataset.html").read_text()
+
+
+def test_counts_that_differ_are_an_error_when_asked(project: Project, tmp_path: Path) -> None:
+    from reid_pipeline.mistakes import mistake_in
+
+    raw = draw("market1501", tmp_path / "raw")
+    with pytest.raises(Exception, match=r"12,936") as caught:
+        run(project, "market1501", "ingestion", raw_root=str(raw), ingestion={"strict_counts": True})
+    assert "strict_counts" in (mistake_in(caught.value) or "")

@@ -1,0 +1,363 @@
+"""The dataset page and its short form: the summary's facts, problems first, nothing loaded, all escaped."""
+
+import json
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from test_report_page import HOSTILE, Page
+
+from reid_pipeline.reporting import dataset_text, render_dataset_page
+from reid_pipeline.reporting.dataset_figures import dataset_figures
+from reid_pipeline.reporting.dataset_problems import problems
+from reid_pipeline.schema.benchmark import Benchmark, Counts, Version
+from reid_pipeline.splits.summary import summarise
+
+Image = dict[str, Any]
+
+FOXES = Benchmark(
+    title="Foxes",
+    noun="fox",
+    reference="Nobody, 2024",
+    licence="Free for all.",
+    source="Drawn by hand.",
+    layout="folders",
+    cameras=3,
+    versions=(Version("v1", {"train": Counts(1_006, 3), "query": Counts(2, 2), "gallery": Counts(2, 3)}),),
+)
+
+
+def image(path: str, pid: int, camid: int | None, split: str | None, **others: Any) -> Image:
+    known = {"identity": f"fox-{pid}", "test_sets": "", "subset": split or "gallery"}
+    facts = {"width": 64, "height": 128, "mode": "RGB", "fault": "", "content": path, "rule": "published"}
+    return {"path": path, "pid": pid, "camid": camid, "split": split, **known, **facts, **others}
+
+
+def summarised(images: list[Image], benchmark: Benchmark = FOXES, **reading: Any) -> dict[str, Any]:
+    rows = pd.DataFrame(images).sort_values("path", ignore_index=True)
+    contents = {content: place for place, content in enumerate(sorted(set(rows["content"])))}
+    rows["sha256"] = [f"{contents[content]:064x}" for content in rows["content"]]
+    rows = rows.assign(viewid=pd.NA)
+    rows = rows.astype(dict.fromkeys(["camid", "width", "height"], "Int64"))
+    galleries = pd.DataFrame({"test_set": [], "repeat": [], "path": []}).astype(
+        {"test_set": "str", "repeat": "int64", "path": "str"}
+    )
+    given = {"reader": "foxes", "version": "v1", "notes": [], "warnings": [], **reading}
+    used = rows[rows["split"].notna()]
+    return summarise(benchmark, given, rows, rows, used, galleries, camera_filter=True)
+
+
+CLEAN = [
+    image("t/0.jpg", 1, 0, "train"),
+    image("t/1.jpg", 1, 1, "train"),
+    image("t/2.jpg", 2, 1, "train", width=32, height=64, mode="L"),
+    image("q/0.jpg", 3, 0, "query"),
+    image("g/0.jpg", 3, 1, "gallery"),
+    image("g/1.jpg", 0, 1, "gallery"),
+]
+BAD = [
+    *CLEAN,
+    image("q/1.jpg", 1, 0, "query", content="t/0.jpg"),  # trained on, and absent from the gallery
+    image("q/2.jpg", 4, 0, "query"),
+    image("g/2.jpg", 4, 0, "gallery", content="t/2.jpg"),  # the picture of another
+    image("g/3.jpg", 4, 0, "gallery", content="t/2.jpg"),
+    image("g/4.jpg", 4, 0, None, width=None, height=None, mode="", fault="truncated after 10 bytes"),
+    image("g/5.jpg", -1, 0, None),
+    image("q/3.jpg", 0, 0, None, subset="query"),
+]
+
+
+@pytest.fixture(scope="module")
+def bad() -> dict[str, Any]:
+    return summarised(BAD, notes=["A note of the reader."], warnings=["train has 1,003 images too few."])
+
+
+@pytest.fixture(scope="module")
+def page(bad: dict[str, Any]) -> Page:
+    return Page(render_dataset_page(bad))
+
+
+def rows_of(summary: dict[str, Any], first: str) -> list[list[str]]:
+    """The cells of the terminal's rows that begin with a word."""
+    return [line.split() for line in dataset_text(summary).splitlines() if line.split()[:1] == [first]]
+
+
+def assert_self_contained(page: Page) -> None:
+    for tag, name, value in page.attributes:
+        if name in {"src", "href", "srcset", "data", "action", "poster"}:
+            assert value.startswith(("data:", "#")), (tag, name, value[:80])
+    assert not {"link", "iframe", "object", "embed", "base"} & set(page.tags)
+    assert "@import" not in page.text("style")
+    assert "url(" not in page.text("style")
+    policy = [v for t, _, v in page.attributes if t == "meta" and v.startswith("default-src 'none';")]
+    assert len(policy) == 1
+
+
+def test_page_is_self_contained(page: Page) -> None:
+    assert_self_contained(page)
+    assert page.attributes.count(("script", "id", "plotly-js")) == 1
+    assert page.tags["h1"] == page.tags["title"] == page.tags["main"] == 1
+    assert page.tags["caption"] == page.tags["table"]
+
+
+def test_page_says_what_it_is(page: Page) -> None:
+    assert page.text("title") == "Dataset: Foxes v1"
+    facts = page.texts["dd"]
+    assert facts[0] == "foxes"
+    assert facts[2:] == ["Nobody, 2024", "Free for all.", "Drawn by hand."]
+    assert page.texts["span"].count("published: 3") == 1
+    assert "A note of the reader." in page.text("li")
+
+
+def test_found_and_published_with_differences_marked(page: Page, bad: dict[str, Any]) -> None:
+    source = render_dataset_page(bad)
+    row = next(line for line in source.splitlines() if ">train</th>" in line and "1,006" in line)
+    assert row == (
+        '<tr><th scope="row">train</th><td>3</td><td>1,006</td><td class="mismatch">−1,003</td>'  # noqa: RUF001
+        '<td>2</td><td>3</td><td class="mismatch">−1</td></tr>'  # noqa: RUF001
+    )
+    assert rows_of(bad, "query")[0] == ["query", "4", "2", "+2", "3", "2", "+1"]
+    assert rows_of(summarised(CLEAN), "gallery")[0] == ["gallery", "2", "2", "0", "1", "3", "−2"]  # noqa: RUF001
+    row = next(line for line in render_dataset_page(summarised(CLEAN)).splitlines() if "<td>3</td>" in line)
+    assert row.startswith('<tr><th scope="row">train</th><td>3</td><td>1,006</td>')
+    even = render_dataset_page(summarised([*CLEAN, image("q/9.jpg", 5, 0, "query")]))
+    assert '<th scope="row">query</th><td>2</td><td>2</td><td>0</td><td>2</td><td>2</td><td>0</td>' in even
+
+
+def test_every_problem_is_told_first(bad: dict[str, Any], page: Page) -> None:
+    told = {problem.title: problem for problem in problems(bad)}
+    assert [(problem.title, problem.what) for problem in told.values()] == [
+        ("Counts differ from the published ones", "train has 1,003 images too few."),
+        ("Files that cannot be decoded", "1 file cannot be decoded; 1 of them left out of the split table."),
+        (
+            "Queries without a match",
+            "2 of 3 queries have no valid match: 1 is absent from the gallery (e.g. q/1.jpg), 1 has only"
+            " matches of its own camera (e.g. q/2.jpg).",
+        ),
+        ("Identities in both training and test", "1 identity is in both training and test."),
+        (
+            "Identical files with different identities",
+            "1 group of identical files (3 files) has different identities.",
+        ),
+        (
+            "Identical files in different splits",
+            "2 groups of identical files (5 files) lie in different splits (train + query: 1,"
+            " train + gallery: 1).",
+        ),
+        ("Identical files in one split", "1 group of identical files (3 files) lies in one split."),
+        ("Images that no split uses", "1 image of the manifest is in no split."),
+    ]
+    assert list(told["Files that cannot be decoded"].cases) == ["g/4.jpg: truncated after 10 bytes"]
+    assert list(told["Identities in both training and test"].cases) == ["fox-1"]
+    assert list(told["Identical files in different splits"].cases) == [
+        "g/2.jpg = g/3.jpg = t/2.jpg",
+        "q/1.jpg = t/0.jpg",
+    ]
+    paragraphs, headings = page.text("p"), page.texts["h3"]
+    for problem in told.values():
+        assert headings.index(problem.title) < len(told)
+        assert problem.what in paragraphs
+        assert problem.meaning in paragraphs
+        assert problem.remedy in paragraphs
+        assert all(case in page.texts["li"] for case in problem.cases)
+    assert page.texts["h2"][:2] == ["Problems", "Notes of the reader"]
+
+
+def test_remedy_is_that_of_the_reason() -> None:
+    alone = [image("q/9.jpg", 4, 0, "query"), image("g/9.jpg", 4, 0, "gallery")]
+    same = problems(summarised([*CLEAN, *alone]))
+    absent = problems(summarised([*CLEAN, image("q/9.jpg", 9, 0, "query")]))
+    assert [len(same), len(absent)] == [1, 1]
+    assert "evaluation.camera_filter: false" in same[0].remedy
+    assert "check how the split was made" not in same[0].remedy
+    assert "check how the split was made" in absent[0].remedy
+    assert "camera_filter" not in absent[0].remedy
+
+
+def test_a_clean_collection_has_no_problem() -> None:
+    summary = summarised(CLEAN)
+    assert problems(summary) == []
+    page = Page(render_dataset_page(summary))
+    assert "No problem was found" in page.text("p")
+    assert page.texts["h3"] == ["Images per identity", "Images per camera", "Image sizes"]
+    assert "No problem was found." in dataset_text(summary)
+
+
+def test_tables_of_the_page(page: Page) -> None:
+    cells = page.text("td").split("\n")
+    heads = page.text("th").split("\n")
+    assert heads.count("One camera only") == 1
+    for mode in ("RGB", "L", "64 x 128", "32 x 64", "published"):
+        assert mode in heads
+    assert "1.5" in cells  # mean images of a training identity: (2 + 1) / 2
+    sentences = page.text("p")
+    assert "Seen by one camera only in train: 1 identity, such as fox-2." in sentences
+    assert "1 junk image dropped." in sentences
+    assert "2 sizes: 32 to 64 wide, 64 to 128 high" in page.text("span")
+
+
+def test_figures_hold_the_counts(bad: dict[str, Any]) -> None:
+    figures = dataset_figures(bad)
+    assert list(figures) == ["images_per_identity", "images_per_camera", "image_sizes"]
+    cameras = {trace.name: (list(trace.x), list(trace.y)) for trace in figures["images_per_camera"].data}
+    assert cameras == {
+        "train": (["0", "1"], [1, 2]),
+        "query": (["0", "1"], [3, 0]),
+        "gallery": (["0", "1"], [2, 2]),
+    }
+    identities = {trace.name: (list(trace.x), list(trace.y)) for trace in figures["images_per_identity"].data}
+    assert identities == {
+        "train": (["1", "2"], [1, 1]),
+        "query": (["1", "2"], [3, 0]),
+        "gallery": (["1", "2"], [1, 1]),
+    }
+    for trace in figures["image_sizes"].data:
+        assert sum(trace.y) == 12
+
+
+def test_identities_with_many_images_share_bars() -> None:
+    images = [
+        image(f"t/{pid}/{i}.jpg", pid, 0, "train") for pid, n in ((1, 61), (2, 3), (3, 4)) for i in range(n)
+    ]
+    (trace,) = dataset_figures(summarised(images))["images_per_identity"].data
+    assert list(trace.x)[:2] == ["1–3", "4–6"]  # noqa: RUF001
+    assert list(trace.x)[-1] == "61–63"  # noqa: RUF001
+    assert list(trace.y) == [1, 1, *[0] * 18, 1]
+
+
+def test_nothing_told_nothing_drawn() -> None:
+    bare = Benchmark("Own pictures", "individual", "", "", "", "any")
+    images = [image(f"{i}.jpg", -2, None, "train", subset="unassigned") for i in range(3)]
+    summary = summarised(images, bare, version=None, reader=None)
+    page = Page(render_dataset_page(summary))
+    assert page.texts["h3"] == ["Image sizes"]
+    assert "There are no queries: nothing can be evaluated." in page.text("p")
+    assert "There are no queries: nothing can be evaluated." in dataset_text(summary)
+    assert dataset_text(summary).startswith("Own pictures (data ")
+    assert rows_of(summary, "unassigned") == [["unassigned", "3", "0"]]
+    assert rows_of(summary, "train") == [["train", "3", "0", "—", "—", "0", "3"]]
+
+
+def test_nothing_decodes() -> None:
+    images = [{**each, "width": None, "height": None, "mode": "", "fault": "no image"} for each in CLEAN]
+    summary = summarised(images)
+    assert "No image can be decoded." in dataset_text(summary)
+    assert "No image can be decoded." not in Page(render_dataset_page(summarised(CLEAN))).text("span")
+    Page(render_dataset_page(summary))
+
+
+def test_every_text_of_the_user_is_escaped() -> None:
+    images = [
+        {**each, "path": f"{HOSTILE}/{each['path']}", "identity": f"{HOSTILE}{each['pid']}"} for each in BAD
+    ]
+    for each in images:
+        each["content"] = each["content"].rsplit("/")[-1]
+        each["mode"], each["fault"] = each["mode"] and HOSTILE, each["fault"] and HOSTILE
+        each["rule"] = HOSTILE
+    benchmark = Benchmark(HOSTILE, HOSTILE, HOSTILE, HOSTILE, HOSTILE, HOSTILE)
+    summary = summarised(
+        images, benchmark, reader=HOSTILE, version=HOSTILE, notes=[HOSTILE], warnings=[HOSTILE]
+    )
+    pixels = np.zeros((4, 4, 3), dtype=np.uint8)
+    source = render_dataset_page(summary, [(HOSTILE, pixels)])
+    page = Page(source)
+    assert "<script>alert" not in source
+    assert "<img src=http" not in source
+    assert page.tags["img"] == 1
+    assert (
+        page.tags["script"] == 2 + page.tags["figure"] - 1
+    )  # plotly and ours; one per chart, none per sample
+    assert page.text("title") == f"Dataset: {HOSTILE} {HOSTILE}"
+    assert any(case.startswith(f"{HOSTILE}/g/4.jpg") for case in page.texts["li"])
+    assert f"{HOSTILE}1" in page.texts["li"]
+    assert_self_contained(page)
+
+
+def test_figures_are_valid_json(page: Page) -> None:
+    drawn = [json.loads(text) for text in page.texts["script"] if text.startswith('{"data"')]
+    assert len(drawn) == 3
+
+
+def test_samples_are_pictures_with_captions(bad: dict[str, Any], opened: Any) -> None:
+    import base64
+
+    red = np.zeros((400, 200, 3), dtype=np.uint8)
+    red[..., 0] = 250
+    page = Page(render_dataset_page(bad, [("fox-1 · camera 0", red), ("fox-2", red[:20, :20])]))
+    pictures = [value for tag, name, value in page.attributes if (tag, name) == ("img", "src")]
+    assert ("img", "alt", "fox-1 · camera 0") in page.attributes
+    assert "fox-2" in page.texts["figcaption"]
+    pixels = [opened(base64.b64decode(each.removeprefix("data:image/jpeg;base64,"))) for each in pictures]
+    assert [each.shape for each in pixels] == [(160, 80, 3), (20, 20, 3)]
+    assert abs(pixels[0].mean(axis=(0, 1)) - [250, 0, 0]).max() < 4
+
+
+def test_same_summary_same_page(bad: dict[str, Any]) -> None:
+    assert render_dataset_page(bad) == render_dataset_page(json.loads(json.dumps(bad)))
+
+
+def test_text_holds_the_facts(bad: dict[str, Any]) -> None:
+    text = dataset_text(bad)
+    title = f"Foxes v1 (reader foxes, data {bad['data_hash'][:12]}): 10 images, 4 identities, 2 cameras"
+    assert text.splitlines()[0] == title
+    assert "8 problems:" in text
+    assert "! 1 file cannot be decoded; 1 of them left out of the split table. Such as g/4.jpg: trunc" in text
+    assert "and 2 more problems, see the page" in text
+    assert "Note: A note of the reader." in text
+    assert rows_of(bad, "train") == [
+        ["train", "3", "1,006", "−1,003", "2", "3", "−1"],  # noqa: RUF001
+        ["train", "3", "2", "2", "1", "0", "0"],
+    ]
+    assert len(text.splitlines()) <= 40
+
+
+def test_columns_of_the_text_are_aligned(bad: dict[str, Any]) -> None:
+    lines = dataset_text(bad).splitlines()
+    table = lines[lines.index("") + 1 :]
+    table = table[: table.index("")]
+    ends = [place for place, mark in enumerate(f"{table[1]} ") if mark == " " and table[1][place - 1] == "─"]
+    for row in (table[0], *table[2:]):
+        assert all(row[end - 1] != " " for end in ends[1:])
+        assert all(row[end : end + 2].strip() == "" for end in ends[1:])
+
+
+def test_text_stays_short_whatever_there_is() -> None:
+    many = Version("x" * 300, {f"{n}": Counts(1, 1) for n in range(40)})
+    benchmark = Benchmark("Foxes", "fox", "", "", "", "", versions=(many,))
+    dev = [image(f"d/{i}.jpg", 5, i, ("dev_query", "dev_gallery")[i % 2]) for i in range(4)]
+    pool = [image("p/0.jpg", 8, 0, "test")]
+    modes = [image(f"m/{i}.jpg", 1, 1, "train", mode=f"mode{i}") for i in range(60)]
+    summary = summarised(
+        [*BAD, *dev, *pool, *modes],
+        benchmark,
+        notes=["A long note. " * 50] * 30,
+        warnings=["Two\nlines " * 40] * 30,
+    )
+    text = dataset_text(summary)
+    assert len(text.splitlines()) <= 40
+    assert max(map(len, text.splitlines())) <= 160
+    assert "and 37 more subsets, see the page" in text
+    assert "and 31 more problems, see the page" in text
+    assert "and 28 more notes, see the page" in text
+
+
+def test_text_does_not_steer_the_terminal() -> None:
+    summary = summarised([*CLEAN, image("q/\x1b[2J\n.jpg", 9, 0, "query")])
+    assert "q/?[2J?.jpg" in dataset_text(summary)
+    assert "\x1b" not in dataset_text(summary)
+
+
+def test_a_version_without_a_name_is_still_compared() -> None:
+    unnamed = Benchmark("Foxes", "fox", "", "", "", "", versions=(Version("", {"train": Counts(4, 2)}),))
+    summary = summarised(CLEAN, unnamed, version=None)
+    assert rows_of(summary, "train")[0] == ["train", "3", "4", "−1", "2", "2", "0"]  # noqa: RUF001
+    assert "Compared with the published counts;" in Page(render_dataset_page(summary)).text("span")
+
+
+def test_large_numbers_are_written_out() -> None:
+    summary = summarised(CLEAN)
+    summary["splits"]["train"]["images_per_identity"] |= {"mean": 12_345.678, "median": 1_200.0}
+    cells = Page(render_dataset_page(summary)).text("td").split("\n")
+    assert "12,345.68" in cells
+    assert "1,200" in cells
