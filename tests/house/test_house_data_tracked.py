@@ -1,0 +1,52 @@
+"""Raw data under DVC, with the repository's own ignore files: add, push, lose, pull (docs/datasets.md)."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from project_copy import ROOT
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Path:
+    folder = tmp_path / "project"
+    (folder / "data/01_raw/market1501/query").mkdir(parents=True)
+    (folder / "data/01_raw/market1501/query/0001_c1s1_001051_00.jpg").write_bytes(b"a picture")
+    for name in (".gitignore", ".dvcignore"):
+        shutil.copy(ROOT / name, folder / name)
+    subprocess.run(["git", "init", "--quiet", str(folder)], check=True)
+    return folder
+
+
+def dvc(folder: Path, *words: str) -> str:
+    done = subprocess.run(
+        [sys.executable, "-m", "dvc", *words],
+        cwd=folder,
+        env={**os.environ, "DVC_SITE_CACHE_DIR": str(folder / ".dvc/tmp/site"), "DVC_NO_ANALYTICS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout + done.stderr
+
+
+def test_raw_data_comes_back_from_a_remote(repository: Path, tmp_path: Path) -> None:
+    raw = repository / "data/01_raw/market1501"
+    dvc(repository, "init", "--quiet")
+    dvc(repository, "remote", "add", "--default", "store", str(tmp_path / "store"))
+    dvc(repository, "add", "data/01_raw/market1501")
+    listed = subprocess.run(
+        ["git", "status", "--porcelain", "--untracked-files=all"],
+        cwd=repository, capture_output=True, text=True, check=True,
+    ).stdout  # fmt: skip
+    assert "data/01_raw/market1501.dvc" in listed
+    assert ".jpg" not in listed
+    assert "2 files pushed" in dvc(repository, "push")
+    shutil.rmtree(raw)
+    shutil.rmtree(repository / ".dvc/cache")
+    dvc(repository, "pull")
+    assert (raw / "query/0001_c1s1_001051_00.jpg").read_bytes() == b"a picture"
