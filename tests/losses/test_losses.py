@@ -4,6 +4,7 @@ import math
 
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from reid_pipeline.losses import PrototypeMemory, identity_loss
 
@@ -100,6 +101,50 @@ def test_hard_update_by_hand():
     memory = PrototypeMemory(torch.eye(3)[:1], momentum=0.2, update="hard")
     memory.update(2 * torch.eye(3), torch.zeros(3, dtype=torch.long))
     torch.testing.assert_close(memory.prototypes, torch.tensor([[0.2, 0.8, 0.0]]) / math.sqrt(0.68))
+
+
+def test_mean_update_by_hand():
+    # M = e1, m = 0.2. Two instances: e2 moves it to (0.2, 0.8) / sqrt(0.68), then e1 on from there: each is
+    # followed by unit norm, so the last one weighs most.
+    memory = PrototypeMemory(torch.eye(2)[:1].double(), momentum=0.2, update="mean")
+    memory.update(torch.eye(2).double()[[1, 0]], torch.zeros(2, dtype=torch.long))
+    x, y = 0.2 * 0.2 / math.sqrt(0.68) + 0.8, 0.2 * 0.8 / math.sqrt(0.68)
+    expected = torch.tensor([[x, y]], dtype=torch.float64) / math.hypot(x, y)
+    torch.testing.assert_close(memory.prototypes, expected, rtol=0, atol=1e-12)
+
+
+class Operations(TorchDispatchMode):
+    """Counts the operations sent to the device, and those that make the host wait for its answer."""
+
+    def __init__(self):
+        super().__init__()
+        self.sent = self.awaited = 0
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        self.sent += 1
+        name = function.overloadpacket.__name__
+        self.awaited += name in ("_local_scalar_dense", "nonzero", "unique_consecutive", "masked_select")
+        return function(*args, **(kwargs or {}))
+
+
+def update_operations(rule, identities, instances):
+    memory = PrototypeMemory(torch.eye(40), update=rule)
+    labels = torch.arange(identities).repeat_interleave(instances)
+    embeddings = torch.randn(len(labels), 40, generator=torch.Generator().manual_seed(0))
+    with Operations() as count:
+        memory.update(embeddings, labels)
+    return count
+
+
+@pytest.mark.parametrize("rule", ["hard", "mean"])
+def test_the_update_does_not_walk_over_the_batch(rule):
+    few, many = update_operations(rule, 2, 4), update_operations(rule, 32, 4)
+    assert many.sent == few.sent
+    # More instances of each: more turns of "mean", which is a sequence, but no more waiting.
+    longer = update_operations(rule, 2, 16)
+    assert longer.awaited == few.awaited
+    if rule == "hard":
+        assert longer.sent == few.sent
 
 
 def test_gradients():

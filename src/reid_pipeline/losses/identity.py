@@ -6,6 +6,8 @@ Shape suffixes: B batch, C identities.
 from torch import Tensor
 from torch.nn import functional as F
 
+from reid_pipeline.losses._inputs import label_range, raised
+
 
 def identity_loss(logits: Tensor, labels: Tensor, *, label_smoothing: float = 0.1) -> Tensor:
     """Return the mean cross-entropy of ``logits`` against smoothed one-hot targets.
@@ -32,12 +34,11 @@ def identity_loss(logits: Tensor, labels: Tensor, *, label_smoothing: float = 0.
         )
     if not 0.0 <= label_smoothing < 1.0:
         raise ValueError(f"label_smoothing is {label_smoothing}; it must lie in [0, 1).")
-    lowest, highest = int(labels.min()), int(labels.max())
+    lowest, highest = label_range(labels)
     if lowest < 0 or highest >= logits.shape[1]:
         raise ValueError(
             f"labels range from {lowest} to {highest}; {logits.shape[1]} logits allow 0 to "
             f"{logits.shape[1] - 1}. "
             "Give contiguous labels, and drop noise (-1) first."
         )
-    raised_BC = logits if logits.element_size() >= 4 else logits.float()
-    return F.cross_entropy(raised_BC, labels, label_smoothing=label_smoothing)
+    return F.cross_entropy(raised(logits), labels, label_smoothing=label_smoothing)

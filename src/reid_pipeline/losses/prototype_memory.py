@@ -12,6 +12,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from reid_pipeline.losses._inputs import check_labelled, label_range, no_autocast, raised
+
 Update = Literal["hard", "mean"]
 
 
@@ -42,7 +44,7 @@ class PrototypeMemory(nn.Module):
         super().__init__()
         if prototypes.ndim != 2 or 0 in prototypes.shape:
             raise ValueError(f"prototypes have shape {list(prototypes.shape)}; [C, D] is needed, C, D > 0.")
-        kept_CD = _raised(prototypes.detach()).clone()
+        kept_CD = raised(prototypes.detach()).clone()
         off = (kept_CD.norm(dim=1) - 1).abs()
         if not bool((off <= 1e-3).all()):
             row = int((~(off <= 1e-3)).nonzero()[0])
@@ -108,8 +110,8 @@ class PrototypeMemory(nn.Module):
             ValueError: shapes that do not match, or a label out of range.
         """
         self._check(embeddings_BD, labels_B)
-        with torch.autocast(device_type=embeddings_BD.device.type, enabled=False):
-            unit_BD = F.normalize(_raised(embeddings_BD), dim=1)
+        with no_autocast(embeddings_BD):
+            unit_BD = F.normalize(raised(embeddings_BD), dim=1)
             logits_BC = unit_BD @ self.prototypes.to(unit_BD.dtype).T / self.temperature
             return F.cross_entropy(logits_BC, labels_B)
 
@@ -129,32 +131,41 @@ class PrototypeMemory(nn.Module):
             ValueError: shapes that do not match, or a label out of range.
         """
         self._check(embeddings_BD, labels_B)
-        with torch.autocast(device_type=embeddings_BD.device.type, enabled=False):
+        with no_autocast(embeddings_BD):
             unit_BD = F.normalize(embeddings_BD.detach().to(self.prototypes.dtype), dim=1)
             if self.update_rule == "hard":
-                chosen = self._least_similar(unit_BD, labels_B)
-                self._blend(labels_B[chosen], unit_BD[chosen])
-                return
-            # Identities do not touch each other: the r-th instances of all of them can move together.
-            ranks_B = _rank_within_label(labels_B)
-            for rank in range(int(ranks_B.max()) + 1):
-                chosen = (ranks_B == rank).nonzero().squeeze(1)
-                self._blend(labels_B[chosen], unit_BD[chosen])
+                self._blend_least_similar(unit_BD, labels_B)
+            else:
+                self._blend_in_order(unit_BD, labels_B)
 
-    def _least_similar(self, unit_BD: Tensor, labels_B: Tensor) -> Tensor:
-        """Return, per identity present, the row of its least similar instance: ``[U]`` int64."""
+    def _blend_least_similar(self, unit_BD: Tensor, labels_B: Tensor) -> None:
+        """Apply the update of each identity's least similar instance, all at once."""
         similarity_B = (unit_BD * self.prototypes[labels_B]).sum(dim=1)
-        by_similarity = torch.argsort(similarity_B, stable=True)
-        by_label = by_similarity[torch.argsort(labels_B[by_similarity], stable=True)]
-        sorted_labels = labels_B[by_label]
-        first = torch.ones_like(sorted_labels, dtype=torch.bool)
-        first[1:] = sorted_labels[1:] != sorted_labels[:-1]
-        return by_label[first]
+        by_similarity_B = torch.argsort(similarity_B, stable=True)
+        by_label_B = by_similarity_B[torch.argsort(labels_B[by_similarity_B], stable=True)]
+        labels_U, _, starts_U = _runs(labels_B[by_label_B])
+        self.prototypes[labels_U] = self._blended(self.prototypes[labels_U], unit_BD[by_label_B[starts_U]])
 
-    def _blend(self, labels_U: Tensor, unit_UD: Tensor) -> None:
-        """Apply the update once to distinct labels."""
-        moved_UD = self.momentum * self.prototypes[labels_U] + (1 - self.momentum) * unit_UD
-        self.prototypes[labels_U] = F.normalize(moved_UD, dim=1)
+    def _blend_in_order(self, unit_BD: Tensor, labels_B: Tensor) -> None:
+        """Apply the update of every instance, in batch order within its identity.
+
+        Unit norm after each makes the instances of one identity a sequence. Identities do not touch each
+        other, so the turn-th instances of all of them move together: as many turns as the most frequent
+        identity has instances (K of a PK batch), and nothing read back from the device in between.
+        """
+        by_label_B = torch.argsort(labels_B, stable=True)
+        labels_U, counts_U, starts_U = _runs(labels_B[by_label_B])
+        moved_UD = self.prototypes[labels_U]
+        for turn in range(int(counts_U.max())):
+            # Identities whose instances are used up repeat their last one, and drop the result.
+            chosen_U = by_label_B[starts_U + (counts_U - 1).clamp(max=turn)]
+            blended_UD = self._blended(moved_UD, unit_BD[chosen_U])
+            moved_UD = torch.where((counts_U > turn)[:, None], blended_UD, moved_UD)
+        self.prototypes[labels_U] = moved_UD
+
+    def _blended(self, prototypes_UD: Tensor, unit_UD: Tensor) -> Tensor:
+        """Return the prototypes after one update each."""
+        return F.normalize(self.momentum * prototypes_UD + (1 - self.momentum) * unit_UD, dim=1)
 
     def _check(self, embeddings_BD: Tensor, labels_B: Tensor) -> None:
         """Raise ValueError where a batch does not fit the memory."""
@@ -177,19 +188,15 @@ def unit_means(embeddings_ND: Tensor, labels_N: Tensor, num_classes: int) -> Ten
             f"{len(empty)} of {num_classes} labels have no embedding (first: {empty[:5]}); every label from "
             f"0 to {num_classes - 1} needs one. Give contiguous labels, and their number as num_classes."
         )
-    unit_ND = F.normalize(_raised(embeddings_ND.detach()), dim=1)
+    unit_ND = F.normalize(raised(embeddings_ND.detach()), dim=1)
     sums_CD = unit_ND.new_zeros(num_classes, unit_ND.shape[1]).index_add_(0, labels_N, unit_ND)
     return F.normalize(sums_CD / counts_C[:, None], dim=1)
 
 
 def _check_batch(embeddings_BD: Tensor, labels_B: Tensor, num_classes: int) -> None:
     """Raise ValueError where shapes do not match, or a label is out of range."""
-    if embeddings_BD.ndim != 2 or labels_B.shape != embeddings_BD.shape[:1] or 0 in embeddings_BD.shape:
-        raise ValueError(
-            f"embeddings have shape {list(embeddings_BD.shape)} and labels {list(labels_B.shape)}; "
-            "[B, D] and [B] are needed, B and D above 0."
-        )
-    lowest, highest = int(labels_B.min()), int(labels_B.max())
+    check_labelled(embeddings_BD, labels_B, "embeddings")
+    lowest, highest = label_range(labels_B)
     if lowest < 0 or highest >= num_classes:
         raise ValueError(
             f"labels range from {lowest} to {highest}; {num_classes} prototypes allow 0 to "
@@ -198,17 +205,7 @@ def _check_batch(embeddings_BD: Tensor, labels_B: Tensor, num_classes: int) -> N
         )
 
 
-def _raised(values: Tensor) -> Tensor:
-    """Return half-precision values as float32, others as they are."""
-    return values if values.element_size() >= 4 else values.float()
-
-
-def _rank_within_label(labels_B: Tensor) -> Tensor:
-    """Return for each row how many earlier rows of the batch carry its label: ``[B]`` int64."""
-    order = torch.argsort(labels_B, stable=True)
-    ordered = labels_B[order]
-    places = torch.arange(len(labels_B), device=labels_B.device)
-    starts = torch.searchsorted(ordered, ordered)
-    ranks_B = torch.empty_like(places)
-    ranks_B[order] = places - starts
-    return ranks_B
+def _runs(sorted_B: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Return the distinct values of sorted labels, how often each stands, and where first: ``[U]`` each."""
+    values_U, counts_U = torch.unique_consecutive(sorted_B, return_counts=True)
+    return values_U, counts_U, counts_U.cumsum(dim=0) - counts_U

@@ -1,0 +1,59 @@
+"""What the losses share: precision, and checks of what they are given.
+
+Shape suffixes: B batch.
+"""
+
+import torch
+from torch import Tensor
+
+
+def raised(values: Tensor) -> Tensor:
+    """Return half-precision values as float32, others as they are."""
+    return values if values.element_size() >= 4 else values.float()
+
+
+def no_autocast(values: Tensor) -> torch.autocast:
+    """Return a context in which autocast leaves matrix products on the device of ``values`` alone."""
+    return torch.autocast(device_type=values.device.type, enabled=False)
+
+
+def label_range(*labels_B: Tensor) -> tuple[int, int]:
+    """Return the lowest and the highest of all labels, with one transfer from the device."""
+    lowest, highest = torch.stack(torch.cat(labels_B).aminmax()).tolist()
+    return int(lowest), int(highest)
+
+
+def check_labelled(values_BD: Tensor, labels_B: Tensor, what: str) -> None:
+    """Raise ValueError unless the shapes are [B, D] and [B], B and D above 0.
+
+    Args:
+        values_BD: to be checked.
+        labels_B: to be checked.
+        what: the values' name in the message, in the plural.
+    """
+    if values_BD.ndim != 2 or labels_B.shape != values_BD.shape[:1] or 0 in values_BD.shape:
+        raise ValueError(
+            f"{what} have shape {list(values_BD.shape)} and labels {list(labels_B.shape)}; "
+            "[B, D] and [B] are needed, B and D above 0."
+        )
+
+
+def check_no_noise(*labels_B: Tensor) -> None:
+    """Raise ValueError where a label is negative: noise and junk (-1) are no identity."""
+    lowest = label_range(*labels_B)[0]
+    if lowest < 0:
+        raise ValueError(f"the lowest label is {lowest}; labels start at 0. Drop noise (-1) first.")
+
+
+def check_same_shape(*values_BD: Tensor) -> None:
+    """Raise ValueError unless all are matrices of one shape, [B, D], B and D above 0."""
+    shape = values_BD[0].shape
+    if len(shape) != 2 or 0 in shape or any(values.shape != shape for values in values_BD):
+        shapes = ", ".join(str(list(values.shape)) for values in values_BD)
+        raise ValueError(f"the views have shapes {shapes}; one shape [B, D] is needed, B and D above 0.")
+
+
+def check_temperature(temperature: float) -> None:
+    """Raise ValueError unless the temperature is above 0."""
+    if not temperature > 0:
+        raise ValueError(f"temperature is {temperature}; it must be above 0.")
