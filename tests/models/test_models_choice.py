@@ -18,8 +18,8 @@ from reid_pipeline.schema.errors import UserError
             r"Unknown backbone 'ViT-B-16-quickgleu'. Did you mean 'ViT-B-16-quickgelu'\?",
         ),
         (
-            {"name": "RN50-quickgelu"},
-            r"kind ModifiedResNet.*Supported: the \d+ class-token ViTs of open_clip, ViT-B-16",
+            {"name": "convnext_base"},
+            r"kind timm network \(convnext_base\).*Supported: the \d+ class-token ViTs and the 10 Modi",
         ),
         (
             {"name": "ViT-B-16-SigLIP"},

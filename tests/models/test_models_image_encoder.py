@@ -1,8 +1,10 @@
+import warnings
+
 import pytest
 import torch
 from torch import Tensor
 
-from reid_pipeline.models import ImageEncoder, build_image_encoder
+from reid_pipeline.models import ImageEncoder, ViTEncoder, build_image_encoder
 from reid_pipeline.models.position_grid import resize_positions, stored_grid, token_grid
 from reid_pipeline.schema.errors import UserError
 
@@ -32,6 +34,61 @@ def test_saving_in_the_last_block_leaves_features_and_gradients_as_they_are(demo
         torch.testing.assert_close(ours[key], value.grad, atol=1e-9, rtol=1e-9)
 
 
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-9), (torch.float32, 1e-5)])
+def test_saving_in_the_last_block_changes_no_feature_and_no_gradient(
+    monkeypatch: pytest.MonkeyPatch, demo_images: Tensor, dtype: torch.dtype, tolerance: float
+) -> None:
+    """All three features in the loss, against the whole last block, weights as after training."""
+    encoder = build_image_encoder("demo-vit", pretrained="demo", image_size=(96, 48)).to(dtype)
+
+    def run() -> tuple[list[Tensor], dict[str, Tensor]]:
+        encoder.zero_grad()
+        features = encoder(demo_images.to(dtype))
+        sum(feature.square().mean() for feature in features).backward()
+        return list(features), {key: value.grad.clone() for key, value in encoder.named_parameters()}
+
+    saved, saved_gradients = run()
+    calls = []
+
+    def whole(block: torch.nn.Module, x: Tensor) -> Tensor:
+        calls.append(block)
+        return block(x)[:, 0]
+
+    monkeypatch.setattr("reid_pipeline.models.vit_encoder.first_token_after", whole)
+    plain, plain_gradients = run()
+    assert len(calls) == 1
+    for ours, wanted in zip(saved, plain, strict=True):
+        torch.testing.assert_close(ours, wanted, atol=tolerance, rtol=tolerance)
+    for key, wanted in plain_gradients.items():
+        torch.testing.assert_close(saved_gradients[key], wanted, atol=tolerance, rtol=tolerance)
+
+
+def test_the_last_block_runs_its_mlp_on_one_token(demo_images: Tensor) -> None:
+    encoder = _encoder()
+    shapes = []
+    for block in encoder.visual.transformer.resblocks:
+        block.mlp.register_forward_pre_hook(lambda _, args: shapes.append(tuple(args[0].shape)))
+    encoder(demo_images)
+    assert shapes == [(3, 33, 192)] * 5 + [(3, 192)]
+
+
+def test_the_saving_is_most_of_the_last_of_six_blocks(
+    monkeypatch: pytest.MonkeyPatch, demo_images: Tensor
+) -> None:
+    from torch.utils.flop_counter import FlopCounterMode
+
+    encoder = _encoder()
+
+    def operations() -> int:
+        with FlopCounterMode(display=False) as counter:
+            encoder(demo_images)
+        return counter.get_total_flops()
+
+    saved = operations()
+    monkeypatch.setattr("reid_pipeline.models.vit_encoder.first_token_after", lambda block, x: block(x)[:, 0])
+    assert 1.1 < operations() / saved < 6 / 5
+
+
 def test_penultimate_and_final_are_the_class_token_of_the_last_two_blocks(demo_images: Tensor) -> None:
     encoder = _encoder().eval()
     seen: list[Tensor] = []
@@ -53,7 +110,7 @@ def test_custom_blocks_take_the_long_way(demo_images: Tensor) -> None:
 
     config = model_config("demo-vit")
     config["vision_cfg"] |= {"block_type": "custom", "qk_norm": True, "no_ln_pre": True, "layers": 2}
-    encoder = ImageEncoder("demo-vit", build_visual_tower(config), image_size=(96, 48))
+    encoder = ViTEncoder("demo-vit", build_visual_tower(config), image_size=(96, 48))
     torch.testing.assert_close(
         encoder(demo_images).projected, encoder.visual(demo_images), atol=1e-5, rtol=1e-5
     )
@@ -107,6 +164,36 @@ def test_an_unseen_camera_gets_the_mean_and_a_warning(demo_images: Tensor) -> No
     torch.testing.assert_close(unseen.final, replaced.final, atol=1e-5, rtol=1e-5)
     torch.testing.assert_close(nothing.final[1], replaced.final[1], atol=1e-5, rtol=1e-5)
     assert not torch.allclose(unseen.final[1], seen.final[1], atol=1e-4)
+
+
+def test_the_warning_is_given_once_and_not_per_batch(demo_images: Tensor) -> None:
+    encoder = _encoder(num_cameras=2, num_views=2).eval()
+    zeros = torch.zeros(3, dtype=torch.long)
+    with warnings.catch_warnings(record=True) as caught, torch.no_grad():
+        warnings.simplefilter("always")
+        for camera in (5, 6, -1):
+            encoder(demo_images, torch.tensor([0, camera, 1]), zeros)
+        encoder(demo_images, None, zeros)
+        assert [str(warning.message).split(";")[0] for warning in caught] == [
+            "Not seen in training: camera [5], outside 0..1"
+        ]
+        encoder(demo_images, zeros, None)
+        encoder(demo_images, zeros, zeros + 2)
+    assert len(caught) == 2
+    assert str(caught[1].message).startswith("No view is given, of 2 learnt ones; the mean")
+
+
+def test_the_mean_is_over_what_is_unknown_alone() -> None:
+    encoder = _encoder(num_cameras=3, num_views=2).eval()
+    assert encoder.side_embedding is not None
+    table = encoder.side_embedding.detach()  # rows: camera 0 view 0, camera 0 view 1, camera 1 view 0 ...
+    with pytest.warns(UserWarning, match="Not seen in training"):
+        side = encoder._side_information(
+            torch.zeros(4, 3, 96, 48), torch.tensor([1, 7, 2, -1]), torch.tensor([1, 1, 9, -1])
+        )
+    assert side is not None
+    wanted = [table[3], table[[1, 3, 5]].mean(0), table[[4, 5]].mean(0), table.mean(0)]
+    torch.testing.assert_close(side.detach(), torch.stack(wanted))
 
 
 def test_training_needs_the_cameras(demo_images: Tensor) -> None:

@@ -9,12 +9,16 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from reid_pipeline.models.position_grid import Grid
 from reid_pipeline.schema.errors import UserError, first_few, nearest
 
 ModelConfig = dict[str, Any]
 
 DEMO_MODEL = "demo-vit"
 CLASS_TOKEN_VIT = "class-token ViT"  # noqa: S105
+MODIFIED_RESNET = "ModifiedResNet"
+RESNET_REDUCTION = 32  # pixels per grid cell of a ResNet as CLIP trained it, on each axis
+SUPPORTED_KINDS = (CLASS_TOKEN_VIT, MODIFIED_RESNET)
 CONFIG_FOLDER = Path(__file__).parent / "configs"
 
 # A text tower that costs nothing, for networks of which only the image tower is wanted.
@@ -52,12 +56,12 @@ def model_config(name: str) -> ModelConfig:
 
 
 def tower_kind(config: ModelConfig) -> str:
-    """Name the kind of image tower a configuration describes; ``CLASS_TOKEN_VIT`` is the one supported."""
+    """Name the kind of image tower a configuration describes; ``SUPPORTED_KINDS`` can be built."""
     vision = config["vision_cfg"]
     if vision.get("timm_model_name"):
         return f"timm network ({vision['timm_model_name']})"
     if isinstance(vision.get("layers", 12), list | tuple):
-        return "ModifiedResNet"
+        return MODIFIED_RESNET
     if vision.get("attentional_pool"):
         return "attention-pooled ViT"
     if vision.get("pool_type", "tok") != "tok":
@@ -65,22 +69,23 @@ def tower_kind(config: ModelConfig) -> str:
     return CLASS_TOKEN_VIT
 
 
-def require_class_token_vit(name: str) -> ModelConfig:
-    """Return the configuration of ``name`` if its image tower has the three class-token features.
+def supported_config(name: str) -> ModelConfig:
+    """Return the configuration of ``name`` if its image tower gives the three features.
 
     Raises:
         UserError: Unknown name, or an image tower of another kind.
     """
     config = model_config(name)
     kind = tower_kind(config)
-    if kind != CLASS_TOKEN_VIT:
-        fit = [other for other in model_names() if tower_kind(model_config(other)) == CLASS_TOKEN_VIT]
+    if kind not in SUPPORTED_KINDS:
+        kinds = {other: tower_kind(model_config(other)) for other in model_names()}
+        fit = [other for other, its_kind in kinds.items() if its_kind in SUPPORTED_KINDS]
         preferred = sorted(fit, key=lambda other: (not other.endswith("-quickgelu"), other))
+        counts = [list(kinds.values()).count(its_kind) for its_kind in SUPPORTED_KINDS]
         raise UserError(
-            f"Backbone {name!r} has an image tower of the kind {kind}, which has no class token to read the "
-            f"three features from.{nearest(name, fit)} Supported: the {len(fit)} class-token ViTs of "
-            f"open_clip, "
-            f"{first_few(preferred, 8)}. Set `backbone` to one of these."
+            f"Backbone {name!r} has an image tower of the kind {kind}, which does not give the three "
+            f"features.{nearest(name, fit)} Supported: the {counts[0]} class-token ViTs and the {counts[1]} "
+            f"ModifiedResNets of open_clip, {first_few(preferred, 8)}. Set `backbone` to one of these."
         )
     return config
 
@@ -89,7 +94,7 @@ def build_visual_tower(config: ModelConfig, *, device: str = "cpu") -> Any:
     """Return open_clip's image tower, randomly initialised from torch's global generator.
 
     Args:
-        config: Configuration of a class-token ViT.
+        config: Configuration of a supported kind, see ``supported_config``.
         device: ``"meta"`` gives shapes without numbers, and draws nothing.
     """
     import open_clip
@@ -104,6 +109,15 @@ def build_visual_tower(config: ModelConfig, *, device: str = "cpu") -> Any:
     return clip.visual
 
 
+def native_grid(visual: Any) -> Grid:
+    """Return the token grid (rows, columns) that an image tower of open_clip was configured with."""
+    if hasattr(visual, "attnpool"):
+        side = visual.image_size // RESNET_REDUCTION
+        return side, side
+    rows, columns = visual.grid_size
+    return rows, columns
+
+
 def build_clip(name: str, *, device: str = "cpu") -> nn.Module:
     """Return the whole CLIP (image and text tower) of ``name``, randomly initialised.
 
@@ -111,11 +125,11 @@ def build_clip(name: str, *, device: str = "cpu") -> nn.Module:
     for open_clip's separate text module is built as the plain one, whose numbers are the same.
 
     Raises:
-        UserError: Unknown name, an image tower without class token, or a text tower that is not CLIP's.
+        UserError: Unknown name, an unsupported image tower, or a text tower that is not CLIP's.
     """
     import open_clip
 
-    config = require_class_token_vit(name)
+    config = supported_config(name)
     foreign = config["text_cfg"].get("hf_model_name") or ("CoCa" if "multimodal_cfg" in config else None)
     if foreign:
         raise UserError(

@@ -10,9 +10,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from reid_pipeline.models.architecture import build_visual_tower, require_class_token_vit
+from reid_pipeline.models.architecture import build_visual_tower, supported_config
 from reid_pipeline.models.heads import BNNeck
-from reid_pipeline.models.image_encoder import ImageEncoder
+from reid_pipeline.models.image_encoder import ImageEncoder, adapt_tower
+from reid_pipeline.models.mismatch import POSITIONS
 from reid_pipeline.schema.errors import UserError, first_few, nearest
 
 NECKS = ("before", "after")
@@ -132,9 +133,9 @@ def embedder_from_description(description: Mapping[str, Any], state: Mapping[str
             f"{', '.join(_REQUIRED)}. Use the "
             f"description that was written beside the weights."
         )
-    config = require_class_token_vit(description["backbone"])
+    config = supported_config(description["backbone"])
     with torch.device("meta"):
-        encoder = ImageEncoder(
+        encoder = adapt_tower(
             description["backbone"],
             build_visual_tower(config, device="meta"),
             image_size=description["image_size"],
@@ -181,10 +182,12 @@ _PARAMETERS: dict[str, tuple[int, tuple[str, ...]]] = {
     "position": (3, ("image_size", "patch_stride")),
 }
 
+_POSITIONS = tuple(f"encoder.{key}" for key in POSITIONS)
+
 
 def _kind(key: str) -> str:
     if key.startswith(("final_neck.", "projected_neck.")):
         return "neck"
     if key == "encoder.side_embedding":
         return "side"
-    return "position" if key == "encoder.visual.positional_embedding" else "backbone"
+    return "position" if key in _POSITIONS else "backbone"

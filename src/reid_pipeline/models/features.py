@@ -1,6 +1,6 @@
 """The three image features, by name.
 
-Shape suffixes: B images, W width of the image tower, E width of CLIP's joint space.
+Shape suffixes: B images, P W widths of the image tower (equal in a ViT), E width of CLIP's joint space.
 """
 
 from typing import NamedTuple
@@ -9,12 +9,15 @@ from torch import Tensor
 
 
 class ImageFeatures(NamedTuple):
-    """What the image tower says about B images, all read at the class token.
+    """What the image tower says about B images: at the class token of a ViT, averaged in a ResNet.
 
     Attributes:
-        penultimate: Float [B, W], output of the block before the last, no closing layer norm.
-        final: Float [B, W], output of the last block after ``ln_post``.
-        projected: Float [B, E], ``final @ proj``: the image in CLIP's joint space.
+        penultimate: Float [B, P]. ViT: output of the block before the last, no closing layer norm. ResNet:
+            output of ``layer3``, averaged over the grid.
+        final: Float [B, W]. ViT: output of the last block after ``ln_post``. ResNet: output of ``layer4``,
+            averaged over the grid.
+        projected: Float [B, E], the image in CLIP's joint space. ViT: ``final @ proj``. ResNet: output of the
+            attention pool.
     """
 
     penultimate: Tensor

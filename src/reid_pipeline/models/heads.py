@@ -1,7 +1,9 @@
-"""BNNeck and the identity classifier (methods.md, section 1, "Heads").
+"""BNNeck and the identity classifier (methods.md, section 1, "Heads"); heads of self-supervision (section 7).
 
 Shape suffixes: B embeddings, D feature width, C identities.
 """
+
+from typing import Literal
 
 from torch import Tensor, nn
 
@@ -41,3 +43,61 @@ def identity_classifier(width: int, num_classes: int) -> nn.Linear:
     classifier = nn.Linear(width, num_classes, bias=False)
     nn.init.normal_(classifier.weight, std=0.001)
     return classifier
+
+
+def projection_head(
+    width: int,
+    *,
+    hidden_width: int = 4096,
+    output_width: int = 256,
+    initialisation: Literal["default", "kaiming"] = "default",
+) -> nn.Sequential:
+    """Return the MLP before NT-Xent, float [B, width] to [B, output_width].
+
+    Three linear layers; batch norm and ReLU after the first two. Weights are drawn from torch's global
+    generator. Source: SVLL-ReID, arXiv 2407.20647; Chen et al., SimCLR, 2020.
+
+    Args:
+        width: Of the feature: 512 for a text of ViT-B/16, 768 for its ``final``.
+        hidden_width: Of the two hidden layers.
+        output_width: Of the space that NT-Xent contrasts in.
+        initialisation: ``"default"`` is torch's, the released code's for texts. ``"kaiming"`` is the released
+            code's for images: linear weights by Kaiming's normal rule over the fan-in, scale and shift of the
+            batch norms uniform in 0..1.
+    """
+    head = nn.Sequential(
+        nn.Linear(width, hidden_width),
+        nn.BatchNorm1d(hidden_width),
+        nn.ReLU(),
+        nn.Linear(hidden_width, hidden_width),
+        nn.BatchNorm1d(hidden_width),
+        nn.ReLU(),
+        nn.Linear(hidden_width, output_width),
+    )
+    if initialisation == "kaiming":
+        for layer in head:
+            if isinstance(layer, nn.Linear):
+                nn.init.kaiming_normal_(layer.weight, mode="fan_in", nonlinearity="relu")
+            elif isinstance(layer, nn.BatchNorm1d):
+                nn.init.uniform_(layer.weight)
+                nn.init.uniform_(layer.bias)
+    return head
+
+
+def predictor_head(width: int, *, hidden_width: int = 512) -> nn.Sequential:
+    """Return SimSiam's predictor, float [B, width] to [B, width]: linear, batch norm, ReLU, linear.
+
+    Weights are drawn from torch's global generator, torch's own initialisation. In the released code of
+    SVLL-ReID it reads ``final`` itself, with no projection head before it.
+    Source: Chen and He, Exploring Simple Siamese Representation Learning, 2021, section 3.
+
+    Args:
+        width: Of the feature, in and out.
+        hidden_width: Of the bottleneck between.
+    """
+    return nn.Sequential(
+        nn.Linear(width, hidden_width),
+        nn.BatchNorm1d(hidden_width),
+        nn.ReLU(),
+        nn.Linear(hidden_width, width),
+    )

@@ -12,7 +12,8 @@ from reid_pipeline.models.architecture import ModelConfig, model_names
 from reid_pipeline.models.position_grid import Grid, stored_grid
 from reid_pipeline.schema.errors import UserError
 
-POSITIONS = "visual.positional_embedding"
+# The positional embedding of a ViT, and that of a ResNet's attention pool.
+POSITIONS = ("visual.positional_embedding", "visual.attnpool.positional_embedding")
 
 
 def require_same_architecture(
@@ -62,7 +63,7 @@ def _problem(key: str, wanted: Sequence[int] | None, found: Tensor | None, *, na
         return f"tensor {key!r} is {list(found.shape)} in the file and absent from the model"
     if wanted is None or found is None:
         return f"tensor {key!r} is absent from the file and {list(wanted or [])} in the model"
-    resizable = key == POSITIONS and found.ndim == 2 and found.shape[1] == wanted[1]
+    resizable = key in POSITIONS and found.ndim == 2 and found.shape[1] == wanted[1]
     if tuple(found.shape) == tuple(wanted) or (resizable and stored_grid(len(found), native)):
         return None
     return f"tensor {key!r} is {list(found.shape)} in the file and {list(wanted)} in the model"
@@ -82,7 +83,7 @@ def looks_like(state: Mapping[str, Tensor], *, limit: int = 2) -> list[str]:
     def unlikeliness(name: str) -> tuple[bool, bool, int, str]:
         config = configs[name]
         other_text = text_width is not None and config["text_cfg"].get("width", 512) != text_width
-        return other_text, _tokens(config) != len(state.get(POSITIONS, ())), len(name), name
+        return other_text, _tokens(config) != len(state.get(POSITIONS[0], ())), len(name), name
 
     return sorted(fit, key=unlikeliness)[:limit]
 

@@ -11,8 +11,11 @@
 Half precision becomes float32. Weights of another architecture are refused before anything is built.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
+import torch
 from torch import Tensor
 
 from reid_pipeline.models.architecture import (
@@ -22,15 +25,18 @@ from reid_pipeline.models.architecture import (
     build_visual_tower,
     model_names,
     model_shapes,
-    require_class_token_vit,
+    native_grid,
+    supported_config,
 )
 from reid_pipeline.models.checkpoint_files import CheckpointFile, full_precision, read_checkpoint
 from reid_pipeline.models.demo import DEMO_TAG, load_demo_state
 from reid_pipeline.models.mismatch import require_same_architecture
+from reid_pipeline.models.position_grid import Grid
 from reid_pipeline.schema.errors import UserError, first_few, nearest
 
 _WEIGHT_SUFFIXES = (".pt", ".pth", ".bin", ".ckpt", ".safetensors")
 _VISUAL = "visual."
+_STEP_COUNT = ".num_batches_tracked"
 Triple = tuple[float, float, float]
 
 
@@ -43,17 +49,14 @@ def load_pretrained_state(name: str, pretrained: str | Path | None) -> dict[str,
         UserError: Unknown or unsupported model, unknown tag, missing or unreadable file, weights of another
             architecture, weights trained with another activation, or a download that failed.
     """
-    config = require_class_token_vit(name)
+    config = supported_config(name)
     if pretrained is None:
         random: dict[str, Tensor] = build_visual_tower(config).state_dict()
         return random
-    checkpoint = _fetch(name, config, pretrained)
     tower = build_visual_tower(config, device="meta")
     expected = {f"{_VISUAL}{key}": shape for key, shape in model_shapes(tower).items()}
-    require_same_architecture(
-        name, expected, checkpoint.state, native=tower.grid_size, source=str(pretrained)
-    )
-    return {key.removeprefix(_VISUAL): full_precision(checkpoint.state[key]) for key in expected}
+    state = _fitting_state(name, pretrained, expected, native_grid(tower))
+    return {key.removeprefix(_VISUAL): tensor for key, tensor in state.items()}
 
 
 def load_pretrained_clip_state(name: str, pretrained: str | Path | None) -> dict[str, Tensor]:
@@ -62,16 +65,23 @@ def load_pretrained_clip_state(name: str, pretrained: str | Path | None) -> dict
     Raises:
         UserError: As ``load_pretrained_state``; also where the file's text tower is absent or another.
     """
-    config = require_class_token_vit(name)
     if pretrained is None:
         random: dict[str, Tensor] = build_clip(name).state_dict()
         return random
-    checkpoint = _fetch(name, config, pretrained)
-    expected = model_shapes(build_clip(name, device="meta"))
-    state = dict(checkpoint.state)
-    if "logit_scale" in state:
+    clip: Any = build_clip(name, device="meta")
+    return _fitting_state(name, pretrained, model_shapes(clip), native_grid(clip.visual))
+
+
+def _fitting_state(
+    name: str, pretrained: str | Path, expected: Mapping[str, torch.Size], native: Grid
+) -> dict[str, Tensor]:
+    """Read a checkpoint and return the tensors of ``expected``, float32, all there and of the right shape."""
+    state = dict(_fetch(name, supported_config(name), pretrained).state)
+    if "logit_scale" in state and "logit_scale" in expected:
         state["logit_scale"] = state["logit_scale"].reshape(expected["logit_scale"])
-    native = build_visual_tower(config, device="meta").grid_size
+    for key in expected:
+        if key.endswith(_STEP_COUNT):  # a batch norm's counter; old files lack it, and nothing reads it
+            state.setdefault(key, torch.zeros((), dtype=torch.long))
     require_same_architecture(name, expected, state, native=native, source=str(pretrained))
     return {key: full_precision(state[key]) for key in expected}
 

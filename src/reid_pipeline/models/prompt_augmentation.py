@@ -1,0 +1,138 @@
+"""Augmentations of embedded prompts, for language self-supervision (methods.md, section 7).
+
+Pure functions: they return a new tensor and draw from the generator given, on the CPU, so that the draws are
+the same on every device. Gradients flow to the prompts. Call twice for two copies.
+
+Shape suffixes: B prompts, L tokens, T width of the text tower.
+"""
+
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from reid_pipeline.schema.errors import UserError
+
+
+def mask_prompts(
+    prompts: Tensor,
+    generator: torch.Generator,
+    *,
+    probability: float = 0.5,
+    positions: slice | None = None,
+) -> Tensor:
+    """Zero each component of each embedded token with a probability; the others keep their size.
+
+    The released code masks all 77 positions, start, end and padding included (``positions=None``). The
+    padding behind the end-of-text token does not matter to a causal tower, so prompts that end there lose
+    nothing.
+
+    Args:
+        prompts: Float [B, L, T].
+        generator: A CPU generator.
+        probability: In 0..1.
+        positions: Tokens that may be masked, such as ``PromptLearner.learnt_positions``; None for all.
+
+    Returns:
+        Float [B, L, T].
+
+    Raises:
+        UserError: Another probability.
+    """
+    if not 0 <= probability <= 1:
+        raise UserError(f"probability {probability} is not allowed: 0 to 1. Correct `probability`.")
+    masked_BLT = torch.rand(prompts.shape, generator=generator) < probability
+    allowed_L1 = torch.zeros(prompts.shape[1], 1, dtype=torch.bool)
+    allowed_L1[positions or slice(None)] = True
+    return prompts.masked_fill((masked_BLT & allowed_L1).to(prompts.device), 0.0)
+
+
+def swap_prompts(
+    prompts: Tensor,
+    generator: torch.Generator,
+    *,
+    share: tuple[float, float] = (0.3, 0.5),
+    padding: tuple[int, Tensor] | None = None,
+) -> Tensor:
+    """Permute a random share of the token positions of each prompt among themselves.
+
+    Per prompt: share drawn uniformly between the bounds, ``int(share * L)`` positions drawn, their tokens put
+    back in random order. Equal bounds fix the share, as the released code does.
+
+    Args:
+        prompts: Float [B, L, T].
+        generator: A CPU generator.
+        share: Lowest and highest share, in 0..1.
+        padding: The released code permutes all 77 positions, so that padding enters the text and words leave
+            it. (77, embedding of the padding token, float [T]) gives that: positions L..76 take part, and the
+            first L are returned, which are all that the tower reads. None: the L positions alone.
+
+    Returns:
+        Float [B, L, T].
+
+    Raises:
+        UserError: Bounds outside 0..1, or in the wrong order.
+    """
+    low, high = share
+    if not 0 <= low <= high <= 1:
+        raise UserError(
+            f"share {list(share)} is not allowed: two numbers of 0..1, the lower first. Correct `share`."
+        )
+    count, length, width = prompts.shape
+    total = length if padding is None else max(length, padding[0])
+    share_B1 = low + (high - low) * torch.rand(count, 1, generator=generator)
+    source_BL = _partial_permutation((share_B1 * total).long(), total, generator)[:, :length]
+    whole = prompts
+    if padding is not None:
+        whole = torch.cat([prompts, padding[1].to(prompts).expand(count, total - length, width)], dim=1)
+    return whole.gather(1, source_BL.to(prompts.device)[..., None].expand(-1, -1, width))
+
+
+def mix_prompts(
+    prompts: Tensor,
+    generator: torch.Generator,
+    *,
+    share: float = 0.3,
+    partner: Literal["other", "released"] = "other",
+) -> Tensor:
+    """Mix each prompt with that of another identity: ``(1 - share) * own + share * partner's``.
+
+    Args:
+        prompts: Float [B, L, T], one per identity. A single one comes back as it is: it has no partner.
+        generator: A CPU generator.
+        share: The partner's, in 0..1.
+        partner: ``"other"``: any prompt but the own, each as likely. ``"released"``: any but the last, the
+            own included, as the released code draws. That code also reads rows it has already mixed, which
+            this does not; and as released it cannot be asked for ``mix`` at all.
+
+    Returns:
+        Float [B, L, T].
+
+    Raises:
+        UserError: Another share or word.
+    """
+    if not 0 <= share <= 1:
+        raise UserError(f"share {share} is not allowed: 0 to 1. Correct `share`.")
+    if partner not in ("other", "released"):
+        raise UserError(f"partner {partner!r} is not allowed: 'other' or 'released'. Correct `partner`.")
+    count = len(prompts)
+    if count < 2:
+        return prompts.clone()
+    drawn_B = torch.randint(count - 1, (count,), generator=generator)
+    if partner == "other":
+        drawn_B += drawn_B >= torch.arange(count)  # skip the own row
+    return torch.lerp(prompts, prompts[drawn_B.to(prompts.device)], share)
+
+
+def _partial_permutation(moved_B1: Tensor, length: int, generator: torch.Generator) -> Tensor:
+    """Return int64 [B, L]: which position each position takes its token from.
+
+    ``moved_B1`` positions of a row are permuted, each set and each order as likely; the others stay.
+    """
+    order_BL = torch.rand(len(moved_B1), length, generator=generator).argsort(dim=1)
+    chosen_BL = torch.arange(length) < moved_B1
+    # The chosen positions in rising order take their tokens from the chosen positions in random order. What
+    # is not chosen is sent to an extra column, which is cut off.
+    target_BL = torch.where(chosen_BL, order_BL, length).sort(dim=1).values
+    source_BL = torch.arange(length + 1).repeat(len(moved_B1), 1).scatter(1, target_BL, order_BL)
+    return source_BL[:, :length]
