@@ -106,7 +106,7 @@ def hooks_of(watch: Watch) -> Any:
 
         @hook_impl
         def before_dataset_saved(self, dataset_name: str) -> None:
-            if dataset_name.endswith(".training_state"):
+            if dataset_name.endswith("_state"):
                 watch.epochs.append(watch.now())
 
         @hook_impl
@@ -156,19 +156,19 @@ def table(seen: dict[str, Any], history: list[dict[str, Any]], whole: float) -> 
     for mark in seen["marks"]:
         span = Span(**mark)
         rows.append((span.name, span.seconds, peak([span])))
-        if span.name == f"{PIPELINE}.train":
+        if span.name == f"{PIPELINE}.train_cluster_contrast":
             for part, spans in epoch_spans(history, seen["epochs"]).items():
                 label = f"  {len(spans)} epochs: {part}"
                 rows.append((label, sum(s.seconds for s in spans), peak(spans)))
     named = sum(seconds for name, seconds, _ in rows if not name.startswith(" "))
     rows.append(("rest: Kedro between nodes, the end", whole - named, 0))
     rows.append(("whole", whole, max(size for _, size in seen["memory"])))
-    rule = ("─" * 38, "─" * 8, "─" * 6, "─" * 9)
+    rule = ("─" * 41, "─" * 8, "─" * 6, "─" * 9)
     cells = [("part", "seconds", "share", "peak MiB"), rule]
     for name, seconds, size in rows:
         memory = f"{size / 2**20:.0f}" if size else ""
         cells.append((name, f"{seconds:.1f}", f"{seconds / whole:.0%}", memory))
-    lines = [f"{name:<38} {seconds:>8} {share:>6} {memory:>9}" for name, seconds, share, memory in cells]
+    lines = [f"{name:<41} {seconds:>8} {share:>6} {memory:>9}" for name, seconds, share, memory in cells]
     return "\n".join(lines)
 
 

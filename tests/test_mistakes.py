@@ -281,7 +281,7 @@ class TestRunSummary:
         metrics |= {"benchmark": "b", "method": "pcl", "seed": 0, "num_queries": 4, "num_valid_queries": 4}
         return state, DataCatalog(
             {
-                "pcl.training_state": state,
+                "pcl.toy_state": state,
                 "pcl.embedder": MemoryDataset(1),
                 "pcl.metrics": MemoryDataset({**metrics, "num_gallery": 9}),
             }
@@ -291,8 +291,8 @@ class TestRunSummary:
         state, catalog = self.catalog(tmp_path)
         run = pipeline(
             [
-                node(lambda: 1, None, "pcl.training_state", name="train"),
-                node(lambda _: 1, "pcl.training_state", "pcl.embedder", name="export"),
+                node(lambda: 1, None, "pcl.toy_state", name="train_toy"),
+                node(lambda _: 1, "pcl.toy_state", "pcl.embedder", name="export"),
                 node(lambda _: 1, "pcl.embedder", "pcl.metrics", name="evaluate"),
             ]
         )
@@ -302,6 +302,6 @@ class TestRunSummary:
 
     def test_a_run_that_ends_with_training_keeps_the_state_for_the_rest(self, tmp_path):
         state, catalog = self.catalog(tmp_path)
-        run = pipeline([node(lambda: 1, None, "pcl.training_state", name="train")])
+        run = pipeline([node(lambda: 1, None, "pcl.toy_state", name="train_toy")])
         RunSummary().after_pipeline_run(run, catalog)
         assert state.exists()

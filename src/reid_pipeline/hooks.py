@@ -15,6 +15,7 @@ from reid_pipeline.pipelines.pretrain_demo_clip.nodes import PretrainingParamete
 from reid_pipeline.schema.base import Parameters
 from reid_pipeline.schema.errors import UserError, explain, nearest
 from reid_pipeline.schema.parameters import SharedParameters
+from reid_pipeline.schema.population import Population
 
 FLOOR_METRICS = "floor_metrics"
 _RESULTS = ("metrics", "history", "run_card", "report")
@@ -50,7 +51,8 @@ class Preflight:
             resolve_runtime(catalog.load("params:compute"))
         for name in method_names():
             if f"params:{name}" in inputs:
-                find_method(name).build(catalog.load(f"params:{name}"))
+                # How many there will be is not known before the data is; checkpoints can be checked without.
+                find_method(name).build(catalog.load(f"params:{name}"), Population(2, cameras=2, views=2))
 
 
 class RunSummary:
@@ -63,13 +65,18 @@ class RunSummary:
         exported = pipeline.all_outputs()
         for name in sorted(names):
             method, _, entry = name.rpartition(".")
-            if entry == "training_state" and f"{method}.embedder" in exported:
+            if entry.endswith("_state") and f"{method}.embedder" in exported:
                 catalog.get(name).discard()  # type: ignore[union-attr]
         measured = sorted(
             (name for name in names if name.endswith("metrics")),
             key=lambda name: (name != FLOOR_METRICS, name),
         )
-        if measured:
+        if "comparison" in exported:
+            from reid_pipeline.reporting import comparison_text
+
+            text = comparison_text(catalog.load("comparison"))
+            get_console().print(f"\n{text}\n", markup=False, highlight=False, soft_wrap=True)
+        elif measured:
             from reid_pipeline.reporting.tables import text_table
 
             console = get_console()

@@ -95,7 +95,7 @@ def test_the_run_ends_with_the_table_and_the_paths(finished: tuple[Project, str]
 
 
 def test_a_finished_run_leaves_no_resumable_state(finished: tuple[Project, str]) -> None:
-    assert not list(finished[0].root.glob("data/06_models/**/training_state.pt"))
+    assert not list(finished[0].root.glob("data/06_models/**/*_state.pt"))
 
 
 def wait_for_epoch(project: Project, epoch: int) -> None:

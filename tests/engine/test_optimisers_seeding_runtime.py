@@ -9,7 +9,7 @@ from torch import nn
 
 from reid_pipeline.engine.optimisers import (
     build_optimiser,
-    learning_rate_factor,
+    learning_rate_sequence,
     set_learning_rate,
     trainable_groups,
 )
@@ -20,25 +20,35 @@ from reid_pipeline.schema.parameters import ComputeParameters
 
 
 class TestLearningRate:
+    """Every published plan: test_schedules.py."""
+
     def test_the_published_plan(self, make_plan):
         """Warm-up 10 from 0.01, x0.1 at 20 and 40; 60 epochs (methods.md section 8)."""
-        plan = make_plan(epochs=60, warmup_epochs=10, warmup_factor=0.01, milestones=(20, 40), decay=0.1)
-        factors = [learning_rate_factor(plan, epoch) for epoch in range(1, 61)]
+        plan = make_plan(
+            epochs=60,
+            learning_rate=1.0,
+            warmup_epochs=10,
+            warmup_factor=0.01,
+            milestones=(20, 40),
+            decay=0.1,
+        )
+        rates = learning_rate_sequence(plan)
         warm = [0.01, 0.109, 0.208, 0.307, 0.406, 0.505, 0.604, 0.703, 0.802, 0.901]
-        assert factors == pytest.approx([*warm, *[1.0] * 10, *[0.1] * 20, *[0.01] * 20], rel=1e-12)
-        assert (factors[0], factors[10]) == (0.01, 1.0)
-        assert factors[19] == 1.0
-        assert factors[20] == pytest.approx(0.1)
-        assert factors[40] == pytest.approx(0.01)
+        assert rates == pytest.approx([*warm, *[1.0] * 10, *[0.1] * 20, *[0.01] * 20], rel=1e-12)
+        assert (rates[0], rates[10]) == (0.01, 1.0)
+        assert rates[19] == 1.0
+        assert rates[20] == pytest.approx(0.1)
+        assert rates[40] == pytest.approx(0.01)
 
     def test_no_warm_up(self, make_plan):
-        plan = make_plan(warmup_epochs=0, milestones=(1, 3), decay=0.5)
-        assert [learning_rate_factor(plan, epoch) for epoch in (1, 2, 3, 4)] == [1.0, 0.5, 0.5, 0.25]
+        plan = make_plan(learning_rate=1.0, warmup_epochs=0, milestones=(1, 3), decay=0.5)
+        assert learning_rate_sequence(plan) == [1.0, 0.5, 0.5, 0.25]
 
     def test_a_milestone_within_the_warm_up_multiplies(self, make_plan):
-        plan = make_plan(warmup_epochs=4, warmup_factor=0.2, milestones=(2,), decay=0.1)
-        factors = [learning_rate_factor(plan, epoch) for epoch in range(1, 6)]
-        assert factors == pytest.approx([0.2, 0.4, 0.06, 0.08, 0.1])
+        plan = make_plan(
+            epochs=5, learning_rate=1.0, warmup_epochs=4, warmup_factor=0.2, milestones=(2,), decay=0.1
+        )
+        assert learning_rate_sequence(plan) == pytest.approx([0.2, 0.4, 0.06, 0.08, 0.1])
 
     def test_groups_move_at_multiples(self, make_plan):
         plan = make_plan(warmup_epochs=0, milestones=(1,), learning_rate=0.2)

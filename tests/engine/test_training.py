@@ -2,6 +2,7 @@
 
 import logging
 import re
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ import torch
 from torch import nn
 
 from reid_pipeline.engine.batches import augmented_batches
+from reid_pipeline.engine.checkpoint import Checkpoint, checkpoint_of
 from reid_pipeline.engine.embedding import embed_test_rows
 from reid_pipeline.engine.extraction import extract_embeddings
 from reid_pipeline.engine.progress import track
@@ -18,7 +20,13 @@ from reid_pipeline.engine.ranked_queries import choose_ranked_queries
 from reid_pipeline.engine.run_card import make_run_card
 from reid_pipeline.engine.runtime import Runtime
 from reid_pipeline.engine.stage import Method, TrainingData
-from reid_pipeline.engine.training import TrainingRun, camera_ids, train_stages
+from reid_pipeline.engine.training import (
+    TrainingRun,
+    camera_ids,
+    population_of,
+    train_stage,
+    trained_model,
+)
 from reid_pipeline.images.augment import augment
 from reid_pipeline.images.decode import read_image
 from reid_pipeline.images.reid_images import ReIDImages
@@ -65,7 +73,7 @@ def make_run(split_table, drawn_folder, drawn_files, toy_stage, make_plan, make_
         method = Method(
             name="toy",
             params=ToyParameters,
-            build=lambda _: make_model(seed=torch.initial_seed() % 1000),
+            build=lambda *_: make_model(seed=torch.initial_seed() % 1000),
             stages=lambda parameters: (toy_stage(parameters.plan),),
             stage_names=("toy",),
             description="A toy.",
@@ -81,6 +89,14 @@ def make_run(split_table, drawn_folder, drawn_files, toy_stage, make_plan, make_
         return TrainingRun(**{**defaults, **options})
 
     return make
+
+
+TOY = SimpleNamespace(name="toy", reads=())
+
+
+def trained(run, resume_point):
+    """The only stage of the toy method."""
+    return train_stage(run, "toy", resume_point)
 
 
 def copied(state):
@@ -113,12 +129,12 @@ class TestData:
 
 class TestFingerprint:
     def test_it_is_stable(self, make_run):
-        assert make_run().fingerprint() == make_run().fingerprint()
-        assert re.fullmatch("[0-9a-f]{64}", make_run().fingerprint())
+        assert make_run().fingerprint(TOY) == make_run().fingerprint(TOY)
+        assert re.fullmatch("[0-9a-f]{64}", make_run().fingerprint(TOY))
 
     def test_all_that_decides_the_result_is_in_it(self, make_run, make_plan, split_table, monkeypatch):
         def stretched(**options):
-            return make_run(**options).fingerprint()
+            return make_run(**options).fingerprint(TOY)
 
         changed_data = split_table.copy()
         changed_data.loc[0, "sha256"] = "f" * 64
@@ -136,31 +152,30 @@ class TestFingerprint:
         assert len(set(prints)) == len(prints)
 
     def test_what_does_not_decide_it_is_not(self, make_run, split_table, tmp_path):
-        assert (
-            make_run(runtime=Runtime(torch.device("cpu"), image_memory=5)).fingerprint()
-            == make_run().fingerprint()
-        )
+        assert make_run(runtime=Runtime(torch.device("cpu"), image_memory=5)).fingerprint(
+            TOY
+        ) == make_run().fingerprint(TOY)
         moved = make_run(
             raw_images=RawFolder(tmp_path, ()), split_table=split_table.sample(frac=1, random_state=0)
         )
-        assert moved.fingerprint() == make_run().fingerprint()
+        assert moved.fingerprint(TOY) == make_run().fingerprint(TOY)
 
 
 class TestTrainStages:
     def test_state_and_history_of_every_epoch(self, make_run):
         run = make_run()
-        seen = [(copied(state), history) for state, history in train_stages(run, None)]
+        seen = [(copied(state), history) for state, history in trained(run, None)]
         assert [len(history) for _, history in seen] == [1, 2, 3, 4]
-        assert {state["fingerprint"] for state, _ in seen} == {run.fingerprint()}
+        assert {state["fingerprint"] for state, _ in seen} == {run.fingerprint(TOY)}
         assert all(isinstance(record, dict) for _, history in seen for record in history)
 
     def test_a_killed_run_goes_on(self, make_run, caplog):
-        *_, (whole, _) = train_stages(make_run(), None)
-        killed = train_stages(make_run(), None)
+        *_, (whole, _) = trained(make_run(), None)
+        killed = trained(make_run(), None)
         next(killed)
         state = copied(next(killed)[0])
         with caplog.at_level(logging.INFO):
-            *_, (resumed, history) = train_stages(make_run(), state)
+            *_, (resumed, history) = trained(make_run(), state)
         assert "Going on after epoch 2, where a killed run stopped." in caplog.messages
         assert all(torch.equal(whole["model"][key], resumed["model"][key]) for key in whole["model"])
         assert [record["epoch"] for record in history] == [1, 2, 3, 4]
@@ -169,7 +184,7 @@ class TestTrainStages:
     def test_something_else_starts_anew_with_a_warning(
         self, make_run, make_plan, split_table, change, caplog
     ):
-        killed = train_stages(make_run(), None)
+        killed = trained(make_run(), None)
         next(killed)
         state = copied(next(killed)[0])
         data = split_table.copy()
@@ -180,7 +195,7 @@ class TestTrainStages:
             "data": {"split_table": data},
         }[change]
         with caplog.at_level(logging.WARNING):
-            training = train_stages(make_run(**options), state)
+            training = trained(make_run(**options), state)
             assert next(training)[0]["epoch"] == 1
         (message,) = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
         assert re.search(
@@ -189,7 +204,7 @@ class TestTrainStages:
 
     def test_the_seed_decides_the_initial_weights(self, make_run):
         def weights(seed):
-            (state, _) = next(train_stages(make_run(seed=seed), None))
+            (state, _) = next(trained(make_run(seed=seed), None))
             return state["model"]["0.weight"]
 
         torch.manual_seed(0)
@@ -200,10 +215,84 @@ class TestTrainStages:
 
     def test_each_epoch_is_logged(self, make_run, caplog):
         with caplog.at_level(logging.INFO, "reid_pipeline"):
-            list(train_stages(make_run(), None))
+            list(trained(make_run(), None))
         lines = [line for line in caplog.messages if line.startswith("toy epoch")]
         assert len(lines) == 4
         assert re.fullmatch(r"toy epoch 2/4, loss \d+\.\d{3}, 3 clusters, [\d.]+ s", lines[1])
+
+
+class TestNextStage:
+    """A second stage goes on from the first one's checkpoint, if it belongs to the same run."""
+
+    @pytest.fixture
+    def two(self, make_run, make_plan, toy_stage, make_model):
+        class Second(toy_stage):
+            name = "second"
+
+        class First(toy_stage):
+            name = "first"
+            reads = ("plan",)
+
+        method = Method(
+            name="toys",
+            params=ToyParameters,
+            build=lambda *_: make_model(seed=torch.initial_seed() % 1000),
+            stages=lambda parameters: (First(parameters.plan), Second(parameters.plan)),
+            stage_names=("first", "second"),
+            description="Two toys.",
+        )
+        return lambda **options: make_run(method=method, **options)
+
+    @pytest.fixture
+    def first(self, two):
+        *_, (state, _) = train_stage(two(), "first", None)
+        return checkpoint_of(state)
+
+    def test_it_starts_where_the_first_ended(self, two, first):
+        states = train_stage(two(), "second", None, first)
+        (state, history) = next(states)
+        assert history[0]["stage"] == "second"
+        assert state["epoch"] == 1
+        fresh = next(train_stage(two(), "first", None))[0]
+        assert not torch.equal(state["model"]["0.weight"], fresh["model"]["0.weight"])
+
+    def test_what_the_first_did_not_read_may_change(self, two, first, make_plan):
+        next(train_stage(two(parameters=ToyParameters(plan=make_plan(), mood="bad")), "second", None, first))
+
+    def test_what_it_read_may_not(self, two, first, make_plan):
+        other = two(parameters=ToyParameters(plan=make_plan(learning_rate=0.25)))
+        says = r"'first' does not belong to this run: plan\.learning_rate was [\d.]+ and is 0\.25\. Give"
+        with pytest.raises(UserError, match=says):
+            next(train_stage(other, "second", None, first))
+        with pytest.raises(UserError, match="seed was 3 and is 4"):
+            next(train_stage(two(seed=4), "second", None, first))
+
+    def test_another_first_stage_sets_a_killed_second_aside(self, two, first, caplog):
+        killed = copied(next(train_stage(two(), "second", None, first))[0])
+        moved = {name: tensor + 1 for name, tensor in first.tensors.items()}
+        with caplog.at_level(logging.WARNING):
+            (state, _) = next(train_stage(two(), "second", killed, Checkpoint(moved, first.description)))
+        assert state["epoch"] == 1
+        assert "training starts anew" in caplog.text
+
+    def test_a_checkpoint_says_what_it_is(self, two, first, split_table):
+        assert first.description["stage"] == "first"
+        assert first.description["data"] == data_hash(split_table)
+        train = split_table[split_table["split"] == "train"]
+        assert first.description["label_map"] == sorted(set(train["identity"]))
+        assert first.description["population"] == {
+            "identities": 8,
+            "cameras": 3,
+            "views": 0,
+            "noun": "individual",
+        }
+        model = trained_model(two().method, two().parameters, first)
+        assert torch.equal(model.state_dict()["0.weight"], first.tensors["0.weight"])
+
+    def test_nobody_is_counted_where_nothing_is_labelled(self, split_table):
+        nobody = split_table.assign(label=-1, camid=pd.array([pd.NA] * len(split_table), dtype="Int64"))
+        population = population_of(nobody, "person")
+        assert (population.identities, population.cameras, population.views) == (0, 0, 0)
 
 
 class MeanColour(nn.Module):
@@ -213,7 +302,8 @@ class MeanColour(nn.Module):
         super().__init__()
         self.encoder = BackboneParameters(name="demo-vit", image_size=(16, 8), pixel_std=(1.0, 1.0, 1.0))
 
-    def forward(self, images, camids=None):
+    def forward(self, images, camids=None, viewids=None):
+        del viewids
         means = images.mean((2, 3))
         return means if camids is None else torch.cat([means, camids[:, None].float()], dim=1)
 

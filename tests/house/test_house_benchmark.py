@@ -24,7 +24,7 @@ def test_the_table(demo: ModuleType) -> None:
     seen = {
         "marks": [
             {"name": "start", "begin": 0.0, "end": 2.0},
-            {"name": "unsupervised_pcl.train", "begin": 2.0, "end": 9.0},
+            {"name": "unsupervised_pcl.train_cluster_contrast", "begin": 2.0, "end": 9.0},
         ],
         "epochs": [5.0, 9.0],
         "memory": [
@@ -41,7 +41,7 @@ def test_the_table(demo: ModuleType) -> None:
     lines = demo.table(seen, history, 10.0).splitlines()
     assert [line.split() for line in lines[2:]] == [
         ["start", "2.0", "20%", "100"],
-        ["unsupervised_pcl.train", "7.0", "70%", "500"],
+        ["unsupervised_pcl.train_cluster_contrast", "7.0", "70%", "500"],
         ["2", "epochs:", "extraction", "2.5", "25%", "300"],
         ["2", "epochs:", "training", "4.5", "45%", "500"],
         ["rest:", "Kedro", "between", "nodes,", "the", "end", "1.0", "10%"],

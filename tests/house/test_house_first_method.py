@@ -18,6 +18,7 @@ from reid_pipeline.engine.loop import fit
 from reid_pipeline.engine.runtime import Runtime
 from reid_pipeline.engine.stage import Method, TrainingData
 from reid_pipeline.images.reid_images import ReIDImages
+from reid_pipeline.schema.population import Population
 
 NAME = "batch_centres"
 MODULE = f"src/reid_pipeline/methods/{NAME}.py"
@@ -52,7 +53,7 @@ def test_it_trains(method: Method, data: TrainingData) -> None:
     given["plan"] |= {"epochs": 2, "iterations_per_epoch": 4, "batch_size": 9, "instances": 3}
     parameters = method.params.model_validate(given)
     torch.manual_seed(0)
-    model = method.build(parameters)
+    model = method.build(parameters, Population(identities=4))
     before = {name: value.clone() for name, value in model.named_parameters() if value.requires_grad}
     (stage,) = method.stages(parameters)
     *_, last = fit(stage, model, data)

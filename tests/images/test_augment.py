@@ -1,5 +1,6 @@
 """Augmentation of a batch against one image at a time, and against torchvision's in distribution."""
 
+import hashlib
 import math
 
 import numpy as np
@@ -12,6 +13,7 @@ from reid_pipeline.images.augment import augment, erase, flip_and_crop, normalis
 from reid_pipeline.schema.parameters import AugmentationParameters, BackboneParameters
 
 ALWAYS = AugmentationParameters(erasing=1.0)
+GOLDEN = "5730e879b0eaddb7"
 BACKBONE = BackboneParameters(name="demo-vit", pixel_mean=(0.4, 0.5, 0.6), pixel_std=(0.2, 0.25, 0.5))
 
 
@@ -173,12 +175,48 @@ class TestErase:
         first = made[0][:, (made[0] != 100).all(0)]
         assert not torch.equal(first[0], first[1]), "each channel has noise of its own"
 
-    def test_both_fills_erase_the_same_places(self):
+    def test_noise_fill_leaves_the_rest_and_differs_between_images(self):
+        images = torch.randn(60, 3, self.H, self.W, generator=generator(1))
+        noise = AugmentationParameters(erasing=0.5, erasing_area=(0.1, 0.1), erasing_fill="noise")
+        made = erase(images, noise, generator(6))
+        changed = made != images
+        assert torch.equal(changed[:, 0], changed[:, 1])
+        assert torch.equal(changed[:, 0], changed[:, 2])
+        boxes = [box for box in rectangles(changed[:, 0]) if box is not None]
+        assert 15 < len(boxes) < 45
+        values = made[changed].numpy()
+        assert len(np.unique(values)) > 0.999 * len(values), "no value is used twice"
+
+    def test_half_fill_is_one_half_in_every_channel_and_the_rest_is_kept(self):
+        """PCL-CLIP as released: 0.5 after normalisation, whatever the mean colour."""
+        images = torch.randn(50, 3, self.H, self.W, generator=generator(1))
+        made = erase(images, AugmentationParameters(erasing=1.0, erasing_fill="half"), generator(6))
+        mask = (made == 0.5).all(1)
+        assert all(box is not None for box in rectangles(mask))
+        kept = ~mask[:, None].expand_as(made)
+        assert torch.equal(made[kept], images[kept])
+
+    def test_all_fills_erase_the_same_places(self):
         images = torch.full((30, 3, self.H, self.W), 100.0)
-        noise = AugmentationParameters(erasing=0.5, erasing_fill="noise")
-        mean = AugmentationParameters(erasing=0.5)
-        made = [erase(images, parameters, generator(8)) != 100 for parameters in (noise, mean)]
-        assert torch.equal(*made)
+        noise, half, mean = (
+            erase(images, AugmentationParameters(erasing=0.5, erasing_fill=fill), generator(8)) != 100
+            for fill in ("noise", "half", "mean")
+        )
+        assert mean.any()
+        assert torch.equal(noise, mean)
+        assert torch.equal(half, mean)
+
+    @pytest.mark.parametrize("area", [(0.02, 1 / 3), (1 / 3, 1 / 3)])
+    def test_the_areas_of_the_clip_reid_family(self, area):
+        """0.02 to 1/3 in training, about 1/3 in svll_reid's further views; even the latter always fit."""
+        boxes = self.boxes(count=1000, erasing_area=area)
+        assert None not in boxes
+        sides = np.array([box[2:] for box in boxes], dtype=float)
+        share = sides.prod(1) / (self.H * self.W)
+        slack = sides.sum(1) / (2 * self.H * self.W)
+        assert (share >= area[0] - slack).all()
+        assert (share <= area[1] + slack).all()
+        assert share.mean() == pytest.approx(sum(area) / 2, abs=0.012)
 
     def test_a_rectangle_that_never_fits_leaves_the_image_whole(self):
         whole = AugmentationParameters(erasing=1.0, erasing_area=(1.0, 1.0))
@@ -198,12 +236,18 @@ class TestWhole:
         assert torch.equal(torch.get_rng_state(), state), "the global generator is not drawn from"
         assert not torch.equal(augment(images, BACKBONE, parameters, generator(4)), first)
 
-    @pytest.mark.parametrize("fill", ["mean", "noise"])
+    @pytest.mark.parametrize("fill", ["mean", "noise", "half"])
     def test_the_input_is_not_changed(self, fill):
         images = random_images(12)
         before = images.clone()
         augment(images, BACKBONE, AugmentationParameters(erasing=1.0, erasing_fill=fill), generator())
         assert torch.equal(images, before)
+
+    def test_the_draws_are_these(self):
+        """Written down once: results that were published with these settings depend on them."""
+        images = random_images(16, 48, 24)
+        made = augment(images, BACKBONE, AugmentationParameters(padding=4), generator(11))
+        assert hashlib.sha256((made * 1000).round().int().numpy().tobytes()).hexdigest()[:16] == GOLDEN
 
     def test_nothing_asked_for_is_normalisation_alone(self):
         images = random_images(5)

@@ -1,13 +1,21 @@
-"""The camera-preferring PK sampler."""
+"""The PK samplers, camera-preferring and dealt by identity, and random batches."""
 
 from collections import Counter
+from functools import cache
+from itertools import combinations
+from math import comb
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reid_pipeline.images.samplers import camera_preferring_batches
+from reid_pipeline.images.samplers import (
+    batches_per_pass,
+    camera_preferring_batches,
+    identity_batches,
+    random_batches,
+)
 
 
 def batches_of(labels, camids=None, *, batch_size, instances, iterations, seed=0):
@@ -136,3 +144,218 @@ def test_labels_need_not_be_contiguous_nor_sorted():
 def test_nothing_but_noise_is_an_error():
     with pytest.raises(ValueError, match="no row has a label"):
         batches_of([-1, -1], batch_size=4, instances=2, iterations=1)
+
+
+def dealt(labels, *, batch_size, instances, seed=0, iterations=None):
+    return list(
+        identity_batches(
+            np.asarray(labels),
+            batch_size=batch_size,
+            instances=instances,
+            generator=np.random.default_rng(seed),
+            iterations=iterations,
+        )
+    )
+
+
+def labels_of_sizes(sizes):
+    return np.repeat(np.arange(len(sizes)), sizes)
+
+
+class TestIdentityBatches:
+    @settings(max_examples=80, deadline=None)
+    @given(data=st.data())
+    def test_a_pass(self, data):
+        """Whatever the labels: P identities x K, nothing twice, and no batch could still be made."""
+        sizes = data.draw(st.lists(st.integers(1, 9), min_size=3, max_size=8))
+        labels = np.append(labels_of_sizes(sizes), np.full(data.draw(st.integers(0, 3)), -1))
+        labels = np.random.default_rng(data.draw(st.integers(0, 9))).permutation(labels)
+        instances, places = data.draw(st.integers(2, 4)), data.draw(st.integers(2, 3))
+        batches = dealt(labels, batch_size=places * instances, instances=instances, seed=len(sizes))
+        left = {label: max(1, size // instances) for label, size in enumerate(sizes)}
+        drawn = Counter()
+        for batch in batches:
+            assert batch.dtype == np.int64
+            assert batch.shape == (places * instances,)
+            groups = labels[batch].reshape(places, instances)
+            assert (groups == groups[:, :1]).all()
+            assert len(set(groups[:, 0])) == places, "different identities"
+            assert min(groups[:, 0]) >= 0
+            left = {label: count - (label in groups[:, 0]) for label, count in left.items()}
+            drawn.update(batch.tolist())
+        assert min(left.values()) >= 0
+        assert sum(count > 0 for count in left.values()) < places, "it went on as long as it could"
+        assert all(count == 1 for row, count in drawn.items() if sizes[labels[row]] >= instances)
+        assert len(batches) <= batches_per_pass(labels, batch_size=places * instances, instances=instances)
+
+    @pytest.mark.parametrize(("sizes", "places"), [((5, 3, 2, 1, 1, 1), 2), ((4, 4, 2, 2, 1), 3)])
+    def test_identities_are_drawn_as_the_rule_says(self, sizes, places):
+        """Batches of a pass and groups of each identity against their exact expectations, by recursion."""
+
+        @cache
+        def expected(left):
+            """Mean batches, then mean groups of each identity, over all equally likely choices."""
+            waiting = [identity for identity, count in enumerate(left) if count]
+            if len(waiting) < places:
+                return (0.0,) * (1 + len(left))
+            total = np.zeros(1 + len(left))
+            for chosen in combinations(waiting, places):
+                rest = tuple(count - (identity in chosen) for identity, count in enumerate(left))
+                total += np.array(expected(rest))
+                total[[0, *(identity + 1 for identity in chosen)]] += 1
+            return tuple(total / comb(len(waiting), places))
+
+        labels = labels_of_sizes([2 * size for size in sizes])
+        generator = np.random.default_rng(5)
+        passes = 3000
+        seen = np.zeros((passes, 1 + len(sizes)))
+        for number in range(passes):
+            options = {"batch_size": 2 * places, "instances": 2, "generator": generator}
+            batches = list(identity_batches(labels, **options))
+            groups = labels[np.array(batches)[:, ::2]]
+            seen[number] = [len(batches), *np.bincount(groups.ravel(), minlength=len(sizes))]
+        error = seen.std(0) / np.sqrt(passes)
+        assert (abs(seen.mean(0) - expected(tuple(sizes))) <= 4.5 * error + 1e-12).all()
+
+    def test_every_pair_meets_equally_often(self):
+        labels = labels_of_sizes([4] * 5)
+        firsts = [dealt(labels, batch_size=8, instances=4, seed=seed)[0] for seed in range(3000)]
+        pairs = Counter(tuple(sorted(labels[batch[::4]])) for batch in firsts)
+        assert len(pairs) == 10
+        assert max(abs(count - 300) for count in pairs.values()) < 4.5 * np.sqrt(270)
+
+    def test_equal_identities_are_used_up(self):
+        """Eight identities of six images, P 4 and K 3: each comes at most twice, most images come."""
+        labels = labels_of_sizes([6] * 8)
+        counts = [len(dealt(labels, batch_size=12, instances=3, seed=seed)) for seed in range(50)]
+        assert set(counts) == {3, 4}
+        assert batches_per_pass(labels, batch_size=12, instances=3) == 4
+
+    def test_what_is_left_over_is_another_image_each_time(self):
+        """Seven images in groups of three: one is left out, each as often."""
+        labels = labels_of_sizes([7, 7])
+        out = Counter()
+        for seed in range(700):
+            batches = dealt(labels, batch_size=6, instances=3, seed=seed)
+            assert len(batches) == 2
+            out.update(set(range(14)) - set(np.concatenate(batches).tolist()))
+        assert sum(out.values()) == 1400
+        assert max(abs(out[row] - 100) for row in range(14)) < 4.5 * np.sqrt(100 * 6 / 7)
+
+    def test_few_images_are_drawn_with_replacement(self):
+        labels = labels_of_sizes([2, 2])
+        batches = [dealt(labels, batch_size=8, instances=4, seed=seed) for seed in range(1000)]
+        assert {len(made) for made in batches} == {1}
+        firsts = np.array([made[0] for made in batches])
+        groups = np.sort(firsts.reshape(-1, 4) % 2, axis=1).sum(1)
+        # How often the second of the two images comes: binomial, 4 draws.
+        counts = np.bincount(groups, minlength=5)
+        wanted = 2000 * np.array([1, 4, 6, 4, 1]) / 16
+        assert (abs(counts - wanted) < 4.5 * np.sqrt(wanted)).all()
+
+    def test_iterations_go_on_with_another_pass(self):
+        labels = labels_of_sizes([4] * 6)
+        one = dealt(labels, batch_size=8, instances=2, seed=3)
+        assert 2 <= len(one) <= 3
+        many = dealt(labels, batch_size=8, instances=2, seed=3, iterations=len(one) + 5)
+        assert len(many) == len(one) + 5
+        assert np.array_equal(many[: len(one)], one)
+        assert not np.array_equal(many[len(one)], one[0]), "shuffled anew"
+        (first,) = dealt(labels, batch_size=8, instances=2, seed=3, iterations=1)
+        assert np.array_equal(first, one[0])
+
+    def test_fewer_identities_than_places(self):
+        """Nothing at all in the released sampler; here every batch has a group of everyone."""
+        labels = labels_of_sizes([8, 4, 2])
+        batches = dealt(labels, batch_size=32, instances=2)
+        # 4 + 2 + 1 groups of 3 identities: two batches.
+        assert batches_per_pass(labels, batch_size=32, instances=2) == len(batches) == 2
+        for batch in batches:
+            assert batch.dtype == np.int64
+            assert labels[batch].tolist() == [0, 0, 1, 1, 2, 2]
+        rows = np.concatenate(batches)
+        assert max(Counter(rows[labels[rows] < 2].tolist()).values()) == 1, "none twice while they last"
+        many = dealt(labels, batch_size=32, instances=2, iterations=8)
+        assert len(many) == 8
+        # Four batches take all of the first identity, four more take it again.
+        assert Counter(row for batch in many for row in batch if row < 8) == dict.fromkeys(range(8), 2)
+
+    @pytest.mark.parametrize("sizes", [[5], [1], [1, 1], [3, 100]])
+    def test_there_is_always_a_batch(self, sizes):
+        batches = dealt(labels_of_sizes(sizes), batch_size=64, instances=4)
+        assert len(batches) >= 1
+        assert {len(batch) for batch in batches} == {4 * len(sizes)}
+
+    def test_the_generator_decides(self):
+        labels = labels_of_sizes([5] * 6)
+
+        def flat(seed):
+            return np.concatenate(dealt(labels, batch_size=8, instances=2, seed=seed)).tolist()
+
+        assert flat(3) == flat(3)
+        assert flat(3) != flat(4)
+
+    def test_labels_need_not_be_contiguous_nor_sorted(self):
+        labels = np.array([900, 5, 900, 5, -1, 31, 31])
+        (batch,) = dealt(labels, batch_size=6, instances=2)
+        assert Counter(labels[batch].tolist()) == {900: 2, 5: 2, 31: 2}
+        assert len(set(batch)) == 6
+
+    def test_nothing_but_noise_is_an_error(self):
+        with pytest.raises(ValueError, match="no row has a label among 2"):
+            dealt([-1, -1], batch_size=4, instances=2)
+        with pytest.raises(ValueError, match="no row has a label among 2"):
+            batches_per_pass(np.array([-1, -1]), batch_size=4, instances=2)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "batch_size", "instances", "wanted"),
+    [
+        ([4, 4], 8, 4, 1),
+        ([9, 8, 3, 1], 8, 4, 3),  # 2 + 2 + 1 + 1 groups, two to a batch
+        ([9, 8, 3], 8, 4, 2),  # 5 groups: the fifth is half a batch
+        ([9, 8, 3, 1], 64, 4, 1),  # 6 groups of 4 identities, fewer than 16
+    ],
+)
+def test_batches_of_a_pass_by_hand(sizes, batch_size, instances, wanted):
+    labels = labels_of_sizes(sizes)
+    assert batches_per_pass(labels, batch_size=batch_size, instances=instances) == wanted
+
+
+class TestRandomBatches:
+    @settings(max_examples=60, deadline=None)
+    @given(count=st.integers(1, 60), batch_size=st.integers(1, 20), seed=st.integers(0, 5))
+    def test_a_pass_has_every_row_once(self, count, batch_size, seed):
+        batches = list(random_batches(count, batch_size, np.random.default_rng(seed)))
+        assert sorted(np.concatenate(batches).tolist()) == list(range(count))
+        assert all(batch.dtype == np.int64 for batch in batches)
+        assert [len(batch) for batch in batches[:-1]] == [batch_size] * (len(batches) - 1)
+        assert 1 <= len(batches[-1]) <= batch_size
+
+    def test_no_empty_batch_where_the_size_divides(self):
+        """The released code takes one batch more, of no image."""
+        sizes = [len(batch) for batch in random_batches(12, 4, np.random.default_rng(0))]
+        assert sizes == [4, 4, 4]
+        sizes = [len(batch) for batch in random_batches(13, 4, np.random.default_rng(0))]
+        assert sizes == [4, 4, 4, 1]
+
+    def test_iterations_go_on_with_another_pass(self):
+        batches = list(random_batches(5, 2, np.random.default_rng(0), iterations=7))
+        assert [len(batch) for batch in batches] == [2, 2, 1, 2, 2, 1, 2]
+        first, second = np.concatenate(batches[:3]), np.concatenate(batches[3:6])
+        assert sorted(first) == sorted(second) == list(range(5))
+        assert first.tolist() != second.tolist()
+        (only,) = random_batches(5, 2, np.random.default_rng(0), iterations=1)
+        assert only.tolist() == batches[0].tolist()
+
+    def test_every_order_is_equally_likely(self):
+        generator = np.random.default_rng(2)
+        orders = Counter(
+            tuple(int(row) for batch in random_batches(3, 2, generator) for row in batch) for _ in range(1800)
+        )
+        assert len(orders) == 6
+        assert max(abs(count - 300) for count in orders.values()) < 4.5 * np.sqrt(250)
+
+    def test_nothing_to_draw_from(self):
+        with pytest.raises(ValueError, match="nothing to sample: 0 rows"):
+            list(random_batches(0, 4, np.random.default_rng(0)))

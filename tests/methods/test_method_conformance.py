@@ -16,7 +16,7 @@ import torch
 import yaml
 
 import reid_pipeline.methods
-from reid_pipeline.benchmarks.market1501 import read
+from reid_pipeline.benchmarks.synthetic import read
 from reid_pipeline.engine.extraction import extract_embeddings
 from reid_pipeline.engine.loop import fit
 from reid_pipeline.engine.runtime import Runtime
@@ -26,10 +26,13 @@ from reid_pipeline.images.reid_images import ReIDImages
 from reid_pipeline.methods import find_method, method_names
 from reid_pipeline.schema.base import Parameters
 from reid_pipeline.schema.errors import UserError
-from reid_pipeline.schema.parameters import BackboneParameters, TrainingPlan
+from reid_pipeline.schema.parameters import BackboneParameters, IngestionParameters, TrainingPlan
+from reid_pipeline.schema.population import Population
+from reid_pipeline.schema.raw_folder import RawFolder
 from reid_pipeline.synthetic import SyntheticBenchmark, draw_benchmark
 
 SIZE = (96, 48)
+POPULATION = Population(identities=6, cameras=6, noun="person")
 BACKBONE = {"name": "demo-vit", "pretrained": None, "image_size": list(SIZE)}
 PLAN = {"epochs": 1, "iterations_per_epoch": 2, "batch_size": 8, "instances": 4, "learning_rate": 1e-3}
 CLUSTERING = {"k1": 8, "k2": 2, "eps": 0.9, "min_samples": 2}
@@ -93,7 +96,8 @@ def training_images(tmp_path_factory) -> tuple[ReIDImages, np.ndarray, np.ndarra
     for path, content in drawn.items():
         (root / path).parent.mkdir(exist_ok=True)
         (root / path).write_bytes(content)
-    table = read(drawn)
+    raw = RawFolder(root, tuple(drawn))
+    table = read(raw, IngestionParameters(reader="synthetic")).manifest
     train = table[table["subset"] == "train"]
     assert len(train) == 48
     labels = np.searchsorted(np.unique(train["pid"]), train["pid"]).astype(np.int64)
@@ -112,7 +116,7 @@ def make_data(training_images):
 
 def built(method: Method, parameters: Parameters, seed: int = 0):
     seed_global_state(seed, "build")
-    return method.build(parameters)
+    return method.build(parameters, POPULATION)
 
 
 def trained(name, parameters, data):

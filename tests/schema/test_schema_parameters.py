@@ -133,7 +133,7 @@ def test_devices_that_are_not(device):
         (AugmentationParameters, {"erasing_area": (0.4, 0.02)}, r"erasing_area \(0.4, 0.02\) is empty"),
         (AugmentationParameters, {"erasing_area": (0.0, 1.5)}, "less than or equal to 1"),
         (AugmentationParameters, {"erasing_area": (-0.1, 0.5)}, "greater than or equal to 0"),
-        (AugmentationParameters, {"erasing_fill": "black"}, "'mean' or 'noise'"),
+        (AugmentationParameters, {"erasing_fill": "black"}, "'mean', 'noise' or 'half'"),
         (SharedParameters, {**SHARED, "seed": -1}, "greater than or equal to 0"),
         (SharedParameters, {**SHARED, "seed": 2**32}, "less than 4294967296"),
         (ContrastParameters, {**CONTRAST, "warmup_share": 1.0}, "less than 1"),
@@ -160,6 +160,18 @@ class TestTrainingPlan:
         assert (plan.warmup_epochs, plan.warmup_factor) == (10, 0.01)
         assert (plan.milestones, plan.decay) == ((20, 40), 0.1)
         assert (plan.optimiser, plan.momentum, plan.weight_decay) == ("sgd", 0.9, 5e-4)
+        assert (plan.schedule, plan.step_at, plan.warmup_learning_rate) == ("steps", "end", None)
+        assert (plan.bias_rate_multiplier, plan.bias_weight_decay) == (1.0, None)
+
+    def test_random_batches_and_whole_passes(self):
+        """Null says so; a plan that leaves them out is still incomplete."""
+        plan = TrainingPlan(**PLAN | {"instances": None, "iterations_per_epoch": None, "batch_size": 7})
+        assert (plan.instances, plan.iterations_per_epoch, plan.batch_size) == (None, None, 7)
+
+    def test_a_cosine(self):
+        plan = TrainingPlan(**PLAN, schedule="cosine", milestones=(), warmup_learning_rate=1e-5)
+        assert plan.final_learning_rate == 1e-6
+        assert TrainingPlan(**plan.model_dump()) == plan
 
     @pytest.mark.parametrize("name", sorted(PLAN))
     def test_what_has_no_default_must_be_given(self, name):
@@ -191,6 +203,22 @@ class TestTrainingPlan:
             ("batch_size", 16, r"batch_size 16 must be a multiple \(at least twice\) of instances 16"),
             ("batch_size", 8, r"batch_size 8 must be a multiple"),
             ("learning_rat", 1, "Did you mean 'learning_rate'"),
+            ("bias_rate_multiplier", 0, "greater than 0"),
+            ("bias_weight_decay", -1e-9, "greater than or equal to 0"),
+            ("schedule", "linear", "'steps' or 'cosine'"),
+            (
+                "schedule",
+                "cosine",
+                r"cosine has no milestones, got \(20, 40\)\. Write milestones: \[\] or schedule: steps",
+            ),
+            ("step_at", "middle", "'start' or 'end'"),
+            ("warmup_learning_rate", 0, "greater than 0"),
+            (
+                "warmup_learning_rate",
+                3.6e-4,
+                r"warmup_learning_rate 0\.00036 must not be above learning_rate 0\.00035",
+            ),
+            ("final_learning_rate", 0, "greater than 0"),
         ],
     )
     def test_constraints(self, name, value, says):
@@ -200,6 +228,14 @@ class TestTrainingPlan:
     def test_edges_that_are_allowed(self):
         plan = TrainingPlan(**PLAN | {"batch_size": 32, "milestones": (), "warmup_epochs": 0, "momentum": 0})
         assert plan.milestones == ()
+        assert TrainingPlan(**PLAN, warmup_learning_rate=3.5e-4).warmup_learning_rate == 3.5e-4
+        assert TrainingPlan(**PLAN, final_learning_rate=1.0).schedule == "steps", "steps do not read it"
+
+    def test_a_cosine_that_would_rise(self):
+        with pytest.raises(
+            ValidationError, match=r"final_learning_rate 0\.001 must not be above learning_rate 0\.00035"
+        ):
+            TrainingPlan(**PLAN, schedule="cosine", milestones=(), final_learning_rate=1e-3)
 
 
 class TestBackbone:

@@ -1,15 +1,23 @@
-"""Labels to augmented batches."""
+"""Rows to batches on the device: which rows a plan asks for, and their images, augmented or not."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 import torch
 
 from reid_pipeline.engine.seeding import numpy_generator, torch_generator
 from reid_pipeline.engine.stage import Batch, TrainingData
-from reid_pipeline.images.augment import augment
-from reid_pipeline.images.samplers import camera_preferring_batches
+from reid_pipeline.images.augment import augment, normalise
+from reid_pipeline.images.samplers import (
+    batches_per_pass,
+    camera_preferring_batches,
+    identity_batches,
+    random_batches,
+)
+from reid_pipeline.schema.errors import UserError
 from reid_pipeline.schema.parameters import AugmentationParameters, BackboneParameters, TrainingPlan
+
+Position = tuple[str | int, ...]
 
 
 def augmented_batches(
@@ -18,30 +26,112 @@ def augmented_batches(
     plan: TrainingPlan,
     *,
     pixels: tuple[BackboneParameters, AugmentationParameters],
-    position: tuple[str | int, ...],
+    position: Position,
 ) -> Iterator[Batch]:
-    """Yield an epoch of PK batches, augmented and on the device; images are decoded one batch ahead.
+    """Yield an epoch of camera-preferring PK batches, augmented and on the device.
 
     Args:
         labels: int64 [n], published or pseudo labels of the training rows; rows below 0 are not drawn.
         data: images, cameras, device, seed.
-        plan: batch size, instances, iterations.
+        plan: batch size, instances, iterations; without iterations as many as `batches_per_pass` counts.
         pixels: normalisation and augmentation.
         position: where in training this is, such as (stage, epoch); every draw is derived from the run's
             seed, this position and the step.
+
+    Raises:
+        UserError: the plan has no instances, or an image cannot be read.
+        ValueError: no row has a label.
     """
+    sizes = {"batch_size": plan.batch_size, "instances": _instances(plan)}
     groups = camera_preferring_batches(
         labels,
         data.camids,
-        batch_size=plan.batch_size,
-        instances=plan.instances,
-        iterations=plan.iterations_per_epoch,
+        **sizes,
+        iterations=plan.iterations_per_epoch or batches_per_pass(labels, **sizes),
         generator=numpy_generator(data.seed, "sampler", *position),
     )
+    return batches_of_rows(groups, labels, data, pixels=pixels, position=position)
+
+
+def identity_rows(
+    labels: np.ndarray, data: TrainingData, plan: TrainingPlan, *, position: Position
+) -> Iterator[np.ndarray]:
+    """Yield the rows of an epoch of the plan's PK batches; see `images.samplers.identity_batches`.
+
+    Raises:
+        UserError: the plan has no instances.
+        ValueError: no row has a label.
+    """
+    return identity_batches(
+        labels,
+        batch_size=plan.batch_size,
+        instances=_instances(plan),
+        generator=numpy_generator(data.seed, "sampler", *position),
+        iterations=plan.iterations_per_epoch,
+    )
+
+
+def random_rows(
+    labels: np.ndarray, data: TrainingData, plan: TrainingPlan, *, position: Position
+) -> Iterator[np.ndarray]:
+    """Yield the labelled rows of an epoch in random batches; see `images.samplers.random_batches`.
+
+    Raises:
+        ValueError: no row has a label.
+    """
+    labelled = np.flatnonzero(labels >= 0)
+    generator = numpy_generator(data.seed, "sampler", *position)
+    drawn = random_batches(len(labelled), plan.batch_size, generator, iterations=plan.iterations_per_epoch)
+    return (labelled[rows] for rows in drawn)
+
+
+def batches_of_rows(
+    groups: Iterable[np.ndarray],
+    labels: np.ndarray,
+    data: TrainingData,
+    *,
+    pixels: tuple[BackboneParameters, AugmentationParameters | None],
+    position: Position,
+    views: Sequence[AugmentationParameters] = (),
+) -> Iterator[Batch]:
+    """Yield a batch on the device for every group of rows; images are decoded one batch ahead.
+
+    Args:
+        groups: int64 row numbers, one array a batch.
+        labels: int64 [n], of the training rows.
+        data: images, cameras, viewpoints, device, seed.
+        pixels: normalisation and augmentation; without augmentation the images are only normalised.
+        position: as for `augmented_batches`. The same rows at the same step and position get the same
+            augmentation from every sampler, and whether or not `views` are asked for.
+        views: one further, independently augmented view of every image for each entry.
+
+    Raises:
+        UserError: an image cannot be read.
+    """
+    backbone, augmentation = pixels
     device = data.runtime.device
-    for step, (rows, images) in enumerate(data.images.batches(groups)):
-        generator = torch_generator(data.seed, "augment", *position, step)
-        camids = None if data.camids is None else torch.from_numpy(data.camids[rows]).to(device)
-        yield Batch(
-            augment(images.to(device), *pixels, generator), torch.from_numpy(labels[rows]).to(device), camids
+    for step, (rows, loaded) in enumerate(data.images.batches(groups)):
+        images = loaded.to(device)
+        if augmentation is None:
+            first = normalise(images, backbone.pixel_mean, backbone.pixel_std)
+        else:
+            generator = torch_generator(data.seed, "augment", *position, step)
+            first = augment(images, backbone, augmentation, generator)
+        others = (
+            augment(images, backbone, view, torch_generator(data.seed, "view", number, *position, step))
+            for number, view in enumerate(views)
         )
+        camids, viewids = (
+            None if values is None else torch.from_numpy(values[rows]).to(device)
+            for values in (data.camids, data.viewids)
+        )
+        yield Batch(first, torch.from_numpy(labels[rows]).to(device), camids, viewids, tuple(others))
+
+
+def _instances(plan: TrainingPlan) -> int:
+    if plan.instances is None:
+        raise UserError(
+            "plan.instances is null, but this stage draws the same number of images of every identity. Give"
+            " a number from 2 up of which batch_size is a multiple, such as 4."
+        )
+    return plan.instances

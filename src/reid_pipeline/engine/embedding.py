@@ -4,7 +4,7 @@ import numpy as np
 
 from reid_pipeline.engine.extraction import extract_embeddings
 from reid_pipeline.engine.runtime import Runtime
-from reid_pipeline.engine.training import camera_ids
+from reid_pipeline.engine.training import camera_ids, view_ids
 from reid_pipeline.images.reid_images import ReIDImages
 from reid_pipeline.models.embedder import Embedder
 from reid_pipeline.retrieval.protocol import retrieval_draws, retrieval_rows
@@ -35,6 +35,7 @@ def embed_test_rows(
         images,
         runtime,
         camids=camera_ids(chosen),
+        viewids=view_ids(chosen),
         batch_size=evaluation.batch_size,
     )
     return {"rows": rows, "embeddings": embeddings}

@@ -21,6 +21,7 @@ def extract_embeddings(
     runtime: Runtime,
     *,
     camids: np.ndarray | None = None,
+    viewids: np.ndarray | None = None,
     batch_size: int = 256,
 ) -> np.ndarray:
     """Embed every image with the evaluation transform (resize and normalise).
@@ -30,6 +31,7 @@ def extract_embeddings(
         images: the rows to embed, in order, of the embedder's image size.
         runtime: device and precision.
         camids: int array [n], for models with camera embeddings.
+        viewids: int array [n], for models with viewpoint embeddings.
         batch_size: images at once.
 
     Returns:
@@ -41,9 +43,12 @@ def extract_embeddings(
         batches = images.batches(_groups(len(images), batch_size))
         for rows, pixels in track(batches, "extract", total=len(images), unit="images", size=batch_size):
             batch = normalise(pixels.to(runtime.device), encoder.pixel_mean, encoder.pixel_std)
-            cameras = None if camids is None else torch.from_numpy(camids[rows]).to(runtime.device)
+            cameras, views = (
+                None if ids is None else torch.from_numpy(ids[rows]).to(runtime.device)
+                for ids in (camids, viewids)
+            )
             with runtime.autocast():
-                parts.append(embedder(batch, cameras).float().cpu().numpy())
+                parts.append(embedder(batch, cameras, views).float().cpu().numpy())
     return np.concatenate(parts)
 
 

@@ -1,5 +1,6 @@
 """Optimisers and learning rates: pure functions of the plan and the epoch."""
 
+import math
 from bisect import bisect_right
 from collections.abc import Iterable
 from typing import Any
@@ -10,25 +11,63 @@ from torch import nn
 from reid_pipeline.schema.parameters import TrainingPlan
 
 
-def learning_rate_factor(plan: TrainingPlan, epoch: int) -> float:
-    """Return the share of the plan's learning rate that epoch `epoch` (from 1) uses.
+def learning_rate(plan: TrainingPlan, epoch: int) -> float:
+    """Return the rate that epoch `epoch` (from 1) runs at, before a group's own multiplier.
 
-    Linear warm-up from `warmup_factor` in epoch 1 to 1 in epoch `warmup_epochs` + 1, then a factor
-    `decay` after each milestone: the schedule steps at the end of an epoch, as PCL-CLIP's released code
-    does (methods.md section 11).
+    With t the number of times the schedule has stepped, `epoch` - 1 if it steps at the end of an epoch
+    (`step_at`) and `epoch` if at the start, over T epochs:
+
+    - while t < `warmup_epochs`: linear in t, from `warmup_learning_rate` or `warmup_factor` times the rate
+      at t = 0 to the full rate at t = `warmup_epochs`;
+    - `steps`: times `decay` for every milestone that is <= t, during the warm-up too;
+    - `cosine`: final + (full - final) (1 + cos(pi t / T)) / 2. The warm-up is the first part of the T
+      epochs and does not delay the cosine, hence the rate just after it is already a little below full.
+
+    Source: methods.md sections 4 to 8 and 11; Goyal et al. 2017 for the warm-up, Loshchilov and Hutter 2017
+    (one cycle) for the cosine.
     """
-    done = epoch - 1
-    warmup = 1.0
-    if done < plan.warmup_epochs:
-        share = done / plan.warmup_epochs
-        warmup = plan.warmup_factor * (1 - share) + share
-    return float(warmup * plan.decay ** bisect_right(plan.milestones, done))
+    steps = epoch if plan.step_at == "start" else epoch - 1
+    if plan.schedule == "cosine" and steps >= plan.warmup_epochs:
+        swing = plan.learning_rate - plan.final_learning_rate
+        return plan.final_learning_rate + swing * (1 + math.cos(math.pi * steps / plan.epochs)) / 2
+    factor = _warmup_factor(plan, steps)
+    if plan.schedule == "steps":
+        factor *= plan.decay ** bisect_right(plan.milestones, steps)
+    return float(plan.learning_rate * factor)
+
+
+def learning_rate_sequence(plan: TrainingPlan) -> list[float]:
+    """Return the plan's rates, one per epoch."""
+    return [learning_rate(plan, epoch) for epoch in range(1, plan.epochs + 1)]
+
+
+def _warmup_factor(plan: TrainingPlan, steps: int) -> float:
+    if steps >= plan.warmup_epochs:
+        return 1.0
+    start = plan.warmup_factor
+    if plan.warmup_learning_rate is not None:
+        start = plan.warmup_learning_rate / plan.learning_rate
+    share = steps / plan.warmup_epochs
+    return start * (1 - share) + share
 
 
 def trainable_groups(model: nn.Module, plan: TrainingPlan) -> list[dict[str, Any]]:
-    """Return one parameter group with all parameters of `model` that require a gradient."""
-    moving = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    return [{"params": moving, "weight_decay": plan.weight_decay}]
+    """Return the parameters of `model` that require a gradient, grouped by rate and weight decay.
+
+    One group, or two where the plan treats biases in a way of their own. A bias is a parameter whose own
+    name, after the last dot, has "bias" in it: the `bias` of any layer and the `in_proj_bias` of
+    attention, but no weight of a module that happens to be named so.
+    """
+    moving = [(name, value) for name, value in model.named_parameters() if value.requires_grad]
+    bias_decay = plan.weight_decay if plan.bias_weight_decay is None else plan.bias_weight_decay
+    if plan.bias_rate_multiplier == 1.0 and bias_decay == plan.weight_decay:
+        return [{"params": [value for _, value in moving], "weight_decay": plan.weight_decay}]
+    biases = [value for name, value in moving if "bias" in name.rpartition(".")[2]]
+    others = [value for name, value in moving if "bias" not in name.rpartition(".")[2]]
+    return [
+        {"params": others, "weight_decay": plan.weight_decay},
+        {"params": biases, "weight_decay": bias_decay, "rate_multiplier": plan.bias_rate_multiplier},
+    ]
 
 
 def build_optimiser(groups: Iterable[dict[str, Any]], plan: TrainingPlan) -> torch.optim.Optimizer:
@@ -41,7 +80,7 @@ def build_optimiser(groups: Iterable[dict[str, Any]], plan: TrainingPlan) -> tor
 
 def set_learning_rate(optimiser: torch.optim.Optimizer, plan: TrainingPlan, epoch: int) -> float:
     """Set every group's rate for `epoch` and return the plan's rate in that epoch."""
-    rate = plan.learning_rate * learning_rate_factor(plan, epoch)
+    rate = learning_rate(plan, epoch)
     for group in optimiser.param_groups:
         group["lr"] = rate * group["rate_multiplier"]
     return rate

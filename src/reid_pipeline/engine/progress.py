@@ -40,11 +40,16 @@ def progress_bar() -> Progress:
     )
 
 
-def track(steps: Iterable[T], description: str, *, total: int, unit: str, size: int = 1) -> Iterator[T]:
-    """Yield `steps` while a bar shows how many units, `size` to a step, are done and at which rate."""
+def track(
+    steps: Iterable[T], description: str, *, total: int | None, unit: str, size: int = 1
+) -> Iterator[T]:
+    """Yield `steps` while a bar shows how many units, `size` to a step, are done and at which rate.
+
+    Where the total is not known beforehand the bar runs to and fro.
+    """
     with progress_bar() as bar:
         task = bar.add_task(description, total=total, unit=unit)
         for step in steps:
             yield step
-            left = total - bar.tasks[0].completed
-            bar.advance(task, min(size, left))
+            done = bar.tasks[0].completed
+            bar.advance(task, size if total is None else min(size, total - done))

@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from reid_pipeline.schema.population import Population
+
 if TYPE_CHECKING:
     import numpy as np
     import torch
@@ -32,6 +34,7 @@ class TrainingData:
         camids: int64 [n], or None where there are no cameras.
         runtime: device and precision.
         seed: the run's seed; every generator is derived from it.
+        viewids: int64 [n], or None where there are no viewpoints.
     """
 
     images: ReIDImages
@@ -39,15 +42,21 @@ class TrainingData:
     camids: np.ndarray | None
     runtime: Runtime
     seed: int
+    viewids: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
 class Batch:
-    """One step's input: normalised images [B, 3, H, W], labels [B] and camids [B] on the device."""
+    """One step's input: normalised images [B, 3, H, W], labels [B], camids and viewids [B] on the device.
+
+    `views` are further augmented pictures of the same rows, each [B, 3, H, W].
+    """
 
     images: torch.Tensor
     labels: torch.Tensor
     camids: torch.Tensor | None
+    viewids: torch.Tensor | None = None
+    views: tuple[torch.Tensor, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -64,9 +73,12 @@ class Stage(ABC):
     Attributes:
         name: of the stage, part of node names, seeds and history records.
         plan: the stage's schedule.
+        reads: the method's parameters that decide the stage's result; empty: all of them. A later stage goes
+            on from a stored one if these are what they were.
     """
 
     name: str = "stage"
+    reads: tuple[str, ...] = ()
 
     def __init__(self, plan: TrainingPlan) -> None:
         self.plan = plan
@@ -104,7 +116,8 @@ class Method:
         name: as users type it; also the name of its module and of its Kedro namespace.
         params: the model of its parameters, which live in conf/base/parameters_<name>.yml. It has at
             least a field `backbone`.
-        build: parameters to the model that is trained; the model's `embedder()` is what retrieval uses.
+        build: parameters and `Population` to the model that is trained; the model's `embedder()` is what
+            retrieval uses.
         stages: parameters to the stages, in order; empty for a method that does not train.
         stage_names: their names, known before any parameter is: they name the nodes.
         description: one line for tables and help.
@@ -112,7 +125,7 @@ class Method:
 
     name: str
     params: type[Parameters]
-    build: Callable[[Any], Any]
+    build: Callable[[Any, Population], Any]
     stages: Callable[[Any], Sequence[Stage]]
     stage_names: tuple[str, ...]
     description: str

@@ -4,19 +4,21 @@ import hashlib
 import json
 import logging
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from reid_pipeline import __version__
+from reid_pipeline.engine.checkpoint import Checkpoint, require_same_origin
 from reid_pipeline.engine.loop import fit
 from reid_pipeline.engine.runtime import Runtime
 from reid_pipeline.engine.seeding import seed_global_state
-from reid_pipeline.engine.stage import Method, TrainingData
+from reid_pipeline.engine.stage import Method, Stage, TrainingData
 from reid_pipeline.images.reid_images import ReIDImages
-from reid_pipeline.schema.columns import CAMID, LABEL, PATH, SPLIT
+from reid_pipeline.schema.columns import CAMID, IDENTITY, LABEL, PATH, SPLIT, VIEWID
+from reid_pipeline.schema.population import Population
 from reid_pipeline.schema.raw_folder import RawFolder
 from reid_pipeline.splits import data_hash
 
@@ -33,19 +35,54 @@ class TrainingRun:
     raw_images: RawFolder
     runtime: Runtime
     seed: int
+    noun: str = "individual"
 
-    def fingerprint(self) -> str:
-        """Return a hash of all that decides the result: parameters, data, seed, precision, code version."""
+    def stage(self, name: str) -> Stage:
+        """Return the method's stage of that name."""
+        return {stage.name: stage for stage in self.method.stages(self.parameters)}[name]
+
+    def fingerprint(self, stage: Stage, earlier: Checkpoint | None = None) -> str:
+        """Return a hash of all that decides a stage's result.
+
+        Parameters, data, seed, precision and code version enter, and the tensors of the stage before.
+        """
         facts = {
-            "method": self.method.name,
-            "parameters": self.parameters.model_dump(mode="json"),
-            "data": data_hash(self.split_table),
-            "seed": self.seed,
+            **self._facts(stage),
             "precision": self.runtime.precision,
             "device": self.runtime.device.type,
             "version": __version__,
+            "earlier": None if earlier is None else earlier.digest(),
         }
         return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+
+    def _facts(self, stage: Stage) -> dict[str, Any]:
+        parameters = self.parameters.model_dump(mode="json")
+        read = {name: parameters[name] for name in stage.reads or parameters}
+        return {
+            "method": self.method.name,
+            "stage": stage.name,
+            "parameters": read,
+            "data": data_hash(self.split_table),
+            "seed": self.seed,
+        }
+
+    def population(self) -> Population:
+        """Return what the model must know of the training rows."""
+        return population_of(self.split_table, self.noun)
+
+    def describe(self, stage: Stage) -> dict[str, Any]:
+        """Return what a checkpoint of `stage` says of itself: plain JSON values."""
+        population = self.population()
+        train = self.split_table[self.split_table[SPLIT] == "train"]
+        labelled = train[train[LABEL] >= 0].drop_duplicates(LABEL).sort_values(LABEL)
+        return {
+            **self._facts(stage),
+            "parameters": self.parameters.model_dump(mode="json"),
+            "reads": list(stage.reads),
+            "version": __version__,
+            "population": asdict(population),
+            "label_map": labelled[IDENTITY].tolist(),
+        }
 
     def data(self) -> TrainingData:
         """Return the training rows."""
@@ -57,39 +94,75 @@ class TrainingRun:
             memory_limit=self.runtime.image_memory,
         )
         return TrainingData(
-            images, train[LABEL].to_numpy(np.int64), camera_ids(train), self.runtime, self.seed
+            images,
+            np.array(train[LABEL], dtype=np.int64),  # a copy: pandas lends its own read-only
+            camera_ids(train),
+            self.runtime,
+            self.seed,
+            viewids=view_ids(train),
         )
+
+
+def population_of(split_table: pd.DataFrame, noun: str) -> Population:
+    """Return identities, cameras and viewpoints of the training rows."""
+    train = split_table[split_table[SPLIT] == "train"]
+    highest = [train[name].max() for name in (LABEL, CAMID, VIEWID)]
+    identities, cameras, views = (0 if pd.isna(value) else int(value) + 1 for value in highest)
+    return Population(identities, cameras, views, noun)
 
 
 def camera_ids(rows: pd.DataFrame) -> np.ndarray | None:
     """Return the camids as int64 [n], -1 where unknown, or None if no row has one."""
-    if rows[CAMID].isna().all():
-        return None
-    return rows[CAMID].fillna(-1).to_numpy(np.int64)
+    return _ids(rows[CAMID])
 
 
-def train_stages(
-    run: TrainingRun, resume_point: Mapping[str, Any] | None
+def view_ids(rows: pd.DataFrame) -> np.ndarray | None:
+    """Return the viewids as int64 [n], -1 where unknown, or None if no row has one."""
+    return _ids(rows[VIEWID])
+
+
+def _ids(column: pd.Series) -> np.ndarray | None:
+    return None if column.isna().all() else np.array(column.fillna(-1), dtype=np.int64)
+
+
+def train_stage(
+    run: TrainingRun,
+    name: str,
+    resume_point: Mapping[str, Any] | None,
+    earlier: Checkpoint | None = None,
 ) -> Iterator[tuple[dict[str, Any], list[dict[str, Any]]]]:
-    """Train the method and yield (resumable state, history) after every epoch.
+    """Train one stage of the method and yield (resumable state, history) after every epoch.
 
     Args:
         run: what to train.
+        name: the stage.
         resume_point: the last state that an earlier, killed run stored, or None. It is used if it was
             stored by the same parameters, data, seed and code version, and otherwise set aside.
+        earlier: the stage before, as it was stored; None for the first.
 
     Raises:
-        UserError: what the engine or the stage finds.
+        UserError: `earlier` was trained with other parameters or data; what the engine or the stage finds.
     """
-    fingerprint = run.fingerprint()
+    stage = run.stage(name)
+    if earlier is not None:
+        require_same_origin(earlier, run.describe(run.stage(earlier.description["stage"])))
+    fingerprint = run.fingerprint(stage, earlier)
     resume = _usable(resume_point, fingerprint)
     seed_global_state(run.seed, "build")
-    model = run.method.build(run.parameters).to(run.runtime.device)
-    (stage,) = run.method.stages(run.parameters)
+    model = run.method.build(run.parameters, run.population()).to(run.runtime.device)
+    if earlier is not None:
+        model.load_state_dict(earlier.tensors)
     for progress in fit(stage, model, run.data(), resume=resume):
         _log.info("%s", _summary(run.method.name, progress.history[-1], progress.epochs))
-        state = {"fingerprint": fingerprint, **progress.state}
+        state = {"fingerprint": fingerprint, "description": run.describe(stage), **progress.state}
         yield state, [dict(record) for record in progress.history]
+
+
+def trained_model(method: Method, parameters: Any, checkpoint: Checkpoint) -> Any:
+    """Build the method's model and load a checkpoint's tensors into it."""
+    model = method.build(parameters, Population(**checkpoint.description["population"]))
+    model.load_state_dict(checkpoint.tensors)
+    return model
 
 
 def _usable(resume_point: Mapping[str, Any] | None, fingerprint: str) -> Mapping[str, Any] | None:

@@ -12,6 +12,7 @@ from reid_pipeline.schema.errors import UserError
 if TYPE_CHECKING:
     import numpy as np
 
+    from reid_pipeline.engine.checkpoint import Checkpoint
     from reid_pipeline.models.embedder import Embedder
 
 
@@ -89,6 +90,57 @@ class TensorsDataset(AbstractDataset["dict[str, Any]", "dict[str, Any]"]):
 
         with replacing(self._filepath) as written:
             save_file(data, written)
+
+    def _exists(self) -> bool:
+        return self._filepath.is_file()
+
+    def _describe(self) -> dict[str, Any]:
+        return {"filepath": str(self._filepath)}
+
+
+class CheckpointDataset(AbstractDataset["Checkpoint", "Checkpoint"]):
+    """A trained stage: tensors as safetensors, its description as the JSON header.
+
+    Args:
+        filepath: the `.safetensors` file.
+    """
+
+    def __init__(self, *, filepath: str, metadata: dict[str, Any] | None = None) -> None:
+        self._filepath = Path(filepath)
+        self.metadata = metadata
+
+    def load(self) -> "Checkpoint":
+        """Return the checkpoint, on the CPU.
+
+        Raises:
+            UserError: the file is not there, or not one of ours.
+        """
+        from safetensors import SafetensorError, safe_open
+
+        from reid_pipeline.engine.checkpoint import Checkpoint
+
+        try:
+            with safe_open(self._filepath, framework="pt") as file:
+                header = (file.metadata() or {}).get("checkpoint")
+                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        except FileNotFoundError as error:
+            raise UserError(
+                f"There is no checkpoint at {self._filepath}. Train that stage first: run the whole pipeline."
+            ) from error
+        except SafetensorError as error:
+            raise UserError(f"{self._filepath} is no safetensors file: {error}. Train it again.") from error
+        if header is None:
+            raise UserError(f"{self._filepath} does not describe a trained stage. Train it again.")
+        return Checkpoint(tensors, json.loads(header))
+
+    def save(self, data: "Checkpoint") -> None:
+        """Write the tensors and the description."""
+        from safetensors.torch import save_file
+
+        tensors = {name: tensor.contiguous() for name, tensor in data.tensors.items()}
+        header = {"checkpoint": json.dumps(data.description, sort_keys=True)}
+        with replacing(self._filepath) as written:
+            save_file(tensors, written, metadata=header)
 
     def _exists(self) -> bool:
         return self._filepath.is_file()

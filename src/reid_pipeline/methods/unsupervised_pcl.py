@@ -16,6 +16,7 @@ from pydantic import Field
 from reid_pipeline.engine.stage import Batch, Method, Stage, StepOutput, TrainingData
 from reid_pipeline.schema.base import Parameters
 from reid_pipeline.schema.parameters import AugmentationParameters, BackboneParameters, TrainingPlan
+from reid_pipeline.schema.population import Population
 
 if TYPE_CHECKING:
     import numpy as np
@@ -163,10 +164,11 @@ def _cluster_facts(pseudo_labels: np.ndarray, labels: np.ndarray) -> dict[str, A
     return facts
 
 
-def build(parameters: UnsupervisedPCLParameters) -> ReIDModel:
+def build(parameters: UnsupervisedPCLParameters, population: Population) -> ReIDModel:
     """Return the pretrained encoder with two necks; the embedding is read after them."""
     from reid_pipeline.models.reid_model import ReIDModel
 
+    del population  # there is no classifier, and no identity is known
     model = ReIDModel.from_backbone(parameters.backbone, neck="after")
     if parameters.freeze_patch_projection:
         model.encoder.freeze_patch_projection()

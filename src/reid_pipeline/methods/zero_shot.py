@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from reid_pipeline.engine.stage import Method
 from reid_pipeline.schema.base import Parameters
 from reid_pipeline.schema.parameters import BackboneParameters
+from reid_pipeline.schema.population import Population
 
 if TYPE_CHECKING:
     from reid_pipeline.models.reid_model import ReIDModel
@@ -16,10 +17,11 @@ class ZeroShotParameters(Parameters):
     backbone: BackboneParameters
 
 
-def build(parameters: ZeroShotParameters) -> "ReIDModel":
+def build(parameters: ZeroShotParameters, population: Population) -> "ReIDModel":
     """Return the pretrained encoder; its embedding is [final, projected], before any neck."""
     from reid_pipeline.models.reid_model import ReIDModel
 
+    del population
     return ReIDModel.from_backbone(parameters.backbone, neck="before")
 
 

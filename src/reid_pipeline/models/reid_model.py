@@ -8,8 +8,10 @@ from torch import Tensor, nn
 
 from reid_pipeline.models.embedder import Embedder
 from reid_pipeline.models.heads import BNNeck
-from reid_pipeline.models.image_encoder import ImageEncoder, build_image_encoder
+from reid_pipeline.models.image_encoder import ImageEncoder
+from reid_pipeline.models.side_information import image_tower
 from reid_pipeline.schema.parameters import BackboneParameters
+from reid_pipeline.schema.population import Population
 
 
 class ReIDModel(nn.Module):
@@ -29,20 +31,15 @@ class ReIDModel(nn.Module):
         self.projected_neck = BNNeck(encoder.projected_width)
 
     @classmethod
-    def from_backbone(cls, backbone: BackboneParameters, *, neck: str = "after") -> "ReIDModel":
+    def from_backbone(
+        cls, backbone: BackboneParameters, population: Population | None = None, *, neck: str = "after"
+    ) -> "ReIDModel":
         """Build the tower that `backbone` names, with its weights and pixel statistics, and put necks on it.
 
         Raises:
-            UserError: As ``build_image_encoder``.
+            UserError: As ``image_tower``.
         """
-        encoder = build_image_encoder(
-            backbone.name,
-            pretrained=backbone.pretrained,
-            image_size=backbone.image_size,
-            patch_stride=backbone.patch_stride,
-        )
-        encoder.pixel_mean, encoder.pixel_std = backbone.pixel_mean, backbone.pixel_std
-        return cls(encoder, neck=neck)
+        return cls(image_tower(backbone, population), neck=neck)
 
     @property
     def embedding_width(self) -> int:

@@ -70,6 +70,10 @@ class BackboneParameters(Parameters):
     patch_stride: PositiveInt | None = Field(None, description="null: the patch size; smaller: OLP")
     pixel_mean: tuple[float, float, float] = (0.5, 0.5, 0.5)
     pixel_std: tuple[float, float, float] = (0.5, 0.5, 0.5)
+    sie: Literal["none", "camera", "view", "both"] = Field(
+        "none", description="side information embedding: learnt per camera, viewpoint, or pair of both"
+    )
+    sie_coefficient: float = Field(1.0, gt=0, description="its factor")
 
     @field_validator("pixel_std")
     @classmethod
@@ -100,7 +104,11 @@ class AugmentationParameters(Parameters):
     padding: int = Field(10, ge=0, description="pixels on each side before the random crop")
     erasing: Share = Field(0.5, description="probability of random erasing")
     erasing_area: tuple[Share, Share] = Field((0.02, 0.4), description="share of the image erased")
-    erasing_fill: Literal["mean", "noise"] = Field("mean", description="mean colour or per-pixel noise")
+    erasing_fill: Literal["mean", "noise", "half"] = Field(
+        "mean",
+        description="mean: 0 after normalisation; noise: standard normal per pixel after it (CLIP-ReID);"
+        " half: 0.5 after it (released PCL-CLIP, whose mean was meant for pixels not yet normalised)",
+    )
 
     @field_validator("erasing_area")
     @classmethod
@@ -111,30 +119,65 @@ class AugmentationParameters(Parameters):
 
 
 class TrainingPlan(Parameters):
-    """A stage's schedule: how long, how much at once, at which rate."""
+    """A stage's schedule: how long, how much at once, at which rate (methods.md sections 4 to 8 and 11)."""
 
     epochs: PositiveInt
-    iterations_per_epoch: PositiveInt
+    iterations_per_epoch: PositiveInt | None = Field(description="batches; null: one pass over the images")
     batch_size: PositiveInt
-    instances: int = Field(ge=2, description="K images of each identity or cluster in a batch")
+    instances: Annotated[int, Field(ge=2)] | None = Field(
+        description="K images of each identity or cluster in a batch; null: batches are drawn at random"
+    )
     optimiser: Literal["sgd", "adam"] = "sgd"
     learning_rate: float = Field(gt=0)
-    momentum: float = Field(0.9, ge=0, lt=1)
+    momentum: float = Field(0.9, ge=0, lt=1, description="of sgd")
     weight_decay: float = Field(5e-4, ge=0)
+    bias_rate_multiplier: float = Field(1.0, gt=0, description="biases learn at this times the rate")
+    bias_weight_decay: float | None = Field(None, ge=0, description="of biases; null: weight_decay")
+    schedule: Literal["steps", "cosine"] = Field(
+        "steps", description="after the warm-up: drops at milestones, or half a cosine over all epochs"
+    )
+    step_at: Literal["start", "end"] = Field(
+        "end",
+        description="end: epoch 1 runs at the start of the warm-up, as the papers write and PCL-CLIP does;"
+        " start: the schedule is one epoch ahead, as in CLIP-ReID's released code",
+    )
     warmup_epochs: int = Field(10, ge=0)
-    warmup_factor: float = Field(0.01, gt=0, le=1, description="first epoch's share of the learning rate")
-    milestones: tuple[PositiveInt, ...] = Field((20, 40), description="epochs after which the rate drops")
-    decay: float = Field(0.1, gt=0, le=1)
+    warmup_factor: float = Field(0.01, gt=0, le=1, description="share of the rate that the warm-up starts at")
+    warmup_learning_rate: float | None = Field(
+        None, gt=0, description="rate that the warm-up starts at; null: warmup_factor decides"
+    )
+    milestones: tuple[PositiveInt, ...] = Field(
+        (20, 40), description="steps: epochs after which the rate drops, with which if step_at is start"
+    )
+    decay: float = Field(0.1, gt=0, le=1, description="steps: factor of a drop")
+    final_learning_rate: float = Field(1e-6, gt=0, description="cosine: where it ends")
 
     @model_validator(mode="after")
     def _whole_identities(self) -> "TrainingPlan":
+        if self.instances is None:
+            return self
         if self.batch_size % self.instances or self.batch_size == self.instances:
             raise ValueError(
                 f"batch_size {self.batch_size} must be a multiple (at least twice) of instances"
                 f" {self.instances}"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _possible_schedule(self) -> "TrainingPlan":
         if list(self.milestones) != sorted(set(self.milestones)):
             raise ValueError(f"milestones must increase, got {self.milestones}")
+        if self.schedule == "cosine" and self.milestones:
+            raise ValueError(
+                f"schedule cosine has no milestones, got {self.milestones}. Write milestones: [] or"
+                " schedule: steps"
+            )
+        lower = {"warmup_learning_rate": self.warmup_learning_rate}
+        if self.schedule == "cosine":
+            lower["final_learning_rate"] = self.final_learning_rate
+        for name, value in lower.items():
+            if value is not None and value > self.learning_rate:
+                raise ValueError(f"{name} {value:g} must not be above learning_rate {self.learning_rate:g}")
         return self
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import pandas as pd
 
+from reid_pipeline.benchmarks import reader
 from reid_pipeline.engine.stage import Method
 from reid_pipeline.schema.parameters import (
     ComputeParameters,
@@ -31,17 +32,18 @@ def _for_method(function: Callable[..., Any], method: Method) -> Callable[..., A
 def build_node(method: Method) -> Callable[..., Any]:
     """Return the node of a method without training: parameters and seed to embedder and an empty history."""
 
-    def build(parameters: Any, seed: int) -> tuple[Any, list[Record]]:
+    def build(parameters: Any, split_table: pd.DataFrame, seed: int) -> tuple[Any, list[Record]]:
         from reid_pipeline.engine.seeding import seed_global_state
+        from reid_pipeline.engine.training import population_of
 
         seed_global_state(seed, "build")
-        return method.build(parameters).embedder(), []
+        return method.build(parameters, population_of(split_table, "individual")).embedder(), []
 
     return _for_method(build, method)
 
 
-def train_node(method: Method) -> Callable[..., Any]:
-    """Return the node of a method's training; it yields the state and the history after every epoch."""
+def train_node(method: Method, stage: str) -> Callable[..., Any]:
+    """Return the node of a training stage; it yields the state and the history after every epoch."""
 
     def train(
         parameters: Any,
@@ -50,24 +52,39 @@ def train_node(method: Method) -> Callable[..., Any]:
         resume_point: Record | None,
         seed: int,
         compute: ComputeParameters,
+        ingestion: IngestionParameters,
+        earlier: Any = None,
     ) -> Iterator[tuple[Record, list[Record]]]:
         from reid_pipeline.engine.runtime import resolve_runtime
-        from reid_pipeline.engine.training import TrainingRun, train_stages
+        from reid_pipeline.engine.training import TrainingRun, train_stage
 
         runtime = resolve_runtime(compute)
-        run = TrainingRun(method, parameters, split_table, raw_images, runtime, seed)
-        yield from train_stages(run, resume_point)
+        noun = reader(ingestion.reader).BENCHMARK.noun
+        run = TrainingRun(method, parameters, split_table, raw_images, runtime, seed, noun)
+        yield from train_stage(run, stage, resume_point, earlier)
 
     return _for_method(train, method)
 
 
-def export_node(method: Method) -> Callable[..., Any]:
-    """Return the node from the last training state to the inference-only embedder."""
+def keep(state: Record) -> Any:
+    """Return what is stored of a finished stage."""
+    from reid_pipeline.engine.checkpoint import checkpoint_of
 
-    def export(parameters: Any, training_state: Record) -> Any:
-        model = method.build(parameters)
-        model.load_state_dict(training_state["model"])
-        return model.embedder()
+    return checkpoint_of(state)
+
+
+def join_histories(*histories: list[Record]) -> list[Record]:
+    """Put the records of all stages in one list, in order."""
+    return [record for history in histories for record in history]
+
+
+def export_node(method: Method) -> Callable[..., Any]:
+    """Return the node from the last checkpoint to the inference-only embedder."""
+
+    def export(parameters: Any, checkpoint: Any) -> Any:
+        from reid_pipeline.engine.training import trained_model
+
+        return trained_model(method, parameters, checkpoint).embedder()
 
     return _for_method(export, method)
 

@@ -10,6 +10,7 @@ FLOOR = "zero_shot"
 
 SHARED = {"split_table", "galleries", "raw_images", "run_environment", "shared_parameters"}
 SHARED_PARAMETERS = {"benchmark", "seed", "compute", "evaluation", "report"}
+TRAINING_PARAMETERS = {"ingestion"}
 
 
 def create_pipeline(method: Method) -> Pipeline:
@@ -20,12 +21,13 @@ def create_pipeline(method: Method) -> Pipeline:
     """
     is_floor = method.name == FLOOR
     training = _training_nodes(method) if method.stage_names else [_build_node(method)]
+    read = SHARED_PARAMETERS | {method.name} | (TRAINING_PARAMETERS if method.stage_names else set())
     return pipeline(
         [*training, *_result_nodes(method)],
         namespace=method.name,
         inputs=SHARED if is_floor else SHARED | {"floor_metrics"},
         outputs={"metrics": "floor_metrics"} if is_floor else None,
-        parameters={f"params:{name}" for name in SHARED_PARAMETERS | {method.name}},
+        parameters={f"params:{name}" for name in read},
     )
 
 
@@ -37,17 +39,38 @@ def shared_pipeline() -> Pipeline:
 
 
 def _build_node(method: Method) -> Node:
-    inputs = [f"params:{method.name}", "params:seed"]
+    inputs = [f"params:{method.name}", "split_table", "params:seed"]
     return node(nodes.build_node(method), inputs, ["embedder", "history"], name="build")
 
 
 def _training_nodes(method: Method) -> list[Node]:
+    """Return two nodes for each stage, its training and what is kept of it, and the export of the last."""
     parameters = f"params:{method.name}"
-    inputs = [parameters, "split_table", "raw_images", "resume_point", "params:seed", "params:compute"]
-    return [
-        node(nodes.train_node(method), inputs, ["training_state", "history"], name="train"),
-        node(nodes.export_node(method), [parameters, "training_state"], "embedder", name="export"),
-    ]
+    made: list[Node] = []
+    several = len(method.stage_names) > 1
+    earlier: dict[str, str] = {}
+    for stage in method.stage_names:
+        history = f"{stage}_history" if several else "history"
+        inputs = {
+            "parameters": parameters,
+            "split_table": "split_table",
+            "raw_images": "raw_images",
+            "resume_point": f"{stage}_resume_point",
+            "seed": "params:seed",
+            "compute": "params:compute",
+            "ingestion": "params:ingestion",
+        }
+        outputs = [f"{stage}_state", history]
+        made += [
+            node(nodes.train_node(method, stage), inputs | earlier, outputs, name=f"train_{stage}"),
+            node(nodes.keep, f"{stage}_state", f"{stage}_checkpoint", name=f"keep_{stage}"),
+        ]
+        earlier = {"earlier": f"{stage}_checkpoint"}
+    if several:
+        histories = [f"{stage}_history" for stage in method.stage_names]
+        made.append(node(nodes.join_histories, histories, "history", name="join_histories"))
+    exported = [parameters, earlier["earlier"]]
+    return [*made, node(nodes.export_node(method), exported, "embedder", name="export")]
 
 
 def _result_nodes(method: Method) -> list[Node]:

@@ -1,0 +1,105 @@
+"""Trainable models with identity classifiers, and with prompts beside the images.
+
+Shape suffixes: B images, C identities, E width of CLIP's joint space.
+"""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from reid_pipeline.models.features import ImageFeatures
+from reid_pipeline.models.heads import identity_classifier
+from reid_pipeline.models.image_encoder import ImageEncoder
+from reid_pipeline.models.prompts import PromptLearner
+from reid_pipeline.models.reid_model import ReIDModel
+from reid_pipeline.models.text_encoder import TextEncoder
+from reid_pipeline.schema.errors import UserError
+
+
+class Classified(NamedTuple):
+    """What a supervised model says about B images.
+
+    Attributes:
+        features: Of the image tower.
+        embedding: The two necked features side by side, float [B, width + projected_width].
+        logits: One tensor per classifier, float [B, C] each.
+    """
+
+    features: ImageFeatures
+    embedding: Tensor
+    logits: tuple[Tensor, ...]
+
+
+class SupervisedReIDModel(ReIDModel):
+    """Image tower, two BNNecks and identity classifiers without bias.
+
+    ``classifiers`` read the necked ``final`` and ``projected`` each (CLIP-ReID), or one reads both side by
+    side (PCL-CLIP).
+    """
+
+    def __init__(
+        self, encoder: ImageEncoder, identities: int, *, neck: str, joint_classifier: bool = False
+    ) -> None:
+        """Put necks and classifiers on a tower.
+
+        Args:
+            encoder: The image tower; it is not copied.
+            identities: C, at least 1.
+            neck: Where retrieval reads its embedding, ``"before"`` or ``"after"`` the necks.
+            joint_classifier: One classifier for both features.
+
+        Raises:
+            UserError: There is no identity.
+        """
+        if identities < 1:
+            raise UserError(
+                "No training image has an identity, and this method learns from identities. Label the images,"
+                " or train unsupervised_pcl, which needs no label."
+            )
+        super().__init__(encoder, neck=neck)
+        widths = (encoder.width, encoder.projected_width)
+        read = (sum(widths),) if joint_classifier else widths
+        self.classifiers = nn.ModuleList(identity_classifier(width, identities) for width in read)
+
+    def classify(
+        self, images: Tensor, camids: Tensor | None = None, viewids: Tensor | None = None
+    ) -> Classified:
+        """Return features, necked embedding and logits.
+
+        Args:
+            images: Float [B, 3, H, W]; B at least 2 in training mode.
+            camids: Int64 [B], see ``ImageEncoder.encode_image``.
+            viewids: Int64 [B], likewise.
+        """
+        features = self.encoder.encode_image(images, camids, viewids)
+        necked = (self.final_neck(features.final), self.projected_neck(features.projected))
+        embedding = torch.cat(necked, dim=1)
+        read = (embedding,) if len(self.classifiers) == 1 else necked
+        logits = tuple(classify(part) for classify, part in zip(self.classifiers, read, strict=True))
+        return Classified(features, embedding, logits)
+
+
+class PromptedReIDModel(SupervisedReIDModel):
+    """A supervised model with CLIP's text tower, which is frozen, and a learnt prompt for each identity."""
+
+    def __init__(
+        self, encoder: ImageEncoder, text_encoder: TextEncoder, prompts: PromptLearner, identities: int
+    ) -> None:
+        """Put necks, classifiers, text tower and prompts together; retrieval reads before the necks."""
+        super().__init__(encoder, identities, neck="before")
+        self.text_encoder = text_encoder.requires_grad_(False)
+        self.prompts = prompts
+
+    def encode_text(self, labels: Tensor) -> Tensor:
+        """Return the text features of identities' prompts, not normalised: float [B, E].
+
+        Args:
+            labels: Int64 [B] in 0..C-1.
+        """
+        text_BE: Tensor = self.text_encoder.encode(*self.prompts(labels))
+        return text_BE
+
+    def image_side(self) -> nn.Module:
+        """Return what the second stage trains: image tower, necks and classifiers."""
+        return nn.ModuleList([self.encoder, self.final_neck, self.projected_neck, self.classifiers])

@@ -1,0 +1,87 @@
+"""`kedro run --pipeline=report` over runs that real sessions of one process made."""
+
+import csv
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from kedro.framework.project import configure_project
+from kedro.framework.project import pipelines as registered
+from kedro.framework.session import KedroSession
+from kedro.framework.startup import bootstrap_project
+from small_project import Project, make_project
+
+from reid_pipeline.methods import method_names
+from reid_pipeline.mistakes import mistake_in
+
+BACKBONE = {"name": "demo-vit", "pretrained": "demo", "image_size": [32, 16]}
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
+    """A project in which zero_shot has run with two seeds, and with another input size as a third."""
+    made = make_project(tmp_path_factory.mktemp("compared") / "project")
+    bootstrap_project(made.root)
+    for seed, size in ((0, [32, 16]), (1, [32, 16]), (2, [48, 24])):
+        run(made, "zero_shot", seed=seed, zero_shot={"backbone": {**BACKBONE, "image_size": size}})
+    yield made
+    configure_project("reid_pipeline")
+
+
+def run(project: Project, pipeline: str, env: str = "synthetic", **parameters: Any) -> None:
+    with KedroSession.create(project.root, env=env, runtime_params=parameters) as session:
+        session.run(pipeline_names=[pipeline])
+
+
+def compared(project: Project, name: str, benchmark: str = "synthetic") -> Path:
+    return project.root / "data/08_reporting" / benchmark / "comparison" / f"comparison.{name}"
+
+
+def test_runs_on_disk_become_a_table(project: Project, capsys: pytest.CaptureFixture[str]) -> None:
+    run(project, "report")
+    printed = capsys.readouterr().out
+    lines = compared(project, "csv").read_text().splitlines()
+    rows = list(csv.DictReader(lines))
+    floors = [row for row in rows if row["method"] == "zero_shot"]
+    assert [(row["n"], row["seeds"]) for row in floors] == [("2", "0 1"), ("1", "2")]
+    assert ["[48, 24]" in row["apart_by"] for row in floors] == [False, True]
+    stored = [
+        json.loads(project.result("zero_shot", "metrics.json", seed=seed).read_text())["mAP"]
+        for seed in (0, 1)
+    ]
+    assert float(floors[0]["measured_mAP_mean"]) == pytest.approx(sum(stored) / 2, abs=1e-12)
+    assert {row["method"] for row in rows} == set(method_names())
+    assert rows[0]["method"] == "zero_shot"
+    assert not any(row["measured_mAP_mean"] for row in rows if row["method"] != "zero_shot")
+    assert "Methods on synthetic" in printed
+    assert f"{100 * sum(stored) / 2:.1f} ± " in printed
+    assert "comparison_page" in printed
+    assert "| zero_shot |" in compared(project, "md").read_text()
+    assert "<h1>Methods <span>on synthetic</span></h1>" in compared(project, "html").read_text()
+
+
+def test_published_figures_stand_beside_a_real_benchmark(project: Project) -> None:
+    folder = project.root / "data/08_reporting/veri776/zero_shot/seed_0"
+    shutil.copytree(project.result("zero_shot", "metrics.json").parent, folder)
+    for file in (folder / "metrics.json", folder / "run_card.json"):
+        file.write_text(file.read_text().replace('"synthetic"', '"veri776"'))
+    run(project, "report", env="veri776")
+    table = compared(project, "md", "veri776").read_text()
+    assert "| 83.3 | 97.4 | q | ViT CLIP-ReID |" in table
+
+
+def test_nothing_to_compare_names_the_command(project: Project) -> None:
+    with pytest.raises(Exception, match="no results of dukemtmc") as caught:
+        run(project, "report", env="dukemtmc")
+    told = mistake_in(caught.value)
+    assert told is not None
+    assert told.endswith("kedro run --pipeline=zero_shot --env=dukemtmc")
+
+
+def test_the_default_compares_after_every_method(project: Project) -> None:
+    before = registered["__default__"].to_nodes("compare").nodes
+    assert {f"{name}.run_card" for name in method_names()} <= {node.name for node in before}
+    assert {node.name for node in registered["report"].nodes} == {"compare", "render_comparison"}
