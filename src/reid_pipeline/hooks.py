@@ -18,6 +18,7 @@ from reid_pipeline.schema.parameters import SharedParameters
 from reid_pipeline.schema.population import Population
 
 FLOOR_METRICS = "floor_metrics"
+_ANYBODY = Population(2, cameras=2, views=2, noun="person")
 _RESULTS = ("metrics", "history", "run_card", "report")
 
 
@@ -52,7 +53,7 @@ class Preflight:
         for name in method_names():
             if f"params:{name}" in inputs:
                 # How many there will be is not known before the data is; checkpoints can be checked without.
-                find_method(name).build(catalog.load(f"params:{name}"), Population(2, cameras=2, views=2))
+                find_method(name).build(catalog.load(f"params:{name}"), _ANYBODY)
 
 
 class RunSummary:

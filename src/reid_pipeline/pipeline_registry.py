@@ -3,20 +3,22 @@
 from kedro.pipeline import Pipeline
 
 from reid_pipeline.methods import find_method, method_names
-from reid_pipeline.pipelines import ingestion, method, pretrain_demo_clip
+from reid_pipeline.pipelines import ingestion, method, pretrain_demo_clip, report
 
 
 def register_pipelines() -> dict[str, Pipeline]:
-    """Return `ingestion`, one pipeline per method (raw data to report), and `pretrain_demo_clip`.
+    """Return `ingestion`, one pipeline per method (raw data to report), `report`, and `pretrain_demo_clip`.
 
     A method that trains brings the floor, `zero_shot`, along: its report shows before and after.
+    `report` compares what has been run; by default all methods are run, and compared at the end.
     """
-    prepared = ingestion.create_pipeline() + method.shared_pipeline()
+    prepared = ingestion.create_pipeline()
     floor = method.create_pipeline(find_method(method.FLOOR))
     methods = {name: prepared + floor + method.create_pipeline(find_method(name)) for name in method_names()}
     return {
         **methods,
         "ingestion": ingestion.create_pipeline(),
+        "report": report.create_pipeline(),
         "pretrain_demo_clip": pretrain_demo_clip.create_pipeline(),
-        "__default__": sum(methods.values(), Pipeline([])),
+        "__default__": sum(methods.values(), report.create_pipeline(after=methods)),
     }

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -75,3 +76,18 @@ def make_project(root: Path) -> Project:
     entries["raw_images"]["drawing"] = DRAWING
     catalog.write_text(yaml.safe_dump(entries))
     return Project(root)
+
+
+def run_session(
+    project: Project,
+    pipeline: str,
+    *,
+    environment: str = "synthetic",
+    from_nodes: tuple[str, ...] = (),
+    **parameters: Any,
+) -> None:
+    """Run a pipeline in this process; the caller has bootstrapped the project."""
+    from kedro.framework.session import KedroSession
+
+    with KedroSession.create(project.root, env=environment, runtime_params=parameters) as session:
+        session.run(pipeline_names=[pipeline], from_nodes=list(from_nodes))

@@ -8,10 +8,9 @@ import numpy as np
 import pandas as pd
 import pytest
 from kedro.framework.project import configure_project
-from kedro.framework.session import KedroSession
 from kedro.framework.startup import bootstrap_project
 from safetensors.numpy import load_file
-from small_project import Project, make_project
+from small_project import Project, make_project, run_session
 
 from reid_pipeline.synthetic import SyntheticBenchmark
 from reid_pipeline.synthetic.layouts import LAYOUTS, draw_layout
@@ -48,9 +47,7 @@ def project(tmp_path_factory: pytest.TempPathFactory):
 
 
 def run(project: Project, environment: str, pipeline: str, **parameters: Any) -> None:
-    given = {**OVERRIDES, **parameters}
-    with KedroSession.create(project.root, env=environment, runtime_params=given) as session:
-        session.run(pipeline_names=[pipeline])
+    run_session(project, pipeline, environment=environment, **OVERRIDES | parameters)
 
 
 def results(project: Project, environment: str, method: str = "unsupervised_pcl") -> Path:

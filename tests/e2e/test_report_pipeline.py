@@ -12,11 +12,24 @@ from kedro.framework.project import configure_project
 from kedro.framework.project import pipelines as registered
 from kedro.framework.session import KedroSession
 from kedro.framework.startup import bootstrap_project
+from kedro.io import DataCatalog, MemoryDataset
+from kedro.pipeline import node, pipeline
+from kedro.runner import SequentialRunner
 from small_project import Project, make_project
 
 from reid_pipeline.methods import method_names
 from reid_pipeline.mistakes import mistake_in
+from reid_pipeline.pipelines import report
 
+DRAWING = {
+    "train_identities": 2,
+    "test_identities": 3,
+    "distractors": 0,
+    "junk": 0,
+    "num_cameras": 2,
+    "cameras_per_identity": [2, 2],
+    "images_per_camera": [2, 2],
+}
 BACKBONE = {"name": "demo-vit", "pretrained": "demo", "image_size": [32, 16]}
 
 
@@ -26,7 +39,8 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
     made = make_project(tmp_path_factory.mktemp("compared") / "project")
     bootstrap_project(made.root)
     for seed, size in ((0, [32, 16]), (1, [32, 16]), (2, [48, 24])):
-        run(made, "zero_shot", seed=seed, zero_shot={"backbone": {**BACKBONE, "image_size": size}})
+        backbone = {**BACKBONE, "image_size": size}
+        run(made, "zero_shot", seed=seed, zero_shot={"backbone": backbone}, synthetic=DRAWING)
     yield made
     configure_project("reid_pipeline")
 
@@ -84,4 +98,23 @@ def test_nothing_to_compare_names_the_command(project: Project) -> None:
 def test_the_default_compares_after_every_method(project: Project) -> None:
     before = registered["__default__"].to_nodes("compare").nodes
     assert {f"{name}.run_card" for name in method_names()} <= {node.name for node in before}
+    assert not any("finish" in node.name for node in registered["zero_shot"].nodes)
     assert {node.name for node in registered["report"].nodes} == {"compare", "render_comparison"}
+
+
+def test_results_are_looked_for_when_the_methods_have_finished() -> None:
+    order: list[str] = []
+
+    class Results(MemoryDataset):
+        def load(self) -> list[Any]:
+            order.append("looked")
+            return []
+
+    def train() -> dict[str, int]:
+        order.append("trained")
+        return {"seed": 0}
+
+    trained = pipeline([node(train, None, "run_card", name="train")], namespace="pcl")
+    catalog = DataCatalog({"run_results": Results(), "params:benchmark": MemoryDataset("synthetic")})
+    SequentialRunner().run(report.create_pipeline(after=["pcl"]) + trained, catalog)
+    assert order == ["trained", "looked"]

@@ -1,4 +1,4 @@
-"""HTML pages."""
+"""HTML pages and other text files."""
 
 from pathlib import Path
 from typing import Any
@@ -8,11 +8,11 @@ from kedro.io import AbstractDataset
 from reid_pipeline.io.atomic import replacing
 
 
-class HTMLPageDataset(AbstractDataset[str, str]):
-    """One HTML page.
+class TextDataset(AbstractDataset[str, str]):
+    """One text file, such as Markdown or CSV.
 
     Args:
-        filepath: the `.html` file.
+        filepath: the file.
     """
 
     def __init__(self, *, filepath: str, metadata: dict[str, Any] | None = None) -> None:
@@ -20,11 +20,11 @@ class HTMLPageDataset(AbstractDataset[str, str]):
         self.metadata = metadata
 
     def load(self) -> str:
-        """Return the page's source."""
+        """Return the text."""
         return self._filepath.read_text(encoding="utf-8")
 
     def save(self, data: str) -> None:
-        """Write the page."""
+        """Write the text."""
         with replacing(self._filepath) as written:
             written.write_text(data, encoding="utf-8")
 
@@ -33,3 +33,11 @@ class HTMLPageDataset(AbstractDataset[str, str]):
 
     def _describe(self) -> dict[str, Any]:
         return {"filepath": str(self._filepath)}
+
+
+class HTMLPageDataset(TextDataset):
+    """One HTML page.
+
+    Args:
+        filepath: the `.html` file.
+    """

@@ -7,6 +7,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from reid_pipeline.reporting.comparison import (
+        compare_methods,
+        comparison_csv,
+        comparison_markdown,
+        comparison_text,
+        render_comparison_page,
+    )
     from reid_pipeline.reporting.dataset_page import dataset_text, render_dataset_page
     from reid_pipeline.reporting.figures import (
         agreement_curves,
@@ -30,7 +37,11 @@ _HOMES = {
     "cluster_curves": "figures",
     "cluster_size_bars": "figures",
     "cmc_curves": "figures",
+    "compare_methods": "comparison",
+    "comparison_csv": "comparison",
+    "comparison_markdown": "comparison",
     "comparison_rows": "tables",
+    "comparison_text": "comparison",
     "curves_overview": "figures",
     "dataset_text": "dataset_page",
     "describe": "rank_lists",
@@ -38,6 +49,7 @@ _HOMES = {
     "markdown_table": "tables",
     "pick_queries": "rank_lists",
     "rank_list_strip": "rank_lists",
+    "render_comparison_page": "comparison",
     "render_dataset_page": "dataset_page",
     "render_report": "page",
     "seconds_bars": "figures",
@@ -53,7 +65,11 @@ __all__ = [
     "cluster_curves",
     "cluster_size_bars",
     "cmc_curves",
+    "compare_methods",
+    "comparison_csv",
+    "comparison_markdown",
     "comparison_rows",
+    "comparison_text",
     "curves_overview",
     "dataset_text",
     "describe",
@@ -61,6 +77,7 @@ __all__ = [
     "markdown_table",
     "pick_queries",
     "rank_list_strip",
+    "render_comparison_page",
     "render_dataset_page",
     "render_report",
     "seconds_bars",

@@ -129,41 +129,32 @@ def run_card_node(method: Method) -> Callable[..., Any]:
 
     def run_card(
         parameters: Any,
-        shared: Record,
+        compute: ComputeParameters,
+        ingestion: IngestionParameters,
+        splits: SplitParameters,
+        evaluation: EvaluationParameters,
         split_table: pd.DataFrame,
         metrics: Record,
         history: list[Record],
         run_environment: Record,
     ) -> Record:
         from reid_pipeline.engine.run_card import make_run_card
+        from reid_pipeline.engine.runtime import resolve_runtime
 
-        resolved = {**shared, method.name: parameters.model_dump(mode="json")}
+        runtime = resolve_runtime(compute)
+        found = {"device": str(runtime.device), "precision": runtime.precision}  # what `auto` came to
+        resolved = {
+            "benchmark": metrics["benchmark"],
+            "seed": metrics["seed"],
+            "compute": compute.model_dump(mode="json") | found,
+            "ingestion": ingestion.model_dump(mode="json"),
+            "splits": splits.model_dump(mode="json"),
+            "evaluation": evaluation.model_dump(mode="json"),
+            method.name: parameters.model_dump(mode="json"),
+        }
         return make_run_card(resolved, split_table, metrics, history, run_environment)
 
     return _for_method(run_card, method)
-
-
-def gather_shared(
-    benchmark: str,
-    seed: int,
-    compute: ComputeParameters,
-    ingestion: IngestionParameters,
-    splits: SplitParameters,
-    evaluation: EvaluationParameters,
-) -> Record:
-    """Gather the resolved parameters that belong to no method, and what `auto` came to."""
-    from reid_pipeline.engine.runtime import resolve_runtime
-
-    runtime = resolve_runtime(compute)
-    return {
-        "benchmark": benchmark,
-        "seed": seed,
-        "compute": compute.model_dump(mode="json")
-        | {"device": str(runtime.device), "precision": runtime.precision},
-        "ingestion": ingestion.model_dump(mode="json"),
-        "splits": splits.model_dump(mode="json"),
-        "evaluation": evaluation.model_dump(mode="json"),
-    }
 
 
 def report_node(method: Method) -> Callable[..., Any]:

@@ -8,9 +8,8 @@ from reid_pipeline.pipelines.method import nodes
 FLOOR = "zero_shot"
 """The method that every report compares with; its metrics are measured in the same run."""
 
-SHARED = {"split_table", "galleries", "raw_images", "run_environment", "shared_parameters"}
-SHARED_PARAMETERS = {"benchmark", "seed", "compute", "evaluation", "report"}
-TRAINING_PARAMETERS = {"ingestion"}
+SHARED = {"split_table", "galleries", "raw_images", "run_environment"}
+SHARED_PARAMETERS = {"benchmark", "seed", "compute", "ingestion", "splits", "evaluation", "report"}
 
 
 def create_pipeline(method: Method) -> Pipeline:
@@ -21,21 +20,13 @@ def create_pipeline(method: Method) -> Pipeline:
     """
     is_floor = method.name == FLOOR
     training = _training_nodes(method) if method.stage_names else [_build_node(method)]
-    read = SHARED_PARAMETERS | {method.name} | (TRAINING_PARAMETERS if method.stage_names else set())
     return pipeline(
         [*training, *_result_nodes(method)],
         namespace=method.name,
         inputs=SHARED if is_floor else SHARED | {"floor_metrics"},
         outputs={"metrics": "floor_metrics"} if is_floor else None,
-        parameters={f"params:{name}" for name in read},
+        parameters={f"params:{name}" for name in SHARED_PARAMETERS | {method.name}},
     )
-
-
-def shared_pipeline() -> Pipeline:
-    """Return what all methods' run cards have in common."""
-    names = ("benchmark", "seed", "compute", "ingestion", "splits", "evaluation")
-    inputs = [f"params:{name}" for name in names]
-    return pipeline([node(nodes.gather_shared, inputs, "shared_parameters", name="gather_shared")])
 
 
 def _build_node(method: Method) -> Node:
@@ -98,7 +89,10 @@ def _result_nodes(method: Method) -> list[Node]:
             nodes.run_card_node(method),
             {
                 "parameters": f"params:{method.name}",
-                "shared": "shared_parameters",
+                "compute": "params:compute",
+                "ingestion": "params:ingestion",
+                "splits": "params:splits",
+                "evaluation": "params:evaluation",
                 "split_table": "split_table",
                 "metrics": "metrics",
                 "history": "history",

@@ -1,0 +1,29 @@
+"""Nodes of the report pipeline."""
+
+from typing import Any
+
+from reid_pipeline.methods import method_names
+from reid_pipeline.pipelines.method import FLOOR
+
+Record = dict[str, Any]
+
+
+def finish(run_card: Record) -> int:
+    """Say of a method that it has finished; its run card is written last."""
+    seed: int = run_card["seed"]
+    return seed
+
+
+def compare(run_results: list[Record], benchmark: str, *_finished: int) -> Record:
+    """Set all methods of the benchmark beside each other, once those in `_finished` are."""
+    from reid_pipeline.reporting import compare_methods
+
+    methods = [FLOOR, *(name for name in method_names() if name != FLOOR)]
+    return compare_methods(run_results, benchmark=benchmark, methods=methods)
+
+
+def render_comparison(comparison: Record) -> tuple[str, str, str]:
+    """Render the table as HTML, Markdown and CSV."""
+    from reid_pipeline.reporting import comparison_csv, comparison_markdown, render_comparison_page
+
+    return render_comparison_page(comparison), comparison_markdown(comparison), comparison_csv(comparison)

@@ -1,0 +1,121 @@
+"""Published figures, from `published.csv`: never measured here, each with the quality of its source.
+
+A line is one figure of one benchmark. `backbone`, `patch_stride`, `side_information` and `clustering_eps` say
+what a run must have to be that variant (empty: anything); `comparable` is "no" where nothing here computes
+the variant yet; `camera_filter`, `test_set` and `num_queries` are the protocol; figures are in %.
+"""
+
+import csv
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+from reid_pipeline.reporting.records import Record, measured
+
+MARKS = {
+    "q": "quoted from the paper by a later paper or README that was read",
+    "r": "read in the authors' own README or a committed log",
+    "u": "not verified against a source that can be read; no target, so that no difference is given",
+}
+METRICS = ("mAP", "rank1", "rank5")
+_VARIANT = ("backbone", "patch_stride", "side_information", "clustering_eps")
+
+
+@dataclass(frozen=True)
+class PublishedFigure:
+    """What somebody else reports.
+
+    Attributes:
+        benchmark: name of the environment.
+        variant: the method as its authors name it.
+        method: the method of ours that computes it, or is nearest to it.
+        traits: what a run must have to be this variant, by name.
+        comparable: whether anything here computes it.
+        camera_filter: whether its protocol drops gallery images of the query's own camera.
+        test_set: name of the test set; empty where there is but one.
+        num_queries: queries of the published test.
+        values: fractions, by metric.
+        mark: q, r or u; see MARKS.
+        note: backbone, stride, where it stands.
+    """
+
+    benchmark: str
+    variant: str
+    method: str
+    traits: dict[str, str]
+    comparable: bool
+    camera_filter: bool
+    test_set: str
+    num_queries: int
+    values: dict[str, float]
+    mark: str
+    note: str
+
+    def fits(self, parameters: Record) -> bool:
+        """Say whether a run with these parameters of the method is this variant."""
+        traits = run_traits(parameters)
+        return self.comparable and all(traits.get(name) == value for name, value in self.traits.items())
+
+    def obstacles(self, metrics: Record) -> list[str]:
+        """Return why metrics of the variant are not comparable with the figure; empty where they are."""
+        found = []
+        if metrics.get("splits") != "test":
+            found.append(f"measured on splits {metrics.get('splits')}")
+        if metrics.get("camera_filter") is not self.camera_filter:
+            found.append(f"measured with{'out' if self.camera_filter else ''} the camera filter")
+        if (metrics.get("test_set") or "") != self.test_set:
+            found.append(f"measured on test set {metrics.get('test_set') or 'of another kind'}")
+        queries = measured(metrics, "num_queries")
+        if queries != self.num_queries:
+            found.append(f"measured on {queries or 0:,} queries, published on {self.num_queries:,}")
+        return found
+
+    def record(self) -> dict[str, Any]:
+        """Return what a table shows of it."""
+        return {"variant": self.variant, **self.values, "mark": self.mark, "note": self.note}
+
+
+@cache
+def _all_figures() -> tuple[PublishedFigure, ...]:
+    text = files("reid_pipeline.reporting").joinpath("published.csv").read_text(encoding="utf-8")
+    return tuple(_figure(line) for line in csv.DictReader(text.splitlines()))
+
+
+def published_figures(benchmark: str) -> Sequence[PublishedFigure]:
+    """Return the published figures of a benchmark; none for drawn ones and one's own images."""
+    return [figure for figure in _all_figures() if figure.benchmark == benchmark]
+
+
+def run_traits(parameters: Record) -> dict[str, str]:
+    """Return what tells published variants apart, from the parameters of a run's method.
+
+    The stride of a ViT is that of its patches where none is given: "16" for every ViT/16.
+    """
+    given = parameters.get("backbone")
+    backbone = given if isinstance(given, Mapping) else {}
+    name = str(backbone.get("name", "")).replace("/", "-").removesuffix("-quickgelu")
+    traits = {
+        "backbone": name,
+        "patch_stride": str(backbone.get("patch_stride") or (name.rpartition("-")[2])),
+        "side_information": "no" if backbone.get("sie", "none") == "none" else "yes",
+    }
+    eps = measured(parameters, "clustering", "eps")
+    return traits if eps is None else {**traits, "clustering_eps": f"{eps:g}"}
+
+
+def _figure(line: dict[str, str]) -> PublishedFigure:
+    return PublishedFigure(
+        benchmark=line["benchmark"],
+        variant=line["variant"],
+        method=line["method"],
+        traits={name: line[name] for name in _VARIANT if line[name]},
+        comparable=line["comparable"] == "yes",
+        camera_filter=line["camera_filter"] == "yes",
+        test_set=line["test_set"],
+        num_queries=int(line["num_queries"]),
+        values={name: round(float(line[name]) / 100, 6) for name in METRICS if line[name]},
+        mark=line["mark"],
+        note=line["note"],
+    )

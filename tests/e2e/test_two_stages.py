@@ -1,0 +1,91 @@
+"""`clip_reid` as a pipeline: two training nodes, what is stored between them, and going on from it."""
+
+import json
+from typing import Any
+
+import pytest
+import torch
+from kedro.framework.project import configure_project
+from kedro.framework.startup import bootstrap_project
+from safetensors import safe_open
+from safetensors.torch import load_file
+from small_project import Project, make_project, run_session
+
+from reid_pipeline.mistakes import mistake_in
+
+SECOND = ("clip_reid.train_visual_fine_tuning",)
+PLAN = {"epochs": 1, "iterations_per_epoch": 2, "batch_size": 16, "instances": 4, "milestones": []}
+PARAMETERS: dict[str, Any] = {
+    "clip_reid": {
+        "plan": {**PLAN, "warmup_epochs": 0},
+        "prompts": {"plan": {"epochs": 2, "batch_size": 32, "warmup_epochs": 0}},
+    }
+}
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory):
+    made = make_project(tmp_path_factory.mktemp("stages") / "project")
+    bootstrap_project(made.root)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    run_session(made, "clip_reid", **PARAMETERS)
+    yield made
+    torch.set_num_threads(threads)
+    configure_project("reid_pipeline")
+
+
+def models(project: Project):
+    return project.root / "data/06_models/synthetic/clip_reid/seed_0"
+
+
+def test_each_stage_is_stored_and_says_what_it_is(project: Project) -> None:
+    for stage in ("prompt_learning", "visual_fine_tuning"):
+        with safe_open(models(project) / f"{stage}.safetensors", framework="pt") as file:
+            described = json.loads(file.metadata()["checkpoint"])
+        assert (described["method"], described["stage"], described["seed"]) == ("clip_reid", stage, 0)
+        assert described["population"]["noun"] == "person"
+        assert len(described["label_map"]) == described["population"]["identities"] == 12
+        assert described["parameters"]["recipe"] == "released"
+    assert not list(models(project).glob("scratch/*_state.pt"))
+
+
+def test_the_history_holds_both_stages(project: Project) -> None:
+    history = json.loads(project.result("clip_reid", "history.json").read_text())
+    assert [(record["stage"], record["epoch"]) for record in history] == [
+        ("prompt_learning", 1),
+        ("prompt_learning", 2),
+        ("visual_fine_tuning", 1),
+    ]
+
+
+def test_the_embedder_is_the_trained_image_side(project: Project) -> None:
+    trained = load_file(models(project) / "visual_fine_tuning.safetensors")
+    exported = load_file(models(project) / "embedder.safetensors")
+    assert all(torch.equal(trained[name], tensor) for name, tensor in exported.items())
+    assert not [name for name in exported if name.startswith(("text_encoder", "prompts", "classifiers"))]
+
+
+def test_going_on_from_the_stored_first_stage_gives_the_same_bits(project: Project) -> None:
+    before = (models(project) / "embedder.safetensors").read_bytes()
+    first = (models(project) / "prompt_learning.safetensors").stat().st_mtime_ns
+    run_session(project, "clip_reid", from_nodes=SECOND, **PARAMETERS)
+    assert (models(project) / "embedder.safetensors").read_bytes() == before
+    assert (models(project) / "prompt_learning.safetensors").stat().st_mtime_ns == first
+
+
+def test_the_second_stages_parameters_may_change(project: Project) -> None:
+    before = (models(project) / "embedder.safetensors").read_bytes()
+    changed = {"clip_reid": {**PARAMETERS["clip_reid"], "identity_weight": 0.5}}
+    run_session(project, "clip_reid", from_nodes=SECOND, **changed)
+    assert (models(project) / "embedder.safetensors").read_bytes() != before
+
+
+def test_the_first_stages_may_not(project: Project) -> None:
+    prompts = {**PARAMETERS["clip_reid"]["prompts"], "context_tokens": 2}
+    changed = {"clip_reid": {**PARAMETERS["clip_reid"], "prompts": prompts}}
+    with pytest.raises(Exception, match="does not belong to this run") as caught:
+        run_session(project, "clip_reid", from_nodes=SECOND, **changed)
+    told = mistake_in(caught.value)
+    assert told is not None
+    assert "prompts.context_tokens was 4 and is 2" in told

@@ -1,0 +1,261 @@
+"""What the supervised methods compute, and what of them stands still."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from torch.nn.functional import cross_entropy, normalize
+
+from reid_pipeline.engine.loop import fit
+from reid_pipeline.engine.runtime import Runtime
+from reid_pipeline.engine.seeding import seed_global_state
+from reid_pipeline.engine.stage import TrainingData
+from reid_pipeline.images.reid_images import ReIDImages
+from reid_pipeline.methods import find_method
+from reid_pipeline.schema.errors import UserError
+from reid_pipeline.schema.population import Population
+from reid_pipeline.schema.recipes import merged
+from reid_pipeline.synthetic import SyntheticBenchmark, draw_benchmark
+
+ROOT = Path(__file__).parents[2]
+BACKBONE = {"name": "demo-vit", "pretrained": "demo", "image_size": [48, 24]}
+PLAN = {"epochs": 1, "iterations_per_epoch": 2, "batch_size": 8, "instances": 2, "learning_rate": 1e-3}
+PLAN |= {"warmup_epochs": 0, "milestones": []}
+PROMPTS = {"plan": {"epochs": 2, "batch_size": 8, "warmup_epochs": 0, "warmup_learning_rate": None}}
+POPULATION = Population(identities=4, cameras=3, noun="person")
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> TrainingData:
+    root = tmp_path_factory.mktemp("people")
+    parameters = SyntheticBenchmark(
+        train_identities=4, test_identities=1, num_cameras=3, cameras_per_identity=(2, 2),
+        images_per_camera=(3, 3), distractors=0, junk=0,
+    )  # fmt: skip
+    drawn = draw_benchmark(parameters, processes=1)
+    files = sorted(path for path in drawn if path.startswith("bounding_box_train"))
+    for path in files:
+        (root / path).parent.mkdir(exist_ok=True)
+        (root / path).write_bytes(drawn[path])
+    pids = [path.split("/")[1][:4] for path in files]
+    labels = np.unique(pids, return_inverse=True)[1].astype(np.int64)
+    camids = np.array([int(path.split("_c")[1][0]) - 1 for path in files])
+    return TrainingData(ReIDImages(root, files, (48, 24)), labels, camids, Runtime(torch.device("cpu")), 0)
+
+
+def parameters_of(name: str, **changes: Any) -> Any:
+    base = yaml.safe_load((ROOT / f"conf/base/parameters_{name}.yml").read_text())[name]
+    small: dict[str, Any] = {"backbone": BACKBONE, "plan": PLAN}
+    if name == "clip_reid":
+        small["prompts"] = PROMPTS
+    return find_method(name).params.model_validate(merged(merged(base, small), changes))
+
+
+def built(name: str, parameters: Any) -> Any:
+    seed_global_state(0, "build")
+    return find_method(name).build(parameters, POPULATION)
+
+
+def weights(model: torch.nn.Module) -> dict[str, torch.Tensor]:
+    return {name: value.detach().clone() for name, value in model.state_dict().items()}
+
+
+def changed(before: dict[str, torch.Tensor], model: torch.nn.Module) -> set[str]:
+    return {name for name, value in model.state_dict().items() if not torch.equal(before[name], value)}
+
+
+def only_batch(stage: Any, model: Any, data: TrainingData) -> Any:
+    stage.begin(model, data)
+    return next(iter(stage.epoch_batches(model, data, 1)))
+
+
+def slow_triplet(features: torch.Tensor, labels: torch.Tensor, margin: float) -> torch.Tensor:
+    terms = []
+    for anchor, label in zip(features, labels, strict=True):
+        distances = [(anchor - other).norm() for other in features]
+        positive = max(d for d, other in zip(distances, labels, strict=True) if other == label)
+        negative = min(d for d, other in zip(distances, labels, strict=True) if other != label)
+        terms.append(torch.clamp(positive - negative + margin, min=0))
+    return torch.stack(terms).mean()
+
+
+def slow_fine_tuning(model: Any, batch: Any, identity_weight: float) -> dict[str, float]:
+    features = model.encoder.encode_image(batch.images, batch.camids)
+    necked = model.final_neck(features.final), model.projected_neck(features.projected)
+    logits = [head(each) for head, each in zip(model.classifiers, necked, strict=True)]
+    identity = sum(cross_entropy(each, batch.labels, label_smoothing=0.1) for each in logits)
+    triplet = sum(slow_triplet(each, batch.labels, 0.3) for each in features)
+    return {"identity": float(identity_weight * identity), "triplet": float(triplet)}
+
+
+def said(output: Any) -> dict[str, float]:
+    return {name: float(value.detach()) for name, value in output.losses.items()}
+
+
+class TestBaseline:
+    def test_the_losses_by_hand(self, data):
+        parameters = parameters_of("baseline")
+        model = built("baseline", parameters)
+        (stage,) = find_method("baseline").stages(parameters)
+        batch = only_batch(stage, model, data)
+        found = said(stage.step(model, batch))
+        assert found == pytest.approx(slow_fine_tuning(model, batch, 1.0), rel=1e-4)
+
+    def test_retrieval_reads_before_the_necks(self):
+        model = built("baseline", parameters_of("baseline")).eval()
+        batch = torch.rand(3, 3, 48, 24)
+        features = model.encoder.encode_image(batch)
+        wanted = normalize(torch.cat([features.final, features.projected], dim=1), dim=1)
+        assert torch.allclose(model.embedder()(batch), wanted, atol=1e-6)
+
+    def test_side_information_is_learnt_per_camera(self, data):
+        parameters = parameters_of("baseline", backbone={"sie": "camera"})
+        model = built("baseline", parameters)
+        assert model.encoder.num_cameras == 3
+        before = weights(model)
+        (stage,) = find_method("baseline").stages(parameters)
+        list(fit(stage, model, data))
+        assert "encoder.side_embedding" in changed(before, model)
+
+    def test_side_information_without_cameras_is_refused(self):
+        parameters = parameters_of("baseline", backbone={"sie": "both"})
+        with pytest.raises(UserError, match=r"sie is 'both', and the training images have no views\. Set"):
+            built("baseline", parameters)
+
+    def test_nobody_to_learn_from(self):
+        with pytest.raises(UserError, match=r"No training image has an identity.*unsupervised_pcl"):
+            find_method("baseline").build(parameters_of("baseline"), Population(0))
+
+
+class TestPCL:
+    def test_the_losses_by_hand(self, data):
+        parameters = parameters_of("pcl")
+        model = built("pcl", parameters)
+        (stage,) = find_method("pcl").stages(parameters)
+        batch = only_batch(stage, model, data)
+        embedder = model.embedder()
+        images = data.images.batch(range(len(data.labels))).float() / 255
+        unit = embedder((images - 0.5) / 0.5)
+        means = torch.stack([unit[data.labels == label].mean(0) for label in range(4)])
+        prototypes = normalize(means, dim=1)
+        model.train()
+        output = stage.step(model, batch)
+        features = model.encoder.encode_image(batch.images, batch.camids)
+        joint = torch.cat([model.final_neck(features.final), model.projected_neck(features.projected)], dim=1)
+        contrast = cross_entropy(normalize(joint, dim=1) @ prototypes.T / 0.05, batch.labels)
+        identity = cross_entropy(model.classifiers[0](joint), batch.labels, label_smoothing=0.1)
+        wanted = {"pcl": float(contrast), "identity": 0.25 * float(identity)}
+        assert said(output) == pytest.approx(wanted, rel=1e-4)
+
+    def test_the_patch_projection_stands_still_and_the_rest_moves(self, data):
+        parameters = parameters_of("pcl")
+        model = built("pcl", parameters)
+        before = weights(model)
+        (stage,) = find_method("pcl").stages(parameters)
+        list(fit(stage, model, data))
+        moved = changed(before, model)
+        assert "encoder.visual.conv1.weight" not in moved
+        assert {"classifiers.0.weight", "encoder.visual.proj", "final_neck.norm.weight"} <= moved
+        assert "final_neck.norm.bias" not in moved
+
+
+class TestCLIPReID:
+    def test_first_stage_moves_the_prompts_alone(self, data):
+        parameters = parameters_of("clip_reid")
+        model = built("clip_reid", parameters)
+        before = weights(model)
+        stage, _ = find_method("clip_reid").stages(parameters)
+        *_, last = fit(stage, model, data)
+        assert changed(before, model) == {"prompts.learnt"}
+        assert set(last.history[-1]["losses"]) == {"image_to_text", "text_to_image"}
+
+    def test_second_stage_moves_the_image_side_alone(self, data):
+        parameters = parameters_of("clip_reid")
+        model = built("clip_reid", parameters)
+        before = weights(model)
+        _, stage = find_method("clip_reid").stages(parameters)
+        list(fit(stage, model, data))
+        moved = changed(before, model)
+        assert not {name for name in moved if name.startswith(("text_encoder.", "prompts."))}
+        assert {"encoder.visual.proj", "encoder.visual.conv1.weight", "classifiers.1.weight"} <= moved
+
+    def test_first_stage_losses_by_hand(self, data):
+        parameters = parameters_of("clip_reid")
+        model = built("clip_reid", parameters)
+        stage, _ = find_method("clip_reid").stages(parameters)
+        batch = only_batch(stage, model, data)
+        texts = model.encode_text(batch.labels)
+        logits = batch.images @ texts.T
+        same = batch.labels[:, None] == batch.labels[None]
+
+        def one_way(scores):
+            rows = [
+                -torch.log_softmax(row, dim=0)[mask].mean() for row, mask in zip(scores, same, strict=True)
+            ]
+            return float(torch.stack(rows).mean())
+
+        found = said(stage.step(model, batch))
+        wanted = {"image_to_text": one_way(logits), "text_to_image": one_way(logits.T)}
+        assert found == pytest.approx(wanted, rel=1e-4)
+
+    def test_first_stage_reads_plain_features_without_side_information(self, data):
+        parameters = parameters_of("clip_reid", backbone={"sie": "camera"})
+        model = built("clip_reid", parameters)
+        stage, _ = find_method("clip_reid").stages(parameters)
+        stage.begin(model, data)
+        plain = built("clip_reid", parameters_of("clip_reid"))
+        images = (data.images.batch(range(len(data.labels))).float() / 255 - 0.5) / 0.5
+        wanted = plain.encoder.eval().encode_image(images).projected
+        assert torch.allclose(stage._images_NE, wanted, atol=1e-5)
+        assert model.encoder.sie_coefficient == 1.0
+
+    def test_second_stage_losses_by_hand(self, data):
+        parameters = parameters_of("clip_reid")
+        model = built("clip_reid", parameters)
+        _, stage = find_method("clip_reid").stages(parameters)
+        batch = only_batch(stage, model, data)
+        found = said(stage.step(model, batch))
+        texts = model.encode_text(torch.arange(4))
+        features = model.encoder.encode_image(batch.images, batch.camids)
+        term = cross_entropy(features.projected @ texts.T, batch.labels, label_smoothing=0.1)
+        wanted = slow_fine_tuning(model, batch, 0.25) | {"image_to_text": float(term)}
+        assert found == pytest.approx(wanted, rel=1e-4)
+
+    def test_the_prompt_names_what_the_benchmark_is_of(self):
+        assert built("clip_reid", parameters_of("clip_reid")).prompts.text == "A photo of a X X X X person."
+        own = built("clip_reid", parameters_of("clip_reid", prompts={"noun": "fox"}))
+        assert own.prompts.text == "A photo of a X X X X fox."
+
+
+class TestRecipes:
+    @pytest.mark.parametrize(
+        ("name", "path", "released", "corrected"),
+        [
+            ("baseline", "plan.step_at", "start", "end"),
+            ("clip_reid", "plan.step_at", "start", "end"),
+            ("clip_reid", "prompts.plan.step_at", "start", "end"),
+            ("clip_reid", "prompts.normalise", False, True),
+            ("pcl", "augmentation.erasing_fill", "half", "mean"),
+            ("pcl", "memory.update", "hard", "mean"),
+        ],
+    )
+    def test_each_difference_is_a_named_parameter(self, name, path, released, corrected):
+        def value(**changes):
+            found = parameters_of(name, **changes).model_dump()
+            for key in path.split("."):
+                found = found[key]
+            return found
+
+        assert value() == released
+        assert value(recipe="corrected") == corrected
+
+    def test_what_is_given_stands(self):
+        given = parameters_of("baseline", recipe="corrected", plan={"step_at": "start"})
+        assert given.plan.step_at == "start"
+
+    def test_an_unknown_recipe(self):
+        with pytest.raises(ValueError, match="recipe"):
+            parameters_of("pcl", recipe="improved")
