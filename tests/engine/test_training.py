@@ -225,7 +225,7 @@ class TestNextStage:
     """A second stage goes on from the first one's checkpoint, if it belongs to the same run."""
 
     @pytest.fixture
-    def two(self, make_run, make_plan, toy_stage, make_model):
+    def two(self, make_run, toy_stage, make_model):
         class Second(toy_stage):
             name = "second"
 
