@@ -1,6 +1,5 @@
 """Opening real files: colour modes, EXIF rotation, resizing, and what is said of bad ones."""
 
-import hashlib
 import re
 import struct
 import zlib
@@ -10,7 +9,7 @@ import pytest
 import torch
 from PIL import Image, ImageFile
 
-from reid_pipeline.images.decode import content_hashes, read_image
+from reid_pipeline.images.decode import read_image
 from reid_pipeline.images.picture import describe
 from reid_pipeline.schema.errors import UserError
 
@@ -221,7 +220,8 @@ def test_an_orientation_that_does_not_exist_turns_nothing(tmp_path, pixels, orie
 @pytest.mark.parametrize("exif", [b"Exif\0\0", b"Exif\0\0no TIFF at all", b"Exif\0\0II*\0\xff\xff\xff\x7f"])
 def test_a_damaged_exif_block_does_not_cost_the_picture(tmp_path, pixels, exif):
     Image.fromarray(pixels).save(tmp_path / "plain.jpg", quality=95)
-    Image.fromarray(pixels).save(tmp_path / "odd.jpg", quality=95, exif=exif)
+    # With a resolution given, Pillow does not look into the block before we do.
+    Image.fromarray(pixels).save(tmp_path / "odd.jpg", quality=95, exif=exif, dpi=(72, 72))
     assert (read_image(tmp_path / "odd.jpg") == read_image(tmp_path / "plain.jpg")).all()
 
 
@@ -330,9 +330,11 @@ def test_what_follows_the_end_of_a_jpeg_is_no_fault(write_jpeg):
     assert (read_image(path) == wanted).all()
 
 
-def test_truncation_is_found_where_other_code_allows_it(write_jpeg, monkeypatch):
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "BMP"])
+def test_truncation_is_found_where_other_code_allows_it(tmp_path, pixels, monkeypatch, kind):
     monkeypatch.setattr(ImageFile, "LOAD_TRUNCATED_IMAGES", True)
-    path = write_jpeg("cut.jpg")
+    path = tmp_path / "cut.jpg"
+    Image.fromarray(pixels).save(path, kind)
     path.write_bytes(path.read_bytes()[:-200])
     with pytest.raises(UserError, match=r"cut\.jpg .*truncated"):
         read_image(path)
@@ -347,18 +349,3 @@ def test_a_folder_with_an_images_name_is_refused(tmp_path):
     (tmp_path / "folder.jpg").mkdir()
     with pytest.raises(UserError, match=r"folder\.jpg .*cannot be decoded"):
         read_image(tmp_path / "folder.jpg")
-
-
-class TestHashes:
-    def test_they_are_of_the_bytes_and_in_order(self, tmp_path):
-        names = [f"{number}.bin" for number in range(20)]
-        for name in names:
-            (tmp_path / name).write_bytes(name.encode() * 100)
-        wanted = [hashlib.sha256(name.encode() * 100).hexdigest() for name in names]
-        assert content_hashes(tmp_path, names) == wanted
-        assert content_hashes(tmp_path, names[::-1], threads=1) == wanted[::-1]
-        assert content_hashes(tmp_path, []) == []
-
-    def test_a_missing_file_is_named(self, tmp_path):
-        with pytest.raises(UserError, match=r"gone\.jpg does not exist any more"):
-            content_hashes(tmp_path, ["gone.jpg"])

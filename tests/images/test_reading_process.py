@@ -12,7 +12,7 @@ from PIL import Image
 
 from reid_pipeline.images.check import _Check
 from reid_pipeline.images.file_reader import FileReader, ReadFile
-from reid_pipeline.images.picture import Picture
+from reid_pipeline.images.picture import Picture, describe
 from reid_pipeline.images.reading_process import ReaderGone, ReadingProcess
 
 # A reader that tells each file's length as its width, and ends where it is to decode "end".
@@ -142,7 +142,8 @@ class TestEndings:
             assert not process.startable
             assert found == FileReader(str(tmp_path)).read(paths)
             assert check._look_through(process, paths[:5]) == found[:5]
-            assert None not in check.pictures.values()
+            for path, file in zip(paths, found, strict=True):
+                assert check.pictures[file.sha256] == describe((tmp_path / path).read_bytes())
 
 
 class TestClaims:
@@ -155,14 +156,35 @@ class TestClaims:
             check.look_at(["b", "d", "a"])
             assert check._decoded == 2
 
-    @pytest.mark.parametrize(("workers", "few", "uses"), [(2, 5, True), (2, 200, False), (1, 5, False)])
-    def test_processes_are_used_where_many_are_new_and_left(self, tmp_path, monkeypatch, workers, few, uses):
-        monkeypatch.setattr("reid_pipeline.images.check.FEW", few)
-        for number in range(30):
-            (tmp_path / str(number)).write_text(f"text {number}")
-        with _Check(str(tmp_path), workers, 30, {}) as check:
-            for first in range(0, 30, 5):
-                check.look_at([str(number) for number in range(first, first + 5)])
-            started = [process for process in check._processes if process._process is not None]
-            assert (len(started) > 0) == uses
-            assert check._decoded == 30
+    def test_once_a_file_is_missing_nothing_more_is_decoded(self, tmp_path):
+        for name in "abcd":
+            (tmp_path / name).write_text(name)
+        with _Check(str(tmp_path), 1, 6, {}) as check:
+            check.look_at(["a", "b"])
+            found = check.look_at(["c", "none"])
+            check.look_at(["d"])
+            assert check._decoded == 2
+        assert found[1].error == "No such file or directory"
+
+    @pytest.mark.parametrize(
+        ("workers", "files", "contents", "uses"),
+        [
+            (2, 60, 60, True),
+            (1, 60, 60, False),  # one worker stays in this process
+            (2, 60, 4, False),  # few are new
+            (2, 12, 12, False),  # few are left
+        ],
+    )
+    def test_processes_are_used_where_many_are_new_and_left(
+        self, tmp_path, monkeypatch, workers, files, contents, uses
+    ):
+        monkeypatch.setattr("reid_pipeline.images.check.FEW", 10)
+        for number in range(files):
+            (tmp_path / str(number)).write_text(f"text {number % contents}")
+        with _Check(str(tmp_path), workers, files, {}) as check:
+            for first in range(0, files, 5):
+                check.look_at([str(number) for number in range(first, min(first + 5, files))])
+            running = [process._process for process in check._processes if process._process is not None]
+            assert (len(running) > 0) == uses
+            assert check._decoded == contents
+        assert all(process.poll() is not None for process in running)

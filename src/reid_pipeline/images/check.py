@@ -15,14 +15,12 @@ from reid_pipeline.images.reading_process import ReaderGone, ReadingProcess
 from reid_pipeline.schema.columns import BYTES, FAULT, HEIGHT, MODE, PATH, SHA256, WIDTH
 from reid_pipeline.schema.errors import UserError, first_few
 
-FEW = 1000
+FEW = 500
 """Pictures that threads decode before processes are started, and files that must then be left. A process
-takes up to 0.1 s to start, in which a core decodes about as many pictures of 128 x 64."""
+takes up to 0.1 s to start, in which a core decodes some 500 pictures of 128 x 64."""
 
-_FILES_AT_A_TIME = (
-    8,
-    256,
-)  # at least, at most: few, so that the bar moves; many, so that processes seldom wait
+# Few files at a time, so that the bar moves; many, so that processes seldom wait for the next.
+_FEWEST_AT_A_TIME, _MOST_AT_A_TIME = 8, 256
 _MOST_WORKERS = 16
 _ENDED = "decoding it ended the process: damaged, or too large for the memory"
 
@@ -61,7 +59,7 @@ def check_images(
     workers = threads or min(_cores(), _MOST_WORKERS)
     files: list[ReadFile] = []
     check = _Check(os.fspath(root), workers, len(paths), _pictures_of(known))
-    size = min(max(len(paths) // (8 * workers), _FILES_AT_A_TIME[0]), _FILES_AT_A_TIME[1])
+    size = min(max(len(paths) // (8 * workers), _FEWEST_AT_A_TIME), _MOST_AT_A_TIME)
     chunks = [paths[start : start + size] for start in range(0, len(paths), size)]
     with check, ThreadPoolExecutor(workers, thread_name_prefix="check") as pool:
         try:

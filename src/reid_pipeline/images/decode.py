@@ -1,7 +1,5 @@
 """Opening one image file."""
 
-import hashlib
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -44,20 +42,3 @@ def read_image(path: Path, size: tuple[int, int] | None = None) -> np.ndarray:
     if size is not None:
         image = image.resize((size[1], size[0]), Image.Resampling.BICUBIC)
     return np.asarray(image)
-
-
-def content_hashes(root: Path, paths: list[str], *, threads: int = 8) -> list[str]:
-    """Return the SHA-256 of each file's bytes, in order; time grows with the bytes read.
-
-    Raises:
-        UserError: a file is absent.
-    """
-
-    def digest(path: str) -> str:
-        try:
-            return hashlib.sha256((root / path).read_bytes()).hexdigest()
-        except FileNotFoundError as error:
-            raise UserError(f"Image {root / path} does not exist any more.") from error
-
-    with ThreadPoolExecutor(threads) as pool:
-        return list(pool.map(digest, paths))

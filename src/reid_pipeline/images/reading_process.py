@@ -1,7 +1,7 @@
 """A file reader in a process of its own.
 
 Opening a small JPEG is mostly Python, which the threads of a process do one after the other: two threads
-check 128 x 64 pictures 1.4 times as fast as one, two processes twice as fast (docs/performance.md).
+check 128 x 64 pictures 1.1 times as fast as a plain loop, two processes 1.7 times (docs/performance.md).
 
 The process is started as a program of its own and not through `multiprocessing`, which would run the caller's
 main module again: that of `kedro` takes a second to import, a script without a main guard would begin anew,

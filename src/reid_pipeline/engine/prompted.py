@@ -1,0 +1,268 @@
+"""Two stages that several methods are made of: learn prompts, then fine-tune the images against them.
+
+Methods do not import each other; what the methods with prompts share stands here. Imports no torch.
+Source: Li et al., CLIP-ReID: Exploiting Vision-Language Model for Image Re-identification without Concrete
+Text Labels, AAAI 2023, arXiv 2211.13977; methods.md section 5.
+
+Shape suffixes: N training images, C identities, E width of CLIP's joint space.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+
+from pydantic import Field
+
+from reid_pipeline.engine.stage import Batch, Stage, StepOutput, TrainingData
+from reid_pipeline.schema.base import Parameters
+from reid_pipeline.schema.parameters import AugmentationParameters, BackboneParameters, TrainingPlan
+from reid_pipeline.schema.population import Population
+from reid_pipeline.schema.recipes import RecipeParameters
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor, nn
+
+    from reid_pipeline.models.image_encoder import ImageEncoder
+    from reid_pipeline.models.prompts import PromptLearner
+    from reid_pipeline.models.text_encoder import TextEncoder
+
+
+class PromptParameters(Parameters):
+    """The first stage: a prompt for every identity."""
+
+    plan: TrainingPlan
+    context_tokens: int = Field(4, ge=1, description="learnt token vectors per identity")
+    noun: str | None = Field(None, description="what the prompt calls an individual; null: the benchmark's")
+    temperature: float = Field(1.0, gt=0, description="of the image-to-text contrast")
+    normalise: bool = Field(False, description="contrast unit vectors; released: dot products as they are")
+
+
+class PromptedParameters(RecipeParameters):
+    """What a method of these two stages can be told."""
+
+    # CLIP-ReID's code steps both schedules before the epoch, and contrasts raw dot products.
+    RECIPES: ClassVar = {
+        "released": {
+            "plan": {"step_at": "start"},
+            "prompts": {"plan": {"step_at": "start"}, "temperature": 1.0, "normalise": False},
+        },
+        "corrected": {
+            "plan": {"step_at": "end"},
+            "prompts": {"plan": {"step_at": "end"}, "temperature": 0.07, "normalise": True},
+        },
+    }
+
+    backbone: BackboneParameters
+    augmentation: AugmentationParameters
+    prompts: PromptParameters
+    plan: TrainingPlan
+    identity_weight: float = Field(0.25, ge=0, description="of the ID losses on both necked features")
+    triplet_weight: float = Field(1.0, ge=0, description="of the triplet losses on all three features")
+    image_to_text_weight: float = Field(1.0, ge=0, description="of the cross-entropy over all prompts")
+    margin: float = Field(0.3, ge=0, description="of the triplet loss")
+    label_smoothing: float = Field(0.1, ge=0, lt=1, description="of the ID and image-to-text losses")
+
+
+class PromptLearning(Stage):
+    """Both towers stand still; the learnt tokens are pulled to the images of their identity."""
+
+    name = "prompt_learning"
+    reads = ("backbone", "prompts")
+
+    def __init__(self, parameters: PromptedParameters) -> None:
+        super().__init__(parameters.prompts.plan)
+        self.parameters = parameters
+        self._images_NE: Tensor | None = None
+
+    def param_groups(self, model: nn.Module) -> list[dict[str, Any]]:
+        """Return the learnt tokens alone."""
+        return [{"params": [model.prompts.learnt], "weight_decay": self.plan.weight_decay}]  # type: ignore[union-attr]
+
+    def begin(self, model: nn.Module, data: TrainingData) -> None:
+        """Take the projected feature of every training image, once: not augmented, without SIE."""
+        self._images_NE = projected_features(model, data)
+
+    def epoch_batches(
+        self,
+        model: nn.Module,  # noqa: ARG002 - the features were taken in begin()
+        data: TrainingData,
+        epoch: int,
+    ) -> Iterator[Batch]:
+        """Yield random batches of the stored features."""
+        import torch
+
+        from reid_pipeline.engine.batches import random_rows
+
+        if self._images_NE is None:
+            raise RuntimeError("begin() takes the image features; call it first")
+        labels = torch.from_numpy(data.labels).to(self._images_NE.device)
+        for rows in random_rows(data.labels, data, self.plan, position=(self.name, epoch)):
+            yield Batch(self._images_NE[rows], labels[rows], None)
+
+    def step(self, model: nn.Module, batch: Batch) -> StepOutput:
+        """Contrast image features with the text features of their identities, both ways."""
+        from reid_pipeline.losses import one_way_contrastive_loss
+
+        texts = model.encode_text(batch.labels)  # type: ignore[operator]
+        chosen = self.parameters.prompts
+        sides = {"image_to_text": (batch.images, texts), "text_to_image": (texts, batch.images)}
+        return StepOutput(
+            {
+                name: one_way_contrastive_loss(
+                    anchors,
+                    others,
+                    batch.labels,
+                    batch.labels,
+                    temperature=chosen.temperature,
+                    normalise=chosen.normalise,
+                )
+                for name, (anchors, others) in sides.items()
+            }
+        )
+
+
+class VisualFineTuning(Stage):
+    """Text tower and prompts stand still; the images are pulled to the text of their identity."""
+
+    name = "visual_fine_tuning"
+
+    def __init__(self, parameters: PromptedParameters) -> None:
+        super().__init__(parameters.plan)
+        self.parameters = parameters
+        self._texts_CE: Tensor | None = None
+
+    def param_groups(self, model: nn.Module) -> list[dict[str, Any]]:
+        """Return image tower, necks and classifiers."""
+        from reid_pipeline.engine.optimisers import trainable_groups
+
+        return trainable_groups(model.image_side(), self.plan)  # type: ignore[operator]
+
+    def begin(self, model: nn.Module, data: TrainingData) -> None:
+        """Compute the text feature of every identity, once."""
+        self._texts_CE = all_texts(model, int(data.labels.max()) + 1)
+
+    def views(self) -> Sequence[AugmentationParameters]:
+        """Return the augmentation of each further view that an image of the batch gets; none here."""
+        return ()
+
+    def epoch_batches(
+        self,
+        model: nn.Module,  # noqa: ARG002 - the labels are the published ones
+        data: TrainingData,
+        epoch: int,
+    ) -> Iterator[Batch]:
+        """Yield PK batches of the published identities."""
+        from reid_pipeline.engine.batches import batches_of_rows, identity_rows
+
+        position = (self.name, epoch)
+        rows = identity_rows(data.labels, data, self.plan, position=position)
+        pixels = (self.parameters.backbone, self.parameters.augmentation)
+        return batches_of_rows(
+            rows, data.labels, data, pixels=pixels, position=position, views=self.views()
+        )
+
+    def step(self, model: nn.Module, batch: Batch) -> StepOutput:
+        """Return the weighted identity, triplet and image-to-text losses."""
+        from reid_pipeline.losses import fine_tuning_losses, identity_loss
+
+        if self._texts_CE is None:
+            raise RuntimeError("begin() computes the text features; call it first")
+        chosen = self.parameters
+        said = model.classify(batch.images, batch.camids, batch.viewids)  # type: ignore[operator]
+        losses = fine_tuning_losses(
+            said.features,
+            said.logits,
+            batch.labels,
+            weights=(chosen.identity_weight, chosen.triplet_weight),
+            margin=chosen.margin,
+            label_smoothing=chosen.label_smoothing,
+        )
+        if chosen.image_to_text_weight:
+            logits = said.features.projected.float() @ self._texts_CE.float().T
+            term = identity_loss(logits, batch.labels, label_smoothing=chosen.label_smoothing)
+            losses["image_to_text"] = chosen.image_to_text_weight * term
+        return StepOutput(losses)
+
+
+@contextmanager
+def without_side_information(encoder: Any) -> Iterator[None]:
+    """Let an image tower encode as if it knew neither cameras nor views; these must be given all the same."""
+    coefficient = encoder.sie_coefficient
+    encoder.sie_coefficient = 0.0
+    try:
+        yield
+    finally:
+        encoder.sie_coefficient = coefficient
+
+
+def projected_features(model: nn.Module, data: TrainingData) -> Tensor:
+    """Return the projected feature of every training image, float32 [N, E], on the device.
+
+    Not augmented, in eval mode, without side information.
+    """
+    import numpy as np
+    import torch
+
+    from reid_pipeline.engine.progress import track
+    from reid_pipeline.images.augment import normalise
+
+    encoder: Any = model.encoder
+    training = encoder.training
+    encoder.eval()
+    groups = np.array_split(np.arange(len(data.images)), max(1, -(-len(data.images) // 256)))
+    found: list[torch.Tensor] = []
+    with torch.no_grad(), without_side_information(encoder):
+        batches = data.images.batches(groups)
+        for rows, pixels in track(batches, "image features", total=len(groups), unit="batches"):
+            images = normalise(pixels.to(data.runtime.device), encoder.pixel_mean, encoder.pixel_std)
+            camids = None if data.camids is None else torch.from_numpy(data.camids[rows]).to(images.device)
+            viewids = None if data.viewids is None else torch.from_numpy(data.viewids[rows]).to(images.device)
+            with data.runtime.autocast():
+                found.append(encoder.encode_image(images, camids, viewids).projected.float())
+    encoder.train(training)
+    return torch.cat(found)
+
+
+def all_texts(model: nn.Module, identities: int) -> Tensor:
+    """Return the text feature of every identity's prompt, float32 [C, E]."""
+    import torch
+
+    device = next(model.parameters()).device
+    with torch.no_grad():
+        groups = torch.arange(identities, device=device).chunk(-(-identities // 256))
+        return torch.cat([model.encode_text(labels).float() for labels in groups])  # type: ignore[operator]
+
+
+class PromptedParts(NamedTuple):
+    """What `models.supervised.PromptedReIDModel` is put together from, in its order."""
+
+    encoder: ImageEncoder
+    text_encoder: TextEncoder
+    prompts: PromptLearner
+    identities: int
+
+
+def prompted_parts(parameters: PromptedParameters, population: Population) -> PromptedParts:
+    """Build both towers and a prompt for every identity; drawn from torch's global generator.
+
+    Raises:
+        UserError: as `both_towers` and `PromptLearner`.
+    """
+    import torch
+
+    from reid_pipeline.models.prompts import PromptLearner
+    from reid_pipeline.models.side_information import both_towers
+
+    encoder, text_encoder = both_towers(parameters.backbone, population)
+    generator = torch.Generator().manual_seed(int(torch.randint(2**31, ()).item()))
+    prompts = PromptLearner(
+        population.identities,
+        text_encoder,
+        parameters.prompts.noun or population.noun,
+        context_tokens=parameters.prompts.context_tokens,
+        generator=generator,
+    )
+    return PromptedParts(encoder, text_encoder, prompts, population.identities)
