@@ -114,7 +114,8 @@ def test_an_unreadable_image_is_named(used: Project) -> None:
     for name in ("parameters_unsupervised_pcl.yml", "parameters_zero_shot.yml"):
         shutil.copy(used.root / "conf/synthetic" / name, used.root / "conf/market1501" / name)
     printed = refused(used, "--pipeline=unsupervised_pcl", "--env=market1501", "--params=raw_root=broken")
-    assert re.search(rf"Image \S*{image.name} \(200 bytes\) cannot be decoded: .*Replace the file", printed)
+    says = rf"1 of \d+ images cannot be decoded: \S*{image.name} \(.*Replace them by good copies"
+    assert re.search(says, printed)
 
 
 def test_a_folder_that_was_not_drawn_is_not_overwritten(used: Project) -> None:

@@ -44,7 +44,7 @@ def test_each_stage_is_stored_and_says_what_it_is(project: Project) -> None:
         with safe_open(models(project) / f"{stage}.safetensors", framework="pt") as file:
             described = json.loads(file.metadata()["checkpoint"])
         assert (described["method"], described["stage"], described["seed"]) == ("clip_reid", stage, 0)
-        assert described["population"]["noun"] == "person"
+        assert described["parameters"]["prompts"]["noun"] == "person"
         assert len(described["label_map"]) == described["population"]["identities"] == 12
         assert described["parameters"]["recipe"] == "released"
     assert not list(models(project).glob("scratch/*_state.pt"))

@@ -291,7 +291,7 @@ class TestNextStage:
 
     def test_nobody_is_counted_where_nothing_is_labelled(self, split_table):
         nobody = split_table.assign(label=-1, camid=pd.array([pd.NA] * len(split_table), dtype="Int64"))
-        population = population_of(nobody, "person")
+        population = population_of(nobody)
         assert (population.identities, population.cameras, population.views) == (0, 0, 0)
 
 

@@ -35,7 +35,6 @@ class TrainingRun:
     raw_images: RawFolder
     runtime: Runtime
     seed: int
-    noun: str = "individual"
 
     def stage(self, name: str) -> Stage:
         """Return the method's stage of that name."""
@@ -68,7 +67,7 @@ class TrainingRun:
 
     def population(self) -> Population:
         """Return what the model must know of the training rows."""
-        return population_of(self.split_table, self.noun)
+        return population_of(self.split_table)
 
     def describe(self, stage: Stage) -> dict[str, Any]:
         """Return what a checkpoint of `stage` says of itself: plain JSON values."""
@@ -103,12 +102,12 @@ class TrainingRun:
         )
 
 
-def population_of(split_table: pd.DataFrame, noun: str) -> Population:
+def population_of(split_table: pd.DataFrame) -> Population:
     """Return identities, cameras and viewpoints of the training rows."""
     train = split_table[split_table[SPLIT] == "train"]
     highest = [train[name].max() for name in (LABEL, CAMID, VIEWID)]
     identities, cameras, views = (0 if pd.isna(value) else int(value) + 1 for value in highest)
-    return Population(identities, cameras, views, noun)
+    return Population(identities, cameras, views)
 
 
 def camera_ids(rows: pd.DataFrame) -> np.ndarray | None:

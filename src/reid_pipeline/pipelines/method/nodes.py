@@ -9,7 +9,6 @@ from typing import Any
 
 import pandas as pd
 
-from reid_pipeline.benchmarks import reader
 from reid_pipeline.engine.stage import Method
 from reid_pipeline.schema.parameters import (
     ComputeParameters,
@@ -37,7 +36,7 @@ def build_node(method: Method) -> Callable[..., Any]:
         from reid_pipeline.engine.training import population_of
 
         seed_global_state(seed, "build")
-        return method.build(parameters, population_of(split_table, "individual")).embedder(), []
+        return method.build(parameters, population_of(split_table)).embedder(), []
 
     return _for_method(build, method)
 
@@ -52,15 +51,13 @@ def train_node(method: Method, stage: str) -> Callable[..., Any]:
         resume_point: Record | None,
         seed: int,
         compute: ComputeParameters,
-        ingestion: IngestionParameters,
         earlier: Any = None,
     ) -> Iterator[tuple[Record, list[Record]]]:
         from reid_pipeline.engine.runtime import resolve_runtime
         from reid_pipeline.engine.training import TrainingRun, train_stage
 
         runtime = resolve_runtime(compute)
-        noun = reader(ingestion.reader).BENCHMARK.noun
-        run = TrainingRun(method, parameters, split_table, raw_images, runtime, seed, noun)
+        run = TrainingRun(method, parameters, split_table, raw_images, runtime, seed)
         yield from train_stage(run, stage, resume_point, earlier)
 
     return _for_method(train, method)

@@ -49,7 +49,6 @@ def _training_nodes(method: Method) -> list[Node]:
             "resume_point": f"{stage}_resume_point",
             "seed": "params:seed",
             "compute": "params:compute",
-            "ingestion": "params:ingestion",
         }
         outputs = [f"{stage}_state", history]
         made += [
