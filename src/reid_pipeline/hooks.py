@@ -18,7 +18,7 @@ from reid_pipeline.schema.parameters import SharedParameters
 from reid_pipeline.schema.population import Population
 
 FLOOR_METRICS = "floor_metrics"
-_ANYBODY = Population(2, cameras=2, views=2, noun="person")
+_ANYBODY = Population(2, cameras=2, views=2)
 _RESULTS = ("metrics", "history", "run_card", "report")
 
 

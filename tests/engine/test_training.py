@@ -284,7 +284,6 @@ class TestNextStage:
             "identities": 8,
             "cameras": 3,
             "views": 0,
-            "noun": "individual",
         }
         model = trained_model(two().method, two().parameters, first)
         assert torch.equal(model.state_dict()["0.weight"], first.tensors["0.weight"])

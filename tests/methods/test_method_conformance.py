@@ -32,7 +32,7 @@ from reid_pipeline.schema.raw_folder import RawFolder
 from reid_pipeline.synthetic import SyntheticBenchmark, draw_benchmark
 
 SIZE = (96, 48)
-POPULATION = Population(identities=6, cameras=6, noun="person")
+POPULATION = Population(identities=6, cameras=6)
 BACKBONE = {"name": "demo-vit", "pretrained": None, "image_size": list(SIZE)}
 PLAN = {"epochs": 1, "iterations_per_epoch": 2, "batch_size": 8, "instances": 4, "learning_rate": 1e-3}
 CLUSTERING = {"k1": 8, "k2": 2, "eps": 0.9, "min_samples": 2}

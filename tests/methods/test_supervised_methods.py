@@ -25,7 +25,7 @@ BACKBONE = {"name": "demo-vit", "pretrained": "demo", "image_size": [48, 24]}
 PLAN = {"epochs": 1, "iterations_per_epoch": 2, "batch_size": 8, "instances": 2, "learning_rate": 1e-3}
 PLAN |= {"warmup_epochs": 0, "milestones": []}
 PROMPTS = {"plan": {"epochs": 2, "batch_size": 8, "warmup_epochs": 0, "warmup_learning_rate": None}}
-POPULATION = Population(identities=4, cameras=3, noun="person")
+POPULATION = Population(identities=4, cameras=3)
 
 
 @pytest.fixture(scope="module")

@@ -17,7 +17,7 @@ class Checkpoint:
     Attributes:
         tensors: the model's state dict, on the CPU.
         description: plain JSON values: method, stage, parameters, data hash, seed, code version, population
-            (identities, cameras, views, noun) and label map.
+            (identities, cameras, views) and label map.
     """
 
     tensors: Mapping[str, torch.Tensor]

@@ -35,7 +35,7 @@ class PromptParameters(Parameters):
 
     plan: TrainingPlan
     context_tokens: int = Field(4, ge=1, description="learnt token vectors per identity")
-    noun: str | None = Field(None, description="what the prompt calls an individual; null: the benchmark's")
+    noun: str = Field("person", min_length=1, description="what the prompt calls an individual")
     temperature: float = Field(1.0, gt=0, description="of the image-to-text contrast")
     normalise: bool = Field(False, description="contrast unit vectors; released: dot products as they are")
 
@@ -70,7 +70,7 @@ class PromptLearning(Stage):
     """Both towers stand still; the learnt tokens are pulled to the images of their identity."""
 
     name = "prompt_learning"
-    reads = ("backbone", "prompts")
+    reads: tuple[str, ...] = ("backbone", "prompts")
 
     def __init__(self, parameters: PromptedParameters) -> None:
         super().__init__(parameters.prompts.plan)
@@ -160,9 +160,7 @@ class VisualFineTuning(Stage):
         position = (self.name, epoch)
         rows = identity_rows(data.labels, data, self.plan, position=position)
         pixels = (self.parameters.backbone, self.parameters.augmentation)
-        return batches_of_rows(
-            rows, data.labels, data, pixels=pixels, position=position, views=self.views()
-        )
+        return batches_of_rows(rows, data.labels, data, pixels=pixels, position=position, views=self.views())
 
     def step(self, model: nn.Module, batch: Batch) -> StepOutput:
         """Return the weighted identity, triplet and image-to-text losses."""
@@ -261,7 +259,7 @@ def prompted_parts(parameters: PromptedParameters, population: Population) -> Pr
     prompts = PromptLearner(
         population.identities,
         text_encoder,
-        parameters.prompts.noun or population.noun,
+        parameters.prompts.noun,
         context_tokens=parameters.prompts.context_tokens,
         generator=generator,
     )

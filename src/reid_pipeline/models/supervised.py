@@ -1,15 +1,15 @@
-"""Trainable models with identity classifiers, and with prompts beside the images.
+"""Trainable models with identity classifiers, with prompts beside the images, with heads behind both.
 
 Shape suffixes: B images, C identities, E width of CLIP's joint space.
 """
 
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from reid_pipeline.models.features import ImageFeatures
-from reid_pipeline.models.heads import identity_classifier
+from reid_pipeline.models.heads import identity_classifier, predictor_head, projection_head
 from reid_pipeline.models.image_encoder import ImageEncoder
 from reid_pipeline.models.prompts import PromptLearner
 from reid_pipeline.models.reid_model import ReIDModel
@@ -103,3 +103,51 @@ class PromptedReIDModel(SupervisedReIDModel):
     def image_side(self) -> nn.Module:
         """Return what the second stage trains: image tower, necks and classifiers."""
         return nn.ModuleList([self.encoder, self.final_neck, self.projected_neck, self.classifiers])
+
+
+class SelfSupervisedReIDModel(PromptedReIDModel):
+    """A prompted model with a head for self-supervision behind either tower (methods.md, section 7).
+
+    ``text_head`` reads a text feature, ``image_head`` the image feature ``final``. Retrieval reads neither.
+    Source: SVLL-ReID, arXiv 2407.20647.
+    """
+
+    def __init__(
+        self,
+        encoder: ImageEncoder,
+        text_encoder: TextEncoder,
+        prompts: PromptLearner,
+        identities: int,
+        *,
+        kind: Literal["nt_xent", "simsiam"] = "nt_xent",
+        widths: tuple[int, int] = (4096, 256),
+    ) -> None:
+        """Put heads on a ``PromptedReIDModel``; all that one has is drawn first, hence the same without them.
+
+        Args:
+            encoder: The image tower.
+            text_encoder: The text tower.
+            prompts: A prompt for each identity.
+            identities: C.
+            kind: ``"nt_xent"``: projection heads, initialised as in the released code. ``"simsiam"``:
+                predictors, which read the features themselves. The released code has one for images only, as
+                its first stage knows no SimSiam; ours for texts is built alike.
+            widths: Hidden and output width of the projection heads.
+
+        Raises:
+            UserError: As ``SupervisedReIDModel``.
+        """
+        super().__init__(encoder, text_encoder, prompts, identities)
+        if kind == "simsiam":
+            self.text_head = predictor_head(encoder.projected_width)
+            self.image_head = predictor_head(encoder.width)
+            return
+        hidden, output = widths
+        self.text_head = projection_head(encoder.projected_width, hidden_width=hidden, output_width=output)
+        self.image_head = projection_head(
+            encoder.width, hidden_width=hidden, output_width=output, initialisation="kaiming"
+        )
+
+    def image_side(self) -> nn.Module:
+        """Return what the second stage trains: that of ``PromptedReIDModel``, and the head for images."""
+        return nn.ModuleList([super().image_side(), self.image_head])

@@ -11,10 +11,8 @@ class Population:
         identities: number of labels; 0 where nothing is labelled.
         cameras: highest camid + 1; 0 where there are no cameras.
         views: highest viewid + 1; 0 where there are no viewpoints.
-        noun: what an individual is, for prompts: person, vehicle, individual.
     """
 
     identities: int
     cameras: int = 0
     views: int = 0
-    noun: str = "individual"

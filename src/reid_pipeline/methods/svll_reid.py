@@ -1,0 +1,293 @@
+"""SVLL-ReID: CLIP-ReID with self-supervision of the prompts, then of the images (methods.md section 7).
+
+Two augmented copies of a prompt, and two further views of an image, are to be found among the others of the
+batch. With both weights 0 this is `clip_reid` to the bit, and with one of them 0 its stage is.
+Source: Wang et al., Image Re-Identification: Where Self-supervision Meets Vision-Language Learning, Image and
+Vision Computing 154, 2025, 105415, arXiv 2407.20647.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, cast
+
+from pydantic import Field, PositiveInt, field_validator
+
+from reid_pipeline.engine.prompted import (
+    PromptedParameters,
+    PromptLearning,
+    VisualFineTuning,
+    prompted_parts,
+    without_side_information,
+)
+from reid_pipeline.engine.stage import Batch, Method, StepOutput, TrainingData
+from reid_pipeline.schema.base import Parameters
+from reid_pipeline.schema.parameters import AugmentationParameters, Share
+from reid_pipeline.schema.population import Population
+from reid_pipeline.schema.recipes import merged
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor, nn
+
+    from reid_pipeline.models.supervised import SelfSupervisedReIDModel
+
+
+class ProjectionHeadParameters(Parameters):
+    """The MLP before NT-Xent, one for texts and one for images; SimSiam has predictors of its own."""
+
+    hidden_width: PositiveInt = Field(4096, description="of both hidden layers")
+    output_width: PositiveInt = Field(256, description="of the space that NT-Xent contrasts in")
+
+
+class PromptAugmentationParameters(Parameters):
+    """How a copy of a prompt's embedded tokens is changed; only the values of the chosen kind are read."""
+
+    kind: Literal["mask", "swap", "mix"] = Field(
+        "mask", description="zero components; permute tokens; mix with another identity's prompt"
+    )
+    mask_probability: Share = Field(0.5, description="of each component")
+    mask_positions: Literal["all", "learnt"] = Field(
+        "all", description="all: start, end and fixed words too (released); learnt: the learnt tokens alone"
+    )
+    swap_share: tuple[Share, Share] = Field(
+        (0.3, 0.5), description="of the tokens, drawn between these two; the released code fixes one share"
+    )
+    swap_padding: bool = Field(
+        True, description="permute among the tower's whole context, padding included, as released"
+    )
+    mix_share: Share = Field(0.3, description="of the other identity's prompt")
+    mix_partner: Literal["other", "released"] = Field(
+        "released", description="other: any but the own; released: any but the last, the own included"
+    )
+
+    @field_validator("swap_share")
+    @classmethod
+    def _ordered(cls, value: tuple[float, float]) -> tuple[float, float]:
+        if value[0] > value[1]:
+            raise ValueError(f"swap_share {value} is empty: write the smaller share first")
+        return value
+
+
+class SVLLReIDParameters(PromptedParameters):
+    """All that `svll_reid` can be told."""
+
+    # The released code leaves the first stage's projection head out of its optimiser, so that it stays
+    # random, and encodes the further views without SIE.
+    RECIPES: ClassVar = {
+        "released": merged(
+            PromptedParameters.RECIPES["released"],
+            {
+                "train_projection_head": False,
+                "prompt_augmentation": {
+                    "mask_positions": "all",
+                    "swap_padding": True,
+                    "mix_partner": "released",
+                },
+                "views_with_sie": False,
+            },
+        ),
+        "corrected": merged(
+            PromptedParameters.RECIPES["corrected"],
+            {
+                "train_projection_head": True,
+                "prompt_augmentation": {
+                    "mask_positions": "learnt",
+                    "swap_padding": False,
+                    "mix_partner": "other",
+                },
+                "views_with_sie": True,
+            },
+        ),
+    }
+
+    self_supervision: Literal["nt_xent", "simsiam"] = Field("nt_xent", description="of both stages")
+    self_supervision_temperature: float = Field(0.1, gt=0, description="of NT-Xent")
+    projection_head: ProjectionHeadParameters
+    train_projection_head: bool = Field(
+        True,
+        description="the first stage's head learns; released: it stays random. The second stage's learns",
+    )
+    language_weight: float = Field(0.8, ge=0, description="of the first stage's self-supervision; 0: none")
+    prompt_augmentation: PromptAugmentationParameters
+    vision_weight: float = Field(0.8, ge=0, description="of the second stage's self-supervision; 0: none")
+    vision_augmentation: AugmentationParameters
+    views_with_sie: bool = Field(False, description="encode the further views with side information")
+
+    @property
+    def text_head_learns(self) -> bool:
+        """Whether the first stage trains its head: asked for, and read."""
+        return self.train_projection_head and self.language_weight > 0
+
+
+@dataclass(frozen=True)
+class PromptBatch(Batch):
+    """A batch of the first stage; `copies` are the seeds of what is drawn for the copies of its prompts."""
+
+    copies: tuple[int, ...] = ()
+
+
+class SelfSupervisedPromptLearning(PromptLearning):
+    """The first stage, with two copies of each identity's prompt that are to agree."""
+
+    reads = (
+        *PromptLearning.reads,
+        "self_supervision",
+        "self_supervision_temperature",
+        "projection_head",
+        "train_projection_head",
+        "language_weight",
+        "prompt_augmentation",
+    )
+    parameters: SVLLReIDParameters
+
+    def param_groups(self, model: nn.Module) -> list[dict[str, Any]]:
+        """Return the learnt tokens, and the head where it is to learn."""
+        from reid_pipeline.engine.optimisers import trainable_groups
+
+        groups = super().param_groups(model)
+        if self.parameters.text_head_learns:
+            groups += trainable_groups(cast("nn.Module", model.text_head), self.plan)
+        return groups
+
+    def epoch_batches(self, model: nn.Module, data: TrainingData, epoch: int) -> Iterator[Batch]:
+        """Yield the batches of `PromptLearning`, with seeds for two copies of the prompts."""
+        from reid_pipeline.engine.seeding import derived_seed
+
+        for step, batch in enumerate(super().epoch_batches(model, data, epoch)):
+            seeds = (derived_seed(data.seed, "prompt", copy, self.name, epoch, step) for copy in range(2))
+            yield PromptBatch(batch.images, batch.labels, None, copies=tuple(seeds))
+
+    def step(self, model: nn.Module, batch: Batch) -> StepOutput:
+        """Return the losses of `PromptLearning` and the weighted self-supervision of the prompts."""
+        output = super().step(model, batch)
+        if self.parameters.language_weight:
+            term = self._disagreement(model, cast("PromptBatch", batch))
+            output.losses["self_supervision"] = self.parameters.language_weight * term
+        return output
+
+    def _disagreement(self, model: Any, batch: PromptBatch) -> Tensor:
+        """Return the self-supervised loss of the batch's identities, each counted once.
+
+        A single identity has no negative, and no batch norm of the head could take one row: its loss is 0.
+        """
+        import torch
+
+        labels = torch.unique(batch.labels)
+        if len(labels) < 2:
+            return torch.zeros((), device=labels.device)
+        embedded, ends = model.prompts(labels)
+        copies = [
+            augmented_prompts(
+                model, embedded, self.parameters.prompt_augmentation, torch.Generator().manual_seed(seed)
+            )
+            for seed in batch.copies
+        ]
+        texts = model.text_encoder.encode(torch.cat(copies), ends.repeat(len(copies)))
+        first, second = texts.chunk(2)
+        return disagreement(model.text_head, first, second, self.parameters)
+
+
+class SelfSupervisedFineTuning(VisualFineTuning):
+    """The second stage, with two further views of each image that are to agree."""
+
+    parameters: SVLLReIDParameters
+
+    def views(self) -> Sequence[AugmentationParameters]:
+        """Return the augmentation of two further views, if they have a weight."""
+        return (self.parameters.vision_augmentation,) * (2 if self.parameters.vision_weight else 0)
+
+    def step(self, model: nn.Module, batch: Batch) -> StepOutput:
+        """Return the losses of `VisualFineTuning` and the weighted self-supervision of the images."""
+        output = super().step(model, batch)
+        if self.parameters.vision_weight:
+            term = self._disagreement(model, batch)
+            output.losses["self_supervision"] = self.parameters.vision_weight * term
+        return output
+
+    def _disagreement(self, model: Any, batch: Batch) -> Tensor:
+        """Return the self-supervised loss of the batch's images.
+
+        The views are encoded one after the other, so that batch norms of a ResNet see a batch of the usual
+        size. Other images of the same identity count as negatives, as released.
+        """
+        plain = not self.parameters.views_with_sie
+        with without_side_information(model.encoder) if plain else nullcontext():
+            first, second = (
+                model.encoder.encode_image(view, batch.camids, batch.viewids).final for view in batch.views
+            )
+        return disagreement(model.image_head, first, second, self.parameters)
+
+
+def augmented_prompts(
+    model: Any, prompts: Tensor, chosen: PromptAugmentationParameters, generator: torch.Generator
+) -> Tensor:
+    """Return an augmented copy of embedded prompts.
+
+    Args:
+        model: Its prompts and text tower say which tokens are learnt, and what padding is.
+        prompts: Float [B, L, T], one per identity.
+        chosen: How.
+        generator: A CPU generator.
+    """
+    import torch
+
+    from reid_pipeline.models import mask_prompts, mix_prompts, swap_prompts
+
+    if chosen.kind == "mask":
+        positions = model.prompts.learnt_positions if chosen.mask_positions == "learnt" else None
+        return mask_prompts(prompts, generator, probability=chosen.mask_probability, positions=positions)
+    if chosen.kind == "mix":
+        return mix_prompts(prompts, generator, share=chosen.mix_share, partner=chosen.mix_partner)
+    padding = None
+    if chosen.swap_padding:
+        token = torch.zeros(1, dtype=torch.long, device=prompts.device)
+        padding = (model.text_encoder.context_length, model.text_encoder.embed(token)[0])
+    return swap_prompts(prompts, generator, share=chosen.swap_share, padding=padding)
+
+
+def disagreement(head: nn.Module, first: Tensor, second: Tensor, parameters: SVLLReIDParameters) -> Tensor:
+    """Return NT-Xent of what a projection head makes of two views, or SimSiam's loss with a predictor.
+
+    The head reads the views one after the other, each with batch statistics of its own, as released.
+
+    Args:
+        head: of the model, as `parameters.self_supervision` asks for.
+        first: Float [B, D], B at least 2.
+        second: The same of the other view.
+        parameters: which loss, and its temperature.
+    """
+    from reid_pipeline.losses import nt_xent_loss, simsiam_loss
+
+    one, other = head(first), head(second)
+    if parameters.self_supervision == "simsiam":
+        return simsiam_loss(one, first, other, second)
+    return nt_xent_loss(one, other, temperature=parameters.self_supervision_temperature)
+
+
+def build(parameters: SVLLReIDParameters, population: Population) -> SelfSupervisedReIDModel:
+    """Return the model of `clip_reid`, and with it a head behind either tower; read before the necks."""
+    from reid_pipeline.models.supervised import SelfSupervisedReIDModel
+
+    widths = parameters.projection_head.hidden_width, parameters.projection_head.output_width
+    parts = prompted_parts(parameters, population)
+    model = SelfSupervisedReIDModel(*parts, kind=parameters.self_supervision, widths=widths)
+    # A head that is not read stays in the model, idle: a stored first stage then fits any second one.
+    model.text_head.requires_grad_(parameters.text_head_learns)
+    model.image_head.requires_grad_(parameters.vision_weight > 0)
+    return model
+
+
+METHOD = Method(
+    name="svll_reid",
+    params=SVLLReIDParameters,
+    build=build,
+    stages=lambda parameters: (
+        SelfSupervisedPromptLearning(parameters),
+        SelfSupervisedFineTuning(parameters),
+    ),
+    stage_names=(SelfSupervisedPromptLearning.name, SelfSupervisedFineTuning.name),
+    description="CLIP-ReID with self-supervision of the prompts, then of the images.",
+)
