@@ -35,6 +35,7 @@ SIZE = (96, 48)
 POPULATION = Population(identities=6, cameras=6)
 BACKBONE = {"name": "demo-vit", "pretrained": None, "image_size": list(SIZE)}
 PLAN = {"epochs": 1, "iterations_per_epoch": 2, "batch_size": 8, "instances": 4, "learning_rate": 1e-3}
+HEAD = {"hidden_width": 64, "output_width": 16}
 CLUSTERING = {"k1": 8, "k2": 2, "eps": 0.9, "min_samples": 2}
 
 ALL = method_names()
@@ -52,7 +53,7 @@ def one_thread() -> Iterator[None]:
 
 def shrunk(given: dict, model: type[Parameters]) -> dict:
     """The published recipe with the demo backbone, a plan of two steps, and clustering fit for 48 images."""
-    small = {"plan": PLAN, "backbone": BACKBONE, "clustering": CLUSTERING}
+    small = {"plan": PLAN, "backbone": BACKBONE, "clustering": CLUSTERING, "projection_head": HEAD}
     for name, field in model.model_fields.items():
         kind = field.annotation
         if not inspect.isclass(kind) or not issubclass(kind, Parameters):

@@ -287,7 +287,7 @@ class TestLanguage:
         assert model.prompts.learnt.grad.abs().sum() > 0
         assert all(value.grad is None for value in model.text_head.parameters())
 
-    @pytest.mark.parametrize("changes", [{}, {"train_projection_head": True, "language_weight": 0}])
+    @pytest.mark.parametrize("changes", [{"train_projection_head": False}, {"language_weight": 0}])
     def test_a_head_that_does_not_learn_is_in_no_optimiser(self, changes):
         stage, _ = stages_of(parameters_of(**changes))
         model = built(parameters_of(**changes))
@@ -506,7 +506,6 @@ class TestParameters:
     @pytest.mark.parametrize(
         ("path", "released", "corrected"),
         [
-            ("train_projection_head", False, True),
             ("views_with_sie", False, True),
             ("prompt_augmentation.mask_positions", "all", "learnt"),
             ("prompt_augmentation.swap_padding", True, False),

@@ -80,7 +80,6 @@ class SVLLReIDParameters(PromptedParameters):
         "released": merged(
             PromptedParameters.RECIPES["released"],
             {
-                "train_projection_head": False,
                 "prompt_augmentation": {
                     "mask_positions": "all",
                     "swap_padding": True,
@@ -92,7 +91,6 @@ class SVLLReIDParameters(PromptedParameters):
         "corrected": merged(
             PromptedParameters.RECIPES["corrected"],
             {
-                "train_projection_head": True,
                 "prompt_augmentation": {
                     "mask_positions": "learnt",
                     "swap_padding": False,
