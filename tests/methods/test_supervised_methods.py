@@ -1,5 +1,6 @@
 """What the supervised methods compute, and what of them stands still."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,15 +11,12 @@ import yaml
 from torch.nn.functional import cross_entropy, normalize
 
 from reid_pipeline.engine.loop import fit
-from reid_pipeline.engine.runtime import Runtime
 from reid_pipeline.engine.seeding import seed_global_state
 from reid_pipeline.engine.stage import TrainingData
-from reid_pipeline.images.reid_images import ReIDImages
 from reid_pipeline.methods import find_method
 from reid_pipeline.schema.errors import UserError
 from reid_pipeline.schema.population import Population
 from reid_pipeline.schema.recipes import merged
-from reid_pipeline.synthetic import SyntheticBenchmark, draw_benchmark
 
 ROOT = Path(__file__).parents[2]
 BACKBONE = {"name": "demo-vit", "pretrained": "demo", "image_size": [48, 24]}
@@ -26,24 +24,6 @@ PLAN = {"epochs": 1, "iterations_per_epoch": 2, "batch_size": 8, "instances": 2,
 PLAN |= {"warmup_epochs": 0, "milestones": []}
 PROMPTS = {"plan": {"epochs": 2, "batch_size": 8, "warmup_epochs": 0, "warmup_learning_rate": None}}
 POPULATION = Population(identities=4, cameras=3)
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> TrainingData:
-    root = tmp_path_factory.mktemp("people")
-    parameters = SyntheticBenchmark(
-        train_identities=4, test_identities=1, num_cameras=3, cameras_per_identity=(2, 2),
-        images_per_camera=(3, 3), distractors=0, junk=0,
-    )  # fmt: skip
-    drawn = draw_benchmark(parameters, processes=1)
-    files = sorted(path for path in drawn if path.startswith("bounding_box_train"))
-    for path in files:
-        (root / path).parent.mkdir(exist_ok=True)
-        (root / path).write_bytes(drawn[path])
-    pids = [path.split("/")[1][:4] for path in files]
-    labels = np.unique(pids, return_inverse=True)[1].astype(np.int64)
-    camids = np.array([int(path.split("_c")[1][0]) - 1 for path in files])
-    return TrainingData(ReIDImages(root, files, (48, 24)), labels, camids, Runtime(torch.device("cpu")), 0)
 
 
 def parameters_of(name: str, **changes: Any) -> Any:
@@ -259,3 +239,22 @@ class TestRecipes:
     def test_an_unknown_recipe(self):
         with pytest.raises(ValueError, match="recipe"):
             parameters_of("pcl", recipe="improved")
+
+
+class TestSideInformationElsewhere:
+    def test_unsupervised_training_learns_it_too(self, data):
+        small = {"clustering": {"k1": 6, "k2": 2, "eps": 0.8, "min_samples": 2}}
+        parameters = parameters_of("unsupervised_pcl", backbone={"sie": "both"}, **small)
+        views = np.arange(len(data.labels)) % 2
+        model = find_method("unsupervised_pcl").build(parameters, Population(4, cameras=3, views=2))
+        before = weights(model)
+        (stage,) = find_method("unsupervised_pcl").stages(parameters)
+        list(fit(stage, model, replace(data, viewids=views)))
+        moved = model.encoder.side_embedding - before["encoder.side_embedding"]
+        assert (moved.abs().sum(1) > 0).sum() > 3  # rows of several pairs of camera and viewpoint
+
+    def test_zero_shot_cannot_have_learnt_it(self):
+        with pytest.raises(ValueError, match=r"sie 'camera' is learnt, and zero_shot learns nothing"):
+            find_method("zero_shot").params.model_validate(
+                {"backbone": {"name": "demo-vit", "sie": "camera"}}
+            )

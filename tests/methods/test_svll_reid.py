@@ -13,15 +13,12 @@ from torch import Tensor
 
 from reid_pipeline.engine.loop import fit
 from reid_pipeline.engine.prompted import without_side_information
-from reid_pipeline.engine.runtime import Runtime
 from reid_pipeline.engine.seeding import seed_global_state
 from reid_pipeline.engine.stage import TrainingData
-from reid_pipeline.images.reid_images import ReIDImages
 from reid_pipeline.methods import find_method
 from reid_pipeline.methods.svll_reid import PromptAugmentationParameters, augmented_prompts
 from reid_pipeline.schema.population import Population
 from reid_pipeline.schema.recipes import merged
-from reid_pipeline.synthetic import SyntheticBenchmark, draw_benchmark
 
 ROOT = Path(__file__).parents[2]
 IDENTITIES, CAMERAS = 4, 3
@@ -42,24 +39,6 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(threads)
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> TrainingData:
-    root = tmp_path_factory.mktemp("people")
-    parameters = SyntheticBenchmark(
-        train_identities=IDENTITIES, test_identities=1, num_cameras=CAMERAS, cameras_per_identity=(2, 2),
-        images_per_camera=(3, 3), distractors=0, junk=0,
-    )  # fmt: skip
-    drawn = draw_benchmark(parameters, processes=1)
-    files = sorted(path for path in drawn if path.startswith("bounding_box_train"))
-    for path in files:
-        (root / path).parent.mkdir(exist_ok=True)
-        (root / path).write_bytes(drawn[path])
-    pids = [path.split("/")[1][:4] for path in files]
-    labels = np.unique(pids, return_inverse=True)[1].astype(np.int64)
-    camids = np.array([int(path.split("_c")[1][0]) - 1 for path in files])
-    return TrainingData(ReIDImages(root, files, (48, 24)), labels, camids, Runtime(torch.device("cpu")), 0)
 
 
 def published(*environment: str) -> dict[str, Any]:

@@ -42,7 +42,7 @@ def test_text_features_are_open_clips(clip: torch.nn.Module) -> None:
         )
 
 
-@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-12), (torch.float32, 1e-6)])
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-12), (torch.float32, 5e-6)])
 def test_padding_behind_the_end_changes_no_feature_and_no_gradient(
     clip: torch.nn.Module, dtype: torch.dtype, tolerance: float
 ) -> None:

@@ -128,6 +128,22 @@ def batches_of_rows(
         yield Batch(first, torch.from_numpy(labels[rows]).to(device), camids, viewids, tuple(others))
 
 
+def published_batches(
+    data: TrainingData,
+    plan: TrainingPlan,
+    *,
+    pixels: tuple[BackboneParameters, AugmentationParameters],
+    position: Position,
+    views: Sequence[AugmentationParameters] = (),
+) -> Iterator[Batch]:
+    """Yield an epoch of augmented PK batches of the published identities.
+
+    Arguments and errors are those of `identity_rows` and `batches_of_rows`.
+    """
+    rows = identity_rows(data.labels, data, plan, position=position)
+    return batches_of_rows(rows, data.labels, data, pixels=pixels, position=position, views=views)
+
+
 def _instances(plan: TrainingPlan) -> int:
     if plan.instances is None:
         raise UserError(

@@ -1,7 +1,7 @@
 """Images to embeddings, in row order."""
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -37,19 +37,42 @@ def extract_embeddings(
     Returns:
         float32 array [n, D] of unit rows; memory is n x D x 4 bytes and one batch.
     """
-    encoder = embedder.encoder
-    parts: list[np.ndarray] = []
     with torch.inference_mode():
-        batches = images.batches(_groups(len(images), batch_size))
-        for rows, pixels in track(batches, "extract", total=len(images), unit="images", size=batch_size):
-            batch = normalise(pixels.to(runtime.device), encoder.pixel_mean, encoder.pixel_std)
-            cameras, views = (
-                None if ids is None else torch.from_numpy(ids[rows]).to(runtime.device)
-                for ids in (camids, viewids)
-            )
-            with runtime.autocast():
-                parts.append(embedder(batch, cameras, views).float().cpu().numpy())
-    return np.concatenate(parts)
+        batches = encoded(
+            embedder, embedder.encoder, images, runtime, ids=(camids, viewids), batch_size=batch_size
+        )
+        return np.concatenate([rows.float().cpu().numpy() for rows in batches])
+
+
+def encoded(
+    encode: Callable[..., Any],
+    encoder: Any,
+    images: ReIDImages,
+    runtime: Runtime,
+    *,
+    ids: tuple[np.ndarray | None, np.ndarray | None] = (None, None),
+    title: str = "extract",
+    batch_size: int = 256,
+) -> Iterator[Any]:
+    """Yield what `encode(images, camids, viewids)` returns, batch by batch, in row order.
+
+    Args:
+        encode: on `runtime.device`.
+        encoder: whose pixel statistics the images are normalised with.
+        images: of the encoder's image size.
+        runtime: device and precision.
+        ids: camids and viewids, int arrays [n], or None.
+        title: of the progress bar.
+        batch_size: images at once.
+    """
+    batches = images.batches(_groups(len(images), batch_size))
+    for rows, pixels in track(batches, title, total=len(images), unit="images", size=batch_size):
+        batch = normalise(pixels.to(runtime.device), encoder.pixel_mean, encoder.pixel_std)
+        cameras, views = (
+            None if values is None else torch.from_numpy(values[rows]).to(runtime.device) for values in ids
+        )
+        with runtime.autocast():
+            yield encode(batch, cameras, views)
 
 
 def _groups(count: int, batch_size: int) -> Sequence[np.ndarray]:

@@ -9,24 +9,24 @@ Shape suffixes: N training images, C identities, E width of CLIP's joint space.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from pydantic import Field
 
+from reid_pipeline.engine.fine_tuning import FineTuning, FineTuningParameters
 from reid_pipeline.engine.stage import Batch, Stage, StepOutput, TrainingData
 from reid_pipeline.schema.base import Parameters
-from reid_pipeline.schema.parameters import AugmentationParameters, BackboneParameters, TrainingPlan
+from reid_pipeline.schema.parameters import TrainingPlan
 from reid_pipeline.schema.population import Population
-from reid_pipeline.schema.recipes import RecipeParameters
 
 if TYPE_CHECKING:
-    import torch
     from torch import Tensor, nn
 
     from reid_pipeline.models.image_encoder import ImageEncoder
     from reid_pipeline.models.prompts import PromptLearner
+    from reid_pipeline.models.supervised import Classified
     from reid_pipeline.models.text_encoder import TextEncoder
 
 
@@ -40,7 +40,7 @@ class PromptParameters(Parameters):
     normalise: bool = Field(False, description="contrast unit vectors; released: dot products as they are")
 
 
-class PromptedParameters(RecipeParameters):
+class PromptedParameters(FineTuningParameters):
     """What a method of these two stages can be told."""
 
     # CLIP-ReID's code steps both schedules before the epoch, and contrasts raw dot products.
@@ -55,15 +55,9 @@ class PromptedParameters(RecipeParameters):
         },
     }
 
-    backbone: BackboneParameters
-    augmentation: AugmentationParameters
     prompts: PromptParameters
-    plan: TrainingPlan
     identity_weight: float = Field(0.25, ge=0, description="of the ID losses on both necked features")
-    triplet_weight: float = Field(1.0, ge=0, description="of the triplet losses on all three features")
     image_to_text_weight: float = Field(1.0, ge=0, description="of the cross-entropy over all prompts")
-    margin: float = Field(0.3, ge=0, description="of the triplet loss")
-    label_smoothing: float = Field(0.1, ge=0, lt=1, description="of the ID and image-to-text losses")
 
 
 class PromptLearning(Stage):
@@ -124,14 +118,14 @@ class PromptLearning(Stage):
         )
 
 
-class VisualFineTuning(Stage):
+class VisualFineTuning(FineTuning):
     """Text tower and prompts stand still; the images are pulled to the text of their identity."""
 
     name = "visual_fine_tuning"
+    parameters: PromptedParameters
 
     def __init__(self, parameters: PromptedParameters) -> None:
-        super().__init__(parameters.plan)
-        self.parameters = parameters
+        super().__init__(parameters)
         self._texts_CE: Tensor | None = None
 
     def param_groups(self, model: nn.Module) -> list[dict[str, Any]]:
@@ -144,45 +138,19 @@ class VisualFineTuning(Stage):
         """Compute the text feature of every identity, once."""
         self._texts_CE = all_texts(model, int(data.labels.max()) + 1)
 
-    def views(self) -> Sequence[AugmentationParameters]:
-        """Return the augmentation of each further view that an image of the batch gets; none here."""
-        return ()
-
-    def epoch_batches(
-        self,
-        model: nn.Module,  # noqa: ARG002 - the labels are the published ones
-        data: TrainingData,
-        epoch: int,
-    ) -> Iterator[Batch]:
-        """Yield PK batches of the published identities."""
-        from reid_pipeline.engine.batches import batches_of_rows, identity_rows
-
-        position = (self.name, epoch)
-        rows = identity_rows(data.labels, data, self.plan, position=position)
-        pixels = (self.parameters.backbone, self.parameters.augmentation)
-        return batches_of_rows(rows, data.labels, data, pixels=pixels, position=position, views=self.views())
-
-    def step(self, model: nn.Module, batch: Batch) -> StepOutput:
+    def losses(self, said: Classified, labels: Tensor) -> dict[str, Tensor]:
         """Return the weighted identity, triplet and image-to-text losses."""
-        from reid_pipeline.losses import fine_tuning_losses, identity_loss
+        from reid_pipeline.losses import identity_loss
 
         if self._texts_CE is None:
             raise RuntimeError("begin() computes the text features; call it first")
         chosen = self.parameters
-        said = model.classify(batch.images, batch.camids, batch.viewids)  # type: ignore[operator]
-        losses = fine_tuning_losses(
-            said.features,
-            said.logits,
-            batch.labels,
-            weights=(chosen.identity_weight, chosen.triplet_weight),
-            margin=chosen.margin,
-            label_smoothing=chosen.label_smoothing,
-        )
+        losses = super().losses(said, labels)
         if chosen.image_to_text_weight:
             logits = said.features.projected.float() @ self._texts_CE.float().T
-            term = identity_loss(logits, batch.labels, label_smoothing=chosen.label_smoothing)
+            term = identity_loss(logits, labels, label_smoothing=chosen.label_smoothing)
             losses["image_to_text"] = chosen.image_to_text_weight * term
-        return StepOutput(losses)
+        return losses
 
 
 @contextmanager
@@ -201,27 +169,19 @@ def projected_features(model: nn.Module, data: TrainingData) -> Tensor:
 
     Not augmented, in eval mode, without side information.
     """
-    import numpy as np
     import torch
 
-    from reid_pipeline.engine.progress import track
-    from reid_pipeline.images.augment import normalise
+    from reid_pipeline.engine.extraction import encoded
 
     encoder: Any = model.encoder
     training = encoder.training
     encoder.eval()
-    groups = np.array_split(np.arange(len(data.images)), max(1, -(-len(data.images) // 256)))
-    found: list[torch.Tensor] = []
+    ids = (data.camids, data.viewids)
     with torch.no_grad(), without_side_information(encoder):
-        batches = data.images.batches(groups)
-        for rows, pixels in track(batches, "image features", total=len(groups), unit="batches"):
-            images = normalise(pixels.to(data.runtime.device), encoder.pixel_mean, encoder.pixel_std)
-            camids = None if data.camids is None else torch.from_numpy(data.camids[rows]).to(images.device)
-            viewids = None if data.viewids is None else torch.from_numpy(data.viewids[rows]).to(images.device)
-            with data.runtime.autocast():
-                found.append(encoder.encode_image(images, camids, viewids).projected.float())
+        batches = encoded(encoder, encoder, data.images, data.runtime, ids=ids, title="image features")
+        found = torch.cat([features.projected.float() for features in batches])
     encoder.train(training)
-    return torch.cat(found)
+    return found
 
 
 def all_texts(model: nn.Module, identities: int) -> Tensor:
@@ -251,8 +211,8 @@ def prompted_parts(parameters: PromptedParameters, population: Population) -> Pr
     """
     import torch
 
+    from reid_pipeline.models.backbone import both_towers
     from reid_pipeline.models.prompts import PromptLearner
-    from reid_pipeline.models.side_information import both_towers
 
     encoder, text_encoder = both_towers(parameters.backbone, population)
     generator = torch.Generator().manual_seed(int(torch.randint(2**31, ()).item()))

@@ -9,13 +9,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import Field
 
 from reid_pipeline.engine.stage import Batch, Method, Stage, StepOutput, TrainingData
-from reid_pipeline.schema.base import Parameters
-from reid_pipeline.schema.parameters import AugmentationParameters, BackboneParameters, TrainingPlan
+from reid_pipeline.schema.parameters import (
+    AugmentationParameters,
+    BackboneParameters,
+    MemoryParameters,
+    TrainingPlan,
+)
 from reid_pipeline.schema.population import Population
 from reid_pipeline.schema.recipes import RecipeParameters
 
@@ -24,14 +28,6 @@ if TYPE_CHECKING:
 
     from reid_pipeline.losses import PrototypeMemory
     from reid_pipeline.models.supervised import SupervisedReIDModel
-
-
-class MemoryParameters(Parameters):
-    """The prototype memory."""
-
-    temperature: float = Field(0.05, gt=0)
-    momentum: float = Field(0.2, ge=0, lt=1, description="share of the old prototype in an update")
-    update: Literal["hard", "mean"] = Field("hard", description="least similar instance, or every one")
 
 
 class PCLParameters(RecipeParameters):
@@ -66,13 +62,11 @@ class PrototypeContrast(Stage):
 
     def epoch_batches(self, model: nn.Module, data: TrainingData, epoch: int) -> Iterator[Batch]:
         """Make the prototypes of all identities with the model as it is, then yield PK batches."""
-        from reid_pipeline.engine.batches import batches_of_rows, identity_rows
+        from reid_pipeline.engine.batches import published_batches
 
         self._memory = self._prototypes_of(model, data)
-        position = (self.name, epoch)
-        rows = identity_rows(data.labels, data, self.plan, position=position)
         pixels = (self.parameters.backbone, self.parameters.augmentation)
-        return batches_of_rows(rows, data.labels, data, pixels=pixels, position=position)
+        return published_batches(data, self.plan, pixels=pixels, position=(self.name, epoch))
 
     def step(self, model: nn.Module, batch: Batch) -> StepOutput:
         """Contrast the batch's unit embeddings with all prototypes; classify them."""
@@ -132,7 +126,7 @@ class PrototypeContrast(Stage):
 
 def build(parameters: PCLParameters, population: Population) -> SupervisedReIDModel:
     """Return the pretrained encoder with two necks and a joint classifier; read after the necks."""
-    from reid_pipeline.models.side_information import image_tower
+    from reid_pipeline.models.backbone import image_tower
     from reid_pipeline.models.supervised import SupervisedReIDModel
 
     encoder = image_tower(parameters.backbone, population)

@@ -74,8 +74,7 @@ class PromptAugmentationParameters(Parameters):
 class SVLLReIDParameters(PromptedParameters):
     """All that `svll_reid` can be told."""
 
-    # The released code leaves the first stage's projection head out of its optimiser, so that it stays
-    # random, and encodes the further views without SIE.
+    # The released code encodes the further views without SIE, and augments prompts in ways of its own.
     RECIPES: ClassVar = {
         "released": merged(
             PromptedParameters.RECIPES["released"],
@@ -106,7 +105,7 @@ class SVLLReIDParameters(PromptedParameters):
     projection_head: ProjectionHeadParameters
     train_projection_head: bool = Field(
         True,
-        description="the first stage's head learns; released: it stays random. The second stage's learns",
+        description="the first stage's head learns; false: it stays random, as released",
     )
     language_weight: float = Field(0.8, ge=0, description="of the first stage's self-supervision; 0: none")
     prompt_augmentation: PromptAugmentationParameters

@@ -9,13 +9,18 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
 from reid_pipeline.engine.stage import Batch, Method, Stage, StepOutput, TrainingData
 from reid_pipeline.schema.base import Parameters
-from reid_pipeline.schema.parameters import AugmentationParameters, BackboneParameters, TrainingPlan
+from reid_pipeline.schema.parameters import (
+    AugmentationParameters,
+    BackboneParameters,
+    MemoryParameters,
+    TrainingPlan,
+)
 from reid_pipeline.schema.population import Population
 
 if TYPE_CHECKING:
@@ -34,14 +39,6 @@ class ClusteringParameters(Parameters):
     eps: float = Field(0.5, gt=0, le=1, description="DBSCAN radius in Jaccard distance")
     min_samples: int = Field(4, ge=1, description="rows within eps that make a core row, itself included")
     max_noise_share: float = Field(0.95, gt=0, le=1, description="above it training stops: a collapse")
-
-
-class MemoryParameters(Parameters):
-    """The prototype memory."""
-
-    temperature: float = Field(0.05, gt=0)
-    momentum: float = Field(0.1, ge=0, lt=1, description="share of the old prototype in an update")
-    update: Literal["hard", "mean"] = Field("hard", description="least similar instance, or every one")
 
 
 class UnsupervisedPCLParameters(Parameters):
@@ -94,7 +91,7 @@ class ClusterContrastStage(Stage):
         """Contrast the batch's unit embeddings with all prototypes."""
         from torch.nn.functional import normalize
 
-        embeddings = normalize(model.embed(batch.images, batch.camids).float(), dim=1)  # type: ignore[operator]
+        embeddings = normalize(model.embed(batch.images, batch.camids, batch.viewids).float(), dim=1)  # type: ignore[operator]
         loss = self._prototypes().loss(embeddings, batch.labels)
         return StepOutput({"pcl": loss}, {"embeddings": embeddings})
 
@@ -116,7 +113,9 @@ class ClusterContrastStage(Stage):
 
         started = time.perf_counter()
         embedder = model.embedder()  # type: ignore[operator]
-        embeddings = extract_embeddings(embedder, data.images, data.runtime, camids=data.camids)
+        embeddings = extract_embeddings(
+            embedder, data.images, data.runtime, camids=data.camids, viewids=data.viewids
+        )
         self._facts = {"seconds": {"extraction": time.perf_counter() - started}}
         return embeddings
 
@@ -168,8 +167,7 @@ def build(parameters: UnsupervisedPCLParameters, population: Population) -> ReID
     """Return the pretrained encoder with two necks; the embedding is read after them."""
     from reid_pipeline.models.reid_model import ReIDModel
 
-    del population  # there is no classifier, and no identity is known
-    model = ReIDModel.from_backbone(parameters.backbone, neck="after")
+    model = ReIDModel.from_backbone(parameters.backbone, population, neck="after")
     if parameters.freeze_patch_projection:
         model.encoder.freeze_patch_projection()
     return model

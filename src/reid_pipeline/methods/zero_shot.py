@@ -2,6 +2,8 @@
 
 from typing import TYPE_CHECKING
 
+from pydantic import field_validator
+
 from reid_pipeline.engine.stage import Method
 from reid_pipeline.schema.base import Parameters
 from reid_pipeline.schema.parameters import BackboneParameters
@@ -15,6 +17,15 @@ class ZeroShotParameters(Parameters):
     """Nothing is trained, so there is nothing to set but the backbone."""
 
     backbone: BackboneParameters
+
+    @field_validator("backbone")
+    @classmethod
+    def _nothing_learnt(cls, value: BackboneParameters) -> BackboneParameters:
+        if value.sie != "none":
+            raise ValueError(
+                f"backbone.sie {value.sie!r} is learnt, and zero_shot learns nothing. Write none"
+            )
+        return value
 
 
 def build(parameters: ZeroShotParameters, population: Population) -> "ReIDModel":

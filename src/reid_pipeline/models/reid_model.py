@@ -6,10 +6,10 @@ Shape suffixes: B images, E embedding width (width + projected_width of the enco
 import torch
 from torch import Tensor, nn
 
+from reid_pipeline.models.backbone import image_tower
 from reid_pipeline.models.embedder import Embedder
 from reid_pipeline.models.heads import BNNeck
 from reid_pipeline.models.image_encoder import ImageEncoder
-from reid_pipeline.models.side_information import image_tower
 from reid_pipeline.schema.parameters import BackboneParameters
 from reid_pipeline.schema.population import Population
 

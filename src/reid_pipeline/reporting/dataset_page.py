@@ -1,13 +1,7 @@
 """The dataset page: what a collection holds and what is wrong with it, as HTML and for the terminal."""
 
-import base64
-import io
 from collections.abc import Sequence
 from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
-from PIL import Image
 
 from reid_pipeline.reporting.dataset_figures import dataset_figures
 from reid_pipeline.reporting.dataset_problems import Problem, all_answered, counted, problems
@@ -15,10 +9,8 @@ from reid_pipeline.reporting.page import chart, rendered
 from reid_pipeline.reporting.records import Record
 from reid_pipeline.reporting.tables import UNMEASURED, aligned, count
 
-Sample = tuple[str, NDArray[np.uint8]]
 Grid = list[list[str]]
 
-_SAMPLE_SIDE = 160
 _LINE = 160  # characters of a sentence in the terminal
 _TEXT_SUBSETS, _TEXT_PROBLEMS, _TEXT_NOTES = 6, 6, 2
 _EXPLANATIONS = {
@@ -29,7 +21,7 @@ _EXPLANATIONS = {
 _DIFFERENCE = "Difference"
 
 
-def render_dataset_page(summary: Record, samples: Sequence[Sample] | None = None) -> str:
+def render_dataset_page(summary: Record) -> str:
     """Return the page's HTML source: plotly.js, figures and pictures are inside, about 5 MB.
 
     Every value is escaped. The page holds no address that a browser would load, and its content security
@@ -37,7 +29,6 @@ def render_dataset_page(summary: Record, samples: Sequence[Sample] | None = None
 
     Args:
         summary: as `splits.summary.summarise` returns it.
-        samples: pictures to look at, each a caption and pixels, uint8 [H, W, 3].
     """
     figures = dataset_figures(summary)
     return rendered(
@@ -49,7 +40,6 @@ def render_dataset_page(summary: Record, samples: Sequence[Sample] | None = None
         problems=problems(summary),
         sections=_sections(summary),
         charts=[chart(name, figure, _EXPLANATIONS[name]) for name, figure in figures.items()],
-        samples=[{"caption": caption, "source": _encoded(pixels)} for caption, pixels in samples or ()],
         notes=summary["notes"],
     )
 
@@ -284,12 +274,3 @@ def _printable(line: str) -> str:
     """Return a line that fits, without characters that would steer the terminal."""
     text = "".join(letter if letter.isprintable() else "?" for letter in line)
     return text if len(text) <= _LINE else f"{text[: _LINE - 1]}…"
-
-
-def _encoded(pixels: NDArray[np.uint8]) -> str:
-    """Return a small JPEG of the pixels as a data address."""
-    picture = Image.fromarray(pixels).convert("RGB")
-    picture.thumbnail((_SAMPLE_SIDE, _SAMPLE_SIDE))
-    buffer = io.BytesIO()
-    picture.save(buffer, "JPEG", quality=85)
-    return f"data:image/jpeg;base64,{base64.b64encode(buffer.getvalue()).decode('ascii')}"

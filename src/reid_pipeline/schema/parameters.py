@@ -181,6 +181,14 @@ class TrainingPlan(Parameters):
         return self
 
 
+class MemoryParameters(Parameters):
+    """The prototype memory."""
+
+    temperature: float = Field(0.05, gt=0)
+    momentum: float = Field(ge=0, lt=1, description="share of the old prototype in an update")
+    update: Literal["hard", "mean"] = Field("hard", description="least similar instance, or every one")
+
+
 class EvaluationParameters(Parameters):
     """The protocol by which embeddings are judged."""
 

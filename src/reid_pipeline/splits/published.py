@@ -1,5 +1,9 @@
 """Counts of a reading against those that were published."""
 
+from collections.abc import Iterable, Sequence
+
+import pandas as pd
+
 from reid_pipeline.schema.benchmark import Benchmark, Counts, Reading, Version
 from reid_pipeline.schema.columns import DISTRACTOR_PID, PID, SUBSET, SUBSETS, TEST_SETS
 from reid_pipeline.schema.errors import UserError
@@ -21,15 +25,15 @@ def compare_with_published(benchmark: Benchmark, reading: Reading) -> list[str]:
     """
     if not benchmark.versions:
         return []
-    found = {version.name: _found(reading, version) for version in benchmark.versions}
-    version = _version(benchmark, reading, found)
+    version = version_meant(benchmark.versions, reading.version, reading.manifest)
+    found = found_counts(reading.manifest, version.counts)
     sentences = [
-        _difference(part, found[version.name][part], counts, version.name)
+        _difference(part, found[part], counts, version.name)
         for part, counts in version.counts.items()
-        if not _agrees(found[version.name][part], counts)
+        if not _agrees(found[part], counts)
     ]
     if sentences:
-        fitting = [other.name for other in benchmark.versions if _fits(found[other.name], other)]
+        fitting = [other.name for other in benchmark.versions if _fits(reading.manifest, other)]
         sentences += [f"These are just the counts of version {name!r}." for name in fitting[:1]]
     return sentences
 
@@ -54,11 +58,10 @@ def check_counts(benchmark: Benchmark, reading: Reading, *, strict: bool) -> lis
     return sentences
 
 
-def _found(reading: Reading, version: Version) -> dict[str, Counts]:
-    """Count images and identities for every part of which the version tells."""
-    manifest = reading.manifest
+def found_counts(manifest: pd.DataFrame, parts: Iterable[str]) -> dict[str, Counts]:
+    """Count images and identities of subsets, or of test sets. Junk and distractors are no identities."""
     counts = {}
-    for part in version.counts:
+    for part in parts:
         if part in SUBSETS:
             rows = manifest[SUBSET] == part
         else:
@@ -68,20 +71,19 @@ def _found(reading: Reading, version: Version) -> dict[str, Counts]:
     return counts
 
 
-def _version(benchmark: Benchmark, reading: Reading, found: dict[str, dict[str, Counts]]) -> Version:
-    """Return the version that the reading names, else the nearest by images, the first of several."""
-    named = [version for version in benchmark.versions if version.name == reading.version]
-    if named:
-        return named[0]
+def version_meant(versions: Sequence[Version], name: str | None, manifest: pd.DataFrame) -> Version:
+    """Return the version of that name, else the nearest by images, the first of several."""
+    named = [version for version in versions if version.name == name]
 
     def distance(version: Version) -> int:
-        parts = version.counts.items()
-        return sum(abs(found[version.name][part].images - counts.images) for part, counts in parts)
+        found = found_counts(manifest, version.counts)
+        return sum(abs(found[part].images - counts.images) for part, counts in version.counts.items())
 
-    return min(benchmark.versions, key=distance)
+    return named[0] if named else min(versions, key=distance)
 
 
-def _fits(found: dict[str, Counts], version: Version) -> bool:
+def _fits(manifest: pd.DataFrame, version: Version) -> bool:
+    found = found_counts(manifest, version.counts)
     return all(_agrees(found[part], counts) for part, counts in version.counts.items())
 
 

@@ -26,13 +26,13 @@ from reid_pipeline.schema.columns import (
     SUBSET,
     SUBSETS,
     TEST_SET,
-    TEST_SETS,
     UNLABELLED_PID,
     WIDTH,
 )
 from reid_pipeline.splits.faults import FEW, duplicates, few, names, not_used, shared_identities
 from reid_pipeline.splits.matches import QueryMatches, count_matches, sentences
 from reid_pipeline.splits.normalise import data_hash
+from reid_pipeline.splits.published import found_counts, version_meant
 
 _SIZE_BINS = 24
 
@@ -106,39 +106,26 @@ def summarise(
 
 def _counts(versions: Sequence[Version], name: str | None, manifest: pd.DataFrame) -> dict[str, Any]:
     """Compare with the version `name`, else with the nearest by images; junk is counted, as published."""
-    known = [version for version in versions if version.name == name] or list(versions)
-    if not known:
-        subsets = [subset for subset in SUBSETS if (manifest[SUBSET] == subset).any()]
-        return {"version": None, "subsets": [_compared(subset, manifest, None) for subset in subsets]}
-    found = [
-        [_compared(part, manifest, counts) for part, counts in version.counts.items()] for version in known
-    ]
-    distances = [sum(abs(part["image_difference"]) for part in parts) for parts in found]
-    nearest = distances.index(min(distances))
+    version = version_meant(versions, name, manifest) if versions else None
+    told = {} if version is None else dict(version.counts)
     # Subsets of which nothing is published; a pool may be published as several test sets instead.
-    told = set(known[nearest].counts)
     untold = [subset for subset in SUBSETS if subset not in told and (manifest[SUBSET] == subset).any()]
-    shown = [subset for subset in untold if subset != "test" or told <= set(SUBSETS)]
-    rows = [*found[nearest], *(_compared(subset, manifest, None) for subset in shown)]
-    return {"version": known[nearest].name, "subsets": rows}
+    shown = [subset for subset in untold if subset != "test" or told.keys() <= set(SUBSETS)]
+    found = found_counts(manifest, [*told, *shown])
+    rows = [_compared(part, counts, told.get(part)) for part, counts in found.items()]
+    return {"version": None if version is None else version.name, "subsets": rows}
 
 
-def _compared(name: str, manifest: pd.DataFrame, published: Counts | None) -> dict[str, Any]:
-    if name in SUBSETS:
-        rows = manifest[manifest[SUBSET] == name]
-    else:
-        padded = " " + manifest[TEST_SETS] + " "
-        rows = manifest[padded.str.contains(f" {name} ", regex=False)]
-    images, identities = len(rows), _identities(rows)
+def _compared(name: str, found: Counts, published: Counts | None) -> dict[str, Any]:
     told = None if published is None else published.identities
     return {
         "subset": name,
-        "images": images,
-        "identities": identities,
+        "images": found.images,
+        "identities": found.identities,
         "published_images": None if published is None else published.images,
         "published_identities": told,
-        "image_difference": None if published is None else images - published.images,
-        "identity_difference": None if told is None else identities - told,
+        "image_difference": None if published is None else found.images - published.images,
+        "identity_difference": None if told is None else (found.identities or 0) - told,
     }
 
 

@@ -1,0 +1,81 @@
+"""Fine-tuning of the image side with published identities; `baseline` is this, prompted methods add to it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, ClassVar
+
+from pydantic import Field
+
+from reid_pipeline.engine.stage import Batch, Stage, StepOutput, TrainingData
+from reid_pipeline.schema.parameters import AugmentationParameters, BackboneParameters, TrainingPlan
+from reid_pipeline.schema.recipes import RecipeParameters
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from reid_pipeline.models.supervised import Classified
+
+
+class FineTuningParameters(RecipeParameters):
+    """What a method with identity and triplet losses can be told."""
+
+    # CLIP-ReID's code steps its schedule before the epoch; the paper's text has the usual order.
+    RECIPES: ClassVar = {
+        "released": {"plan": {"step_at": "start"}},
+        "corrected": {"plan": {"step_at": "end"}},
+    }
+
+    backbone: BackboneParameters
+    augmentation: AugmentationParameters
+    plan: TrainingPlan
+    identity_weight: float = Field(1.0, ge=0, description="of the ID losses on both necked features")
+    triplet_weight: float = Field(1.0, ge=0, description="of the triplet losses on all three features")
+    margin: float = Field(0.3, ge=0, description="of the triplet loss")
+    label_smoothing: float = Field(0.1, ge=0, lt=1, description="of every cross-entropy")
+
+
+class FineTuning(Stage):
+    """ID loss on both necked features, triplet loss on the three features before the necks."""
+
+    name = "fine_tuning"
+
+    def __init__(self, parameters: FineTuningParameters) -> None:
+        super().__init__(parameters.plan)
+        self.parameters = parameters
+
+    def views(self) -> Sequence[AugmentationParameters]:
+        """Return the augmentation of each further view that an image of the batch gets; none here."""
+        return ()
+
+    def epoch_batches(
+        self,
+        model: nn.Module,  # noqa: ARG002 - the labels are the published ones
+        data: TrainingData,
+        epoch: int,
+    ) -> Iterator[Batch]:
+        """Yield PK batches of the published identities."""
+        from reid_pipeline.engine.batches import published_batches
+
+        pixels = (self.parameters.backbone, self.parameters.augmentation)
+        position = (self.name, epoch)
+        return published_batches(data, self.plan, pixels=pixels, position=position, views=self.views())
+
+    def step(self, model: nn.Module, batch: Batch) -> StepOutput:
+        """Return the weighted losses."""
+        said = model.classify(batch.images, batch.camids, batch.viewids)  # type: ignore[operator]
+        return StepOutput(self.losses(said, batch.labels))
+
+    def losses(self, said: Classified, labels: Tensor) -> dict[str, Tensor]:
+        """Return the weighted identity and triplet losses of what the model said about a batch."""
+        from reid_pipeline.losses import fine_tuning_losses
+
+        chosen = self.parameters
+        return fine_tuning_losses(
+            said.features,
+            said.logits,
+            labels,
+            weights=(chosen.identity_weight, chosen.triplet_weight),
+            margin=chosen.margin,
+            label_smoothing=chosen.label_smoothing,
+        )
