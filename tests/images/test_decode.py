@@ -37,6 +37,13 @@ def test_lossless_rgb_comes_out_as_it_is(tmp_path, pixels):
     assert (image == pixels).all()
 
 
+@pytest.mark.parametrize(("resize", "wanted"), [("bilinear", 2), ("bicubic", 3)])
+def test_the_filter_that_resizes(tmp_path, pixels, resize, wanted):
+    Image.fromarray(pixels).save(tmp_path / "a.png")
+    again = Image.fromarray(pixels).resize((6, 10), wanted)  # Pillow's numbers of the two filters
+    assert (read_image(tmp_path / "a.png", (10, 6), resize) == np.asarray(again)).all()
+
+
 def test_grey_becomes_three_equal_channels(tmp_path, pixels):
     Image.fromarray(pixels[..., 0]).save(tmp_path / "grey.png")
     assert (read_image(tmp_path / "grey.png") == pixels[..., :1]).all()

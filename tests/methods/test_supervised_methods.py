@@ -13,6 +13,8 @@ from torch.nn.functional import cross_entropy, normalize
 from reid_pipeline.engine.loop import fit
 from reid_pipeline.engine.seeding import seed_global_state
 from reid_pipeline.engine.stage import TrainingData
+from reid_pipeline.images.decode import read_image
+from reid_pipeline.images.reid_images import ReIDImages
 from reid_pipeline.methods import find_method
 from reid_pipeline.schema.errors import UserError
 from reid_pipeline.schema.population import Population
@@ -215,6 +217,13 @@ class TestRecipes:
         ("name", "path", "released", "corrected"),
         [
             ("baseline", "plan.step_at", "start", "end"),
+            ("baseline", "backbone.evaluation_resize", "bilinear", "bicubic"),
+            ("baseline", "backbone.sie_tokens", "class", "all"),
+            ("clip_reid", "backbone.evaluation_resize", "bilinear", "bicubic"),
+            ("clip_reid", "backbone.sie_tokens", "class", "all"),
+            ("clip_reid", "backbone.resize", "bicubic", "bicubic"),
+            ("clip_reid", "prompts.sie", False, False),
+            ("pcl", "backbone.evaluation_resize", "bicubic", "bicubic"),
             ("clip_reid", "plan.step_at", "start", "end"),
             ("clip_reid", "prompts.plan.step_at", "start", "end"),
             ("clip_reid", "prompts.normalise", False, True),
@@ -231,6 +240,27 @@ class TestRecipes:
 
         assert value() == released
         assert value(recipe="corrected") == corrected
+
+    @pytest.mark.parametrize("sie", [False, True])
+    def test_the_first_stage_takes_images_resized_as_the_tests_with_or_without_cameras(self, data, sie):
+        resized = replace(
+            data,
+            evaluation_images=ReIDImages(data.images.root, data.images.paths, (48, 24), resize="bilinear"),
+        )
+        parameters = parameters_of("clip_reid", backbone={"sie": "camera"}, prompts={"sie": sie})
+        model = built("clip_reid", parameters)
+        stage, _ = find_method("clip_reid").stages(parameters)
+        stage.begin(model, resized)
+        pixels = torch.stack(
+            [
+                torch.from_numpy(read_image(data.images.root / path, (48, 24), "bilinear")).permute(2, 0, 1)
+                for path in data.images.paths
+            ]
+        )
+        with torch.no_grad():
+            model.eval().encoder.sie_coefficient = float(sie)
+            wanted = model.encoder(pixels / 255 * 2 - 1, torch.from_numpy(data.camids)).projected
+        torch.testing.assert_close(stage._images_NE, wanted, atol=1e-5, rtol=1e-4)
 
     def test_what_is_given_stands(self):
         given = parameters_of("baseline", recipe="corrected", plan={"step_at": "start"})

@@ -98,6 +98,16 @@ def test_pixel_statistics_are_those_of_the_weights() -> None:
     assert build_image_encoder("demo-vit").pixel_mean == (0.48145466, 0.4578275, 0.40821073)
 
 
+def test_pixel_statistics_left_out_are_those_of_the_weights() -> None:
+    from reid_pipeline.models.backbone import image_tower
+    from reid_pipeline.schema.parameters import BackboneParameters
+
+    given = {"name": "demo-vit", "image_size": (96, 48)}
+    assert image_tower(BackboneParameters(**given)).pixel_mean == (0.5, 0.5, 0.5)
+    own = image_tower(BackboneParameters(**given, pixel_mean=None, pixel_std=None))
+    assert (own.pixel_mean[0], own.pixel_std[0]) == (0.48145466, 0.26862954)
+
+
 def test_the_package_is_light() -> None:
     code = (
         "import sys, reid_pipeline.models as m; assert 'torch' not in sys.modules; "

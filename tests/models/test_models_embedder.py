@@ -20,6 +20,7 @@ def model(demo_images: Tensor) -> ReIDModel:
     torch.manual_seed(0)
     encoder = build_image_encoder("demo-vit", image_size=(96, 48), num_cameras=3, patch_stride=6)
     encoder.pixel_mean = (0.5, 0.5, 0.5)
+    encoder.sie_tokens, encoder.evaluation_resize = "all", "bilinear"
     model = ReIDModel(encoder)
     model.embed(demo_images, torch.tensor([0, 1, 2]))  # moves the running statistics
     with torch.no_grad():
@@ -100,6 +101,7 @@ def test_a_rebuilt_embedder_is_the_same_to_the_bit(model: ReIDModel, demo_images
     assert torch.equal(before, torch.get_rng_state())
     assert rebuilt.description() == embedder.description()
     assert rebuilt.encoder.pixel_mean == (0.5, 0.5, 0.5)
+    assert (rebuilt.encoder.sie_tokens, rebuilt.encoder.evaluation_resize) == ("all", "bilinear")
     assert torch.equal(rebuilt(demo_images, CAMIDS), embedder(demo_images, CAMIDS))
     state["encoder.visual.proj"].zero_()
     assert torch.equal(rebuilt(demo_images, CAMIDS), embedder(demo_images, CAMIDS))

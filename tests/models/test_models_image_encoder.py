@@ -153,7 +153,7 @@ def test_an_unseen_camera_gets_the_mean_and_a_warning(demo_images: Tensor) -> No
     encoder = _encoder(num_cameras=4).eval()
     with (
         torch.no_grad(),
-        pytest.warns(UserWarning, match=r"Not seen in training: camera \[9\], outside 0..3"),
+        pytest.warns(UserWarning, match=r"Not seen in training: camera \[9\];"),
     ):
         unseen = encoder(demo_images, torch.tensor([0, 9, 1]))
     with torch.no_grad():
@@ -175,7 +175,7 @@ def test_the_warning_is_given_once_and_not_per_batch(demo_images: Tensor) -> Non
             encoder(demo_images, torch.tensor([0, camera, 1]), zeros)
         encoder(demo_images, None, zeros)
         assert [str(warning.message).split(";")[0] for warning in caught] == [
-            "Not seen in training: camera [5], outside 0..1"
+            "Not seen in training: camera [5]"
         ]
         encoder(demo_images, zeros, None)
         encoder(demo_images, zeros, zeros + 2)
@@ -194,6 +194,44 @@ def test_the_mean_is_over_what_is_unknown_alone() -> None:
     assert side is not None
     wanted = [table[3], table[[1, 3, 5]].mean(0), table[[4, 5]].mean(0), table.mean(0)]
     torch.testing.assert_close(side.detach(), torch.stack(wanted))
+
+
+def test_a_camera_of_the_table_that_no_training_image_showed_has_the_mean_of_those_that_were() -> None:
+    encoder = _encoder(num_cameras=4, num_views=2)
+    images = torch.rand(4, 3, 96, 48, generator=torch.Generator().manual_seed(2))
+    encoder(images, torch.tensor([0, 2, 2, 3]), torch.tensor([0, 0, 1, 0]))  # never camera 1
+    assert encoder.side_embedding is not None
+    assert encoder.side_seen.tolist() == [True, False, False, False, True, True, True, False]
+    table = encoder.side_embedding.detach()
+    encoder.eval()
+    asked = torch.tensor([1, 1, 0, 2, -1]), torch.tensor([0, 1, 1, 1, -1])
+    with pytest.warns(UserWarning, match=r"Not seen in training: camera \[-1, 1\]"):
+        side = encoder._side_information(torch.zeros(5, 3, 96, 48), *asked)
+    assert side is not None
+    first, second = table[[0, 4, 6]].mean(0), table[5]  # of the first view, and of the second
+    wanted = [first, second, second, table[5], table[[0, 4, 5, 6]].mean(0)]
+    torch.testing.assert_close(side.detach(), torch.stack(wanted))
+
+
+def test_an_image_without_a_camera_in_training_marks_no_row() -> None:
+    encoder = _encoder(num_cameras=3)
+    images = torch.rand(2, 3, 96, 48, generator=torch.Generator().manual_seed(2))
+    encoder(images, torch.tensor([-1, 2]))
+    assert encoder.side_seen.tolist() == [False, False, True]
+
+
+def test_side_information_on_every_token(demo_images: Tensor) -> None:
+    encoder = _encoder(num_cameras=2)
+    encoder.sie_tokens = "all"
+    entered: list[Tensor] = []
+    encoder.visual.ln_pre.register_forward_pre_hook(lambda _, args: entered.append(args[0]))
+    cameras = torch.tensor([1, 0, 1])
+    for coefficient in (0.0, 2.0):
+        encoder.sie_coefficient = coefficient
+        encoder(demo_images, cameras)
+    assert encoder.side_embedding is not None
+    wanted = 2 * encoder.side_embedding[cameras][:, None].expand(-1, 33, -1)
+    torch.testing.assert_close(entered[1] - entered[0], wanted, atol=1e-6, rtol=1e-5)
 
 
 def test_training_needs_the_cameras(demo_images: Tensor) -> None:

@@ -1,6 +1,7 @@
 """Rows to batches on the device: which rows a plan asks for, and their images, augmented or not."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,9 +16,10 @@ from reid_pipeline.images.samplers import (
     random_batches,
 )
 from reid_pipeline.schema.errors import UserError
-from reid_pipeline.schema.parameters import AugmentationParameters, BackboneParameters, TrainingPlan
+from reid_pipeline.schema.parameters import AugmentationParameters, TrainingPlan
 
 Position = tuple[str | int, ...]
+Tower = Any  # has `PixelStatistics`; torch types the attributes of a module too narrowly to say so
 
 
 def augmented_batches(
@@ -25,7 +27,7 @@ def augmented_batches(
     data: TrainingData,
     plan: TrainingPlan,
     *,
-    pixels: tuple[BackboneParameters, AugmentationParameters],
+    pixels: tuple[Tower, AugmentationParameters],
     position: Position,
 ) -> Iterator[Batch]:
     """Yield an epoch of camera-preferring PK batches, augmented and on the device.
@@ -34,7 +36,7 @@ def augmented_batches(
         labels: int64 [n], published or pseudo labels of the training rows; rows below 0 are not drawn.
         data: images, cameras, device, seed.
         plan: batch size, instances, iterations; without iterations as many as `batches_per_pass` counts.
-        pixels: normalisation and augmentation.
+        pixels: the image tower, whose pixel statistics count, and the augmentation.
         position: where in training this is, such as (stage, epoch); every draw is derived from the run's
             seed, this position and the step.
 
@@ -90,7 +92,7 @@ def batches_of_rows(
     labels: np.ndarray,
     data: TrainingData,
     *,
-    pixels: tuple[BackboneParameters, AugmentationParameters | None],
+    pixels: tuple[Tower, AugmentationParameters | None],
     position: Position,
     views: Sequence[AugmentationParameters] = (),
 ) -> Iterator[Batch]:
@@ -100,7 +102,7 @@ def batches_of_rows(
         groups: int64 row numbers, one array a batch.
         labels: int64 [n], of the training rows.
         data: images, cameras, viewpoints, device, seed.
-        pixels: normalisation and augmentation; without augmentation the images are only normalised.
+        pixels: as for `augmented_batches`; without augmentation the images are only normalised.
         position: as for `augmented_batches`. The same rows at the same step and position get the same
             augmentation from every sampler, and whether or not `views` are asked for.
         views: one further, independently augmented view of every image for each entry.
@@ -108,17 +110,17 @@ def batches_of_rows(
     Raises:
         UserError: an image cannot be read.
     """
-    backbone, augmentation = pixels
+    statistics, augmentation = pixels
     device = data.runtime.device
     for step, (rows, loaded) in enumerate(data.images.batches(groups)):
         images = loaded.to(device)
         if augmentation is None:
-            first = normalise(images, backbone.pixel_mean, backbone.pixel_std)
+            first = normalise(images, statistics.pixel_mean, statistics.pixel_std)
         else:
             generator = torch_generator(data.seed, "augment", *position, step)
-            first = augment(images, backbone, augmentation, generator)
+            first = augment(images, statistics, augmentation, generator)
         others = (
-            augment(images, backbone, view, torch_generator(data.seed, "view", number, *position, step))
+            augment(images, statistics, view, torch_generator(data.seed, "view", number, *position, step))
             for number, view in enumerate(views)
         )
         camids, viewids = (
@@ -132,7 +134,7 @@ def published_batches(
     data: TrainingData,
     plan: TrainingPlan,
     *,
-    pixels: tuple[BackboneParameters, AugmentationParameters],
+    pixels: tuple[Tower, AugmentationParameters],
     position: Position,
     views: Sequence[AugmentationParameters] = (),
 ) -> Iterator[Batch]:

@@ -29,7 +29,14 @@ def embed_test_rows(
     draws = retrieval_draws(split_tables.split_table, split_tables.galleries, evaluation)
     rows = retrieval_rows(split_tables.split_table, draws)
     chosen = split_tables.split_table.iloc[rows]
-    images = ReIDImages(raw_images.root, chosen[PATH].tolist(), embedder.encoder.image_size, memory_limit=0)
+    encoder = embedder.encoder
+    images = ReIDImages(
+        raw_images.root,
+        chosen[PATH].tolist(),
+        encoder.image_size,
+        resize=encoder.evaluation_resize,
+        memory_limit=0,
+    )
     embeddings = extract_embeddings(
         embedder.to(runtime.device),
         images,

@@ -21,9 +21,16 @@ class FineTuningParameters(RecipeParameters):
     """What a method with identity and triplet losses can be told."""
 
     # CLIP-ReID's code steps its schedule before the epoch; the paper's text has the usual order.
+    # It embeds bilinearly resized images, and gives side information to the class token alone.
     RECIPES: ClassVar = {
-        "released": {"plan": {"step_at": "start"}},
-        "corrected": {"plan": {"step_at": "end"}},
+        "released": {
+            "plan": {"step_at": "start"},
+            "backbone": {"evaluation_resize": "bilinear", "sie_tokens": "class"},
+        },
+        "corrected": {
+            "plan": {"step_at": "end"},
+            "backbone": {"evaluation_resize": "bicubic", "sie_tokens": "all"},
+        },
     }
 
     backbone: BackboneParameters
@@ -48,16 +55,11 @@ class FineTuning(Stage):
         """Return the augmentation of each further view that an image of the batch gets; none here."""
         return ()
 
-    def epoch_batches(
-        self,
-        model: nn.Module,  # noqa: ARG002 - the labels are the published ones
-        data: TrainingData,
-        epoch: int,
-    ) -> Iterator[Batch]:
+    def epoch_batches(self, model: nn.Module, data: TrainingData, epoch: int) -> Iterator[Batch]:
         """Yield PK batches of the published identities."""
         from reid_pipeline.engine.batches import published_batches
 
-        pixels = (self.parameters.backbone, self.parameters.augmentation)
+        pixels = (model.encoder, self.parameters.augmentation)
         position = (self.name, epoch)
         return published_batches(data, self.plan, pixels=pixels, position=position, views=self.views())
 

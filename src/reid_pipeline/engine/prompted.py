@@ -10,7 +10,7 @@ Shape suffixes: N training images, C identities, E width of CLIP's joint space.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from pydantic import Field
@@ -20,6 +20,7 @@ from reid_pipeline.engine.stage import Batch, Stage, StepOutput, TrainingData
 from reid_pipeline.schema.base import Parameters
 from reid_pipeline.schema.parameters import TrainingPlan
 from reid_pipeline.schema.population import Population
+from reid_pipeline.schema.recipes import merged
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -36,8 +37,19 @@ class PromptParameters(Parameters):
     plan: TrainingPlan
     context_tokens: int = Field(4, ge=1, description="learnt token vectors per identity")
     noun: str = Field("person", min_length=1, description="what the prompt calls an individual")
-    temperature: float = Field(1.0, gt=0, description="of the image-to-text contrast")
-    normalise: bool = Field(False, description="contrast unit vectors; released: dot products as they are")
+    temperature: float = Field(
+        1.0, gt=0, description="of the image-to-text contrast; 1 in the released loss, CLIP's scale otherwise"
+    )
+    normalise: bool = Field(
+        False,
+        description="contrast unit vectors, as CLIP does and the paper's s(V, T) means; the released loss of"
+        " stage 1 takes dot products as they are",
+    )
+    sie: bool = Field(
+        False,
+        description="take the image features with side information; the released stage 1 calls the tower"
+        " without, and so does either recipe, since nothing has learnt the embedding yet",
+    )
 
 
 class PromptedParameters(FineTuningParameters):
@@ -45,14 +57,14 @@ class PromptedParameters(FineTuningParameters):
 
     # CLIP-ReID's code steps both schedules before the epoch, and contrasts raw dot products.
     RECIPES: ClassVar = {
-        "released": {
-            "plan": {"step_at": "start"},
-            "prompts": {"plan": {"step_at": "start"}, "temperature": 1.0, "normalise": False},
-        },
-        "corrected": {
-            "plan": {"step_at": "end"},
-            "prompts": {"plan": {"step_at": "end"}, "temperature": 0.07, "normalise": True},
-        },
+        "released": merged(
+            FineTuningParameters.RECIPES["released"],
+            {"prompts": {"plan": {"step_at": "start"}, "temperature": 1.0, "normalise": False}},
+        ),
+        "corrected": merged(
+            FineTuningParameters.RECIPES["corrected"],
+            {"prompts": {"plan": {"step_at": "end"}, "temperature": 0.07, "normalise": True}},
+        ),
     }
 
     prompts: PromptParameters
@@ -76,8 +88,8 @@ class PromptLearning(Stage):
         return [{"params": [model.prompts.learnt], "weight_decay": self.plan.weight_decay}]  # type: ignore[union-attr]
 
     def begin(self, model: nn.Module, data: TrainingData) -> None:
-        """Take the projected feature of every training image, once: not augmented, without SIE."""
-        self._images_NE = projected_features(model, data)
+        """Take the projected feature of every training image, once, not augmented."""
+        self._images_NE = projected_features(model, data, sie=self.parameters.prompts.sie)
 
     def epoch_batches(
         self,
@@ -164,10 +176,10 @@ def without_side_information(encoder: Any) -> Iterator[None]:
         encoder.sie_coefficient = coefficient
 
 
-def projected_features(model: nn.Module, data: TrainingData) -> Tensor:
+def projected_features(model: nn.Module, data: TrainingData, *, sie: bool) -> Tensor:
     """Return the projected feature of every training image, float32 [N, E], on the device.
 
-    Not augmented, in eval mode, without side information.
+    Not augmented, in eval mode, with or without side information.
     """
     import torch
 
@@ -177,8 +189,8 @@ def projected_features(model: nn.Module, data: TrainingData) -> Tensor:
     training = encoder.training
     encoder.eval()
     ids = (data.camids, data.viewids)
-    with torch.no_grad(), without_side_information(encoder):
-        batches = encoded(encoder, encoder, data.images, data.runtime, ids=ids, title="image features")
+    with torch.no_grad(), nullcontext() if sie else without_side_information(encoder):
+        batches = encoded(encoder, encoder, data.plain_images, data.runtime, ids=ids, title="image features")
         found = torch.cat([features.projected.float() for features in batches])
     encoder.train(training)
     return found

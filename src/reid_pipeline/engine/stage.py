@@ -35,6 +35,8 @@ class TrainingData:
         runtime: device and precision.
         seed: the run's seed; every generator is derived from it.
         viewids: int64 [n], or None where there are no viewpoints.
+        evaluation_images: the same images for embedding them as the test's are, where another filter resizes
+            these; see `plain_images`.
     """
 
     images: ReIDImages
@@ -43,6 +45,12 @@ class TrainingData:
     runtime: Runtime
     seed: int
     viewids: np.ndarray | None = None
+    evaluation_images: ReIDImages | None = None
+
+    @property
+    def plain_images(self) -> ReIDImages:
+        """The images to embed without augmentation, resized as those of the test are."""
+        return self.images if self.evaluation_images is None else self.evaluation_images
 
 
 @dataclass(frozen=True)

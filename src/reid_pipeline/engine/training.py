@@ -86,19 +86,26 @@ class TrainingRun:
     def data(self) -> TrainingData:
         """Return the training rows."""
         train = self.split_table[self.split_table[SPLIT] == "train"]
-        images = ReIDImages(
-            self.raw_images.root,
-            train[PATH].tolist(),
-            self.parameters.backbone.image_size,
-            memory_limit=self.runtime.image_memory,
-        )
+        backbone = self.parameters.backbone
+        filters = list(dict.fromkeys([backbone.resize, backbone.evaluation_resize]))
+        images = [
+            ReIDImages(
+                self.raw_images.root,
+                train[PATH].tolist(),
+                backbone.image_size,
+                resize=each,
+                memory_limit=self.runtime.image_memory // len(filters),
+            )
+            for each in filters
+        ]
         return TrainingData(
-            images,
+            images[0],
             np.array(train[LABEL], dtype=np.int64),  # a copy: pandas lends its own read-only
             camera_ids(train),
             self.runtime,
             self.seed,
             viewids=view_ids(train),
+            evaluation_images=images[-1],
         )
 
 

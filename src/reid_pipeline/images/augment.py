@@ -9,17 +9,22 @@ Legend: B batch, C channels, H height, W width.
 # ruff: noqa: N803, N806 - shape suffixes, as in models/ and losses/
 
 import math
+from typing import Protocol
 
 import torch
 
-from reid_pipeline.schema.parameters import AugmentationParameters, BackboneParameters
+from reid_pipeline.schema.parameters import AugmentationParameters, Channels
 
 _ASPECT = (0.3, 1 / 0.3)  # of the erased rectangle, drawn log-uniformly
 _ATTEMPTS = 20  # rectangles tried before an image is left whole; the chance of a miss is below 1e-6
 _FILLS = {"mean": 0.0, "half": 0.5}  # after normalisation
 
 
-Channels = tuple[float, float, float]
+class PixelStatistics(Protocol):
+    """What images are normalised with; an image tower has it."""
+
+    pixel_mean: Channels
+    pixel_std: Channels
 
 
 def normalise(images_BCHW: torch.Tensor, mean: Channels, std: Channels) -> torch.Tensor:
@@ -31,7 +36,7 @@ def normalise(images_BCHW: torch.Tensor, mean: Channels, std: Channels) -> torch
 
 def augment(
     images_BCHW: torch.Tensor,
-    backbone: BackboneParameters,
+    statistics: PixelStatistics,
     parameters: AugmentationParameters,
     generator: torch.Generator,
 ) -> torch.Tensor:
@@ -39,7 +44,7 @@ def augment(
 
     Args:
         images_BCHW: uint8 [B, 3, H, W].
-        backbone: its pixel mean and std.
+        statistics: pixel mean and std.
         parameters: probabilities and sizes.
         generator: a CPU generator; the draws are the same on every device.
 
@@ -47,7 +52,7 @@ def augment(
         float32 [B, 3, H, W] on the device of the input.
     """
     images = flip_and_crop(images_BCHW, parameters.flip, parameters.padding, generator)
-    return erase(normalise(images, backbone.pixel_mean, backbone.pixel_std), parameters, generator)
+    return erase(normalise(images, statistics.pixel_mean, statistics.pixel_std), parameters, generator)
 
 
 def flip_and_crop(

@@ -7,15 +7,19 @@ from PIL import Image
 
 from reid_pipeline.images.picture import PictureError, load_picture, to_rgb, upright
 from reid_pipeline.schema.errors import UserError
+from reid_pipeline.schema.parameters import Resize
+
+_FILTERS = {"bicubic": Image.Resampling.BICUBIC, "bilinear": Image.Resampling.BILINEAR}
 
 
-def read_image(path: Path, size: tuple[int, int] | None = None) -> np.ndarray:
-    """Decode an image as RGB and, if asked, resize it (bicubic, antialiased, aspect not kept).
+def read_image(path: Path, size: tuple[int, int] | None = None, resize: Resize = "bicubic") -> np.ndarray:
+    """Decode an image as RGB and, if asked, resize it (antialiased, aspect not kept).
 
     Args:
         path: a file in any format Pillow reads; EXIF rotation is applied; grey, CMYK and palette images
             become RGB, transparent parts white, 16-bit grey is scaled (`picture.to_rgb`).
         size: height, width in pixels; the file's own when None.
+        resize: the filter.
 
     Returns:
         uint8 array [height, width, 3].
@@ -40,5 +44,5 @@ def read_image(path: Path, size: tuple[int, int] | None = None) -> np.ndarray:
             " Replace the file with a good copy, or remove it and run again."
         ) from error
     if size is not None:
-        image = image.resize((size[1], size[0]), Image.Resampling.BICUBIC)
+        image = image.resize((size[1], size[0]), _FILTERS[resize])
     return np.asarray(image)

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from reid_pipeline.images.decode import read_image
+from reid_pipeline.schema.parameters import Resize
 
 
 class ReIDImages:
@@ -21,6 +22,7 @@ class ReIDImages:
         root: folder that `paths` are relative to.
         paths: one file a row.
         size: height, width of the arrays, in pixels.
+        resize: the filter.
         memory_limit: bytes of decoded images to keep.
         threads: decoding threads.
     """
@@ -31,12 +33,14 @@ class ReIDImages:
         paths: Sequence[str],
         size: tuple[int, int],
         *,
+        resize: Resize = "bicubic",
         memory_limit: int = 2_000_000_000,
         threads: int = 4,
     ) -> None:
         self.root = root
         self.paths = list(paths)
         self.size = size
+        self.resize = resize
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="decode")
         self._room_left = memory_limit // (size[0] * size[1] * 3)
         self._kept: dict[int, np.ndarray] = {}
@@ -74,4 +78,4 @@ class ReIDImages:
 
     def _image(self, row: int) -> np.ndarray:
         kept = self._kept.get(row)
-        return read_image(self.root / self.paths[row], self.size) if kept is None else kept
+        return read_image(self.root / self.paths[row], self.size, self.resize) if kept is None else kept

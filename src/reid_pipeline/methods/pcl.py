@@ -65,7 +65,7 @@ class PrototypeContrast(Stage):
         from reid_pipeline.engine.batches import published_batches
 
         self._memory = self._prototypes_of(model, data)
-        pixels = (self.parameters.backbone, self.parameters.augmentation)
+        pixels = (model.encoder, self.parameters.augmentation)
         return published_batches(data, self.plan, pixels=pixels, position=(self.name, epoch))
 
     def step(self, model: nn.Module, batch: Batch) -> StepOutput:
@@ -106,7 +106,7 @@ class PrototypeContrast(Stage):
         started = time.perf_counter()
         embeddings = extract_embeddings(
             model.embedder(),  # type: ignore[operator]
-            data.images,
+            data.plain_images,
             data.runtime,
             camids=data.camids,
             viewids=data.viewids,

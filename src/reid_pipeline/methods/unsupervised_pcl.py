@@ -85,7 +85,7 @@ class ClusterContrastStage(Stage):
             momentum=memory.momentum,
             update=memory.update,
         ).to(data.runtime.device)
-        return self._batches(pseudo_labels, data, epoch)
+        return self._batches(model, pseudo_labels, data, epoch)
 
     def step(self, model: nn.Module, batch: Batch) -> StepOutput:
         """Contrast the batch's unit embeddings with all prototypes."""
@@ -114,7 +114,7 @@ class ClusterContrastStage(Stage):
         started = time.perf_counter()
         embedder = model.embedder()  # type: ignore[operator]
         embeddings = extract_embeddings(
-            embedder, data.images, data.runtime, camids=data.camids, viewids=data.viewids
+            embedder, data.plain_images, data.runtime, camids=data.camids, viewids=data.viewids
         )
         self._facts = {"seconds": {"extraction": time.perf_counter() - started}}
         return embeddings
@@ -131,14 +131,16 @@ class ClusterContrastStage(Stage):
         check_collapse(pseudo_labels, settings=settings, max_noise_share=chosen.max_noise_share)
         return pseudo_labels
 
-    def _batches(self, pseudo_labels: np.ndarray, data: TrainingData, epoch: int) -> Iterator[Batch]:
+    def _batches(
+        self, model: nn.Module, pseudo_labels: np.ndarray, data: TrainingData, epoch: int
+    ) -> Iterator[Batch]:
         from reid_pipeline.engine.batches import augmented_batches
 
         return augmented_batches(
             pseudo_labels,
             data,
             self.plan,
-            pixels=(self.parameters.backbone, self.parameters.augmentation),
+            pixels=(model.encoder, self.parameters.augmentation),
             position=(self.name, epoch),
         )
 

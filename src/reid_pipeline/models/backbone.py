@@ -10,7 +10,7 @@ from reid_pipeline.schema.population import Population
 
 
 def image_tower(backbone: BackboneParameters, population: Population | None = None) -> ImageEncoder:
-    """Build the image tower that `backbone` names, with its weights and pixel statistics.
+    """Build the image tower that `backbone` names, with its weights, pixel statistics and filter.
 
     Args:
         backbone: What to build.
@@ -45,8 +45,11 @@ def _choices(backbone: BackboneParameters, population: Population | None) -> dic
 
 
 def _finished(encoder: ImageEncoder, backbone: BackboneParameters) -> ImageEncoder:
-    encoder.pixel_mean, encoder.pixel_std = backbone.pixel_mean, backbone.pixel_std
+    encoder.pixel_mean = backbone.pixel_mean or encoder.pixel_mean
+    encoder.pixel_std = backbone.pixel_std or encoder.pixel_std
+    encoder.evaluation_resize = backbone.evaluation_resize
     encoder.sie_coefficient = backbone.sie_coefficient
+    encoder.sie_tokens = backbone.sie_tokens
     return encoder
 
 

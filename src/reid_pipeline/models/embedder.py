@@ -94,6 +94,8 @@ class Embedder(nn.Module):
             "num_cameras": encoder.num_cameras,
             "num_views": encoder.num_views,
             "sie_coefficient": encoder.sie_coefficient,
+            "sie_tokens": encoder.sie_tokens,
+            "evaluation_resize": encoder.evaluation_resize,
             "neck": self.neck,
             "pixel_mean": list(encoder.pixel_mean),
             "pixel_std": list(encoder.pixel_std),
@@ -145,6 +147,8 @@ def embedder_from_description(description: Mapping[str, Any], state: Mapping[str
         )
         embedder = Embedder(encoder, neck=description["neck"])
     encoder.sie_coefficient = float(description.get("sie_coefficient", 1.0))
+    encoder.sie_tokens = description.get("sie_tokens", "class")
+    encoder.evaluation_resize = description.get("evaluation_resize", "bicubic")
     encoder.pixel_mean = tuple(description["pixel_mean"])
     encoder.pixel_std = tuple(description["pixel_std"])
     _require_fit(embedder, description, state)
@@ -188,6 +192,6 @@ _POSITIONS = tuple(f"encoder.{key}" for key in POSITIONS)
 def _kind(key: str) -> str:
     if key.startswith(("final_neck.", "projected_neck.")):
         return "neck"
-    if key == "encoder.side_embedding":
+    if key in {"encoder.side_embedding", "encoder.side_seen"}:
         return "side"
     return "position" if key in _POSITIONS else "backbone"

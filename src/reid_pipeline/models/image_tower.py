@@ -12,6 +12,7 @@ from reid_pipeline.models.features import ImageFeatures
 from reid_pipeline.models.position_grid import Grid
 from reid_pipeline.models.pretrained import pixel_statistics
 from reid_pipeline.schema.errors import UserError
+from reid_pipeline.schema.parameters import Resize, SIETokens
 
 
 class ImageEncoder(nn.Module, ABC):
@@ -33,8 +34,10 @@ class ImageEncoder(nn.Module, ABC):
         projected_width: Width of ``projected``.
         embedding_width: ``width + projected_width``, the retrieval embedding.
         sie_coefficient: Weight of the side information, lambda of methods.md.
+        sie_tokens: Whether it is added to the class token (``"class"``) or to all (``"all"``).
         pixel_mean: Mean per colour, of pixels in 0..1, that images are normalised with.
         pixel_std: Standard deviation, likewise.
+        evaluation_resize: Filter by which images to be embedded are resized.
     """
 
     POSITION_KEY: str
@@ -61,6 +64,8 @@ class ImageEncoder(nn.Module, ABC):
         self.visual = visual
         self.num_cameras, self.num_views = int(num_cameras), int(num_views)
         self.sie_coefficient = 1.0
+        self.sie_tokens: SIETokens = "class"
+        self.evaluation_resize: Resize = "bicubic"
         self.pixel_mean, self.pixel_std = pixel_statistics(name, None)
 
     @property

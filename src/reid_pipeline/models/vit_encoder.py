@@ -24,7 +24,8 @@ class ViTEncoder(ImageEncoder):
     """A class-token ViT of open_clip.
 
     With cameras or views there is ``side_embedding``, float [S, D], one row per (camera, view), index
-    ``camera * num_views + view``. All features are read at the class token.
+    ``camera * num_views + view``, and ``side_seen``, bool [S], the rows that training has used. All features
+    are read at the class token.
     """
 
     POSITION_KEY = "positional_embedding"
@@ -58,6 +59,8 @@ class ViTEncoder(ImageEncoder):
         if self.num_cameras or self.num_views:
             table_SD = torch.empty(max(self.num_cameras, 1) * max(self.num_views, 1), self.width)
             self.side_embedding: nn.Parameter | None = nn.Parameter(nn.init.trunc_normal_(table_SD, std=0.02))
+            self.side_seen: Tensor
+            self.register_buffer("side_seen", torch.zeros(len(table_SD), dtype=torch.bool))
         else:
             self.register_parameter("side_embedding", None)
 
@@ -79,7 +82,10 @@ class ViTEncoder(ImageEncoder):
         patches_BLD = self.visual.conv1(images_B3HW).flatten(2).transpose(1, 2)
         class_BD = self.visual.class_embedding.to(patches_BLD.dtype).expand(len(patches_BLD), -1)
         if side_BD is not None:
-            class_BD = class_BD + self.sie_coefficient * side_BD.to(patches_BLD.dtype)
+            side_BD = self.sie_coefficient * side_BD.to(patches_BLD.dtype)
+            class_BD = class_BD + side_BD
+            if self.sie_tokens == "all":
+                patches_BLD = patches_BLD + side_BD[:, None]
         x_BLD = torch.cat([class_BD[:, None], patches_BLD], dim=1)
         x_BLD = x_BLD + self.visual.positional_embedding.to(x_BLD.dtype)
         tokens_BLD: Tensor = self.visual.ln_pre(self.visual.patch_dropout(x_BLD))
@@ -88,21 +94,30 @@ class ViTEncoder(ImageEncoder):
     def _side_information(
         self, images: Tensor, camids: Tensor | None, viewids: Tensor | None
     ) -> Tensor | None:
-        """Return the row of ``side_embedding`` for each image, float [B, D]; the mean where there is none."""
+        """Return the row of ``side_embedding`` for each image, float [B, D]; a mean where none was learnt."""
         if self.side_embedding is None:
             return None
-        table_CVD = self.side_embedding.reshape(max(self.num_cameras, 1), max(self.num_views, 1), -1)
-        if self.num_cameras:
-            table_CVD = torch.cat([table_CVD, table_CVD.mean(0, keepdim=True)])
-        if self.num_views:
-            table_CVD = torch.cat([table_CVD, table_CVD.mean(1, keepdim=True)], dim=1)
-        camera_B = self._index(images, camids, self.num_cameras, "camera")
-        view_B = self._index(images, viewids, self.num_views, "view")
-        return table_CVD[camera_B, view_B]
+        grid = max(self.num_cameras, 1), max(self.num_views, 1)
+        seen_CV = self.side_seen.reshape(grid)
+        if self.training or not bool(seen_CV.any()):  # before any training no row is better than another
+            seen_CV = torch.ones_like(seen_CV)
+        camera_B = self._index(images, camids, seen_CV.any(1) if self.num_cameras else None, "camera")
+        view_B = self._index(images, viewids, seen_CV.any(0) if self.num_views else None, "view")
+        if self.training:
+            self._mark_as_seen(camera_B, view_B, grid)
+        return _with_means(self.side_embedding.reshape(*grid, -1), seen_CV)[camera_B, view_B]
 
-    def _index(self, images: Tensor, ids: Tensor | None, count: int, what: str) -> Tensor:
-        """Return int64 [B] in 0..count, where ``count`` stands for an unknown one."""
-        if count == 0:
+    def _mark_as_seen(self, camera_B: Tensor, view_B: Tensor, grid: Grid) -> None:
+        rows = len(self.side_seen)
+        known_B = (camera_B < grid[0]) & (view_B < grid[1])
+        hits = self.side_seen.new_zeros(rows + 1)  # the last place takes those that have no row
+        hits[torch.where(known_B, camera_B * grid[1] + view_B, rows)] = True
+        self.side_seen |= hits[:rows]
+
+    def _index(self, images: Tensor, ids: Tensor | None, seen: Tensor | None, what: str) -> Tensor:
+        """Return int64 [B] in 0..count; ``count``, the length of ``seen``, stands for an unknown one."""
+        count = 0 if seen is None else len(seen)
+        if seen is None:
             return torch.zeros(len(images), dtype=torch.long, device=images.device)
         if ids is None:
             if self.training:
@@ -114,9 +129,10 @@ class ViTEncoder(ImageEncoder):
             return torch.full((len(images),), count, dtype=torch.long, device=images.device)
         ids_B = ids.to(images.device).long()
         known_B = (ids_B >= 0) & (ids_B < count)
+        known_B &= seen[ids_B.clamp(0, count - 1)]
         if not self.training and what not in self._warned and not bool(known_B.all()):
             unseen = sorted(set(ids_B[~known_B].tolist()))[:5]
-            self._warn_once(what, f"Not seen in training: {what} {unseen}, outside 0..{count - 1}")
+            self._warn_once(what, f"Not seen in training: {what} {unseen}")
         return torch.where(known_B, ids_B, count)
 
     def _warn_once(self, what: str, fact: str) -> None:
@@ -124,6 +140,25 @@ class ViTEncoder(ImageEncoder):
         if what not in self._warned:
             self._warned.add(what)
             warnings.warn(f"{fact}; the mean of the learnt ones stands in. Said once.", stacklevel=6)
+
+
+def _with_means(table_CVD: Tensor, seen_CV: Tensor) -> Tensor:
+    """Return the table with means of learnt rows where nothing was learnt: float [C + 1, V + 1, D].
+
+    A row that was not seen gets the mean of its view's rows; row C, of an unknown camera, likewise; column V,
+    of an unknown view, the mean of its camera's rows. Where these have none, the mean of all learnt rows.
+    """
+    weight_CV1 = seen_CV[..., None].to(table_CVD.dtype)
+    learnt_CVD = table_CVD * weight_CV1
+    all_D = learnt_CVD.sum((0, 1)) / weight_CV1.sum()
+
+    def mean(axis: int) -> Tensor:
+        count = weight_CV1.sum(axis)
+        return torch.where(count > 0, learnt_CVD.sum(axis) / count.clamp(min=1), all_D)
+
+    of_views_VD, of_cameras_CD = mean(0), mean(1)
+    filled_CVD = torch.cat([torch.where(seen_CV[..., None], table_CVD, of_views_VD), of_views_VD[None]])
+    return torch.cat([filled_CVD, torch.cat([of_cameras_CD, all_D[None]])[:, None]], dim=1)
 
 
 def _stride(patch_stride: int | None, patch_size: int) -> int:

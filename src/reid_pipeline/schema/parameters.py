@@ -10,6 +10,9 @@ from reid_pipeline.schema.base import Parameters
 PositiveInt = Annotated[int, Field(ge=1)]
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 Precision = Literal["auto", "float32", "bfloat16", "float16"]
+Channels = tuple[float, float, float]
+Resize = Literal["bicubic", "bilinear"]
+SIETokens = Literal["class", "all"]
 
 
 class ComputeParameters(Parameters):
@@ -68,17 +71,31 @@ class BackboneParameters(Parameters):
     pretrained: str | None = Field(None, description="open_clip tag, local checkpoint, or null for random")
     image_size: tuple[PositiveInt, PositiveInt] = Field((256, 128), description="height, width in pixels")
     patch_stride: PositiveInt | None = Field(None, description="null: the patch size; smaller: OLP")
-    pixel_mean: tuple[float, float, float] = (0.5, 0.5, 0.5)
-    pixel_std: tuple[float, float, float] = (0.5, 0.5, 0.5)
+    pixel_mean: Channels | None = Field(
+        (0.5, 0.5, 0.5), description="per colour, of pixels in 0..1; null: what the weights were trained with"
+    )
+    pixel_std: Channels | None = Field((0.5, 0.5, 0.5), description="likewise")
+    resize: Resize = Field("bicubic", description="filter of the training images")
+    evaluation_resize: Resize = Field(
+        "bicubic",
+        description="filter of images that are embedded without augmentation: the test, stage-1 features,"
+        " prototypes. The CLIP-ReID paper names none; its released data loader leaves torchvision's default,"
+        " bilinear, there, and asks for bicubic in training; PCL-CLIP's is bicubic throughout",
+    )
     sie: Literal["none", "camera", "view", "both"] = Field(
         "none", description="side information embedding: learnt per camera, viewpoint, or pair of both"
     )
     sie_coefficient: float = Field(1.0, gt=0, description="its factor")
+    sie_tokens: SIETokens = Field(
+        "class",
+        description="tokens that it is added to: all in TransReID, which the CLIP-ReID paper cites for it;"
+        " the class token alone in CLIP-ReID's released image tower",
+    )
 
     @field_validator("pixel_std")
     @classmethod
-    def _positive(cls, value: tuple[float, float, float]) -> tuple[float, float, float]:
-        if min(value) <= 0:
+    def _positive(cls, value: Channels | None) -> Channels | None:
+        if value is not None and min(value) <= 0:
             raise ValueError(f"pixel_std must be above 0 in every channel, got {value}")
         return value
 
