@@ -114,7 +114,7 @@ def _misplaced(given: dict[str, Any], named: dict[str, Any], runtime: dict[str, 
     faults = [
         f"Parameter {name} stands in conf/, where nothing reads it: give it as --params {name}=..., or write"
         " it into the environment's catalog.yml."
-        for name in ("raw_root", "synthetic")
+        for name in ("raw_root", "synthetic", "overlay")
         if name in given and name not in runtime
     ]
     if "seed" not in runtime and given.get("seed") != named.get("seed"):

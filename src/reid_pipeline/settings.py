@@ -2,15 +2,14 @@
 
 from typing import Any
 
-from kedro.config import OmegaConfigLoader
-
 from reid_pipeline.hooks import Preflight, RunSummary
+from reid_pipeline.overlays import OverlayConfigLoader
 
 HOOKS = (Preflight(), RunSummary())
 # Statistics are stored by dataset name, which is wrong across environments.
 DISABLE_HOOKS_FOR_PLUGINS = ("kedro-viz",)
 
-CONFIG_LOADER_CLASS = OmegaConfigLoader
+CONFIG_LOADER_CLASS = OverlayConfigLoader
 CONFIG_LOADER_ARGS: dict[str, Any] = {
     "base_env": "base",
     "default_run_env": "synthetic",

@@ -2,15 +2,17 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import yaml
-from kedro.config import OmegaConfigLoader
 from kedro.validation import TypeExtractor, type_extractor
 
 from reid_pipeline.methods import find_method, method_names
+from reid_pipeline.overlays import FOLDER, OverlayConfigLoader
 from reid_pipeline.pipeline_registry import register_pipelines
 from reid_pipeline.pipelines.pretrain_demo_clip.nodes import PretrainingParameters
+from reid_pipeline.schema.errors import UserError
 from reid_pipeline.schema.parameters import (
     ComputeParameters,
     EvaluationParameters,
@@ -31,13 +33,13 @@ SHARED = {
 
 
 def environments(project):
-    return sorted(folder.name for folder in (project / "conf").iterdir() if folder.is_dir())
+    return sorted(
+        folder.name for folder in (project / "conf").iterdir() if folder.is_dir() and folder.name != FOLDER
+    )
 
 
 def pytest_generate_tests(metafunc):
     if "environment" in metafunc.fixturenames:
-        from pathlib import Path
-
         found = environments(Path(__file__).resolve().parents[2])
         metafunc.parametrize("environment", [name for name in found if name not in ("base", "local")])
 
@@ -53,7 +55,7 @@ def in_project(project, monkeypatch):
 
 
 def load(project, environment, **runtime):
-    return OmegaConfigLoader(
+    return OverlayConfigLoader(
         conf_source=str(project / "conf"), env=environment, runtime_params=runtime, **CONFIG_LOADER_ARGS
     )
 
@@ -86,7 +88,7 @@ def test_every_node_that_takes_parameters_has_a_model_for_them(pipelines):
 def test_the_published_recipe_validates(project, name):
     content = yaml.safe_load((project / f"conf/base/parameters_{name}.yml").read_text())
     assert set(content) == {name}, "a method's file holds its own parameters and nothing else"
-    given = OmegaConfigLoader(conf_source=str(project / "conf"), env="base", **CONFIG_LOADER_ARGS)[
+    given = OverlayConfigLoader(conf_source=str(project / "conf"), env="base", **CONFIG_LOADER_ARGS)[
         "parameters"
     ]
     find_method(name).params.model_validate(given[name])
@@ -171,3 +173,56 @@ def test_the_wiring_does_not_load_heavy_libraries(code):
     check = f"; import sys; print(sorted({heavy} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code + check], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "[]"
+
+
+class TestOverlays:
+    def test_rn50_is_the_published_plan(self, project):
+        """methods.md, sections 1, 4 and 5."""
+        for name, weight, size in (("baseline", 1.0, "market1501"), ("clip_reid", 1.0, "veri776")):
+            values = load(project, size, overlay="rn50")["parameters"][name]
+            found = find_method(name).params.model_validate(values)
+            assert (found.backbone.name, found.backbone.pixel_mean[0]) == ("RN50-quickgelu", 0.485)
+            plan = found.plan
+            assert (plan.epochs, plan.learning_rate, plan.weight_decay) == (120, 3.5e-4, 5e-4)
+            assert (plan.warmup_factor, plan.milestones, plan.bias_rate_multiplier) == (0.01, (40, 70), 2.0)
+            assert found.identity_weight == weight
+        assert found.prompts.plan.epochs == 60
+        assert (found.backbone.image_size, found.prompts.noun) == ((256, 256), "vehicle")
+
+    def test_what_else_is_given_goes_over_it(self, project):
+        loaded = load(project, "market1501", overlay="sie_olp", clip_reid={"backbone": {"sie": "none"}})
+        backbone = loaded["parameters"]["clip_reid"]["backbone"]
+        assert (backbone["patch_stride"], backbone["sie"], backbone["name"]) == (
+            12,
+            "none",
+            "ViT-B-16-quickgelu",
+        )
+        assert loaded["parameters"]["baseline"]["backbone"]["sie"] == "camera"
+
+    @pytest.mark.parametrize("overlay", ["rn50", "sie_olp"])
+    def test_every_one_validates_in_every_environment(self, project, environment, overlay):
+        parameters = load(project, environment, overlay=overlay)["parameters"]
+        for name in method_names():
+            find_method(name).params.model_validate(parameters.pop(name))
+
+    def test_a_file_of_ones_own(self, project, tmp_path):
+        own = tmp_path / "best.yml"
+        own.write_text("pcl:\n  memory:\n    temperature: 0.07\n")
+        parameters = load(project, "synthetic", overlay=str(own))["parameters"]
+        assert parameters["pcl"]["memory"] == {"temperature": 0.07, "momentum": 0.2, "update": "mean"}
+
+    @pytest.mark.parametrize(
+        ("content", "says"),
+        [
+            (None, r"There is no overlay 'rn5'\. Did you mean 'rn50'\? Allowed: .*rn50.*sie_olp"),
+            ("- 1", r"holds list; it must map a method's name"),
+            ("a: [", r"is not YAML"),
+        ],
+    )
+    def test_what_is_no_overlay(self, project, tmp_path, content, says):
+        name = "rn5"
+        if content is not None:
+            (tmp_path / "bad.yml").write_text(content)
+            name = str(tmp_path / "bad.yml")
+        with pytest.raises(UserError, match=says):
+            load(project, "synthetic", overlay=name)

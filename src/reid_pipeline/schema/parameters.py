@@ -228,6 +228,7 @@ class SharedParameters(Parameters):
     benchmark: str
     seed: int = Field(0, ge=0, lt=2**32)
     raw_root: str | None = None
+    overlay: str | None = Field(None, description="conf/overlays/<name>.yml, or a file like it")
     compute: ComputeParameters
     ingestion: IngestionParameters
     splits: SplitParameters
