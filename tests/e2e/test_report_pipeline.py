@@ -57,6 +57,10 @@ def compared(project: Project, name: str, benchmark: str = "synthetic") -> Path:
 def test_runs_on_disk_become_a_table(project: Project, capsys: pytest.CaptureFixture[str]) -> None:
     run(project, "report")
     printed = capsys.readouterr().out
+    card = json.loads(
+        (project.root / "data/08_reporting/synthetic/zero_shot/seed_0/run_card.json").read_text()
+    )
+    assert card["num_trainable_parameters"] == 0 < card["num_parameters"]
     lines = compared(project, "csv").read_text().splitlines()
     rows = list(csv.DictReader(lines))
     floors = [row for row in rows if row["method"] == "zero_shot"]

@@ -87,6 +87,7 @@ class TestHistory:
         json.dumps(last.history)
         for epoch, record in enumerate(last.history, start=1):
             assert (record["epoch"], record["stage"], record["clusters"]) == (epoch, "toy", 3)
+            assert record["trainable_parameters"] == sum(value.numel() for value in make_model().parameters())
             assert record["loss"] == pytest.approx(record["losses"]["near"] + record["losses"]["small"])
             assert set(record["seconds"]) == {"clustering", "training", "epoch"}
             assert record["seconds"]["epoch"] == pytest.approx(

@@ -19,7 +19,10 @@ from reid_pipeline.engine.optimisers import (
     set_learning_rate,
     trainable_groups,
 )
+from reid_pipeline.methods import find_method
+from reid_pipeline.overlays import OverlayConfigLoader
 from reid_pipeline.schema.parameters import TrainingPlan
+from reid_pipeline.settings import CONFIG_LOADER_ARGS
 
 # Sections 4 and 5, baseline and clip_reid stage 2.
 VIT = {
@@ -202,6 +205,30 @@ def test_the_optimiser_runs_at_them_and_biases_at_their_multiple(given, wanted):
             [rate * multiplier for multiplier in times], rel=1e-4
         )
     assert [group["weight_decay"] for group in optimiser.param_groups] == [given["weight_decay"]] * len(times)
+
+
+PERSONS = ("market1501", "msmt17", "dukemtmc", "occluded_duke")
+CONFIGURED = [
+    *((benchmark, "baseline", VIT, None) for benchmark in (*PERSONS, "veri776")),
+    *((benchmark, "clip_reid", VIT, PROMPTS) for benchmark in PERSONS),
+    *((benchmark, "svll_reid", VIT, SVLL_PROMPTS_PERSONS) for benchmark in PERSONS),
+    ("vehicleid", "baseline", VIT_VEHICLEID, None),
+    ("veri776", "clip_reid", VIT, PROMPTS_SHORT),
+    ("vehicleid", "clip_reid", VIT_VEHICLEID, PROMPTS_VEHICLEID),
+    ("veri776", "svll_reid", SVLL_VERI, SVLL_PROMPTS_VEHICLES),
+    ("vehicleid", "svll_reid", SVLL_VEHICLEID, SVLL_PROMPTS_VEHICLES),
+    *((benchmark, "pcl", PCL, None) for benchmark in (*PERSONS, "veri776", "vehicleid")),
+    *((benchmark, "unsupervised_pcl", UNSUPERVISED_PCL, None) for benchmark in (*PERSONS, "veri776")),
+]
+
+
+@pytest.mark.parametrize(("benchmark", "method", "plan", "prompts"), CONFIGURED)
+def test_a_benchmark_is_configured_with_its_published_plan(project, benchmark, method, plan, prompts):
+    loader = OverlayConfigLoader(conf_source=str(project / "conf"), env=benchmark, **CONFIG_LOADER_ARGS)
+    found = find_method(method).params.model_validate(loader["parameters"][method])
+    at = {"step_at": "end" if method in ("pcl", "unsupervised_pcl") else "start"}
+    assert found.plan == TrainingPlan(**plan | at)
+    assert prompts is None or found.prompts.plan == TrainingPlan(**prompts | at)
 
 
 class TestWhatSection11Says:

@@ -462,10 +462,15 @@ class TestShown:
         assert len(good[0].gallery_images) == 4
 
     def test_a_run_card_says_where_the_figures_come_from(self, split_table):
-        history = [{"seconds": {"epoch": 1.25}}, {"seconds": {"epoch": 2.5}}]
+        history = [
+            {"seconds": {"epoch": 1.25}, "trainable_parameters": 7},
+            {"seconds": {"epoch": 2.5}, "trainable_parameters": 30},
+        ]
         resolved = {"compute": {"device": "cpu", "precision": "float32"}, "toy": {"mood": "good"}}
         metrics = {"benchmark": "b", "method": "toy", "seed": 3, "mAP": 0.5}
-        card = make_run_card(resolved, split_table, metrics, history, {"git_commit": "abc"})
+        card = make_run_card(
+            resolved, split_table, metrics, history, {"git_commit": "abc"}, num_parameters=50
+        )
         assert card == {
             "benchmark": "b",
             "method": "toy",
@@ -479,7 +484,10 @@ class TestShown:
             "device": "cpu",
             "precision": "float32",
             "training_seconds": 3.8,
+            "num_parameters": 50,
+            "num_trainable_parameters": 30,
             "git_commit": "abc",
+            "device_peak_memory_bytes": None,
             "parameters": resolved,
         }
 

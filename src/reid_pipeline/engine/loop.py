@@ -137,6 +137,9 @@ class _Loop:
         self.scaler.update()
         return self.scaler.get_scale() >= scale
 
+    def _trainable(self) -> int:
+        return sum(value.numel() for group in self.optimiser.param_groups for value in group["params"])
+
     def _record(self, rate: float, totals: dict[str, float], steps: int, seconds: float) -> dict[str, Any]:
         facts = dict(self.stage.facts())
         parts = dict(facts.pop("seconds", {}))
@@ -145,6 +148,7 @@ class _Loop:
             "epoch": self.epoch,
             "stage": self.stage.name,
             "learning_rate": rate,
+            "trainable_parameters": self._trainable(),
             "loss": sum(totals.values()) / steps,
             "losses": {name: total / steps for name, total in totals.items()},
             **facts,

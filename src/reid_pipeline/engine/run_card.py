@@ -15,6 +15,9 @@ def make_run_card(
     metrics: Mapping[str, Any],
     history: Sequence[Mapping[str, Any]],
     run_environment: Mapping[str, Any],
+    *,
+    num_parameters: int,
+    device_peak_memory: int | None = None,
 ) -> dict[str, Any]:
     """Return what is needed to make the metrics again, and what making them cost.
 
@@ -24,6 +27,8 @@ def make_run_card(
         metrics: the result; its benchmark, method and seed head the card.
         history: the epochs; their seconds add up over a killed and resumed run.
         run_environment: code, packages, machine, wall seconds and peak memory of this process.
+        num_parameters: of the embedder, which is what retrieval needs.
+        device_peak_memory: bytes, or None where tensors lie in main memory.
     """
     images = split_table[SPLIT].value_counts().sort_index()
     identities = split_table[split_table[PID] > DISTRACTOR_PID].groupby(SPLIT)[PID].nunique()
@@ -39,6 +44,10 @@ def make_run_card(
         "device": resolved["compute"]["device"],
         "precision": resolved["compute"]["precision"],
         "training_seconds": round(sum(record["seconds"]["epoch"] for record in history), 1),
+        "num_parameters": num_parameters,
+        # Of the stage that trains most: stages do not add up, they train the same tower.
+        "num_trainable_parameters": max((record["trainable_parameters"] for record in history), default=0),
         **run_environment,
+        "device_peak_memory_bytes": device_peak_memory,
         "parameters": dict(resolved),
     }

@@ -41,6 +41,11 @@ class Runtime:
         return torch.amp.GradScaler(self.device.type, enabled=self.precision == "float16")
 
 
+def device_peak_memory(device: torch.device) -> int | None:
+    """Return the most bytes of tensors that this process held on a CUDA device at once; None elsewhere."""
+    return int(torch.cuda.max_memory_allocated(device)) if device.type == "cuda" else None
+
+
 def resolve_runtime(parameters: ComputeParameters) -> Runtime:
     """Find the device and precision that the parameters ask for, and set torch up for them.
 

@@ -133,10 +133,11 @@ def run_card_node(method: Method) -> Callable[..., Any]:
         split_table: pd.DataFrame,
         metrics: Record,
         history: list[Record],
+        embedder: Any,
         run_environment: Record,
     ) -> Record:
         from reid_pipeline.engine.run_card import make_run_card
-        from reid_pipeline.engine.runtime import resolve_runtime
+        from reid_pipeline.engine.runtime import device_peak_memory, resolve_runtime
 
         runtime = resolve_runtime(compute)
         found = {"device": str(runtime.device), "precision": runtime.precision}  # what `auto` came to
@@ -149,7 +150,15 @@ def run_card_node(method: Method) -> Callable[..., Any]:
             "evaluation": evaluation.model_dump(mode="json"),
             method.name: parameters.model_dump(mode="json"),
         }
-        return make_run_card(resolved, split_table, metrics, history, run_environment)
+        return make_run_card(
+            resolved,
+            split_table,
+            metrics,
+            history,
+            run_environment,
+            num_parameters=sum(value.numel() for value in embedder.parameters()),
+            device_peak_memory=device_peak_memory(runtime.device),
+        )
 
     return _for_method(run_card, method)
 

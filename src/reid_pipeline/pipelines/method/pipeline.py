@@ -95,6 +95,7 @@ def _result_nodes(method: Method) -> list[Node]:
                 "split_table": "split_table",
                 "metrics": "metrics",
                 "history": "history",
+                "embedder": "embedder",
                 "run_environment": "run_environment",
             },
             "run_card",
