@@ -111,7 +111,7 @@ def batches_of_rows(
     backbone, augmentation = pixels
     device = data.runtime.device
     for step, (rows, loaded) in enumerate(data.images.batches(groups)):
-        images = loaded.to(device)
+        images = loaded.to(device, non_blocking=True)
         if augmentation is None:
             first = normalise(images, backbone.pixel_mean, backbone.pixel_std)
         else:
