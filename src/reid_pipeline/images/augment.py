@@ -28,11 +28,11 @@ def normalise(images_BCHW: torch.Tensor, mean: Channels, std: Channels) -> torch
 
     The result has its channels last in memory, as batches of `ReIDImages` do.
     """
-    W = images_BCHW.shape[3]
+    B, C, H, W = images_BCHW.shape
     # A row's W x 3 values are computed with at a time; pixel by pixel it would take ten times as long.
     rows_BHR = images_BCHW.permute(0, 2, 3, 1).contiguous().flatten(2).float()
     mean_R, std_R = (torch.tensor(values, device=rows_BHR.device).repeat(W) for values in (mean, std))
-    return rows_BHR.div_(255).sub_(mean_R).div_(std_R).unflatten(2, (W, 3)).permute(0, 3, 1, 2)
+    return rows_BHR.div_(255).sub_(mean_R).div_(std_R).view(B, H, W, C).permute(0, 3, 1, 2)
 
 
 def augment(

@@ -77,8 +77,8 @@ def resize(pixels: np.ndarray, target: TargetSize) -> np.ndarray:
     """Resize uint8 [h, w, 3] with antialiasing, in fixed-point arithmetic.
 
     A quarter of the time that Pillow takes, and Pillow's result but for rounding: weights have 16 bits here
-    and 22 there, and rows come first, where Pillow 13 begins with what makes less work. In pictures of people,
-    one level in a few pixels and at most two were found (docs/performance.md).
+    and 22 there, and rows come first, where Pillow 13 begins with what makes less work. In drawn people, one
+    level in a few pixels and at most two were found (docs/performance.md).
     """
     # The batch axis is added in front of the rows: only then torch sees that channels come last.
     batch = torch.from_numpy(pixels)[None].permute(0, 3, 1, 2)
