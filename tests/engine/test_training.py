@@ -28,7 +28,8 @@ from reid_pipeline.engine.training import (
     trained_model,
 )
 from reid_pipeline.images.augment import augment
-from reid_pipeline.images.decode import read_image
+from reid_pipeline.images.cache import ImageCache
+from reid_pipeline.images.decode import TargetSize, read_image
 from reid_pipeline.images.reid_images import ReIDImages
 from reid_pipeline.schema.base import Parameters
 from reid_pipeline.schema.errors import UserError
@@ -125,6 +126,15 @@ class TestData:
 
         assert camera_ids(rows([pd.NA, pd.NA])) is None
         assert camera_ids(rows([2, pd.NA])).tolist() == [2, -1]
+
+    def test_the_cache_is_filled_and_changes_nothing(self, make_run, tmp_path):
+        runtime = Runtime(torch.device("cpu"), image_cache_limit=10**9)
+        run = make_run(runtime=runtime, image_cache=ImageCache(tmp_path / "images"))
+        assert run.fingerprint(TOY) == make_run().fingerprint(TOY)
+        data, plain = run.data(), make_run().data()
+        assert (tmp_path / "images/8x4_bicubic_1/pixels").stat().st_size == len(plain.images) * 8 * 4 * 3
+        rows = range(len(plain.images))
+        assert torch.equal(data.images.batch(rows), plain.images.batch(rows))
 
 
 class TestFingerprint:
@@ -319,6 +329,10 @@ class TestExtraction:
         assert made.dtype == np.float32
         np.testing.assert_allclose(made, by_hand(drawn_folder, drawn_files[:20]), atol=1e-6)
 
+    def test_nothing_to_embed(self, drawn_folder):
+        with pytest.raises(ValueError, match="no images"):
+            extract_embeddings(MeanColour(), ReIDImages(drawn_folder, [], (16, 8)), CPU)
+
     def test_cameras_go_with_their_rows(self, drawn_folder, drawn_files):
         images = ReIDImages(drawn_folder, drawn_files[:10], (16, 8))
         camids = np.arange(10)[::-1].copy()
@@ -347,6 +361,18 @@ class TestExtraction:
             made["embeddings"][:, :3], by_hand(drawn_folder, chosen["path"]), atol=1e-6
         )
         assert made["embeddings"][:, 3].tolist() == chosen["camid"].tolist()
+
+    def test_the_cache_changes_no_embedding(self, split_table, drawn_folder, drawn_files, tmp_path):
+        raw = RawFolder(drawn_folder, tuple(drawn_files))
+        tables = SplitTables(split_table, NO_GALLERIES)
+        runtime = Runtime(torch.device("cpu"), image_cache_limit=10**9)
+        cache = ImageCache(tmp_path / "images")
+        plain, cached = (
+            embed_test_rows(MeanColour(), tables, raw, found, EvaluationParameters(), cache)
+            for found in (CPU, runtime)
+        )
+        assert len(cache.shelf(TargetSize(16, 8)).places()) == len(plain["rows"])
+        assert np.array_equal(plain["embeddings"], cached["embeddings"])
 
     def test_every_row_where_nothing_is_tested_on(self, split_table, drawn_folder, drawn_files):
         table = split_table[split_table["split"] == "train"].reset_index(drop=True)

@@ -224,7 +224,87 @@ class TestErase:
         assert torch.equal(erase(images, whole, generator()), images)
 
 
+def per_image(pixels, parameters, draw):
+    """The usual pipeline of one picture [H, W, 3]: flip, pad, crop, normalise, erase; with loops."""
+    height, width, _ = pixels.shape
+    if draw.random() < parameters.flip:
+        pixels = pixels[:, ::-1]
+    margin = parameters.padding
+    padded = np.pad(pixels, ((margin, margin), (margin, margin), (0, 0)))
+    top, left = draw.integers(0, 2 * margin + 1, 2)
+    values = padded[top : top + height, left : left + width] / 255.0
+    values = (values - BACKBONE.pixel_mean) / BACKBONE.pixel_std
+    if draw.random() < parameters.erasing:
+        while True:
+            area = draw.uniform(*parameters.erasing_area) * height * width
+            aspect = math.exp(draw.uniform(math.log(0.3), math.log(1 / 0.3)))
+            tall, wide = round(math.sqrt(area * aspect)), round(math.sqrt(area / aspect))
+            if tall < height and wide < width:
+                break
+        row, column = draw.integers(0, height - tall + 1), draw.integers(0, width - wide + 1)
+        fills = {"mean": 0.0, "half": 0.5, "noise": draw.standard_normal((tall, wide, 3))}
+        values[row : row + tall, column : column + wide] = fills[parameters.erasing_fill]
+    return values
+
+
+def read_off(values, coded):
+    """What was done to the picture `coded`, whose pixels tell where they were: a dictionary of numbers."""
+    levels = (values * BACKBONE.pixel_std + BACKBONE.pixel_mean) * 255
+    erased = (np.abs(levels - levels.round()) > 2e-3).any(2)
+    visible = ~erased & (levels[..., 2] > 1)
+    row = int(visible.sum(1).argmax())
+    places = np.flatnonzero(visible[row])
+    codes = levels[row, places].round().astype(int) - 1
+    turned = codes[-1, 1] < codes[0, 1]
+    column = coded.shape[1] - 1 - codes[0, 1] if turned else codes[0, 1]
+    found = {"flip": turned, "top": codes[0, 0] - row, "left": column - places[0]}
+    found["erased"] = erased.any()
+    if erased.any():
+        rows, columns = np.flatnonzero(erased.any(1)), np.flatnonzero(erased.any(0))
+        tall, wide = np.ptp(rows) + 1, np.ptp(columns) + 1
+        assert erased.sum() == tall * wide, "the erased region is one rectangle"
+        found |= {"area": tall * wide, "aspect": tall / wide, "row": rows[0] + tall / 2}
+        found |= {"column": columns[0] + wide / 2, "fill": values[rows[0], columns[0], 1]}
+    return found
+
+
 class TestWhole:
+    @pytest.mark.parametrize("fill", ["mean", "half", "noise"])
+    def test_equal_in_distribution_to_one_image_at_a_time(self, fill):
+        """Everything that can be seen of an augmented picture, ours and the reference's, and how it joins."""
+        parameters = AugmentationParameters(flip=0.4, padding=4, erasing=0.6, erasing_fill=fill)
+        count, height, width = 1200, 32, 20
+        rows, columns = np.mgrid[1 : height + 1, 1 : width + 1]
+        coded = np.stack([rows, columns, np.full_like(rows, 200)], axis=2).astype(np.uint8)
+        batch = torch.from_numpy(coded).expand(count, -1, -1, -1).permute(0, 3, 1, 2)
+        made = augment(batch, BACKBONE, parameters, generator(21)).permute(0, 2, 3, 1).double().numpy()
+        draw = np.random.default_rng(22)
+        sides = [
+            [read_off(values, coded) for values in made],
+            [read_off(per_image(coded, parameters, draw), coded) for _ in range(count)],
+        ]
+        for name in ("flip", "erased", "top", "left"):
+            ours, theirs = (np.array([found[name] for found in side], dtype=int) for side in sides)
+            kinds = np.unique([*ours, *theirs])
+            assert len(kinds) == (9 if name in ("top", "left") else 2)
+            table = [[(side == kind).sum() for kind in kinds] for side in (ours, theirs)]
+            assert stats.chi2_contingency(table).pvalue > 1e-3, name
+        for name in ("area", "aspect", "row", "column", "fill"):
+            ours, theirs = ([found[name] for found in side if found["erased"]] for side in sides)
+            assert stats.ks_2samp(np.round(ours, 5), np.round(theirs, 5)).pvalue > 1e-3, name
+        for one, other in [("flip", "erased"), ("flip", "left"), ("top", "left"), ("left", "erased")]:
+            pairs = [(int(found[one]), int(found[other])) for found in sides[0]]
+            assert abs(stats.spearmanr(pairs).statistic) < 4 / math.sqrt(count), "draws are independent"
+
+    def test_one_image_and_one_channel(self):
+        """Sizes of one, where the layout in memory is ambiguous."""
+        image = random_images(1)
+        made = augment(image, BACKBONE, AugmentationParameters(padding=2, erasing=1.0), generator(4))
+        both = augment(image.expand(2, -1, -1, -1), BACKBONE, AugmentationParameters(), generator(4))
+        assert (made.shape, both.shape) == (image.shape, (2, *image.shape[1:]))
+        for shape in [(1, 1, 9, 7), (2, 1, 9, 7), (1, 3, 9, 7)]:
+            assert (erase(torch.ones(shape), ALWAYS, generator()) == 0).any()
+
     def test_the_generator_alone_decides(self):
         images = random_images(12)
         parameters = AugmentationParameters(padding=2, erasing_fill="noise")

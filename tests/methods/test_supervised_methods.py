@@ -13,7 +13,7 @@ from torch.nn.functional import cross_entropy, normalize
 from reid_pipeline.engine.loop import fit
 from reid_pipeline.engine.seeding import seed_global_state
 from reid_pipeline.engine.stage import TrainingData
-from reid_pipeline.images.decode import read_image
+from reid_pipeline.images.decode import TargetSize, read_image
 from reid_pipeline.images.reid_images import ReIDImages
 from reid_pipeline.methods import find_method
 from reid_pipeline.schema.errors import UserError
@@ -245,18 +245,15 @@ class TestRecipes:
     def test_the_first_stage_takes_images_resized_as_the_tests_with_or_without_cameras(self, data, sie):
         resized = replace(
             data,
-            evaluation_images=ReIDImages(data.images.root, data.images.paths, (48, 24), resize="bilinear"),
+            evaluation_images=ReIDImages(data.images.root, data.images.paths, TargetSize(48, 24, "bilinear")),
         )
         parameters = parameters_of("clip_reid", backbone={"sie": "camera"}, prompts={"sie": sie})
         model = built("clip_reid", parameters)
         stage, _ = find_method("clip_reid").stages(parameters)
         stage.begin(model, resized)
-        pixels = torch.stack(
-            [
-                torch.from_numpy(read_image(data.images.root / path, (48, 24), "bilinear")).permute(2, 0, 1)
-                for path in data.images.paths
-            ]
-        )
+        bilinear = TargetSize(48, 24, "bilinear")
+        read = [read_image(data.images.root / path, bilinear) for path in data.images.paths]
+        pixels = torch.from_numpy(np.stack(read)).permute(0, 3, 1, 2)
         with torch.no_grad():
             model.eval().encoder.sie_coefficient = float(sie)
             wanted = model.encoder(pixels / 255 * 2 - 1, torch.from_numpy(data.camids)).projected

@@ -51,7 +51,9 @@ def test_an_unknown_name_gives_the_nearest_and_the_allowed_ones():
         ComputeParameters(devise="cpu")
     text = str(caught.value)
     assert re.search(r"unknown parameter 'devise'\. Did you mean 'device'\?", text)
-    assert re.search(r"Allowed here: deterministic, device, image_memory, precision, threads\.", text)
+    assert re.search(
+        r"Allowed here: deterministic, device, image_cache_limit, image_memory, precision, threads\.", text
+    )
 
 
 def test_an_unknown_name_far_from_all_gives_only_the_allowed_ones():
@@ -118,6 +120,7 @@ def test_devices_that_are_not(device):
         (ComputeParameters, {"precision": "half"}, "'auto', 'float32', 'bfloat16' or 'float16'"),
         (ComputeParameters, {"threads": -1}, "greater than or equal to 0"),
         (ComputeParameters, {"image_memory": 0}, "greater than or equal to 1"),
+        (ComputeParameters, {"image_cache_limit": -1}, "greater than or equal to 0"),
         (SplitParameters, {"dev_fraction": 0.51}, "less than or equal to 0.5"),
         (SplitParameters, {"dev_fraction": -0.1}, "greater than or equal to 0"),
         (SplitParameters, {"dev_seed": -1}, "greater than or equal to 0"),

@@ -113,7 +113,7 @@ def batches_of_rows(
     statistics, augmentation = pixels
     device = data.runtime.device
     for step, (rows, loaded) in enumerate(data.images.batches(groups)):
-        images = loaded.to(device)
+        images = loaded.to(device, non_blocking=True)
         if augmentation is None:
             first = normalise(images, statistics.pixel_mean, statistics.pixel_std)
         else:

@@ -3,12 +3,13 @@
 import numpy as np
 
 from reid_pipeline.engine.extraction import extract_embeddings
+from reid_pipeline.engine.loading import images_of_rows
 from reid_pipeline.engine.runtime import Runtime
 from reid_pipeline.engine.training import camera_ids, view_ids
-from reid_pipeline.images.reid_images import ReIDImages
+from reid_pipeline.images.cache import ImageCache
+from reid_pipeline.images.decode import TargetSize
 from reid_pipeline.models.embedder import Embedder
 from reid_pipeline.retrieval.protocol import retrieval_draws, retrieval_rows
-from reid_pipeline.schema.columns import PATH
 from reid_pipeline.schema.parameters import EvaluationParameters
 from reid_pipeline.schema.raw_folder import RawFolder
 from reid_pipeline.splits import SplitTables
@@ -20,6 +21,7 @@ def embed_test_rows(
     raw_images: RawFolder,
     runtime: Runtime,
     evaluation: EvaluationParameters,
+    image_cache: ImageCache | None = None,
 ) -> dict[str, np.ndarray]:
     """Embed the query and gallery rows of every draw, or every image where nothing is tested on.
 
@@ -30,13 +32,8 @@ def embed_test_rows(
     rows = retrieval_rows(split_tables.split_table, draws)
     chosen = split_tables.split_table.iloc[rows]
     encoder = embedder.encoder
-    images = ReIDImages(
-        raw_images.root,
-        chosen[PATH].tolist(),
-        encoder.image_size,
-        resize=encoder.evaluation_resize,
-        memory_limit=0,
-    )
+    target = TargetSize(*encoder.image_size, encoder.evaluation_resize)
+    images = images_of_rows(chosen, raw_images, target, runtime, image_cache, memory_limit=0)
     embeddings = extract_embeddings(
         embedder.to(runtime.device),
         images,

@@ -36,12 +36,24 @@ def extract_embeddings(
 
     Returns:
         float32 array [n, D] of unit rows; memory is n x D x 4 bytes and one batch.
+
+    Raises:
+        ValueError: there are no images.
     """
     with torch.inference_mode():
         batches = encoded(
             embedder, embedder.encoder, images, runtime, ids=(camids, viewids), batch_size=batch_size
         )
-        return np.concatenate([rows.float().cpu().numpy() for rows in batches])
+        made = None  # as wide as the first batch says; each batch is written to its place, without a copy
+        done = 0
+        for batch in batches:
+            if made is None:
+                made = torch.empty(len(images), batch.shape[1])
+            made[done : done + len(batch)] = batch
+            done += len(batch)
+    if made is None:
+        raise ValueError("There is nothing to embed: no images.")
+    return made.numpy()
 
 
 def encoded(
@@ -67,7 +79,7 @@ def encoded(
     """
     batches = images.batches(_groups(len(images), batch_size))
     for rows, pixels in track(batches, title, total=len(images), unit="images", size=batch_size):
-        batch = normalise(pixels.to(runtime.device), encoder.pixel_mean, encoder.pixel_std)
+        batch = normalise(pixels.to(runtime.device, non_blocking=True), encoder.pixel_mean, encoder.pixel_std)
         cameras, views = (
             None if values is None else torch.from_numpy(values[rows]).to(runtime.device) for values in ids
         )

@@ -21,11 +21,13 @@ class Runtime:
         device: where tensors live.
         precision: "float32", "bfloat16" or "float16"; the latter two by autocast, weights stay float32.
         image_memory: bytes of decoded images to keep.
+        image_cache_limit: bytes that the cache of decoded images may take on disk; 0: there is none.
     """
 
     device: torch.device
     precision: str = "float32"
     image_memory: int = 2_000_000_000
+    image_cache_limit: int = 0
 
     @contextlib.contextmanager
     def autocast(self) -> Iterator[None]:
@@ -60,7 +62,12 @@ def resolve_runtime(parameters: ComputeParameters) -> Runtime:
         torch.use_deterministic_algorithms(parameters.deterministic, warn_only=True)
         torch.backends.cudnn.deterministic = parameters.deterministic
         torch.backends.cudnn.benchmark = not parameters.deterministic
-    return Runtime(device, _resolve_precision(parameters.precision, device), parameters.image_memory)
+    return Runtime(
+        device,
+        _resolve_precision(parameters.precision, device),
+        parameters.image_memory,
+        parameters.image_cache_limit,
+    )
 
 
 def _resolve_device(name: str) -> torch.device:

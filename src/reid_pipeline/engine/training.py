@@ -12,12 +12,14 @@ import pandas as pd
 
 from reid_pipeline import __version__
 from reid_pipeline.engine.checkpoint import Checkpoint, require_same_origin
+from reid_pipeline.engine.loading import images_of_rows
 from reid_pipeline.engine.loop import fit
 from reid_pipeline.engine.runtime import Runtime
 from reid_pipeline.engine.seeding import seed_global_state
 from reid_pipeline.engine.stage import Method, Stage, TrainingData
-from reid_pipeline.images.reid_images import ReIDImages
-from reid_pipeline.schema.columns import CAMID, IDENTITY, LABEL, PATH, SPLIT, VIEWID
+from reid_pipeline.images.cache import ImageCache
+from reid_pipeline.images.decode import TargetSize
+from reid_pipeline.schema.columns import CAMID, IDENTITY, LABEL, SPLIT, VIEWID
 from reid_pipeline.schema.population import Population
 from reid_pipeline.schema.raw_folder import RawFolder
 from reid_pipeline.splits import data_hash
@@ -35,6 +37,7 @@ class TrainingRun:
     raw_images: RawFolder
     runtime: Runtime
     seed: int
+    image_cache: ImageCache | None = None
 
     def stage(self, name: str) -> Stage:
         """Return the method's stage of that name."""
@@ -87,13 +90,15 @@ class TrainingRun:
         """Return the training rows."""
         train = self.split_table[self.split_table[SPLIT] == "train"]
         backbone = self.parameters.backbone
+        height, width = backbone.image_size
         filters = list(dict.fromkeys([backbone.resize, backbone.evaluation_resize]))
         images = [
-            ReIDImages(
-                self.raw_images.root,
-                train[PATH].tolist(),
-                backbone.image_size,
-                resize=each,
+            images_of_rows(
+                train,
+                self.raw_images,
+                TargetSize(height, width, each),
+                self.runtime,
+                self.image_cache,
                 memory_limit=self.runtime.image_memory // len(filters),
             )
             for each in filters

@@ -3,7 +3,8 @@
 Equal in distribution to the usual per-image pipeline (methods.md section 1): horizontal flip, zero
 padding and random crop back to size, normalisation, random erasing (Zhong et al., AAAI 2020).
 
-Legend: B batch, C channels, H height, W width.
+Legend: B batch, C channels, H height, W width, R the W x C values of a row, F as it is or flipped,
+A attempts.
 """
 
 # ruff: noqa: N803, N806 - shape suffixes, as in models/ and losses/
@@ -28,10 +29,15 @@ class PixelStatistics(Protocol):
 
 
 def normalise(images_BCHW: torch.Tensor, mean: Channels, std: Channels) -> torch.Tensor:
-    """Turn uint8 pixels [B, 3, H, W] into float32 ones: (pixel / 255 - mean) / std per channel."""
-    mean_C11 = torch.tensor(mean, device=images_BCHW.device).view(3, 1, 1)
-    std_C11 = torch.tensor(std, device=images_BCHW.device).view(3, 1, 1)
-    return (images_BCHW.float() / 255 - mean_C11) / std_C11
+    """Turn uint8 pixels [B, 3, H, W] into float32 ones: (pixel / 255 - mean) / std per channel.
+
+    The result has its channels last in memory, as batches of `ReIDImages` do.
+    """
+    B, C, H, W = images_BCHW.shape
+    # A row's W x 3 values are computed with at a time; pixel by pixel it would take ten times as long.
+    rows_BHR = images_BCHW.permute(0, 2, 3, 1).contiguous().flatten(2).float()
+    mean_R, std_R = (torch.tensor(values, device=rows_BHR.device).repeat(W) for values in (mean, std))
+    return rows_BHR.div_(255).sub_(mean_R).div_(std_R).view(B, H, W, C).permute(0, 3, 1, 2)
 
 
 def augment(
@@ -52,29 +58,31 @@ def augment(
         float32 [B, 3, H, W] on the device of the input.
     """
     images = flip_and_crop(images_BCHW, parameters.flip, parameters.padding, generator)
-    return erase(normalise(images, statistics.pixel_mean, statistics.pixel_std), parameters, generator)
+    return _erase(normalise(images, statistics.pixel_mean, statistics.pixel_std), parameters, generator)
 
 
 def flip_and_crop(
     images_BCHW: torch.Tensor, flip: float, padding: int, generator: torch.Generator
 ) -> torch.Tensor:
     """Flip each image with probability `flip`, then shift it by up to `padding` pixels, black outside."""
-    B, _, H, W = images_BCHW.shape
+    B, C, H, W = images_BCHW.shape
     device = images_BCHW.device
-    flipped_B = torch.rand(B, generator=generator).to(device) < flip
-    top_B = torch.randint(0, 2 * padding + 1, (B,), generator=generator).to(device) - padding
-    left_B = torch.randint(0, 2 * padding + 1, (B,), generator=generator).to(device) - padding
-    rows_BH = torch.arange(H, device=device) + top_B[:, None]
-    columns_BW = torch.arange(W, device=device) + left_B[:, None]
-    row_inside_BH = (rows_BH >= 0) & (rows_BH < H)
-    column_inside_BW = (columns_BW >= 0) & (columns_BW < W)
-    inside_BHW = row_inside_BH[:, :, None] & column_inside_BW[:, None]
-    columns_BW = torch.where(flipped_B[:, None], W - 1 - columns_BW, columns_BW)
-    batch_B = torch.arange(B, device=device)[:, None, None]
-    moved_BHWC = images_BCHW.permute(0, 2, 3, 1)[
-        batch_B, rows_BH.clamp(0, H - 1)[:, :, None], columns_BW.clamp(0, W - 1)[:, None]
-    ]
-    return (moved_BHWC * inside_BHW[..., None]).permute(0, 3, 1, 2)
+    if device.type == "mps":  # it would write out every window below; its memory is the CPU's anyway
+        return flip_and_crop(images_BCHW.cpu(), flip, padding, generator).to(device)
+    flipped_B = torch.rand(B, generator=generator) < flip
+    top_B, left_B = (torch.randint(0, 2 * padding + 1, (B,), generator=generator) for _ in range(2))
+    high, wide = H + 2 * padding, W + 2 * padding
+    # Every image as it is and flipped, with a black margin: each row of the result is one piece of it.
+    padded_FBHWC = images_BCHW.new_zeros(2, B, high, wide, C)
+    inner_FBHWC = padded_FBHWC[:, :, padding : padding + H, padding : padding + W]
+    inner_FBHWC[0] = images_BCHW.permute(0, 2, 3, 1)
+    inner_FBHWC[1] = inner_FBHWC[0].flip(2)
+    first_row_B = (flipped_B * B + torch.arange(B)) * high + top_B
+    rows_BH = first_row_B[:, None] + torch.arange(H)
+    begin_BH = (rows_BH * wide + left_B[:, None]) * C
+    windows = padded_FBHWC.flatten().unfold(0, W * C, 1)
+    made = windows.index_select(0, begin_BH.flatten().to(device))
+    return made.view(B, H, W, C).permute(0, 3, 1, 2)
 
 
 def erase(
@@ -85,8 +93,33 @@ def erase(
     A drawn rectangle that is larger than the image is drawn again. The fill is 0, the mean colour after
     normalisation; 0.5; or standard normal noise of its own for every pixel and channel (`erasing_fill`).
     """
+    return _erase(images_BCHW.clone(memory_format=torch.channels_last), parameters, generator)
+
+
+def _erase(
+    images_BCHW: torch.Tensor, parameters: AugmentationParameters, generator: torch.Generator
+) -> torch.Tensor:
+    """Erase in place, where the channels lie last in memory."""
     B, C, H, W = images_BCHW.shape
     device = images_BCHW.device
+    in_rows_BH, in_columns_BW = _rectangles((B, H, W), parameters, generator)
+    if parameters.erasing_fill == "noise":
+        mask_BHW = in_rows_BH[:, :, None] & in_columns_BW[:, None]
+        # Only what is erased is drawn: a draw for every pixel costs ten times as much.
+        noise = torch.randn(C * int(mask_BHW.sum()), generator=generator).to(device)
+        return images_BCHW.masked_scatter(mask_BHW[:, None].to(device), noise)
+    in_row_BR = in_columns_BW.repeat_interleave(C, dim=1).to(device)
+    mask_BHR = in_rows_BH.to(device)[:, :, None] & in_row_BR[:, None]
+    rows_BHR = images_BCHW.permute(0, 2, 3, 1).view(B, H, W * C)
+    rows_BHR.masked_fill_(mask_BHR, _FILLS[parameters.erasing_fill])
+    return images_BCHW
+
+
+def _rectangles(
+    shape: tuple[int, int, int], parameters: AugmentationParameters, generator: torch.Generator
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Draw what is erased of B images of H x W: its rows, bool [B, H], and its columns, bool [B, W]."""
+    B, H, W = shape
     low, high = parameters.erasing_area
     area_BA = H * W * (low + (high - low) * torch.rand(B, _ATTEMPTS, generator=generator))
     log_low, log_high = math.log(_ASPECT[0]), math.log(_ASPECT[1])
@@ -101,10 +134,4 @@ def erase(
     left_B1 = (torch.rand(B, 1, generator=generator) * (W - width_B1 + 1)).floor()
     row_H, column_W = torch.arange(H), torch.arange(W)
     in_rows_BH = (row_H >= top_B1) & (row_H < top_B1 + height_B1) & chosen_B1
-    in_columns_BW = (column_W >= left_B1) & (column_W < left_B1 + width_B1)
-    mask_BHW = in_rows_BH[:, :, None] & in_columns_BW[:, None]
-    if parameters.erasing_fill == "noise":
-        # Only what is erased is drawn: a draw for every pixel costs ten times as much.
-        noise = torch.randn(C * int(mask_BHW.sum()), generator=generator).to(device)
-        return images_BCHW.masked_scatter(mask_BHW[:, None].to(device), noise)
-    return images_BCHW.masked_fill(mask_BHW[:, None].to(device), _FILLS[parameters.erasing_fill])
+    return in_rows_BH, (column_W >= left_B1) & (column_W < left_B1 + width_B1)

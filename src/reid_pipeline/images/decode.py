@@ -1,25 +1,40 @@
 """Opening one image file."""
 
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
-from PIL import Image
+import torch
+from torch.nn import functional as F
 
 from reid_pipeline.images.picture import PictureError, load_picture, to_rgb, upright
 from reid_pipeline.schema.errors import UserError
 from reid_pipeline.schema.parameters import Resize
 
-_FILTERS = {"bicubic": Image.Resampling.BICUBIC, "bilinear": Image.Resampling.BILINEAR}
+READING = 1
+"""Number of this way from file to pixels; raised when the pixels change, so that no cache keeps old ones."""
 
 
-def read_image(path: Path, size: tuple[int, int] | None = None, resize: Resize = "bicubic") -> np.ndarray:
+class TargetSize(NamedTuple):
+    """Height and width in pixels that images are resized to, and how; a plain (height, width) is bicubic."""
+
+    height: int
+    width: int
+    resize_filter: Resize = "bicubic"
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of an image."""
+        return self.height * self.width * 3
+
+
+def read_image(path: Path, size: tuple[int, int] | TargetSize | None = None) -> np.ndarray:
     """Decode an image as RGB and, if asked, resize it (antialiased, aspect not kept).
 
     Args:
         path: a file in any format Pillow reads; EXIF rotation is applied; grey, CMYK and palette images
             become RGB, transparent parts white, 16-bit grey is scaled (`picture.to_rgb`).
-        size: height, width in pixels; the file's own when None.
-        resize: the filter.
+        size: height, width in pixels, and the filter; the file's own when None.
 
     Returns:
         uint8 array [height, width, 3].
@@ -27,8 +42,17 @@ def read_image(path: Path, size: tuple[int, int] | None = None, resize: Resize =
     Raises:
         UserError: the file is absent, empty, truncated or no image; the message names it.
     """
+    return decode_image(read_file(path), path, size)
+
+
+def read_file(path: Path) -> bytes:
+    """Return what an image file holds.
+
+    Raises:
+        UserError: the file is absent or cannot be opened; the message names it.
+    """
     try:
-        content = path.read_bytes()
+        return path.read_bytes()
     except FileNotFoundError as error:
         raise UserError(f"Image {path} does not exist. Put it back, or run ingestion again.") from error
     except OSError as error:
@@ -36,13 +60,28 @@ def read_image(path: Path, size: tuple[int, int] | None = None, resize: Resize =
             f"Image {path} cannot be decoded, since it cannot be opened: {error.strerror}. Make it readable,"
             " or remove it and run ingestion again."
         ) from error
+
+
+def decode_image(content: bytes, path: Path, size: tuple[int, int] | TargetSize | None = None) -> np.ndarray:
+    """Decode the bytes of the file `path`; as `read_image`, whose second half this is."""
     try:
-        image = to_rgb(upright(load_picture(content)))
+        pixels = np.array(to_rgb(upright(load_picture(content))))
     except PictureError as error:
         raise UserError(
             f"Image {path} ({len(content)} bytes) cannot be decoded: {error}."
             " Replace the file with a good copy, or remove it and run again."
         ) from error
-    if size is not None:
-        image = image.resize((size[1], size[0]), _FILTERS[resize])
-    return np.asarray(image)
+    return pixels if size is None else resize(pixels, TargetSize(*size))
+
+
+def resize(pixels: np.ndarray, target: TargetSize) -> np.ndarray:
+    """Resize uint8 [h, w, 3] with antialiasing, in fixed-point arithmetic.
+
+    A quarter of the time that Pillow takes, and Pillow's result but for rounding: weights have 16 bits here
+    and 22 there, and rows come first, where Pillow 13 begins with what makes less work. In drawn people, one
+    level in a few pixels and at most two were found (docs/performance.md).
+    """
+    # The batch axis is added in front of the rows: only then torch sees that channels come last.
+    batch = torch.from_numpy(pixels)[None].permute(0, 3, 1, 2)
+    made = F.interpolate(batch, (target.height, target.width), mode=target.resize_filter, antialias=True)
+    return made[0].permute(1, 2, 0).numpy()

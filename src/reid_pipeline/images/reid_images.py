@@ -1,68 +1,108 @@
-"""The images of a split as arrays of one size, decoded when asked for and kept while memory allows."""
+"""The images of a split as arrays of one size: from the cache, from memory, or decoded when asked for."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from reid_pipeline.images.decode import read_image
-from reid_pipeline.schema.parameters import Resize
+from reid_pipeline.images.decode import TargetSize, read_image
+
+
+@dataclass(frozen=True)
+class KeptImages:
+    """Decoded images, and where among them the image of each row is.
+
+    Attributes:
+        pixels: uint8 [m, height, width, 3], in memory or mapped from a file.
+        places: int64 [rows], index into `pixels`; -1: not among them.
+    """
+
+    pixels: np.ndarray
+    places: np.ndarray
+
+    def gather(self, rows: np.ndarray, out: np.ndarray) -> np.ndarray:
+        """Copy the images of `rows` that are here into `out`; return where in `rows` the others are."""
+        places = self.places[rows]
+        here = places >= 0
+        if here.all():
+            # With checks of the index, numpy would copy by way of a buffer.
+            np.take(self.pixels, places, axis=0, out=out, mode="clip")
+            return np.empty(0, dtype=np.int64)
+        out[here] = self.pixels[places[here]]
+        return np.flatnonzero(~here)
 
 
 class ReIDImages:
     """Images of one size, addressed by row, returned as uint8 batches.
 
     Decoding releases the interpreter lock, so threads serve; there are no worker processes to seed or to
-    fork. Rows whose arrays fit in `memory_limit` bytes together are decoded once and kept; the others are
-    decoded whenever they are asked for. One image takes height x width x 3 bytes.
+    fork. Rows of the cache are copied from it. Of the others, as many as fit in `memory_limit` bytes together
+    are decoded once and kept; what is left is decoded whenever it is asked for. One image takes
+    height x width x 3 bytes.
 
     Args:
         root: folder that `paths` are relative to.
         paths: one file a row.
-        size: height, width of the arrays, in pixels.
-        resize: the filter.
+        size: height, width of the arrays in pixels, and how to resize to it.
         memory_limit: bytes of decoded images to keep.
         threads: decoding threads.
+        cached: images that need no decoding.
+        pinned: batches lie in page-locked memory, from where a CUDA device copies them by itself.
     """
 
     def __init__(
         self,
         root: Path,
         paths: Sequence[str],
-        size: tuple[int, int],
+        size: tuple[int, int] | TargetSize,
         *,
-        resize: Resize = "bicubic",
         memory_limit: int = 2_000_000_000,
         threads: int = 4,
+        cached: KeptImages | None = None,
+        pinned: bool = False,
     ) -> None:
         self.root = root
         self.paths = list(paths)
-        self.size = size
-        self.resize = resize
+        self.target = TargetSize(*size)
+        self.pinned = pinned
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="decode")
-        self._room_left = memory_limit // (size[0] * size[1] * 3)
-        self._kept: dict[int, np.ndarray] = {}
+        self._shape = (self.target.height, self.target.width, 3)
+        nowhere = np.full(len(self.paths), -1, dtype=np.int64)
+        self._cached = cached or KeptImages(np.empty((0, *self._shape), dtype=np.uint8), nowhere)
+        uncached = int((self._cached.places < 0).sum())
+        # Memory that is not written to is not taken.
+        room = np.empty((min(memory_limit // self.target.nbytes, uncached), *self._shape), dtype=np.uint8)
+        self._kept = KeptImages(room, nowhere.copy())
+        self._count_kept = 0
 
     def __len__(self) -> int:
         return len(self.paths)
 
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width in pixels."""
+        return self.target[:2]
+
     def batch(self, rows: Sequence[int] | np.ndarray) -> torch.Tensor:
-        """Return the images of `rows` as uint8 [B, 3, height, width].
+        """Return the images of `rows` as uint8 [B, 3, height, width], channels last in memory.
 
         Raises:
             UserError: an image cannot be read; the message names the file.
         """
-        wanted = [int(row) for row in rows]
-        distinct = list(dict.fromkeys(wanted))
-        images = dict(zip(distinct, self._pool.map(self._image, distinct), strict=True))
-        for row, image in images.items():
-            if row not in self._kept and self._room_left > 0:
-                self._kept[row] = image
-                self._room_left -= 1
-        stacked = np.stack([images[row] for row in wanted])
-        return torch.from_numpy(stacked).permute(0, 3, 1, 2)
+        wanted = np.asarray(rows, dtype=np.int64)
+        made = torch.empty((len(wanted), *self._shape), dtype=torch.uint8, pin_memory=self.pinned)
+        out = made.numpy()
+        left = self._cached.gather(wanted, out)
+        if len(left) == len(wanted):
+            self._from_memory(wanted, out)
+        elif len(left):
+            others = np.empty((len(left), *self._shape), dtype=np.uint8)
+            self._from_memory(wanted[left], others)
+            out[left] = others
+        return made.permute(0, 3, 1, 2)
 
     def batches(self, groups: Iterable[np.ndarray]) -> Iterator[tuple[np.ndarray, torch.Tensor]]:
         """Yield (rows, images) for each group of rows, decoding one group ahead of the consumer."""
@@ -76,6 +116,16 @@ class ReIDImages:
             if pending is not None:
                 yield pending[0], pending[1].result()
 
-    def _image(self, row: int) -> np.ndarray:
-        kept = self._kept.get(row)
-        return read_image(self.root / self.paths[row], self.size, self.resize) if kept is None else kept
+    def _from_memory(self, rows: np.ndarray, out: np.ndarray) -> None:
+        """Copy the images of `rows` into `out`; decode those that are not kept, and keep what fits."""
+        unknown = list(dict.fromkeys(rows[self._kept.places[rows] < 0].tolist()))
+        decoded = dict(zip(unknown, self._pool.map(self._decode, unknown), strict=True))
+        for row in unknown[: len(self._kept.pixels) - self._count_kept]:
+            self._kept.pixels[self._count_kept] = decoded[row]
+            self._kept.places[row] = self._count_kept
+            self._count_kept += 1
+        for place in self._kept.gather(rows, out):
+            out[place] = decoded[int(rows[place])]
+
+    def _decode(self, row: int) -> np.ndarray:
+        return read_image(self.root / self.paths[row], self.target)

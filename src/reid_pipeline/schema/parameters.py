@@ -29,6 +29,9 @@ class ComputeParameters(Parameters):
     image_memory: PositiveInt = Field(
         2_000_000_000, description="bytes of decoded images kept in memory; beyond it they are decoded again"
     )
+    image_cache_limit: int = Field(
+        0, ge=0, description="bytes that a benchmark's cache of decoded images may take on disk; 0: no cache"
+    )
 
 
 class IngestionParameters(Parameters):

@@ -48,6 +48,7 @@ def train_node(method: Method, stage: str) -> Callable[..., Any]:
         parameters: Any,
         split_table: pd.DataFrame,
         raw_images: RawFolder,
+        image_cache: Any,
         resume_point: Record | None,
         seed: int,
         compute: ComputeParameters,
@@ -57,7 +58,7 @@ def train_node(method: Method, stage: str) -> Callable[..., Any]:
         from reid_pipeline.engine.training import TrainingRun, train_stage
 
         runtime = resolve_runtime(compute)
-        run = TrainingRun(method, parameters, split_table, raw_images, runtime, seed)
+        run = TrainingRun(method, parameters, split_table, raw_images, runtime, seed, image_cache)
         yield from train_stage(run, stage, resume_point, earlier)
 
     return _for_method(train, method)
@@ -91,6 +92,7 @@ def extract(
     split_table: pd.DataFrame,
     galleries: pd.DataFrame,
     raw_images: RawFolder,
+    image_cache: Any,
     compute: ComputeParameters,
     evaluation: EvaluationParameters,
 ) -> Record:
@@ -99,7 +101,7 @@ def extract(
     from reid_pipeline.engine.runtime import resolve_runtime
 
     tables = SplitTables(split_table, galleries)
-    return embed_test_rows(embedder, tables, raw_images, resolve_runtime(compute), evaluation)
+    return embed_test_rows(embedder, tables, raw_images, resolve_runtime(compute), evaluation, image_cache)
 
 
 def evaluate_node(method: Method) -> Callable[..., Any]:

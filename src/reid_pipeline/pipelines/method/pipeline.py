@@ -8,7 +8,7 @@ from reid_pipeline.pipelines.method import nodes
 FLOOR = "zero_shot"
 """The method that every report compares with; its metrics are measured in the same run."""
 
-SHARED = {"split_table", "galleries", "raw_images", "run_environment"}
+SHARED = {"split_table", "galleries", "raw_images", "image_cache", "run_environment"}
 SHARED_PARAMETERS = {"benchmark", "seed", "compute", "ingestion", "splits", "evaluation", "report"}
 
 
@@ -46,6 +46,7 @@ def _training_nodes(method: Method) -> list[Node]:
             "parameters": parameters,
             "split_table": "split_table",
             "raw_images": "raw_images",
+            "image_cache": "image_cache",
             "resume_point": f"{stage}_resume_point",
             "seed": "params:seed",
             "compute": "params:compute",
@@ -67,7 +68,15 @@ def _result_nodes(method: Method) -> list[Node]:
     return [
         node(
             nodes.extract,
-            ["embedder", "split_table", "galleries", "raw_images", "params:compute", "params:evaluation"],
+            [
+                "embedder",
+                "split_table",
+                "galleries",
+                "raw_images",
+                "image_cache",
+                "params:compute",
+                "params:evaluation",
+            ],
             "embeddings",
             name="extract",
         ),

@@ -1,0 +1,125 @@
+"""The images of some rows of the split table, ready to be loaded: from the cache as far as there is one."""
+
+import logging
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from reid_pipeline.engine.progress import progress_bar
+from reid_pipeline.engine.runtime import Runtime
+from reid_pipeline.images.cache import ImageCache, Shelf
+from reid_pipeline.images.decode import TargetSize
+from reid_pipeline.images.reid_images import KeptImages, ReIDImages
+from reid_pipeline.schema.columns import PATH, SHA256
+from reid_pipeline.schema.errors import UserError
+from reid_pipeline.schema.raw_folder import RawFolder
+
+_log = logging.getLogger(__name__)
+
+
+def images_of_rows(
+    rows: pd.DataFrame,
+    raw_images: RawFolder,
+    size: tuple[int, int] | TargetSize,
+    runtime: Runtime,
+    image_cache: ImageCache | None,
+    *,
+    memory_limit: int,
+) -> ReIDImages:
+    """Return the images of `rows`, after filling the cache with those that it lacks.
+
+    Args:
+        rows: of the split table; paths and hashes are read.
+        raw_images: where the paths lie.
+        size: what the images are resized to.
+        runtime: its `image_cache_limit`, and the device that will copy the batches.
+        image_cache: used if `image_cache_limit` is above 0; None: no cache.
+        memory_limit: bytes of images to keep that the cache has no room for.
+
+    Raises:
+        UserError: an image cannot be read or has changed since ingestion, or the cache cannot be used.
+    """
+    target = TargetSize(*size)
+    cached = None
+    if image_cache is not None and runtime.image_cache_limit:
+        shelf = image_cache.shelf(target)
+        try:
+            cached = _cached(rows, raw_images, image_cache, shelf, runtime.image_cache_limit)
+        except OSError as error:
+            raise UserError(
+                f"The image cache in {shelf.folder} cannot be used: {error.strerror}. What it holds already"
+                " is good. Mend the folder or make room, or do without: compute.image_cache_limit=0."
+            ) from error
+    elif 0 < memory_limit < len(rows) * target.nbytes:
+        _log.info(
+            "%d images take %s, and compute.image_memory is %s: the others are decoded in every epoch. With"
+            " compute.image_cache_limit they are kept on disk.",
+            *(len(rows), _text(len(rows) * target.nbytes), _text(memory_limit)),
+        )
+    return ReIDImages(
+        raw_images.root,
+        rows[PATH].tolist(),
+        target,
+        memory_limit=memory_limit,
+        cached=cached,
+        pinned=runtime.device.type == "cuda",
+    )
+
+
+def _cached(
+    rows: pd.DataFrame, raw_images: RawFolder, image_cache: ImageCache, shelf: Shelf, limit: int
+) -> KeptImages | None:
+    files = dict(zip(rows[SHA256], (raw_images.root / path for path in rows[PATH]), strict=True))
+    places = shelf.places()
+    if not files.keys() <= places.keys():
+        _fill(files, len(files.keys() - places.keys()), image_cache, shelf, limit)
+        places = shelf.places()
+    found = np.array([places.get(digest, -1) for digest in rows[SHA256]], dtype=np.int64)
+    return KeptImages(shelf.pixels(), found) if (found >= 0).any() else None
+
+
+def _fill(files: dict[str, Path], missing: int, image_cache: ImageCache, shelf: Shelf, limit: int) -> None:
+    """Write what is missing as far as the limit lets it; say before what it takes, and what does not fit."""
+    height, width, _ = shelf.target
+    taken = image_cache.nbytes()
+    fitting = min(missing, max(0, limit - taken) // shelf.bytes_each)
+    if fitting < missing:
+        _log.warning(
+            "compute.image_cache_limit is %s, and the image cache in %s takes %s: %d of %d images do not fit"
+            " and are decoded whenever they are asked for. Raise the limit, or remove the folders of sizes no"
+            " longer used.",
+            *(_text(limit), image_cache.folder, _text(taken), missing - fitting, len(files)),
+        )
+    if not fitting:
+        return
+    needed = fitting * shelf.bytes_each
+    _log.info(
+        "The image cache grows by %d images of %d x %d, %s, in %s; next time they are not decoded.",
+        *(fitting, height, width, _text(needed), shelf.folder),
+    )
+    _require_space(image_cache.folder, needed)
+    with progress_bar() as bar:
+        task = bar.add_task("fill image cache", total=len(files), unit="images")
+        shelf.fill(
+            files,
+            limit=limit,
+            on_done=lambda done: bar.update(task, completed=done),
+            on_wait=lambda: _log.info("Another process fills the image cache; waiting for it."),
+        )
+
+
+def _require_space(folder: Path, needed: int) -> None:
+    there = next(place for place in (folder, *folder.absolute().parents) if place.exists())
+    free = shutil.disk_usage(there).free
+    if needed > free:
+        raise UserError(
+            f"The image cache needs {_text(needed)} in {folder}, where {_text(free)} are free. Make room, or"
+            " lower compute.image_cache_limit (0: no cache)."
+        )
+
+
+def _text(count: int) -> str:
+    """Return a number of bytes as people say it."""
+    return f"{count / 1e9:.2f} GB" if count >= 1e8 else f"{count / 1e6:.1f} MB"

@@ -1,0 +1,162 @@
+"""Images of one size on disk: decoded and resized once, then mapped into memory.
+
+A shelf holds the images of one size. Its file `pixels` is an array of uint8 [n, height, width, 3], and its
+file `hashes` has the SHA-256 of the n files that they were decoded from, 32 bytes each. Both only grow. The
+hashes are written after the pixels have reached the disk, so that what a killed process leaves is a tail that
+no hash names; the next process cuts it off. One process writes at a time, under a lock that the operating
+system lifts when the process ends; readers need none.
+"""
+
+import hashlib
+import os
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+
+from reid_pipeline.images.decode import READING, TargetSize, decode_image, read_file
+from reid_pipeline.schema.errors import UserError
+
+_HASH_BYTES = 32
+_AT_A_TIME = 64_000_000  # bytes of pixels that are written before their hashes are
+
+
+@dataclass(frozen=True)
+class ImageCache:
+    """A folder of shelves, one for each size and way of resizing; the folder need not exist.
+
+    Attributes:
+        folder: where it lies.
+    """
+
+    folder: Path
+
+    def shelf(self, target: TargetSize) -> "Shelf":
+        """Return the shelf of a size; those of earlier versions of the decoder are not found."""
+        name = f"{target.height}x{target.width}_{target.resize_filter}_{READING}"
+        return Shelf(self, self.folder / name, target)
+
+    def nbytes(self) -> int:
+        """Return the bytes that all shelves take on disk."""
+        return sum(path.stat().st_size for path in self.folder.glob("*/*"))
+
+
+class Shelf:
+    """The images of one size.
+
+    Args:
+        cache: that it belongs to.
+        folder: of its two files.
+        target: the size.
+    """
+
+    def __init__(self, cache: ImageCache, folder: Path, target: TargetSize) -> None:
+        self.folder = folder
+        self.target = target
+        self._cache = cache
+
+    @property
+    def bytes_each(self) -> int:
+        """Bytes that an image takes on disk."""
+        return self.target.nbytes + _HASH_BYTES
+
+    def places(self) -> dict[str, int]:
+        """Return, by SHA-256 as hexadecimal digits, which image of `pixels` it is; none where nothing is."""
+        try:
+            hashes = (self.folder / "hashes").read_bytes()
+            whole = (self.folder / "pixels").stat().st_size // self.target.nbytes
+        except FileNotFoundError:
+            return {}
+        count = min(len(hashes) // _HASH_BYTES, whole)
+        return {hashes[_HASH_BYTES * place :][:_HASH_BYTES].hex(): place for place in range(count)}
+
+    def pixels(self) -> np.ndarray:
+        """Map the images, read only: uint8 [n, height, width, 3], with all that `places` told of before.
+
+        Raises:
+            FileNotFoundError: nothing was ever written.
+        """
+        height, width, _ = self.target
+        count = (self.folder / "pixels").stat().st_size // self.target.nbytes
+        mapped = np.memmap(self.folder / "pixels", np.uint8, "r", shape=(count, height, width, 3))
+        return mapped.view(np.ndarray)  # numpy gathers from a plain array without a detour through Python
+
+    def fill(
+        self,
+        files: Mapping[str, Path],
+        *,
+        limit: int,
+        on_done: Callable[[int], None] | None = None,
+        on_wait: Callable[[], None] | None = None,
+        threads: int = 4,
+    ) -> None:
+        """Decode what is not there yet and write it, as far as the limit lets it.
+
+        Args:
+            files: by SHA-256 of its content as hexadecimal digits, where an image lies.
+            limit: bytes that the whole cache may take.
+            on_done: called in this thread with the number of images of `files` that are there.
+            on_wait: called if another process is writing; this one goes on after it.
+            threads: decoding threads.
+
+        Raises:
+            UserError: an image cannot be read, or a file is not the one that was hashed.
+            OSError: the folder cannot be written, or the disk is full; what was written stays good.
+        """
+        with self._only_writer(on_wait), ThreadPoolExecutor(threads, thread_name_prefix="fill") as pool:
+            places = self.places()
+            self._cut(len(places))
+            missing = [(digest, path) for digest, path in files.items() if digest not in places]
+            done = len(files) - len(missing)
+            room = max(0, limit - self._cache.nbytes())
+            wanted = iter(missing[: room // self.bytes_each])
+            while chunk := list(islice(wanted, max(1, _AT_A_TIME // self.target.nbytes))):
+                images = list(pool.map(lambda item: self._decode(*item), chunk))
+                self._append(images, [digest for digest, _ in chunk])
+                done += len(chunk)
+                if on_done is not None:
+                    on_done(done)
+
+    def _decode(self, digest: str, path: Path) -> np.ndarray:
+        content = read_file(path)
+        if hashlib.sha256(content).hexdigest() != digest:
+            raise UserError(
+                f"Image {path} is not the file that the split table was made of: its content has changed."
+                " Run ingestion again, or put the old file back."
+            )
+        return decode_image(content, path, self.target)
+
+    def _cut(self, count: int) -> None:
+        """Remove what a killed process left behind `count` images; the hashes first, they vouch for it."""
+        for name, size in (("hashes", _HASH_BYTES), ("pixels", self.target.nbytes)):
+            if (self.folder / name).exists():
+                os.truncate(self.folder / name, size * count)
+
+    def _append(self, images: list[np.ndarray], digests: list[str]) -> None:
+        """Write images, then their hashes."""
+        for name, parts in (
+            ("pixels", [image.data for image in images]),
+            ("hashes", [bytes.fromhex(digest) for digest in digests]),
+        ):
+            with (self.folder / name).open("ab") as file:
+                file.writelines(parts)
+                file.flush()
+                os.fsync(file.fileno())
+
+    @contextmanager
+    def _only_writer(self, on_wait: Callable[[], None] | None) -> Iterator[None]:
+        import fcntl  # Windows has none
+
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with (self._cache.folder / "lock").open("wb") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                if on_wait is not None:
+                    on_wait()
+                fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
