@@ -1,6 +1,4 @@
-"""Pseudo labels: the labels of scikit-learn on the dense distance, the guard, and the quality figures."""
-
-from itertools import combinations
+"""Pseudo labels: the labels of scikit-learn on the dense distance, and the guard."""
 
 import numpy as np
 import pytest
@@ -8,16 +6,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import sparse
 from sklearn.cluster import DBSCAN
-from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score
+from sklearn.metrics import adjusted_rand_score
 
 from reid_pipeline.clustering import (
     ClusteringCollapse,
     ClusteringSettings,
     check_collapse,
     cluster_pseudo_labels,
-    cluster_statistics,
     dbscan_labels,
-    pseudo_label_quality,
 )
 from reid_pipeline.geometry import jaccard_distance
 from reid_pipeline.schema.errors import UserError
@@ -149,44 +145,3 @@ def test_a_collapse_is_explained(labels, message):
 def test_a_usable_clustering_passes():
     check_collapse([0, 0, 1, 1, -1])
     check_collapse([-1] * 97 + [0, 1, 1], max_noise_share=0.98)
-
-
-def test_quality_by_hand():
-    # Clusters {a a b} and {b b}, noise {a}: pairs 3 + 1 = 4, of which a-a and b-b are right: precision 1/2.
-    # True pairs: a has 3 rows (3 pairs), b has 3 (3 pairs): recall 2/6.
-    quality = pseudo_label_quality([0, 0, 0, 1, 1, -1], [7, 7, 8, 8, 8, 7])
-    assert quality.pairwise_precision == 0.5
-    assert quality.pairwise_recall == pytest.approx(1 / 3)
-
-
-@settings(deadline=None, max_examples=30)
-@given(seed=st.integers(0, 2**32 - 1), rows=st.integers(1, 30))
-def test_quality_by_all_pairs(seed, rows):
-    rng = np.random.default_rng(seed)
-    labels, pids = rng.integers(-1, 5, size=rows), rng.integers(0, 5, size=rows)
-    together = [(labels[i] == labels[j] != -1, pids[i] == pids[j]) for i, j in combinations(range(rows), 2)]
-    right, made, true = (
-        sum(f) for f in ((a and b for a, b in together), (a for a, _ in together), (b for _, b in together))
-    )
-    quality = pseudo_label_quality(labels, pids)
-    assert quality.pairwise_precision == pytest.approx(right / made if made else 0)
-    assert quality.pairwise_recall == pytest.approx(right / true if true else 0)
-    singletons = np.where(labels < 0, 100 + np.arange(rows), labels)
-    assert quality.ari == pytest.approx(adjusted_rand_score(pids, singletons))
-    assert quality.nmi == pytest.approx(normalized_mutual_info_score(pids, singletons))
-
-
-def test_statistics_by_hand():
-    seen = cluster_statistics([0] * 5 + [1] * 2 + [2] * 1 + [-1] * 2)
-    assert (seen.rows, seen.clusters, seen.noise_share) == (10, 3, 0.2)
-    assert seen.size_quantiles == (1, 1.5, 2, 3.5, 5)
-    assert seen.size_histogram == ((1, 1, 1), (2, 2, 1), (3, 4, 0), (5, 8, 1))
-    empty = cluster_statistics([-1, -1])
-    assert (empty.clusters, empty.noise_share, empty.size_quantiles, empty.size_histogram) == (0, 1.0, (), ())
-
-
-def test_quality_wants_one_pid_per_row():
-    with pytest.raises(UserError, match=r"2 pseudo labels and 3 pids"):
-        pseudo_label_quality([0, 1], [1, 2, 3])
-    with pytest.raises(UserError, match=r"pids has shape \[2\] and dtype float64"):
-        pseudo_label_quality([0, 1], [1.0, 2.0])

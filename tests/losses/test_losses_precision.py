@@ -5,6 +5,7 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from reid_pipeline.losses import (
+    CameraProxyMemory,
     PrototypeMemory,
     batch_hard_triplet_loss,
     identity_loss,
@@ -15,6 +16,7 @@ from reid_pipeline.losses import (
 
 LABELS = torch.tensor([0, 0, 0, 1, 2, 2])
 MEMORY = PrototypeMemory(torch.eye(32)[:3])
+PROXIES = CameraProxyMemory(MEMORY, torch.tensor([0, 0, 1]), torch.tensor([0, 1, 1]))
 LOSSES = {
     "identity": lambda x, *_: identity_loss(x, LABELS),
     "triplet": lambda x, *_: batch_hard_triplet_loss(x, LABELS, margin=1.0),
@@ -25,6 +27,9 @@ LOSSES = {
     "nt_xent": lambda x, y, *_: nt_xent_loss(x, y),
     "simsiam": simsiam_loss,
     "prototypes": lambda x, *_: MEMORY.loss(x, LABELS),
+    "intra_camera": lambda x, *_: PROXIES.intra_camera_loss(x, LABELS),
+    "inter_camera": lambda x, *_: PROXIES.inter_camera_loss(x, LABELS),
+    "online": lambda x, *_: PROXIES.online_loss(x, LABELS, camera_penalty=0.1),
 }
 
 

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from numpy.typing import ArrayLike
 
 from reid_pipeline.clustering.dbscan import Labels, check_options, dbscan_labels
-from reid_pipeline.clustering.quality import cluster_statistics
+from reid_pipeline.clustering.quality import pseudo_label_quality
 from reid_pipeline.geometry.jaccard import jaccard_similarity
 from reid_pipeline.schema.errors import UserError
 
@@ -66,7 +66,7 @@ def check_collapse(
     Raises:
         ClusteringCollapse: no cluster, exactly one, or too much noise; says what was seen and what to change.
     """
-    seen = cluster_statistics(pseudo_labels)
+    seen = pseudo_label_quality(pseudo_labels)
     if seen.clusters >= 2 and seen.noise_share <= max_noise_share:
         return
     options = (

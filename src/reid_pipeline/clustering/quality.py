@@ -1,40 +1,24 @@
 """What pseudo labels look like, and how well they agree with the identities. For diagnosis, never training.
 
-Shape suffixes: N rows.
+Shape suffixes: N rows, G groups (clusters, noise rows as clusters of one), C identities, M filled cells of
+the contingency table.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-from reid_pipeline.schema.errors import UserError
+from reid_pipeline.clustering._inputs import Integers, checked_integers, checked_pair
 
 _QUANTILES = (0.0, 0.25, 0.5, 0.75, 1.0)
+_AGREEMENT = ("ari", "nmi", "pairwise_precision", "pairwise_recall", "bcubed_precision", "bcubed_recall")
 
 
 @dataclass(frozen=True)
 class PseudoLabelQuality:
-    """Agreement of pseudo labels with identities.
-
-    Attributes:
-        ari: adjusted Rand index over all rows, in [-0.5, 1]; every noise row is a cluster of its own.
-        nmi: normalised mutual information (arithmetic mean) over all rows, in [0, 1]; noise likewise.
-        pairwise_precision: share of the pairs put into one cluster that share an identity; 0 where there is
-            no pair.
-        pairwise_recall: share of the pairs of one identity that are put into one cluster; 0 where there is no
-            pair. Noise forms no pair, so it costs recall and not precision.
-    """
-
-    ari: float
-    nmi: float
-    pairwise_precision: float
-    pairwise_recall: float
-
-
-@dataclass(frozen=True)
-class ClusterStatistics:
-    """The size of a clustering.
+    """All that is told of a clustering. What compares it with identities is None where none were given.
 
     Attributes:
         rows: labels given.
@@ -43,6 +27,16 @@ class ClusterStatistics:
         size_quantiles: minimum, quartiles and maximum of the cluster sizes; empty where there is no cluster.
         size_histogram: (size from, size up to and including, clusters) in powers of two: 1, 2, 3-4, 5-8 and
             so on.
+        ari: adjusted Rand index over all rows, in [-0.5, 1]; every noise row is a cluster of its own.
+        nmi: normalised mutual information (arithmetic mean) over all rows, in [0, 1]; noise likewise.
+        pairwise_precision: share of the pairs put into one cluster that share an identity; 0 where there is
+            no pair.
+        pairwise_recall: share of the pairs of one identity that are put into one cluster; 0 where there is no
+            pair. Noise forms no pair, so it costs recall and not precision.
+        bcubed_precision: mean over all rows of the share of the row's cluster that has the row's identity, in
+            (0, 1]; every noise row is a cluster of its own, so its share is 1.
+        bcubed_recall: mean over all rows of the share of the row's identity that lies in the row's cluster,
+            in (0, 1]; noise likewise.
     """
 
     rows: int
@@ -50,80 +44,108 @@ class ClusterStatistics:
     noise_share: float
     size_quantiles: tuple[float, ...]
     size_histogram: tuple[tuple[int, int, int], ...]
+    ari: float | None = None
+    nmi: float | None = None
+    pairwise_precision: float | None = None
+    pairwise_recall: float | None = None
+    bcubed_precision: float | None = None
+    bcubed_recall: float | None = None
+
+    def facts(self) -> dict[str, Any]:
+        """Return the figures as a history record holds them: plain JSON values."""
+        bins = [{"low": low, "high": high, "clusters": count} for low, high, count in self.size_histogram]
+        facts: dict[str, Any] = {
+            "clusters": self.clusters,
+            "noise_share": self.noise_share,
+            "cluster_sizes": {"quantiles": list(self.size_quantiles), "histogram": bins},
+        }
+        if self.ari is not None:
+            facts["ground_truth"] = {name: getattr(self, name) for name in _AGREEMENT}
+        return facts
 
 
-def pseudo_label_quality(pseudo_labels: ArrayLike, pids: ArrayLike) -> PseudoLabelQuality:
-    """Compare pseudo labels with identities, by the sparse contingency table.
+def pseudo_label_quality(pseudo_labels: ArrayLike, pids: ArrayLike | None = None) -> PseudoLabelQuality:
+    """Describe a clustering, and compare it with the identities where these are known.
 
-    Time O(N log N), memory O(N).
+    Everything follows from the sizes of clusters and identities and from the filled cells of their
+    contingency table, at most N. Time O(N log N) for sorting, memory O(N).
+
+    Sources: Hubert and Arabie, "Comparing partitions", Journal of Classification 1985 (ARI); Vinh, Epps and
+    Bailey, "Information theoretic measures for clusterings comparison", JMLR 2010 (NMI); Bagga and Baldwin,
+    "Entity-based cross-document coreferencing using the vector space model", ACL 1998 (BCubed). ARI and NMI
+    are those of scikit-learn, where nothing can be normalised too: two partitions into a single group, or
+    both into rows alone, have ARI 1, and NMI is 1 for the former.
 
     Args:
-        pseudo_labels: ``[N]`` integers, -1 noise.
-        pids: ``[N]`` integers.
+        pseudo_labels: ``[N]`` integers, below 0 noise.
+        pids: ``[N]`` integers, or None.
 
     Raises:
         UserError: lengths that differ, no rows, or not integers.
     """
-    from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score
-
-    labels_N, pids_N = _integers(pseudo_labels, "pseudo_labels"), _integers(pids, "pids")
-    if labels_N.shape != pids_N.shape:
-        raise UserError(
-            f"{len(labels_N)} pseudo labels and {len(pids_N)} pids were given; one pid per row is needed."
-        )
-    noise_N = labels_N < 0
-    singletons_N = labels_N.copy()
-    singletons_N[noise_N] = labels_N.max() + 1 + np.arange(int(noise_N.sum()))
-    kept = ~noise_N
-    together = np.stack((labels_N[kept], pids_N[kept]))
-    both = _pairs(np.unique(together, axis=1, return_counts=True)[1])
-    predicted = _pairs(np.unique(labels_N[kept], return_counts=True)[1])
-    actual = _pairs(np.unique(pids_N, return_counts=True)[1])
-    return PseudoLabelQuality(
-        ari=float(adjusted_rand_score(pids_N, singletons_N)),
-        nmi=float(normalized_mutual_info_score(pids_N, singletons_N)),
-        pairwise_precision=both / predicted if predicted else 0.0,
-        pairwise_recall=both / actual if actual else 0.0,
-    )
-
-
-def cluster_statistics(pseudo_labels: ArrayLike) -> ClusterStatistics:
-    """Describe a clustering: how many clusters, how large, how much noise.
-
-    Args:
-        pseudo_labels: ``[N]`` integers, -1 noise.
-
-    Raises:
-        UserError: no rows, or not integers.
-    """
-    labels_N = _integers(pseudo_labels, "pseudo_labels")
+    labels_N = checked_integers(pseudo_labels, "pseudo_labels")
     sizes = np.unique(labels_N[labels_N >= 0], return_counts=True)[1]
-    bins = np.ceil(np.log2(sizes)).astype(np.int64)
-    histogram = tuple(
-        (1 if power == 0 else (1 << (power - 1)) + 1, 1 << power, int((bins == power).sum()))
-        for power in range(int(bins.max()) + 1 if bins.size else 0)
-    )
     quantiles = tuple(float(size) for size in np.quantile(sizes, _QUANTILES)) if sizes.size else ()
-    return ClusterStatistics(
+    return PseudoLabelQuality(
         rows=len(labels_N),
         clusters=len(sizes),
         noise_share=float((labels_N < 0).mean()),
         size_quantiles=quantiles,
-        size_histogram=histogram,
+        size_histogram=_histogram(sizes),
+        **({} if pids is None else _agreement(*checked_pair(labels_N, pids, "pids"))),
     )
 
 
-def _integers(values: ArrayLike, name: str) -> NDArray[np.int64]:
-    """Return ``values`` as int64 ``[N]``, N above 0, or raise UserError."""
-    given = np.asarray(values)
-    if given.ndim != 1 or given.size == 0 or given.dtype.kind not in "iu":
-        raise UserError(
-            f"{name} has shape {list(given.shape)} and dtype {given.dtype}; "
-            "a vector of integers with at least one row is needed."
-        )
-    return given.astype(np.int64)
+def _histogram(sizes: Integers) -> tuple[tuple[int, int, int], ...]:
+    """Return (size from, size up to and including, clusters) in powers of two."""
+    bins = np.ceil(np.log2(sizes)).astype(np.int64)
+    return tuple(
+        (1 if power == 0 else (1 << (power - 1)) + 1, 1 << power, int((bins == power).sum()))
+        for power in range(int(bins.max()) + 1 if bins.size else 0)
+    )
 
 
-def _pairs(counts: NDArray[np.int64]) -> int:
+def _agreement(labels_N: Integers, pids_N: Integers) -> dict[str, float]:
+    """Return the measures of agreement by name, all from one contingency table."""
+    noise_N = labels_N < 0
+    alone_N = labels_N.copy()
+    alone_N[noise_N] = labels_N.max() + 1 + np.arange(int(noise_N.sum()))
+    group_N, sizes_G = np.unique(alone_N, return_inverse=True, return_counts=True)[1:]
+    pid_N, sizes_C = np.unique(pids_N, return_inverse=True, return_counts=True)[1:]
+    cell_M, shared_M = np.unique(group_N * len(sizes_C) + pid_N, return_counts=True)
+    of_group_M, of_pid_M = sizes_G[cell_M // len(sizes_C)], sizes_C[cell_M % len(sizes_C)]
+    both, predicted, actual = _pairs(shared_M), _pairs(sizes_G), _pairs(sizes_C)
+    measures = (
+        _adjusted_rand(both, predicted, actual, len(labels_N)),
+        _normalised_information(shared_M, sizes_G, sizes_C, of_group_M * of_pid_M),
+        both / predicted if predicted else 0.0,
+        both / actual if actual else 0.0,
+        float((shared_M * (shared_M / of_group_M)).sum() / len(labels_N)),
+        float((shared_M * (shared_M / of_pid_M)).sum() / len(labels_N)),
+    )
+    return dict(zip(_AGREEMENT, measures, strict=True))
+
+
+def _adjusted_rand(both: int, predicted: int, actual: int, rows: int) -> float:
+    """Return the adjusted Rand index from counts of pairs."""
+    if predicted == actual == both:  # equal partitions, also where no pair, or every pair, is in both
+        return 1.0
+    expected = predicted * actual / (rows * (rows - 1) // 2)
+    return (both - expected) / ((predicted + actual) / 2 - expected)
+
+
+def _normalised_information(
+    shared_M: Integers, sizes_G: Integers, sizes_C: Integers, product_M: Integers
+) -> float:
+    """Return mutual information over the mean of both entropies; 1 where both are a single group."""
+    if len(sizes_G) == len(sizes_C) == 1:
+        return 1.0
+    rows = int(sizes_G.sum())
+    information = float((shared_M / rows * np.log(shared_M * (rows / product_M))).sum())
+    entropies = [float(-(sizes / rows * np.log(sizes / rows)).sum()) for sizes in (sizes_G, sizes_C)]
+    return min(1.0, max(0.0, information / (sum(entropies) / 2)))
+
+
+def _pairs(counts: Integers) -> int:
     """Return how many unordered pairs lie within groups of these sizes."""
     return int((counts * (counts - 1) // 2).sum())

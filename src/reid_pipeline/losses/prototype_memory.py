@@ -109,11 +109,24 @@ class PrototypeMemory(nn.Module):
         Raises:
             ValueError: shapes that do not match, or a label out of range.
         """
+        with no_autocast(embeddings_BD):
+            logits_BC = self.similarities(embeddings_BD, labels_B) / self.temperature
+            return F.cross_entropy(logits_BC, labels_B)
+
+    def similarities(self, embeddings_BD: Tensor, labels_B: Tensor) -> Tensor:
+        """Return ``q M^T``, q the L2-normalised embeddings: ``[B, C]``, float32 at least.
+
+        Args:
+            embeddings_BD: ``[B, D]`` floats.
+            labels_B: ``[B]`` int64 in 0..C-1, whom the rows belong to; only checked.
+
+        Raises:
+            ValueError: shapes that do not match, or a label out of range.
+        """
         self._check(embeddings_BD, labels_B)
         with no_autocast(embeddings_BD):
             unit_BD = F.normalize(raised(embeddings_BD), dim=1)
-            logits_BC = unit_BD @ self.prototypes.to(unit_BD.dtype).T / self.temperature
-            return F.cross_entropy(logits_BC, labels_B)
+            return unit_BD @ self.prototypes.to(unit_BD.dtype).T
 
     @torch.no_grad()
     def update(self, embeddings_BD: Tensor, labels_B: Tensor) -> None:

@@ -98,10 +98,8 @@ class PrototypeContrast(Stage):
         return self._memory
 
     def _prototypes_of(self, model: nn.Module, data: TrainingData) -> PrototypeMemory:
-        import torch
-
         from reid_pipeline.engine.extraction import extract_embeddings
-        from reid_pipeline.losses import PrototypeMemory
+        from reid_pipeline.engine.prototypes import prototype_memory
 
         started = time.perf_counter()
         embeddings = extract_embeddings(
@@ -112,16 +110,7 @@ class PrototypeContrast(Stage):
             viewids=data.viewids,
         )
         self._seconds = {"extraction": time.perf_counter() - started}
-        memory = self.parameters.memory
-        labelled = data.labels >= 0
-        return PrototypeMemory.from_embeddings(
-            torch.from_numpy(embeddings[labelled]),
-            torch.from_numpy(data.labels[labelled]),
-            int(data.labels.max()) + 1,
-            temperature=memory.temperature,
-            momentum=memory.momentum,
-            update=memory.update,
-        ).to(data.runtime.device)
+        return prototype_memory(embeddings, data.labels, self.parameters.memory, data.runtime.device)
 
 
 def build(parameters: PCLParameters, population: Population) -> SupervisedReIDModel:

@@ -1,7 +1,8 @@
 """Prototypical contrastive learning without labels (arXiv 2310.17218; methods.md section 8).
 
 Every epoch: embed all training images, cluster them by their k-reciprocal Jaccard distance with DBSCAN,
-drop the noise, make one prototype per cluster, and contrast augmented batches with the prototypes.
+drop the noise, make one prototype per cluster, and contrast augmented batches with the prototypes. With
+`camera_aware` clusters are split by camera, and batches are contrasted with those proxies (CAP, O2CAP).
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
+from reid_pipeline.engine.prototypes import CameraAwareParameters
 from reid_pipeline.engine.stage import Batch, Method, Stage, StepOutput, TrainingData
 from reid_pipeline.schema.base import Parameters
 from reid_pipeline.schema.parameters import (
@@ -27,7 +29,7 @@ if TYPE_CHECKING:
     import numpy as np
     from torch import nn
 
-    from reid_pipeline.losses import PrototypeMemory
+    from reid_pipeline.losses import CameraProxyMemory, PrototypeMemory
     from reid_pipeline.models.reid_model import ReIDModel
 
 
@@ -50,6 +52,7 @@ class UnsupervisedPCLParameters(Parameters):
     plan: TrainingPlan
     clustering: ClusteringParameters
     memory: MemoryParameters
+    camera_aware: CameraAwareParameters = CameraAwareParameters()
 
 
 class ClusterContrastStage(Stage):
@@ -60,40 +63,50 @@ class ClusterContrastStage(Stage):
     def __init__(self, parameters: UnsupervisedPCLParameters) -> None:
         super().__init__(parameters.plan)
         self.parameters = parameters
-        self._memory: PrototypeMemory | None = None
+        self._memory: PrototypeMemory | CameraProxyMemory | None = None
+        self._epoch = 0
         self._facts: dict[str, Any] = {}
+
+    def begin(self, model: nn.Module, data: TrainingData) -> None:  # noqa: ARG002 - the data decide
+        """Refuse a camera-aware training on images whose cameras are not known.
+
+        Raises:
+            UserError: no cameras, one alone, or images without.
+        """
+        from reid_pipeline.engine.prototypes import known_cameras
+
+        if self.parameters.camera_aware.kind != "none":
+            known_cameras(data.camids)
 
     def epoch_batches(self, model: nn.Module, data: TrainingData, epoch: int) -> Iterator[Batch]:
         """Cluster all training images with the model as it is, then yield PK batches of pseudo labels.
 
+        Camera-aware, the labels of the batches are proxies.
+
         Raises:
             ClusteringCollapse: no cluster, a single one, or nearly all rows are noise.
         """
-        import torch
-
-        from reid_pipeline.losses import PrototypeMemory
-
         embeddings = self._embed_all(model, data)
-        pseudo_labels = self._cluster(embeddings, data)
-        clustered = pseudo_labels >= 0
-        memory = self.parameters.memory
-        self._memory = PrototypeMemory.from_embeddings(
-            torch.from_numpy(embeddings[clustered]),
-            torch.from_numpy(pseudo_labels[clustered]),
-            int(pseudo_labels.max()) + 1,
-            temperature=memory.temperature,
-            momentum=memory.momentum,
-            update=memory.update,
-        ).to(data.runtime.device)
-        return self._batches(model, pseudo_labels, data, epoch)
+        labels = self._cluster(embeddings, data)
+        self._epoch = epoch
+        labels, self._memory = self._memorised(embeddings, labels, data)
+        return self._batches(model, labels, data, epoch)
 
     def step(self, model: nn.Module, batch: Batch) -> StepOutput:
-        """Contrast the batch's unit embeddings with all prototypes."""
+        """Contrast the batch's unit embeddings with the prototypes, or with the proxies."""
         from torch.nn.functional import normalize
 
+        from reid_pipeline.engine.prototypes import camera_aware_losses
+        from reid_pipeline.losses import PrototypeMemory
+
         embeddings = normalize(model.embed(batch.images, batch.camids, batch.viewids).float(), dim=1)  # type: ignore[operator]
-        loss = self._prototypes().loss(embeddings, batch.labels)
-        return StepOutput({"pcl": loss}, {"embeddings": embeddings})
+        memory = self._prototypes()
+        if isinstance(memory, PrototypeMemory):
+            losses = {"pcl": memory.loss(embeddings, batch.labels)}
+        else:
+            chosen = self.parameters.camera_aware
+            losses = camera_aware_losses(memory, embeddings, batch.labels, chosen=chosen, epoch=self._epoch)
+        return StepOutput(losses, {"embeddings": embeddings})
 
     def after_step(self, batch: Batch, output: StepOutput) -> None:
         """Move the prototypes towards the step's own embeddings."""
@@ -103,10 +116,23 @@ class ClusterContrastStage(Stage):
         """Return clusters, noise, sizes, agreement with the ground truth, and seconds."""
         return self._facts
 
-    def _prototypes(self) -> PrototypeMemory:
+    def _prototypes(self) -> PrototypeMemory | CameraProxyMemory:
         if self._memory is None:
             raise RuntimeError("epoch_batches() makes the prototype memory; call it first")
         return self._memory
+
+    def _memorised(
+        self, embeddings: np.ndarray, labels: np.ndarray, data: TrainingData
+    ) -> tuple[np.ndarray, PrototypeMemory | CameraProxyMemory]:
+        """Return the labels of the epoch's batches and the memory of them."""
+        from reid_pipeline.engine.prototypes import prototype_memory, proxy_memory
+
+        memory, chosen, device = self.parameters.memory, self.parameters.camera_aware, data.runtime.device
+        if chosen.kind == "none":
+            return labels, prototype_memory(embeddings, labels, memory, device)
+        proxies, proxies_memory = proxy_memory(embeddings, labels, data.camids, memory, chosen)
+        self._facts["proxies"] = len(proxies_memory.clusters)
+        return proxies, proxies_memory.to(device)
 
     def _embed_all(self, model: nn.Module, data: TrainingData) -> np.ndarray:
         from reid_pipeline.engine.extraction import extract_embeddings
@@ -120,14 +146,21 @@ class ClusterContrastStage(Stage):
         return embeddings
 
     def _cluster(self, embeddings: np.ndarray, data: TrainingData) -> np.ndarray:
-        from reid_pipeline.clustering import ClusteringSettings, check_collapse, cluster_pseudo_labels
+        from reid_pipeline.clustering import (
+            ClusteringSettings,
+            check_collapse,
+            cluster_pseudo_labels,
+            pseudo_label_quality,
+        )
 
         chosen = self.parameters.clustering
         settings = ClusteringSettings(chosen.k1, chosen.k2, chosen.eps, chosen.min_samples)
         started = time.perf_counter()
         pseudo_labels = cluster_pseudo_labels(embeddings, **asdict(settings))
         self._facts["seconds"]["clustering"] = time.perf_counter() - started
-        self._facts |= _cluster_facts(pseudo_labels, data.labels)
+        # Agreement with identities only where these are known; never used in training.
+        known = data.labels if (data.labels >= 0).all() else None
+        self._facts |= pseudo_label_quality(pseudo_labels, known).facts()
         check_collapse(pseudo_labels, settings=settings, max_noise_share=chosen.max_noise_share)
         return pseudo_labels
 
@@ -143,26 +176,6 @@ class ClusterContrastStage(Stage):
             pixels=(model.encoder, self.parameters.augmentation),
             position=(self.name, epoch),
         )
-
-
-def _cluster_facts(pseudo_labels: np.ndarray, labels: np.ndarray) -> dict[str, Any]:
-    """Return what a user must see of a clustering; agreement with identities only where these are known."""
-    from reid_pipeline.clustering import cluster_statistics, pseudo_label_quality
-
-    seen = cluster_statistics(pseudo_labels)
-    facts: dict[str, Any] = {
-        "clusters": seen.clusters,
-        "noise_share": seen.noise_share,
-        "cluster_sizes": {
-            "quantiles": list(seen.size_quantiles),
-            "histogram": [
-                {"low": low, "high": high, "clusters": count} for low, high, count in seen.size_histogram
-            ],
-        },
-    }
-    if (labels >= 0).all():
-        facts["ground_truth"] = asdict(pseudo_label_quality(pseudo_labels, labels))
-    return facts
 
 
 def build(parameters: UnsupervisedPCLParameters, population: Population) -> ReIDModel:

@@ -27,6 +27,8 @@ _AGREEMENT = {
     "nmi": "NMI",
     "pairwise_precision": "pairwise precision",
     "pairwise_recall": "pairwise recall",
+    "bcubed_precision": "BCubed precision",
+    "bcubed_recall": "BCubed recall",
 }
 
 
