@@ -1,8 +1,9 @@
 """Training that is scored on the dev split as it goes: what a trial of a study does."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import pandas as pd
+import torch
 
 from reid_pipeline.clustering import ClusteringCollapse
 from reid_pipeline.engine.checkpoint import Checkpoint, checkpoint_of
@@ -29,7 +30,8 @@ def dev_scores(run: TrainingRun, evaluation: EvaluationParameters, *, every: int
         every: epochs between scores; the last epoch always has one.
 
     Raises:
-        Unusable: the parameters cannot be trained with: a loss is not finite, or the clustering collapses.
+        Unusable: the parameters cannot be trained with: a loss, the weights or the embeddings are not finite,
+            or the clustering collapses.
     """
     earlier: Checkpoint | None = None
     *before, last = run.method.stage_names
@@ -38,6 +40,7 @@ def dev_scores(run: TrainingRun, evaluation: EvaluationParameters, *, every: int
             earlier = _trained(run, name, earlier)
         stage, model = run.stage(last), run.model(earlier)
         for progress in fit(stage, model, run.data()):
+            _require_finite(progress.state["model"].values(), f"weights after epoch {progress.epoch}")
             if progress.epoch % every == 0 or progress.epoch == progress.epochs:
                 yield Score(progress.epoch, progress.epochs, _dev_map(run, model.embedder(), evaluation))
     except (NonFiniteLoss, ClusteringCollapse) as error:
@@ -55,5 +58,11 @@ def _dev_map(run: TrainingRun, embedder: Embedder, evaluation: EvaluationParamet
     galleries = pd.DataFrame({TEST_SET: [], REPEAT: [], PATH: []})
     tables = SplitTables(run.split_table, galleries)
     embeddings = embed_test_rows(embedder, tables, run.raw_images, run.runtime, chosen)
+    _require_finite([torch.from_numpy(embeddings["embeddings"])], "embeddings of the dev split")
     metrics = evaluate_draws(embeddings, run.split_table, galleries, chosen)
     return float(metrics["mAP"])
+
+
+def _require_finite(tensors: Iterable[torch.Tensor], what: str) -> None:
+    if not all(bool(tensor.isfinite().all()) for tensor in tensors):
+        raise Unusable(f"The {what} are not finite: training diverged.")

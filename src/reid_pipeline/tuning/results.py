@@ -67,4 +67,5 @@ def _importances(study: optuna.Study) -> dict[str, float]:
     if len(values) < _MIN_FOR_IMPORTANCE or len(set(values)) == 1:
         return {}
     evaluator = optuna.importance.FanovaImportanceEvaluator(seed=0)
-    return dict(optuna.importance.get_param_importances(study, evaluator=evaluator))
+    found = optuna.importance.get_param_importances(study, evaluator=evaluator)
+    return {name: float(share) for name, share in found.items()}

@@ -45,7 +45,7 @@ def search_space(
     if unknown:
         raise UserError(
             f"tuning.search.{method} names {unknown[0]!r}, which {method} does not have."
-            f"{nearest(unknown[0], allowed)} Allowed: {first_few(allowed, 40)}."
+            f"{nearest(unknown[0], allowed)} Allowed: {first_few(allowed, 30)}."
         )
     in_force = model.model_validate(given)
     space = {name: _absolute(name, found, _value(in_force, name)) for name, found in block.items()}

@@ -114,8 +114,10 @@ def finished_trials(study: optuna.Study) -> list[FrozenTrial]:
     return study.get_trials(states=FINISHED)
 
 
-def enqueue_start(study: optuna.Study, plan: StudyPlan) -> None:
-    """Let the next trial be the parameters as configured, if the space holds them all."""
+def begin_as_configured(study: optuna.Study, plan: StudyPlan) -> None:
+    """Let a study's first trial be the parameters as configured, if the space holds them all."""
+    if study.get_trials(states=(*FINISHED, TrialState.RUNNING, TrialState.WAITING)):
+        return
     spread = distributions(plan.space)
     if all(_holds(spread[name], value) for name, value in plan.start.items()):
         study.enqueue_trial(dict(plan.start))

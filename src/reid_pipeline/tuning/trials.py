@@ -14,9 +14,8 @@ from reid_pipeline.tuning.study import (
     STOPPED,
     WORKER,
     StudyPlan,
-    enqueue_start,
+    begin_as_configured,
     fail_dead_trials,
-    finished_trials,
     live_trials,
     open_study,
     prepare_sampler,
@@ -52,16 +51,10 @@ def run_trials(plan: StudyPlan, objective: Objective, *, worker: int = 0) -> Ite
     """
     study = open_study(plan)
     fail_dead_trials(study, stale_seconds=plan.stale_seconds)
+    begin_as_configured(study, plan)
     while len(live_trials(study)) < plan.trials:
-        if worker == 0 and not live_trials(study):
-            enqueue_start(study, plan)
         prepare_sampler(study, plan, worker=worker)
         yield _run_trial(study, plan, objective)
-
-
-def count_finished(plan: StudyPlan) -> int:
-    """Return how many finished trials the study has."""
-    return len(finished_trials(open_study(plan)))
 
 
 def _run_trial(study: optuna.Study, plan: StudyPlan, objective: Objective) -> FrozenTrial:

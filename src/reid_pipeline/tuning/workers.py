@@ -1,13 +1,20 @@
 """Several processes on one study."""
 
 import multiprocessing
+import os
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 
 from optuna.trial import FrozenTrial
 
-from reid_pipeline.tuning.study import StudyPlan, finished_trials, open_study
+from reid_pipeline.tuning.study import (
+    StudyPlan,
+    begin_as_configured,
+    fail_dead_trials,
+    finished_trials,
+    open_study,
+)
 from reid_pipeline.tuning.trials import Objective, run_trials
 
 _POLL_SECONDS = 1.0
@@ -28,6 +35,8 @@ def run_in_processes(
         UserError: what a worker raised; the others end their trials first.
     """
     study = open_study(plan)
+    fail_dead_trials(study, stale_seconds=plan.stale_seconds)
+    begin_as_configured(study, plan)
     seen = {trial.number for trial in finished_trials(study)}
     spawn = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(workers, mp_context=spawn) as pool:
@@ -56,8 +65,6 @@ def _end_with_parent() -> None:
         return
 
     def watch() -> None:
-        import os
-
         parent.join()
         os._exit(1)
 
