@@ -104,7 +104,7 @@ def test_every_few_epochs_and_the_last(make_run) -> None:
         (
             "baseline",
             {"plan": {"epochs": 3, "learning_rate": 1e30, "warmup_epochs": 0}},
-            "weights .* not finite",
+            "not finite",
         ),
     ],
 )

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -182,16 +183,13 @@ def test_two_processes_lose_nothing(tmp_path: Path) -> None:
     assert len({trial.params["plan.rate"] for trial in finished}) == len(finished)
 
 
-class Refused(Toy):
-    """An objective that cannot even begin."""
-
-    def __call__(self, values: object):
-        raise UserError("no such image")
+def refuse(_: object) -> Iterator[Score]:
+    raise UserError("no such image")
 
 
 def test_what_a_worker_raises_is_raised(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no such image"):
-        list(run_in_processes(plan(tmp_path), Refused(), workers=1))
+        list(run_in_processes(plan(tmp_path), refuse, workers=1))
 
 
 def test_a_study_refuses_other_facts_and_ranges(tmp_path: Path) -> None:
