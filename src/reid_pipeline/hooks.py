@@ -26,16 +26,21 @@ _GIVEN_AT_RUN = ("raw_root", "synthetic", "method", "study", "tuned")
 _RESULTS = ("metrics", "history", "run_card", "report")
 
 
+class Tuned:
+    """Take what a study found, where `--params tuned=<method>` asks for it; before anything is checked."""
+
+    @hook_impl(tryfirst=True)
+    def after_context_created(self, context: Any) -> None:
+        """Put the study's values over conf/ and under the other parameters given."""
+        lay_over_tuned(context.config_loader, context.project_path)
+
+
 class Preflight:
     """Refuse a run that cannot succeed: unknown parameters, an absent device, a wrong checkpoint."""
 
     @hook_impl
     def after_context_created(self, context: Any) -> None:
-        """Validate every parameter in force, methods' and shared, and refuse names that nobody reads.
-
-        With `--params tuned=<method>` the values that a study found are in force.
-        """
-        lay_over_tuned(context.config_loader, context.project_path)
+        """Validate every parameter in force, methods' and shared, and refuse names that nobody reads."""
         try:
             given = dict(context.config_loader["parameters"])
         except MissingConfigException:

@@ -4,9 +4,9 @@ from typing import Any
 
 from kedro.config import OmegaConfigLoader
 
-from reid_pipeline.hooks import Preflight, RunSummary
+from reid_pipeline.hooks import Preflight, RunSummary, Tuned
 
-HOOKS = (Preflight(), RunSummary())
+HOOKS = (Tuned(), Preflight(), RunSummary())
 # Statistics are stored by dataset name, which is wrong across environments.
 DISABLE_HOOKS_FOR_PLUGINS = ("kedro-viz",)
 

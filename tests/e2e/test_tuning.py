@@ -155,6 +155,17 @@ def test_what_was_found_is_taken_by_name(project: Project) -> None:
     assert card["plan"]["epochs"] == 2
 
 
+def test_what_was_found_is_checked_as_all_parameters_are(project: Project) -> None:
+    file = found(project, "parameters.yml")
+    before = file.read_text()
+    file.write_text("pcl: {memory: {momentum: 1.5}}")
+    try:
+        with pytest.raises(UserError, match=r"Parameter pcl.memory.momentum: Input should be less than 1"):
+            run_session(project, "zero_shot", **GIVEN, tuned="pcl")
+    finally:
+        file.write_text(before)
+
+
 @pytest.mark.parametrize(
     ("pipeline", "given", "said"),
     [
