@@ -212,9 +212,10 @@ class TestPreflight:
             Preflight().after_context_created(self.context(**changes))
         assert str(caught.value).count("Parameter ") == 1, "one mistake, one line"
 
-    @pytest.mark.parametrize("name", ["raw_root", "synthetic"])
+    @pytest.mark.parametrize("name", ["raw_root", "synthetic", "method", "study", "tuned"])
     def test_what_only_the_catalog_reads_is_refused_in_conf_and_taken_from_the_command_line(self, name):
         given = {"raw_root": "folder", "synthetic": {"seed": 1}}
+        given |= {"method": "pcl", "study": "short", "tuned": "pcl"}
         parameters = {**GIVEN, name: given[name]}
         with pytest.raises(UserError, match=rf"Parameter {name} stands in conf/.*--params {name}="):
             Preflight().after_context_created(SimpleNamespace(config_loader=Loader(parameters, seed=0)))

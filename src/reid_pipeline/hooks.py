@@ -10,16 +10,29 @@ from kedro.pipeline import Pipeline
 from pydantic import ValidationError
 from rich import get_console
 
+from reid_pipeline.io.tuned import lay_over_tuned
 from reid_pipeline.methods import find_method, method_names
 from reid_pipeline.pipelines.pretrain_demo_clip.nodes import PretrainingParameters
+from reid_pipeline.pipelines.tuning.planning import require_searchable
 from reid_pipeline.schema.base import Parameters
 from reid_pipeline.schema.errors import UserError, explain, nearest
 from reid_pipeline.schema.parameters import SharedParameters
 from reid_pipeline.schema.population import Population
+from reid_pipeline.schema.tuning import TuningParameters
 
 FLOOR_METRICS = "floor_metrics"
 _ANYBODY = Population(2, cameras=2, views=2)
+_GIVEN_AT_RUN = ("raw_root", "synthetic", "overlay", "method", "study", "tuned")
 _RESULTS = ("metrics", "history", "run_card", "report")
+
+
+class Tuned:
+    """Take what a study found, where `--params tuned=<method>` asks for it; before anything is checked."""
+
+    @hook_impl(tryfirst=True)
+    def after_context_created(self, context: Any) -> None:
+        """Put the study's values over conf/ and under the other parameters given."""
+        lay_over_tuned(context.config_loader, context.project_path)
 
 
 class Preflight:
@@ -42,18 +55,24 @@ class Preflight:
 
     @hook_impl
     def before_pipeline_run(self, pipeline: Pipeline, catalog: DataCatalog) -> None:
-        """Check the raw folder, the device, and that each method's checkpoint loads into its backbone."""
+        """Check the search space, the raw folder, the device, and that checkpoints load into backbones."""
         inputs = pipeline.inputs()
+        given = {
+            name: catalog.load(f"params:{name}") for name in method_names() if f"params:{name}" in inputs
+        }
+        if "params:tuning" in inputs and "parameters" in inputs:
+            parameters = catalog.load("parameters")
+            method, _ = require_searchable(parameters, catalog.load("params:tuning"))
+            given[method.name] = method.params.model_validate(parameters[method.name])
         if "raw_images" in inputs:
             catalog.get("raw_images").check()  # type: ignore[union-attr]
         if "params:compute" in inputs:
             from reid_pipeline.engine.runtime import resolve_runtime
 
             resolve_runtime(catalog.load("params:compute"))
-        for name in method_names():
-            if f"params:{name}" in inputs:
-                # How many there will be is not known before the data is; checkpoints can be checked without.
-                find_method(name).build(catalog.load(f"params:{name}"), _ANYBODY)
+        for name, values in given.items():
+            # How many there will be is not known before the data is; checkpoints can be checked without.
+            find_method(name).build(values, _ANYBODY)
 
 
 class RunSummary:
@@ -72,7 +91,12 @@ class RunSummary:
             (name for name in names if name.endswith("metrics")),
             key=lambda name: (name != FLOOR_METRICS, name),
         )
-        if "comparison" in exported:
+        if "study_trials" in exported:
+            from reid_pipeline.reporting import tuning_text
+
+            text = tuning_text(catalog.load("study_trials"))
+            get_console().print(f"\n{text}\n", markup=False, highlight=False, soft_wrap=True)
+        elif "comparison" in exported:
             from reid_pipeline.reporting import comparison_text
 
             text = comparison_text(catalog.load("comparison"))
@@ -105,7 +129,8 @@ def _print_paths(names: set[str], written: set[str], catalog: DataCatalog) -> No
 def _models() -> dict[str, type[Parameters]]:
     """Return the top-level parameter names that have a model of their own."""
     return {name: find_method(name).params for name in method_names()} | {
-        "pretrain_demo_clip": PretrainingParameters
+        "pretrain_demo_clip": PretrainingParameters,
+        "tuning": TuningParameters,
     }
 
 
@@ -114,7 +139,7 @@ def _misplaced(given: dict[str, Any], named: dict[str, Any], runtime: dict[str, 
     faults = [
         f"Parameter {name} stands in conf/, where nothing reads it: give it as --params {name}=..., or write"
         " it into the environment's catalog.yml."
-        for name in ("raw_root", "synthetic", "overlay")
+        for name in _GIVEN_AT_RUN
         if name in given and name not in runtime
     ]
     if "seed" not in runtime and given.get("seed") != named.get("seed"):

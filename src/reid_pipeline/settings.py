@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from reid_pipeline.hooks import Preflight, RunSummary
+from reid_pipeline.hooks import Preflight, RunSummary, Tuned
 from reid_pipeline.overlays import OverlayConfigLoader
 
-HOOKS = (Preflight(), RunSummary())
+HOOKS = (Tuned(), Preflight(), RunSummary())
 # Statistics are stored by dataset name, which is wrong across environments.
 DISABLE_HOOKS_FOR_PLUGINS = ("kedro-viz",)
 

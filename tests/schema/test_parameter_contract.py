@@ -21,7 +21,9 @@ from reid_pipeline.schema.parameters import (
     SharedParameters,
     SplitParameters,
 )
+from reid_pipeline.schema.tuning import TuningParameters
 from reid_pipeline.settings import CONFIG_LOADER_ARGS
+from reid_pipeline.tuning.space import search_space
 
 SHARED = {
     "compute": ComputeParameters,
@@ -65,7 +67,7 @@ def test_kedro_sees_one_schema_per_parameter(pipelines, monkeypatch):
     monkeypatch.setattr(type_extractor.logger, "warning", lambda *words: warned.append(words))
     seen = TypeExtractor(pipelines).extract_types_from_pipelines()
     wanted = {name: find_method(name).params for name in method_names()} | SHARED
-    assert seen == wanted | {"pretrain_demo_clip": PretrainingParameters}
+    assert seen == wanted | {"pretrain_demo_clip": PretrainingParameters, "tuning": TuningParameters}
     assert not warned, "Kedro warns where it loses or doubts a schema"
 
 
@@ -128,8 +130,12 @@ def test_the_published_recipe_is_complete(project, name):
 
 def test_every_environment_merges_and_validates(project, environment):
     parameters = load(project, environment)["parameters"]
+    tuning = TuningParameters.model_validate(parameters.pop("tuning"))
     for name in method_names():
-        find_method(name).params.model_validate(parameters.pop(name))
+        method, given = find_method(name), parameters.pop(name)
+        method.params.model_validate(given)
+        if method.stage_names:
+            assert search_space(name, method.params, given, tuning), "each method that trains can be tuned"
     PretrainingParameters.model_validate(parameters.pop("pretrain_demo_clip"))
     shared = SharedParameters.model_validate(parameters)
     assert shared.benchmark == environment

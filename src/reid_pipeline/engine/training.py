@@ -86,6 +86,14 @@ class TrainingRun:
             "label_map": labelled[IDENTITY].tolist(),
         }
 
+    def model(self, earlier: Checkpoint | None = None) -> Any:
+        """Build the model from the run's seed, on its device, as the stage before left it."""
+        seed_global_state(self.seed, "build")
+        model = self.method.build(self.parameters, self.population()).to(self.runtime.device)
+        if earlier is not None:
+            model.load_state_dict(earlier.tensors)
+        return model
+
     def data(self) -> TrainingData:
         """Return the training rows."""
         train = self.split_table[self.split_table[SPLIT] == "train"]
@@ -159,11 +167,7 @@ def train_stage(
         require_same_origin(earlier, run.describe(run.stage(earlier.description["stage"])))
     fingerprint = run.fingerprint(stage, earlier)
     resume = _usable(resume_point, fingerprint)
-    seed_global_state(run.seed, "build")
-    model = run.method.build(run.parameters, run.population()).to(run.runtime.device)
-    if earlier is not None:
-        model.load_state_dict(earlier.tensors)
-    for progress in fit(stage, model, run.data(), resume=resume):
+    for progress in fit(stage, run.model(earlier), run.data(), resume=resume):
         _log.info("%s", _summary(run.method.name, progress.history[-1], progress.epochs))
         state = {"fingerprint": fingerprint, "description": run.describe(stage), **progress.state}
         yield state, [dict(record) for record in progress.history]

@@ -12,6 +12,7 @@ from kedro.io import AbstractDataset
 from kedro_datasets.json import JSONDataset
 from kedro_datasets.pandas import ParquetDataset
 from kedro_datasets.plotly import JSONDataset as PlotlyJSONDataset
+from kedro_datasets.yaml import YAMLDataset
 
 from reid_pipeline.schema.errors import UserError
 
@@ -70,6 +71,10 @@ class AtomicJSONDataset(_AtomicSave, JSONDataset):  # type: ignore[misc]
 
 class AtomicParquetDataset(_AtomicSave, ParquetDataset):  # type: ignore[misc]
     """A table as Parquet, written atomically; previewed by kedro viz."""
+
+
+class AtomicYAMLDataset(_AtomicSave, YAMLDataset):  # type: ignore[misc]
+    """A parameter file, written atomically."""
 
 
 class AtomicPlotlyDataset(_AtomicSave, PlotlyJSONDataset):  # type: ignore[misc]

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from reid_pipeline.reporting.page import ReportContent, render_report
     from reid_pipeline.reporting.rank_lists import RankedQuery, describe, pick_queries, rank_list_strip
     from reid_pipeline.reporting.tables import ComparisonRow, comparison_rows, markdown_table, text_table
+    from reid_pipeline.reporting.tuning_figures import study_figures
+    from reid_pipeline.reporting.tuning_page import render_tuning_page, trials_csv, tuning_text
 
 _HOMES = {
     "ComparisonRow": "tables",
@@ -52,9 +54,13 @@ _HOMES = {
     "render_comparison_page": "comparison",
     "render_dataset_page": "dataset_page",
     "render_report": "page",
+    "render_tuning_page": "tuning_page",
     "seconds_bars": "figures",
+    "study_figures": "tuning_figures",
     "text_table": "tables",
     "training_curves": "figures",
+    "trials_csv": "tuning_page",
+    "tuning_text": "tuning_page",
 }
 
 __all__ = [
@@ -80,9 +86,13 @@ __all__ = [
     "render_comparison_page",
     "render_dataset_page",
     "render_report",
+    "render_tuning_page",
     "seconds_bars",
+    "study_figures",
     "text_table",
     "training_curves",
+    "trials_csv",
+    "tuning_text",
 ]
 
 

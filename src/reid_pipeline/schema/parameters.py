@@ -232,6 +232,11 @@ class SharedParameters(Parameters):
     seed: int = Field(0, ge=0, lt=2**32)
     raw_root: str | None = None
     overlay: str | None = Field(None, description="conf/overlays/<name>.yml, or a file like it")
+    method: str | None = Field(None, description="the one that is tuned")
+    study: str = Field("main", pattern=r"^\w[\w.-]*$", description="name of the study among its method's")
+    tuned: str | None = Field(
+        None, description="take what a study found: <method>, or <method>/<study>; see docs/tuning.md"
+    )
     compute: ComputeParameters
     ingestion: IngestionParameters
     splits: SplitParameters

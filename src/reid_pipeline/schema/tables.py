@@ -85,6 +85,14 @@ SPLIT_TABLE = pa.DataFrameSchema(
 )
 """One row per image, as used."""
 
+TUNING_SPLITS = ("train", "dev_query", "dev_gallery")
+"""What a study may see: nothing that is tested on."""
+
+TUNING_TABLE = SPLIT_TABLE.update_column(
+    "split", checks=pa.Check.isin(TUNING_SPLITS, error="a study never sees the test")
+)
+"""A split table as a study gets it."""
+
 GALLERIES = pa.DataFrameSchema(
     {
         "test_set": pa.Column(str, description="one of the names in `test_sets`; empty: there is but one"),

@@ -1,0 +1,119 @@
+"""Parameters of a study: what is searched, how long, and on which identities it is scored."""
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from reid_pipeline.schema.base import Parameters
+from reid_pipeline.schema.parameters import PositiveInt
+from reid_pipeline.schema.recipes import merged
+
+Choice = bool | int | float | str | None
+
+
+class SearchedParameter(Parameters):
+    """Where one parameter may lie."""
+
+    type: Literal["float", "int", "categorical"]
+    low: float | None = Field(None, description="smallest value, included")
+    high: float | None = Field(None, description="largest value, included")
+    step: float | None = Field(None, gt=0, description="of a grid that starts at low")
+    log: bool = Field(False, description="draw the logarithm")
+    relative: bool = Field(False, description="low, high and step are factors of the value in force")
+    choices: tuple[Choice, ...] = Field((), description="of a categorical parameter")
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> "SearchedParameter":
+        if self.type == "categorical":
+            given = sorted(self.model_fields_set - {"type", "choices"})
+            if given or len(set(map(repr, self.choices))) < 2:
+                raise ValueError(
+                    f"a categorical parameter needs at least two different choices and nothing else; got"
+                    f" choices {list(self.choices)}" + (f" and {', '.join(given)}" if given else "")
+                )
+        elif self.low is None or self.high is None or self.choices:
+            raise ValueError(f"type {self.type} needs low and high, and has no choices")
+        elif self.low >= self.high:
+            raise ValueError(f"low {self.low:g} must be below high {self.high:g}")
+        return self
+
+    @model_validator(mode="after")
+    def _drawable(self) -> "SearchedParameter":
+        if self.low is None or self.high is None:
+            return self
+        if self.log and self.low <= 0:
+            raise ValueError(f"log needs low above 0, got {self.low:g}")
+        if self.log and self.step is not None:
+            raise ValueError("log and step exclude each other: leave one out")
+        if self.step is not None and self.step > self.high - self.low:
+            raise ValueError(f"step {self.step:g} is longer than from low {self.low:g} to high {self.high:g}")
+        fractions = [value for value in (self.low, self.high, self.step) if value is not None and value % 1]
+        if self.type == "int" and not self.relative and fractions:
+            raise ValueError(f"type int needs whole numbers, got {fractions[0]:g}. Write type: float")
+        return self
+
+
+class SamplerParameters(Parameters):
+    """Optuna's tree-structured Parzen estimator (Bergstra et al., NeurIPS 2011)."""
+
+    seed: int = Field(0, ge=0, lt=2**32)
+    startup_trials: int = Field(8, ge=1, description="trials drawn at random before it learns")
+
+
+class PrunerParameters(Parameters):
+    """When a trial is given up."""
+
+    name: Literal["median", "none"] = Field(
+        "median", description="median: its best score so far is below the median of the others at that epoch"
+    )
+    startup_trials: int = Field(5, ge=0, description="finished trials before any is given up")
+    warmup_epochs: int = Field(1, ge=0, description="epochs that a trial always gets")
+
+
+class TuningParameters(Parameters):
+    """A study."""
+
+    trials: PositiveInt = Field(description="finished ones, given up or not, over all starts of the command")
+    workers: PositiveInt = Field(1, description="processes of this command")
+    score_every: PositiveInt = Field(1, description="epochs between scores; the last one always has one")
+    dev_fraction: float = Field(
+        0.3, gt=0, le=0.5, description="share of the training identities that trials are scored on"
+    )
+    dev_seed: int = Field(0, ge=0, description="of their draw")
+    storage: str | None = Field(
+        None, description="database URL for workers on several machines; null: a file among the results"
+    )
+    stale_hours: float = Field(
+        24.0, gt=0, description="silence after which a trial of another machine counts as dead"
+    )
+    sampler: SamplerParameters
+    pruner: PrunerParameters
+    search: dict[str, dict[str, SearchedParameter | None]] = Field(
+        description="by method and dotted parameter name; null takes a name out"
+    )
+
+    @field_validator("search", mode="before")
+    @classmethod
+    def _dotted(cls, value: Any) -> Any:
+        if not isinstance(value, dict):
+            return value
+        return {
+            method: dotted(block) if isinstance(block, dict) else block for method, block in value.items()
+        }
+
+
+def dotted(block: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a method's block by dotted name, however it was nested.
+
+    In a file a name is one key, `memory.momentum`; the command line makes mappings of it, which are merged
+    into the file's: `--params tuning.search.pcl.memory.momentum.low=0.1`.
+    """
+    found: dict[str, Any] = {}
+    for name, value in block.items():
+        if isinstance(value, Mapping) and value and all(isinstance(each, Mapping) for each in value.values()):
+            inner = {f"{name}.{key}": each for key, each in dotted(value).items()}
+            found = merged(found, inner)
+        else:
+            found = merged(found, {name: value})
+    return found

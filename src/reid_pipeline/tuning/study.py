@@ -1,0 +1,215 @@
+"""A study and where it is kept. The storage is the state: whoever opens it again goes on."""
+
+import hashlib
+import os
+import socket
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import optuna
+from optuna.trial import FrozenTrial, TrialState
+
+from reid_pipeline.schema.errors import UserError, first_few
+from reid_pipeline.schema.tuning import PrunerParameters, SamplerParameters
+from reid_pipeline.tuning.space import Space, distributions
+
+FINISHED = (TrialState.COMPLETE, TrialState.PRUNED)
+FACTS, WORKER, SEEN, STOPPED = "facts", "worker", "seen", "stopped"
+
+
+@dataclass(frozen=True)
+class StudyPlan:
+    """All that a worker must know of a study; plain values, so that it can be sent to another process.
+
+    Attributes:
+        storage: a file, or a database URL.
+        benchmark: whose images.
+        method: that is tuned.
+        name: of the study among this method's.
+        facts: what makes its trials comparable, as plain JSON values: parameters, data, seed.
+        space: what is searched.
+        start: values of the first trial, by dotted name; the parameters as they are configured.
+        trials: finished ones that are wanted.
+        sampler: how values are drawn.
+        pruner: when a trial is given up.
+        stale_seconds: silence after which another machine's trial counts as dead.
+    """
+
+    storage: str
+    benchmark: str
+    method: str
+    name: str
+    facts: Mapping[str, Any]
+    space: Space
+    start: Mapping[str, Any]
+    trials: int
+    sampler: SamplerParameters
+    pruner: PrunerParameters
+    stale_seconds: float = 86_400.0
+
+    @property
+    def title(self) -> str:
+        """The study's name in its storage, where others may be."""
+        return f"{self.benchmark}/{self.method}/{self.name}"
+
+
+def open_study(plan: StudyPlan) -> optuna.Study:
+    """Create the study, or go on with the one of that name.
+
+    Raises:
+        UserError: it was begun with other facts or another search space; names each thing that differs.
+    """
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    study = optuna.create_study(
+        storage=_open_storage(plan.storage),
+        study_name=plan.title,
+        direction="maximize",
+        pruner=_pruner(plan.pruner),
+        load_if_exists=True,
+    )
+    space = {name: found.model_dump(mode="json") for name, found in plan.space.items()}
+    facts = {**plan.facts, "space": space}
+    begun = study.user_attrs.get(FACTS)
+    if begun is None:
+        study.set_user_attr(FACTS, facts)
+    else:
+        _require_same(plan, begun, facts)
+    return study
+
+
+def fail_dead_trials(study: optuna.Study, *, stale_seconds: float) -> list[int]:
+    """Mark as failed what a dead process left running; return the numbers of those trials.
+
+    A process of this machine is asked after; one of another machine counts as dead after `stale_seconds`
+    without a sign.
+    """
+    dead = [
+        trial for trial in study.get_trials(states=(TrialState.RUNNING,)) if _is_dead(trial, stale_seconds)
+    ]
+    for trial in dead:
+        study.tell(trial.number, state=TrialState.FAIL, skip_if_finished=True)
+    return [trial.number for trial in dead]
+
+
+def prepare_sampler(study: optuna.Study, plan: StudyPlan, *, worker: int) -> None:
+    """Give the study a sampler whose draw depends on seed, worker and trials so far, and on nothing else.
+
+    Hence a study that was killed goes on with the values that an unbroken one would have drawn.
+    """
+    position = f"{plan.sampler.seed}/{worker}/{len(live_trials(study))}"
+    seed = int.from_bytes(hashlib.sha256(position.encode()).digest()[:4], "big")
+    study.sampler = optuna.samplers.TPESampler(seed=seed, n_startup_trials=plan.sampler.startup_trials)
+
+
+def live_trials(study: optuna.Study) -> list[FrozenTrial]:
+    """Return the trials that are finished or running."""
+    return study.get_trials(states=(*FINISHED, TrialState.RUNNING))
+
+
+def finished_trials(study: optuna.Study) -> list[FrozenTrial]:
+    """Return the trials that count: trained to the end, or given up."""
+    return study.get_trials(states=FINISHED)
+
+
+def begin_as_configured(study: optuna.Study, plan: StudyPlan) -> None:
+    """Let a study's first trial be the parameters as configured, if the space holds them all."""
+    if study.get_trials(states=(*FINISHED, TrialState.RUNNING, TrialState.WAITING)):
+        return
+    spread = distributions(plan.space)
+    if all(_holds(spread[name], value) for name, value in plan.start.items()):
+        study.enqueue_trial(dict(plan.start))
+
+
+def describe_trial(study: optuna.Study, trial: FrozenTrial) -> str:
+    """Return what became of a trial, in a line, with the best one so far."""
+    value = f"mAP {100 * trial.value:.1f} %" if trial.value is not None else "no score"
+    given_up = " when given up" if trial.state == TrialState.PRUNED else ""
+    complete = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+    best = max(complete, key=lambda each: each.value or 0.0, default=None)
+    told = f"; best {100 * (best.value or 0.0):.1f} %, trial {best.number}" if best else ""
+    drawn = ", ".join(
+        f"{name}={value:.4g}" if isinstance(value, float) else f"{name}={value}"
+        for name, value in trial.params.items()
+    )
+    return f"trial {trial.number}, {value}{given_up} ({drawn}){told}"
+
+
+def process_name() -> str:
+    """Return machine, process and its start: the same for no other process."""
+    return f"{socket.gethostname()} {os.getpid()} {_started(os.getpid())}".strip()
+
+
+def _open_storage(address: str) -> optuna.storages.BaseStorage:
+    if "://" in address:
+        return optuna.storages.RDBStorage(address)
+    from optuna.storages.journal import JournalFileBackend
+
+    return optuna.storages.JournalStorage(JournalFileBackend(address))
+
+
+def _pruner(chosen: PrunerParameters) -> optuna.pruners.BasePruner:
+    if chosen.name == "none":
+        return optuna.pruners.NopPruner()
+    return optuna.pruners.MedianPruner(
+        n_startup_trials=chosen.startup_trials, n_warmup_steps=chosen.warmup_epochs
+    )
+
+
+def _is_dead(trial: FrozenTrial, stale_seconds: float) -> bool:
+    host, _, process = str(trial.user_attrs.get(WORKER, "")).partition(" ")
+    if host == socket.gethostname():
+        number, _, started = process.partition(" ")
+        return not _alive(int(number)) or _started(int(number)) != started
+    begun = trial.datetime_start.timestamp() if trial.datetime_start else 0.0
+    return time.time() - float(trial.user_attrs.get(SEEN, begun)) > stale_seconds
+
+
+def _alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # there, and somebody else's
+        return True
+    return True
+
+
+def _started(process: int) -> str:
+    """Return when a process started, where the system tells: process numbers are used again."""
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rsplit(")", 1)[1].split()[19]
+    except OSError:
+        return ""
+
+
+def _holds(spread: optuna.distributions.BaseDistribution, value: Any) -> bool:
+    try:
+        return bool(spread._contains(spread.to_internal_repr(value)))
+    except (TypeError, ValueError):
+        return False
+
+
+def _require_same(plan: StudyPlan, begun: Mapping[str, Any], facts: Mapping[str, Any]) -> None:
+    old, new = dict(_leaves(begun)), dict(_leaves(facts))
+    differing = [
+        f"{name} was {old.get(name)!r} and is {new.get(name)!r}"
+        for name in sorted({*old, *new})
+        if old.get(name) != new.get(name)
+    ]
+    if differing:
+        raise UserError(
+            f"The study {plan.title!r} in {plan.storage} was begun otherwise: {first_few(differing)}."
+            " Its trials cannot be compared with new ones. Give the values it was begun with, or begin"
+            " another study: --params study=<name>"
+        )
+
+
+def _leaves(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            yield from _leaves(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", value
