@@ -50,7 +50,7 @@ def expand(
     distances_NK, lists_NK = neighbours
     total, count = lists_NK.shape
     mark_N = np.zeros(total, np.int64)
-    place_N = np.full(total, -1, np.int32)
+    place_N = np.zeros(total, np.int32)
     end = 0
     for row in range(part[0], part[1]):
         first, original, added = end, 2 * (row - part[0]) + 1, 2 * (row - part[0]) + 2
@@ -70,12 +70,12 @@ def expand(
                         columns_T[end] = member
                         end += 1
         for place in range(count):
-            place_N[lists_NK[row, place]] = place
+            place_N[lists_NK[row, place]] = place + 1
         for entry in range(first, end):
             place = place_N[columns_T[entry]]
-            values_T[entry] = distances_NK[row, place] if place >= 0 else np.nan
+            values_T[entry] = distances_NK[row, place - 1] if place > 0 else np.nan
         for place in range(count):
-            place_N[lists_NK[row, place]] = -1
+            place_N[lists_NK[row, place]] = 0
         sizes_R[row - part[0]] = end - first
 
 
@@ -148,7 +148,7 @@ def similar(
     columns_T: np.ndarray,
     values_T: np.ndarray,
 ) -> None:
-    """Write the rows after each row with a similarity above 0 and at least ``minimum``, ascending."""
+    """Write the rows after each row with a similarity above 0 and at least ``minimum``."""
     total = len(weights[0]) - 1
     sums_N = np.zeros(total, np.float64)
     touched_N = np.empty(total, np.int32)
@@ -159,41 +159,47 @@ def similar(
         for place in range(count):
             other = touched_N[place]
             value = np.float32(_jaccard(sums_N[other]))
+            sums_N[other] = 0.0
             if value > 0 and value >= minimum:
                 columns_T[end] = other
+                values_T[end] = value
                 end += 1
-            else:
-                sums_N[other] = 0.0
-        columns_T[first:end].sort()
-        for entry in range(first, end):
-            values_T[entry] = _jaccard(sums_N[columns_T[entry]])
-            sums_N[columns_T[entry]] = 0.0
         sizes_R[row - part[0]] = end - first
 
 
 @compiled
 def mirror(upper: Sparse, indptr: np.ndarray, indices: np.ndarray, data: np.ndarray) -> None:
-    """Write the symmetric matrix with diagonal 1 whose strict upper triangle is given; columns ascend."""
+    """Write the symmetric matrix with diagonal 1 whose strict upper triangle is given; columns ascend.
+
+    The rows before a row, taken in order, leave it its entries below the diagonal in order; those, taken in
+    order, leave the rows before their entries above the diagonal in order. Nothing is sorted.
+    """
     total = len(upper[0]) - 1
     for row in range(total):
+        indptr[row + 1] += upper[0][row + 1] - upper[0][row] + 1
         for entry in range(upper[0][row], upper[0][row + 1]):
             indptr[upper[1][entry] + 1] += 1
     next_N = np.empty(total, np.int64)
     for row in range(total):
         next_N[row] = indptr[row]
-        indptr[row + 1] += indptr[row] + 1 + upper[0][row + 1] - upper[0][row]
+        indptr[row + 1] += indptr[row]
     for row in range(total):
-        # All rows before have left their mirrored entries here; then come the diagonal and the row's own.
-        place = next_N[row]
-        indices[place] = row
-        data[place] = 1.0
+        indices[next_N[row]] = row
+        data[next_N[row]] = 1.0
+        next_N[row] += 1
         for entry in range(upper[0][row], upper[0][row + 1]):
-            place += 1
-            other = upper[1][entry]
-            indices[place] = other
+            place = next_N[upper[1][entry]]
+            indices[place] = row
+            data[place] = upper[2][entry]
+            next_N[upper[1][entry]] += 1
+    for row in range(total):
+        place = indptr[row]
+        while indices[place] != row:
+            other = indices[place]
             indices[next_N[other]] = row
-            data[place] = data[next_N[other]] = upper[2][entry]
+            data[next_N[other]] = data[place]
             next_N[other] += 1
+            place += 1
 
 
 @compiled
