@@ -1,11 +1,11 @@
-"""Clustering and re-ranking: time, memory and growth, beside dense code in the plain style of public projects.
+"""Clustering and re-ranking: time, memory and growth, beside dense code in the style of public projects.
 
-    .venv/bin/python benchmarks/neighbourhoods.py [--quick] [--clustering N ...] [--reranking N ...]
+    .venv/bin/python benchmarks/neighbourhoods.py [--quick] [--clustering [N ...]] [--reranking [N ...]]
         [--width D] [--repeats N] [--dense-limit N]
 
 Every measurement is a child process of its own: it draws the features, does the work once at 400 rows (so that
-compiled code is loaded), and then once in full. Memory is what the largest resident size grows by in that.
-The works of one size take turns; times are medians. The neighbour search is faiss's brute force for as many
+compiled code is loaded), and then once in full. Memory is what the largest resident size grows by then. The
+works of one size take turns; times are medians. The neighbour search is faiss's brute force for as many
 neighbours as the work needs, and is what the others are compared with. CPU seconds count all threads, and are
 steadier than seconds on a machine that others use.
 
@@ -200,8 +200,8 @@ def growth(results: dict[int, dict[str, dict[str, float]]]) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--clustering", type=int, nargs="*", default=[3_234, 6_468, 12_936, 32_621, 37_778])
-    parser.add_argument("--reranking", type=int, nargs="*", default=[2_410, 4_820, 9_640, 19_281])
+    parser.add_argument("--clustering", type=int, nargs="*", default=None, metavar="ROWS")
+    parser.add_argument("--reranking", type=int, nargs="*", default=None, metavar="ROWS")
     parser.add_argument("--width", type=int, default=768)
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument(
@@ -214,10 +214,13 @@ def main() -> None:
         run_child(given.child[0], int(given.child[1]), int(given.child[2]))
         return
     if given.quick:
-        given.clustering, given.reranking, given.width, given.repeats = [450], [450], 16, 1
-    for names, sizes in ((CLUSTERING, given.clustering), (RERANKING, given.reranking)):
+        given.width, given.repeats = 16, 1
+    for names, sizes, usual in (
+        (CLUSTERING, given.clustering, [3_234, 6_468, 12_936, 32_621, 37_778]),
+        (RERANKING, given.reranking, [2_410, 4_820, 9_640, 19_281]),
+    ):
         results = {}
-        for rows in sizes:
+        for rows in [450] if sizes is None and given.quick else usual if sizes is None else sizes:
             results[rows] = measure(names, rows, given)
             print(f"{table(rows, results[rows])}\n", flush=True)
         if results:

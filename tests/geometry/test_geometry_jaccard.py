@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from jaccard_oracle import clustered, dense_jaccard_similarity
+from k_reciprocal_oracle import clustered, dense_jaccard_similarity
 from scipy import sparse
 
 from reid_pipeline.geometry import jaccard_distance

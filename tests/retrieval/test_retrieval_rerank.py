@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from rerank_oracle import dense_rerank
+from k_reciprocal_oracle import dense_rerank
 
 from reid_pipeline.retrieval import (
     RERANK_PRESETS,
