@@ -3,9 +3,9 @@
     .venv/bin/python benchmarks/neighbourhoods.py [--quick] [--clustering [N ...]] [--reranking [N ...]]
         [--width D] [--repeats N] [--dense-limit N]
 
-Every measurement is a child process of its own: it draws the features, does the work once at 400 rows (so that
-compiled code is loaded), and then once in full. Memory is what the largest resident size grows by then. The
-works of one size take turns; times are medians. The neighbour search is faiss's brute force for as many
+Every measurement is a child process of its own: it draws the features, does the work once at 400 rows (so
+that compiled code is loaded), and then once in full. Memory is what the largest resident size grows by then.
+The works of one size take turns; times are medians. The neighbour search is faiss's brute force for as many
 neighbours as the work needs, and is what the others are compared with. CPU seconds count all threads, and are
 steadier than seconds on a machine that others use.
 
