@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from jaccard_oracle import clustered, dense_jaccard_similarity
+from k_reciprocal_oracle import clustered, dense_jaccard_similarity
 from scipy import sparse
 
-from reid_pipeline.geometry import jaccard, jaccard_distance
+from reid_pipeline.geometry import jaccard_distance
 from reid_pipeline.geometry.jaccard import jaccard_similarity
 from reid_pipeline.schema.errors import UserError
 
@@ -60,13 +60,12 @@ def test_hand_computed():
     assert p + q == pytest.approx(1)
 
 
-def test_the_blocks_change_nothing(monkeypatch):
+def test_blocks_and_threads_change_nothing(monkeypatch):
     features = clustered(np.random.default_rng(1), 400, 16, 30, 0.5)
     whole = jaccard_distance(features)
-    monkeypatch.setattr(jaccard, "_BLOCK_TERMS", 700)
-    monkeypatch.setattr(jaccard, "_BLOCK_ENTRIES", 1000)
-    monkeypatch.setattr("reid_pipeline.geometry.reciprocal._BLOCK_ROWS", 33)
-    monkeypatch.setattr("reid_pipeline.geometry.neighbours._REFINED_ROWS", 17)
+    monkeypatch.setattr("reid_pipeline.geometry.reciprocal._BLOCK_ENTRIES", 1000)
+    monkeypatch.setattr("reid_pipeline.geometry.all_pairs._TILE", 67)
+    monkeypatch.setattr("reid_pipeline.geometry.compiled.worker_count", lambda: 5)
     parts = jaccard_distance(features)
     for name in ("data", "indices", "indptr"):
         np.testing.assert_array_equal(getattr(whole, name), getattr(parts, name))

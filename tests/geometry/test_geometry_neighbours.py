@@ -10,7 +10,13 @@ from hypothesis import strategies as st
 
 from reid_pipeline.geometry import nearest_neighbours
 from reid_pipeline.geometry.distances import expansion_tolerance, pair_squared_distances, squared_norms
-from reid_pipeline.geometry.neighbours import exact_neighbours, faiss_candidates, torch_candidates
+from reid_pipeline.geometry.neighbours import (
+    exact_neighbours,
+    faiss_candidates,
+    neighbours_and_furthest,
+    tile_candidates,
+    torch_candidates,
+)
 from reid_pipeline.schema.errors import UserError
 
 
@@ -32,9 +38,17 @@ def with_copies(rng, rows, width, dtype=np.float32):
     return base[rng.integers(len(base), size=rows)].astype(dtype)
 
 
-@pytest.mark.parametrize("backend", [faiss_candidates, torch_candidates])
+@pytest.mark.parametrize(
+    ("backend", "own"),
+    [
+        (faiss_candidates, False),
+        (torch_candidates, False),
+        (faiss_candidates, True),
+        (torch_candidates, True),
+        (tile_candidates, True),
+    ],
+)
 @pytest.mark.parametrize("copies", [False, True])
-@pytest.mark.parametrize("own", [False, True])
 def test_equals_a_full_sort(backend, copies, own):
     rng = np.random.default_rng(3)
     make = with_copies if copies else (lambda r, n, d: r.normal(size=(n, d)).astype(np.float32))
@@ -56,10 +70,33 @@ def test_backends_agree_to_the_bit(offset):
         np.float32
     )
     features[100:140] = features[7]
-    by_faiss = exact_neighbours(features, 30, None, faiss_candidates)
-    by_torch = exact_neighbours(features, 30, None, torch_candidates)
-    np.testing.assert_array_equal(by_faiss[1], by_torch[1])
-    np.testing.assert_array_equal(by_faiss[0], by_torch[0])
+    by_tiles = exact_neighbours(features, 30, None, tile_candidates)
+    for backend in (faiss_candidates, torch_candidates):
+        other = exact_neighbours(features, 30, None, backend)
+        np.testing.assert_array_equal(by_tiles[1], other[1])
+        np.testing.assert_array_equal(by_tiles[0], other[0])
+
+
+@settings(deadline=None, max_examples=25)
+@given(seed=st.integers(0, 2**32 - 1), rows=st.integers(1, 60), width=st.integers(1, 5), copies=st.booleans())
+def test_the_furthest_is_that_of_the_whole_matrix(seed, rows, width, copies):
+    rng = np.random.default_rng(seed)
+    make = with_copies if copies else (lambda r, n, d: r.normal(size=(n, d)).astype(np.float32))
+    features = make(rng, rows, width)
+    distances, indices, furthest = neighbours_and_furthest(features, 5)
+    whole = ((features.astype(np.float64)[:, None] - features.astype(np.float64)[None]) ** 2).sum(-1)
+    np.testing.assert_allclose(furthest, whole.max(axis=1), rtol=1e-14)
+    expected = nearest_neighbours(features, 5)
+    np.testing.assert_array_equal(distances, expected[0])
+    np.testing.assert_array_equal(indices, expected[1])
+
+
+def test_the_furthest_where_float32_cannot_tell():
+    # Norms of 640,000 and distances below 2: the product alone is off by a tenth, so every row is looked up.
+    rng = np.random.default_rng(2)
+    features = (100 + 0.1 * rng.normal(size=(300, 64))).astype(np.float32)
+    whole = ((features.astype(np.float64)[:, None] - features.astype(np.float64)[None]) ** 2).sum(-1)
+    np.testing.assert_allclose(neighbours_and_furthest(features, 3)[2], whole.max(axis=1), rtol=1e-14)
 
 
 def test_a_row_is_first_in_its_own_list_among_many_copies():
@@ -129,6 +166,7 @@ def test_tolerance_covers_the_error_of_the_product(dtype, shift):
             r"squares overflow in 2 of 2 rows .* scale the features down",
         ),
         (np.array([["a"]]), 1, None, r"dtype <U1; real numbers"),
+        (np.full((2, 2), 1e25), 1, None, r"squared norms up to 2e\+50; at most 8e\+37 .* scale the features"),
     ],
 )
 def test_bad_input_gets_an_answer(features, k, queries, message):
@@ -138,8 +176,7 @@ def test_bad_input_gets_an_answer(features, k, queries, message):
 
 @pytest.mark.parametrize("room", ["geometry", "clustering", "retrieval"])
 def test_importing_a_room_imports_no_heavy_package(room):
-    code = (
-        f"import sys, reid_pipeline.{room}\nprint(sorted({{'torch', 'faiss', 'sklearn'}} & set(sys.modules)))"
-    )
+    heavy = {"torch", "faiss", "sklearn", "numba"}
+    code = f"import sys, reid_pipeline.{room}\nprint(sorted({heavy} & set(sys.modules)))"
     answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert answer.stdout.strip() == "[]"

@@ -13,12 +13,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from reid_pipeline.geometry.compiled import even_parts, in_threads
 from reid_pipeline.schema.errors import UserError, first_few
 
 Floats = NDArray[np.floating[Any]]
 Indices = NDArray[np.int64]
 
-_CHUNK_BYTES = 1 << 20
+# Products below this take less time than starting threads does.
+_WORTH_THREADS = 1 << 20
 
 
 def checked_features(features: ArrayLike, *, name: str = "features") -> Floats:
@@ -97,7 +99,7 @@ def pair_squared_distances(
     """Return ``sum_d (x_d - y_d)^2`` for each pair of rows, in float64.
 
     The value of a pair depends on its two rows alone, never on its place in the list: copies of a row tie
-    exactly. Time O(P D), memory O(1 MiB) beside the result.
+    exactly. Time O(P D), no memory beside the result.
 
     Args:
         left_MD: ``[M, D]`` float32 or float64.
@@ -108,11 +110,16 @@ def pair_squared_distances(
     Returns:
         ``[P]`` float64.
     """
-    chunk = max(1, _CHUNK_BYTES // (8 * left_MD.shape[1]))
+    from reid_pipeline.geometry.neighbour_kernels import fill_pairs
+
     result_P = np.empty(len(left_rows_P), dtype=np.float64)
-    for start in range(0, len(left_rows_P), chunk):
-        part = slice(start, start + chunk)
-        difference = right_ND[right_rows_P[part]].astype(np.float64, copy=False)
-        difference -= left_MD[left_rows_P[part]]
-        np.einsum("pd,pd->p", difference, difference, out=result_P[part])
+
+    def fill(part: tuple[int, int]) -> None:
+        pairs = slice(*part)
+        fill_pairs(left_MD, right_ND, left_rows_P[pairs], right_rows_P[pairs], result_P[pairs])
+
+    if len(result_P) * left_MD.shape[1] < _WORTH_THREADS:
+        fill((0, len(result_P)))
+    else:
+        in_threads(fill, even_parts(len(result_P)))
     return result_P

@@ -1,30 +1,22 @@
 """The Jaccard similarity of k-reciprocal neighbourhoods, sparse: the distance of the pseudo-label loop.
 
-Shape suffixes: N rows, D width, K neighbours, E stored entries of the weights, T terms (pairs of entries in a
-column).
+Shape suffixes: N rows, D width, K neighbours, E stored entries of the weights.
 
 Cost: the neighbour search takes O(N^2 D). The sums take one term per pair of rows in each column of the
-weights: with s stored weights in a row and in a column on average, O(N s^2) terms, s between 20 and 150 at
-the defaults whatever N is; a column in which nearly every row has a weight (a hub) costs up to N^2 terms and
-makes the result dense, since all those pairs then do share something. A buffer of a few rows x N is swept
-once per block: N^2 / 2 entries in all, about 2 ns each, never stored together. Memory is that block and the
-result.
+weights: with s stored weights in a row and in a column on average, O(N s^2) terms of about 1 ns, s between 20
+and 150 at the defaults whatever N is; a column in which nearly every row has a weight (a hub) costs up to N^2
+terms and makes the result dense, since all those pairs then do share something. Memory is the weights, the
+result, and a few megabytes for each core.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass
-
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy import sparse
 
-from reid_pipeline.geometry.distances import Indices, checked_features
+from reid_pipeline.geometry.distances import checked_features
 from reid_pipeline.geometry.neighbours import nearest_neighbours
-from reid_pipeline.geometry.reciprocal import expand_queries, reciprocal_weights
+from reid_pipeline.geometry.reciprocal import expand_queries, parts_of, reciprocal_weights, sparse_rows
 from reid_pipeline.schema.errors import UserError
-
-_BLOCK_TERMS = 1 << 20
-_BLOCK_ENTRIES = 1 << 21
 
 
 def jaccard_distance(features: ArrayLike, *, k1: int = 30, k2: int = 6) -> sparse.csr_array:
@@ -89,87 +81,22 @@ def checked_counts(**counts: int) -> None:
             )
 
 
-@dataclass(frozen=True)
-class Terms:
-    """The terms to be summed: for entry e of the weights, the entries ``starts[e] : ends[e]`` of its column.
-
-    Attributes:
-        weights: float32 CSR ``[N, N]`` with sorted columns.
-        columns: the same matrix as CSC.
-        starts: ``[E]``, per entry of ``weights`` the first place in ``columns``.
-        ends: ``[E]``, the end of the entry's column.
-    """
-
-    weights: sparse.csr_array
-    columns: sparse.csc_array
-    starts: Indices
-    ends: Indices
-
-    @classmethod
-    def below_each_row(cls, weights: sparse.csr_array) -> "Terms":
-        """Pair every row i with the rows after it: each unordered pair once."""
-        order = np.argsort(weights.indices, kind="stable")
-        places_E = np.empty(len(order), dtype=np.int64)
-        places_E[order] = np.arange(len(order))
-        columns = weights.tocsc()
-        return cls(weights, columns, places_E + 1, columns.indptr[weights.indices + 1].astype(np.int64))
-
-    def blocks(self, rows: int, first_column: int | None = None) -> Iterator[tuple[int, int]]:
-        """Split rows 0 to ``rows`` so that neither terms nor buffer of a block exceed their bounds."""
-        total = self.weights.shape[1]
-        terms = np.concatenate(([0], np.cumsum(self.ends - self.starts)))[self.weights.indptr]
-        start = 0
-        while start < rows:
-            width = total - (start if first_column is None else first_column)
-            stop = int(np.searchsorted(terms, terms[start] + _BLOCK_TERMS, side="right")) - 1
-            stop = max(start + 1, min(stop, start + _BLOCK_ENTRIES // max(width, 1), rows))
-            yield start, stop
-            start = stop
-
-    def shared(self, start: int, stop: int, first_column: int) -> NDArray[np.float64]:
-        """Return ``sum_c min(V_ic, V_jc)`` of these rows: ``[stop - start, N - first_column]`` float64."""
-        entries = slice(self.weights.indptr[start], self.weights.indptr[stop])
-        lengths = self.ends[entries] - self.starts[entries]
-        width = self.weights.shape[1] - first_column
-        row_offsets = np.arange(stop - start) * width - first_column
-        offsets = np.repeat(row_offsets, np.diff(self.weights.indptr[start : stop + 1]))
-        places_T = np.arange(lengths.sum())
-        places_T += np.repeat(self.starts[entries] - (np.cumsum(lengths) - lengths), lengths)
-        values_T = np.minimum(np.repeat(self.weights.data[entries], lengths), self.columns.data[places_T])
-        keys_T = np.repeat(offsets, lengths)
-        keys_T += self.columns.indices[places_T]
-        sums = np.bincount(keys_T, weights=values_T, minlength=(stop - start) * width)
-        return sums.astype(np.float64, copy=False).reshape(stop - start, width)
-
-
-def jaccard_of(shared: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return ``s / (2 - s)`` for shared weight s in [0, 1] (equation 10, rows of weights having sum 1)."""
-    bounded = np.minimum(shared, 1.0)
-    return bounded / (2.0 - bounded)
-
-
 def _symmetric_similarity(weights: sparse.csr_array, minimum: float) -> sparse.csr_array:
     """Return the similarity of all pairs of rows of ``weights`` as float32 CSR; see `jaccard_distance`."""
+    from reid_pipeline.geometry.reciprocal_kernels import mirror, similar
+
     total = weights.shape[0]
-    terms = Terms.below_each_row(weights)
-    counts = np.zeros(total + 1, dtype=np.int64)
-    # The diagonal is stored as 1/2 in the upper triangle: adding the transpose makes it exactly 1.
-    columns: list[NDArray[np.int32]] = []
-    values: list[NDArray[np.float32]] = []
-    for start, stop in terms.blocks(total):
-        shared = terms.shared(start, stop, start)
-        np.einsum("ii->i", shared[:, : stop - start])[:] = 2.0 / 3.0
-        found = np.flatnonzero(shared)
-        similarity = jaccard_of(shared.ravel()[found]).astype(np.float32)
-        rows, places = np.divmod(found, total - start)
-        kept = similarity >= minimum if minimum > 0.0 else similarity > 0.0
-        own = rows == places
-        similarity[own] = 0.5
-        kept |= own
-        counts[start + 1 : stop + 1] = np.bincount(rows[kept], minlength=stop - start)
-        columns.append((places[kept] + start).astype(np.int32))
-        values.append(similarity[kept])
-    arrays = (np.concatenate(values), np.concatenate(columns), np.cumsum(counts))
-    del columns, values, terms
-    upper = sparse.csr_array(arrays, shape=(total, total))
-    return sparse.csr_array(upper + upper.T.tocsr())
+    columns = weights.tocsc()
+    terms_E = np.diff(columns.indptr).astype(np.int64)[weights.indices]
+    terms_N = np.diff(np.concatenate(([0], np.cumsum(terms_E)))[weights.indptr])
+    most_N = np.minimum(terms_N, total - 1 - np.arange(total))
+    del terms_E
+    given = (parts_of(weights), parts_of(columns), float(np.float32(minimum)))
+    upper = sparse_rows(most_N, lambda *block: similar(*given, *block))
+    ends = np.zeros(total + 1, dtype=np.int64)
+    entries = total + 2 * upper.nnz
+    indices, data = np.empty(entries, dtype=np.int32), np.empty(entries, dtype=np.float32)
+    mirror(parts_of(upper), ends, indices, data)
+    similarity = sparse.csr_array((data, indices, ends), shape=(total, total))
+    similarity.has_canonical_format = True
+    return similarity

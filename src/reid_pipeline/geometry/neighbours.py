@@ -1,6 +1,6 @@
-"""Exact nearest neighbours by one interface: faiss on the CPU, torch elsewhere, the same answer from both.
+"""Exact nearest neighbours by one interface: tiles or faiss on the CPU, torch elsewhere, one answer from all.
 
-Shape suffixes: M queries, N rows searched, D width, K neighbours, C candidates, P pairs.
+Shape suffixes: M queries, N rows searched, D width, K neighbours, C candidates, F furthest, P pairs.
 
 A backend proposes a few more candidates than asked for, by a float32 matrix product. Their distances are then
 computed again pair by pair; a row whose last neighbour cannot be told from what was not proposed (ties,
@@ -14,6 +14,8 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from reid_pipeline.geometry.all_pairs import propose
+from reid_pipeline.geometry.compiled import even_parts, in_threads
 from reid_pipeline.geometry.distances import (
     Floats,
     Indices,
@@ -28,9 +30,12 @@ Float32s = NDArray[np.float32]
 Candidates = Callable[[Floats, Floats, int], tuple[Float32s, Indices]]
 
 _MARGIN = 8
-_REFINED_ROWS = 4096
-_EXHAUSTIVE_ROWS = 32
-_BLOCK_ENTRIES = 1 << 23
+_FURTHEST = 4
+_EXHAUSTIVE_ROWS = 64
+_EXHAUSTIVE_ENTRIES = 1 << 21
+_TORCH_ENTRIES = 1 << 23
+# The product is made in float32, and a sum of four such norms must not overflow there.
+_GREATEST_NORM = 8e37
 
 
 def nearest_neighbours(
@@ -45,7 +50,8 @@ def nearest_neighbours(
         k: how many neighbours, at least 1; more than N gives N.
         queries: the rows asked for, ``[M, D]``; None asks for ``features`` themselves, and each row then
             comes first in its own list, before any duplicate of it.
-        device: "cpu" (faiss where it is installed, else torch), or a torch device such as "cuda".
+        device: "cpu" (tiles of half the matrix where ``queries`` is None; else faiss where it is installed,
+            and torch), or a torch device such as "cuda".
 
     Returns:
         Squared distances ``[M, min(k, N)]`` float32 (the float64 value, rounded), and indices ``[M, min(k,
@@ -63,11 +69,30 @@ def nearest_neighbours(
         )
     if isinstance(k, bool) or not isinstance(k, int | np.integer) or k < 1:
         raise UserError(f"k is {k!r}; a whole number of at least 1 is needed.")
-    return exact_neighbours(features_ND, int(k), queries_MD, choose_backend(device))
+    return exact_neighbours(features_ND, int(k), queries_MD, choose_backend(device, own=queries_MD is None))
 
 
-def choose_backend(device: str) -> Candidates:
-    """Return the candidate search for ``device``: faiss on the CPU where it is installed, torch otherwise."""
+def neighbours_and_furthest(features_ND: Floats, k: int) -> tuple[Float32s, Indices, NDArray[np.float64]]:
+    """Find the ``k`` nearest rows of every row, and how far the furthest is, in one search on the CPU.
+
+    Args:
+        features_ND: checked features.
+        k: as in `nearest_neighbours`, whose distances and indices come first.
+
+    Returns:
+        Distances and indices ``[N, min(k, N)]``, and each row's greatest squared distance, ``[N]`` float64.
+    """
+    total = len(features_ND)
+    _check_norms(features_ND)
+    found = propose(features_ND, min(total, k + _MARGIN), min(total, _FURTHEST))
+    near = _decided(features_ND, features_ND, (found.near, found.near_rows), k, own=True)
+    return *near, _furthest(features_ND, found.far, found.far_rows)
+
+
+def choose_backend(device: str, *, own: bool) -> Candidates:
+    """Return the candidate search for ``device``; ``own`` says that the rows ask for their own neighbours."""
+    if device == "cpu" and own:
+        return tile_candidates
     if device == "cpu" and importlib.util.find_spec("faiss") is not None:
         return faiss_candidates
     return lambda queries_MD, features_ND, count: torch_candidates(
@@ -81,34 +106,39 @@ def exact_neighbours(
     """Turn the candidates that ``search`` proposes into exact neighbours; see `nearest_neighbours`."""
     own = queries_MD is None
     left_MD = features_ND if queries_MD is None else queries_MD
-    total = len(features_ND)
-    k = min(k, total)
-    count = min(total, k + _MARGIN)
-    proposed_MC, indices_MC = search(left_MD, features_ND, count)
-    distances_MK = np.empty((len(left_MD), k), dtype=np.float32)
-    neighbours_MK = np.empty((len(left_MD), k), dtype=np.int64)
-    for start in range(0, len(left_MD), _REFINED_ROWS):
-        part = slice(start, min(start + _REFINED_ROWS, len(left_MD)))
-        rows = np.arange(part.start, part.stop)
-        exact = _refined(left_MD, features_ND, rows, indices_MC[part])
-        foreign = indices_MC[part] != (rows[:, None] if own else -1)
-        order = np.lexsort((indices_MC[part], exact, foreign), axis=1)[:, :k]
-        distances_MK[part] = np.take_along_axis(exact, order, axis=1)
-        neighbours_MK[part] = np.take_along_axis(indices_MC[part], order, axis=1)
-    if count < total:
-        unsure = _undecided(left_MD, features_ND, distances_MK, proposed_MC[:, -1])
-        if own:
-            unsure |= neighbours_MK[:, 0] != np.arange(total)
-        _search_exhaustively(left_MD, features_ND, np.flatnonzero(unsure), (distances_MK, neighbours_MK), own)
-    return distances_MK, neighbours_MK
+    _check_norms(features_ND, left_MD)
+    proposed = search(left_MD, features_ND, min(len(features_ND), k + _MARGIN))
+    return _decided(left_MD, features_ND, proposed, k, own=own)
 
 
-def _refined(left_MD: Floats, features_ND: Floats, rows: Indices, indices_MC: Indices) -> Float32s:
-    """Return the distances of ``rows`` to their candidates, ``[rows, C]``, each the float64 value rounded."""
-    exact = pair_squared_distances(
-        left_MD, features_ND, np.repeat(rows, indices_MC.shape[1]), np.ascontiguousarray(indices_MC).ravel()
+def _check_norms(*matrices: Floats) -> None:
+    """Raise UserError where squared norms are too great for a float32 product."""
+    greatest = max(float(squared_norms(matrix).max()) for matrix in matrices)
+    if greatest > _GREATEST_NORM:
+        raise UserError(
+            f"features have squared norms up to {greatest:.3g}; at most {_GREATEST_NORM:.0e} can be searched "
+            "in float32: scale the features down."
+        )
+
+
+def _decided(
+    left_MD: Floats, features_ND: Floats, proposed: tuple[Float32s, Indices], k: int, *, own: bool
+) -> tuple[Float32s, Indices]:
+    """Choose the exact ``k`` nearest among the proposed, or search again where those do not suffice."""
+    from reid_pipeline.geometry.neighbour_kernels import rank_candidates
+
+    total, rows = len(features_ND), len(left_MD)
+    shape = (rows, min(k, total))
+    found = (np.empty(shape, dtype=np.float32), np.empty(shape, dtype=np.int64))
+    in_threads(
+        lambda part: rank_candidates(left_MD, features_ND, proposed[1], own, found, *part), even_parts(rows)
     )
-    return exact.astype(np.float32).reshape(indices_MC.shape)
+    if proposed[1].shape[1] < total:
+        unsure = _undecided(left_MD, features_ND, found[0], proposed[0].max(axis=1))
+        if own:
+            unsure |= found[1][:, 0] != np.arange(total)
+        _search_exhaustively(left_MD, features_ND, np.flatnonzero(unsure), found, own)
+    return found
 
 
 def _undecided(
@@ -144,21 +174,52 @@ def _search_exhaustively(
         neighbours_MK[part] = pair_columns_P[chosen]
 
 
-def _within(left_MD: Floats, features_ND: Floats, bound_M: NDArray[np.float64]) -> tuple[Indices, Indices]:
-    """Return (row, column) of every pair whose distance may be at most ``bound_M`` of its row."""
+def _furthest(features_ND: Floats, far_NF: Float32s, rows_NF: Indices) -> NDArray[np.float64]:
+    """Return the greatest squared distance of each row, ``[N]`` float64, given what a search proposed."""
+    total, count = rows_NF.shape
+    exact_P = pair_squared_distances(
+        features_ND, features_ND, np.repeat(np.arange(total), count), np.ascontiguousarray(rows_NF).ravel()
+    )
+    furthest_N: NDArray[np.float64] = exact_P.reshape(total, count).max(axis=1)
+    if count < total:
+        norms_N = squared_norms(features_ND)
+        tolerance_N = expansion_tolerance(
+            norms_N, float(norms_N.max()), width=features_ND.shape[1], dtype=np.float32
+        )
+        unsure = np.flatnonzero(far_NF.min(axis=1) + tolerance_N > furthest_N)
+        for start in range(0, len(unsure), _EXHAUSTIVE_ROWS):
+            part = unsure[start : start + _EXHAUSTIVE_ROWS]
+            pair_rows_P, columns_P = _within(features_ND[part], features_ND, furthest_N[part], beyond=True)
+            exact_P = pair_squared_distances(features_ND, features_ND, part[pair_rows_P], columns_P)
+            np.maximum.at(furthest_N, part[pair_rows_P], exact_P)
+    return furthest_N
+
+
+def _within(
+    left_MD: Floats, features_ND: Floats, bound_M: NDArray[np.float64], *, beyond: bool = False
+) -> tuple[Indices, Indices]:
+    """Return (row, column) of every pair whose distance may be at most (``beyond``: at least) ``bound_M``."""
     left = left_MD.astype(np.float64)
     norms_M = squared_norms(left)
-    step = max(1, _BLOCK_ENTRIES // (features_ND.shape[1] + len(left)))
+    sign = -1.0 if beyond else 1.0
+    step = max(1, _EXHAUSTIVE_ENTRIES // (features_ND.shape[1] + len(left)))
     found_rows, found_columns = [], []
     for start in range(0, len(features_ND), step):
         right = features_ND[start : start + step].astype(np.float64)
         norms = squared_norms(right)
         tolerance_M = expansion_tolerance(norms_M, float(norms.max()), width=left.shape[1], dtype=np.float64)
         approximate = norms_M[:, None] + norms[None, :] - 2 * (left @ right.T)
-        rows, columns = np.nonzero(approximate <= (bound_M + tolerance_M)[:, None])
+        rows, columns = np.nonzero(sign * approximate <= (sign * bound_M + tolerance_M)[:, None])
         found_rows.append(rows)
         found_columns.append(columns + start)
     return np.concatenate(found_rows), np.concatenate(found_columns)
+
+
+def tile_candidates(queries_MD: Floats, features_ND: Floats, count: int) -> tuple[Float32s, Indices]:
+    """Propose the ``count`` nearest of rows that ask for their own neighbours; see `all_pairs`."""
+    del queries_MD  # the features themselves
+    found = propose(features_ND, count)
+    return found.near, found.near_rows
 
 
 def faiss_candidates(queries_MD: Floats, features_ND: Floats, count: int) -> tuple[Float32s, Indices]:
@@ -179,7 +240,7 @@ def torch_candidates(
 
     features = torch.as_tensor(features_ND, dtype=torch.float32, device=device)
     norms_N = (features * features).sum(dim=1)
-    step = max(1, _BLOCK_ENTRIES // len(features))
+    step = max(1, _TORCH_ENTRIES // len(features))
     distances, indices = [], []
     reduced = torch.backends.cuda.matmul.allow_tf32
     torch.backends.cuda.matmul.allow_tf32 = False

@@ -47,12 +47,7 @@ def checked_sides(query: Given, gallery: Given) -> tuple[Side, Side]:
             "them), or neither (no filter)."
         )
     left, right = _checked_side(query, "query"), _checked_side(gallery, "gallery")
-    if left.features.shape[1] != right.features.shape[1]:
-        raise UserError(
-            f"query features are {left.features.shape[1]} wide and gallery features "
-            f"{right.features.shape[1]}; "
-            "both must come from the same embedder."
-        )
+    _check_widths(left.features, right.features)
     if not right.usable.any():
         raise UserError(
             f"all {len(right.pids)} gallery rows have pid -1 (junk); at least one must be an identity."
@@ -62,6 +57,23 @@ def checked_sides(query: Given, gallery: Given) -> tuple[Side, Side]:
         Side(left.features.astype(kind, copy=False), left.pids, left.camids),
         Side(right.features.astype(kind, copy=False), right.pids, right.camids),
     )
+
+
+def checked_pair(query_features: ArrayLike, gallery_features: ArrayLike) -> tuple[Floats, Floats]:
+    """Check the features of both sides against themselves and each other; see `checked_features`."""
+    query_QD = checked_features(query_features, name="query features")
+    gallery_GD = checked_features(gallery_features, name="gallery features")
+    _check_widths(query_QD, gallery_GD)
+    return query_QD, gallery_GD
+
+
+def _check_widths(query_QD: Floats, gallery_GD: Floats) -> None:
+    """Raise UserError where the two sides are not equally wide."""
+    if query_QD.shape[1] != gallery_GD.shape[1]:
+        raise UserError(
+            f"query features are {query_QD.shape[1]} wide and gallery features {gallery_GD.shape[1]}; "
+            "both must come from the same embedder."
+        )
 
 
 def _checked_side(given: Given, name: str) -> Side:

@@ -1,0 +1,173 @@
+"""Compiled loops of the neighbour search; import inside functions.
+
+Shape suffixes: M left rows, N right rows, D width, P pairs, C candidates, K neighbours, R rows and S columns
+of a tile.
+"""
+
+import numpy as np
+
+from reid_pipeline.geometry.compiled import compiled
+from reid_pipeline.geometry.distances import Floats, Indices
+
+Heaps = tuple[np.ndarray, np.ndarray, np.ndarray]
+"""Per row the least values seen so far, ``[N, C]``, as a heap with the greatest first; their indices
+``[N, C]``; the first values again, ``[N]``, in one piece."""
+
+Found = tuple[np.ndarray, np.ndarray]
+
+_CHUNK = 32
+
+
+@compiled
+def squared_difference(x_D: Floats, y_D: Floats) -> float:
+    """Return ``sum_d (x_d - y_d)^2`` in float64 by eight running sums, in one fixed order."""
+    a = b = c = d = e = f = g = h = 0.0
+    whole = len(x_D) - len(x_D) % 8
+    for i in range(0, whole, 8):
+        a += (np.float64(x_D[i]) - np.float64(y_D[i])) ** 2
+        b += (np.float64(x_D[i + 1]) - np.float64(y_D[i + 1])) ** 2
+        c += (np.float64(x_D[i + 2]) - np.float64(y_D[i + 2])) ** 2
+        d += (np.float64(x_D[i + 3]) - np.float64(y_D[i + 3])) ** 2
+        e += (np.float64(x_D[i + 4]) - np.float64(y_D[i + 4])) ** 2
+        f += (np.float64(x_D[i + 5]) - np.float64(y_D[i + 5])) ** 2
+        g += (np.float64(x_D[i + 6]) - np.float64(y_D[i + 6])) ** 2
+        h += (np.float64(x_D[i + 7]) - np.float64(y_D[i + 7])) ** 2
+    total: float = ((a + b) + (c + d)) + ((e + f) + (g + h))
+    for i in range(whole, len(x_D)):
+        total += (np.float64(x_D[i]) - np.float64(y_D[i])) ** 2
+    return total
+
+
+@compiled
+def fill_pairs(
+    left_MD: Floats, right_ND: Floats, left_rows_P: Indices, right_rows_P: Indices, out_P: Floats
+) -> None:
+    """Write the squared distance of each pair of rows."""
+    for pair in range(len(out_P)):
+        out_P[pair] = squared_difference(left_MD[left_rows_P[pair]], right_ND[right_rows_P[pair]])
+
+
+@compiled
+def rank_candidates(
+    left_MD: Floats, right_ND: Floats, candidates_MC: Indices, own: bool, found: Found, start: int, stop: int
+) -> None:
+    """Write the nearest of each row's candidates by (not the row itself, float32 distance, index).
+
+    Args:
+        left_MD: rows asked for.
+        right_ND: rows searched.
+        candidates_MC: per row different rows of ``right_ND``.
+        own: the two matrices are one.
+        found: distances ``[M, K]`` float32 and indices ``[M, K]`` int64, to be written, K at most C.
+        start: first row to do.
+        stop: the row after the last.
+    """
+    distances_MK, indices_MK = found[0], found[1]
+    count, kept = candidates_MC.shape[1], distances_MK.shape[1]
+    distances_C = np.empty(count, np.float32)
+    indices_C = np.empty(count, np.int64)
+    for row in range(start, stop):
+        for place in range(count):
+            index = candidates_MC[row, place]
+            distance = np.float32(squared_difference(left_MD[row], right_ND[index]))
+            mine = own and index == row
+            before = place
+            while before > 0 and not (own and indices_C[before - 1] == row):
+                last = distances_C[before - 1]
+                if not (mine or distance < last or (distance == last and index < indices_C[before - 1])):
+                    break
+                distances_C[before], indices_C[before] = last, indices_C[before - 1]
+                before -= 1
+            distances_C[before], indices_C[before] = distance, index
+        for place in range(kept):  # assigning slices would double the time of compiling
+            distances_MK[row, place], indices_MK[row, place] = distances_C[place], indices_C[place]
+
+
+@compiled
+def _replace_greatest(heaps: Heaps, row: int, value: float, index: int) -> None:
+    """Put (value, index) in the place of the greatest value of a row's heap."""
+    values_C, indices_C = heaps[0][row], heaps[1][row]
+    count, place = len(values_C), 0
+    while True:
+        child = 2 * place + 1
+        if child >= count:
+            break
+        if child + 1 < count and values_C[child + 1] > values_C[child]:
+            child += 1
+        if values_C[child] <= value:
+            break
+        values_C[place], indices_C[place] = values_C[child], indices_C[child]
+        place = child
+    values_C[place], indices_C[place] = value, index
+    heaps[2][row] = values_C[0]
+
+
+@compiled
+def _squared_distance(norm: float, other: float, product: float) -> float:
+    """Return ``|x|^2 + (|y|^2 - 2 x.y)`` in float32."""
+    return norm + (other - (product + product))
+
+
+@compiled
+def offer_to_rows(
+    products_RS: Floats, corner: tuple[int, int], norms_N: Floats, near: Heaps, far: Heaps
+) -> None:
+    """Offer every column of a tile to the heaps of its rows.
+
+    Args:
+        products_RS: inner products, float32.
+        corner: the row and the column of the whole matrix at which the tile begins.
+        norms_N: squared norms, float32.
+        near: the nearest of each row: least squared distances.
+        far: the furthest of each row: least negated squared distances.
+    """
+    first, last = corner[1], corner[1] + products_RS.shape[1]
+    norms_S = norms_N[first:last]
+    for place in range(products_RS.shape[0]):
+        row = corner[0] + place
+        norm, products_S = norms_N[row], products_RS[place]
+        for start in range(0, last - first, _CHUNK):
+            stop = min(start + _CHUNK, last - first)
+            nearest, furthest = near[2][row], -far[2][row]
+            hits = np.int32(0)
+            for column in range(start, stop):
+                value = _squared_distance(norm, norms_S[column], products_S[column])
+                hits |= np.int32(value < nearest) | np.int32(value > furthest)
+            if hits:
+                for column in range(start, stop):
+                    value = _squared_distance(norm, norms_S[column], products_S[column])
+                    if value < nearest or value > furthest:
+                        _offer(near, far, row, value, first + column)
+                        nearest, furthest = near[2][row], -far[2][row]
+
+
+@compiled
+def offer_to_columns(
+    products_RS: Floats, corner: tuple[int, int], norms_N: Floats, near: Heaps, far: Heaps
+) -> None:
+    """Offer every row of a tile to the heaps of its columns; see `offer_to_rows`."""
+    first, last = corner[1], corner[1] + products_RS.shape[1]
+    norms_S, nearest_S, furthest_S = norms_N[first:last], near[2][first:last], far[2][first:last]
+    for place in range(products_RS.shape[0]):
+        row = corner[0] + place
+        norm, products_S = norms_N[row], products_RS[place]
+        for start in range(0, last - first, _CHUNK):
+            stop = min(start + _CHUNK, last - first)
+            hits = np.int32(0)
+            for column in range(start, stop):
+                value = _squared_distance(norm, norms_S[column], products_S[column])
+                hits |= np.int32(value < nearest_S[column]) | np.int32(-value < furthest_S[column])
+            if hits:
+                for column in range(start, stop):
+                    value = _squared_distance(norm, norms_S[column], products_S[column])
+                    if value < nearest_S[column] or -value < furthest_S[column]:
+                        _offer(near, far, first + column, value, row)
+
+
+@compiled
+def _offer(near: Heaps, far: Heaps, row: int, value: float, index: int) -> None:
+    """Put a squared distance into the heaps of a row where it belongs there."""
+    if value < near[2][row]:
+        _replace_greatest(near, row, value, index)
+    if -value < far[2][row]:
+        _replace_greatest(far, row, -value, index)

@@ -1,0 +1,218 @@
+"""Compiled loops of the k-reciprocal encoding; import inside functions.
+
+Shape suffixes: N rows, K neighbours, R rows of a block, T places for the block's entries.
+
+A sparse matrix is handed over as (indptr, indices, data). Kernels that make rows of one (`expand`, `average`,
+`similar`) write the columns and values of the rows ``start : stop`` one row after the other into buffers that
+are large enough, and each row's count into ``sizes_R``.
+"""
+
+import numpy as np
+
+from reid_pipeline.geometry.compiled import compiled
+
+Sparse = tuple[np.ndarray, np.ndarray, np.ndarray]
+Sets = tuple[np.ndarray, np.ndarray]
+"""Per row its members, padded, ``[N, K]`` int32, and how many there are, ``[N]`` int32."""
+
+
+@compiled
+def reciprocal(lists_NK: np.ndarray, count: int, sets: Sets, start: int, stop: int) -> None:
+    """Write, per row, those of its first ``count`` neighbours that have it among their first ``count``."""
+    members_NK, sizes_N = sets
+    for row in range(start, stop):
+        size = 0
+        for place in range(count):
+            other = lists_NK[row, place]
+            for back in range(count):
+                if lists_NK[other, back] == row:
+                    members_NK[row, size] = other
+                    size += 1
+                    break
+        sizes_N[row] = size
+
+
+@compiled
+def expand(
+    neighbours: tuple[np.ndarray, np.ndarray],
+    full: Sets,
+    half: Sets,
+    part: tuple[int, int],
+    sizes_R: np.ndarray,
+    columns_T: np.ndarray,
+    values_T: np.ndarray,
+) -> None:
+    """Write the expanded sets R* (equation 5), with each member's distance where the list holds it, else NaN.
+
+    A member c of R(i) brings H(c), its reciprocal set of half size, along when more than two thirds of H(c)
+    lie in R(i) as it was before any expansion; decided in whole numbers.
+    """
+    distances_NK, lists_NK = neighbours
+    total, count = lists_NK.shape
+    mark_N = np.zeros(total, np.int64)
+    place_N = np.zeros(total, np.int32)
+    end = 0
+    for row in range(part[0], part[1]):
+        first, original, added = end, 2 * (row - part[0]) + 1, 2 * (row - part[0]) + 2
+        for member in full[0][row, : full[1][row]]:
+            mark_N[member] = original
+            columns_T[end] = member
+            end += 1
+        for candidate in full[0][row, : full[1][row]]:
+            size = half[1][candidate]
+            inside = 0
+            for member in half[0][candidate, :size]:
+                inside += mark_N[member] == original
+            if 3 * inside > 2 * size:
+                for member in half[0][candidate, :size]:
+                    if mark_N[member] < original:
+                        mark_N[member] = added
+                        columns_T[end] = member
+                        end += 1
+        for place in range(count):
+            place_N[lists_NK[row, place]] = place + 1
+        for entry in range(first, end):
+            place = place_N[columns_T[entry]]
+            values_T[entry] = distances_NK[row, place - 1] if place > 0 else np.nan
+        for place in range(count):
+            place_N[lists_NK[row, place]] = 0
+        sizes_R[row - part[0]] = end - first
+
+
+@compiled
+def average(
+    nearest_NK: np.ndarray,
+    weights: Sparse,
+    part: tuple[int, int],
+    sizes_R: np.ndarray,
+    columns_T: np.ndarray,
+    values_T: np.ndarray,
+) -> None:
+    """Write the mean of the weights over each row's nearest (equation 11)."""
+    indptr, indices, data = weights
+    count = nearest_NK.shape[1]
+    sums_N = np.zeros(len(nearest_NK), np.float64)
+    end = 0
+    for row in range(part[0], part[1]):
+        first = end
+        for place in range(count):
+            near = nearest_NK[row, place]
+            for entry in range(indptr[near], indptr[near + 1]):
+                column = indices[entry]
+                if sums_N[column] == 0.0:
+                    columns_T[end] = column
+                    end += 1
+                sums_N[column] += data[entry]
+        for entry in range(first, end):
+            values_T[entry] = sums_N[columns_T[entry]] / count
+            sums_N[columns_T[entry]] = 0.0
+        sizes_R[row - part[0]] = end - first
+
+
+@compiled
+def _share(
+    row: int, first: int, weights: Sparse, columns: Sparse, sums_N: np.ndarray, touched_N: np.ndarray
+) -> int:
+    """Add ``min(V_rc, V_jc)`` to ``sums_N[j]`` for all columns c and rows j from ``first`` on.
+
+    Returns how many rows were met; they stand in ``touched_N``. Rows of a column ascend: read from the end.
+    """
+    count = 0
+    for entry in range(weights[0][row], weights[0][row + 1]):
+        column, value = weights[1][entry], weights[2][entry]
+        for place in range(columns[0][column + 1] - 1, columns[0][column] - 1, -1):
+            other = columns[1][place]
+            if other < first:
+                break
+            if sums_N[other] == 0.0:
+                touched_N[count] = other
+                count += 1
+            sums_N[other] += min(value, columns[2][place])
+    return count
+
+
+@compiled
+def _jaccard(shared: float) -> float:
+    """Return ``s / (2 - s)`` (equation 10, rows of weights having sum 1)."""
+    bounded = min(shared, 1.0)
+    return bounded / (2.0 - bounded)
+
+
+@compiled
+def similar(
+    weights: Sparse,
+    columns: Sparse,
+    minimum: float,
+    part: tuple[int, int],
+    sizes_R: np.ndarray,
+    columns_T: np.ndarray,
+    values_T: np.ndarray,
+) -> None:
+    """Write the rows after each row with a similarity above 0 and at least ``minimum``."""
+    total = len(weights[0]) - 1
+    sums_N = np.zeros(total, np.float64)
+    touched_N = np.empty(total, np.int32)
+    end = 0
+    for row in range(part[0], part[1]):
+        first = end
+        count = _share(row, row + 1, weights, columns, sums_N, touched_N)
+        for place in range(count):
+            other = touched_N[place]
+            value = np.float32(_jaccard(sums_N[other]))
+            sums_N[other] = 0.0
+            if value > 0 and value >= minimum:
+                columns_T[end] = other
+                values_T[end] = value
+                end += 1
+        sizes_R[row - part[0]] = end - first
+
+
+@compiled
+def mirror(upper: Sparse, indptr: np.ndarray, indices: np.ndarray, data: np.ndarray) -> None:
+    """Write the symmetric matrix with diagonal 1 whose strict upper triangle is given; columns ascend.
+
+    The rows before a row, taken in order, leave it its entries below the diagonal in order; those, taken in
+    order, leave the rows before their entries above the diagonal in order. Nothing is sorted.
+    """
+    total = len(upper[0]) - 1
+    for row in range(total):
+        indptr[row + 1] += upper[0][row + 1] - upper[0][row] + 1
+        for entry in range(upper[0][row], upper[0][row + 1]):
+            indptr[upper[1][entry] + 1] += 1
+    next_N = np.empty(total, np.int64)
+    for row in range(total):
+        next_N[row] = indptr[row]
+        indptr[row + 1] += indptr[row]
+    for row in range(total):
+        indices[next_N[row]] = row
+        data[next_N[row]] = 1.0
+        next_N[row] += 1
+        for entry in range(upper[0][row], upper[0][row + 1]):
+            place = next_N[upper[1][entry]]
+            indices[place] = row
+            data[place] = upper[2][entry]
+            next_N[upper[1][entry]] += 1
+    for row in range(total):
+        place = indptr[row]
+        while indices[place] != row:
+            other = indices[place]
+            indices[next_N[other]] = row
+            data[next_N[other]] = data[place]
+            next_N[other] += 1
+            place += 1
+
+
+@compiled
+def subtract_similarity(
+    weights: Sparse, columns: Sparse, first: int, factor: float, part: tuple[int, int], out_RG: np.ndarray
+) -> None:
+    """Subtract ``factor`` times the similarity with the rows from ``first`` on from a block of rows."""
+    total = len(weights[0]) - 1
+    sums_N = np.zeros(total, np.float64)
+    touched_N = np.empty(total, np.int32)
+    for row in range(part[0], part[1]):
+        count = _share(row, first, weights, columns, sums_N, touched_N)
+        for place in range(count):
+            other = touched_N[place]
+            out_RG[row - part[0], other - first] -= factor * _jaccard(sums_N[other])
+            sums_N[other] = 0.0
