@@ -5,7 +5,7 @@
 #                (DATA=vehicles: the same with --env=synthetic_vehicles)
 #   make dev     the environment with the development group, from requirements-dev.lock
 #   make test    dev, then every check: ruff, mypy, import-linter, pytest
-#   make bench   time and peak memory of each part of the demo; cost of ingestion
+#   make bench   time and peak memory of each part of the demo; cost of ingestion and evaluation
 #   make viz     the pipelines as a graph, in a browser
 #   make repro   the demo as DVC stages; a second time it does nothing
 #   make lock    compile the lock files anew from pyproject.toml
@@ -70,6 +70,7 @@ check:
 bench: env
 	$(BIN)/python benchmarks/demo.py
 	$(BIN)/python benchmarks/ingestion.py
+	$(BIN)/python benchmarks/evaluation.py
 
 viz: env
 	$(BIN)/kedro viz run

@@ -18,8 +18,6 @@ from reid_pipeline.schema.errors import UserError, first_few
 Floats = NDArray[np.floating[Any]]
 Indices = NDArray[np.int64]
 
-_CHUNK_BYTES = 1 << 20
-
 
 def checked_features(features: ArrayLike, *, name: str = "features") -> Floats:
     """Return ``features`` as a C-contiguous float32 or float64 matrix.
@@ -97,7 +95,8 @@ def pair_squared_distances(
     """Return ``sum_d (x_d - y_d)^2`` for each pair of rows, in float64.
 
     The value of a pair depends on its two rows alone, never on its place in the list: copies of a row tie
-    exactly. Time O(P D), memory O(1 MiB) beside the result.
+    exactly. Time O(P D), no memory beside the result. Compiled at the first call; several threads may
+    each take a share of the pairs.
 
     Args:
         left_MD: ``[M, D]`` float32 or float64.
@@ -108,11 +107,8 @@ def pair_squared_distances(
     Returns:
         ``[P]`` float64.
     """
-    chunk = max(1, _CHUNK_BYTES // (8 * left_MD.shape[1]))
+    from reid_pipeline.geometry.pair_kernel import pair_sums
+
     result_P = np.empty(len(left_rows_P), dtype=np.float64)
-    for start in range(0, len(left_rows_P), chunk):
-        part = slice(start, start + chunk)
-        difference = right_ND[right_rows_P[part]].astype(np.float64, copy=False)
-        difference -= left_MD[left_rows_P[part]]
-        np.einsum("pd,pd->p", difference, difference, out=result_P[part])
+    pair_sums(left_MD, right_ND, left_rows_P, right_rows_P, result_P)
     return result_P
