@@ -5,7 +5,7 @@
 #                (DATA=vehicles: the same with --env=synthetic_vehicles)
 #   make dev     the environment with the development group, from requirements-dev.lock
 #   make test    dev, then every check: ruff, mypy, import-linter, pytest
-#   make bench   what the parts of the demo, ingestion, loading, training, clustering and re-ranking cost
+#   make bench   what the parts of the demo cost, and ingestion, loading, training, clustering, evaluation
 #   make viz     the pipelines as a graph, in a browser
 #   make repro   the demo as DVC stages; a second time it does nothing
 #   make lock    compile the lock files anew from pyproject.toml
@@ -73,6 +73,7 @@ bench: env
 	$(BIN)/python benchmarks/loading.py
 	$(BIN)/python benchmarks/training.py
 	$(BIN)/python benchmarks/neighbourhoods.py
+	$(BIN)/python benchmarks/evaluation.py
 
 viz: env
 	$(BIN)/kedro viz run

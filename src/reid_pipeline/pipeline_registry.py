@@ -3,11 +3,18 @@
 from kedro.pipeline import Pipeline
 
 from reid_pipeline.methods import find_method, method_names
-from reid_pipeline.pipelines import ingestion, method, pretrain_demo_clip, report, tuning
+from reid_pipeline.pipelines import (
+    cross_benchmark,
+    ingestion,
+    method,
+    pretrain_demo_clip,
+    report,
+    tuning,
+)
 
 
 def register_pipelines() -> dict[str, Pipeline]:
-    """Return `ingestion`, one per method (raw data to report), `report`, `tuning`, `pretrain_demo_clip`.
+    """Return one pipeline per method (raw data to report), and those that stand alone.
 
     A method that trains brings the floor, `zero_shot`, along: its report shows before and after.
     `report` compares what has been run; by default all methods are run, and compared at the end.
@@ -20,6 +27,7 @@ def register_pipelines() -> dict[str, Pipeline]:
         "ingestion": ingestion.create_pipeline(),
         "report": report.create_pipeline(),
         "tuning": prepared + tuning.create_pipeline(),
+        "cross_benchmark": cross_benchmark.create_pipeline(),
         "pretrain_demo_clip": pretrain_demo_clip.create_pipeline(),
         "__default__": sum(methods.values(), report.create_pipeline(after=methods)),
     }

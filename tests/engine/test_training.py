@@ -339,6 +339,20 @@ class TestExtraction:
         made = extract_embeddings(MeanColour(), images, CPU, camids=camids, batch_size=3)
         assert made[:, 3].tolist() == camids.tolist()
 
+    def test_flip_averaging_is_the_unit_mean_of_both(self, drawn_folder, drawn_files):
+        class LeftEdge(MeanColour):
+            def forward(self, images, camids=None, viewids=None):
+                del viewids
+                return torch.cat([images[:, :, :, 0].mean(2) + 2, camids[:, None].float()], dim=1)
+
+        images = ReIDImages(drawn_folder, drawn_files[:6], (16, 8))
+        made = extract_embeddings(LeftEdge(), images, CPU, camids=np.arange(6), flip_averaging=True)
+        for row, path in enumerate(drawn_files[:6]):
+            pixels = read_image(drawn_folder / path, (16, 8)) / 255 - 0.5
+            left, right = (pixels[:, column].mean(0) + 2 for column in (0, -1))
+            expected = np.append((left + right) / 2, row)
+            np.testing.assert_allclose(made[row], expected / np.linalg.norm(expected), atol=1e-6)
+
     @pytest.mark.parametrize("splits", ["test", "dev"])
     def test_the_rows_that_are_judged(self, split_table, drawn_folder, drawn_files, splits):
         table = split_table

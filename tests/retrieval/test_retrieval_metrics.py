@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reid_pipeline.retrieval import evaluate_retrieval, ranked_lists, ranks
+from reid_pipeline.retrieval import evaluate_distances, evaluate_retrieval, ranked_lists, ranks
 from reid_pipeline.schema.errors import UserError
 
 
@@ -29,7 +29,10 @@ def by_full_sort(queries, gallery, query_pids, gallery_pids, query_camids=None, 
 
 
 def check_against_full_sort(arguments, **options):
-    result = evaluate_retrieval(*arguments, **options)
+    check_figures(evaluate_retrieval(*arguments, **options), arguments)
+
+
+def check_figures(result, arguments):
     precision, penalty, first = by_full_sort(*arguments)
     valid = first > 0
     np.testing.assert_allclose(result.average_precision, precision, rtol=0, atol=1e-12)
@@ -128,6 +131,100 @@ def test_the_blocks_change_nothing(monkeypatch, shape):
     np.testing.assert_array_equal(whole.cmc, parts.cmc)
 
 
+# Another name of the CPU: the way by torch, which a CUDA device takes.
+BY_TORCH = {"device": "cpu:0"}
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("cameras", [True, False])
+def test_by_torch_equals_a_full_sort(dtype, cameras):
+    check_against_full_sort(random_case(3, dtype=dtype, cameras=cameras), **BY_TORCH)
+
+
+def test_by_torch_copies_tie_exactly_in_every_block(monkeypatch):
+    arguments = random_case(4, width=200, queries=40, gallery=300)
+    whole = evaluate_retrieval(*arguments)
+    monkeypatch.setattr(ranks, "_DEVICE_ENTRY_BYTES", (1 << 20) // (40 * 7))  # 7 gallery rows at once
+    parts = evaluate_retrieval(*arguments, **BY_TORCH, memory_limit=1 << 20)
+    np.testing.assert_array_equal(whole.average_precision, parts.average_precision)
+    np.testing.assert_array_equal(whole.first_match_rank, parts.first_match_rank)
+
+
+@pytest.mark.parametrize("width", [2, 64])
+def test_many_positives_among_many_copies(width):
+    # Half of the gallery matches, and rows lie on few points: nearly every entry is settled exactly.
+    rng = np.random.default_rng(width)
+    points = rng.integers(-1, 2, size=(9, width)).astype(np.float32)
+    gallery, queries = points[rng.integers(9, size=400)], points[rng.integers(9, size=30)]
+    check_against_full_sort((queries, gallery, rng.integers(2, size=30), rng.integers(2, size=400)))
+
+
+def test_few_positives_in_one_group(monkeypatch):
+    arguments = random_case(6)
+    monkeypatch.setattr(ranks, "_POSITIVE_BYTES", 1 << 27)  # room for none: queries go one by one
+    check_against_full_sort(arguments)
+
+
+class TestGivenDistances:
+    def distances(self, arguments):
+        query, gallery = (side.astype(np.float64) for side in arguments[:2])
+        return ((query[:, None] - gallery[None]) ** 2).sum(-1)
+
+    @pytest.mark.parametrize("cameras", [True, False])
+    @pytest.mark.parametrize("rows", [1, 4, 25])
+    def test_equal_a_full_sort(self, cameras, rows):
+        arguments = random_case(8, cameras=cameras)
+        distances = self.distances(arguments)
+        kept = distances.copy()
+        blocks = ((start, distances[start : start + rows]) for start in range(0, 25, rows))
+        check_figures(evaluate_distances(blocks, *arguments[2:]), arguments)
+        np.testing.assert_array_equal(distances, kept)
+
+    def test_ties_are_ordered_by_gallery_row(self):
+        # Float32 zeros everywhere: the order is that of the rows, and the matches stand at 2 and 4.
+        result = evaluate_distances([(0, np.zeros((1, 4), np.float32))], [7], [1, 7, 2, 7])
+        assert result.average_precision[0] == 0.5
+        assert result.inverse_negative_penalty[0] == 0.5
+
+    @settings(deadline=None, max_examples=25)
+    @given(seed=st.integers(0, 2**32 - 1))
+    def test_an_increasing_transform_changes_nothing(self, seed):
+        arguments = random_case(seed, cameras=False)
+        ids = arguments[2], np.arange(120) % 12
+        distances = self.distances(arguments)
+        result = evaluate_distances([(0, distances)], *ids)
+        for transform in (np.sqrt, np.log1p, lambda values: values**3 - 5):
+            other = evaluate_distances([(0, transform(distances))], *ids)
+            np.testing.assert_array_equal(other.average_precision, result.average_precision)
+            np.testing.assert_array_equal(other.first_match_rank, result.first_match_rank)
+
+    @pytest.mark.parametrize(
+        ("blocks", "message"),
+        [
+            ([(0, np.zeros((1, 2)))], r"end at query 1 of 2; each must be there once"),
+            ([(1, np.zeros((1, 2)))], r"starts at query 1 and has shape \[1, 2\]; the next must start at 0"),
+            ([(0, np.zeros((2, 3)))], r"shape \[2, 3\].*up to 2 rows of 2 gallery distances"),
+            ([(0, np.zeros((3, 2)))], r"shape \[3, 2\]"),
+            ([(0, np.array([[0, 1], [np.nan, 1]]))], r"NaN or infinite values in 1 of 2 rows \(rows 1\)"),
+            ([(0, np.zeros((2, 2), bool))], r"distances have dtype bool; real numbers are needed"),
+        ],
+    )
+    def test_bad_blocks_get_an_answer(self, blocks, message):
+        with pytest.raises(UserError, match=message):
+            evaluate_distances(blocks, [1, 1], [1, 2])
+
+
+@settings(deadline=None, max_examples=15)
+@given(seed=st.integers(0, 2**32 - 1))
+def test_inp_is_the_precision_at_the_last_match(seed):
+    arguments = random_case(seed, queries=8, gallery=60)
+    result = evaluate_retrieval(*arguments)
+    for row, listed in enumerate(ranked_lists(*arguments, query_rows=np.arange(8), top=60).matches):
+        if listed.any():
+            last = np.flatnonzero(listed)[-1] + 1
+            assert result.inverse_negative_penalty[row] == pytest.approx(listed[:last].mean())
+
+
 @pytest.mark.parametrize("limit", [1 << 20, 1 << 24, 1 << 28, 1 << 34])
 @pytest.mark.parametrize("rows", [1, 1000, 82161, 10**7])
 @pytest.mark.parametrize("itemsize", [4, 8])
@@ -202,6 +299,12 @@ ONES = np.ones((2, 3), np.float32)
             {},
             r"gallery_camids were given and query_camids were not",
         ),
+        ((ONES, ONES[:0], [1, 2], []), {}, r"gallery features has shape \[0, 3\]"),
+        ((ONES, ONES.astype(str), [1, 2], [1, 2]), {}, r"gallery features has dtype"),
+        ((ONES * np.inf, ONES, [1, 2], [1, 2]), {}, r"query features has NaN or infinite .* 2 of 2 rows"),
+        ((ONES, ONES, [1, 2], [1, 2], [0], [0, 0]), {}, r"query_camids have shape \[1\] for 2 rows"),
+        ((ONES, ONES, [-1, -1], [1, 2]), {}, r"None of the 2 queries .*: .* 2 are junk"),
+        ((ONES, ONES, [1, 2], [1, 2]), {"max_rank": True}, r"max_rank is True"),
         ((ONES, ONES, [1, 2], [-1, -1]), {}, r"all 2 gallery rows have pid -1"),
         ((ONES, ONES, [1, 2], [1, 2]), {"max_rank": 0}, r"max_rank is 0"),
         ((ONES, ONES, [1, 2], [1, 2]), {"memory_limit": 10}, r"memory_limit is 10 bytes; at least 1048576"),

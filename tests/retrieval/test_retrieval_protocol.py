@@ -107,14 +107,14 @@ def test_metrics_by_hand():
     """Query pid 1, camera 0; gallery by distance: own camera's 1, then 2, then 1 of camera 1."""
     table = table_of(["query", "gallery", "gallery", "gallery"], [1, 1, 2, 1], [0, 0, 1, 1])
     embeddings = {"rows": np.arange(4), "embeddings": np.array([[0.0], [1.0], [2.0], [3.0]], np.float32)}
-    filtered = evaluate_draws(embeddings, table, NONE, EvaluationParameters(max_rank=3))
+    filtered, _ = evaluate_draws(embeddings, table, NONE, EvaluationParameters(max_rank=3))
     assert filtered["mAP"] == 0.5  # the first image is dropped, the positive is at rank 2
     assert filtered["mINP"] == 0.5
     assert filtered["cmc"] == [0.0, 1.0, 1.0]
     assert (filtered["splits"], filtered["camera_filter"]) == ("test", True)
     assert (filtered["num_queries"], filtered["num_valid_queries"], filtered["num_gallery"]) == (1, 1, 3)
     assert "repeats" not in filtered
-    plain = evaluate_draws(embeddings, table, NONE, EvaluationParameters(max_rank=3, camera_filter=False))
+    plain, _ = evaluate_draws(embeddings, table, NONE, EvaluationParameters(max_rank=3, camera_filter=False))
     assert plain["mAP"] == pytest.approx((1 + 2 / 3) / 2)  # ranks 1 and 3
     assert plain["mINP"] == pytest.approx(2 / 3)
     assert (plain["rank1"], plain["camera_filter"]) == (1.0, False)
@@ -146,7 +146,7 @@ class TestRepeatedGalleries:
 
     def test_means_and_deviations_are_those_of_the_single_draws(self, table, galleries):
         features = np.random.default_rng(0).normal(size=(9, 2)).astype(np.float32)
-        metrics = evaluate_draws(
+        metrics, _ = evaluate_draws(
             {"rows": np.arange(9), "embeddings": features}, table, galleries, EvaluationParameters(max_rank=2)
         )
         pids = table["pid"].to_numpy()
@@ -178,7 +178,7 @@ class TestRepeatedGalleries:
         table = table.assign(test_sets="")
         single = galleries[galleries["test_set"] == "3"].assign(test_set="")
         features = np.eye(9, dtype=np.float32)
-        metrics = evaluate_draws({"rows": np.arange(9), "embeddings": features}, table, single, TEST)
+        metrics, _ = evaluate_draws({"rows": np.arange(9), "embeddings": features}, table, single, TEST)
         assert metrics["repeats"] == 2
         assert "test_sets" not in metrics
 
@@ -187,6 +187,6 @@ def test_where_nothing_is_tested_on_every_row_is_embedded_and_no_figure_made(tab
     train = table.assign(split="train")
     embeddings = embedded(train, TEST)
     assert embeddings["rows"].tolist() == list(range(9))
-    metrics = evaluate_draws(embeddings, train, NONE, TEST)
+    metrics, _ = evaluate_draws(embeddings, train, NONE, TEST)
     assert (metrics["mAP"], metrics["rank1"], metrics["num_queries"]) == (None, None, 0)
     assert "no image is query or gallery" in metrics["not_evaluated"]

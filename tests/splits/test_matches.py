@@ -282,7 +282,7 @@ def test_equals_what_the_evaluation_counts(seed: int, camera_filter: bool) -> No
         evaluation = EvaluationParameters(camera_filter=camera_filter)
         rows_embedded = np.arange(len(table))
         features = draw.normal(size=(len(table), 4)).astype(np.float32)
-        metrics = evaluate_draws({"rows": rows_embedded, "embeddings": features}, table, drawn, evaluation)
+        metrics, _ = evaluate_draws({"rows": rows_embedded, "embeddings": features}, table, drawn, evaluation)
         found = count_matches(table, drawn, camera_filter=camera_filter)
         assert found.num_queries == metrics["num_queries"]
         assert min(found.num_valid, (found.worst or found).num_valid) == metrics["num_valid_queries"]

@@ -54,12 +54,12 @@ def _trained(run: TrainingRun, name: str, earlier: Checkpoint | None) -> Checkpo
 
 
 def _dev_map(run: TrainingRun, embedder: Embedder, evaluation: EvaluationParameters) -> float:
-    chosen = evaluation.model_copy(update={"splits": "dev"})
+    chosen = evaluation.model_copy(update={"splits": "dev", "resamples": 0})
     galleries = pd.DataFrame({TEST_SET: [], REPEAT: [], PATH: []})
     tables = SplitTables(run.split_table, galleries)
     embeddings = embed_test_rows(embedder, tables, run.raw_images, run.runtime, chosen)
     _require_finite([torch.from_numpy(embeddings["embeddings"])], "embeddings of the dev split")
-    metrics = evaluate_draws(embeddings, run.split_table, galleries, chosen)
+    metrics, _ = evaluate_draws(embeddings, run.split_table, galleries, chosen)
     return float(metrics["mAP"])
 
 

@@ -41,5 +41,6 @@ def embed_test_rows(
         camids=camera_ids(chosen),
         viewids=view_ids(chosen),
         batch_size=evaluation.batch_size,
+        flip_averaging=evaluation.flip_averaging,
     )
     return {"rows": rows, "embeddings": embeddings}

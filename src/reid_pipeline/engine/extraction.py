@@ -23,6 +23,7 @@ def extract_embeddings(
     camids: np.ndarray | None = None,
     viewids: np.ndarray | None = None,
     batch_size: int = 256,
+    flip_averaging: bool = False,
 ) -> np.ndarray:
     """Embed every image with the evaluation transform (resize and normalise).
 
@@ -33,6 +34,7 @@ def extract_embeddings(
         camids: int array [n], for models with camera embeddings.
         viewids: int array [n], for models with viewpoint embeddings.
         batch_size: images at once.
+        flip_averaging: embed the mirror image too; a row is the unit vector along the mean of both.
 
     Returns:
         float32 array [n, D] of unit rows; memory is n x D x 4 bytes and one batch.
@@ -40,9 +42,10 @@ def extract_embeddings(
     Raises:
         ValueError: there are no images.
     """
+    encode = _averaged_over_flips(embedder) if flip_averaging else embedder
     with torch.inference_mode():
         batches = encoded(
-            embedder, embedder.encoder, images, runtime, ids=(camids, viewids), batch_size=batch_size
+            encode, embedder.encoder, images, runtime, ids=(camids, viewids), batch_size=batch_size
         )
         made = None  # as wide as the first batch says; each batch is written to its place, without a copy
         done = 0
@@ -54,6 +57,14 @@ def extract_embeddings(
     if made is None:
         raise ValueError("There is nothing to embed: no images.")
     return made.numpy()
+
+
+def _averaged_over_flips(encode: Callable[..., Any]) -> Callable[..., Any]:
+    def averaged(images: torch.Tensor, camids: Any, viewids: Any) -> torch.Tensor:
+        both = encode(images, camids, viewids).float() + encode(images.flip(-1), camids, viewids).float()
+        return torch.nn.functional.normalize(both, dim=1)
+
+    return averaged
 
 
 def encoded(

@@ -9,7 +9,8 @@ blocks or threads.
 """
 
 import importlib.util
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -242,9 +243,7 @@ def torch_candidates(
     norms_N = (features * features).sum(dim=1)
     step = max(1, _TORCH_ENTRIES // len(features))
     distances, indices = [], []
-    reduced = torch.backends.cuda.matmul.allow_tf32
-    torch.backends.cuda.matmul.allow_tf32 = False
-    try:
+    with _full_precision():
         for start in range(0, len(queries_MD), step):
             block = torch.as_tensor(queries_MD[start : start + step], dtype=torch.float32, device=device)
             squared = torch.addmm(norms_N, block, features.T, alpha=-2)
@@ -252,6 +251,72 @@ def torch_candidates(
             nearest = squared.topk(count, dim=1, largest=False, sorted=True)
             distances.append(nearest.values.cpu())
             indices.append(nearest.indices.cpu())
+    return torch.cat(distances).numpy(), torch.cat(indices).numpy()
+
+
+class TorchCounter:
+    """Counts rows between thresholds of squared distance on a torch device, for `retrieval.ranks`.
+
+    Args:
+        features_ND: the rows counted; they are copied to the device.
+        offsets_N: their squared norms, infinite for rows to leave out.
+        device: a torch device such as "cuda".
+    """
+
+    def __init__(self, features_ND: Floats, offsets_N: Floats, *, device: str) -> None:
+        import torch
+
+        self._features_ND = torch.as_tensor(features_ND, device=device)
+        self._offsets_N = torch.as_tensor(offsets_N, device=device)
+
+    def count(
+        self, queries_MD: Floats, limits_2MP: Floats, excluded: tuple[Indices, Indices], *, width: int
+    ) -> tuple[Indices, Indices, Indices]:
+        """Count, for each query, the rows between its thresholds; see `retrieval.counting`.
+
+        The values compared are ``|y|^2 - 2 x.y``, in blocks of ``width`` rows.
+
+        Args:
+            queries_MD: ``[M, D]``, of the dtype of the features.
+            limits_2MP: lower and upper thresholds, ascending along P, padded with the greatest float.
+            excluded: (query, row) pairs left out.
+            width: rows at once.
+
+        Returns:
+            Counts ``[M, P + 1]``, of which that beyond the last threshold is not complete; and the (query,
+            row) pairs that lie within a threshold's interval.
+        """
+        import torch
+
+        device = self._features_ND.device
+        queries = torch.as_tensor(queries_MD, device=device)
+        lower, upper = torch.as_tensor(limits_2MP, device=device)
+        owners, rows = (torch.as_tensor(values, device=device) for values in excluded)
+        counts = torch.zeros(len(queries), lower.shape[1] + 1, dtype=torch.int64, device=device)
+        found = []
+        with _full_precision():
+            for start in range(0, len(self._features_ND), width):
+                part = slice(start, start + width)
+                values = torch.addmm(self._offsets_N[part], queries, self._features_ND[part].T, alpha=-2)
+                inside = (rows >= start) & (rows < start + values.shape[1])
+                values[owners[inside], rows[inside] - start] = torch.inf
+                places = torch.searchsorted(lower, values, right=True)
+                unsure = places != torch.searchsorted(upper, values)
+                found.append((torch.nonzero(unsure) + torch.tensor([0, start], device=device)).cpu())
+                places[unsure] = lower.shape[1]
+                counts.scatter_add_(1, places, torch.ones_like(places))
+        pairs = torch.cat(found).numpy()
+        return counts.cpu().numpy(), pairs[:, 0].copy(), pairs[:, 1].copy()
+
+
+@contextmanager
+def _full_precision() -> Iterator[None]:
+    """Keep torch from rounding the factors of a float32 product."""
+    import torch
+
+    reduced = torch.backends.cuda.matmul.allow_tf32
+    torch.backends.cuda.matmul.allow_tf32 = False
+    try:
+        yield
     finally:
         torch.backends.cuda.matmul.allow_tf32 = reduced
-    return torch.cat(distances).numpy(), torch.cat(indices).numpy()

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
         comparison_text,
         render_comparison_page,
     )
+    from reid_pipeline.reporting.cross_benchmark import cross_csv, cross_markdown, render_cross_page
     from reid_pipeline.reporting.dataset_page import dataset_text, render_dataset_page
     from reid_pipeline.reporting.figures import (
         agreement_curves,
@@ -44,6 +45,8 @@ _HOMES = {
     "comparison_markdown": "comparison",
     "comparison_rows": "tables",
     "comparison_text": "comparison",
+    "cross_csv": "cross_benchmark",
+    "cross_markdown": "cross_benchmark",
     "curves_overview": "figures",
     "dataset_text": "dataset_page",
     "describe": "rank_lists",
@@ -52,6 +55,7 @@ _HOMES = {
     "pick_queries": "rank_lists",
     "rank_list_strip": "rank_lists",
     "render_comparison_page": "comparison",
+    "render_cross_page": "cross_benchmark",
     "render_dataset_page": "dataset_page",
     "render_report": "page",
     "render_tuning_page": "tuning_page",
@@ -76,6 +80,8 @@ __all__ = [
     "comparison_markdown",
     "comparison_rows",
     "comparison_text",
+    "cross_csv",
+    "cross_markdown",
     "curves_overview",
     "dataset_text",
     "describe",
@@ -84,6 +90,7 @@ __all__ = [
     "pick_queries",
     "rank_list_strip",
     "render_comparison_page",
+    "render_cross_page",
     "render_dataset_page",
     "render_report",
     "render_tuning_page",

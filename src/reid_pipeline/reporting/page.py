@@ -9,6 +9,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from reid_pipeline.reporting.breakdown import breakdown_tables
 from reid_pipeline.reporting.figures import cmc_curves, training_curves
 from reid_pipeline.reporting.rank_lists import RankedQuery, describe, rank_list_strip
 from reid_pipeline.reporting.records import Record, any_measured, epochs, measured, series
@@ -57,6 +58,7 @@ class ReportContent:
             kept apart and marked "published".
         uses_labels: whether training read identity labels.
         description: one sentence on the method.
+        breakdown: as in breakdown.json; empty shows no section.
     """
 
     benchmark: str
@@ -70,6 +72,7 @@ class ReportContent:
     published: Sequence[Record] = ()
     uses_labels: bool = False
     description: str = ""
+    breakdown: Record = field(default_factory=dict)
 
 
 def render_report(content: ReportContent) -> str:
@@ -98,6 +101,7 @@ def render_report(content: ReportContent) -> str:
             for name, figure in training_curves(content.history).items()
         ],
         epoch_table=_epoch_table(content.history),
+        breakdown=breakdown_tables(content.breakdown),
         rank_lists=_rank_lists(content),
         run_card=list(flattened(content.run_card)),
     )

@@ -13,14 +13,14 @@ from reid_pipeline.schema.errors import UserError
 
 JUNK_PID = -1
 
+GivenIdentities = tuple[ArrayLike, ArrayLike | None]
 Given = tuple[ArrayLike, ArrayLike, ArrayLike | None]
 
 
 @dataclass(frozen=True)
-class Side:
-    """One side: features ``[N, D]``, pids ``[N]`` int64, camids ``[N]`` int64 or None."""
+class Identities:
+    """Who one side's rows show: pids ``[N]`` int64, camids ``[N]`` int64 or None."""
 
-    features: Floats
     pids: Indices
     camids: Indices | None
 
@@ -29,6 +29,13 @@ class Side:
         """Which rows are not junk, ``[N]``."""
         usable_N: NDArray[np.bool_] = self.pids != JUNK_PID
         return usable_N
+
+
+@dataclass(frozen=True)
+class Side(Identities):
+    """One side with its features ``[N, D]``."""
+
+    features: Floats
 
 
 def checked_sides(query: Given, gallery: Given) -> tuple[Side, Side]:
@@ -40,57 +47,59 @@ def checked_sides(query: Given, gallery: Given) -> tuple[Side, Side]:
         UserError: features that are not finite matrices of one width, ids that are not one integer per row,
             camids on one side only, or a gallery of junk alone.
     """
-    if (query[2] is None) != (gallery[2] is None):
-        given, absent = ("gallery", "query") if query[2] is None else ("query", "gallery")
+    left_ND, right_ND = checked_pair(query[0], gallery[0])
+    kind = np.result_type(left_ND, right_ND)
+    left, right = checked_identities(query[1:], gallery[1:], rows=(len(left_ND), len(right_ND)))
+    return (
+        Side(left.pids, left.camids, left_ND.astype(kind, copy=False)),
+        Side(right.pids, right.camids, right_ND.astype(kind, copy=False)),
+    )
+
+
+def checked_identities(
+    query: GivenIdentities, gallery: GivenIdentities, *, rows: tuple[int, int]
+) -> tuple[Identities, Identities]:
+    """Check (pids, camids or None) of both sides; ``rows`` says how many there must be on each.
+
+    Raises:
+        UserError: ids that are not one integer per row, camids on one side only, or a gallery of junk alone.
+    """
+    if (query[1] is None) != (gallery[1] is None):
+        given, absent = ("gallery", "query") if query[1] is None else ("query", "gallery")
         raise UserError(
             f"{given}_camids were given and {absent}_camids were not; give both (the camera filter needs "
             "them), or neither (no filter)."
         )
-    left, right = _checked_side(query, "query"), _checked_side(gallery, "gallery")
-    _check_widths(left.features, right.features)
+    left, right = _identities(query, "query", rows[0]), _identities(gallery, "gallery", rows[1])
     if not right.usable.any():
         raise UserError(
             f"all {len(right.pids)} gallery rows have pid -1 (junk); at least one must be an identity."
         )
-    kind = np.result_type(left.features, right.features)
-    return (
-        Side(left.features.astype(kind, copy=False), left.pids, left.camids),
-        Side(right.features.astype(kind, copy=False), right.pids, right.camids),
-    )
+    return left, right
 
 
 def checked_pair(query_features: ArrayLike, gallery_features: ArrayLike) -> tuple[Floats, Floats]:
     """Check the features of both sides against themselves and each other; see `checked_features`."""
     query_QD = checked_features(query_features, name="query features")
     gallery_GD = checked_features(gallery_features, name="gallery features")
-    _check_widths(query_QD, gallery_GD)
-    return query_QD, gallery_GD
-
-
-def _check_widths(query_QD: Floats, gallery_GD: Floats) -> None:
-    """Raise UserError where the two sides are not equally wide."""
     if query_QD.shape[1] != gallery_GD.shape[1]:
         raise UserError(
             f"query features are {query_QD.shape[1]} wide and gallery features {gallery_GD.shape[1]}; "
             "both must come from the same embedder."
         )
+    return query_QD, gallery_GD
 
 
-def _checked_side(given: Given, name: str) -> Side:
-    """Check one side by itself."""
-    features = checked_features(given[0], name=f"{name} features")
-    pids = _identifiers(given[1], f"{name}_pids", len(features))
-    camids = None if given[2] is None else _identifiers(given[2], f"{name}_camids", len(features))
-    return Side(features, pids, camids)
+def _identities(given: GivenIdentities, name: str, rows: int) -> Identities:
+    camids = None if given[1] is None else _identifiers(given[1], f"{name}_camids", rows)
+    return Identities(_identifiers(given[0], f"{name}_pids", rows), camids)
 
 
 def _identifiers(values: ArrayLike, name: str, rows: int) -> Indices:
     """Return one int64 per row, or raise UserError."""
     given = np.asarray(values)
     if given.shape != (rows,):
-        raise UserError(
-            f"{name} have shape {list(given.shape)} for {rows} rows of features; one per row is needed."
-        )
+        raise UserError(f"{name} have shape {list(given.shape)} for {rows} rows; one per row is needed.")
     if given.dtype.kind not in "iu":
         raise UserError(
             f"{name} have dtype {given.dtype}; whole numbers are needed, so encode names as integers first."
@@ -108,14 +117,14 @@ class Matches:
         ends: ``[Q]``, the end of the query's pid.
     """
 
-    query: Side
-    gallery: Side
+    query: Identities
+    gallery: Identities
     gallery_rows: Indices
     starts: Indices
     ends: Indices
 
     @classmethod
-    def of(cls, query: Side, gallery: Side) -> "Matches":
+    def of(cls, query: Identities, gallery: Identities) -> "Matches":
         """Look every query's pid up in the gallery: O((Q + G) log G)."""
         rows = np.flatnonzero(gallery.usable)
         rows = rows[np.argsort(gallery.pids[rows], kind="stable")]
@@ -123,10 +132,25 @@ class Matches:
         starts = np.searchsorted(pids, query.pids, side="left")
         return cls(query, gallery, rows, starts, np.searchsorted(pids, query.pids, side="right"))
 
-    def split(self, query_row: int) -> tuple[Indices, Indices]:
-        """Return the query's positives, and the rows that the camera filter removes; both ascending."""
+    def same(self, query_rows: Indices) -> tuple[Indices, Indices]:
+        """Return all gallery rows with the pid of several queries: place in ``query_rows``, gallery row."""
+        starts_Q, lengths_Q = self.starts[query_rows], self.ends[query_rows] - self.starts[query_rows]
+        owners_P = np.repeat(np.arange(len(query_rows)), lengths_Q)
+        skipped_Q = starts_Q - (np.cumsum(lengths_Q) - lengths_Q)
+        return owners_P, self.gallery_rows[np.arange(len(owners_P)) + skipped_Q[owners_P]]
+
+    def positives(self, query_rows: Indices) -> tuple[Indices, Indices]:
+        """Return what `same` does, without the rows that the camera filter removes."""
+        owners_P, rows_P = self.same(query_rows)
+        if self.query.camids is None or self.gallery.camids is None:
+            return owners_P, rows_P
+        kept_P = self.gallery.camids[rows_P] != self.query.camids[query_rows][owners_P]
+        return owners_P[kept_P], rows_P[kept_P]
+
+    def removed(self, query_row: int) -> Indices:
+        """Return the gallery rows that the camera filter removes for one query, ascending."""
         same = self.gallery_rows[self.starts[query_row] : self.ends[query_row]]
         if self.query.camids is None or self.gallery.camids is None:
-            return same, same[:0]
-        removed = self.gallery.camids[same] == self.query.camids[query_row]
-        return same[~removed], same[removed]
+            return same[:0]
+        removed: Indices = same[self.gallery.camids[same] == self.query.camids[query_row]]
+        return removed

@@ -73,7 +73,7 @@ def ranked_lists(
     distances = np.full((len(rows_L), top), np.inf)
     for place, row in enumerate(rows_L):
         usable = gallery.usable.copy()
-        usable[matches.split(int(row))[1]] = False
+        usable[matches.removed(int(row))] = False
         candidates = np.flatnonzero(usable)
         squared = pair_squared_distances(
             query.features, gallery.features, np.full(len(candidates), row), candidates

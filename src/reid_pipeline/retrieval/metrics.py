@@ -3,13 +3,15 @@
 Shape suffixes: Q queries, R ranks.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from reid_pipeline.retrieval.inputs import Matches, checked_sides
-from reid_pipeline.retrieval.ranks import positive_ranks
+from reid_pipeline.retrieval.bins import Ranked
+from reid_pipeline.retrieval.inputs import Matches, checked_identities, checked_sides
+from reid_pipeline.retrieval.ranks import distance_ranks, feature_ranks
 from reid_pipeline.schema.errors import UserError
 
 DEFAULT_MEMORY_LIMIT = 256 << 20
@@ -71,6 +73,7 @@ def evaluate_retrieval(
     *,
     max_rank: int = 50,
     memory_limit: int = DEFAULT_MEMORY_LIMIT,
+    device: str = "cpu",
 ) -> RetrievalResult:
     """Rank the gallery for every query by Euclidean distance, features as given, and score the rankings.
 
@@ -95,6 +98,8 @@ def evaluate_retrieval(
         gallery_camids: ``[G]`` integers, or None.
         max_rank: length of the CMC, at least 1; beyond the gallery's size the last value repeats.
         memory_limit: bytes for a block of distances and its working arrays, at least 1 MiB.
+        device: "cpu", or a torch device such as "cuda", which then also holds the gallery's features. The
+            figures are the same: what a product leaves unsure is settled on the host.
 
     Returns:
         The figures, and those of each query.
@@ -103,19 +108,69 @@ def evaluate_retrieval(
         UserError: shapes that do not match, features that are not finite (which rows), camids on one side
             only, an option out of range, or no valid query at all (how many, and why).
     """
-    if isinstance(max_rank, bool) or not isinstance(max_rank, int | np.integer) or max_rank < 1:
-        raise UserError(f"max_rank is {max_rank!r}; a whole number of at least 1 is needed (usual: 50).")
+    _check_max_rank(max_rank)
     query, gallery = checked_sides(
         (query_features, query_pids, query_camids), (gallery_features, gallery_pids, gallery_camids)
     )
     matches = Matches.of(query, gallery)
-    precision_Q = np.full(len(query.pids), np.nan)
-    penalty_Q = np.full(len(query.pids), np.nan)
-    first_Q = np.zeros(len(query.pids), dtype=np.int64)
-    for row, ranks in positive_ranks(matches, memory_limit=memory_limit):
-        precision_Q[row] = np.mean(np.arange(1, len(ranks) + 1) / ranks)
-        penalty_Q[row] = len(ranks) / ranks[-1]
-        first_Q[row] = ranks[0]
+    ranked = feature_ranks(
+        matches, query.features, gallery.features, memory_limit=memory_limit, device=device
+    )
+    return _result(matches, ranked, max_rank)
+
+
+def evaluate_distances(
+    blocks: Iterable[tuple[int, ArrayLike]],
+    query_pids: ArrayLike,
+    gallery_pids: ArrayLike,
+    query_camids: ArrayLike | None = None,
+    gallery_camids: ArrayLike | None = None,
+    *,
+    max_rank: int = 50,
+) -> RetrievalResult:
+    """Score rankings by distances that are given block by block, such as re-ranked ones.
+
+    The order is that of (distance, gallery row); protocol and figures are those of `evaluate_retrieval`.
+    O(Q G) time; memory a copy of one block and O(Q + G).
+
+    Args:
+        blocks: (first query row, distances ``[rows, G]``) in the order of the queries, each query once; for a
+            matrix at hand, ``[(0, matrix)]``. Float64 and integers are compared as float64, float32 and
+            float16 as float32.
+        query_pids: ``[Q]`` integers.
+        gallery_pids: ``[G]`` integers.
+        query_camids: ``[Q]`` integers, or None.
+        gallery_camids: ``[G]`` integers, or None.
+        max_rank: length of the CMC, at least 1.
+
+    Raises:
+        UserError: blocks that do not fit each other or the ids, distances that are not finite (which rows),
+            and the mistakes in ids and options that `evaluate_retrieval` refuses.
+    """
+    _check_max_rank(max_rank)
+    rows = len(np.atleast_1d(np.asarray(query_pids))), len(np.atleast_1d(np.asarray(gallery_pids)))
+    matches = Matches.of(
+        *checked_identities((query_pids, query_camids), (gallery_pids, gallery_camids), rows=rows)
+    )
+    return _result(matches, distance_ranks(matches, blocks), max_rank)
+
+
+def _check_max_rank(max_rank: int) -> None:
+    if isinstance(max_rank, bool) or not isinstance(max_rank, int | np.integer) or max_rank < 1:
+        raise UserError(f"max_rank is {max_rank!r}; a whole number of at least 1 is needed (usual: 50).")
+
+
+def _result(matches: Matches, ranked: Iterable[Ranked], max_rank: int) -> RetrievalResult:
+    """Turn the ranks of the positives into figures."""
+    queries = len(matches.query.pids)
+    precision_Q, penalty_Q = np.full(queries, np.nan), np.full(queries, np.nan)
+    first_Q = np.zeros(queries, dtype=np.int64)
+    for part in ranked:
+        lengths = np.diff(part.starts)
+        places = np.arange(1, len(part.ranks) + 1) - np.repeat(part.starts[:-1], lengths)
+        precision_Q[part.query_rows] = np.add.reduceat(places / part.ranks, part.starts[:-1]) / lengths
+        penalty_Q[part.query_rows] = lengths / part.ranks[part.starts[1:] - 1]
+        first_Q[part.query_rows] = part.ranks[part.starts[:-1]]
     valid = first_Q > 0
     if not valid.any():
         raise _no_valid_query(matches)
@@ -127,9 +182,9 @@ def evaluate_retrieval(
         average_precision=precision_Q,
         inverse_negative_penalty=penalty_Q,
         first_match_rank=first_Q,
-        num_queries=len(query.pids),
+        num_queries=queries,
         num_valid_queries=int(valid.sum()),
-        num_gallery=int(gallery.usable.sum()),
+        num_gallery=int(matches.gallery.usable.sum()),
     )
 
 

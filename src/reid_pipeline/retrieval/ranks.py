@@ -1,19 +1,20 @@
 """The rank of every positive, by counting: exact, streaming, never a sort of the gallery.
 
 Average precision, CMC and INP need only the ranks of the positives, and a rank is one more than the number of
-gallery rows that come before. So each block of distances is looked at once: rows surely nearer than a
-positive are counted, rows whose distance a matrix product cannot tell from the positive's are computed again,
+gallery rows that come before. So each block of distances is looked at once: a row surely nearer than a
+positive is counted, a row whose distance a matrix product cannot tell from a positive's is computed again,
 pair by pair.
 
-Shape suffixes: Q queries of a block, G gallery rows of a block, D width, P positives of one query, S rows
-selected.
+Shape suffixes: Q queries of a block, G gallery rows of a block, D width, P positives of all queries of a
+block in a row, R the most positives of a query of the block.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from reid_pipeline.geometry.distances import (
     Floats,
@@ -22,38 +23,40 @@ from reid_pipeline.geometry.distances import (
     pair_squared_distances,
     squared_norms,
 )
+from reid_pipeline.retrieval.bins import Block, Exact, Ranked
 from reid_pipeline.retrieval.inputs import Matches
-from reid_pipeline.schema.errors import UserError
+from reid_pipeline.retrieval.sweep import Limits, Sweep, settle, thread_count
+from reid_pipeline.schema.errors import UserError, first_few
 
-# Blocks beyond this gain no speed: the product is efficient already and a row of it still lies in the cache.
+# Blocks beyond this gain no speed on a CPU: the product is efficient already.
 _USEFUL_BLOCK_BYTES = 32 << 20
 _QUERY_ROWS = 256
 _SMALLEST_LIMIT = 1 << 20
+_POSITIVE_BYTES = 128
+# On a device an entry is a value, two places among the thresholds and what compares them.
+_DEVICE_ENTRY_BYTES = 32
+
+CountFeatures = Callable[[Block, Floats, Limits], None]
 
 
-@dataclass
-class _Query:
-    """One query while its block streams by: positives, squared distances and rows before each, ``[P]``."""
-
-    row: int
-    positives: Indices
-    removed: Indices
-    squared: NDArray[np.float64]
-    before: Indices
-
-
-def positive_ranks(matches: Matches, *, memory_limit: int) -> Iterator[tuple[int, Indices]]:
-    """Yield (query row, the ascending 1-based ranks of its positives) for every query that has positives.
+def feature_ranks(
+    matches: Matches, query_QD: Floats, gallery_GD: Floats, *, memory_limit: int, device: str = "cpu"
+) -> Iterator[Ranked]:
+    """Yield the ranks of every query that has positives, block by block.
 
     The order ranked is that of (squared Euclidean distance, gallery row), the distance being the float64 sum
     of squared differences of the features as given; copies of a gallery row tie exactly.
 
-    Time: the matrix product, plus a sweep of about 2 ns per entry. Memory: one block, at most
+    Time: the matrix product, plus a sweep of 0.2 to 2 ns of one core per entry. Memory: one block, at most
     ``memory_limit`` bytes, and O(G).
 
     Args:
-        matches: both sides and which rows match.
+        matches: which rows match.
+        query_QD: features of the queries, float32 or float64.
+        gallery_GD: features of the gallery, of the same dtype.
         memory_limit: bytes for a block of distances and its working arrays, at least 1 MiB.
+        device: "cpu", or a torch device: blocks are then multiplied and counted there, and the gallery's
+            features lie there as a whole.
 
     Raises:
         UserError: a ``memory_limit`` below 1 MiB.
@@ -63,95 +66,159 @@ def positive_ranks(matches: Matches, *, memory_limit: int) -> Iterator[tuple[int
             f"memory_limit is {memory_limit} bytes; at least {_SMALLEST_LIMIT} (1 MiB) is needed, "
             "256 MiB is usual."
         )
-    gallery = matches.gallery
-    norms_G = squared_norms(gallery.features)
-    greatest = float(norms_G.max())
+    offsets_G = squared_norms(gallery_GD)
+    greatest = float(offsets_G.max())
     # Junk is infinitely far away: it is never counted, and costs nothing.
-    norms_G[~gallery.usable] = np.inf
-    usable = np.flatnonzero((matches.ends > matches.starts) & matches.query.usable)
-    height, width = _block_shape(len(norms_G), gallery.features.dtype.itemsize, memory_limit)
-    for start in range(0, len(usable), height):
-        rows = usable[start : start + height]
-        block = [_begin(matches, int(row)) for row in rows]
-        _count_block(matches, block, norms_G, greatest, width)
-        for query in block:
-            if len(query.positives):
-                yield query.row, np.sort(query.before) + 1
+    offsets_G[~matches.gallery.usable] = np.inf
+    height, width = _block_shape(len(gallery_GD), gallery_GD.dtype.itemsize, memory_limit)
+    threads = thread_count(width, memory_limit)
+    with ThreadPoolExecutor(threads) as pool:
+        sweep = Sweep(pool, threads, matches)
+
+        def exact(query_rows: Indices, gallery_rows: Indices) -> NDArray[np.float64]:
+            return pair_squared_distances(query_QD, gallery_GD, query_rows, gallery_rows)
+
+        if device == "cpu":
+            count = _on_cpu(sweep, gallery_GD, offsets_G, width, exact)
+        else:
+            count = _on_device(
+                matches, gallery_GD, offsets_G, exact, memory_limit=memory_limit, device=device
+            )
+        for query_rows in _groups(matches, height, memory_limit // (2 * _POSITIVE_BYTES)):
+            block = Block.of(matches, query_rows, sweep.in_shares(exact))
+            if len(block.query_rows):
+                features_QD = query_QD[block.query_rows]
+                count(block, features_QD, _limits(block, features_QD, greatest))
+                yield block.ranked()
+
+
+def distance_ranks(matches: Matches, blocks: Iterable[tuple[int, ArrayLike]]) -> Iterator[Ranked]:
+    """Yield the ranks of every query that has positives from given distances; see `evaluate_distances`.
+
+    Raises:
+        UserError: blocks of a wrong shape, with values that are not finite, or that do not cover the queries
+            once each, in order.
+    """
+    queries, gallery = len(matches.query.pids), len(matches.gallery.pids)
+    threads = thread_count(gallery, 1 << 40)
+    expected = 0
+    with ThreadPoolExecutor(threads) as pool:
+        sweep = Sweep(pool, threads, matches)
+        for start, given in blocks:
+            values_QG = _checked_distances(given, start, (expected, queries, gallery))
+            expected += len(values_QG)
+            offsets_G = np.where(matches.gallery.usable, 0, np.inf).astype(values_QG.dtype)
+
+            exact = partial(_given_distances, values_QG, start)
+
+            rows = np.arange(start, expected)
+            block = Block.of(matches, rows[(matches.ends > matches.starts)[rows]], exact)
+            if len(block.query_rows):
+                limit_P = block.exact.astype(values_QG.dtype)
+                mine_QG = values_QG[block.query_rows - start]
+                sweep.count(block, mine_QG, offsets_G, 0, (limit_P, limit_P), exact)
+                yield block.ranked()
+    if expected != queries:
+        raise UserError(
+            f"the blocks of distances end at query {expected} of {queries}; each must be there once."
+        )
+
+
+def _given_distances(
+    values_QG: Floats, start: int, query_rows: Indices, gallery_rows: Indices
+) -> NDArray[np.float64]:
+    return values_QG[query_rows - start, gallery_rows].astype(np.float64)
+
+
+def _checked_distances(given: ArrayLike, start: int, expected: tuple[int, int, int]) -> Floats:
+    """Return one block as a float32 or float64 matrix, or raise UserError."""
+    row, queries, gallery = expected
+    values = np.asarray(given)
+    if values.ndim != 2 or values.shape[1] != gallery or start != row or row + len(values) > queries:
+        raise UserError(
+            f"a block of distances starts at query {start} and has shape {list(values.shape)}; the next must "
+            f"start at {row}, with up to {queries - row} rows of {gallery} gallery distances."
+        )
+    if values.dtype.kind not in "fiu":
+        raise UserError(f"distances have dtype {values.dtype}; real numbers are needed.")
+    single = values.dtype.kind == "f" and values.dtype.itemsize <= 4
+    values_QG: Floats = values.astype(np.float32 if single else np.float64, copy=False)
+    bad = np.flatnonzero(~np.isfinite(values_QG).all(axis=1)) + start
+    if bad.size:
+        raise UserError(
+            f"distances have NaN or infinite values in {bad.size} of {len(values)} rows (rows "
+            f"{first_few(bad.tolist())}); every distance must be finite."
+        )
+    return values_QG
 
 
 def _block_shape(gallery_rows: int, itemsize: int, memory_limit: int) -> tuple[int, int]:
     """Return the rows and columns of a block of distances.
 
-    Half of the limit is for the distances and the queries' copies, half for the working arrays of one row.
+    Half of the limit is for the distances and the queries' copies, half for positives and working arrays.
     """
     entries = min(memory_limit // 2, _USEFUL_BLOCK_BYTES) // itemsize
     width = min(gallery_rows, max(1, entries // min(_QUERY_ROWS, max(1, entries // 1024))))
     return max(1, min(entries // width, 4 * _QUERY_ROWS)), width
 
 
-def _begin(matches: Matches, row: int) -> _Query:
-    """Collect a query's positives and their exact distances."""
-    positives, removed = matches.split(row)
-    squared = pair_squared_distances(
-        matches.query.features, matches.gallery.features, np.full(len(positives), row), positives
-    )
-    return _Query(row, positives, removed, squared, np.zeros(len(positives), dtype=np.int64))
+def _groups(matches: Matches, height: int, most_positives: int) -> Iterator[Indices]:
+    """Part the queries whose pid is in the gallery; many positives make a group smaller."""
+    rows = np.flatnonzero((matches.ends > matches.starts) & matches.query.usable)
+    running = np.cumsum((matches.ends - matches.starts)[rows])
+    start = 0
+    while start < len(rows):
+        before = running[start - 1] if start else 0
+        fits = int(np.searchsorted(running, before + most_positives, side="right"))
+        stop = min(start + height, max(start + 1, fits))
+        yield rows[start:stop]
+        start = stop
 
 
-def _count_block(matches: Matches, block: list[_Query], norms_G: Floats, greatest: float, width: int) -> None:
-    """Stream the gallery past a block of queries and count what comes before each positive."""
-    features_QD = matches.query.features[[query.row for query in block]]
+def _limits(block: Block, features_QD: Floats, greatest: float) -> Limits:
+    """Return what a product may yield for each positive, without the query's own norm."""
     norms_Q = squared_norms(features_QD).astype(np.float64)
     tolerance_Q = expansion_tolerance(norms_Q, greatest, width=features_QD.shape[1], dtype=features_QD.dtype)
-    features_QD *= -2
-    gallery = matches.gallery.features
-    buffer = np.empty((len(block), min(width, len(gallery))), dtype=gallery.dtype)
-    for start in range(0, len(gallery), width):
-        part = gallery[start : start + width]
-        products_QG = np.matmul(features_QD, part.T, out=buffer[:, : len(part)])
-        for place, query in enumerate(block):
-            if len(query.positives):
-                row_G = products_QG[place]
-                row_G += norms_G[start : start + len(part)]
-                _remove(row_G, query.removed, start)
-                _count_row(matches, query, row_G, start, (norms_Q[place], tolerance_Q[place]))
+    middle_P, tolerance_P = block.exact - block.per_positive(norms_Q), block.per_positive(tolerance_Q)
+    kind = features_QD.dtype
+    return (middle_P - tolerance_P).astype(kind), (middle_P + tolerance_P).astype(kind)
 
 
-def _remove(row_G: Floats, removed: Indices, start: int) -> None:
-    """Put the rows that the camera filter removes infinitely far away."""
-    inside = removed[(removed >= start) & (removed < start + len(row_G))] - start
-    row_G[inside] = np.inf
+def _on_cpu(sweep: Sweep, gallery_GD: Floats, offsets_G: Floats, width: int, exact: Exact) -> CountFeatures:
+    """Return the function that streams the gallery past a block of queries on the CPU."""
+
+    def count(block: Block, features_QD: Floats, limits: Limits) -> None:
+        doubled_QD = features_QD * features_QD.dtype.type(-2)
+        buffer = np.empty((len(doubled_QD), width), dtype=doubled_QD.dtype)
+        for start in range(0, len(gallery_GD), width):
+            part = gallery_GD[start : start + width]
+            products_QG = np.matmul(doubled_QD, part.T, out=buffer[:, : len(part)])
+            sweep.count(block, products_QG, offsets_G[start : start + width], start, limits, exact)
+
+    return count
 
 
-def _count_row(
-    matches: Matches, query: _Query, row_G: Floats, start: int, norm_and_tolerance: tuple[float, float]
-) -> None:
-    """Count the rows of one block of the gallery that come before each positive of ``query``."""
-    norm, tolerance = norm_and_tolerance
-    lower_P = (query.squared - norm - tolerance).astype(row_G.dtype)
-    upper_P = (query.squared - norm + tolerance).astype(row_G.dtype)
-    selected_S = np.flatnonzero(row_G <= upper_P.max())
-    values_S = row_G[selected_S]
-    ordered_S = np.sort(values_S)
-    surely_P = np.searchsorted(ordered_S, lower_P, side="left")
-    perhaps_P = np.searchsorted(ordered_S, upper_P, side="right")
-    query.before += surely_P
-    own_P = (query.positives >= start) & (query.positives < start + len(row_G))
-    unsure = np.flatnonzero(perhaps_P - surely_P > own_P)
-    if len(unsure):
-        order_S = selected_S[np.argsort(values_S)]
-        _count_exactly(matches, query, unsure, [order_S[surely_P[p] : perhaps_P[p]] + start for p in unsure])
+def _on_device(
+    matches: Matches, gallery_GD: Floats, offsets_G: Floats, exact: Exact, *, memory_limit: int, device: str
+) -> CountFeatures:
+    """Return the function that streams the gallery past a block of queries on a torch device."""
+    from reid_pipeline.geometry.neighbours import TorchCounter
 
+    counter = TorchCounter(gallery_GD, offsets_G, device=device)
 
-def _count_exactly(matches: Matches, query: _Query, unsure: Indices, close: list[Indices]) -> None:
-    """Decide by exact distances which of the ``close`` gallery rows come before each ``unsure`` positive."""
-    lengths = [len(rows) for rows in close]
-    rows, inverse = np.unique(np.concatenate(close), return_inverse=True)
-    squared = pair_squared_distances(
-        matches.query.features, matches.gallery.features, np.full(len(rows), query.row), rows
-    )[inverse]
-    rows = rows[inverse]
-    positive = np.repeat(unsure, lengths)
-    mine = query.squared[positive]
-    earlier = (squared < mine) | ((squared == mine) & (rows < query.positives[positive]))
-    np.add.at(query.before, positive[earlier], 1)
+    def count(block: Block, features_QD: Floats, limits: Limits) -> None:
+        lengths_Q = np.diff(block.starts)
+        places_P = np.arange(len(block.rows)) - block.per_positive(block.starts[:-1])
+        owners_P = block.per_positive(np.arange(len(lengths_Q)))
+        # What is left out is infinite, and must lie past the padding too.
+        padding = np.finfo(features_QD.dtype).max
+        limits_2QR = np.full((2, len(lengths_Q), lengths_Q.max()), padding, dtype=features_QD.dtype)
+        limits_2QR[:, owners_P, places_P] = limits
+        width = max(1, memory_limit // (_DEVICE_ENTRY_BYTES * len(lengths_Q)))
+        found_QB, owners_U, rows_U = counter.count(
+            features_QD, limits_2QR, matches.same(block.query_rows), width=width
+        )
+        block.bins[...] = found_QB[np.arange(found_QB.shape[1]) <= lengths_Q[:, None]]
+        settle(block, owners_U, rows_U, exact)
+
+    return count

@@ -214,6 +214,16 @@ class EvaluationParameters(Parameters):
 
     splits: Literal["test", "dev"] = Field("test", description="query / gallery, or dev_query / dev_gallery")
     camera_filter: bool = Field(True, description="drop gallery images of the query's own pid and camera")
+    flip_averaging: bool = Field(
+        False, description="embed every test image and its mirror image, and take the mean of both"
+    )
+    camera_mean_subtraction: bool = Field(
+        False,
+        description="take its camera's mean test embedding from every embedding; all test images decide it",
+    )
+    resamples: int = Field(
+        1000, ge=0, description="of the queries, for 95 % intervals of mAP, mINP and Rank-1; 0: no intervals"
+    )
     max_rank: PositiveInt = 50
     batch_size: PositiveInt = 256
 

@@ -105,7 +105,7 @@ def extract(
 
 
 def evaluate_node(method: Method) -> Callable[..., Any]:
-    """Return the node from embeddings to metrics."""
+    """Return the node from embeddings to metrics, and to where they come from."""
 
     def evaluate(
         embeddings: Record,
@@ -114,11 +114,12 @@ def evaluate_node(method: Method) -> Callable[..., Any]:
         evaluation: EvaluationParameters,
         benchmark: str,
         seed: int,
-    ) -> Record:
+    ) -> tuple[Record, Record]:
         from reid_pipeline.retrieval.protocol import evaluate_draws
 
-        metrics = evaluate_draws(embeddings, split_table, galleries, evaluation)
-        return {"benchmark": benchmark, "method": method.name, "seed": seed, **metrics}
+        named = {"benchmark": benchmark, "method": method.name, "seed": seed}
+        metrics, breakdown = evaluate_draws(embeddings, split_table, galleries, evaluation)
+        return named | metrics, named | breakdown
 
     return evaluate
 
@@ -173,6 +174,7 @@ def report_node(method: Method) -> Callable[..., Any]:
         floor_metrics: Record,
         history: list[Record],
         run_card: Record,
+        breakdown: Record,
         embeddings: Record,
         split_table: pd.DataFrame,
         galleries: pd.DataFrame,
@@ -192,6 +194,7 @@ def report_node(method: Method) -> Callable[..., Any]:
             metrics=[metrics] if floor_metrics == metrics else [floor_metrics, metrics],
             history=history,
             run_card=run_card,
+            breakdown=breakdown,
             bad_queries=bad,
             good_queries=good,
             description=method.description,

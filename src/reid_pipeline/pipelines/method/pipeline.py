@@ -90,7 +90,7 @@ def _result_nodes(method: Method) -> list[Node]:
                 "params:benchmark",
                 "params:seed",
             ],
-            "metrics",
+            ["metrics", "breakdown"],
             name="evaluate",
         ),
         node(
@@ -117,6 +117,7 @@ def _result_nodes(method: Method) -> list[Node]:
                 "floor_metrics": "metrics" if method.name == FLOOR else "floor_metrics",
                 "history": "history",
                 "run_card": "run_card",
+                "breakdown": "breakdown",
                 "embeddings": "embeddings",
                 "split_table": "split_table",
                 "galleries": "galleries",

@@ -1,0 +1,71 @@
+"""Every trained embedder on every test split: how far what was learnt on one benchmark carries to others."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from reid_pipeline.engine.embedding import embed_test_rows
+from reid_pipeline.engine.runtime import Runtime
+from reid_pipeline.models.embedder import Embedder
+from reid_pipeline.retrieval.protocol import evaluate_draws
+from reid_pipeline.schema.columns import CAMID, VIEWID
+from reid_pipeline.schema.parameters import EvaluationParameters
+from reid_pipeline.schema.raw_folder import RawFolder
+from reid_pipeline.splits import SplitTables
+
+
+@dataclass(frozen=True)
+class TrainedEmbedder:
+    """An embedder on disk: where it was trained, and how to load it."""
+
+    benchmark: str
+    method: str
+    seed: int
+    load: Callable[[], Embedder]
+
+
+@dataclass(frozen=True)
+class TestSplit:
+    """A benchmark's tables and images."""
+
+    benchmark: str
+    tables: SplitTables
+    raw_images: RawFolder
+
+
+def evaluate_everywhere(
+    embedders: Sequence[TrainedEmbedder],
+    splits: Sequence[TestSplit],
+    runtime: Runtime,
+    evaluation: EvaluationParameters,
+) -> dict[str, Any]:
+    """Evaluate each embedder on each split; one embedder is in memory at a time.
+
+    On another benchmark than its own an embedder with side information is told no camera and no viewpoint,
+    since its numbers mean others there: the mean of the learnt ones stands in. The protocol's camera filter
+    reads the true cameras everywhere.
+
+    Returns:
+        `benchmarks`, the test splits in order, and `results`: for each pair `trained_on`, `method`, `seed`,
+        `tested_on`, and the metrics as in metrics.json, without intervals. As JSON.
+    """
+    protocol = evaluation.model_copy(update={"resamples": 0})
+    results = []
+    for trained in embedders:
+        embedder = trained.load()
+        for split in splits:
+            own = trained.benchmark == split.benchmark
+            shown = split.tables if own else _without_side_information(split.tables)
+            embeddings = embed_test_rows(embedder, shown, split.raw_images, runtime, protocol)
+            tables = split.tables
+            metrics, _ = evaluate_draws(embeddings, tables.split_table, tables.galleries, protocol)
+            named = {"trained_on": trained.benchmark, "method": trained.method, "seed": trained.seed}
+            results.append({**named, "tested_on": split.benchmark, **metrics})
+    return {"benchmarks": [split.benchmark for split in splits], "results": results}
+
+
+def _without_side_information(tables: SplitTables) -> SplitTables:
+    absent = pd.array([pd.NA] * len(tables.split_table), dtype="Int64")
+    return SplitTables(tables.split_table.assign(**{CAMID: absent, VIEWID: absent}), tables.galleries)

@@ -1,0 +1,103 @@
+"""What all environments have left on disk: trained embedders, and test splits with their images."""
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from kedro.io import AbstractDataset
+
+from reid_pipeline.io.weights import EmbedderDataset
+from reid_pipeline.schema.columns import PATH
+from reid_pipeline.schema.errors import UserError
+from reid_pipeline.schema.raw_folder import RawFolder
+
+if TYPE_CHECKING:
+    from reid_pipeline.engine.cross_benchmark import TestSplit, TrainedEmbedder
+
+_SEED = re.compile(r"seed_(0|[1-9][0-9]*)")
+
+
+class _ReadOnly(AbstractDataset[Any, Any]):
+    """A folder that other pipelines fill."""
+
+    def __init__(self, *, filepath: str, metadata: dict[str, Any] | None = None) -> None:
+        self._folder = Path(filepath)
+        self.metadata = metadata
+
+    def save(self, data: Any) -> None:
+        """Refuse: other pipelines write there."""
+        raise UserError(f"{self._folder} is read only here; {type(data).__name__} was not written.")
+
+    def _exists(self) -> bool:
+        return self._folder.is_dir()
+
+    def _describe(self) -> dict[str, Any]:
+        return {"filepath": str(self._folder)}
+
+
+class TrainedEmbeddersDataset(_ReadOnly):
+    """Every `<benchmark>/<method>/seed_<n>/embedder.safetensors`; none is in memory before it is asked for.
+
+    Args:
+        filepath: the folder of models of all benchmarks.
+    """
+
+    def load(self) -> "list[TrainedEmbedder]":
+        """List the embedders by benchmark, method and seed.
+
+        Raises:
+            UserError: there is none.
+        """
+        from reid_pipeline.engine.cross_benchmark import TrainedEmbedder
+
+        found = []
+        for file in self._folder.glob("*/*/seed_*/embedder.safetensors"):
+            if match := _SEED.fullmatch(file.parent.name):
+                benchmark, method = file.parent.parent.parent.name, file.parent.parent.name
+                load = EmbedderDataset(filepath=str(file)).load
+                found.append(TrainedEmbedder(benchmark, method, int(match[1]), load))
+        if not found:
+            raise UserError(
+                f"There is no embedder in {self._folder}: nothing to evaluate. Run a method first: kedro run"
+                " --pipeline=zero_shot"
+            )
+        return sorted(found, key=lambda each: (each.benchmark, each.method, each.seed))
+
+
+class TestSplitsDataset(_ReadOnly):
+    """Every `<benchmark>/split_table.parquet` whose images are there.
+
+    Args:
+        filepath: the folder of tables of all benchmarks.
+        raw: the folder of raw images of all benchmarks.
+    """
+
+    def __init__(self, *, filepath: str, raw: str, metadata: dict[str, Any] | None = None) -> None:
+        super().__init__(filepath=filepath, metadata=metadata)
+        self._raw = Path(raw)
+
+    def load(self) -> "list[TestSplit]":
+        """List the test splits by benchmark; those without images are left out.
+
+        Raises:
+            UserError: none is left; pandera's errors for a table that is not as it should be.
+        """
+        import pandas as pd
+
+        from reid_pipeline.engine.cross_benchmark import TestSplit
+        from reid_pipeline.schema.tables import GALLERIES, SPLIT_TABLE
+        from reid_pipeline.splits import SplitTables
+
+        found = []
+        for file in sorted(self._folder.glob("*/split_table.parquet")):
+            table = SPLIT_TABLE.validate(pd.read_parquet(file))
+            galleries = GALLERIES.validate(pd.read_parquet(file.with_name("galleries.parquet")))
+            raw = RawFolder(self._raw / file.parent.name, ())
+            if all((raw.root / path).is_file() for path in table[PATH].iloc[[0, -1]]):
+                found.append(TestSplit(file.parent.name, SplitTables(table, galleries), raw))
+        if not found:
+            raise UserError(
+                f"There is no split table in {self._folder} with its images in {self._raw}. Run ingestion"
+                " first: kedro run --pipeline=ingestion --env=<benchmark>"
+            )
+        return found

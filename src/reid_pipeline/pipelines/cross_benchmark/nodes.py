@@ -1,0 +1,27 @@
+"""Nodes of the cross-benchmark pipeline."""
+
+from typing import Any
+
+from reid_pipeline.schema.parameters import ComputeParameters, EvaluationParameters
+
+Record = dict[str, Any]
+
+
+def evaluate_all(
+    trained_embedders: list[Any],
+    test_splits: list[Any],
+    compute: ComputeParameters,
+    evaluation: EvaluationParameters,
+) -> Record:
+    """Evaluate every embedder on every test split."""
+    from reid_pipeline.engine.cross_benchmark import evaluate_everywhere
+    from reid_pipeline.engine.runtime import resolve_runtime
+
+    return evaluate_everywhere(trained_embedders, test_splits, resolve_runtime(compute), evaluation)
+
+
+def render(cross_benchmark: Record) -> tuple[str, str, str]:
+    """Render the matrix as HTML, Markdown and CSV."""
+    from reid_pipeline.reporting import cross_csv, cross_markdown, render_cross_page
+
+    return render_cross_page(cross_benchmark), cross_markdown(cross_benchmark), cross_csv(cross_benchmark)

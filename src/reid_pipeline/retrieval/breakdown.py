@@ -1,0 +1,76 @@
+"""Where a mean comes from: by pair of cameras, and by identity."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from reid_pipeline.geometry.distances import Floats, Indices
+from reid_pipeline.retrieval.inputs import JUNK_PID
+from reid_pipeline.retrieval.metrics import RetrievalResult, evaluate_retrieval
+
+
+def camera_pair_breakdown(
+    features: tuple[Floats, Floats],
+    pids: tuple[Indices, Indices],
+    camids: tuple[Indices, Indices],
+    *,
+    camera_filter: bool = True,
+) -> list[dict[str, Any]]:
+    """Score the queries of each camera on the gallery of each camera alone.
+
+    The cost of one evaluation in all, since each query meets each gallery row once.
+
+    Args:
+        features: of queries and gallery, as in `evaluate_retrieval`, like the next two.
+        pids: of both.
+        camids: of both.
+        camera_filter: leave out the pairs of a camera with itself, in which the filter leaves no positive.
+
+    Returns:
+        For each pair with a valid query, by camera: `query_camera`, `gallery_camera`, `mAP`, `rank1`,
+        `num_valid_queries`.
+    """
+    found = []
+    for query_camera in np.unique(camids[0]):
+        asked = camids[0] == query_camera
+        for gallery_camera in np.unique(camids[1]):
+            if camera_filter and query_camera == gallery_camera:
+                continue
+            searched = (camids[1] == gallery_camera) & (pids[1] != JUNK_PID)
+            if not np.isin(pids[0][asked], pids[1][searched]).any():
+                continue
+            result = evaluate_retrieval(
+                features[0][asked], features[1][searched], pids[0][asked], pids[1][searched]
+            )
+            found.append(
+                {
+                    "query_camera": int(query_camera),
+                    "gallery_camera": int(gallery_camera),
+                    "mAP": result.mean_ap,
+                    "rank1": result.rank(1),
+                    "num_valid_queries": result.num_valid_queries,
+                }
+            )
+    return found
+
+
+def identity_breakdown(result: RetrievalResult, query_pids: ArrayLike) -> list[dict[str, Any]]:
+    """Return `pid`, `mAP`, `mINP`, `rank1` and `num_valid_queries` of each identity, the worst first."""
+    valid = np.flatnonzero(result.first_match_rank > 0)
+    pids, places = np.unique(np.asarray(query_pids)[valid], return_inverse=True)
+    counts = np.bincount(places)
+    figures = {
+        "mAP": result.average_precision[valid],
+        "mINP": result.inverse_negative_penalty[valid],
+        "rank1": (result.first_match_rank[valid] == 1).astype(np.float64),
+    }
+    means = {name: np.bincount(places, weights=values) / counts for name, values in figures.items()}
+    return [
+        {
+            "pid": int(pids[place]),
+            **{name: float(values[place]) for name, values in means.items()},
+            "num_valid_queries": int(counts[place]),
+        }
+        for place in np.argsort(means["mAP"], kind="stable")
+    ]
