@@ -6,7 +6,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from reid_pipeline.retrieval import evaluate_retrieval
+from reid_pipeline.retrieval import (
+    average_query_expansion,
+    evaluate_distances,
+    evaluate_retrieval,
+    rerank_k_reciprocal,
+)
 from reid_pipeline.retrieval.protocol import (
     evaluate_draws,
     retrieval_draws,
@@ -119,6 +124,47 @@ def test_metrics_by_hand():
     assert plain["mINP"] == pytest.approx(2 / 3)
     assert (plain["rank1"], plain["camera_filter"]) == (1.0, False)
     json.dumps(filtered)
+
+
+class TestRerankedAndExpanded:
+    @pytest.fixture
+    def case(self):
+        """Twelve identities, five images each by two cameras, far from separated."""
+        generator = np.random.default_rng(3)
+        pids = np.repeat(np.arange(1, 13), 5)
+        features = generator.normal(size=(13, 16))[pids] + 1.3 * generator.normal(size=(60, 16))
+        features = (features / np.linalg.norm(features, axis=1, keepdims=True)).astype(np.float32)
+        splits = ["query" if place % 5 == 0 else "gallery" for place in range(60)]
+        table = table_of(splits, pids.tolist(), [place % 2 for place in range(60)])
+        return table, {"rows": np.arange(60), "embeddings": features}
+
+    @pytest.mark.parametrize(
+        ("rerank", "preset"), [("k_reciprocal", (20, 6, 0.3)), ("clip_reid", (50, 15, 0.3))]
+    )
+    def test_reranked(self, case, rerank, preset):
+        table, embeddings = case
+        found, _ = evaluate_draws(embeddings, table, NONE, EvaluationParameters(rerank=rerank))
+        query, k1_k2_lambda = (
+            table["split"] == "query",
+            dict(zip(("k1", "k2", "lambda_value"), preset, strict=True)),
+        )
+        features = embeddings["embeddings"]
+        distances = rerank_k_reciprocal(features[query], features[~query], **k1_k2_lambda)
+        ids = [table[name].to_numpy(np.int64)[rows] for name in ("pid", "camid") for rows in (query, ~query)]
+        wanted = evaluate_distances([(0, distances)], *ids)
+        plain, _ = evaluate_draws(embeddings, table, NONE, EvaluationParameters())
+        assert found["mAP"] == wanted.mean_ap != plain["mAP"]
+        assert (found["rerank"], plain["rerank"]) == (rerank, "none")
+
+    def test_expanded(self, case):
+        table, embeddings = case
+        found, _ = evaluate_draws(embeddings, table, NONE, EvaluationParameters(query_expansion=4))
+        query, features = table["split"] == "query", embeddings["embeddings"]
+        expanded = average_query_expansion(features[query], features[~query], k=4)
+        ids = [table[name].to_numpy(np.int64)[rows] for name in ("pid", "camid") for rows in (query, ~query)]
+        plain, _ = evaluate_draws(embeddings, table, NONE, EvaluationParameters())
+        assert found["mAP"] == evaluate_retrieval(*expanded, *ids).mean_ap != plain["mAP"]
+        assert (found["query_expansion"], plain["query_expansion"]) == (4, 0)
 
 
 class TestRepeatedGalleries:

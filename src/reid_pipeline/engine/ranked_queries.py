@@ -7,8 +7,8 @@ import pandas as pd
 
 from reid_pipeline.images.decode import read_image
 from reid_pipeline.reporting import RankedQuery, pick_queries
-from reid_pipeline.retrieval import evaluate_retrieval, ranked_lists
-from reid_pipeline.retrieval.protocol import retrieval_draws, retrieval_inputs
+from reid_pipeline.retrieval import ranked_lists
+from reid_pipeline.retrieval.protocol import retrieval_draws, retrieval_inputs, score
 from reid_pipeline.schema.columns import CAMID, IDENTITY, PATH, PID
 from reid_pipeline.schema.parameters import EvaluationParameters, ReportParameters
 from reid_pipeline.schema.raw_folder import RawFolder
@@ -24,7 +24,8 @@ def choose_ranked_queries(
 ) -> tuple[list[RankedQuery], list[RankedQuery]]:
     """Return the queries that went worst and best, with the first images of their ranked galleries.
 
-    Of several draws the first is shown; none where nothing is tested on.
+    Of several draws the first is shown; none where nothing is tested on. Galleries are ranked by the
+    embeddings, before any re-ranking; the average precision is that of the protocol.
     """
     table = split_tables.split_table
     draws = retrieval_draws(table, split_tables.galleries, evaluation)
@@ -32,7 +33,7 @@ def choose_ranked_queries(
         return [], []
     queries, gallery = table.iloc[draws[0].query_rows], table.iloc[draws[0].gallery_rows]
     inputs = retrieval_inputs(embeddings, table, draws[0], evaluation)
-    scores = evaluate_retrieval(**inputs).average_precision  # type: ignore[arg-type]
+    scores = score(inputs, evaluation).average_precision
     bad, good = pick_queries(scores, report.queries, groups=queries[PID].to_numpy())
     chosen = np.concatenate([bad, good])
     lists = ranked_lists(**inputs, query_rows=chosen, top=report.top)  # type: ignore[arg-type]

@@ -9,7 +9,14 @@ from reid_pipeline.reporting.records import Record, measured
 from reid_pipeline.reporting.tables import METRICS, UNMEASURED, percent
 
 _TITLE = "Trained on one benchmark, tested on another"
-_PROTOCOL = ("splits", "camera_filter", "flip_averaging", "camera_mean_subtraction")
+_PROTOCOL = (
+    "splits",
+    "camera_filter",
+    "flip_averaging",
+    "camera_mean_subtraction",
+    "query_expansion",
+    "rerank",
+)
 _HEADS = ("trained_on", "method", "seed")
 
 

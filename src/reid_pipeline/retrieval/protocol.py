@@ -1,7 +1,7 @@
 """The protocol: which rows are queries and gallery, and which of them count for each other."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -9,14 +9,16 @@ import pandas as pd
 
 from reid_pipeline.retrieval.bootstrap import bootstrap_intervals
 from reid_pipeline.retrieval.breakdown import camera_pair_breakdown, identity_breakdown
-from reid_pipeline.retrieval.metrics import RetrievalResult, evaluate_retrieval
+from reid_pipeline.retrieval.metrics import RetrievalResult, evaluate_distances, evaluate_retrieval
+from reid_pipeline.retrieval.query_expansion import average_query_expansion
+from reid_pipeline.retrieval.rerank import RERANK_PRESETS, reranked_blocks
 from reid_pipeline.schema.columns import CAMID, PATH, PID, REPEAT, SPLIT, TEST_SET, TEST_SETS
 from reid_pipeline.schema.errors import UserError
 from reid_pipeline.schema.parameters import EvaluationParameters
 
 SPLITS_OF = {"test": ("query", "gallery"), "dev": ("dev_query", "dev_gallery")}
 NOT_EVALUATED = "no image is query or gallery: nothing to score, the embeddings alone were made"
-_OPTIONS = ("flip_averaging", "camera_mean_subtraction")
+_OPTIONS = ("flip_averaging", "camera_mean_subtraction", "query_expansion", "rerank")
 _SPREAD = ("mAP", "mINP", "rank1", "rank5", "rank10")
 
 
@@ -123,7 +125,21 @@ def retrieval_inputs(
         )
         count = len(draw.query_rows)
         inputs |= {"query_features": without[:count], "gallery_features": without[count:]}
+    if evaluation.query_expansion:
+        features = inputs["query_features"], inputs["gallery_features"]
+        expanded = average_query_expansion(*features, k=evaluation.query_expansion)  # type: ignore[arg-type]
+        inputs |= dict(zip(("query_features", "gallery_features"), expanded, strict=True))
     return inputs
+
+
+def score(inputs: dict[str, np.ndarray | None], evaluation: EvaluationParameters) -> RetrievalResult:
+    """Score what `retrieval_inputs` returned, re-ranked if the protocol says so."""
+    given: dict[str, Any] = dict(inputs)
+    if evaluation.rerank == "none":
+        return evaluate_retrieval(**given, max_rank=evaluation.max_rank)
+    features = given.pop("query_features"), given.pop("gallery_features")
+    blocks = reranked_blocks(*features, **asdict(RERANK_PRESETS[evaluation.rerank]))
+    return evaluate_distances(blocks, **given, max_rank=evaluation.max_rank)
 
 
 def subtract_camera_means(features: np.ndarray, camids: np.ndarray) -> np.ndarray:
@@ -172,8 +188,7 @@ def evaluate_draws(
     for draw in draws:
         inputs = retrieval_inputs(embeddings, split_table, draw, evaluation)
         filtered = inputs["query_camids"] is not None
-        result = evaluate_retrieval(**inputs, max_rank=evaluation.max_rank)  # type: ignore[arg-type]
-        results.setdefault(draw.test_set, []).append(result)
+        results.setdefault(draw.test_set, []).append(score(inputs, evaluation))
     by_set = {name: _over_repeats(repeats) for name, repeats in results.items()}
     first = next(iter(by_set))
     breakdown = _breakdown(embeddings, split_table, draws[0], evaluation, results[first][0])

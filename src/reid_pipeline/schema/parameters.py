@@ -221,6 +221,12 @@ class EvaluationParameters(Parameters):
         False,
         description="take its camera's mean test embedding from every embedding; all test images decide it",
     )
+    query_expansion: int = Field(
+        0, ge=0, description="average every embedding with this many nearest of both sides; 0: as it is"
+    )
+    rerank: Literal["none", "k_reciprocal", "clip_reid"] = Field(
+        "none", description="k1 / k2 / lambda 20 / 6 / 0.3, or CLIP-ReID's own 50 / 15 / 0.3"
+    )
     resamples: int = Field(
         1000, ge=0, description="of the queries, for 95 % intervals of mAP, mINP and Rank-1; 0: no intervals"
     )
