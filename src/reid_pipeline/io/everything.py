@@ -69,12 +69,12 @@ class TestSplitsDataset(_ReadOnly):
 
     Args:
         filepath: the folder of tables of all benchmarks.
-        raw: the folder of raw images of all benchmarks.
+        raw: name of the folder beside it with the raw images of all benchmarks.
     """
 
     def __init__(self, *, filepath: str, raw: str, metadata: dict[str, Any] | None = None) -> None:
         super().__init__(filepath=filepath, metadata=metadata)
-        self._raw = Path(raw)
+        self._raw = self._folder.with_name(raw)
 
     def load(self) -> "list[TestSplit]":
         """List the test splits by benchmark; those without images are left out.
