@@ -1,12 +1,12 @@
 """benchmarks/evaluation.py compares like with like, and runs; the figures are in docs/performance.md."""
 
-import importlib.util
 import re
 import subprocess
 import sys
 from types import ModuleType
 
 import pytest
+from programs import benchmark_program
 from project_copy import ROOT
 
 PROGRAM = ROOT / "benchmarks" / "evaluation.py"
@@ -14,13 +14,7 @@ PROGRAM = ROOT / "benchmarks" / "evaluation.py"
 
 @pytest.fixture(scope="module")
 def evaluation() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("benchmarks_evaluation", PROGRAM)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["benchmarks_evaluation"] = module
-    spec.loader.exec_module(module)
-    return module
+    return benchmark_program("evaluation")
 
 
 @pytest.mark.parametrize("kind", ["clustered", "random"])

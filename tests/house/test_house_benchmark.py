@@ -1,22 +1,14 @@
 """benchmarks/demo.py puts what it saw into a table; that it runs is what `make bench` shows."""
 
-import importlib.util
-import sys
 from types import ModuleType
 
 import pytest
-from project_copy import ROOT
+from programs import benchmark_program
 
 
 @pytest.fixture(scope="module")
 def demo() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("benchmarks_demo", ROOT / "benchmarks" / "demo.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["benchmarks_demo"] = module
-    spec.loader.exec_module(module)
-    return module
+    return benchmark_program("demo")
 
 
 def test_the_table(demo: ModuleType) -> None:

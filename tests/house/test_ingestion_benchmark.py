@@ -1,6 +1,5 @@
 """benchmarks/ingestion.py measures what it says it does, and runs; the figures are in docs/performance.md."""
 
-import importlib.util
 import re
 import subprocess
 import sys
@@ -8,6 +7,7 @@ from collections import Counter
 from types import ModuleType
 
 import pytest
+from programs import benchmark_program
 from project_copy import ROOT
 
 PROGRAM = ROOT / "benchmarks" / "ingestion.py"
@@ -15,13 +15,7 @@ PROGRAM = ROOT / "benchmarks" / "ingestion.py"
 
 @pytest.fixture(scope="module")
 def ingestion() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("benchmarks_ingestion", PROGRAM)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["benchmarks_ingestion"] = module
-    spec.loader.exec_module(module)
-    return module
+    return benchmark_program("ingestion")
 
 
 def test_the_whole_tree_has_msmt17s_counts(ingestion):

@@ -1,12 +1,12 @@
 """benchmarks/neighbourhoods.py compares like with like, and runs; the figures are in docs/performance.md."""
 
-import importlib.util
 import subprocess
 import sys
 from types import ModuleType
 
 import numpy as np
 import pytest
+from programs import benchmark_program
 from project_copy import ROOT
 
 PROGRAM = ROOT / "benchmarks" / "neighbourhoods.py"
@@ -14,12 +14,7 @@ PROGRAM = ROOT / "benchmarks" / "neighbourhoods.py"
 
 @pytest.fixture(scope="module")
 def program() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("benchmarks_neighbourhoods", PROGRAM)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return benchmark_program("neighbourhoods")
 
 
 def test_both_sides_of_the_comparison_compute_the_same(program):

@@ -1,0 +1,18 @@
+"""The programs in benchmarks/, which is no package."""
+
+import importlib.util
+import sys
+from types import ModuleType
+
+from project_copy import ROOT
+
+
+def benchmark_program(name: str) -> ModuleType:
+    """Import benchmarks/<name>.py."""
+    spec = importlib.util.spec_from_file_location(f"benchmarks_{name}", ROOT / "benchmarks" / f"{name}.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # dataclasses look their module up
+    spec.loader.exec_module(module)
+    return module
