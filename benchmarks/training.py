@@ -42,6 +42,7 @@ from reid_pipeline.schema.recipes import merged
 
 ROOT = Path(__file__).resolve().parents[1]
 IDENTITIES, INSTANCES = 16, 4
+OURS, PLAIN = "baseline, fine_tuning", "baseline, plain style"
 PASSES = {"svll_reid": 3}  # pictures of an image that the tower encodes in a step
 
 
@@ -53,6 +54,7 @@ class Setting:
     backbone: dict[str, Any]
     batch: int
     steps: int
+    methods: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -152,12 +154,12 @@ def tower_pass(encoder: Any, setting: Setting) -> Callable[[], None]:
 
 
 def method_rows(setting: Setting, data: TrainingData) -> Iterator[Row]:
-    """Yield a row for the bare tower as `baseline` has it, and one for every stage of every method."""
+    """Yield a row for the bare tower of the first method, and one for every stage of every method."""
     device = setting.runtime.device
-    for name in (name for name in method_names() if find_method(name).stage_names):
+    for name in setting.methods:
         model, stages = built(name, setting)
         tower = median_seconds(tower_pass(model.encoder, setting), setting.steps, device)
-        if name == "baseline":
+        if name == setting.methods[0]:
             yield Row("bare tower", setting.batch / tower)
         for stage in stages:
             seconds = step_seconds(stage, model, data)
@@ -263,10 +265,9 @@ def measure(setting: Setting) -> None:
         data = training_data(Path(folder), setting)
         rows = [*method_rows(setting, data), plain_row(setting, data)]
     print(table(rows))
-    rates = {row.name: row.rate for row in rows}
     flops, matmul = arithmetic(setting)
-    own = rates["baseline, fine_tuning"]
-    print(f"\nbaseline against its plain style: {own / rates['baseline, plain style']:.2f} times as fast")
+    own, plain = (next(row.rate for row in rows if row.name == name) for name in (OURS, PLAIN))
+    print(f"\nbaseline against its plain style: {own / plain:.2f} times as fast")
     for name, ratio in savings(setting).items():
         print(f"{name}: {ratio:.2f} times as fast")
     print(
@@ -285,6 +286,8 @@ def main() -> None:
     parser.add_argument("--precision", nargs="+", default=["float32", "bfloat16"])
     parser.add_argument("--backbone", default="ViT-B-16-quickgelu")
     parser.add_argument("--image-size", nargs=2, type=int, default=[256, 128])
+    trained = [name for name in method_names() if find_method(name).stage_names]
+    parser.add_argument("--methods", nargs="+", default=trained, choices=trained, help="baseline among them")
     parser.add_argument("--batch", type=int, default=None, help="default: 16 on the CPU, 64 on a GPU")
     parser.add_argument("--steps", type=int, default=None, help="default: 3 on the CPU, 40 on a GPU")
     given = parser.parse_args()
@@ -293,9 +296,8 @@ def main() -> None:
         slow = runtime.device.type == "cpu"
         backbone = {"name": given.backbone, "pretrained": None, "image_size": given.image_size}
         backbone |= {"patch_stride": None, "sie": "none"}
-        setting = Setting(
-            runtime, backbone, given.batch or (16 if slow else 64), given.steps or (3 if slow else 40)
-        )
+        batch, steps = given.batch or (16 if slow else 64), given.steps or (3 if slow else 40)
+        setting = Setting(runtime, backbone, batch, steps, tuple(given.methods))
         where = torch.cuda.get_device_name(runtime.device) if not slow else f"{os.cpu_count()} cores"
         print(f"{given.backbone}, {where}, {precision}, batches of {setting.batch}, {setting.steps} steps")
         measure(setting)

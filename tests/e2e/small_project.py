@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from compiled import share_kernels
 
 ROOT = Path(__file__).parents[2]
 DRAWING = {
@@ -66,6 +67,7 @@ def make_project(root: Path) -> Project:
     shutil.copy(ROOT / "pyproject.toml", root)
     shutil.copy(ROOT / ".telemetry", root)
     shutil.copytree(ROOT / "src", root / "src", ignore=shutil.ignore_patterns("__pycache__"))
+    share_kernels(root)
     plan = root / "conf/synthetic/parameters_unsupervised_pcl.yml"
     values = yaml.safe_load(plan.read_text())
     values["unsupervised_pcl"]["plan"] |= PLAN

@@ -13,7 +13,7 @@ from safetensors.numpy import load_file
 from small_project import Project, make_project
 
 HISTORY_KEYS = {"epoch", "stage", "learning_rate", "loss", "losses", "clusters", "noise_share"} | {
-    "cluster_sizes", "ground_truth", "seconds",
+    "cluster_sizes", "ground_truth", "seconds", "trainable_parameters",
 }  # fmt: skip
 
 
@@ -58,7 +58,8 @@ def test_the_history_tells_every_epoch(finished: tuple[Project, str]) -> None:
     assert [record["epoch"] for record in history] == [1, 2, 3]
     for record in history:
         assert set(record) == HISTORY_KEYS
-        assert set(record["ground_truth"]) == {"ari", "nmi", "pairwise_precision", "pairwise_recall"}
+        quality = {"ari", "nmi", "pairwise_precision", "pairwise_recall", "bcubed_precision", "bcubed_recall"}
+        assert set(record["ground_truth"]) == quality
         assert set(record["seconds"]) == {"extraction", "clustering", "training", "epoch"}
         assert record["clusters"] == sum(part["clusters"] for part in record["cluster_sizes"]["histogram"])
 

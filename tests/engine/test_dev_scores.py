@@ -14,6 +14,7 @@ from reid_pipeline.engine.extraction import extract_embeddings
 from reid_pipeline.engine.runtime import Runtime
 from reid_pipeline.engine.training import TrainingRun, train_stage, trained_model
 from reid_pipeline.images.check import check_images
+from reid_pipeline.images.decode import TargetSize
 from reid_pipeline.images.reid_images import ReIDImages
 from reid_pipeline.methods import find_method
 from reid_pipeline.retrieval import evaluate_retrieval
@@ -55,6 +56,7 @@ def make_run(table, drawn_folder, drawn_files, project):
 def by_hand(run: TrainingRun) -> list[float]:
     """The dev mAP after every epoch of the last stage, from what `train_stage` stores."""
     table, method = run.split_table, run.method
+    resize = run.parameters.backbone.evaluation_resize
     earlier = None
     for name in method.stage_names:
         stored = [checkpoint_of(state) for state, _ in train_stage(run, name, None, earlier)]
@@ -65,7 +67,7 @@ def by_hand(run: TrainingRun) -> list[float]:
         sides = [table[table["split"] == f"dev_{side}"] for side in ("query", "gallery")]
         features, ids = [], []
         for rows in sides:
-            images = ReIDImages(run.raw_images.root, rows["path"].tolist(), (32, 16))
+            images = ReIDImages(run.raw_images.root, rows["path"].tolist(), TargetSize(32, 16, resize))
             camids = rows["camid"].to_numpy(np.int64)
             features.append(extract_embeddings(embedder, images, run.runtime, camids=camids))
             ids.append((rows["pid"].to_numpy(np.int64), camids))
