@@ -4,6 +4,7 @@ from kedro.pipeline import Pipeline
 
 from reid_pipeline.methods import find_method, method_names
 from reid_pipeline.pipelines import ingestion, method, pretrain_demo_clip, report, tuning
+from reid_pipeline.pipelines.floor import FLOOR
 
 
 def register_pipelines() -> dict[str, Pipeline]:
@@ -13,7 +14,7 @@ def register_pipelines() -> dict[str, Pipeline]:
     `report` compares what has been run; by default all methods are run, and compared at the end.
     """
     prepared = ingestion.create_pipeline()
-    floor = method.create_pipeline(find_method(method.FLOOR))
+    floor = method.create_pipeline(find_method(FLOOR))
     methods = {name: prepared + floor + method.create_pipeline(find_method(name)) for name in method_names()}
     return {
         **methods,
