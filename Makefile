@@ -8,7 +8,7 @@
 #   make bench   time and peak memory of each part of the demo; cost of ingestion and loading
 #   make viz     the pipelines as a graph, in a browser
 #   make repro   the demo as DVC stages; a second time it does nothing
-#   make stages  write dvc.yaml anew from what the code imports; ENV=market1501: dvc/market1501/dvc.yaml
+#   make stages  write dvc.yaml anew; with ENV=market1501, dvc/market1501/dvc.yaml
 #   make lock    compile the lock files anew from pyproject.toml
 #   make clean   remove .venv and every cache; data/ stays
 #

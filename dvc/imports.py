@@ -28,8 +28,8 @@ def modules() -> dict[str, Path]:
     return found
 
 
-def needed_paths(*roots: str, without: Iterable[str] = ()) -> list[str]:
-    """Return the files that modules need, relative to the project; a folder where all in it is needed.
+def needed_files(*roots: str, without: Iterable[str] = ()) -> list[Path]:
+    """Return the files that modules need, in order.
 
     Args:
         roots: module names without the package's: "methods.pcl".
@@ -40,7 +40,7 @@ def needed_paths(*roots: str, without: Iterable[str] = ()) -> list[str]:
     """
     left_out = tuple(f"{PACKAGE}.{name}." for name in (*WITHOUT_EFFECT, *without))
     code = [modules()[name] for name in _imported_by({f"{PACKAGE}.{root}" for root in roots}, left_out)]
-    return [path.relative_to(ROOT).as_posix() for path in _folded({*code, *_data_of(code)}, SOURCE)]
+    return sorted({*code, *_data_of(code)})
 
 
 def _imported_by(roots: set[str], left_out: tuple[str, ...]) -> set[str]:
@@ -147,16 +147,3 @@ def _readers(data: Path) -> frozenset[Path]:
         if found := frozenset(file for file, text in texts.items() if quoted.search(text)):
             return found
     return frozenset()
-
-
-def _folded(files: set[Path], folder: Path) -> list[Path]:
-    """Return the files in order, a folder instead where it holds no others."""
-    members = {*modules().values(), *_data_files()}
-    found: list[Path] = []
-    for entry in sorted(folder.iterdir()):
-        inside = {file for file in members if entry in file.parents}
-        if entry in files or (len(inside) > 1 and inside <= files):
-            found.append(entry)
-        elif inside & files:
-            found += _folded(files, entry)
-    return found

@@ -3,8 +3,8 @@
     python dvc/write.py                 dvc.yaml, of the benchmark that the project draws for itself
     python dvc/write.py market1501      dvc/market1501/dvc.yaml, the same for another environment of conf/
 
-The lists of code follow from what the modules import (imports.py), so this is run again when imports change:
-`make stages`. The suite fails while dvc.yaml is not what this writes.
+Run again when a method is added or the catalog changes: `make stages`. The suite fails while dvc.yaml is not
+what this writes. The code that a step needs is found when the DVC stage `code` runs (listings.py).
 """
 
 import argparse
@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from imports import ROOT, needed_paths
+from imports import ROOT
+from listings import DRAWN, FOLDER, steps
 
 from reid_pipeline.methods import find_method, method_names
 from reid_pipeline.pipelines.floor import FLOOR
@@ -24,8 +25,8 @@ Stage = dict[str, Any]
 
 HEAD = """\
 # {benchmark} as DVC stages, one cell (benchmark x method x seed) each: {how}
-# Written by dvc/write.py (`make stages{option}`) from what is imported; not edited by hand.
-# A DVC stage runs again when something below it changes: bytes of data, code that it imports, or parameters.
+# Written by dvc/write.py (`make stages{option}`); not edited by hand.
+# A DVC stage runs again when its data, its parameters or the code that it imports (listed by `code`) change.
 # Where files lie (conf/*/catalog.yml) is no dependency: a stage that does not write its outs fails.
 # DVC deletes outs before it runs a stage, so the resumable state of a killed training is none.
 """
@@ -54,15 +55,25 @@ def document(env: str) -> dict[str, Any]:
     stages = {"ingestion": _ingestion(env), **{name: _cell(env, name) for name in methods}}
     stages["report"] = _report(env, methods)
     # The place of `leaderboard`: after `report`, with the folders of results of every method as dependencies.
-    if env != HOME:
+    if env == HOME:
+        stages = {"code": _code(), **stages}
+    else:
         stages = {name: {"wdir": "../..", **stage} for name, stage in stages.items()}
     return {"vars": [{"seeds": SEEDS}], "stages": stages, "plots": _plots(env, methods)}
+
+
+def _code() -> Stage:
+    return {
+        "cmd": "python dvc/listings.py",
+        "deps": ["dvc/imports.py", "dvc/listings.py", "src/reid_pipeline"],
+        "outs": [f"{FOLDER}/{step}.txt" for step in steps()],
+    }
 
 
 def _ingestion(env: str) -> Stage:
     raw, results = f"data/01_raw/{env}", f"data/08_reporting/{env}/dataset"
     tables, primary = f"data/02_intermediate/{env}", f"data/03_primary/{env}"
-    drawn = env.startswith("synthetic")
+    drawn = env.startswith(DRAWN)
     used = {"conf/base/parameters.yml": ["ingestion", "splits", "evaluation"]}
     catalog = [{f"conf/{env}/catalog.yml": ["raw_images"]}] if drawn else []
     outs = [
@@ -75,13 +86,9 @@ def _ingestion(env: str) -> Stage:
         f"{results}/dataset.html",
         {f"{results}/summary.json": {"cache": False}},
     ]
-    code = needed_paths(
-        *("pipelines.ingestion.pipeline", f"benchmarks.{env}", "io.atomic", "io.page", "io.raw"),
-        without=[] if drawn else ["synthetic"],
-    )
     return {
         "cmd": _command(env, "ingestion"),
-        "deps": [*([] if drawn else [raw]), *code],
+        "deps": [*([] if drawn else [raw]), f"{FOLDER}/ingestion_{env}.txt"],
         "params": [used, *_conf(env, "parameters"), *catalog],
         "outs": [*([raw] if drawn else []), *outs],
     }
@@ -92,7 +99,6 @@ def _cell(env: str, method: str) -> Stage:
     models, results = f"data/06_models/{env}/{method}/{seed}", f"data/08_reporting/{env}/{method}/{seed}"
     floor = f"data/08_reporting/{env}/{FLOOR}/{seed}/metrics.json"
     training = find_method(method).stage_names
-    io = [f"io.{name}" for name in ("atomic", "environment", "image_cache", "page", "raw", "weights")]
     histories = [f"{results}/{stage}_history.json" for stage in training if len(training) > 1]
     return {
         "matrix": {"seed": "${seeds}"},
@@ -102,8 +108,7 @@ def _cell(env: str, method: str) -> Stage:
             f"data/03_primary/{env}/galleries.parquet",
             f"data/03_primary/{env}/split_table.parquet",
             *([] if method == FLOOR else [floor]),
-            # The images are a dependency themselves: a cell finds them drawn.
-            *needed_paths("pipelines.method.pipeline", f"methods.{method}", *io, without=["synthetic"]),
+            f"{FOLDER}/{method}.txt",
         ],
         "params": [
             *_conf("base", "parameters", f"parameters_{method}"),
@@ -126,10 +131,7 @@ def _report(env: str, methods: list[str]) -> Stage:
     made = ("comparison.csv", "comparison.html", "comparison.json", "comparison.md", "cmc.json")
     return {
         "cmd": _command(env, "report"),
-        "deps": [
-            *(f"{results}/{method}" for method in methods),
-            *needed_paths("pipelines.report.pipeline", "io.atomic", "io.page", "io.results"),
-        ],
+        "deps": [*(f"{results}/{method}" for method in methods), f"{FOLDER}/report.txt"],
         "outs": [f"{results}/comparison/{name}" for name in made],
         "metrics": [{f"{results}/comparison/metrics.json": {"cache": False}}],
     }
