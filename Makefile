@@ -8,6 +8,7 @@
 #   make bench   what the parts of the demo cost, and ingestion, loading, training, clustering, evaluation
 #   make viz     the pipelines as a graph, in a browser
 #   make repro   the demo as DVC stages; a second time it does nothing
+#   make stages  write dvc.yaml anew; with ENV=market1501, dvc/market1501/dvc.yaml
 #   make lock    compile the lock files anew from pyproject.toml
 #   make clean   remove .venv and every cache; data/ stays
 #
@@ -23,7 +24,7 @@ COMPILE := $(UV) pip compile --quiet --universal --generate-hashes --python-vers
 unexport VIRTUAL_ENV CONDA_PREFIX PYTHONHOME PYTHONPATH
 
 .DEFAULT_GOAL := help
-.PHONY: help env dev demo test check bench viz repro lock clean
+.PHONY: help env dev demo test check bench viz repro stages lock clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -80,6 +81,10 @@ viz: env
 
 repro: env
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/dvc repro
+
+ENV := synthetic
+stages: env
+	$(BIN)/python dvc/write.py $(ENV)
 
 # Versions that a lock file has are kept where they still fit; to renew them all, remove the files first.
 # The second starts from the first, so that the versions are the same. No file that is written records an address.

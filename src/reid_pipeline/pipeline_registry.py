@@ -11,6 +11,7 @@ from reid_pipeline.pipelines import (
     report,
     tuning,
 )
+from reid_pipeline.pipelines.floor import FLOOR
 
 
 def register_pipelines() -> dict[str, Pipeline]:
@@ -20,7 +21,7 @@ def register_pipelines() -> dict[str, Pipeline]:
     `report` compares what has been run; by default all methods are run, and compared at the end.
     """
     prepared = ingestion.create_pipeline()
-    floor = method.create_pipeline(find_method(method.FLOOR))
+    floor = method.create_pipeline(find_method(FLOOR))
     methods = {name: prepared + floor + method.create_pipeline(find_method(name)) for name in method_names()}
     return {
         **methods,

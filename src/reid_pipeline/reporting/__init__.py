@@ -14,6 +14,7 @@ if TYPE_CHECKING:
         comparison_text,
         render_comparison_page,
     )
+    from reid_pipeline.reporting.comparison_records import method_cmc, method_metrics
     from reid_pipeline.reporting.cross_benchmark import cross_csv, cross_markdown, render_cross_page
     from reid_pipeline.reporting.dataset_page import dataset_text, render_dataset_page
     from reid_pipeline.reporting.figures import (
@@ -52,6 +53,8 @@ _HOMES = {
     "describe": "rank_lists",
     "loss_curves": "figures",
     "markdown_table": "tables",
+    "method_cmc": "comparison_records",
+    "method_metrics": "comparison_records",
     "pick_queries": "rank_lists",
     "rank_list_strip": "rank_lists",
     "render_comparison_page": "comparison",
@@ -87,6 +90,8 @@ __all__ = [
     "describe",
     "loss_curves",
     "markdown_table",
+    "method_cmc",
+    "method_metrics",
     "pick_queries",
     "rank_list_strip",
     "render_comparison_page",

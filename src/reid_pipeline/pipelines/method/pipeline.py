@@ -3,10 +3,8 @@
 from kedro.pipeline import Node, Pipeline, node, pipeline
 
 from reid_pipeline.engine.stage import Method
+from reid_pipeline.pipelines.floor import FLOOR
 from reid_pipeline.pipelines.method import nodes
-
-FLOOR = "zero_shot"
-"""The method that every report compares with; its metrics are measured in the same run."""
 
 SHARED = {"split_table", "galleries", "raw_images", "image_cache", "run_environment"}
 SHARED_PARAMETERS = {"benchmark", "seed", "compute", "ingestion", "splits", "evaluation", "report"}

@@ -3,7 +3,7 @@
 from typing import Any
 
 from reid_pipeline.methods import method_names
-from reid_pipeline.pipelines.method import FLOOR
+from reid_pipeline.pipelines.floor import FLOOR
 
 Record = dict[str, Any]
 
@@ -14,12 +14,15 @@ def finish(run_card: Record) -> int:
     return seed
 
 
-def compare(run_results: list[Record], benchmark: str, *_finished: int) -> Record:
-    """Set all methods of the benchmark beside each other, once those in `_finished` are."""
-    from reid_pipeline.reporting import compare_methods
+def compare(
+    run_results: list[Record], benchmark: str, *_finished: int
+) -> tuple[Record, Record, list[Record]]:
+    """Set all methods of the benchmark beside each other, once those in `_finished` are; also for `dvc`."""
+    from reid_pipeline.reporting import compare_methods, method_cmc, method_metrics
 
     methods = [FLOOR, *(name for name in method_names() if name != FLOOR)]
-    return compare_methods(run_results, benchmark=benchmark, methods=methods)
+    comparison = compare_methods(run_results, benchmark=benchmark, methods=methods)
+    return comparison, method_metrics(run_results), method_cmc(run_results)
 
 
 def render_comparison(comparison: Record) -> tuple[str, str, str]:

@@ -16,10 +16,11 @@ def create_pipeline(after: Iterable[str] = ()) -> Pipeline:
     """
     methods = list(after)
     finished = [f"{method}_finished" for method in methods]
+    measured = ["comparison", "comparison_metrics", "comparison_cmc"]
     written = ["comparison_page", "comparison_markdown", "comparison_csv"]
     compared = pipeline(
         [
-            node(nodes.compare, ["run_results", "params:benchmark", *finished], "comparison", name="compare"),
+            node(nodes.compare, ["run_results", "params:benchmark", *finished], measured, name="compare"),
             node(nodes.render_comparison, "comparison", written, name="render_comparison"),
         ]
     )

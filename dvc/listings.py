@@ -1,0 +1,61 @@
+"""Write data/00_code/<step>.txt: the files of the package that a step needs, and their hashes.
+
+    python dvc/listings.py
+
+A DVC stage of its own, `code`. The other DVC stages depend on what it writes: an edit anywhere in the package
+costs a second here, and makes stale the steps that import what was edited, and no others. The format is that
+of `sha256sum`, whose `--check` compares a checkout with it.
+"""
+
+import hashlib
+
+from imports import ROOT, SOURCE, needed_files
+
+FOLDER = "data/00_code"
+DRAWN = "synthetic"
+"""The room that draws images, and how the benchmarks that it draws begin."""
+
+
+def steps() -> dict[str, tuple[list[str], list[str]]]:
+    """Return for every step the modules that it starts from, and those that it does without."""
+    found = {}
+    for name in _modules_of("benchmarks"):
+        roots = ["pipelines.ingestion.pipeline", f"benchmarks.{name}", *_io("atomic", "page", "raw")]
+        found[f"ingestion_{name}"] = (roots, [] if name.startswith(DRAWN) else [DRAWN])
+    for name in _modules_of("methods"):
+        datasets = _io("atomic", "environment", "image_cache", "page", "raw", "weights")
+        # The images are a dependency themselves: a cell finds them drawn.
+        found[name] = (["pipelines.method.pipeline", f"methods.{name}", *datasets], [DRAWN])
+    found["report"] = (["pipelines.report.pipeline", *_io("atomic", "page", "results")], [])
+    return found
+
+
+def listing(step: str) -> str:
+    """Return what is written of a step: a line "<sha256>  <path>" for each file, in the order of paths."""
+    roots, without = steps()[step]
+    files = {file.relative_to(ROOT).as_posix(): file for file in needed_files(*roots, without=without)}
+    return "".join(
+        f"{hashlib.sha256(file.read_bytes()).hexdigest()}  {path}\n" for path, file in files.items()
+    )
+
+
+def _modules_of(room: str) -> list[str]:
+    return sorted(entry.stem for entry in (SOURCE / room).iterdir() if entry.stem[0] not in "_.")
+
+
+def _io(*names: str) -> list[str]:
+    return [f"io.{name}" for name in names]
+
+
+def main() -> None:
+    """Write the listings of all steps."""
+    (ROOT / FOLDER).mkdir(parents=True, exist_ok=True)
+    for step in steps():
+        file = ROOT / FOLDER / f"{step}.txt"
+        unfinished = file.with_name(f".{file.name}")
+        unfinished.write_text(listing(step), encoding="utf-8")
+        unfinished.replace(file)
+
+
+if __name__ == "__main__":
+    main()
