@@ -41,7 +41,7 @@ def options(command: str) -> dict[str, str]:
 
 
 def kedro_paths(command: str) -> tuple[set[str], set[str]]:
-    """Return the files that a command reads and writes, by the catalog; scratch files left out."""
+    """Return the files that a command reads and writes, by the catalog; scratch and versioned ones left out."""
     given = options(command)
     pipeline = pipelines[given["pipelines"]].filter(
         from_nodes=given["from-nodes"].split(",") if "from-nodes" in given else None,
@@ -54,7 +54,9 @@ def kedro_paths(command: str) -> tuple[set[str], set[str]]:
     for name in pipeline.datasets():
         found = catalog.get(name) if not name.startswith("params:") else None
         path = getattr(found, "_filepath", getattr(found, "_root", None))
-        if path is not None and "scratch" not in Path(str(path)).parts:
+        # Kedro keeps versions of these by itself, outside DVC: docs/versioning.md.
+        versioned = getattr(found, "_version", None) is not None
+        if path is not None and not versioned and "scratch" not in Path(str(path)).parts:
             paths[name] = Path(str(path)).relative_to(ROOT).as_posix()
     written = pipeline.all_outputs()
     return (

@@ -16,10 +16,18 @@ def finish(run_card: Record) -> int:
 
 def compare(run_results: list[Record], benchmark: str, *_finished: int) -> Record:
     """Set all methods of the benchmark beside each other, once those in `_finished` are."""
+    from reid_pipeline.engine.paired_differences import differences_to_best
     from reid_pipeline.reporting import compare_methods
 
-    methods = [FLOOR, *(name for name in method_names() if name != FLOOR)]
-    return compare_methods(run_results, benchmark=benchmark, methods=methods)
+    differences = differences_to_best(run_results)
+    return compare_methods(
+        run_results, benchmark=benchmark, methods=methods_in_order(), differences=differences
+    )
+
+
+def methods_in_order() -> list[str]:
+    """Return the methods as tables list them: the floor, then the others."""
+    return [FLOOR, *(name for name in method_names() if name != FLOOR)]
 
 
 def render_comparison(comparison: Record) -> tuple[str, str, str]:
