@@ -41,7 +41,7 @@ def options(command: str) -> dict[str, str]:
 
 
 def kedro_paths(command: str) -> tuple[set[str], set[str]]:
-    """Return the files that a command reads and writes, by the catalog; scratch and versioned ones left out."""
+    """Return the files that a command reads and writes, by the catalog; no scratch or versioned ones."""
     given = options(command)
     pipeline = pipelines[given["pipelines"]].filter(
         from_nodes=given["from-nodes"].split(",") if "from-nodes" in given else None,
