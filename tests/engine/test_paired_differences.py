@@ -17,7 +17,8 @@ def make_run(
 ) -> Record:
     known = [value for value in precisions or [0.5] if value is not None]
     metrics = {"mAP": sum(known) / len(known), "splits": "test", "camera_filter": True}
-    parameters = {"seed": seed, "compute": {"device": changes.pop("device", "cpu")}, method: {"recipe": "x"}}
+    compute = {"device": changes.pop("device", "cpu")}
+    parameters = {"seed": seed, "compute": compute, method: {"recipe": "released"}}
     run = {
         "method": method,
         "seed": seed,
@@ -74,7 +75,7 @@ def test_only_the_same_data_and_protocol_are_compared() -> None:
     first, second = differences_to_best(runs)
     assert (first["best"]["method"], first["other"]["method"]) == ("pcl", "baseline")
     assert (second["best"], second["other"]["method"]) == (None, "zero_shot")
-    assert second["other"]["apart"] == ["data_hash cd"]
+    assert second["other"]["apart"] == ["data_hash cd", "compute.device cpu"]
     assert second["why_not"] == "nothing else was scored on the same data by the same protocol"
     unfiltered = make_run("zero_shot", 0, [0.95, 0.9], metrics={"camera_filter": False})
     assert differences_to_best([*runs[:2], unfiltered])[1]["best"] is None
