@@ -119,6 +119,7 @@ def _cell(env: str, method: str) -> Stage:
             f"{models}/embedder.safetensors",
             f"data/07_model_output/{env}/{method}/{seed}/embeddings.safetensors",
             f"data/08_reporting/{env}/{method}/report_{seed}.html",
+            f"{results}/breakdown.json",
             f"{results}/curves.json",
             *histories,
             *({f"{results}/{name}.json": {"cache": False}} for name in ("history", "metrics", "run_card")),

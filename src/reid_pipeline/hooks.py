@@ -15,7 +15,7 @@ from reid_pipeline.methods import find_method, method_names
 from reid_pipeline.pipelines.pretrain_demo_clip.nodes import PretrainingParameters
 from reid_pipeline.pipelines.tuning.planning import require_searchable
 from reid_pipeline.schema.base import Parameters
-from reid_pipeline.schema.errors import UserError, explain, nearest
+from reid_pipeline.schema.errors import UserError, explain, first_few, nearest
 from reid_pipeline.schema.parameters import SharedParameters
 from reid_pipeline.schema.population import Population
 from reid_pipeline.schema.tuning import TuningParameters
@@ -23,6 +23,12 @@ from reid_pipeline.schema.tuning import TuningParameters
 FLOOR_METRICS = "floor_metrics"
 _ANYBODY = Population(2, cameras=2, views=2)
 _GIVEN_AT_RUN = ("raw_root", "synthetic", "overlay", "method", "study", "tuned")
+_SUMMARIES = {
+    "study_trials": "tuning_text",
+    "comparison": "comparison_text",
+    "leaderboard": "leaderboard_text",
+}
+"""The functions of `reporting` that put these into words."""
 _RESULTS = ("metrics", "history", "run_card", "report")
 
 
@@ -66,6 +72,8 @@ class Preflight:
             given[method.name] = method.params.model_validate(parameters[method.name])
         if "raw_images" in inputs:
             catalog.get("raw_images").check()  # type: ignore[union-attr]
+        if "earlier_metrics" in inputs:
+            _require_record(catalog.get("earlier_metrics"))
         if "params:compute" in inputs:
             from reid_pipeline.engine.runtime import resolve_runtime
 
@@ -87,32 +95,39 @@ class RunSummary:
             method, _, entry = name.rpartition(".")
             if entry.endswith("_state") and f"{method}.embedder" in exported:
                 catalog.get(name).discard()  # type: ignore[union-attr]
-        measured = sorted(
-            (name for name in names if name.endswith("metrics")),
-            key=lambda name: (name != FLOOR_METRICS, name),
+        text = _summary(names, exported, catalog)
+        if text:
+            get_console().print(f"\n{text}\n", markup=False, highlight=False, soft_wrap=True)
+        _print_paths(names, exported, catalog)
+
+
+def _summary(names: set[str], exported: set[str], catalog: DataCatalog) -> str:
+    """Return what the run has come to, for a terminal; empty where there is no more to say than the paths."""
+    from reid_pipeline import reporting
+
+    for entry, render in _SUMMARIES.items():
+        if entry in exported:
+            return str(getattr(reporting, render)(catalog.load(entry)))
+    measured = sorted(
+        (name for name in names if name == FLOOR_METRICS or name.endswith(".metrics")),
+        key=lambda name: (name != FLOOR_METRICS, name),
+    )
+    if measured:
+        return reporting.text_table([catalog.load(name) for name in measured])
+    if "changes" in exported:
+        return str(catalog.load("changes"))
+    return reporting.dataset_text(catalog.load("dataset_summary")) if "dataset_summary" in names else ""
+
+
+def _require_record(recorded: Any) -> None:
+    """Refuse a version that was not recorded, or a method of which there is no record."""
+    if not recorded.exists():
+        known = recorded.list_versions(full_path=False)
+        raise UserError(
+            f"There is no such version in {recorded._filepath}; there are: {first_few(known) or 'none'}. Give"
+            " --params method=<name>, with seed and --env as that run had them, and a version as"
+            " --load-versions=earlier_metrics:<version>,earlier_run_card:<version>."
         )
-        if "study_trials" in exported:
-            from reid_pipeline.reporting import tuning_text
-
-            text = tuning_text(catalog.load("study_trials"))
-            get_console().print(f"\n{text}\n", markup=False, highlight=False, soft_wrap=True)
-        elif "comparison" in exported:
-            from reid_pipeline.reporting import comparison_text
-
-            text = comparison_text(catalog.load("comparison"))
-            get_console().print(f"\n{text}\n", markup=False, highlight=False, soft_wrap=True)
-        elif measured:
-            from reid_pipeline.reporting.tables import text_table
-
-            console = get_console()
-            table = text_table([catalog.load(name) for name in measured])
-            console.print(f"\n{table}\n", markup=False, highlight=False, soft_wrap=True)
-        elif "dataset_summary" in names:
-            from reid_pipeline.reporting import dataset_text
-
-            text = dataset_text(catalog.load("dataset_summary"))
-            get_console().print(f"\n{text}\n", markup=False, highlight=False, soft_wrap=True)
-        _print_paths(names, pipeline.all_outputs(), catalog)
 
 
 def _print_paths(names: set[str], written: set[str], catalog: DataCatalog) -> None:

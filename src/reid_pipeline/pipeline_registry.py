@@ -4,8 +4,10 @@ from kedro.pipeline import Pipeline
 
 from reid_pipeline.methods import find_method, method_names
 from reid_pipeline.pipelines import (
+    changes,
     cross_benchmark,
     ingestion,
+    leaderboard,
     method,
     pretrain_demo_clip,
     report,
@@ -27,6 +29,8 @@ def register_pipelines() -> dict[str, Pipeline]:
         **methods,
         "ingestion": ingestion.create_pipeline(),
         "report": report.create_pipeline(),
+        "leaderboard": leaderboard.create_pipeline(),
+        "changes": changes.create_pipeline(),
         "tuning": prepared + tuning.create_pipeline(),
         "cross_benchmark": cross_benchmark.create_pipeline(),
         "pretrain_demo_clip": pretrain_demo_clip.create_pipeline(),

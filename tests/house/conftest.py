@@ -2,6 +2,7 @@ import shutil
 import subprocess
 
 import pytest
+from compiled import share_kernels
 from project_copy import ROOT, SMALL_BACKBONE, SMALL_DRAWING, SMALL_METHOD, ProjectCopy, source_files
 
 
@@ -19,6 +20,7 @@ def small_project(tmp_path_factory: pytest.TempPathFactory) -> ProjectCopy:
     (conf / "catalog.yml").write_text(catalog.replace("${runtime_params:synthetic,{}}", SMALL_DRAWING))
     (conf / "parameters_unsupervised_pcl.yml").write_text(SMALL_METHOD)
     (conf / "parameters_zero_shot.yml").write_text(f"zero_shot: {{backbone: {SMALL_BACKBONE}}}\n")
+    share_kernels(folder)
     subprocess.run(["git", "init", "--quiet", str(folder)], check=True)
     return ProjectCopy(folder)
 

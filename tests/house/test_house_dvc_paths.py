@@ -95,7 +95,10 @@ def options(command: str) -> dict[str, str]:
 
 
 def kedro_paths(command: str) -> tuple[set[str], set[str], list[Any]]:
-    """Return what a command reads and writes by the catalog, scratch left out, and the datasets it uses."""
+    """Return what a command reads and writes by the catalog, and the datasets it uses.
+
+    Scratch is left out, and what Kedro keeps versions of by itself, outside DVC (docs/versioning.md).
+    """
     given = options(command)
     pipeline = pipelines[given["pipelines"]]
     if "namespaces" in given:
@@ -107,7 +110,8 @@ def kedro_paths(command: str) -> tuple[set[str], set[str], list[Any]]:
     paths = {}
     for name, dataset in datasets.items():
         path = getattr(dataset, "_filepath", getattr(dataset, "_root", None))
-        if path is not None and "scratch" not in Path(str(path)).parts:
+        versioned = getattr(dataset, "_version", None) is not None
+        if path is not None and not versioned and "scratch" not in Path(str(path)).parts:
             paths[name] = PurePosixPath(str(path)).as_posix()
     written = {path for name, path in paths.items() if name in pipeline.all_outputs()}
     read = {path for name, path in paths.items() if name in pipeline.inputs()}

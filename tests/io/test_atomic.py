@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 import pytest
-from kedro.io import DatasetError
+from kedro.io import DatasetError, Version
 
 from reid_pipeline.io.atomic import (
     AtomicJSONDataset,
@@ -166,3 +166,25 @@ def test_a_tables_types_survive(tmp_path):
     dataset.save(TABLE.astype({"path": str}))
     assert dataset.load()["camid"].dtype == "Int64"
     assert np.isnan(dataset.load()["camid"].astype("Float64").to_numpy(float, na_value=np.nan)[1])
+
+
+def test_a_versioned_entry_keeps_what_it_had(tmp_path):
+    target = tmp_path / "metrics.json"
+    for number, version in enumerate(("2024-01-01T00.00.00.000Z", "2024-01-02T00.00.00.000Z")):
+        AtomicJSONDataset(filepath=str(target), version=Version(None, version)).save({"number": number})
+    assert names(target) == ["2024-01-01T00.00.00.000Z", "2024-01-02T00.00.00.000Z"]
+    assert names(target / "2024-01-01T00.00.00.000Z") == ["metrics.json"]
+    latest = AtomicJSONDataset(filepath=str(target), version=Version(None, None))
+    assert latest.load() == {"number": 1}
+    earlier = AtomicJSONDataset(filepath=str(target), version=Version("2024-01-01T00.00.00.000Z", None))
+    assert earlier.load() == {"number": 0}
+
+
+def test_a_version_that_failed_is_none(tmp_path):
+    target = tmp_path / "metrics.json"
+    dataset = AtomicJSONDataset(filepath=str(target), version=Version(None, "2024-01-01T00.00.00.000Z"))
+    with pytest.raises(DatasetError):
+        dataset.save({"cannot": object()})
+    assert not dataset.exists()
+    dataset.save({"can": 1})
+    assert dataset.load() == {"can": 1}

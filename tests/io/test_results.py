@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from kedro.io import DatasetError
 
+from reid_pipeline.io.everything import AllResultsDataset
 from reid_pipeline.io.results import RunResultsDataset
 from reid_pipeline.schema.errors import UserError
 
@@ -132,3 +133,29 @@ def test_it_is_read_only(root: Path) -> None:
     with pytest.raises(DatasetError, match="read only") as caught:
         RunResultsDataset(filepath=str(root)).save([])
     assert isinstance(caught.value.__cause__, UserError)
+
+
+def test_the_breakdown_is_read_where_it_is_there(root: Path) -> None:
+    (write_run(root, "pcl", 0) / "breakdown.json").write_text(
+        json.dumps({"benchmark": BENCHMARK, "method": "pcl", "seed": 0, "average_precision": [0.5, None]})
+    )
+    write_run(root, "zero_shot", 0)
+    first, second = load(root)
+    assert first["breakdown"]["average_precision"] == [0.5, None]
+    assert "breakdown" not in second
+
+
+def test_all_benchmarks_that_have_results(root: Path) -> None:
+    everything = AllResultsDataset(filepath=str(root.parent))
+    (root.parent / "leaderboard").mkdir()
+    with pytest.raises(DatasetError, match="There are no results in"):
+        everything.load()
+    write_run(root, "pcl", 0)
+    write_run(root.parent / "veri776", "pcl", 1, benchmark="veri776")
+    card = root.parent / "veri776/pcl/seed_1/run_card.json"
+    card.write_text(card.read_text().replace(BENCHMARK, "veri776"))
+    found = everything.load()
+    assert {name: [run["seed"] for run in runs] for name, runs in found.items()} == {
+        "market1501": [0],
+        "veri776": [1],
+    }

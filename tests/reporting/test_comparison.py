@@ -8,7 +8,7 @@ import statistics
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_dataset_page import assert_self_contained
 from test_report_page import HOSTILE, Page
@@ -96,6 +96,7 @@ class TestAverages:
         (group,) = group_runs([make_run()])
         assert over_seeds(group)["mAP"] == {"mean": 0.9, "std": None}
 
+    @settings(deadline=None)
     @given(st.lists(st.floats(0, 1), min_size=2, max_size=6), st.randoms(use_true_random=False))
     def test_order_does_not_matter(self, values: list[float], random: Any) -> None:
         runs = [make_run(seed, metrics={"mAP": value}) for seed, value in enumerate(values)]

@@ -78,6 +78,11 @@ def test_metrics_and_breakdown_of_one_draw(table):
     }
     assert len(breakdown["camera_pairs"]) == 3
     assert {row["pid"] for row in breakdown["identities"]} == {1, 2}
+    per_query = breakdown["average_precision"]
+    assert len(per_query) == metrics["num_queries"]
+    known = [value for value in per_query if value is not None]
+    assert len(known) == metrics["num_valid_queries"]
+    assert sum(known) / len(known) == pytest.approx(metrics["mAP"])
     json.dumps(breakdown)
     without, _ = evaluate_draws(embedded(), table, NONE, EvaluationParameters(resamples=0))
     assert "mAP_low" not in without

@@ -1,5 +1,6 @@
 """What conf/ holds is what the models allow, and Kedro sees the models before anything runs."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -232,3 +233,48 @@ class TestOverlays:
             name = str(tmp_path / "bad.yml")
         with pytest.raises(UserError, match=says):
             load(project, "synthetic", overlay=name)
+
+
+class TestRunCards:
+    @staticmethod
+    def write_card(folder, **changes):
+        given = {"benchmark": "synthetic", "seed": 3, "pcl": {"plan": {"learning_rate": 5e-06}}, **changes}
+        card = folder / "run_card.json"
+        card.write_text(json.dumps({"method": "pcl", "parameters": given}))
+        return str(card)
+
+    def test_its_parameters_and_its_seed_are_in_force(self, project, tmp_path):
+        loader = load(project, "synthetic", overlay=self.write_card(tmp_path, compute={"threads": 2}))
+        parameters = loader["parameters"]
+        assert "5e-06" in (tmp_path / "run_card.json").read_text()  # which YAML would read as text
+        assert parameters["pcl"]["plan"]["learning_rate"] == 5e-06
+        assert (parameters["seed"], parameters["compute"]["threads"]) == (3, 2)
+        assert "/seed_3/" in loader["catalog"]["{method}.metrics"]["filepath"]
+
+    @pytest.mark.parametrize(
+        ("chosen", "given", "says"),
+        [
+            (
+                "market1501",
+                {},
+                r"of benchmark 'synthetic', and this run is of benchmark 'market1501': give --env=syn",
+            ),
+            ("synthetic", {"seed": 0}, r"of seed 3, and this run is of seed 0: leave out seed"),
+        ],
+    )
+    def test_another_benchmark_or_seed_is_refused(self, project, tmp_path, chosen, given, says):
+        with pytest.raises(UserError, match=says):
+            load(project, chosen, overlay=self.write_card(tmp_path), **given)
+
+    @pytest.mark.parametrize(
+        ("content", "says"),
+        [
+            ("[1]", "is JSON, and no run card"),
+            ('{"mAP": 0.5}', "is JSON, and no run card"),
+            ("{", "is not JSON"),
+        ],
+    )
+    def test_other_json_is_refused(self, project, tmp_path, content, says):
+        (tmp_path / "metrics.json").write_text(content)
+        with pytest.raises(UserError, match=says):
+            load(project, "synthetic", overlay=str(tmp_path / "metrics.json"))

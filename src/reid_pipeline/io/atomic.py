@@ -50,19 +50,21 @@ def _swap_folders(new: Path, target: Path, *, aside: Path) -> None:
 
 
 class _AtomicSave:
-    """Let a kedro-datasets class write beside its target, then rename."""
+    """Let a kedro-datasets class write beside its target (or its next version), then rename."""
 
     _filepath: Any
+    _version: Any
 
     def save(self, data: Any) -> None:
-        target = self._filepath
+        entry = self._filepath, self._version
+        target = self._get_save_path()  # type: ignore[attr-defined]
         with replacing(Path(target)) as written:
             written.parent.mkdir(exist_ok=True)
-            self._filepath = type(target)(written.as_posix())
+            self._filepath, self._version = type(target)(written.as_posix()), None
             try:
                 super().save(data)  # type: ignore[misc]
             finally:
-                self._filepath = target
+                self._filepath, self._version = entry
 
 
 class AtomicJSONDataset(_AtomicSave, JSONDataset):  # type: ignore[misc]

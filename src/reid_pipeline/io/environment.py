@@ -16,7 +16,8 @@ from reid_pipeline import __version__
 from reid_pipeline.schema.errors import UserError
 
 PACKAGES = (
-    "faiss-cpu", "kedro", "numpy", "open-clip-torch", "pandas", "pillow", "scikit-learn", "scipy", "torch",
+    "faiss-cpu", "kedro", "numba", "numpy", "open-clip-torch", "optuna", "pandas", "pillow", "scikit-learn",
+    "scipy", "torch", "torchvision",
 )  # fmt: skip
 _STARTED = time.time()
 

@@ -1,4 +1,4 @@
-"""What all environments have left on disk: trained embedders, and test splits with their images."""
+"""What all environments have left on disk: trained embedders, test splits with their images, results."""
 
 import re
 from pathlib import Path
@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from kedro.io import AbstractDataset
 
+from reid_pipeline.io.results import RunResultsDataset
 from reid_pipeline.io.weights import EmbedderDataset
 from reid_pipeline.schema.columns import PATH
 from reid_pipeline.schema.errors import UserError
@@ -99,5 +100,29 @@ class TestSplitsDataset(_ReadOnly):
             raise UserError(
                 f"There is no split table in {self._folder} with its images in {self._raw}. Run ingestion"
                 " first: kedro run --pipeline=ingestion --env=<benchmark>"
+            )
+        return found
+
+
+class AllResultsDataset(_ReadOnly):
+    """Every finished run, `<benchmark>/<method>/seed_<n>/`, as `RunResultsDataset` reads them.
+
+    Args:
+        filepath: the folder of results of all benchmarks.
+    """
+
+    def load(self) -> dict[str, list[dict[str, Any]]]:
+        """Return the runs of each benchmark that has any, by name.
+
+        Raises:
+            UserError: there is no finished run, or one that is not whole.
+        """
+        folders = sorted(folder for folder in self._folder.glob("*") if folder.is_dir())
+        of_benchmark = {folder.name: RunResultsDataset(filepath=str(folder)) for folder in folders}
+        found = {name: results.load() for name, results in of_benchmark.items() if results.exists()}
+        if not found:
+            raise UserError(
+                f"There are no results in {self._folder}: nothing to compare. Run a method first: kedro run"
+                " --pipeline=zero_shot"
             )
         return found

@@ -12,13 +12,14 @@ from reid_pipeline.schema.errors import UserError, first_few
 _NAMED_ALIKE = ("benchmark", "method", "seed")
 _KINDS: dict[str, dict[str, type]] = {"metrics": {}, "run_card": {"data_hash": str, "parameters": dict}}
 """What decides which runs may be averaged, and must be there."""
+_OPTIONAL = "breakdown"
 _SEED_FOLDER = re.compile(r"seed_(0|[1-9][0-9]*)")
 
 
 class RunResultsDataset(AbstractDataset[Any, list[dict[str, Any]]]):
     """The finished runs of one benchmark: `<method>/seed_<n>/{metrics,run_card}.json` in its folder.
 
-    Read only.
+    Read only. `breakdown.json` is read where it is there; git keeps the other two alone.
 
     Args:
         filepath: the benchmark's folder of results; its name is the benchmark's.
@@ -29,9 +30,10 @@ class RunResultsDataset(AbstractDataset[Any, list[dict[str, Any]]]):
         self.metadata = metadata
 
     def load(self) -> list[dict[str, Any]]:
-        """Return a record for each finished run: `method`, `seed`, `metrics`, `run_card`; by method and seed.
+        """Return a record for each finished run, by method and seed.
 
-        A run that has neither file yet, because it is training, is none.
+        It has `method`, `seed`, `metrics`, `run_card`, and `breakdown` where that file is there. A run that
+        has neither of the first two yet, because it is training, is none.
 
         Raises:
             UserError: there is no finished run, a file is missing or cannot be read, or says that it is of
@@ -63,9 +65,10 @@ class RunResultsDataset(AbstractDataset[Any, list[dict[str, Any]]]):
     def _record(self, folder: Path, method: str, seed: int) -> dict[str, Any]:
         record: dict[str, Any] = {"method": method, "seed": seed}
         expected = dict(zip(_NAMED_ALIKE, (self._folder.name, method, seed), strict=True))
-        for name in _KINDS:
+        optional = [_OPTIONAL] if _file(folder, _OPTIONAL).exists() else []
+        for name in [*_KINDS, *optional]:
             file = _file(folder, name)
-            content = _read(file, _KINDS[name])
+            content = _read(file, _KINDS.get(name, {}))
             told = {key: content.get(key) for key in _NAMED_ALIKE}
             if told != expected:
                 raise UserError(

@@ -7,6 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from reid_pipeline.reporting.changes import changes_markdown
     from reid_pipeline.reporting.comparison import (
         compare_methods,
         comparison_csv,
@@ -27,6 +28,13 @@ if TYPE_CHECKING:
         seconds_bars,
         training_curves,
     )
+    from reid_pipeline.reporting.leaderboard import (
+        leaderboard_csv,
+        leaderboard_markdown,
+        leaderboard_text,
+        make_leaderboard,
+        render_leaderboard_page,
+    )
     from reid_pipeline.reporting.page import ReportContent, render_report
     from reid_pipeline.reporting.rank_lists import RankedQuery, describe, pick_queries, rank_list_strip
     from reid_pipeline.reporting.tables import ComparisonRow, comparison_rows, markdown_table, text_table
@@ -38,6 +46,7 @@ _HOMES = {
     "RankedQuery": "rank_lists",
     "ReportContent": "page",
     "agreement_curves": "figures",
+    "changes_markdown": "changes",
     "cluster_curves": "figures",
     "cluster_size_bars": "figures",
     "cmc_curves": "figures",
@@ -51,7 +60,11 @@ _HOMES = {
     "curves_overview": "figures",
     "dataset_text": "dataset_page",
     "describe": "rank_lists",
+    "leaderboard_csv": "leaderboard",
+    "leaderboard_markdown": "leaderboard",
+    "leaderboard_text": "leaderboard",
     "loss_curves": "figures",
+    "make_leaderboard": "leaderboard",
     "markdown_table": "tables",
     "method_cmc": "comparison_records",
     "method_metrics": "comparison_records",
@@ -60,6 +73,7 @@ _HOMES = {
     "render_comparison_page": "comparison",
     "render_cross_page": "cross_benchmark",
     "render_dataset_page": "dataset_page",
+    "render_leaderboard_page": "leaderboard",
     "render_report": "page",
     "render_tuning_page": "tuning_page",
     "seconds_bars": "figures",
@@ -75,6 +89,7 @@ __all__ = [
     "RankedQuery",
     "ReportContent",
     "agreement_curves",
+    "changes_markdown",
     "cluster_curves",
     "cluster_size_bars",
     "cmc_curves",
@@ -88,7 +103,11 @@ __all__ = [
     "curves_overview",
     "dataset_text",
     "describe",
+    "leaderboard_csv",
+    "leaderboard_markdown",
+    "leaderboard_text",
     "loss_curves",
+    "make_leaderboard",
     "markdown_table",
     "method_cmc",
     "method_metrics",
@@ -97,6 +116,7 @@ __all__ = [
     "render_comparison_page",
     "render_cross_page",
     "render_dataset_page",
+    "render_leaderboard_page",
     "render_report",
     "render_tuning_page",
     "seconds_bars",

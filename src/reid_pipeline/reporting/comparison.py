@@ -9,7 +9,9 @@ from collections.abc import Sequence
 from itertools import groupby
 from typing import Any
 
-from reid_pipeline.reporting.comparison_columns import legend_of, short_table, tables_of, title_of
+from reid_pipeline.reporting.comparison_columns import Table, legend_of, short_table, tables_of, title_of
+from reid_pipeline.reporting.differences import LEGEND as DIFFERENCES_LEGEND
+from reid_pipeline.reporting.differences import behind_best, differences_table
 from reid_pipeline.reporting.page import rendered
 from reid_pipeline.reporting.published import METRICS as PUBLISHED_METRICS
 from reid_pipeline.reporting.published import PublishedFigure, published_figures
@@ -17,11 +19,14 @@ from reid_pipeline.reporting.records import Record, measured
 from reid_pipeline.reporting.run_groups import RunGroup, card_numbers, group_runs, over_seeds
 from reid_pipeline.reporting.tables import METRICS, aligned
 
+UNITS = "Figures in %, differences in percentage points."
 _NO_TARGET = "u"
 _SIZES = ("num_parameters", "num_trainable_parameters")
 
 
-def compare_methods(results: Sequence[Record], *, benchmark: str, methods: Sequence[str]) -> dict[str, Any]:
+def compare_methods(
+    results: Sequence[Record], *, benchmark: str, methods: Sequence[str], differences: Sequence[Record] = ()
+) -> dict[str, Any]:
     """Set every method of a benchmark beside its published figures.
 
     Args:
@@ -29,12 +34,14 @@ def compare_methods(results: Sequence[Record], *, benchmark: str, methods: Seque
             `run_card`.
         benchmark: name of the environment; drawn benchmarks and one's own images have no published figures.
         methods: all there are, in the order of the table; those that were not run get a row too.
+        differences: of the best method to others, as `engine.paired_differences.differences_to_best` finds
+            them.
 
     Returns:
-        `benchmark`, `test_set` (or None) and `rows`, as JSON: one for each group of runs that differ in
-        nothing but the seed, or several where several figures of that variant are published, and one for
-        whatever is published or could be run and was not. A row has `method`, `apart` (what sets it apart
-        from other rows), `seeds`, `measured` (per metric `mean` and `std`, fractions), `published`
+        `benchmark`, `test_set` (or None), `differences` and `rows`, as JSON: a row for each group of runs
+        that differ in nothing but the seed, or several where several figures of that variant are published,
+        and one for whatever is published or could be run and was not. A row has `method`, `apart` (what sets
+        it apart from other rows), `seeds`, `measured` (per metric `mean` and `std`, fractions), `published`
         (fractions, `variant`, `mark`, `note`), `difference` (fractions; none for mark u and for another
         protocol), `notes`, `training_seconds`, `peak_memory_bytes`, and `num_parameters` and
         `num_trainable_parameters` where run cards have them.
@@ -53,7 +60,12 @@ def compare_methods(results: Sequence[Record], *, benchmark: str, methods: Seque
     sets = {str(group.metrics.get("test_set") or "") for group in groups}
     sets |= {figure.test_set for figure in figures}
     named = sorted(sets - {""})
-    return {"benchmark": benchmark, "test_set": ", ".join(named) or None, "rows": rows}
+    return {
+        "benchmark": benchmark,
+        "test_set": ", ".join(named) or None,
+        "rows": rows,
+        "differences": list(differences),
+    }
 
 
 def _rows_of(
@@ -97,27 +109,43 @@ def _row(method: str, group: RunGroup | None, figure: PublishedFigure | None) ->
     }
 
 
-def render_comparison_page(comparison: Record) -> str:
-    """Return the comparison as an HTML page that loads nothing; every value is escaped.
+def shown_tables(comparison: Record) -> list[Table]:
+    """Return the comparison's tables, and below them what the best method has over each other one."""
+    differences = comparison["differences"]
+    return [*tables_of(comparison), *([differences_table(differences)] if differences else [])]
 
-    Args:
-        comparison: as `compare_methods` returns it.
-    """
-    tables = [
+
+def sentences_below(comparison: Record) -> list[str]:
+    """Return what the columns of the shown tables mean."""
+    return [*legend_of(comparison), *(DIFFERENCES_LEGEND if comparison["differences"] else [])]
+
+
+def html_tables(tables: Sequence[Table]) -> list[dict[str, Any]]:
+    """Return tables as their template takes them."""
+    return [
         {
             "title": table.title,
             "spans": [(unit, len([*members])) for unit, members in groupby(c.unit for c in table.columns)],
             "columns": table.columns,
             "rows": [[(column.cell(row), column.words) for column in table.columns] for row in table.rows],
         }
-        for table in tables_of(comparison)
+        for table in tables
     ]
+
+
+def render_comparison_page(comparison: Record) -> str:
+    """Return the comparison as an HTML page that loads nothing; every value is escaped.
+
+    Args:
+        comparison: as `compare_methods` returns it.
+    """
     return rendered(
         "comparison.html.j2",
         benchmark=comparison["benchmark"],
         title=title_of(comparison),
-        tables=tables,
-        legend=legend_of(comparison),
+        units=UNITS,
+        tables=html_tables(shown_tables(comparison)),
+        legend=sentences_below(comparison),
     )
 
 
@@ -127,16 +155,21 @@ def comparison_markdown(comparison: Record) -> str:
     Args:
         comparison: as `compare_methods` returns it.
     """
-    parts = [f"# {title_of(comparison)}", "Figures in %, differences in percentage points."]
-    legend = "\n".join(f"- {sentence}" for sentence in legend_of(comparison))
-    for table in tables_of(comparison):
+    first, *others = markdown_sections(shown_tables(comparison), level=2)
+    legend = "\n".join(f"- {sentence}" for sentence in sentences_below(comparison))
+    return "\n\n".join([f"# {title_of(comparison)}", UNITS, first, legend, *others]) + "\n"
+
+
+def markdown_sections(tables: Sequence[Table], *, level: int) -> list[str]:
+    """Return each table as Markdown, below a heading of that level."""
+    sections = []
+    for table in tables:
         rule = "|".join(" --- " if column.words else " ---: " for column in table.columns)
         header, *lines = [
             f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |" for line in table.grid()
         ]
-        parts += [f"## {table.title}", "\n".join([header, f"|{rule}|", *lines])]
-    parts.insert(4, legend)
-    return "\n\n".join(parts) + "\n"
+        sections.append("\n".join([f"{'#' * level} {table.title}", "", header, f"|{rule}|", *lines]))
+    return sections
 
 
 def comparison_text(comparison: Record) -> str:
@@ -149,16 +182,16 @@ def comparison_text(comparison: Record) -> str:
     return "\n".join([f"{table.title}: in %, differences in points", *aligned(table.grid())])
 
 
-def comparison_csv(comparison: Record) -> str:
-    """Return the table as CSV: fractions as in metrics.json, differences in percentage points.
+def comparison_csv(*comparisons: Record) -> str:
+    """Return the tables as one CSV: fractions as in metrics.json, differences in percentage points.
 
     The columns are always the same, but for the numbers of parameters, which are there if a run card has
     them.
 
     Args:
-        comparison: as `compare_methods` returns it.
+        comparisons: as `compare_methods` returns them, at least one.
     """
-    records = [_csv_record(comparison, row) for row in comparison["rows"]]
+    records = [_csv_record(comparison, row) for comparison in comparisons for row in comparison["rows"]]
     unknown = {name for name in _SIZES if all(record[name] is None for record in records)}
     names = [name for name in records[0] if name not in unknown]
     written = io.StringIO()
@@ -186,5 +219,7 @@ def _csv_record(comparison: Record, row: Record) -> dict[str, Any]:
     for name in PUBLISHED_METRICS:
         difference = row["difference"].get(name)
         record[f"difference_{name}_points"] = None if difference is None else round(100 * difference, 4)
+    for name, value in behind_best(comparison["differences"], row).items():
+        record[f"behind_best_mAP_{name}"] = value
     costs = ("training_seconds", "peak_memory_bytes", *_SIZES)
     return record | {"notes": "; ".join(row["notes"])} | {name: row[name] for name in costs}

@@ -19,6 +19,7 @@ from reid_pipeline.schema.parameters import EvaluationParameters
 SPLITS_OF = {"test": ("query", "gallery"), "dev": ("dev_query", "dev_gallery")}
 NOT_EVALUATED = "no image is query or gallery: nothing to score, the embeddings alone were made"
 _OPTIONS = ("flip_averaging", "camera_mean_subtraction", "query_expansion", "rerank")
+_BREAKDOWN = ("camera_pairs", "identities", "average_precision")
 _SPREAD = ("mAP", "mINP", "rank1", "rank5", "rank10")
 
 
@@ -174,7 +175,8 @@ def evaluate_draws(
     them at the top. Of a single draw mAP, mINP and Rank-1 have 95 % intervals over queries, `<figure>_low`
     and `<figure>_high`. Where nothing is tested on the figures are None and `not_evaluated` says why.
 
-    The breakdown is that of the first draw: `camera_pairs` and `identities`, and the intervals again.
+    The breakdown is that of the first draw: `camera_pairs`, `identities`, `average_precision` of every query
+    in the order of the split table (None where it is not valid), and the intervals again.
     """
     draws = retrieval_draws(split_table, galleries, evaluation)
     options = {name: getattr(evaluation, name) for name in _OPTIONS}
@@ -182,7 +184,7 @@ def evaluate_draws(
         empty = {"num_queries": 0, "num_valid_queries": 0, "num_gallery": 0}
         figures = dict.fromkeys(_SPREAD)
         metrics = {**figures, **empty, "splits": evaluation.splits, "not_evaluated": NOT_EVALUATED}
-        return metrics | options, {"camera_pairs": [], "identities": [], "intervals": {}}
+        return metrics | options, {name: [] for name in _BREAKDOWN} | {"intervals": {}}
     results: dict[str, list[RetrievalResult]] = {}
     filtered = False
     for draw in draws:
@@ -227,7 +229,8 @@ def _breakdown(
         )
     identities = identity_breakdown(result, pids[0])  # type: ignore[arg-type]
     drawn = {"test_set": draw.test_set, "repeat": draw.repeat}
-    return {"draw": drawn, "camera_pairs": pairs, "identities": identities}
+    precisions = [None if np.isnan(value) else float(value) for value in result.average_precision]
+    return {"draw": drawn} | dict(zip(_BREAKDOWN, (pairs, identities, precisions), strict=True))
 
 
 def _over_repeats(results: Sequence[RetrievalResult]) -> dict[str, Any]:

@@ -125,7 +125,10 @@ def evaluate_node(method: Method) -> Callable[..., Any]:
 
 
 def run_card_node(method: Method) -> Callable[..., Any]:
-    """Return the node that records how the metrics came to be. It runs after them, to report the time."""
+    """Return the node that records how the metrics came to be. It runs after them, to report the time.
+
+    It gives the card, and then metrics, history and card again, to be kept beside those of earlier runs.
+    """
 
     def run_card(
         parameters: Any,
@@ -138,7 +141,7 @@ def run_card_node(method: Method) -> Callable[..., Any]:
         history: list[Record],
         embedder: Any,
         run_environment: Record,
-    ) -> Record:
+    ) -> tuple[Record, Record, list[Record], Record]:
         from reid_pipeline.engine.run_card import make_run_card
         from reid_pipeline.engine.runtime import device_peak_memory, resolve_runtime
 
@@ -153,7 +156,7 @@ def run_card_node(method: Method) -> Callable[..., Any]:
             "evaluation": evaluation.model_dump(mode="json"),
             method.name: parameters.model_dump(mode="json"),
         }
-        return make_run_card(
+        card = make_run_card(
             resolved,
             split_table,
             metrics,
@@ -162,6 +165,7 @@ def run_card_node(method: Method) -> Callable[..., Any]:
             num_parameters=sum(value.numel() for value in embedder.parameters()),
             device_peak_memory=device_peak_memory(runtime.device),
         )
+        return card, metrics, history, card
 
     return _for_method(run_card, method)
 

@@ -105,7 +105,7 @@ def _result_nodes(method: Method) -> list[Node]:
                 "embedder": "embedder",
                 "run_environment": "run_environment",
             },
-            "run_card",
+            ["run_card", "recorded_metrics", "recorded_history", "recorded_run_card"],
             name="run_card",
         ),
         node(

@@ -1,0 +1,24 @@
+"""Nodes of the leaderboard pipeline."""
+
+from typing import Any
+
+from reid_pipeline.pipelines.report.nodes import methods_in_order
+
+Record = dict[str, Any]
+
+
+def gather(all_results: dict[str, list[Record]]) -> Record:
+    """Compare the methods of every benchmark, and say which of them differ."""
+    from reid_pipeline.engine.paired_differences import differences_to_best
+    from reid_pipeline.reporting import make_leaderboard
+
+    differences = {name: differences_to_best(runs) for name, runs in all_results.items()}
+    return make_leaderboard(all_results, methods=methods_in_order(), differences=differences)
+
+
+def render(leaderboard: Record) -> tuple[str, str, str]:
+    """Render the leaderboard as HTML, Markdown and CSV."""
+    from reid_pipeline import reporting
+
+    page = reporting.render_leaderboard_page(leaderboard)
+    return page, reporting.leaderboard_markdown(leaderboard), reporting.leaderboard_csv(leaderboard)

@@ -1,0 +1,158 @@
+"""What runs leave behind leads back to them: run cards, versions, the leaderboard, the notebooks."""
+
+import csv
+import json
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import pytest
+from kedro.framework.project import configure_project
+from kedro.framework.session import KedroSession
+from kedro.framework.startup import bootstrap_project
+from nbclient import NotebookClient
+from small_project import ROOT, Project, make_project, run_session
+
+from reid_pipeline.mistakes import mistake_in
+
+METHOD = "unsupervised_pcl"
+BACKBONE = {"name": "demo-vit", "pretrained": "demo", "image_size": [32, 16]}
+PLAN = {"epochs": 2, "iterations_per_epoch": 2, "batch_size": 16, "warmup_epochs": 0, "learning_rate": 1e-05}
+GIVEN: dict[str, Any] = {
+    METHOD: {"backbone": BACKBONE, "plan": PLAN, "augmentation": {"flip": 0.25}},
+    "zero_shot": {"backbone": BACKBONE},
+    "evaluation": {"query_expansion": 2},
+}
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
+    """A project in which the main job has run, then from its run card, then zero_shot in another size."""
+    made = make_project(tmp_path_factory.mktemp("recorded") / "project")
+    bootstrap_project(made.root)
+    run_session(made, METHOD, seed=1, **GIVEN)
+    first = made.root / "first"
+    shutil.move(made.root / "data/08_reporting", first)
+    shutil.rmtree(made.root / "data/06_models")
+    shutil.rmtree(made.root / "data/07_model_output")
+    run_session(made, METHOD, overlay=str(first / f"synthetic/{METHOD}/seed_1/run_card.json"))
+    otherwise = {"backbone": {**BACKBONE, "image_size": [48, 24]}}
+    run_session(made, "zero_shot", from_nodes=("zero_shot.build",), seed=1, zero_shot=otherwise)
+    yield made
+    configure_project("reid_pipeline")
+
+
+def records(project: Project, method: str, name: str) -> list[Path]:
+    """Return the versions of a record, the earliest first."""
+    return sorted((project.root / "data/09_records/synthetic" / method / "seed_1" / name).glob(f"*/{name}"))
+
+
+def test_a_run_card_makes_the_same_figures(project: Project) -> None:
+    first = project.root / f"first/synthetic/{METHOD}/seed_1"
+    again = project.result(METHOD, "metrics.json", seed=1).parent
+    for name in ("metrics.json", "breakdown.json"):
+        assert (again / name).read_bytes() == (first / name).read_bytes()
+    before, after = (json.loads((folder / "run_card.json").read_text()) for folder in (first, again))
+    assert after["parameters"] == before["parameters"]
+    assert after["data_hash"] == before["data_hash"]
+    # They are not those of conf/, so that the card is what brought them back.
+    assert after["parameters"][METHOD]["plan"]["learning_rate"] == 1e-05
+    assert after["parameters"]["evaluation"]["query_expansion"] == 2
+    losses = [
+        [record["loss"] for record in json.loads((folder / "history.json").read_text())]
+        for folder in (first, again)
+    ]
+    assert losses[0] == losses[1]
+    assert {"numba", "optuna", "torchvision", "torch"} <= {
+        name for name in after["packages"] if after["packages"][name]
+    }
+
+
+def test_every_run_leaves_a_version_of_its_records(project: Project) -> None:
+    for name in ("metrics.json", "history.json", "run_card.json"):
+        earlier, latest = records(project, METHOD, name)
+        assert latest.read_bytes() == project.result(METHOD, name, seed=1).read_bytes()
+        before = project.root / f"first/synthetic/{METHOD}/seed_1" / name
+        assert earlier.read_bytes() == before.read_bytes()
+    assert len(records(project, "zero_shot", "metrics.json")) == 3
+
+
+def test_an_earlier_version_is_loaded_by_its_name(
+    project: Project, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = {"seed": 1, "method": "zero_shot"}
+    version = records(project, "zero_shot", "metrics.json")[0].parent.name
+    versions = {"earlier_metrics": version, "earlier_run_card": version}
+    with KedroSession.create(project.root, runtime_params=given) as session:
+        session.run(pipeline_names=["changes"], load_versions=versions)
+    printed = capsys.readouterr().out
+    assert "zero_shot.backbone.image_size | [32, 16] | [48, 24] |" in printed
+    earlier = json.loads((project.root / "first/synthetic/zero_shot/seed_1/metrics.json").read_text())
+    assert re.search(rf"\| zero_shot, earlier \| {100 * earlier['mAP']:.1f} \|", printed)
+    # The last one recorded is what is there now.
+    run_session(project, "changes", **given)
+    assert "Nothing else differs." in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("given", [{"method": "pcl"}, {}])
+def test_what_was_never_recorded_is_said(project: Project, given: dict[str, str]) -> None:
+    with pytest.raises(Exception, match="There is no such version in") as caught:
+        run_session(project, "changes", **given)
+    assert "there are: none. Give --params method=<name>" in str(mistake_in(caught.value))
+
+
+def test_the_leaderboard_finds_all_benchmarks(project: Project, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = project.root / "data/08_reporting/veri776/zero_shot/seed_1"
+    shutil.copytree(project.root / "first/synthetic/zero_shot/seed_1", folder)
+    for file in folder.glob("*.json"):
+        file.write_text(file.read_text().replace('"synthetic"', '"veri776"'))
+    run_session(project, "leaderboard")
+    written = project.root / "data/08_reporting/leaderboard"
+    rows = list(csv.DictReader((written / "leaderboard.csv").read_text().splitlines()))
+    found = {(row["benchmark"], row["method"]): row for row in rows if row["n"] != "0"}
+    assert set(found) == {("synthetic", "zero_shot"), ("synthetic", METHOD), ("veri776", "zero_shot")}
+    text = (written / "leaderboard.md").read_text()
+    assert "| 83.3 | 97.4 | q | ViT CLIP-ReID |" in text
+    assert "### Best less other" in text
+    assert "### Run cards" in text
+    assert "<h1>Leaderboard</h1>" in (written / "leaderboard.html").read_text()
+    stored = {
+        benchmark["benchmark"]: benchmark
+        for benchmark in json.loads((written / "leaderboard.json").read_text())["benchmarks"]
+    }
+    assert {run["method"] for run in stored["synthetic"]["runs"]} == {"zero_shot", METHOD}
+    assert stored["synthetic"]["differences"]
+    assert "Methods on veri776" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)
+class TestNotebooks:
+    def test_it_holds_no_output(self, notebook: Path) -> None:
+        cells = nbformat.read(notebook, as_version=4).cells
+        assert [cell.cell_type for cell in cells].count("code") >= 4
+        for cell in cells:
+            assert not cell.get("outputs")
+            assert cell.get("execution_count") is None
+            assert not cell.metadata
+
+    def test_it_runs_and_writes_nothing(self, project: Project, notebook: Path) -> None:
+        book = nbformat.read(notebook, as_version=4)
+        for cell in book.cells:
+            cell.source = re.sub(r"^(ENVIRONMENT.*), 0$", r"\1, 1", cell.source, flags=re.MULTILINE)
+        before = snapshot(project.root)
+        folder = project.root / "notebooks"
+        folder.mkdir(exist_ok=True)
+        NotebookClient(book, timeout=280, resources={"metadata": {"path": str(folder)}}).execute()
+        assert snapshot(project.root) == before
+        assert any(cell.get("outputs") for cell in book.cells)
+
+
+def snapshot(root: Path) -> dict[str, float]:
+    """Return when each file of the data was written."""
+    files = [Path(folder) / name for folder, _, names in os.walk(root / "data") for name in names]
+    return {str(file): file.stat().st_mtime for file in files}
