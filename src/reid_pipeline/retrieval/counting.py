@@ -4,10 +4,14 @@ A query's P positives, nearest first, part the line of values into P + 1 bins. E
 neither a positive nor removed belongs to one bin: the number of positives that come before it. Threshold p is
 an interval ``lower_P[p] .. upper_P[p]``, both ascending: values below it come before positive p, values above
 it after, values within it are unsure and listed for a closer look. Rows past the last threshold need no
-place, and where positives are near these are almost all: runs of them are passed over by their minimum.
+place, and where positives are near these are almost all: runs in which no entry reaches it are passed over.
+
+In the other runs an entry is first given one of many equal cells between the first threshold and the last, in
+vector registers. A cell that no interval touches holds entries of one bin, so that it is enough to count it.
 
 Shape suffixes: Q queries of the block, G gallery rows of the block, P positives of all queries of the block
-in a row, B bins of all queries of the block in a row (P + 1 for P positives), U unsure entries, C cells.
+in a row, B bins of all queries of the block in a row (P + 1 for P positives), U unsure entries, C cells, R
+entries of a run.
 """
 
 from typing import Any
@@ -19,12 +23,12 @@ _RUN = 64
 _CELLS = 1024
 
 
-def _least(values_G: Any, offsets_G: Any, start: int, stop: int) -> Any:
-    """Return the minimum of ``values_G + offsets_G`` from ``start`` to ``stop``."""
-    least = values_G[start] + offsets_G[start]
-    for column in range(start + 1, stop):
-        least = min(least, values_G[column] + offsets_G[column])
-    return least
+def _reaching(values_R: Any, offsets_R: Any, highest: Any) -> Any:
+    """Return how many of ``values_R + offsets_R`` are at most ``highest``; in vector registers."""
+    count = 0
+    for place in range(len(values_R)):
+        count += (values_R[place] + offsets_R[place]) <= highest
+    return count
 
 
 def _at_most(value: Any, thresholds_P: Any) -> Any:
@@ -39,60 +43,80 @@ def _at_most(value: Any, thresholds_P: Any) -> Any:
     return low
 
 
-def _cell(value: Any, origin: Any, scale: Any) -> Any:
-    """Return the cell of a value; it never falls as the value rises."""
-    return min(int((value - origin) * scale), _CELLS)
+def _cell(value: Any, grid: Any) -> Any:
+    """Return the cell of a value, 0 .. _CELLS + 2; it never falls as the value rises."""
+    origin, scale, bottom, top = grid
+    place = (value - origin) * scale
+    if place < bottom:
+        place = bottom
+    if place > top:
+        place = top
+    return np.int32(place) + np.int32(1)
 
 
-def _flag_cells(lower_P: Any, upper_P: Any, scale: Any, flagged_C: Any) -> None:
-    """Flag the cells that a threshold touches: elsewhere the cell alone tells the bin."""
+def _grid(lowest: Any, highest: Any, one: Any) -> Any:
+    """Return origin and scale of the cells between two thresholds, and what places are cut off at.
+
+    ``one`` is 1 in the dtype of the values, so that nothing is computed in another.
+    """
+    scale = one
+    if highest > lowest:
+        scale = one * np.float32(_CELLS) / (highest - lowest)
+    if not (np.isfinite(scale) and scale > 0):
+        scale = one
+    return lowest, scale, -one, one * np.float32(_CELLS + 1)
+
+
+def _find_cells(values_R: Any, offsets_R: Any, grid: Any, cells_R: Any) -> None:
+    """Write the cell of each value of a run; in vector registers."""
+    for place in range(len(values_R)):
+        cells_R[place] = cell_of(values_R[place] + offsets_R[place], grid)
+
+
+def _flag_cells(lower_P: Any, upper_P: Any, grid: Any, flagged_C: Any) -> None:
+    """Flag the cells that an interval touches: elsewhere the cell alone tells the bin."""
     flagged_C[:] = False
     for p in range(len(lower_P)):
-        first, last = _cell(lower_P[p], lower_P[0], scale), _cell(upper_P[p], lower_P[0], scale)
-        flagged_C[first : last + 1] = True
+        flagged_C[cell_of(lower_P[p], grid) : cell_of(upper_P[p], grid) + 1] = True
 
 
-def _count_cells(counts_C: Any, lower_P: Any, scale: Any, bins_B: Any) -> None:
+def _count_cells(counts_C: Any, flagged_C: Any, lower_P: Any, grid: Any, bins_B: Any) -> None:
     """Add the counts of whole cells to the bins that they lie in."""
     place = 0
     for cell in range(len(counts_C)):
-        while place < len(lower_P) and _cell(lower_P[place], lower_P[0], scale) < cell:
+        while place < len(lower_P) and cell_of(lower_P[place], grid) < cell:
             place += 1
-        bins_B[place] += counts_C[cell]
+        if not flagged_C[cell]:
+            bins_B[place] += counts_C[cell]
 
 
 def _count_row(
     values_G: Any, offsets_G: Any, lower_P: Any, upper_P: Any, bins_B: Any, unsure_U: Any, cells: Any
 ) -> Any:
     """Count one query's row of a block into its bins and list what is unsure; return how many that are."""
-    flagged_C, counts_C = cells
-    lowest, highest = lower_P[0], upper_P[-1]
-    scale = values_G.dtype.type(_CELLS) / (highest - lowest) if highest > lowest else values_G.dtype.type(0)
-    if not np.isfinite(scale):
-        scale = values_G.dtype.type(0)
-    _flag_cells(lower_P, upper_P, scale, flagged_C)
+    flagged_C, counts_C, cells_R = cells
+    grid = grid_of(lower_P[0], upper_P[-1], values_G.dtype.type(1))
+    flag_cells(lower_P, upper_P, grid, flagged_C)
     counts_C[:] = 0
     found = 0
     for start in range(0, len(values_G), _RUN):
         stop = min(start + _RUN, len(values_G))
-        if _least(values_G, offsets_G, start, stop) > highest:
+        values_R, offsets_R = values_G[start:stop], offsets_G[start:stop]
+        if reaching(values_R, offsets_R, upper_P[-1]) == 0:
             continue
-        for column in range(start, stop):
-            value = values_G[column] + offsets_G[column]
-            if value < lowest:
-                bins_B[0] += 1
-            elif value <= highest:
-                cell = _cell(value, lowest, scale)
-                if not flagged_C[cell]:
-                    counts_C[cell] += 1
-                    continue
-                place = _at_most(value, lower_P)
+        find_cells(values_R, offsets_R, grid, cells_R)
+        for column in range(len(values_R)):
+            cell = cells_R[column]
+            counts_C[cell] += np.uint32(1)
+            if flagged_C[cell]:
+                value = values_R[column] + offsets_R[column]
+                place = at_most(value, lower_P)
                 if place == 0 or upper_P[place - 1] < value:
                     bins_B[place] += 1
                 else:
-                    unsure_U[found] = column
+                    unsure_U[found] = start + column
                     found += 1
-    _count_cells(counts_C, lower_P, scale, bins_B)
+    count_cells(counts_C, flagged_C, lower_P, grid, bins_B)
     return found
 
 
@@ -105,7 +129,11 @@ def _count_block(
     row, end, first_column = job
     owner_U, column_U = unsure
     width = values_QG.shape[1]
-    cells = np.empty(_CELLS + 1, dtype=np.bool_), np.empty(_CELLS + 1, dtype=np.int32)
+    cells = (
+        np.empty(_CELLS + 3, dtype=np.bool_),
+        np.empty(_CELLS + 3, dtype=np.uint32),
+        np.empty(_RUN, dtype=np.uint16),
+    )
     found = 0
     while row < end and len(column_U) - found >= width:
         values_G = values_QG[row]
@@ -143,12 +171,15 @@ def _compiled(function: Any, **options: Any) -> Any:
     return numba.njit(cache=True, nogil=True, **options)(function)
 
 
-# No value is NaN, and the sign of a zero decides nothing: so the minimum may run in vector registers.
-_least = _compiled(_least, fastmath={"nnan", "nsz"})
-_at_most = _compiled(_at_most)
-_cell = _compiled(_cell)
-_flag_cells = _compiled(_flag_cells)
-_count_cells = _compiled(_count_cells)
+# No value is NaN, and the sign of a zero decides nothing: so this may run in vector registers.
+_VECTORS = {"nnan", "nsz"}
+reaching = _compiled(_reaching)
+cell_of = _compiled(_cell, fastmath=_VECTORS)
+grid_of = _compiled(_grid)
+find_cells = _compiled(_find_cells, fastmath=_VECTORS)
+at_most = _compiled(_at_most)
+flag_cells = _compiled(_flag_cells)
+count_cells = _compiled(_count_cells)
 count_row = _compiled(_count_row)
 count_block = _compiled(_count_block)
 settle = _compiled(_settle)

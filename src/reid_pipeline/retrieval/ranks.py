@@ -189,10 +189,12 @@ def _on_cpu(sweep: Sweep, gallery_GD: Floats, offsets_G: Floats, width: int, exa
 
     def count(block: Block, features_QD: Floats, limits: Limits) -> None:
         doubled_QD = features_QD * features_QD.dtype.type(-2)
-        buffer = np.empty((len(doubled_QD), width), dtype=doubled_QD.dtype)
+        buffer = np.empty(len(doubled_QD) * width, dtype=doubled_QD.dtype)
         for start in range(0, len(gallery_GD), width):
             part = gallery_GD[start : start + width]
-            products_QG = np.matmul(doubled_QD, part.T, out=buffer[:, : len(part)])
+            # Contiguous however narrow the last part is: rows are then swept in vector registers.
+            products_QG = buffer[: len(doubled_QD) * len(part)].reshape(len(doubled_QD), len(part))
+            np.matmul(doubled_QD, part.T, out=products_QG)
             sweep.count(block, products_QG, offsets_G[start : start + width], start, limits, exact)
 
     return count
