@@ -26,7 +26,8 @@ unsupervised_pcl:
 """,
     "clip_reid": f"""\
 clip_reid:
-  {{{_SHARED}, plan: {{epochs: 1, {_PLAN}}}, prompts: {{plan: {{epochs: 1, batch_size: 16, warmup_epochs: 0}}}}}}
+  {{{_SHARED}, plan: {{epochs: 1, {_PLAN}}},
+  prompts: {{plan: {{epochs: 1, batch_size: 16, warmup_epochs: 0}}}}}}
 """,
 }
 
