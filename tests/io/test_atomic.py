@@ -181,17 +181,18 @@ def test_a_tables_types_survive(tmp_path):
     assert np.isnan(dataset.load()["camid"].astype("Float64").to_numpy(float, na_value=np.nan)[1])
 
 
+NEVER_WRITE = {
+    "EarlierTableDataset",
+    "ImageCacheDataset",
+    "RawFolderDataset",
+    "RunEnvironmentDataset",
+    "RunResultsDataset",
+    "StudyFileDataset",
+}
+
+
 class TestEveryType:
     """All types of the catalogs: a link to the old file, as DVC's cache may be one, keeps the old content."""
-
-    NEVER_WRITE = {
-        "EarlierTableDataset",
-        "ImageCacheDataset",
-        "RawFolderDataset",
-        "RunEnvironmentDataset",
-        "RunResultsDataset",
-        "StudyFileDataset",
-    }
 
     @pytest.fixture(scope="class")
     def samples(self):
@@ -231,5 +232,5 @@ class TestEveryType:
         drawn = {
             name for name in named if name.startswith("Synthetic")
         }  # a folder, swapped whole: test_raw.py
-        assert named - drawn == {kind.__name__ for kind in samples} | self.NEVER_WRITE
+        assert named - drawn == {kind.__name__ for kind in samples} | NEVER_WRITE
         assert len(drawn) == 1
