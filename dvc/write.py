@@ -104,7 +104,7 @@ def _cell(env: str, method: str) -> Stage:
         "matrix": {"seed": "${seeds}"},
         "cmd": _command(env, method, f"--namespaces={method}", "--params=seed=${item.seed}"),
         "deps": [
-            f"data/01_raw/{env}",
+            # Images are what ingestion saw: the split table has their hashes.
             f"data/03_primary/{env}/galleries.parquet",
             f"data/03_primary/{env}/split_table.parquet",
             *([] if method == FLOOR else [floor]),

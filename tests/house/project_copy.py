@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import yaml
+
 ROOT = Path(__file__).parents[2]
 
 # The demo in small: drawn in two seconds, random weights, two epochs of two steps.
@@ -13,13 +15,39 @@ SMALL_DRAWING = (
     " lighting: 0.0, places_per_camera: 1, tracklet_length: 4}"
 )
 SMALL_BACKBONE = "{name: demo-vit, pretrained: null, image_size: [96, 48]}"
-SMALL_METHOD = f"""\
+_SHARED = f"backbone: {SMALL_BACKBONE}, augmentation: {{padding: 4}}"
+_PLAN = "iterations_per_epoch: 2, batch_size: 8, instances: 4, warmup_epochs: 0, milestones: []"
+SMALL_METHODS = {
+    "zero_shot": f"zero_shot: {{backbone: {SMALL_BACKBONE}}}\n",
+    "unsupervised_pcl": f"""\
 unsupervised_pcl:
-  backbone: {SMALL_BACKBONE}
-  augmentation: {{padding: 4}}
-  plan: {{epochs: 2, iterations_per_epoch: 2, batch_size: 8, instances: 4, warmup_epochs: 0, milestones: []}}
-  clustering: {{k1: 6, k2: 2, eps: 0.7, min_samples: 2, max_noise_share: 1.0}}
-"""
+  {{{_SHARED}, plan: {{epochs: 2, {_PLAN}}},
+  clustering: {{k1: 6, k2: 2, eps: 0.7, min_samples: 2, max_noise_share: 1.0}}}}
+""",
+    "clip_reid": f"""\
+clip_reid:
+  {{{_SHARED}, plan: {{epochs: 1, {_PLAN}}},
+  prompts: {{plan: {{epochs: 1, batch_size: 16, warmup_epochs: 0}}}}}}
+""",
+}
+
+
+def small_stages(text: str) -> str:
+    """Return dvc.yaml with one seed and the small methods alone."""
+    document = yaml.safe_load(text)
+    document["vars"] = [{"seeds": [0]}]
+    stages = document["stages"]
+    for name in [name for name, stage in stages.items() if "matrix" in stage and name not in SMALL_METHODS]:
+        del stages[name]
+    found = [dep for dep in stages["report"]["deps"] if dep.split("/")[-1] in {*SMALL_METHODS, "report.txt"}]
+    stages["report"]["deps"] = found
+    for plot in (plot for each in document["plots"] for plot in each.values()):
+        plot["y"] = {
+            path: [name for name in column if name in SMALL_METHODS] if isinstance(column, list) else column
+            for path, column in plot["y"].items()
+            if "/comparison/" in path or ("/seed_0/" in path and path.split("/")[-3] in SMALL_METHODS)
+        }
+    return str(yaml.safe_dump(document, sort_keys=False))
 
 
 class ProjectCopy:
@@ -28,7 +56,7 @@ class ProjectCopy:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
-    def run(self, *command: str) -> str:
+    def run(self, *command: str, **environment: str) -> str:
         """Run a command of the environment, with `.venv` active, and return what it printed."""
         programs = Path(sys.executable).parent
         done = subprocess.run(
@@ -36,6 +64,7 @@ class ProjectCopy:
             cwd=self.folder,
             env={
                 **os.environ,
+                **environment,
                 "PATH": f"{programs}{os.pathsep}{os.environ['PATH']}",
                 "OMP_NUM_THREADS": "1",
                 "COLUMNS": "200",

@@ -10,15 +10,28 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 import pytest
+import torch
+import yaml
 from kedro.io import DatasetError, Version
 
+from reid_pipeline.engine.checkpoint import Checkpoint
 from reid_pipeline.io.atomic import (
     AtomicJSONDataset,
     AtomicParquetDataset,
     AtomicPlotlyDataset,
+    AtomicYAMLDataset,
     replacing,
 )
-from reid_pipeline.io.page import HTMLPageDataset
+from reid_pipeline.io.page import HTMLPageDataset, TextDataset
+from reid_pipeline.io.weights import (
+    CheckpointDataset,
+    EmbedderDataset,
+    EmbeddingsDataset,
+    TensorsDataset,
+    TrainingStateDataset,
+)
+from reid_pipeline.models.reid_model import ReIDModel
+from reid_pipeline.schema.parameters import BackboneParameters
 
 
 def names(folder: Path) -> list[str]:
@@ -188,3 +201,58 @@ def test_a_version_that_failed_is_none(tmp_path):
     assert not dataset.exists()
     dataset.save({"can": 1})
     assert dataset.load() == {"can": 1}
+
+
+NEVER_WRITE = {
+    "EarlierTableDataset",
+    "ImageCacheDataset",
+    "RawFolderDataset",
+    "RunEnvironmentDataset",
+    "RunResultsDataset",
+    "StudyFileDataset",
+}
+
+
+class TestEveryType:
+    """All types of the catalogs: a link to the old file, as DVC's cache may be one, keeps the old content."""
+
+    @pytest.fixture(scope="class")
+    def samples(self):
+        """By type, two things that it can write."""
+        backbone = BackboneParameters(name="demo-vit", image_size=(32, 16))
+        embedders = [ReIDModel.from_backbone(backbone, neck=neck).embedder() for neck in ("after", "before")]
+        tensors = [{"a": torch.zeros(2)}, {"a": torch.ones(2)}]
+        return {
+            AtomicJSONDataset: [1, 2],
+            AtomicParquetDataset: [TABLE, TABLE.iloc[:1]],
+            AtomicPlotlyDataset: [FIGURE, go.Figure()],
+            AtomicYAMLDataset: [{"a": 1}, {"a": 2}],
+            CheckpointDataset: [Checkpoint(each, {}) for each in tensors],
+            EmbedderDataset: embedders,
+            EmbeddingsDataset: [{"a": each["a"].numpy()} for each in tensors],
+            HTMLPageDataset: ["old", "new"],
+            TensorsDataset: tensors,
+            TextDataset: ["old", "new"],
+            TrainingStateDataset: tensors,
+        }
+
+    def test_none_writes_into_the_old_file(self, tmp_path, samples):
+        for kind, (old, new) in samples.items():
+            file = tmp_path / kind.__name__
+            dataset = kind(filepath=str(file))
+            dataset.save(old)
+            before = file.read_bytes()
+            os.link(file, tmp_path / "cache")
+            dataset.save(new)
+            assert file.read_bytes() != before
+            assert (tmp_path / "cache").read_bytes() == before, kind.__name__
+            (tmp_path / "cache").unlink()
+
+    def test_these_are_all_the_types_there_are(self, project, samples):
+        catalogs = [yaml.safe_load(file.read_text()) for file in project.glob("conf/*/catalog.yml")]
+        named = {entry["type"].rpartition(".")[2] for catalog in catalogs for entry in catalog.values()}
+        drawn = {
+            name for name in named if name.startswith("Synthetic")
+        }  # a folder, swapped whole: test_raw.py
+        assert named - drawn == {kind.__name__ for kind in samples} | NEVER_WRITE
+        assert len(drawn) == 1

@@ -1,0 +1,62 @@
+"""Figures of all methods for `dvc metrics`, and their CMC for `dvc plots`."""
+
+import math
+from typing import Any
+
+import pytest
+from test_comparison import make_run
+
+from reid_pipeline.reporting import method_cmc, method_metrics
+
+
+def run(
+    method: str, seed: int, mean_ap: float | None, cmc: list[float] | None, **rest: Any
+) -> dict[str, Any]:
+    return make_run(seed, method=method, metrics={"mAP": mean_ap, "cmc": cmc}, **rest)
+
+
+def test_means_and_deviations_over_the_seeds() -> None:
+    found = method_metrics(
+        [run("pcl", 0, 0.5, None), run("zero_shot", 0, 0.25, None), run("pcl", 1, 0.75, None)]
+    )
+    assert list(found) == ["pcl", "zero_shot"]
+    assert found["pcl"] == {
+        "mAP": 0.625,
+        "mAP_std": pytest.approx(math.sqrt(2 * 0.125**2)),
+        "rank1": 0.95,
+        "mINP": 0.5,
+    }
+    assert found["zero_shot"] == {"mAP": 0.25, "rank1": 0.95, "mINP": 0.5}, "one seed has no deviation"
+
+
+def test_what_was_not_measured_is_left_out() -> None:
+    assert method_metrics([run("pcl", 0, None, None)]) == {"pcl": {"rank1": 0.95, "mINP": 0.5}}
+    assert method_metrics([]) == {}
+    assert method_cmc([run("pcl", 0, None, None)]) == []
+
+
+def test_runs_that_cannot_be_averaged_stand_apart_and_the_most_have_the_name() -> None:
+    other = run("pcl", 0, 0.1, [0.1], plan={"epochs": 5})
+    found = method_metrics([other, run("pcl", 1, 0.5, [0.5]), run("pcl", 2, 0.5, [0.5])])
+    assert {name: each["mAP"] for name, each in found.items()} == {"pcl (plan.epochs 5)": 0.1, "pcl": 0.5}
+    assert [*method_cmc([other, run("pcl", 1, 0.5, [0.5])])[0]] == ["rank", "pcl", "pcl (plan.epochs 60)"]
+
+
+def test_the_curves_are_means_by_rank() -> None:
+    records = method_cmc(
+        [
+            run("pcl", 0, 0.5, [0.5, 0.7, 1.0]),
+            run("pcl", 1, 0.5, [0.7, 0.9]),
+            run("zero_shot", 0, 0.5, [0.1, 0.2, 0.3]),
+        ]
+    )
+    assert records == [
+        {"rank": 1, "pcl": pytest.approx(0.6), "zero_shot": 0.1},
+        {"rank": 2, "pcl": pytest.approx(0.8), "zero_shot": 0.2},
+        {"rank": 3, "zero_shot": 0.3},
+    ]
+
+
+def test_a_curve_ends_where_a_run_has_no_number() -> None:
+    records = method_cmc([run("pcl", 0, 0.5, [0.5, math.nan, 1.0]), run("pcl", 1, 0.5, [0.5, 0.5, 0.5])])
+    assert records == [{"rank": 1, "pcl": 0.5}]
