@@ -147,7 +147,7 @@ class TestNotebooks:
         before = snapshot(project.root)
         folder = project.root / "notebooks"
         folder.mkdir(exist_ok=True)
-        NotebookClient(book, timeout=280, resources={"metadata": {"path": str(folder)}}).execute()
+        NotebookClient(book, timeout=600, resources={"metadata": {"path": str(folder)}}).execute()
         assert snapshot(project.root) == before
         assert any(cell.get("outputs") for cell in book.cells)
 
