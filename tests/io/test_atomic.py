@@ -204,12 +204,15 @@ def test_a_version_that_failed_is_none(tmp_path):
 
 
 NEVER_WRITE = {
+    "AllResultsDataset",
     "EarlierTableDataset",
     "ImageCacheDataset",
     "RawFolderDataset",
     "RunEnvironmentDataset",
     "RunResultsDataset",
     "StudyFileDataset",
+    "TestSplitsDataset",
+    "TrainedEmbeddersDataset",
 }
 
 
