@@ -84,7 +84,7 @@ def test_runs_on_disk_become_a_table(project: Project, capsys: pytest.CaptureFix
 def test_published_figures_stand_beside_a_real_benchmark(project: Project) -> None:
     folder = project.root / "data/08_reporting/veri776/zero_shot/seed_0"
     shutil.copytree(project.result("zero_shot", "metrics.json").parent, folder)
-    for file in (folder / "metrics.json", folder / "run_card.json"):
+    for file in (folder / f"{name}.json" for name in ("metrics", "run_card", "breakdown")):
         file.write_text(file.read_text().replace('"synthetic"', '"veri776"'))
     run(project, "report", env="veri776")
     table = compared(project, "md", "veri776").read_text()
