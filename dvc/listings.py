@@ -27,6 +27,7 @@ def steps() -> dict[str, tuple[list[str], list[str]]]:
         # The images are a dependency themselves: a cell finds them drawn.
         found[name] = (["pipelines.method.pipeline", f"methods.{name}", *datasets], [DRAWN])
     found["report"] = (["pipelines.report.pipeline", *_io("atomic", "page", "results")], [])
+    found["leaderboard"] = (["pipelines.leaderboard.pipeline", *_io("atomic", "everything", "page")], [])
     return found
 
 

@@ -54,9 +54,8 @@ def document(env: str) -> dict[str, Any]:
     methods = [FLOOR, *(name for name in method_names() if name != FLOOR)]
     stages = {"ingestion": _ingestion(env), **{name: _cell(env, name) for name in methods}}
     stages["report"] = _report(env, methods)
-    # The place of `leaderboard`: after `report`, with the folders of results of every method as dependencies.
     if env == HOME:
-        stages = {"code": _code(), **stages}
+        stages = {"code": _code(), **stages, "leaderboard": _leaderboard(methods)}
     else:
         stages = {name: {"wdir": "../..", **stage} for name, stage in stages.items()}
     return {"vars": [{"seeds": SEEDS}], "stages": stages, "plots": _plots(env, methods)}
@@ -135,6 +134,16 @@ def _report(env: str, methods: list[str]) -> Stage:
         "deps": [*(f"{results}/{method}" for method in methods), f"{FOLDER}/report.txt"],
         "outs": [f"{results}/comparison/{name}" for name in made],
         "metrics": [{f"{results}/comparison/metrics.json": {"cache": False}}],
+    }
+
+
+def _leaderboard(methods: list[str]) -> Stage:
+    """Return the DVC stage over all benchmarks, of which the root's alone make it stale."""
+    made = ("leaderboard.csv", "leaderboard.html", "leaderboard.json", "leaderboard.md")
+    return {
+        "cmd": _command(HOME, "leaderboard"),
+        "deps": [*(f"data/08_reporting/{HOME}/{method}" for method in methods), f"{FOLDER}/leaderboard.txt"],
+        "outs": [f"data/08_reporting/leaderboard/{name}" for name in made],
     }
 
 

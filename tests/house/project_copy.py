@@ -39,8 +39,9 @@ def small_stages(text: str) -> str:
     stages = document["stages"]
     for name in [name for name, stage in stages.items() if "matrix" in stage and name not in SMALL_METHODS]:
         del stages[name]
-    found = [dep for dep in stages["report"]["deps"] if dep.split("/")[-1] in {*SMALL_METHODS, "report.txt"}]
-    stages["report"]["deps"] = found
+    for name in ("report", "leaderboard"):
+        kept = {*SMALL_METHODS, f"{name}.txt"}
+        stages[name]["deps"] = [dep for dep in stages[name]["deps"] if dep.split("/")[-1] in kept]
     for plot in (plot for each in document["plots"] for plot in each.values()):
         plot["y"] = {
             path: [name for name in column if name in SMALL_METHODS] if isinstance(column, list) else column

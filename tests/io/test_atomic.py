@@ -219,7 +219,7 @@ NEVER_WRITE = {
 class TestEveryType:
     """All types of the catalogs: a link to the old file, as DVC's cache may be one, keeps the old content."""
 
-    @pytest.fixture(scope="class")
+    @pytest.fixture
     def samples(self):
         """By type, two things that it can write."""
         backbone = BackboneParameters(name="demo-vit", image_size=(32, 16))
