@@ -18,7 +18,6 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -89,14 +88,8 @@ def training_data(root: Path, setting: Setting) -> TrainingData:
 def published(name: str, setting: Setting) -> Any:
     """Return a method's published parameters with the tower, batch and length of this run."""
     base = yaml.safe_load((ROOT / f"conf/base/parameters_{name}.yml").read_text())[name]
-    plan = {
-        "batch_size": setting.batch,
-        "instances": INSTANCES,
-        "epochs": 2,
-        "iterations_per_epoch": setting.steps,
-        "warmup_epochs": 0,
-        "milestones": [],
-    }
+    plan = {"epochs": 2, "iterations_per_epoch": setting.steps, "warmup_epochs": 0, "milestones": []}
+    plan |= {"batch_size": setting.batch, "instances": INSTANCES}
     small: dict[str, Any] = {"backbone": setting.backbone, "plan": plan}
     if "prompts" in base:
         prompted = plan | {"instances": None, "warmup_learning_rate": None}
@@ -169,20 +162,19 @@ def method_rows(setting: Setting, data: TrainingData) -> Iterator[Row]:
         del model, stages
 
 
-@contextmanager
-def plain_attention() -> Iterator[None]:
-    """Write the attention weights out, as public code on an older torch did; run the whole last block."""
+def whole_last_block() -> Any:
+    """Compute the last block for all tokens, as public code does."""
+    return mock.patch("reid_pipeline.models.vit_encoder.first_token_after", lambda block, x: block(x)[:, 0])
+
+
+def plain_attention() -> Any:
+    """Write the attention weights out, as public code on an older torch did."""
     forward = torch.nn.MultiheadAttention.forward
 
     def with_weights(self: Any, *args: Any, **options: Any) -> Any:
         return forward(self, *args, **options | {"need_weights": True})
 
-    whole = "reid_pipeline.models.vit_encoder.first_token_after"
-    with (
-        mock.patch.object(torch.nn.MultiheadAttention, "forward", with_weights),
-        mock.patch(whole, lambda block, tokens: block(tokens)[:, 0]),
-    ):
-        yield
+    return mock.patch.object(torch.nn.MultiheadAttention, "forward", with_weights)
 
 
 class PlainImages(ReIDImages):
@@ -204,10 +196,9 @@ def plain_row(setting: Setting, data: TrainingData) -> Row:
     """Time `baseline`'s step in the style of public code."""
     model, (stage,) = built("baseline", setting)
     images = PlainImages(data.images.root, data.images.paths, data.images.size, memory_limit=0, threads=1)
-    with plain_attention(), mock.patch("reid_pipeline.engine.batches.augment", plain_augment):
-        return Row(
-            "baseline, plain style", setting.batch / step_seconds(stage, model, replace(data, images=images))
-        )
+    augmented = mock.patch("reid_pipeline.engine.batches.augment", plain_augment)
+    with plain_attention(), whole_last_block(), augmented:
+        return Row(PLAIN, setting.batch / step_seconds(stage, model, replace(data, images=images)))
 
 
 def savings(setting: Setting) -> dict[str, float]:
@@ -216,7 +207,7 @@ def savings(setting: Setting) -> dict[str, float]:
     model, _ = built("baseline", setting)
     run = tower_pass(model.encoder, setting)
     saved = median_seconds(run, setting.steps, device)
-    with mock.patch("reid_pipeline.models.vit_encoder.first_token_after", lambda block, x: block(x)[:, 0]):
+    with whole_last_block():
         whole = median_seconds(run, setting.steps, device)
     text = TextEncoder(setting.backbone["name"], build_clip(setting.backbone["name"])).to(device)
     short, full = (

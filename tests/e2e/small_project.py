@@ -23,6 +23,16 @@ DRAWING = {
     "places_per_camera": 1,
     "tracklet_length": 4,
 }
+# The least on which zero_shot runs, by a session in the test's own process.
+LEAST_DRAWING = {
+    "train_identities": 2,
+    "test_identities": 3,
+    "num_cameras": 2,
+    "cameras_per_identity": [2, 2],
+    "images_per_camera": [2, 2],
+}
+LEAST_PEOPLE = {**LEAST_DRAWING, "distractors": 0, "junk": 0}
+LEAST_BACKBONE = {"name": "demo-vit", "pretrained": "demo", "image_size": [32, 16]}
 PLAN = {"epochs": 3, "iterations_per_epoch": 3, "batch_size": 32, "instances": 4}
 
 

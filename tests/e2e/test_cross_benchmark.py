@@ -7,18 +7,9 @@ from collections.abc import Iterator
 import pytest
 from kedro.framework.project import configure_project
 from kedro.framework.startup import bootstrap_project
-from small_project import Project, make_project, run_session
+from small_project import LEAST_BACKBONE, LEAST_DRAWING, LEAST_PEOPLE, Project, make_project, run_session
 
 from reid_pipeline.mistakes import mistake_in
-
-SMALL = {
-    "train_identities": 2,
-    "test_identities": 3,
-    "num_cameras": 2,
-    "cameras_per_identity": [2, 2],
-    "images_per_camera": [2, 2],
-}
-BACKBONE = {"name": "demo-vit", "pretrained": "demo", "image_size": [32, 16]}
 
 
 @pytest.fixture(scope="module")
@@ -33,12 +24,12 @@ def test_every_embedder_on_every_test_split(project: Project) -> None:
     with pytest.raises(Exception, match="There is no embedder in") as caught:
         run_session(project, "cross_benchmark")
     assert mistake_in(caught.value).endswith("kedro run --pipeline=zero_shot")
-    people = {**SMALL, "distractors": 0, "junk": 0}
-    zero_shot = {"backbone": BACKBONE}
-    run_session(project, "zero_shot", synthetic=people, zero_shot=zero_shot)
-    run_session(project, "zero_shot", synthetic=people, zero_shot=zero_shot, seed=1)
-    run_session(project, "zero_shot", environment="synthetic_vehicles", synthetic=SMALL, zero_shot=zero_shot)
-    run_session(project, "cross_benchmark", environment="synthetic_vehicles")
+    other = "synthetic_vehicles"
+    zero_shot = {"backbone": LEAST_BACKBONE}
+    run_session(project, "zero_shot", synthetic=LEAST_PEOPLE, zero_shot=zero_shot)
+    run_session(project, "zero_shot", synthetic=LEAST_PEOPLE, zero_shot=zero_shot, seed=1)
+    run_session(project, "zero_shot", environment=other, synthetic=LEAST_DRAWING, zero_shot=zero_shot)
+    run_session(project, "cross_benchmark", environment=other)
     folder = project.root / "data/08_reporting/cross_benchmark"
     matrix = json.loads((folder / "cross_benchmark.json").read_text())
     assert matrix["benchmarks"] == ["synthetic", "synthetic_vehicles"]

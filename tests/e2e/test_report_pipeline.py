@@ -5,32 +5,19 @@ import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from kedro.framework.project import configure_project
 from kedro.framework.project import pipelines as registered
-from kedro.framework.session import KedroSession
 from kedro.framework.startup import bootstrap_project
 from kedro.io import DataCatalog, MemoryDataset
 from kedro.pipeline import node, pipeline
 from kedro.runner import SequentialRunner
-from small_project import Project, make_project
+from small_project import LEAST_BACKBONE, LEAST_PEOPLE, Project, make_project, run_session
 
 from reid_pipeline.methods import method_names
 from reid_pipeline.mistakes import mistake_in
 from reid_pipeline.pipelines import report
-
-DRAWING = {
-    "train_identities": 2,
-    "test_identities": 3,
-    "distractors": 0,
-    "junk": 0,
-    "num_cameras": 2,
-    "cameras_per_identity": [2, 2],
-    "images_per_camera": [2, 2],
-}
-BACKBONE = {"name": "demo-vit", "pretrained": "demo", "image_size": [32, 16]}
 
 
 @pytest.fixture(scope="module")
@@ -39,15 +26,10 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
     made = make_project(tmp_path_factory.mktemp("compared") / "project")
     bootstrap_project(made.root)
     for seed, size in ((0, [32, 16]), (1, [32, 16]), (2, [48, 24])):
-        backbone = {**BACKBONE, "image_size": size}
-        run(made, "zero_shot", seed=seed, zero_shot={"backbone": backbone}, synthetic=DRAWING)
+        backbone = {**LEAST_BACKBONE, "image_size": size}
+        run_session(made, "zero_shot", seed=seed, zero_shot={"backbone": backbone}, synthetic=LEAST_PEOPLE)
     yield made
     configure_project("reid_pipeline")
-
-
-def run(project: Project, pipeline: str, env: str = "synthetic", **parameters: Any) -> None:
-    with KedroSession.create(project.root, env=env, runtime_params=parameters) as session:
-        session.run(pipeline_names=[pipeline])
 
 
 def compared(project: Project, name: str, benchmark: str = "synthetic") -> Path:
@@ -55,7 +37,7 @@ def compared(project: Project, name: str, benchmark: str = "synthetic") -> Path:
 
 
 def test_runs_on_disk_become_a_table(project: Project, capsys: pytest.CaptureFixture[str]) -> None:
-    run(project, "report")
+    run_session(project, "report")
     printed = capsys.readouterr().out
     card = json.loads(
         (project.root / "data/08_reporting/synthetic/zero_shot/seed_0/run_card.json").read_text()
@@ -86,14 +68,14 @@ def test_published_figures_stand_beside_a_real_benchmark(project: Project) -> No
     shutil.copytree(project.result("zero_shot", "metrics.json").parent, folder)
     for file in (folder / f"{name}.json" for name in ("metrics", "run_card", "breakdown")):
         file.write_text(file.read_text().replace('"synthetic"', '"veri776"'))
-    run(project, "report", env="veri776")
+    run_session(project, "report", environment="veri776")
     table = compared(project, "md", "veri776").read_text()
     assert "| 83.3 | 97.4 | q | ViT CLIP-ReID |" in table
 
 
 def test_nothing_to_compare_names_the_command(project: Project) -> None:
     with pytest.raises(Exception, match="no results of dukemtmc") as caught:
-        run(project, "report", env="dukemtmc")
+        run_session(project, "report", environment="dukemtmc")
     told = mistake_in(caught.value)
     assert told is not None
     assert told.endswith("kedro run --pipeline=zero_shot --env=dukemtmc")
@@ -110,7 +92,7 @@ def test_results_are_looked_for_when_the_methods_have_finished() -> None:
     order: list[str] = []
 
     class Results(MemoryDataset):
-        def load(self) -> list[Any]:
+        def load(self) -> list[object]:
             order.append("looked")
             return []
 
