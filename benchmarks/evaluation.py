@@ -16,7 +16,6 @@ data and libraries, at its highest.
 import argparse
 import json
 import os
-import resource
 import statistics
 import subprocess
 import sys
@@ -25,6 +24,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
+from measures import exponent, resident
 
 from reid_pipeline.retrieval import evaluate_retrieval, ranks
 from reid_pipeline.retrieval.metrics import DEFAULT_MEMORY_LIMIT
@@ -152,12 +152,6 @@ def measure(shape: Shape, kind: str, repeats: int) -> dict[str, list[float]]:
     return seconds
 
 
-def resident() -> float:
-    """Return the largest resident memory so far, in MiB."""
-    unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**20
-
-
 def memory_here(name: str, shape: Shape, kind: str) -> float:
     """Return what a side adds to this process, in MiB; libraries and compiled code are in memory before."""
     SIDES[name](make_case(shape.scaled(0.01, 0.01), kind))
@@ -187,11 +181,6 @@ def table(shape: Shape, seconds: dict[str, list[float]], memory: dict[str, float
         added = f"{memory[name]:.0f}" if name in memory else "-"
         lines.append(f"{name:<30} {mark}{middle:>9.3f} {middle / base:>9.2f} {mark}{added:>7}")
     return "\n".join(lines)
-
-
-def exponent(sizes: list[int], values: list[float]) -> float:
-    """Return the exponent of a power law fitted to the values by least squares of the logarithms."""
-    return float(np.polyfit(np.log(sizes), np.log(values), 1)[0])
 
 
 def growth(shape: Shape, repeats: int, *, memory: bool) -> str:

@@ -16,7 +16,6 @@ Both sides run in turn; times are medians. The process keeps to `--cores` cores 
 
 import argparse
 import os
-import resource
 import statistics
 import subprocess
 import sys
@@ -30,6 +29,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from measures import resident
 from PIL import Image
 
 from reid_pipeline.benchmarks import reader
@@ -236,12 +236,6 @@ def growth(rows: list[Row]) -> str:
     small, large = whole[0], whole[-1]
     ratio = (large.seconds / large.files) / (small.seconds / small.files)
     return f"time of a file at {large.files:,} files, to that at {small.files:,}: {ratio:.2f}"
-
-
-def resident() -> float:
-    """Return the largest resident memory so far, in MiB."""
-    unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**20
 
 
 def main() -> None:

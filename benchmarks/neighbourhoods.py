@@ -16,7 +16,6 @@ Re-ranking takes 17.5 per cent of the rows as queries, as Market-1501's test spl
 
 import argparse
 import json
-import resource
 import statistics
 import subprocess
 import sys
@@ -25,6 +24,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from measures import exponent, resident
 
 Features = np.ndarray
 CLUSTERING = ("search of 30", "clustering", "dense clustering")
@@ -131,12 +131,6 @@ def work(name: str) -> Callable[..., Any]:
     return works[name]
 
 
-def resident() -> float:
-    """Return the largest resident memory so far, in MiB."""
-    unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**20
-
-
 def run_child(name: str, rows: int, width: int) -> None:
     """Do the work and print its seconds, CPU seconds and memory."""
     run = work(name)
@@ -176,11 +170,6 @@ def table(rows: int, seen: dict[str, dict[str, float]]) -> str:
             f"{one['memory']:>7.0f}"
         )
     return "\n".join(lines)
-
-
-def exponent(sizes: list[int], values: list[float]) -> float:
-    """Return the p of ``value = c size^p`` that fits best, by least squares of the logarithms."""
-    return float(np.polyfit(np.log(sizes), np.log(values), 1)[0])
 
 
 def growth(results: dict[int, dict[str, dict[str, float]]]) -> str:

@@ -8,7 +8,10 @@ from project_copy import ROOT
 
 
 def benchmark_program(name: str) -> ModuleType:
-    """Import benchmarks/<name>.py."""
+    """Import benchmarks/<name>.py; the programs import each other as they do when they are run."""
+    folder = str(ROOT / "benchmarks")
+    if folder not in sys.path:
+        sys.path.append(folder)
     spec = importlib.util.spec_from_file_location(f"benchmarks_{name}", ROOT / "benchmarks" / f"{name}.py")
     assert spec is not None
     assert spec.loader is not None
