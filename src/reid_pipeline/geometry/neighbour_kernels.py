@@ -16,25 +16,33 @@ Heaps = tuple[np.ndarray, np.ndarray, np.ndarray]
 Found = tuple[np.ndarray, np.ndarray]
 
 _CHUNK = 32
+_LANES = 64
 
 
 @compiled
-def squared_difference(x_D: Floats, y_D: Floats) -> float:
-    """Return ``sum_d (x_d - y_d)^2`` in float64 by eight running sums, in one fixed order."""
-    a = b = c = d = e = f = g = h = 0.0
-    whole = len(x_D) - len(x_D) % 8
-    for i in range(0, whole, 8):
-        a += (np.float64(x_D[i]) - np.float64(y_D[i])) ** 2
-        b += (np.float64(x_D[i + 1]) - np.float64(y_D[i + 1])) ** 2
-        c += (np.float64(x_D[i + 2]) - np.float64(y_D[i + 2])) ** 2
-        d += (np.float64(x_D[i + 3]) - np.float64(y_D[i + 3])) ** 2
-        e += (np.float64(x_D[i + 4]) - np.float64(y_D[i + 4])) ** 2
-        f += (np.float64(x_D[i + 5]) - np.float64(y_D[i + 5])) ** 2
-        g += (np.float64(x_D[i + 6]) - np.float64(y_D[i + 6])) ** 2
-        h += (np.float64(x_D[i + 7]) - np.float64(y_D[i + 7])) ** 2
-    total: float = ((a + b) + (c + d)) + ((e + f) + (g + h))
-    for i in range(whole, len(x_D)):
-        total += (np.float64(x_D[i]) - np.float64(y_D[i])) ** 2
+def squared_difference(x_D: Floats, y_D: Floats, lanes: Floats) -> float:
+    """Return ``sum_d (x_d - y_d)^2`` in float64 by 64 running sums, in one fixed order.
+
+    Element d is added to sum d mod 64, the sums are then folded in halves, and what is left of a width
+    that is no multiple of 64 is added last. Vector registers need no other order than this.
+    """
+    whole = len(x_D) // _LANES
+    lanes[:] = 0.0
+    for block in range(whole):
+        x_L, y_L = x_D[_LANES * block : _LANES * (block + 1)], y_D[_LANES * block : _LANES * (block + 1)]
+        for lane in range(len(lanes)):
+            difference = np.float64(x_L[lane]) - np.float64(y_L[lane])
+            lanes[lane] += difference * difference
+    half = _LANES
+    while half > 1:
+        half //= 2
+        low, high = lanes[:half], lanes[half : 2 * half]
+        for lane in range(len(low)):
+            low[lane] += high[lane]
+    total: float = lanes[0]
+    for place in range(_LANES * whole, len(x_D)):
+        difference = np.float64(x_D[place]) - np.float64(y_D[place])
+        total += difference * difference
     return total
 
 
@@ -43,8 +51,9 @@ def fill_pairs(
     left_MD: Floats, right_ND: Floats, left_rows_P: Indices, right_rows_P: Indices, out_P: Floats
 ) -> None:
     """Write the squared distance of each pair of rows."""
+    lanes = np.empty(_LANES)
     for pair in range(len(out_P)):
-        out_P[pair] = squared_difference(left_MD[left_rows_P[pair]], right_ND[right_rows_P[pair]])
+        out_P[pair] = squared_difference(left_MD[left_rows_P[pair]], right_ND[right_rows_P[pair]], lanes)
 
 
 @compiled
@@ -66,10 +75,11 @@ def rank_candidates(
     count, kept = candidates_MC.shape[1], distances_MK.shape[1]
     distances_C = np.empty(count, np.float32)
     indices_C = np.empty(count, np.int64)
+    lanes = np.empty(_LANES)
     for row in range(start, stop):
         for place in range(count):
             index = candidates_MC[row, place]
-            distance = np.float32(squared_difference(left_MD[row], right_ND[index]))
+            distance = np.float32(squared_difference(left_MD[row], right_ND[index], lanes))
             mine = own and index == row
             before = place
             while before > 0 and not (own and indices_C[before - 1] == row):

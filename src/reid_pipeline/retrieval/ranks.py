@@ -163,8 +163,12 @@ def _block_shape(gallery_rows: int, itemsize: int, memory_limit: int) -> tuple[i
 
 
 def _groups(matches: Matches, height: int, most_positives: int) -> Iterator[Indices]:
-    """Part the queries whose pid is in the gallery; many positives make a group smaller."""
+    """Part the queries whose pid is in the gallery; many positives make a group smaller.
+
+    Queries of one pid follow each other: their positives are the same rows, which then lie in the caches.
+    """
     rows = np.flatnonzero((matches.ends > matches.starts) & matches.query.usable)
+    rows = rows[np.argsort(matches.query.pids[rows], kind="stable")]
     running = np.cumsum((matches.ends - matches.starts)[rows])
     start = 0
     while start < len(rows):
