@@ -73,7 +73,7 @@ class Preflight:
         if "raw_images" in inputs:
             catalog.get("raw_images").check()  # type: ignore[union-attr]
         if "earlier_metrics" in inputs:
-            _require_record(catalog.get("earlier_metrics"))
+            _require_records(catalog)
         if "params:compute" in inputs:
             from reid_pipeline.engine.runtime import resolve_runtime
 
@@ -119,15 +119,24 @@ def _summary(names: set[str], exported: set[str], catalog: DataCatalog) -> str:
     return reporting.dataset_text(catalog.load("dataset_summary")) if "dataset_summary" in names else ""
 
 
-def _require_record(recorded: Any) -> None:
-    """Refuse a version that was not recorded, or a method of which there is no record."""
-    if not recorded.exists():
-        known = recorded.list_versions(full_path=False)
-        raise UserError(
-            f"There is no such version in {recorded._filepath}; there are: {first_few(known) or 'none'}. Give"
-            " --params method=<name>, with seed and --env as that run had them, and a version as"
-            " --load-versions=earlier_metrics:<version>,earlier_run_card:<version>."
-        )
+def _require_records(catalog: DataCatalog) -> None:
+    """Refuse a version or method of which there is no record, and results that are gone."""
+    for name in ("earlier_metrics", "earlier_run_card"):
+        recorded: Any = catalog.get(name)
+        if not recorded.exists():
+            known = recorded.list_versions(full_path=False)
+            raise UserError(
+                f"There is no such version in {recorded._filepath}; there are: {first_few(known) or 'none'}."
+                " Give --params method=<name>, with seed and --env as that run had them, and a version as"
+                " --load-versions=earlier_metrics:<version>,earlier_run_card:<version>."
+            )
+    for name in ("present_metrics", "present_run_card"):
+        present: Any = catalog.get(name)
+        if not present.exists():
+            raise UserError(
+                f"There is no {present._filepath}, the result that the earlier one is compared with. Run the"
+                " method again, or bring the file back: dvc checkout."
+            )
 
 
 def _print_paths(names: set[str], written: set[str], catalog: DataCatalog) -> None:

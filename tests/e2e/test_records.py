@@ -106,6 +106,15 @@ def test_what_was_never_recorded_is_said(project: Project, given: dict[str, str]
     assert "there are: none. Give --params method=<name>" in str(mistake_in(caught.value))
 
 
+def test_results_that_are_gone_are_named(project: Project) -> None:
+    metrics = project.result("zero_shot", "metrics.json", seed=1)
+    kept = metrics.rename(metrics.with_name("kept"))
+    with pytest.raises(Exception, match="the result that the earlier one is compared with") as caught:
+        run_session(project, "changes", method="zero_shot", seed=1)
+    kept.rename(metrics)
+    assert str(mistake_in(caught.value)).startswith(f"There is no {metrics}")
+
+
 def test_the_leaderboard_finds_all_benchmarks(project: Project, capsys: pytest.CaptureFixture[str]) -> None:
     folder = project.root / "data/08_reporting/veri776/zero_shot/seed_1"
     shutil.copytree(project.root / "first/synthetic/zero_shot/seed_1", folder)
