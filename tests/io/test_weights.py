@@ -228,6 +228,10 @@ class TestRunEnvironment:
             "git_commit": commit,
             "git_dirty": False,
         }
+        for result in ("data/metrics.json", "dvc.lock", "dvc/market1501/dvc.lock"):
+            (tmp_path / result).parent.mkdir(parents=True, exist_ok=True)
+            (tmp_path / result).write_text("{}")
+        assert dataset.load()["git_dirty"] is False
         (tmp_path / "a.txt").write_text("2")
         assert dataset.load()["git_dirty"] is True
 

@@ -60,7 +60,9 @@ class RunEnvironmentDataset(AbstractDataset[Any, dict[str, Any]]):
                 return None  # no git, or no work tree: a packaged install
             return done.stdout.strip()
 
-        status = ask("status", "--porcelain", "--", ".", ":(exclude)data")  # results are no code
+        # Results, and what DVC notes of them while it makes them, are no code.
+        results = (":(exclude)data", ":(exclude,glob)**/dvc.lock")
+        status = ask("status", "--porcelain", "--", ".", *results)
         return {"git_commit": ask("rev-parse", "HEAD"), "git_dirty": None if status is None else bool(status)}
 
     def _describe(self) -> dict[str, Any]:
