@@ -47,10 +47,11 @@ dev: .venv/.dev
 	@touch $@
 
 # requirements-dev.lock holds all that requirements.lock holds, in the same versions. The tests start many processes:
-# compiled beforehand, torch and its like are imported in a third of the time, also where Python may write no bytecode.
+# compiled beforehand, torch and its like are imported in half of the time, also where Python may write no bytecode.
 .venv/.dev: .venv/.uv requirements-dev.lock pyproject.toml
-	$(INSTALL) --compile-bytecode --require-hashes -r requirements-dev.lock
+	$(INSTALL) --require-hashes -r requirements-dev.lock
 	$(INSTALL) --no-deps --no-build-isolation --editable .
+	@$(BIN)/python -m compileall -q -j 0 .venv/lib >/dev/null || true  # some packages hold templates that do not compile
 	@touch .venv/.env $@
 
 # What is drawn: people or vehicles. A variable DATA of the caller's shell means something else.
