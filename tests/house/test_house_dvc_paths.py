@@ -231,10 +231,8 @@ def test_the_listing_holds_all_that_is_imported_and_nothing_else(
         ("images/samplers.py", TRAINED),
         ("images/check.py", {"ingestion_synthetic"}),
         ("synthetic/garments.py", {"ingestion_synthetic"}),
-        (
-            "retrieval/ranks.py",
-            {*METHODS, "report", "leaderboard"},
-        ),  # a report pairs the precisions of queries
+        # A report pairs the precisions of queries.
+        ("retrieval/ranks.py", {*METHODS, "report", "leaderboard"}),
         ("reporting/comparison.py", {"report", "leaderboard"}),
         ("reporting/published.csv", {"report", "leaderboard"}),
         ("reporting/dataset_page.py", {"ingestion_synthetic"}),

@@ -3,6 +3,7 @@
 import importlib.metadata
 import re
 import subprocess
+import sys
 import time
 
 import numpy as np
@@ -216,6 +217,12 @@ class TestRunEnvironment:
         assert second["wall_seconds"] > first["wall_seconds"]
         assert second["peak_memory_bytes"] >= block.nbytes
         assert 5e7 < first["peak_memory_bytes"] < 1e12
+
+    def test_a_parents_memory_is_not_its_childs(self):
+        block = np.ones(40_000_000)  # 320 MB
+        program = "from reid_pipeline.io.memory import peak_memory; print(peak_memory())"
+        done = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
+        assert 5e6 < int(done.stdout) < block.nbytes / 2
 
     def test_the_commit_and_whether_it_is_all(self, tmp_path):
         self.git(tmp_path, "init", "-q")

@@ -1,7 +1,8 @@
 """Every figure of the summary, against counts made by hand on small tables, or by slow loops."""
 
+import cProfile
 import json
-import time
+import tracemalloc
 from collections import Counter, defaultdict
 from dataclasses import replace
 from typing import Any
@@ -408,10 +409,16 @@ def test_order_of_the_rows_does_not_matter() -> None:
 
 def test_cost_is_linear() -> None:
     generator = np.random.default_rng(0)
-    small, large = (tables(drawn_images(count, generator)) for count in (2_000, 16_000))
-    seconds = []
-    for made in (small, large):
-        start = time.perf_counter()
+    calls, peaks = [], []
+    for count in (2_000, 16_000):
+        made = tables(drawn_images(count, generator))
+        with cProfile.Profile() as profile:
+            summarise(BENCHMARK, READING, *made, galleries(), camera_filter=True)
+        calls.append(sum(entry.callcount for entry in profile.getstats()))
+        tracemalloc.start()
         summarise(BENCHMARK, READING, *made, galleries(), camera_filter=True)
-        seconds.append(time.perf_counter() - start)
-    assert seconds[1] < 24 * seconds[0]  # 8 times the rows; quadratic would be 64
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    # 8 times the rows; loops over pairs would make 64 times the calls, a table of pairs 64 times the memory.
+    assert calls[1] < 12 * calls[0]
+    assert peaks[1] < 12 * peaks[0]

@@ -3,9 +3,7 @@
 import importlib.metadata
 import os
 import platform
-import resource
 import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -13,6 +11,7 @@ from typing import Any
 from kedro.io import AbstractDataset
 
 from reid_pipeline import __version__
+from reid_pipeline.io.memory import peak_memory
 from reid_pipeline.schema.errors import UserError
 
 PACKAGES = (
@@ -35,7 +34,6 @@ class RunEnvironmentDataset(AbstractDataset[Any, dict[str, Any]]):
 
     def load(self) -> dict[str, Any]:
         """Return code version, git commit, packages, machine, wall seconds and peak memory so far."""
-        unit = 1 if sys.platform == "darwin" else 1024
         return {
             "reid_pipeline": __version__,
             **self._git(),
@@ -44,7 +42,7 @@ class RunEnvironmentDataset(AbstractDataset[Any, dict[str, Any]]):
             "machine": {"system": platform.system(), "processor": platform.machine(), "cpus": os.cpu_count()},
             "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(_STARTED)),
             "wall_seconds": round(time.time() - _STARTED, 1),
-            "peak_memory_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit,
+            "peak_memory_bytes": peak_memory(),
         }
 
     def save(self, data: Any) -> None:

@@ -47,7 +47,7 @@ def feature_ranks(
     The order ranked is that of (squared Euclidean distance, gallery row), the distance being the float64 sum
     of squared differences of the features as given; copies of a gallery row tie exactly.
 
-    Time: the matrix product, plus a sweep of 0.2 to 2 ns of one core per entry. Memory: one block, at most
+    Time: the matrix product, plus a sweep of 0.2 to 3 ns of one core per entry. Memory: one block, at most
     ``memory_limit`` bytes, and O(G).
 
     Args:

@@ -1,0 +1,22 @@
+"""The most main memory that this process has held; imports nothing heavy."""
+
+import resource
+import sys
+from pathlib import Path
+
+_STATUS = Path("/proc/self/status")
+
+
+def peak_memory() -> int:
+    """Return the largest resident memory of this process so far, in bytes.
+
+    On Linux the kernel's status of the process says it. There `getrusage`, which is asked elsewhere, has the
+    parent's peak too, even after another program was started: the child of a process that was once large
+    would seem as large.
+    """
+    if _STATUS.exists():
+        for line in _STATUS.read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) * 1024
+    unit = 1 if sys.platform == "darwin" else 1024  # bytes on macOS
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
