@@ -94,7 +94,12 @@ def expansion_tolerance(
 
 
 def pair_squared_distances(
-    left_MD: Floats, right_ND: Floats, left_rows_P: Indices, right_rows_P: Indices
+    left_MD: Floats,
+    right_ND: Floats,
+    left_rows_P: Indices,
+    right_rows_P: Indices,
+    *,
+    in_one_thread: bool = False,
 ) -> NDArray[np.float64]:
     """Return ``sum_d (x_d - y_d)^2`` for each pair of rows, in float64.
 
@@ -106,6 +111,7 @@ def pair_squared_distances(
         right_ND: ``[N, D]`` float32 or float64.
         left_rows_P: rows of ``left_MD``, ``[P]``.
         right_rows_P: rows of ``right_ND``, ``[P]``.
+        in_one_thread: start no threads, for callers that are in one of several.
 
     Returns:
         ``[P]`` float64.
@@ -118,7 +124,7 @@ def pair_squared_distances(
         pairs = slice(*part)
         fill_pairs(left_MD, right_ND, left_rows_P[pairs], right_rows_P[pairs], result_P[pairs])
 
-    if len(result_P) * left_MD.shape[1] < _WORTH_THREADS:
+    if in_one_thread or len(result_P) * left_MD.shape[1] < _WORTH_THREADS:
         fill((0, len(result_P)))
     else:
         in_threads(fill, even_parts(len(result_P)))

@@ -17,43 +17,46 @@ Found = tuple[np.ndarray, np.ndarray]
 
 _CHUNK = 32
 _LANES = 64
-
-
-@compiled
-def squared_difference(x_D: Floats, y_D: Floats, lanes: Floats) -> float:
-    """Return ``sum_d (x_d - y_d)^2`` in float64 by 64 running sums, in one fixed order.
-
-    Element d is added to sum d mod 64, the sums are then folded in halves, and what is left of a width
-    that is no multiple of 64 is added last. Vector registers need no other order than this.
-    """
-    whole = len(x_D) // _LANES
-    lanes[:] = 0.0
-    for block in range(whole):
-        x_L, y_L = x_D[_LANES * block : _LANES * (block + 1)], y_D[_LANES * block : _LANES * (block + 1)]
-        for lane in range(len(lanes)):
-            difference = np.float64(x_L[lane]) - np.float64(y_L[lane])
-            lanes[lane] += difference * difference
-    half = _LANES
-    while half > 1:
-        half //= 2
-        low, high = lanes[:half], lanes[half : 2 * half]
-        for lane in range(len(low)):
-            low[lane] += high[lane]
-    total: float = lanes[0]
-    for place in range(_LANES * whole, len(x_D)):
-        difference = np.float64(x_D[place]) - np.float64(y_D[place])
-        total += difference * difference
-    return total
+_PAIRS = 8
 
 
 @compiled
 def fill_pairs(
     left_MD: Floats, right_ND: Floats, left_rows_P: Indices, right_rows_P: Indices, out_P: Floats
 ) -> None:
-    """Write the squared distance of each pair of rows."""
-    lanes = np.empty(_LANES)
-    for pair in range(len(out_P)):
-        out_P[pair] = squared_difference(left_MD[left_rows_P[pair]], right_ND[right_rows_P[pair]], lanes)
+    """Write ``sum_d (x_d - y_d)^2`` of each pair of rows, in float64 by 64 running sums, in one fixed order.
+
+    Element d is added to sum d mod 64, the sums are then folded in halves, and what is left of a width
+    that is no multiple of 64 is added last. Vector registers need no other order than this. Eight pairs go
+    side by side, so that the memory is asked for eight rows at a time.
+    """
+    width = left_MD.shape[1]
+    whole = width // _LANES * _LANES
+    sums = np.empty((_PAIRS, _LANES))
+    for first in range(0, len(out_P), _PAIRS):
+        count = min(_PAIRS, len(out_P) - first)
+        sums[:] = 0.0
+        for start in range(0, whole, _LANES):
+            for pair in range(count):
+                x_L = left_MD[left_rows_P[first + pair], start : start + _LANES]
+                y_L = right_ND[right_rows_P[first + pair], start : start + _LANES]
+                sums_L = sums[pair]
+                for lane in range(len(sums_L)):
+                    difference = np.float64(x_L[lane]) - np.float64(y_L[lane])
+                    sums_L[lane] += difference * difference
+        for pair in range(count):
+            half = _LANES
+            while half > 1:
+                half //= 2
+                low, high = sums[pair, :half], sums[pair, half : 2 * half]
+                for lane in range(len(low)):
+                    low[lane] += high[lane]
+            total = sums[pair, 0]
+            x_D, y_D = left_MD[left_rows_P[first + pair]], right_ND[right_rows_P[first + pair]]
+            for place in range(whole, width):
+                difference = np.float64(x_D[place]) - np.float64(y_D[place])
+                total += difference * difference
+            out_P[first + pair] = total
 
 
 @compiled
@@ -73,13 +76,13 @@ def rank_candidates(
     """
     distances_MK, indices_MK = found[0], found[1]
     count, kept = candidates_MC.shape[1], distances_MK.shape[1]
-    distances_C = np.empty(count, np.float32)
-    indices_C = np.empty(count, np.int64)
-    lanes = np.empty(_LANES)
+    rows_C, exact_C = np.empty(count, np.int64), np.empty(count)
+    distances_C, indices_C = np.empty(count, np.float32), np.empty(count, np.int64)
     for row in range(start, stop):
+        rows_C[:] = row
+        fill_pairs(left_MD, right_ND, rows_C, candidates_MC[row], exact_C)
         for place in range(count):
-            index = candidates_MC[row, place]
-            distance = np.float32(squared_difference(left_MD[row], right_ND[index], lanes))
+            index, distance = candidates_MC[row, place], np.float32(exact_C[place])
             mine = own and index == row
             before = place
             while before > 0 and not (own and indices_C[before - 1] == row):

@@ -6,8 +6,8 @@ an interval ``lower_P[p] .. upper_P[p]``, both ascending: values below it come b
 it after, values within it are unsure and listed for a closer look. Rows past the last threshold need no
 place, and where positives are near these are almost all: runs in which no entry reaches it are passed over.
 
-In the other runs an entry is first given one of many equal cells between the first threshold and the last, in
-vector registers. A cell that no interval touches holds entries of one bin, so that it is enough to count it.
+An entry is first given one of many equal cells between the first threshold and the last, in vector registers.
+A cell that no interval touches holds entries of one bin, so that it is enough to count it.
 
 Shape suffixes: Q queries of the block, G gallery rows of the block, P positives of all queries of the block
 in a row, B bins of all queries of the block in a row (P + 1 for P positives), U unsure entries, C cells, R
@@ -19,21 +19,15 @@ from typing import Any
 import numba
 import numpy as np
 
-_RUN = 64
-_CELLS = 1024
+_RUN = 256
+_CELLS = 4096
+# Values beyond all thresholds share that many cells; one more is for those before, one for the last's own.
+_SPREAD = 16
+_ALL_CELLS = _CELLS + 2 + _SPREAD
 
 
-def _reaching(values_R: Any, offsets_R: Any, highest: Any) -> Any:
-    """Return how many of ``values_R + offsets_R`` are at most ``highest``; in vector registers."""
-    count = 0
-    for place in range(len(values_R)):
-        count += (values_R[place] + offsets_R[place]) <= highest
-    return count
-
-
-def _at_most(value: Any, thresholds_P: Any) -> Any:
-    """Return how many ascending thresholds are at most ``value``."""
-    low, high = 0, len(thresholds_P)
+def _at_most(value: Any, thresholds_P: Any, low: Any, high: Any) -> Any:
+    """Return how many ascending thresholds are at most ``value``: at least ``low``, no more than ``high``."""
     while low < high:
         middle = (low + high) // 2
         if thresholds_P[middle] <= value:
@@ -44,14 +38,9 @@ def _at_most(value: Any, thresholds_P: Any) -> Any:
 
 
 def _cell(value: Any, grid: Any) -> Any:
-    """Return the cell of a value, 0 .. _CELLS + 2; it never falls as the value rises."""
+    """Return the cell of a threshold, 0 .. _CELLS + 2; a cell never falls as the value rises."""
     origin, scale, bottom, top = grid
-    place = (value - origin) * scale
-    if place < bottom:
-        place = bottom
-    if place > top:
-        place = top
-    return np.int32(place) + np.int32(1)
+    return np.uint16(min(max((value - origin) * scale, bottom), top) - bottom)
 
 
 def _grid(lowest: Any, highest: Any, one: Any) -> Any:
@@ -67,55 +56,90 @@ def _grid(lowest: Any, highest: Any, one: Any) -> Any:
     return lowest, scale, -one, one * np.float32(_CELLS + 1)
 
 
-def _find_cells(values_R: Any, offsets_R: Any, grid: Any, cells_R: Any) -> None:
-    """Write the cell of each value of a run; in vector registers."""
-    for place in range(len(values_R)):
-        cells_R[place] = cell_of(values_R[place] + offsets_R[place], grid)
+def _find_cells(values_R: Any, offsets_R: Any, grid: Any, tops_R: Any, cells_R: Any) -> Any:
+    """Write the cell of each value of a run, in vector registers; return the lowest cell.
+
+    Values beyond all thresholds are spread over 16 cells, since counts of one cell wait for each other.
+    """
+    origin, scale, bottom, _ = grid
+    lowest = np.uint16(_ALL_CELLS)
+    for column in range(len(values_R)):
+        value = values_R[column] + offsets_R[column]
+        cell = np.uint16(min(max((value - origin) * scale, bottom), tops_R[column]) - bottom)
+        lowest = min(lowest, cell)
+        cells_R[column] = cell
+    return lowest
 
 
-def _flag_cells(lower_P: Any, upper_P: Any, grid: Any, flagged_C: Any) -> None:
-    """Flag the cells that an interval touches: elsewhere the cell alone tells the bin."""
-    flagged_C[:] = False
+def _flag_cells(lower_P: Any, upper_P: Any, grid: Any, flags: Any) -> None:
+    """Flag the cells that an interval touches: elsewhere the cell alone tells the bin.
+
+    Of a flagged cell the first and the last interval that touches it are kept. Intervals ascend, so that no
+    cell is written to twice on the way up, nor on the way down: O(P + C), however wide they are.
+    """
+    flagged_C, first_C, last_C = flags
+    flagged_C[:] = 0
+    seen = 0
     for p in range(len(lower_P)):
-        flagged_C[cell_of(lower_P[p], grid) : cell_of(upper_P[p], grid) + 1] = True
+        stop = cell_of(upper_P[p], grid) + 1
+        for cell in range(max(cell_of(lower_P[p], grid), seen), stop):
+            flagged_C[cell] = 1
+            first_C[cell] = p
+        seen = max(seen, stop)
+    seen = len(flagged_C)
+    for p in range(len(lower_P) - 1, -1, -1):
+        start = cell_of(lower_P[p], grid)
+        for cell in range(start, min(cell_of(upper_P[p], grid) + 1, seen)):
+            last_C[cell] = p
+        seen = min(seen, start)
 
 
 def _count_cells(counts_C: Any, flagged_C: Any, lower_P: Any, grid: Any, bins_B: Any) -> None:
-    """Add the counts of whole cells to the bins that they lie in."""
-    place = 0
+    """Add the counts of whole cells, flagged ones apart, to the bins that they lie in."""
     for cell in range(len(counts_C)):
-        while place < len(lower_P) and cell_of(lower_P[place], grid) < cell:
-            place += 1
-        if not flagged_C[cell]:
-            bins_B[place] += counts_C[cell]
+        if flagged_C[cell] != 0:
+            counts_C[cell] = 0
+    start = 0
+    for p in range(len(lower_P)):
+        stop = cell_of(lower_P[p], grid)
+        part_C = counts_C[start:stop]
+        for cell in range(len(part_C)):
+            bins_B[p] += part_C[cell]
+        start = stop
 
 
 def _count_row(
-    values_G: Any, offsets_G: Any, lower_P: Any, upper_P: Any, bins_B: Any, unsure_U: Any, cells: Any
+    values_G: Any, offsets_G: Any, lower_P: Any, upper_P: Any, bins_B: Any, unsure_U: Any, working: Any
 ) -> Any:
     """Count one query's row of a block into its bins and list what is unsure; return how many that are."""
-    flagged_C, counts_C, cells_R = cells
+    flags, counts_C, tops_R, cells_R, near_R = working
+    flagged_C, first_C, last_C = flags
     grid = grid_of(lower_P[0], upper_P[-1], values_G.dtype.type(1))
-    flag_cells(lower_P, upper_P, grid, flagged_C)
+    flag_cells(lower_P, upper_P, grid, flags)
     counts_C[:] = 0
+    last = cell_of(upper_P[-1], grid)
     found = 0
     for start in range(0, len(values_G), _RUN):
         stop = min(start + _RUN, len(values_G))
         values_R, offsets_R = values_G[start:stop], offsets_G[start:stop]
-        if reaching(values_R, offsets_R, upper_P[-1]) == 0:
+        if find_cells(values_R, offsets_R, grid, tops_R, cells_R) > last:
             continue
-        find_cells(values_R, offsets_R, grid, cells_R)
+        near = 0
         for column in range(len(values_R)):
             cell = cells_R[column]
             counts_C[cell] += np.uint32(1)
-            if flagged_C[cell]:
-                value = values_R[column] + offsets_R[column]
-                place = at_most(value, lower_P)
-                if place == 0 or upper_P[place - 1] < value:
-                    bins_B[place] += 1
-                else:
-                    unsure_U[found] = start + column
-                    found += 1
+            near_R[near] = column
+            near += flagged_C[cell]
+        for entry in range(near):
+            column = near_R[entry]
+            value = values_R[column] + offsets_R[column]
+            cell = cells_R[column]
+            place = at_most(value, lower_P, first_C[cell], last_C[cell] + 1)
+            if place == 0 or upper_P[place - 1] < value:
+                bins_B[place] += 1
+            else:
+                unsure_U[found] = start + column
+                found += 1
     count_cells(counts_C, flagged_C, lower_P, grid, bins_B)
     return found
 
@@ -129,9 +153,16 @@ def _count_block(
     row, end, first_column = job
     owner_U, column_U = unsure
     width = values_QG.shape[1]
-    cells = (
-        np.empty(_CELLS + 3, dtype=np.bool_),
-        np.empty(_CELLS + 3, dtype=np.uint32),
+    past = _CELLS + 1 + np.arange(_RUN) % _SPREAD
+    working = (
+        (
+            np.empty(_ALL_CELLS, dtype=np.uint8),
+            np.empty(_ALL_CELLS, dtype=np.int32),
+            np.empty(_ALL_CELLS, dtype=np.int32),
+        ),
+        np.empty(_ALL_CELLS, dtype=np.uint32),
+        past.astype(values_QG.dtype),
+        np.empty(_RUN, dtype=np.uint16),
         np.empty(_RUN, dtype=np.uint16),
     )
     found = 0
@@ -144,7 +175,7 @@ def _count_block(
         first, last = starts_Q[row], starts_Q[row + 1]
         bins = bins_B[first + row : last + row + 1]
         listed = count_row(
-            values_G, offsets_G, lower_P[first:last], upper_P[first:last], bins, column_U[found:], cells
+            values_G, offsets_G, lower_P[first:last], upper_P[first:last], bins, column_U[found:], working
         )
         owner_U[found : found + listed] = row
         found += listed
@@ -173,7 +204,6 @@ def _compiled(function: Any, **options: Any) -> Any:
 
 # No value is NaN, and the sign of a zero decides nothing: so this may run in vector registers.
 _VECTORS = {"nnan", "nsz"}
-reaching = _compiled(_reaching)
 cell_of = _compiled(_cell, fastmath=_VECTORS)
 grid_of = _compiled(_grid)
 find_cells = _compiled(_find_cells, fastmath=_VECTORS)

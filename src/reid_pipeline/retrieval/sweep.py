@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from reid_pipeline.geometry.distances import Floats, Indices
 from reid_pipeline.retrieval.bins import Block, Exact
@@ -50,18 +49,6 @@ class Sweep:
         """Return the bounds of each thread's share of ``count`` things."""
         edges = [count * share // self.threads for share in range(self.threads + 1)]
         return [(start, stop) for start, stop in itertools.pairwise(edges) if start < stop]
-
-    def in_shares(self, exact: Exact) -> Exact:
-        """Return ``exact`` computed by all threads; not for use inside one of them."""
-
-        def computed(query_rows: Indices, gallery_rows: Indices) -> NDArray[np.float64]:
-            parts = self.pool.map(
-                lambda share: exact(query_rows[slice(*share)], gallery_rows[slice(*share)]),
-                self.shares(len(query_rows)),
-            )
-            return np.concatenate([np.empty(0), *parts])
-
-        return computed
 
     def count(
         self,
