@@ -228,8 +228,9 @@ def test_inp_is_the_precision_at_the_last_match(seed):
 @pytest.mark.parametrize("limit", [1 << 20, 1 << 24, 1 << 28, 1 << 34])
 @pytest.mark.parametrize("rows", [1, 1000, 82161, 10**7])
 @pytest.mark.parametrize("itemsize", [4, 8])
-def test_a_block_keeps_within_the_limit(limit, rows, itemsize):
-    height, width = ranks._block_shape(rows, itemsize, limit)
+@pytest.mark.parametrize("cores", [1, 2, 64])
+def test_a_block_keeps_within_the_limit(limit, rows, itemsize, cores):
+    height, width = ranks._block_shape(rows, itemsize, limit, cores)
     assert height >= 1
     assert 1 <= width <= rows
     assert height * width * itemsize <= limit / 2

@@ -16,6 +16,7 @@ from functools import partial
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from reid_pipeline.geometry.compiled import worker_count
 from reid_pipeline.geometry.distances import (
     Floats,
     Indices,
@@ -28,9 +29,9 @@ from reid_pipeline.retrieval.inputs import Matches
 from reid_pipeline.retrieval.sweep import Limits, Sweep, settle, thread_count
 from reid_pipeline.schema.errors import UserError, first_few
 
-# The product of larger blocks is no faster, and smaller ones stay in a CPU's caches while they are counted.
+# Of each thread. Larger blocks are multiplied no faster, and these stay in the caches while they are counted.
 _USEFUL_BLOCK_BYTES = 8 << 20
-_QUERY_ROWS = 256
+_QUERY_ROWS = 512
 _SMALLEST_LIMIT = 1 << 20
 _POSITIVE_BYTES = 128
 # On a device an entry is a value, two places among the thresholds and what compares them.
@@ -70,7 +71,7 @@ def feature_ranks(
     greatest = float(offsets_G.max())
     # Junk is infinitely far away: it is never counted, and costs nothing.
     offsets_G[~matches.gallery.usable] = np.inf
-    height, width = _block_shape(len(gallery_GD), gallery_GD.dtype.itemsize, memory_limit)
+    height, width = _block_shape(len(gallery_GD), gallery_GD.dtype.itemsize, memory_limit, worker_count())
     threads = thread_count(width, memory_limit)
     with ThreadPoolExecutor(threads) as pool:
         sweep = Sweep(pool, threads, matches)
@@ -113,9 +114,7 @@ def distance_ranks(matches: Matches, blocks: Iterable[tuple[int, ArrayLike]]) ->
             rows = np.arange(start, expected)
             block = Block.of(matches, rows[(matches.ends > matches.starts)[rows]], exact)
             if len(block.query_rows):
-                limit_P = block.exact.astype(values_QG.dtype)
-                mine_QG = values_QG[block.query_rows - start]
-                sweep.count(block, mine_QG, offsets_G, 0, (limit_P, limit_P), exact)
+                _count_given(sweep, block, values_QG[block.query_rows - start], offsets_G, exact)
                 yield block.ranked()
     if expected != queries:
         raise UserError(
@@ -127,6 +126,15 @@ def _given_distances(
     values_QG: Floats, start: int, query_rows: Indices, gallery_rows: Indices
 ) -> NDArray[np.float64]:
     return values_QG[query_rows - start, gallery_rows].astype(np.float64)
+
+
+def _count_given(sweep: Sweep, block: Block, values_QG: Floats, offsets_G: Floats, exact: Exact) -> None:
+    limit_P = block.exact.astype(values_QG.dtype)
+
+    def count(share: slice) -> None:
+        sweep.count(block, share, values_QG[share], offsets_G, 0, (limit_P, limit_P), exact)
+
+    sweep.in_shares(block, count)
 
 
 def _checked_distances(given: ArrayLike, start: int, expected: tuple[int, int, int]) -> Floats:
@@ -151,14 +159,14 @@ def _checked_distances(given: ArrayLike, start: int, expected: tuple[int, int, i
     return values_QG
 
 
-def _block_shape(gallery_rows: int, itemsize: int, memory_limit: int) -> tuple[int, int]:
-    """Return the rows and columns of a block of distances.
+def _block_shape(gallery_rows: int, itemsize: int, memory_limit: int, cores: int) -> tuple[int, int]:
+    """Return the rows and columns of a block of distances, whose rows are shared out to ``cores``.
 
     Half of the limit is for the distances and the queries' copies, half for positives and working arrays.
     """
-    entries = min(memory_limit // 2, _USEFUL_BLOCK_BYTES) // itemsize
-    width = min(gallery_rows, max(1, entries // min(_QUERY_ROWS, max(1, entries // 1024))))
-    return max(1, min(entries // width, 4 * _QUERY_ROWS)), width
+    entries, rows = min(memory_limit // 2, cores * _USEFUL_BLOCK_BYTES) // itemsize, cores * _QUERY_ROWS
+    width = min(gallery_rows, max(1, entries // min(rows, max(1, entries // 1024))))
+    return max(1, min(entries // width, 4 * rows)), width
 
 
 def _groups(matches: Matches, height: int, most_positives: int) -> Iterator[Indices]:
@@ -189,16 +197,25 @@ def _limits(block: Block, features_QD: Floats, greatest: float) -> Limits:
 
 def _on_cpu(sweep: Sweep, gallery_GD: Floats, offsets_G: Floats, width: int, exact: Exact) -> CountFeatures:
     """Return the function that streams the gallery past a block of queries on the CPU."""
+    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
     def count(block: Block, features_QD: Floats, limits: Limits) -> None:
         doubled_QD = features_QD * features_QD.dtype.type(-2)
-        buffer = np.empty(len(doubled_QD) * width, dtype=doubled_QD.dtype)
-        for start in range(0, len(gallery_GD), width):
-            part = gallery_GD[start : start + width]
-            # Contiguous however narrow the last part is: rows are then swept in vector registers.
-            products_QG = buffer[: len(doubled_QD) * len(part)].reshape(len(doubled_QD), len(part))
-            np.matmul(doubled_QD, part.T, out=products_QG)
-            sweep.count(block, products_QG, offsets_G[start : start + width], start, limits, exact)
+
+        def stream(share: slice) -> None:
+            rows_SD = doubled_QD[share]
+            buffer = np.empty(len(rows_SD) * width, dtype=rows_SD.dtype)
+            for start in range(0, len(gallery_GD), width):
+                part = gallery_GD[start : start + width]
+                # Contiguous however narrow the last part is: rows are then swept in vector registers.
+                products_SG = buffer[: len(rows_SD) * len(part)].reshape(len(rows_SD), len(part))
+                np.matmul(rows_SD, part.T, out=products_SG)
+                offsets = offsets_G[start : start + width]
+                sweep.count(block, share, products_SG, offsets, start, limits, exact)
+
+        # A product for each core, instead of every core on each product: nobody waits for anybody.
+        with threadpool_limits(1, user_api="blas"):
+            sweep.in_shares(block, stream)
 
     return count
 

@@ -5,13 +5,14 @@ row, U unsure entries.
 """
 
 import itertools
-import os
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from reid_pipeline.geometry.compiled import worker_count
 from reid_pipeline.geometry.distances import Floats, Indices
 from reid_pipeline.retrieval.bins import Block, Exact
 from reid_pipeline.retrieval.inputs import Matches
@@ -25,8 +26,7 @@ Limits = tuple[Floats, Floats]
 
 def thread_count(width: int, memory_limit: int) -> int:
     """Return how many threads to use: one for each core, fewer where their lists exceed half the limit."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, min(cores, memory_limit // (2 * _LISTED_BYTES * width)))
+    return max(1, min(worker_count(), memory_limit // (2 * _LISTED_BYTES * width)))
 
 
 def settle(block: Block, owners_U: Indices, rows_U: Indices, exact: Exact) -> None:
@@ -45,44 +45,45 @@ class Sweep:
     threads: int
     matches: Matches
 
-    def shares(self, count: int) -> list[tuple[int, int]]:
-        """Return the bounds of each thread's share of ``count`` things."""
+    def in_shares(self, block: Block, work: Callable[[slice], None]) -> None:
+        """Call ``work`` for each thread's share of the block's queries, side by side."""
+        count = len(block.query_rows)
         edges = [count * share // self.threads for share in range(self.threads + 1)]
-        return [(start, stop) for start, stop in itertools.pairwise(edges) if start < stop]
+        list(self.pool.map(work, [slice(*share) for share in itertools.pairwise(edges)]))
 
     def count(
         self,
         block: Block,
-        values_QG: Floats,
+        share: slice,
+        values_SG: Floats,
         offsets_G: Floats,
         first_column: int,
         limits: Limits,
         exact: Exact,
     ) -> None:
-        """Count ``values_QG + offsets_G``, whose first column is gallery row ``first_column``.
+        """Count ``values_SG + offsets_G``, whose first column is gallery row ``first_column``, in one thread.
 
-        Overwrites in ``values_QG`` what has the query's pid. An infinite offset leaves a row out.
+        The rows are a share of the block's queries. Overwrites in ``values_SG`` what has the query's pid. An
+        infinite offset leaves a row out.
         """
         from reid_pipeline.retrieval.counting import count_block
 
         matches = self.matches
-        same = matches.gallery_rows, matches.starts[block.query_rows], matches.ends[block.query_rows]
-        thresholds = (*limits, block.starts)
-
-        def work(share: tuple[int, int]) -> None:
-            row, stop = share
-            listed: Any = np.empty((2, 2 * values_QG.shape[1]), dtype=np.int64)
-            while row < stop:
-                row, found = count_block(
-                    values_QG,
-                    offsets_G,
-                    thresholds,
-                    same,
-                    block.bins,
-                    (row, stop, first_column),
-                    tuple(listed),
-                )
-                if found:
-                    settle(block, listed[0, :found], listed[1, :found] + first_column, exact)
-
-        list(self.pool.map(work, self.shares(len(block.query_rows))))
+        query_rows = block.query_rows[share]
+        same = matches.gallery_rows, matches.starts[query_rows], matches.ends[query_rows]
+        thresholds = (*limits, block.starts[share.start : share.stop + 1])
+        listed: Any = np.empty((2, 2 * values_SG.shape[1]), dtype=np.int64)
+        row = 0
+        while row < len(query_rows):
+            row, found = count_block(
+                values_SG,
+                offsets_G,
+                thresholds,
+                same,
+                block.bins[share.start :],
+                (row, len(query_rows), first_column),
+                tuple(listed),
+            )
+            if found:
+                owners_U, rows_U = listed[0, :found] + share.start, listed[1, :found] + first_column
+                settle(block, owners_U, rows_U, exact)
