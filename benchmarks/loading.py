@@ -95,6 +95,16 @@ def in_batches(images: Callable[[], ReIDImages], then: Callable[[torch.Tensor], 
     return work
 
 
+def again(times: int, one: Callable[[], Any]) -> Work:
+    """Return the work of doing `one` several times, keeping no result: memory that is new takes time."""
+
+    def work() -> None:
+        for _ in range(times):
+            one()
+
+    return work
+
+
 def cached_images(root: Path, names: Sequence[str], folder: Path) -> ReIDImages:
     """Fill a cache and return the images that come from it."""
     digests = {hashlib.sha256((root / name).read_bytes()).hexdigest(): root / name for name in names}
@@ -123,7 +133,7 @@ def works(root: Path, names: Sequence[str], folder: Path) -> dict[str, Work]:
     def fresh() -> ReIDImages:
         return ReIDImages(root, names, TARGET, memory_limit=0, threads=1)
 
-    rounds = range(0, len(names), BATCH)
+    rounds = -(-len(names) // BATCH)
     return {
         "decode, Pillow": per_image(opened, paths),
         "decode, torchvision": per_image(decoded_by_torchvision, paths),
@@ -142,10 +152,10 @@ def works(root: Path, names: Sequence[str], folder: Path) -> dict[str, Work]:
         "ours, from the cache": in_batches(lambda: kept, augmented),
         "cache: fill": lambda: cached_images(root, names, folder / str(next(fills))),
         "cache: gather": in_batches(lambda: kept, lambda batch: batch),
-        "augmentation alone": lambda: [augmented(loaded) for _ in rounds],
-        "normalisation alone": lambda: [
-            normalise(loaded, BACKBONE.pixel_mean, BACKBONE.pixel_std) for _ in rounds
-        ],
+        "augmentation alone": again(rounds, lambda: augmented(loaded)),
+        "normalisation alone": again(
+            rounds, lambda: normalise(loaded, BACKBONE.pixel_mean, BACKBONE.pixel_std)
+        ),
     }
 
 
