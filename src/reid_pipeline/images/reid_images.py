@@ -120,7 +120,7 @@ class ReIDImages:
     def _from_memory(self, rows: np.ndarray, out: np.ndarray) -> None:
         """Copy the images of `rows` into `out`; decode those that are not kept, and keep what fits."""
         unknown = list(dict.fromkeys(rows[self._kept.places[rows] < 0].tolist()))
-        # A share for each thread: handing over image by image costs a tenth of the decoding.
+        # A share for each thread: handing over image by image took a quarter of the time.
         shares = [unknown[start :: self._threads] for start in range(self._threads)]
         decoded = {
             row: image

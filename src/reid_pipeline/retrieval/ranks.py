@@ -75,11 +75,11 @@ def feature_ranks(
     threads = thread_count(width, memory_limit)
     with ThreadPoolExecutor(threads) as pool:
         sweep = Sweep(pool, threads, matches)
-
         exact = partial(pair_squared_distances, query_QD, gallery_GD)
-        exact_here = partial(exact, in_one_thread=True)
         if device == "cpu":
-            count = _on_cpu(sweep, gallery_GD, offsets_G, width, exact_here)
+            # The sweep's threads ask for it, which start no others.
+            one_thread = partial(exact, in_one_thread=True)
+            count = _on_cpu(sweep, gallery_GD, offsets_G, width, one_thread)
         else:
             count = _on_device(
                 matches, gallery_GD, offsets_G, exact, memory_limit=memory_limit, device=device
@@ -108,9 +108,7 @@ def distance_ranks(matches: Matches, blocks: Iterable[tuple[int, ArrayLike]]) ->
             values_QG = _checked_distances(given, start, (expected, queries, gallery))
             expected += len(values_QG)
             offsets_G = np.where(matches.gallery.usable, 0, np.inf).astype(values_QG.dtype)
-
             exact = partial(_given_distances, values_QG, start)
-
             rows = np.arange(start, expected)
             block = Block.of(matches, rows[(matches.ends > matches.starts)[rows]], exact)
             if len(block.query_rows):

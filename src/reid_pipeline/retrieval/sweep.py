@@ -49,7 +49,8 @@ class Sweep:
         """Call ``work`` for each thread's share of the block's queries, side by side."""
         count = len(block.query_rows)
         edges = [count * share // self.threads for share in range(self.threads + 1)]
-        list(self.pool.map(work, [slice(*share) for share in itertools.pairwise(edges)]))
+        shares = [slice(start, stop) for start, stop in itertools.pairwise(edges) if start < stop]
+        list(self.pool.map(work, shares))
 
     def count(
         self,
