@@ -29,10 +29,8 @@ def digest_of_arrays(arrays: Mapping[str, np.ndarray]) -> str:
             name,
             str(array.dtype),
             list(array.shape),
-            memoryview(np.ascontiguousarray(array).reshape(-1)).cast("B"),
+            np.ascontiguousarray(array).reshape(-1).view(np.uint8).data,
         )
-        if array.size
-        else (name, str(array.dtype), list(array.shape), b"")
         for name, array in sorted(arrays.items())
     )
 

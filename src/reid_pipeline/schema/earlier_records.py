@@ -5,7 +5,7 @@ from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
-from reid_pipeline.schema.errors import UserError, explain
+from reid_pipeline.schema.errors import UserError, first_few
 from reid_pipeline.schema.record import Record
 
 R = TypeVar("R", bound=Record)
@@ -34,5 +34,16 @@ def read_record(model: type[R], content: Any, *, where: str, again: str) -> R:
     try:
         return model.model_validate(given)
     except ValidationError as error:
-        faults = explain(error, "").replace("Parameter ", "").splitlines()
-        raise UserError(f"{where} is no whole record of a run: {'; '.join(faults[:5])} {again}") from error
+        raise UserError(
+            f"{where} is no whole record of a run: {first_few(_faults(error))}. {again}"
+        ) from error
+
+
+def _faults(error: ValidationError) -> list[str]:
+    found = []
+    for fault in error.errors(include_url=False):
+        field = ".".join(map(str, fault["loc"]))
+        text = fault["msg"].removeprefix("Value error, ")
+        given = "" if fault["type"] in {"missing", "value_error"} else f", given {fault['input']!r}"
+        found.append(f"{field}: {text}{given}" if field else text)
+    return found

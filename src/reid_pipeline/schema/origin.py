@@ -1,8 +1,8 @@
 """Where an artefact comes from, and the check that it fits the run that uses it.
 
-Whatever is computed carries an `Origin`: who made it, from which data, parameters, weights and other artefacts.
-Whoever uses it says, in `NEEDS`, which fields must be those of the run that it works for. Fields that only say
-where something was computed (code, device, threads) are recorded; a difference in them is a warning.
+Whatever is computed carries an `Origin`: who made it, from which data, parameters, weights and other
+artefacts. Whoever uses it says, in `NEEDS`, which fields must be those of the run that it works for. Fields
+that only say where something was computed (code, device, threads) are recorded; a difference is a warning.
 """
 
 import logging
