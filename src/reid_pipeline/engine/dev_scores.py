@@ -50,7 +50,7 @@ def dev_scores(run: TrainingRun, evaluation: EvaluationParameters, *, every: int
 def _trained(run: TrainingRun, name: str, earlier: Checkpoint | None) -> Checkpoint:
     stage = run.stage(name)
     *_, last = fit(stage, run.model(earlier), run.data())
-    return checkpoint_of({**last.state, "description": run.describe(stage)})
+    return checkpoint_of({**last.state, "description": run.describe(stage, run.origin(stage, earlier))})
 
 
 def _dev_map(run: TrainingRun, embedder: Embedder, evaluation: EvaluationParameters) -> float:
@@ -58,7 +58,7 @@ def _dev_map(run: TrainingRun, embedder: Embedder, evaluation: EvaluationParamet
     galleries = pd.DataFrame({TEST_SET: [], REPEAT: [], PATH: []})
     tables = SplitTables(run.split_table, galleries)
     embeddings = embed_test_rows(embedder, tables, run.raw_images, run.runtime, chosen)
-    _require_finite([torch.from_numpy(embeddings["embeddings"])], "embeddings of the dev split")
+    _require_finite([torch.from_numpy(embeddings.vectors)], "embeddings of the dev split")
     metrics, _ = evaluate_draws(embeddings, run.split_table, galleries, chosen)
     return float(metrics["mAP"])
 

@@ -1,6 +1,6 @@
 """The embeddings of the rows that retrieval is judged on."""
 
-import numpy as np
+from dataclasses import replace
 
 from reid_pipeline.engine.extraction import extract_embeddings
 from reid_pipeline.engine.loading import images_of_rows
@@ -10,6 +10,9 @@ from reid_pipeline.images.cache import ImageCache
 from reid_pipeline.images.decode import TargetSize
 from reid_pipeline.models.embedder import Embedder
 from reid_pipeline.retrieval.protocol import retrieval_draws, retrieval_rows
+from reid_pipeline.schema.digests import digest_of_arrays
+from reid_pipeline.schema.embeddings import Embeddings
+from reid_pipeline.schema.origin import Origin
 from reid_pipeline.schema.parameters import EvaluationParameters
 from reid_pipeline.schema.raw_folder import RawFolder
 from reid_pipeline.splits import SplitTables
@@ -22,11 +25,11 @@ def embed_test_rows(
     runtime: Runtime,
     evaluation: EvaluationParameters,
     image_cache: ImageCache | None = None,
-) -> dict[str, np.ndarray]:
+) -> Embeddings:
     """Embed the query and gallery rows of every draw, or every image where nothing is tested on.
 
     Returns:
-        `rows`, int64 [n], row numbers of the split table; `embeddings`, float32 [n, D], in that order.
+        Unit vectors, float32 [n, D], of rows of the split table; without an origin, which the caller knows.
     """
     draws = retrieval_draws(split_tables.split_table, split_tables.galleries, evaluation)
     rows = retrieval_rows(split_tables.split_table, draws)
@@ -43,4 +46,10 @@ def embed_test_rows(
         batch_size=evaluation.batch_size,
         flip_averaging=evaluation.flip_averaging,
     )
-    return {"rows": rows, "embeddings": embeddings}
+    return Embeddings(rows, embeddings)
+
+
+def originated(embeddings: Embeddings, origin: Origin) -> Embeddings:
+    """Return embeddings with their origin, whose digest is that of rows and vectors."""
+    digest = digest_of_arrays({"rows": embeddings.rows, "embeddings": embeddings.vectors})
+    return replace(embeddings, origin=origin.replace(digest=digest))

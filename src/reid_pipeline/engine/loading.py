@@ -12,10 +12,12 @@ from reid_pipeline.engine.runtime import Runtime
 from reid_pipeline.images.cache import ImageCache, Shelf
 from reid_pipeline.images.decode import TargetSize
 from reid_pipeline.images.reid_images import KeptImages, ReIDImages
+from reid_pipeline.images.unchanged import require_unchanged
 from reid_pipeline.schema.columns import PATH, SHA256
 from reid_pipeline.schema.errors import UserError
 from reid_pipeline.schema.raw_folder import RawFolder
 
+_MANY = 5_000  # images that are hashed without a bar
 _log = logging.getLogger(__name__)
 
 
@@ -66,6 +68,27 @@ def images_of_rows(
         cached=cached,
         pinned=runtime.device.type == "cuda",
     )
+
+
+def check_unchanged(split_table: pd.DataFrame, raw_images: RawFolder, stamps: pd.DataFrame | None) -> None:
+    """Refuse images that have changed since ingestion, before any work; see `images.unchanged`.
+
+    Args:
+        split_table: every row is looked at.
+        raw_images: where the paths lie.
+        stamps: sizes and times as ingestion saw them, or None.
+
+    Raises:
+        UserError: images are gone or have other bytes.
+    """
+    with progress_bar() as bar:
+        task = bar.add_task("check images", total=None, unit="images", visible=False)
+        require_unchanged(
+            raw_images.root,
+            split_table,
+            stamps,
+            on_done=lambda done, total: bar.update(task, completed=done, total=total, visible=total > _MANY),
+        )
 
 
 def _cached(

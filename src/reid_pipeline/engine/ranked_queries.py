@@ -10,13 +10,14 @@ from reid_pipeline.reporting import RankedQuery, pick_queries
 from reid_pipeline.retrieval import ranked_lists
 from reid_pipeline.retrieval.protocol import retrieval_draws, retrieval_inputs, score
 from reid_pipeline.schema.columns import CAMID, IDENTITY, PATH, PID
+from reid_pipeline.schema.embeddings import Embeddings
 from reid_pipeline.schema.parameters import EvaluationParameters, ReportParameters
 from reid_pipeline.schema.raw_folder import RawFolder
 from reid_pipeline.splits import SplitTables
 
 
 def choose_ranked_queries(
-    embeddings: dict[str, np.ndarray],
+    embeddings: Embeddings,
     split_tables: SplitTables,
     raw_images: RawFolder,
     evaluation: EvaluationParameters,

@@ -22,12 +22,14 @@ class Runtime:
         precision: "float32", "bfloat16" or "float16"; the latter two by autocast, weights stay float32.
         image_memory: bytes of decoded images to keep.
         image_cache_limit: bytes that the cache of decoded images may take on disk; 0: there is none.
+        threads: of the CPU, as they are; another number gives other bits.
     """
 
     device: torch.device
     precision: str = "float32"
     image_memory: int = 2_000_000_000
     image_cache_limit: int = 0
+    threads: int = 0
 
     @contextlib.contextmanager
     def autocast(self) -> Iterator[None]:
@@ -67,6 +69,7 @@ def resolve_runtime(parameters: ComputeParameters) -> Runtime:
         _resolve_precision(parameters.precision, device),
         parameters.image_memory,
         parameters.image_cache_limit,
+        torch.get_num_threads(),
     )
 
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from reid_pipeline.schema.origin import LabelUse
 from reid_pipeline.schema.population import Population
 
 if TYPE_CHECKING:
@@ -128,6 +129,8 @@ class Method:
             retrieval uses.
         stages: parameters to the stages, in order; empty for a method that does not train.
         stage_names: their names, known before any parameter is: they name the nodes.
+        label_use: whose identity labels training reads: "all", "partial" or "none". What a method may read
+            for diagnosis is no use.
         description: one line for tables and help.
     """
 
@@ -136,4 +139,5 @@ class Method:
     build: Callable[[Any, Population], Any]
     stages: Callable[[Any], Sequence[Stage]]
     stage_names: tuple[str, ...]
+    label_use: LabelUse
     description: str

@@ -1,17 +1,16 @@
 """From a split table to a trained model: what a training node asks for."""
 
-import hashlib
-import json
 import logging
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from reid_pipeline import __version__
-from reid_pipeline.engine.checkpoint import Checkpoint, require_same_origin
+from reid_pipeline.engine.checkpoint import Checkpoint, digest_of_tensors
 from reid_pipeline.engine.loading import images_of_rows
 from reid_pipeline.engine.loop import fit
 from reid_pipeline.engine.runtime import Runtime
@@ -19,9 +18,20 @@ from reid_pipeline.engine.seeding import seed_global_state
 from reid_pipeline.engine.stage import Method, Stage, TrainingData
 from reid_pipeline.images.cache import ImageCache
 from reid_pipeline.images.decode import TargetSize
+from reid_pipeline.models.embedder import Embedder
 from reid_pipeline.schema.columns import CAMID, IDENTITY, LABEL, SPLIT, VIEWID
+from reid_pipeline.schema.errors import first_few
+from reid_pipeline.schema.origin import (
+    DECIDING,
+    Origin,
+    inherited_label_use,
+    mismatches,
+    require_match,
+    warn_of_rounding,
+)
 from reid_pipeline.schema.population import Population
 from reid_pipeline.schema.raw_folder import RawFolder
+from reid_pipeline.schema.records import EpochRecord, StageDescription, Trained
 from reid_pipeline.splits import data_hash
 
 _log = logging.getLogger(__name__)
@@ -29,7 +39,12 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class TrainingRun:
-    """One training: which method, on which data, where, from which seed."""
+    """One training: which method, on which data, where, from which seed.
+
+    Attributes:
+        benchmark: name of the benchmark or collection, for the origin of what is trained; likewise variant.
+        variant: its name in the address; empty for the parameters of conf/.
+    """
 
     method: Method
     parameters: Any
@@ -38,53 +53,61 @@ class TrainingRun:
     runtime: Runtime
     seed: int
     image_cache: ImageCache | None = None
+    benchmark: str | None = None
+    variant: str = ""
 
     def stage(self, name: str) -> Stage:
         """Return the method's stage of that name."""
         return {stage.name: stage for stage in self.method.stages(self.parameters)}[name]
 
-    def fingerprint(self, stage: Stage, earlier: Checkpoint | None = None) -> str:
-        """Return a hash of all that decides a stage's result.
+    def origin(self, stage: Stage, earlier: Checkpoint | None = None) -> Origin:
+        """Return the origin of what `stage` trains, going on from the stage before.
 
-        Parameters, data, seed, precision and code version enter, and the tensors of the stage before.
+        Its `fingerprint` covers all that decides the result: parameters that the stage reads, data, seed,
+        precision, starting weights, and the tensors of the stage before.
         """
-        facts = {
-            **self._facts(stage),
-            "precision": self.runtime.precision,
-            "device": self.runtime.device.type,
-            "version": __version__,
-            "earlier": None if earlier is None else earlier.digest(),
-        }
-        return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
-
-    def _facts(self, stage: Stage) -> dict[str, Any]:
         parameters = self.parameters.model_dump(mode="json")
-        read = {name: parameters[name] for name in stage.reads or parameters}
-        return {
-            "method": self.method.name,
-            "stage": stage.name,
-            "parameters": read,
-            "data": data_hash(self.split_table),
-            "seed": self.seed,
-        }
+        return Origin(
+            made_by=f"{self.method.name}.train_{stage.name}",
+            benchmark=self.benchmark,
+            method=self.method.name,
+            variant=self.variant,
+            seed=self.seed,
+            data=self._data_hash,
+            parameters={
+                self.method.name: {name: parameters[name] for name in stage.reads or parameters},
+                "compute": {"precision": self.runtime.precision},
+            },
+            weights=self._weights,
+            made_from={} if earlier is None else stages_behind(earlier),
+            label_use=self.method.label_use,
+            code=__version__,
+            device=self.runtime.device.type,
+            threads=self.runtime.threads,
+        )
+
+    @cached_property
+    def _data_hash(self) -> str:
+        return data_hash(self.split_table)
+
+    @cached_property
+    def _weights(self) -> str:
+        return starting_weights(self.parameters)
 
     def population(self) -> Population:
         """Return what the model must know of the training rows."""
         return population_of(self.split_table)
 
-    def describe(self, stage: Stage) -> dict[str, Any]:
-        """Return what a checkpoint of `stage` says of itself: plain JSON values."""
-        population = self.population()
+    def describe(self, stage: Stage, origin: Origin) -> StageDescription:
+        """Return what a checkpoint of `stage` says of itself."""
         train = self.split_table[self.split_table[SPLIT] == "train"]
         labelled = train[train[LABEL] >= 0].drop_duplicates(LABEL).sort_values(LABEL)
-        return {
-            **self._facts(stage),
-            "parameters": self.parameters.model_dump(mode="json"),
-            "reads": list(stage.reads),
-            "version": __version__,
-            "population": asdict(population),
-            "label_map": labelled[IDENTITY].tolist(),
-        }
+        return StageDescription(
+            origin=origin,
+            stage=stage.name,
+            population=Trained(**asdict(self.population())),
+            label_map=tuple(labelled[IDENTITY].tolist()),
+        )
 
     def model(self, earlier: Checkpoint | None = None) -> Any:
         """Build the model from the run's seed, on its device, as the stage before left it."""
@@ -144,52 +167,113 @@ def _ids(column: pd.Series) -> np.ndarray | None:
     return None if column.isna().all() else np.array(column.fillna(-1), dtype=np.int64)
 
 
+def stages_behind(checkpoint: Checkpoint) -> dict[str, str]:
+    """Return what is behind an artefact made from a checkpoint: its digest, and every stage's training."""
+    description = checkpoint.description
+    stages = {name: value for name, value in description.origin.made_from.items() if name != "checkpoint"}
+    return {**stages, description.stage: description.origin.fingerprint, "checkpoint": checkpoint.digest()}
+
+
 def train_stage(
     run: TrainingRun,
     name: str,
     resume_point: Mapping[str, Any] | None,
     earlier: Checkpoint | None = None,
-) -> Iterator[tuple[dict[str, Any], list[dict[str, Any]]]]:
+) -> Iterator[tuple[dict[str, Any], list[EpochRecord]]]:
     """Train one stage of the method and yield (resumable state, history) after every epoch.
 
     Args:
         run: what to train.
         name: the stage.
         resume_point: the last state that an earlier, killed run stored, or None. It is used if it was
-            stored by the same parameters, data, seed and code version, and otherwise set aside.
+            stored by the same parameters, data, seed and starting weights, and otherwise set aside.
         earlier: the stage before, as it was stored; None for the first.
 
     Raises:
-        UserError: `earlier` was trained with other parameters or data; what the engine or the stage finds.
+        UserError: `earlier` was trained with other parameters, data or weights; what the engine or the stage
+            finds.
     """
     stage = run.stage(name)
     if earlier is not None:
-        require_same_origin(earlier, run.describe(run.stage(earlier.description["stage"])))
-    fingerprint = run.fingerprint(stage, earlier)
-    resume = _usable(resume_point, fingerprint)
+        wanted = run.origin(run.stage(earlier.description.stage))
+        require_match("train", "checkpoint", earlier.description.origin, wanted)
+    origin = run.origin(stage, earlier)
+    description = run.describe(stage, origin).content()
+    fingerprint = origin.fingerprint
+    resume = _usable(resume_point, origin)
     for progress in fit(stage, run.model(earlier), run.data(), resume=resume):
         _log.info("%s", _summary(run.method.name, progress.history[-1], progress.epochs))
-        state = {"fingerprint": fingerprint, "description": run.describe(stage), **progress.state}
-        yield state, [dict(record) for record in progress.history]
+        yield (
+            {"description": description, **progress.state},
+            [EpochRecord.of(record, fingerprint) for record in progress.history],
+        )
 
 
 def trained_model(method: Method, parameters: Any, checkpoint: Checkpoint) -> Any:
     """Build the method's model and load a checkpoint's tensors into it."""
-    model = method.build(parameters, Population(**checkpoint.description["population"]))
+    model = method.build(parameters, Population(**checkpoint.description.population.content()))
     model.load_state_dict(checkpoint.tensors)
     return model
 
 
-def _usable(resume_point: Mapping[str, Any] | None, fingerprint: str) -> Mapping[str, Any] | None:
+def built_embedder(method: Method, parameters: Any, split_table: pd.DataFrame, origin: Origin) -> Embedder:
+    """Return the embedder of a method that does not train, built from the run's seed, with its origin."""
+    seed_global_state(origin.seed or 0, "build")
+    embedder: Embedder = method.build(parameters, population_of(split_table)).embedder()
+    weights = starting_weights(parameters)
+    return _originated(embedder, origin.replace(weights=weights, label_use=method.label_use))
+
+
+def exported_embedder(method: Method, parameters: Any, checkpoint: Checkpoint, origin: Origin) -> Embedder:
+    """Return the embedder of a trained method, with its origin.
+
+    Args:
+        method: whose it is.
+        parameters: of the method.
+        checkpoint: of its last stage.
+        origin: of the run, as far as it is known without the checkpoint.
+
+    Raises:
+        UserError: the checkpoint was trained by another run, or from other weights.
+    """
+    trained = checkpoint.description.origin
+    label_use = inherited_label_use(method.label_use, trained.label_use)
+    present = origin.replace(weights=starting_weights(parameters), label_use=label_use)
+    require_match("export", "checkpoint", trained, present)
+    if trained.weights is None:
+        _log.warning("The checkpoint is of the first version: it does not say which weights it started from.")
+    embedder: Embedder = trained_model(method, parameters, checkpoint).embedder()
+    return _originated(embedder, present.replace(made_from=stages_behind(checkpoint)))
+
+
+def starting_weights(parameters: Any) -> str:
+    """Return the SHA-256 of the weights that a method starts from; "random" where these are drawn."""
+    from reid_pipeline.models.pretrained import weights_digest
+
+    return weights_digest(parameters.backbone.name, parameters.backbone.pretrained)
+
+
+def _originated(embedder: Embedder, origin: Origin) -> Embedder:
+    embedder.origin = origin.replace(digest=digest_of_tensors(embedder.state_dict()))
+    return embedder
+
+
+def _usable(resume_point: Mapping[str, Any] | None, origin: Origin) -> Mapping[str, Any] | None:
     if resume_point is None:
         return None
-    if resume_point["fingerprint"] != fingerprint:
+    stored = StageDescription.model_validate(resume_point["description"]).origin
+    if stored.fingerprint != origin.fingerprint:
+        differing = [
+            f"{name} was {old!r} and is {new!r}" for name, old, new in mismatches(stored, origin, DECIDING)
+        ]
         _log.warning(
-            "A killed run left a state after epoch %d, but of other parameters, data, seed or code:"
-            " training starts anew.",
+            "A killed run left a state after epoch %d, but it is of another training (%s): training starts"
+            " anew.",
             resume_point["epoch"],
+            first_few(differing) or "parameters were added or removed",
         )
         return None
+    warn_of_rounding(stored, origin, _log)
     _log.info("Going on after epoch %d, where a killed run stopped.", resume_point["epoch"])
     return resume_point
 

@@ -30,5 +30,6 @@ METHOD = Method(
     build=build,
     stages=lambda parameters: (FineTuning(parameters),),
     stage_names=(FineTuning.name,),
+    label_use="all",
     description="Visual fine-tuning with identity and triplet losses.",
 )

@@ -39,5 +39,6 @@ METHOD = Method(
     build=build,
     stages=lambda parameters: (PromptLearning(parameters), VisualFineTuning(parameters)),
     stage_names=(PromptLearning.name, VisualFineTuning.name),
+    label_use="all",
     description="A learnt prompt for every identity, then visual fine-tuning against the prompts.",
 )

@@ -130,5 +130,6 @@ METHOD = Method(
     build=build,
     stages=lambda parameters: (PrototypeContrast(parameters),),
     stage_names=(PrototypeContrast.name,),
+    label_use="all",
     description="Prototypical contrastive learning with identities, and no prompts.",
 )

@@ -286,5 +286,6 @@ METHOD = Method(
         SelfSupervisedFineTuning(parameters),
     ),
     stage_names=(SelfSupervisedPromptLearning.name, SelfSupervisedFineTuning.name),
+    label_use="all",
     description="CLIP-ReID with self-supervision of the prompts, then of the images.",
 )

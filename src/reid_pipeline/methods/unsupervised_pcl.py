@@ -194,5 +194,6 @@ METHOD = Method(
     build=build,
     stages=lambda parameters: (ClusterContrastStage(parameters),),
     stage_names=(ClusterContrastStage.name,),
+    label_use="none",
     description="Prototypical contrastive learning from clusters, without one label.",
 )

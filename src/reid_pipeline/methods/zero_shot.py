@@ -42,5 +42,6 @@ METHOD = Method(
     build=build,
     stages=lambda _: (),
     stage_names=(),
+    label_use="none",
     description="The pretrained encoder, not adapted.",
 )

@@ -15,6 +15,7 @@ from reid_pipeline.models.heads import BNNeck
 from reid_pipeline.models.image_encoder import ImageEncoder, adapt_tower
 from reid_pipeline.models.mismatch import POSITIONS
 from reid_pipeline.schema.errors import UserError, first_few, nearest
+from reid_pipeline.schema.origin import Origin
 
 NECKS = ("before", "after")
 
@@ -24,7 +25,12 @@ class Embedder(nn.Module):
 
     The embedding is [final, projected], before the necks (zero_shot, baseline, clip_reid, svll_reid) or after
     them (pcl, unsupervised_pcl), L2-normalised.
+
+    Attributes:
+        origin: What it was made from; None where nobody noted it.
     """
+
+    origin: Origin | None = None
 
     def __init__(
         self, encoder: ImageEncoder, *, neck: str = "before", necks: tuple[BNNeck, BNNeck] | None = None

@@ -29,12 +29,15 @@ from reid_pipeline.models.architecture import (
     supported_config,
 )
 from reid_pipeline.models.checkpoint_files import CheckpointFile, full_precision, read_checkpoint
-from reid_pipeline.models.demo import DEMO_TAG, load_demo_state
+from reid_pipeline.models.demo import DEMO_TAG, DEMO_WEIGHTS, load_demo_state
 from reid_pipeline.models.mismatch import require_same_architecture
 from reid_pipeline.models.position_grid import Grid
+from reid_pipeline.schema.digests import digest_of_file
 from reid_pipeline.schema.errors import UserError, first_few, nearest
 
 _WEIGHT_SUFFIXES = (".pt", ".pth", ".bin", ".ckpt", ".safetensors")
+RANDOM = "random"
+"""What stands for the digest of weights that were drawn."""
 _VISUAL = "visual."
 _STEP_COUNT = ".num_batches_tracked"
 Triple = tuple[float, float, float]
@@ -107,12 +110,37 @@ def pretrained_tags(name: str) -> list[str]:
     return [DEMO_TAG] if name == DEMO_MODEL else list(open_clip.list_pretrained_tags_by_model(name))
 
 
+def weights_digest(name: str, pretrained: str | Path | None) -> str:
+    """Return the SHA-256 of the file that ``pretrained`` names, or ``"random"`` where there is none.
+
+    Raises:
+        UserError: Unknown tag, no such file, or a download that failed.
+    """
+    if pretrained is None:
+        return RANDOM
+    path = _weights_file(name, pretrained)
+    try:
+        return digest_of_file(path)
+    except OSError as error:
+        raise UserError(
+            f"The weights {path} cannot be read: {error.strerror}. Correct `pretrained`."
+        ) from error
+
+
 def _fetch(name: str, config: ModelConfig, pretrained: str | Path) -> CheckpointFile:
+    path = _weights_file(name, pretrained)
+    if path == DEMO_WEIGHTS:
+        return CheckpointFile(load_demo_state(), from_openai=False)
+    checkpoint = read_checkpoint(path)
+    if checkpoint.from_openai and _means_a_file(pretrained):
+        _require_quick_gelu(name, config, str(pretrained))
+    return checkpoint
+
+
+def _weights_file(name: str, pretrained: str | Path) -> Path:
+    """Return the file that a path or a tag means, downloaded if need be."""
     if _means_a_file(pretrained):
-        checkpoint = read_checkpoint(Path(pretrained).expanduser())
-        if checkpoint.from_openai:
-            _require_quick_gelu(name, config, str(pretrained))
-        return checkpoint
+        return Path(pretrained).expanduser()
     tag = str(pretrained).lower().replace("-", "_")
     tags = pretrained_tags(name)
     if tag not in tags:
@@ -123,12 +151,12 @@ def _fetch(name: str, config: ModelConfig, pretrained: str | Path) -> Checkpoint
             f"the path of an existing weight file, or null for random weights. Correct `pretrained`."
         )
     if tag == DEMO_TAG:
-        return CheckpointFile(load_demo_state(), from_openai=False)
+        return DEMO_WEIGHTS
     import open_clip
 
     if open_clip.get_pretrained_cfg(name, tag).get("quick_gelu", False):
-        _require_quick_gelu(name, config, tag)
-    return read_checkpoint(_download(name, tag))
+        _require_quick_gelu(name, supported_config(name), tag)
+    return _download(name, tag)
 
 
 def _means_a_file(pretrained: str | Path) -> bool:

@@ -13,6 +13,7 @@ from reid_pipeline.retrieval.metrics import RetrievalResult, evaluate_distances,
 from reid_pipeline.retrieval.query_expansion import average_query_expansion
 from reid_pipeline.retrieval.rerank import RERANK_PRESETS, reranked_blocks
 from reid_pipeline.schema.columns import CAMID, PATH, PID, REPEAT, SPLIT, TEST_SET, TEST_SETS
+from reid_pipeline.schema.embeddings import Embeddings
 from reid_pipeline.schema.errors import UserError
 from reid_pipeline.schema.parameters import EvaluationParameters
 
@@ -93,7 +94,7 @@ def retrieval_rows(split_table: pd.DataFrame, draws: Sequence[Draw]) -> np.ndarr
 
 
 def retrieval_inputs(
-    embeddings: dict[str, np.ndarray],
+    embeddings: Embeddings,
     split_table: pd.DataFrame,
     draw: Draw,
     evaluation: EvaluationParameters,
@@ -101,15 +102,13 @@ def retrieval_inputs(
     """Return the arguments of `evaluate_retrieval`, by name, from row-aligned embeddings.
 
     Raises:
-        UserError: camera means are to be taken off, and an image's camera is unknown.
+        UserError: a row has no embedding; camera means are to be taken off, and an image's camera is unknown.
     """
-    place = np.full(len(split_table), -1)
-    place[embeddings["rows"]] = np.arange(len(embeddings["rows"]))
     inputs: dict[str, np.ndarray | None] = {}
     sides = {"query": draw.query_rows, "gallery": draw.gallery_rows}
     known = not split_table[CAMID].iloc[np.concatenate(list(sides.values()))].isna().any()
     for side, rows in sides.items():
-        inputs[f"{side}_features"] = embeddings["embeddings"][place[rows]]
+        inputs[f"{side}_features"] = embeddings.of(rows)
         inputs[f"{side}_pids"] = split_table[PID].to_numpy(np.int64)[rows]
         cameras = split_table[CAMID].iloc[rows]
         inputs[f"{side}_camids"] = cameras.to_numpy(np.int64) if evaluation.camera_filter and known else None
@@ -163,7 +162,7 @@ def subtract_camera_means(features: np.ndarray, camids: np.ndarray) -> np.ndarra
 
 
 def evaluate_draws(
-    embeddings: dict[str, np.ndarray],
+    embeddings: Embeddings,
     split_table: pd.DataFrame,
     galleries: pd.DataFrame,
     evaluation: EvaluationParameters,
@@ -209,7 +208,7 @@ def _intervals(result: RetrievalResult, evaluation: EvaluationParameters) -> dic
 
 
 def _breakdown(
-    embeddings: dict[str, np.ndarray],
+    embeddings: Embeddings,
     split_table: pd.DataFrame,
     draw: Draw,
     evaluation: EvaluationParameters,

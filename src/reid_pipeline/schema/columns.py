@@ -13,6 +13,8 @@ RULE = "rule"
 LABEL = "label"
 
 BYTES = "bytes"
+MODIFIED_NS = "modified_ns"
+CHANGED_NS = "changed_ns"
 SHA256 = "sha256"
 WIDTH = "width"
 HEIGHT = "height"

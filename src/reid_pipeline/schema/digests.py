@@ -9,8 +9,6 @@ from typing import Any
 
 import numpy as np
 
-_CHUNK = 1 << 20
-
 
 def digest_of_json(value: Any) -> str:
     """Return the SHA-256 of a JSON value; the order of a mapping's keys does not matter.
@@ -56,8 +54,5 @@ def digest_of_file(path: Path) -> str:
 
 @lru_cache(maxsize=64)
 def _digest_of_file(path: Path, size: int, modified: int, changed: int) -> str:  # noqa: ARG001 - the key
-    digest = hashlib.sha256()
     with path.open("rb") as file:
-        while chunk := file.read(_CHUNK):
-            digest.update(chunk)
-    return digest.hexdigest()
+        return hashlib.file_digest(file, "sha256").hexdigest()

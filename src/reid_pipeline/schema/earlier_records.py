@@ -7,7 +7,10 @@ from pydantic import ValidationError
 
 from reid_pipeline.schema.errors import UserError, first_few
 from reid_pipeline.schema.record import Record
+from reid_pipeline.schema.records import StageDescription
 
+_FIRST = {"method", "stage", "parameters", "reads", "data", "seed", "version", "population", "label_map"}
+"""What the first version said of a checkpoint."""
 R = TypeVar("R", bound=Record)
 
 
@@ -37,6 +40,33 @@ def read_record(model: type[R], content: Any, *, where: str, again: str) -> R:
         raise UserError(
             f"{where} is no whole record of a run: {first_few(_faults(error))}. {again}"
         ) from error
+
+
+def read_stage_description(content: Any, *, where: str, again: str) -> StageDescription:
+    """Return the description of a checkpoint.
+
+    One of the first version is converted: it says method, stage, parameters, data and seed, and not which
+    weights training started from, nor the digest of its tensors.
+
+    Raises:
+        UserError: it is no description; see `read_record`.
+    """
+    given = dict(content) if isinstance(content, Mapping) else content
+    if isinstance(given, dict) and "origin" not in given and given.keys() >= _FIRST:
+        read = given["reads"] or given["parameters"]
+        given = {
+            "version": 1,
+            "origin": {
+                "made_by": f"{given['method']}.train_{given['stage']}",
+                "method": given["method"],
+                "seed": given["seed"],
+                "data": given["data"],
+                "parameters": {given["method"]: {name: given["parameters"][name] for name in read}},
+                "code": given["version"],
+            },
+            **{name: given[name] for name in ("stage", "population", "label_map")},
+        }
+    return read_record(StageDescription, given, where=where, again=again)
 
 
 def _faults(error: ValidationError) -> list[str]:

@@ -19,7 +19,7 @@ LabelUse = Literal["none", "source", "partial", "all"]
 from; those of some training images; those of all."""
 
 _SHOWN = 12
-_DECIDING = ("benchmark", "method", "seed", "data", "parameters", "weights", "made_from")
+DECIDING = ("benchmark", "method", "seed", "data", "parameters", "weights", "made_from")
 """What decides a result, but for rounding."""
 _OBSERVED = ("code", "device", "threads")
 """What may change bits, and no more: a difference is a warning."""
@@ -100,7 +100,7 @@ class Origin(BaseModel):
     @property
     def fingerprint(self) -> str:
         """SHA-256 of all that decides the result, but for rounding."""
-        return digest_of_json(self.model_dump(mode="json", include=set(_DECIDING)))
+        return digest_of_json(self.model_dump(mode="json", include=set(DECIDING)))
 
     def replace(self, **changes: Any) -> "Origin":
         """Return a copy with other values."""

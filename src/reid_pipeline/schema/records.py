@@ -4,12 +4,13 @@ Every record file has a `version`, and a file of an earlier one is read by the c
 `schema.earlier_records`. A fraction is finite and in 0..1, or None where nothing was tested.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from reid_pipeline.schema.origin import LabelUse
+from reid_pipeline.schema.origin import LabelUse, Origin
 from reid_pipeline.schema.record import Count, Digest, Finite, Fraction, OriginatedRecord, Points, Record
 
 
@@ -141,6 +142,7 @@ class EpochRecord(Record):
         losses: its weighted terms, likewise.
         clusters, noise_share, cluster_sizes, proxies: of the pseudo labels, where a stage makes any.
         ground_truth: their agreement with the identities, where these are known.
+        facts: whatever else the stage tells.
         seconds: by part; "epoch" is the whole.
     """
 
@@ -157,7 +159,40 @@ class EpochRecord(Record):
     cluster_sizes: ClusterSizes | None = None
     proxies: Count | None = None
     ground_truth: Agreement | None = None
+    facts: dict[str, Any] = Field(default_factory=dict)
     seconds: dict[str, Finite]
+
+    @classmethod
+    def of(cls, told: Mapping[str, Any], run: str) -> Self:
+        """Return the record of an epoch as the loop tells it; what has no field goes to `facts`."""
+        known = {name: value for name, value in told.items() if name in cls.model_fields}
+        others = {name: value for name, value in told.items() if name not in cls.model_fields}
+        return cls(**{**known, "run": run, **({"facts": others} if others else {})})
+
+
+class Trained(Record):
+    """Whom the training split showed: numbers of identities, cameras and viewpoints."""
+
+    identities: Count
+    cameras: Count = 0
+    views: Count = 0
+
+
+class StageDescription(Record):
+    """What a checkpoint, or a resumable state, says of the stage of training that made it.
+
+    Attributes:
+        origin: of the checkpoint; its parameters are those that decide the stage's result.
+        stage: name of the stage.
+        population: whom the training split showed.
+        label_map: the user's name of the identity behind every label.
+    """
+
+    version: Literal[1, 2] = 2
+    origin: Origin
+    stage: str
+    population: Trained
+    label_map: tuple[str, ...]
 
 
 class SplitCount(Record):

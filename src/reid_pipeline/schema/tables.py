@@ -57,6 +57,19 @@ IMAGE_FACTS = pa.DataFrameSchema(
 )
 """One row per image: what decoding its file showed."""
 
+IMAGE_STAMPS = pa.DataFrameSchema(
+    {
+        "path": pa.Column(str, unique=True, description="POSIX path below the raw folder"),
+        "bytes": pa.Column("int64", description="size of the file"),
+        "modified_ns": pa.Column("int64", description="when its content was changed last, ns since 1970"),
+        "changed_ns": pa.Column("int64", description="when its entry was changed last, ns since 1970"),
+    },
+    strict=True,
+    ordered=False,
+    name="image_stamps",
+)
+"""Size and times of the image files when ingestion read them. Of this machine alone: no DVC out."""
+
 SPLIT_TABLE = pa.DataFrameSchema(
     {
         **_IMAGE_COLUMNS,

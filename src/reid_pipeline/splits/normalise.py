@@ -94,6 +94,12 @@ def normalise_splits(
 def _usable(manifest: pd.DataFrame, image_facts: pd.DataFrame, *, skip: bool) -> pd.DataFrame:
     """Return the rows to be split, with their files' hashes, sorted by path."""
     table = manifest.merge(image_facts[[PATH, SHA256, FAULT]], on=PATH, how="left", validate="one_to_one")
+    unknown = table.loc[table[SHA256].isna(), PATH].tolist()
+    if unknown:
+        raise UserError(
+            f"{len(unknown)} of {len(table)} images of the manifest are not among the facts of image files:"
+            f" {first_few(unknown)}. The two are of different runs: run the ingestion pipeline again."
+        )
     unreadable = table[table[FAULT] != ""]
     if len(unreadable) and not skip:
         cases = [f"{path} ({fault})" for path, fault in zip(unreadable[PATH], unreadable[FAULT], strict=True)]

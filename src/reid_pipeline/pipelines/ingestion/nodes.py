@@ -9,18 +9,25 @@ from reid_pipeline.benchmarks import reader
 from reid_pipeline.schema.columns import PATH
 from reid_pipeline.schema.parameters import EvaluationParameters, IngestionParameters, SplitParameters
 from reid_pipeline.schema.raw_folder import RawFolder
-from reid_pipeline.splits import normalise_splits
+from reid_pipeline.splits import normalise_splits, with_origin
 from reid_pipeline.splits.matches import count_matches, require_some_match, sentences
 
 Record = dict[str, Any]
 
+OWN = "custom"
+"""The reader of one's own collections."""
 _log = logging.getLogger(__name__)
 
 
-def read_manifest(raw_images: RawFolder, ingestion: IngestionParameters) -> tuple[pd.DataFrame, Record]:
+def read_manifest(
+    raw_images: RawFolder, known_stamps: pd.DataFrame | None, ingestion: IngestionParameters
+) -> tuple[pd.DataFrame, Record]:
     """List the images as published, and note what their reader found."""
+    from reid_pipeline.images.unchanged import require_same_folder
     from reid_pipeline.splits.published import check_counts
 
+    if ingestion.reader == OWN:
+        require_same_folder(raw_images.root, known_stamps)
     chosen = reader(ingestion.reader)
     reading = chosen.read(raw_images, ingestion)
     warnings = check_counts(chosen.BENCHMARK, reading, strict=ingestion.strict_counts)
@@ -31,17 +38,22 @@ def read_manifest(raw_images: RawFolder, ingestion: IngestionParameters) -> tupl
     return reading.manifest, found
 
 
-def check_image_files(raw_images: RawFolder, manifest: pd.DataFrame, known: pd.DataFrame) -> pd.DataFrame:
-    """Hash every image, and decode those whose bytes were not seen before."""
+def check_image_files(
+    raw_images: RawFolder, manifest: pd.DataFrame, known: pd.DataFrame
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Hash every image, and decode those whose bytes were not seen before; note sizes and times."""
     from reid_pipeline.engine.progress import progress_bar
     from reid_pipeline.images.check import check_images
+    from reid_pipeline.images.unchanged import stamp_files
 
     paths = manifest[PATH].tolist()
+    stamps = stamp_files(raw_images.root, paths)  # before they are read: what changes meanwhile is found
     with progress_bar() as bar:
         task = bar.add_task("decode images", total=len(paths), unit="images")
-        return check_images(
+        facts = check_images(
             raw_images.root, paths, known=known, on_done=lambda done: bar.update(task, completed=done)
         )
+    return facts, stamps
 
 
 def make_split_table(
@@ -53,7 +65,9 @@ def make_split_table(
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Give every image its split, every training identity its label, every pool its galleries."""
     skip = ingestion.on_unreadable == "skip"
-    tables = normalise_splits(manifest, image_facts, splits, skip_unreadable=skip)
+    tables = with_origin(
+        normalise_splits(manifest, image_facts, splits, skip_unreadable=skip), ingestion, splits
+    )
     matches = count_matches(
         tables.split_table,
         tables.galleries,

@@ -12,14 +12,14 @@ def create_pipeline() -> Pipeline:
         [
             node(
                 nodes.read_manifest,
-                ["raw_images", "params:ingestion"],
+                ["raw_images", "known_image_stamps", "params:ingestion"],
                 ["manifest", "reading"],
                 name="read_manifest",
             ),
             node(
                 nodes.check_image_files,
                 ["raw_images", "manifest", "known_image_facts"],
-                "image_facts",
+                ["image_facts", "image_stamps"],
                 name="check_image_files",
             ),
             node(

@@ -2,6 +2,9 @@
 
 A node that takes the method's parameters is made per method, with the method's own model as annotation:
 that is how Kedro knows which model to validate the parameters with before anything runs.
+
+Every node notes in what it makes where that comes from, and checks in what it uses that it was made by the
+run that it works for (`schema.origin`).
 """
 
 from collections.abc import Callable, Iterator
@@ -10,6 +13,10 @@ from typing import Any
 import pandas as pd
 
 from reid_pipeline.engine.stage import Method
+from reid_pipeline.pipelines.floor import FLOOR
+from reid_pipeline.schema.addresses import Cell, Cells
+from reid_pipeline.schema.embeddings import Embeddings
+from reid_pipeline.schema.origin import Origin, require_match
 from reid_pipeline.schema.parameters import (
     ComputeParameters,
     EvaluationParameters,
@@ -18,6 +25,7 @@ from reid_pipeline.schema.parameters import (
     SplitParameters,
 )
 from reid_pipeline.schema.raw_folder import RawFolder
+from reid_pipeline.schema.records import Breakdown, Differences, EpochRecord, Metrics, RunCard
 from reid_pipeline.splits import SplitTables
 
 Record = dict[str, Any]
@@ -31,12 +39,13 @@ def _for_method(function: Callable[..., Any], method: Method) -> Callable[..., A
 def build_node(method: Method) -> Callable[..., Any]:
     """Return the node of a method without training: parameters and seed to embedder and an empty history."""
 
-    def build(parameters: Any, split_table: pd.DataFrame, seed: int) -> tuple[Any, list[Record]]:
-        from reid_pipeline.engine.seeding import seed_global_state
-        from reid_pipeline.engine.training import population_of
+    def build(parameters: Any, split_table: pd.DataFrame, cells: Cells) -> tuple[Any, list[EpochRecord]]:
+        from reid_pipeline.engine.run_origin import run_origin
+        from reid_pipeline.engine.training import built_embedder
 
-        seed_global_state(seed, "build")
-        return method.build(parameters, population_of(split_table)).embedder(), []
+        cell = cells[method.name]
+        present = run_origin("build", cell, split_table, parameters={method.name: parameters})
+        return built_embedder(method, parameters, split_table, present), []
 
     return _for_method(build, method)
 
@@ -49,16 +58,29 @@ def train_node(method: Method, stage: str) -> Callable[..., Any]:
         split_table: pd.DataFrame,
         raw_images: RawFolder,
         image_cache: Any,
+        image_stamps: pd.DataFrame | None,
         resume_point: Record | None,
-        seed: int,
         compute: ComputeParameters,
+        cells: Cells,
         earlier: Any = None,
-    ) -> Iterator[tuple[Record, list[Record]]]:
+    ) -> Iterator[tuple[Record, list[EpochRecord]]]:
+        from reid_pipeline.engine.loading import check_unchanged
         from reid_pipeline.engine.runtime import resolve_runtime
         from reid_pipeline.engine.training import TrainingRun, train_stage
 
-        runtime = resolve_runtime(compute)
-        run = TrainingRun(method, parameters, split_table, raw_images, runtime, seed, image_cache)
+        check_unchanged(split_table, raw_images, image_stamps)
+        cell, runtime = cells[method.name], resolve_runtime(compute)
+        run = TrainingRun(
+            method,
+            parameters,
+            split_table,
+            raw_images,
+            runtime,
+            cell.seed,
+            image_cache,
+            benchmark=cell.benchmark,
+            variant=cell.variant,
+        )
         yield from train_stage(run, stage, resume_point, earlier)
 
     return _for_method(train, method)
@@ -71,7 +93,7 @@ def keep(state: Record) -> Any:
     return checkpoint_of(state)
 
 
-def join_histories(*histories: list[Record]) -> list[Record]:
+def join_histories(*histories: list[EpochRecord]) -> list[EpochRecord]:
     """Put the records of all stages in one list, in order."""
     return [record for history in histories for record in history]
 
@@ -79,49 +101,121 @@ def join_histories(*histories: list[Record]) -> list[Record]:
 def export_node(method: Method) -> Callable[..., Any]:
     """Return the node from the last checkpoint to the inference-only embedder."""
 
-    def export(parameters: Any, checkpoint: Any) -> Any:
-        from reid_pipeline.engine.training import trained_model
+    def export(
+        parameters: Any, checkpoint: Any, split_table: pd.DataFrame, compute: ComputeParameters, cells: Cells
+    ) -> Any:
+        from reid_pipeline.engine.run_origin import run_origin
+        from reid_pipeline.engine.runtime import resolve_runtime
+        from reid_pipeline.engine.training import exported_embedder
 
-        return trained_model(method, parameters, checkpoint).embedder()
+        present = run_origin(
+            "export",
+            cells[method.name],
+            split_table,
+            parameters={method.name: parameters},
+            runtime=resolve_runtime(compute),
+        )
+        return exported_embedder(method, parameters, checkpoint, present)
 
     return _for_method(export, method)
 
 
-def extract(
-    embedder: Any,
-    split_table: pd.DataFrame,
-    galleries: pd.DataFrame,
-    raw_images: RawFolder,
-    image_cache: Any,
-    compute: ComputeParameters,
-    evaluation: EvaluationParameters,
-) -> Record:
-    """Embed the query and gallery rows of the split table; every row where nothing is tested on."""
-    from reid_pipeline.engine.embedding import embed_test_rows
-    from reid_pipeline.engine.runtime import resolve_runtime
+def extract_node(method: Method) -> Callable[..., Any]:
+    """Return the node that embeds query and gallery rows; every row where nothing is tested on."""
 
-    tables = SplitTables(split_table, galleries)
-    return embed_test_rows(embedder, tables, raw_images, resolve_runtime(compute), evaluation, image_cache)
+    def extract(
+        parameters: Any,
+        embedder: Any,
+        split_table: pd.DataFrame,
+        galleries: pd.DataFrame,
+        raw_images: RawFolder,
+        image_cache: Any,
+        image_stamps: pd.DataFrame | None,
+        compute: ComputeParameters,
+        evaluation: EvaluationParameters,
+        cells: Cells,
+    ) -> Embeddings:
+        from reid_pipeline.engine.embedding import embed_test_rows, originated
+        from reid_pipeline.engine.loading import check_unchanged
+        from reid_pipeline.engine.run_origin import EXTRACTION, run_origin
+        from reid_pipeline.engine.runtime import resolve_runtime
+
+        runtime = resolve_runtime(compute)
+        read = {method.name: parameters, "evaluation": evaluation.model_dump(mode="json", include=EXTRACTION)}
+        cell = cells[method.name]
+        present = run_origin(
+            "extract", cell, split_table, galleries, parameters=read, runtime=runtime, after=embedder.origin
+        )
+        require_match("extract", "embedder", embedder.origin, present)
+        check_unchanged(split_table, raw_images, image_stamps)
+        tables = SplitTables(split_table, galleries)
+        made = embed_test_rows(embedder, tables, raw_images, runtime, evaluation, image_cache)
+        return originated(made, _made_from(present, embedder=embedder.origin))
+
+    return _for_method(extract, method)
 
 
 def evaluate_node(method: Method) -> Callable[..., Any]:
     """Return the node from embeddings to metrics, and to where they come from."""
 
     def evaluate(
-        embeddings: Record,
+        parameters: Any,
+        embeddings: Embeddings,
         split_table: pd.DataFrame,
         galleries: pd.DataFrame,
         evaluation: EvaluationParameters,
-        benchmark: str,
-        seed: int,
-    ) -> tuple[Record, Record]:
+        cells: Cells,
+    ) -> tuple[Metrics, Breakdown]:
+        from reid_pipeline.engine.run_origin import run_origin
         from reid_pipeline.retrieval.protocol import evaluate_draws
 
-        named = {"benchmark": benchmark, "method": method.name, "seed": seed}
+        cell, read = cells[method.name], {method.name: parameters, "evaluation": evaluation}
+        origin = embeddings.origin
+        present = run_origin("evaluate", cell, split_table, galleries, parameters=read, after=origin)
+        require_match("evaluate", "embeddings", origin, present)
+        present = _made_from(present, embeddings=origin)
         metrics, breakdown = evaluate_draws(embeddings, split_table, galleries, evaluation)
-        return named | metrics, named | breakdown
+        named = cell.model_dump(exclude={"differs"})
+        used = {"label_use": present.label_use}
+        return (
+            Metrics(**named, **metrics, **used).with_origin(present),
+            Breakdown(**named, **breakdown).with_origin(present),
+        )
 
-    return evaluate
+    return _for_method(evaluate, method)
+
+
+def compare_node(method: Method) -> Callable[..., Any]:
+    """Return the node that sets a method's metrics against those of zero_shot, query by query."""
+
+    def compare_with_zero_shot(
+        parameters: Any,
+        metrics: Metrics,
+        breakdown: Breakdown,
+        floor_metrics: Metrics,
+        floor_breakdown: Breakdown,
+        split_table: pd.DataFrame,
+        galleries: pd.DataFrame,
+        evaluation: EvaluationParameters,
+        cells: Cells,
+    ) -> Differences:
+        from reid_pipeline.engine.paired_differences import difference_to_zero_shot
+        from reid_pipeline.engine.run_origin import run_origin
+
+        node = "compare_with_zero_shot"
+        read = {method.name: parameters, "evaluation": evaluation}
+        cell = cells[method.name]
+        present = run_origin(node, cell, split_table, galleries, parameters=read, after=metrics.origin)
+        for name, record in (("metrics", metrics), ("breakdown", breakdown)):
+            require_match(node, name, record.origin, present)
+        for record in (floor_metrics, floor_breakdown):
+            require_match(node, FLOOR, record.origin, present)
+        found = difference_to_zero_shot(
+            metrics, breakdown, floor_metrics, floor_breakdown, other=_address(cells[FLOOR])
+        )
+        return found.with_origin(_made_from(present, metrics=metrics.origin, zero_shot=floor_metrics.origin))
+
+    return _for_method(compare_with_zero_shot, method)
 
 
 def run_card_node(method: Method) -> Callable[..., Any]:
@@ -137,34 +231,42 @@ def run_card_node(method: Method) -> Callable[..., Any]:
         splits: SplitParameters,
         evaluation: EvaluationParameters,
         split_table: pd.DataFrame,
-        metrics: Record,
-        history: list[Record],
+        galleries: pd.DataFrame,
+        metrics: Metrics,
+        history: list[EpochRecord],
         embedder: Any,
         run_environment: Record,
-    ) -> tuple[Record, Record, list[Record], Record]:
-        from reid_pipeline.engine.run_card import make_run_card
-        from reid_pipeline.engine.runtime import device_peak_memory, resolve_runtime
+        cells: Cells,
+    ) -> tuple[RunCard, Metrics, list[EpochRecord], RunCard]:
+        from reid_pipeline.engine.run_card import make_run_card, require_history
+        from reid_pipeline.engine.run_origin import run_origin
+        from reid_pipeline.engine.runtime import resolve_runtime
+        from reid_pipeline.splits import require_tables
 
-        runtime = resolve_runtime(compute)
-        found = {"device": str(runtime.device), "precision": runtime.precision}  # what `auto` came to
-        resolved = {
-            "benchmark": metrics["benchmark"],
-            "seed": metrics["seed"],
-            "compute": compute.model_dump(mode="json") | found,
-            "ingestion": ingestion.model_dump(mode="json"),
-            "splits": splits.model_dump(mode="json"),
-            "evaluation": evaluation.model_dump(mode="json"),
-            method.name: parameters.model_dump(mode="json"),
-        }
+        runtime, cell = resolve_runtime(compute), cells[method.name]
+        require_tables(split_table, galleries, ingestion, splits)
+        read = {method.name: parameters, "evaluation": evaluation}
+        present = run_origin(
+            "run_card", cell, split_table, galleries, parameters=read, runtime=runtime, after=embedder.origin
+        )
+        require_match("run_card", "embedder", embedder.origin, present)
+        present = _made_from(present, embedder=embedder.origin)
+        require_match("run_card", "metrics", metrics.origin, present)
+        require_history(history, embedder.origin)
+        blocks = {"ingestion": ingestion, "splits": splits, "evaluation": evaluation, method.name: parameters}
         card = make_run_card(
-            resolved,
+            {name: block.model_dump(mode="json") for name, block in blocks.items()},
+            compute.model_dump(mode="json"),
             split_table,
             metrics,
             history,
             run_environment,
-            num_parameters=sum(value.numel() for value in embedder.parameters()),
-            device_peak_memory=device_peak_memory(runtime.device),
+            cell=cell,
+            zero_shot=None if method.name == FLOOR else _address(cells[FLOOR]),
+            embedder=embedder,
+            runtime=runtime,
         )
+        card = card.with_origin(_made_from(present, metrics=metrics.origin))
         return card, metrics, history, card
 
     return _for_method(run_card, method)
@@ -174,35 +276,60 @@ def report_node(method: Method) -> Callable[..., Any]:
     """Return the node that makes the page and the curves."""
 
     def make_report(
-        metrics: Record,
-        floor_metrics: Record,
-        history: list[Record],
-        run_card: Record,
-        breakdown: Record,
-        embeddings: Record,
+        parameters: Any,
+        metrics: Metrics,
+        history: list[EpochRecord],
+        run_card: RunCard,
+        breakdown: Breakdown,
+        embeddings: Embeddings,
         split_table: pd.DataFrame,
         galleries: pd.DataFrame,
         raw_images: RawFolder,
         evaluation: EvaluationParameters,
         report: ReportParameters,
+        cells: Cells,
+        floor_metrics: Metrics | None = None,
+        differences: Differences | None = None,
     ) -> tuple[str, Any]:
         from reid_pipeline.engine.ranked_queries import choose_ranked_queries
+        from reid_pipeline.engine.run_origin import run_origin
         from reid_pipeline.reporting import ReportContent, curves_overview, render_report
 
+        cell, read = cells[method.name], {method.name: parameters, "evaluation": evaluation}
+        origin = embeddings.origin
+        present = run_origin("report", cell, split_table, galleries, parameters=read, after=origin)
+        require_match("report", "embeddings", origin, present)
+        present = _made_from(present, embeddings=origin, metrics=metrics.origin)
+        used = {"metrics": metrics, "breakdown": breakdown, "run_card": run_card}
+        used |= {} if differences is None else {"differences": differences}
+        used |= {} if floor_metrics is None else {FLOOR: floor_metrics}
+        for name, record in used.items():
+            require_match("report", name, record.origin, present)
         tables = SplitTables(split_table, galleries)
         bad, good = choose_ranked_queries(embeddings, tables, raw_images, evaluation, report)
         content = ReportContent(
-            benchmark=metrics["benchmark"],
+            benchmark=cell.benchmark,
             method=method.name,
-            seed=metrics["seed"],
-            metrics=[metrics] if floor_metrics == metrics else [floor_metrics, metrics],
+            seed=cell.seed,
+            metrics=[metrics] if floor_metrics is None else [floor_metrics, metrics],
             history=history,
             run_card=run_card,
             breakdown=breakdown,
+            differences=differences,
             bad_queries=bad,
             good_queries=good,
             description=method.description,
         )
         return render_report(content), curves_overview(history)
 
-    return make_report
+    return _for_method(make_report, method)
+
+
+def _made_from(origin: Origin, **artefacts: Origin | None) -> Origin:
+    """Return an origin with the digests of further artefacts that something was made from."""
+    digests = {name: each.digest for name, each in artefacts.items() if each is not None and each.digest}
+    return origin.replace(made_from={**origin.made_from, **digests})
+
+
+def _address(cell: Cell) -> str:
+    return f"{cell.benchmark}/{cell.folder}/seed_{cell.seed}"
