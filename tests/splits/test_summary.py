@@ -65,12 +65,17 @@ COLUMNS = [
     "mode",
 ]
 
+CAMERAS = {0: "pond", 1: "gate"}
+
 
 def tables(images: list[tuple[Any, ...]]) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
     """Manifest, image facts and split table of `images`; those without a split are not in the last."""
     table = pd.DataFrame(images, columns=COLUMNS).sort_values("path", ignore_index=True)
     table["sha256"] = [f"{int(content):064x}" for content in table["content"]]
     table["fault"] = ["truncated" if pd.isna(width) else "" for width in table["width"]]
+    table["camera"] = [
+        "" if pd.isna(camid) else CAMERAS.get(camid, f"mast {camid}") for camid in table["camid"]
+    ]
     table = table.assign(bytes=10, viewid=pd.NA, trackid=pd.NA, test_sets="", label=-1)
     labelled = (table["split"] == "train") & (table["pid"] > 0)
     table.loc[labelled, "label"] = pd.factorize(table.loc[labelled, "pid"], sort=True)[0]
