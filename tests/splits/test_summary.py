@@ -212,7 +212,7 @@ def test_splits(summary: dict[str, Any]) -> None:
         "distractors": 0,
         "unlabelled": 1,
         "cameras": 2,
-        "images_per_camera": {"0": 3, "1": 2},
+        "images_per_camera": {"pond": 3, "gate": 2},
         "without_camera": 0,
         "images_per_identity": {
             "min": 1,
@@ -229,7 +229,8 @@ def test_splits(summary: dict[str, Any]) -> None:
     gallery = summary["splits"]["gallery"]
     assert (gallery["images"], gallery["identities"], gallery["distractors"]) == (4, 2, 1)
     assert gallery["one_camera"] == {"count": 2, "first": ["fox-b", "fox-d"]}
-    assert gallery["images_per_camera"] == {"0": 3, "1": 1}
+    assert gallery["images_per_camera"] == {"pond": 3, "gate": 1}
+    assert list(gallery["images_per_camera"]) == ["pond", "gate"], "by camid"
     assert summary["splits"]["dev_query"]["rules"] == {"dev": 1}
     assert summary["rules"] == {"published": 11, "dev": 2}
 
