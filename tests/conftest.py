@@ -73,6 +73,7 @@ def manifest_of(rows: list[tuple[int, int | None, str]]) -> pd.DataFrame:
             "identity": [f"{pid:04d}" if pid > -2 else "" for pid, *_ in rows],
             "pid": np.array([pid for pid, *_ in rows], dtype=np.int64),
             "camid": pd.array([camid for _, camid, _ in rows], dtype="Int64"),
+            "camera": ["" if camid is None else str(camid + 1) for _, camid, _ in rows],
             "viewid": pd.array([pd.NA] * count, dtype="Int64"),
             "trackid": pd.array([pd.NA] * count, dtype="Int64"),
             "test_sets": pd.Series([""] * count, dtype="str"),

@@ -72,6 +72,7 @@ class TestSplitsAndIdentities:
         }
         for name in ("camid", "viewid", "trackid"):
             assert reading.manifest[name].isna().all()
+        assert set(reading.manifest["camera"]) == {""}
         assert reading.notes == ("Read as folders <split>/<identity>/<image>: 5 images.",)
 
     def test_train_and_test(self, read):

@@ -82,6 +82,7 @@ class TestManifest:
             "test_sets": ["", "", "", ""],
             "pid": [1, 2, 2, 2],
             "camid": [0, 3, 1, 3],
+            "camera": ["0", "3", "1", "3"],
             "viewid": [None, 0, 7, 2],
             "trackid": [12, 70001, None, 5],
         }
@@ -102,6 +103,7 @@ class TestManifest:
         assert table["viewid"].dtype == "float64", "as pandas makes of a column with gaps"
         table.to_parquet(other.root / "manifest.parquet")
         from_parquet = other.read()
+        assert column(from_parquet, "camera") == {"a.jpg": "0", "b.jpg": "1"}
         pd.testing.assert_frame_equal(from_parquet.manifest, from_csv.manifest)
         assert column(from_parquet, "identity") == {"a.jpg": "7", "b.jpg": "12"}
 
@@ -294,16 +296,26 @@ class TestCamerasViewsAndTracks:
     def test_names_are_numbered_in_sorted_order(self, folder):
         reading = folder.manifest("path,pid,camid", "a.jpg,x,north", "b.jpg,y,east", "c.jpg,y,north")
         assert column(reading, "camid") == {"a.jpg": 1, "b.jpg": 0, "c.jpg": 1}
+        assert column(reading, "camera") == {"a.jpg": "north", "b.jpg": "east", "c.jpg": "north"}
         assert "camid: names were numbered in sorted order, east = 0, north = 1." in reading.notes
 
     def test_numbers_stay_and_may_be_written_with_a_point(self, folder):
         reading = folder.manifest("path,pid,camid", "a.jpg,x,12", "b.jpg,y,9999", "c.jpg,y,3.0")
         assert column(reading, "camid") == {"a.jpg": 12, "b.jpg": 9999, "c.jpg": 3}
+        assert column(reading, "camera") == {"a.jpg": "12", "b.jpg": "9999", "c.jpg": "3.0"}
+
+    def test_cameras_are_called_as_they_are_written(self, folder):
+        reading = folder.manifest("path,pid,camid", "a.jpg,x, Am Tor ", "b.jpg,y,<7>", 'c.jpg,y,"1, 2"')
+        assert column(reading, "camera") == {"a.jpg": "Am Tor", "b.jpg": "<7>", "c.jpg": "1, 2"}
+        numbers = folder.manifest("path,pid,camid", "a.jpg,x,007", "b.jpg,y,12 ", "c.jpg,y,007")
+        assert column(numbers, "camid") == {"a.jpg": 7, "b.jpg": 12, "c.jpg": 7}
+        assert column(numbers, "camera") == {"a.jpg": "007", "b.jpg": "12", "c.jpg": "007"}
 
     @pytest.mark.parametrize("cells", [("", ""), (" ", "")])
     def test_an_empty_column_means_no_cameras(self, folder, cells):
         reading = folder.manifest("path,pid,camid", f"a.jpg,x,{cells[0]}", f"b.jpg,y,{cells[1]}")
         assert column(reading, "camid") == {"a.jpg": None, "b.jpg": None}
+        assert column(reading, "camera") == {"a.jpg": "", "b.jpg": ""}
 
     def test_a_camera_here_and_none_there(self, folder):
         said = folder.refused("path,pid,camid", "a.jpg,x,0", "b.jpg,y,", "c.jpg,y,")
@@ -314,6 +326,7 @@ class TestCamerasViewsAndTracks:
         ("name", "cell", "largest"),
         [
             ("camid", "-1", 9999),
+            ("camid", "-0", 9999),
             ("camid", "1.5", 9999),
             ("camid", "10000", 9999),
             ("viewid", "-1", 9999),
@@ -335,9 +348,12 @@ class TestCamerasViewsAndTracks:
             " '1' (line 4)."
         )
 
-    def test_a_camera_in_two_forms(self, folder):
-        said = folder.refused("path,pid,camid", "a.jpg,x,North", "b.jpg,y,north")
-        assert "Column camid of manifest.csv writes 1 names in two forms: 'North' (line 2) and" in said
+    @pytest.mark.parametrize(
+        ("one", "other"), [("North", "north"), ("7", "07"), ("7", "7.0"), ("7", "+7"), ("7", "7 ")]
+    )
+    def test_a_camera_in_two_forms(self, folder, one, other):
+        said = folder.refused("path,pid,camid", f"a.jpg,x,{one}", f"b.jpg,y,{other}")
+        assert f"Column camid of manifest.csv writes 1 names in two forms: {one!r} (line 2) and" in said
 
     def test_too_many_names(self, folder):
         names = [f"{number:05d}x" for number in range(10_001)]
@@ -586,6 +602,7 @@ class TestMetadata:
         }
         assert list(column(reading, "pid").values()) == [2, -2, 1, 1, -2]
         assert list(column(reading, "camid").values()) == [1, 0, 1, 0, 0]
+        assert list(column(reading, "camera").values()) == ["trap B", "trap A", "trap B", "trap A", "trap A"]
         assert list(column(reading, "viewid").values()) == [0, 1, None, 0, 0]
         assert list(column(reading, "subset").values()) == ["train"] * 3 + ["unassigned"] * 2
         for note in (

@@ -27,6 +27,7 @@ INGESTION = IngestionParameters(reader="dukemtmc")
 def test_each_part_of_a_name(lay, rows, module, archive, title):
     table = module.read(lay([f"{archive}/{path}" for path in FILES]), INGESTION).manifest
     MANIFEST.validate(table)
+    assert table["camera"].tolist() == ["1", "2", "8", "2"], "by path: test, train, query"
     assert rows(table) == {
         f"{archive}/bounding_box_train/0001_c2_f0046182.jpg": ("0001", 1, 1, "train"),
         f"{archive}/bounding_box_train/7140_c8_f0000001.jpg": ("7140", 7140, 7, "train"),

@@ -43,6 +43,7 @@ def test_the_manifest_is_valid_sorted_and_the_same_in_any_order_of_files(lay):
     table = manifest(lay, FILES)
     MANIFEST.validate(table)
     assert table["path"].tolist() == sorted(FILES)
+    assert table["camera"].tolist() == ["3", "4", "5", "1", "6", "2"]
     assert table[["viewid", "trackid"]].isna().all(axis=None)
     assert (table["test_sets"] == "").all()
     generator = random.Random(0)

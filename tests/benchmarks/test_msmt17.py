@@ -51,6 +51,7 @@ def changed(name, text):
 def test_v1_two_numberings_and_train_with_val(lay, rows):
     reading = read(lay(IMAGES, LISTS), ingestion())
     MANIFEST.validate(reading.manifest)
+    assert reading.manifest["camera"].tolist() == ["14", "2", "1", "1", "14", "15"], "by path: test, train"
     assert reading.version == "v1"
     assert rows(reading.manifest) == {
         IMAGES[0]: ("train/0000", 1, 0, "train"),
@@ -88,6 +89,7 @@ def test_lists_may_lie_above_the_archives_folder(lay):
 def test_the_re_pack_with_its_names_or_the_archives(lay, rows):
     reading = read(lay([f"msmt17/{path}" for path in MARKET]), ingestion())
     MANIFEST.validate(reading.manifest)
+    assert reading.manifest["camera"].tolist() == ["4", "1", "15", "14"], "by path: test, train, query"
     assert reading.version == "market"
     assert rows(reading.manifest) == {
         "msmt17/bounding_box_train/0000_c1_0000.jpg": ("train/0000", 1, 0, "train"),

@@ -29,6 +29,7 @@ def folder(lay, lists=LISTS, images=IMAGES, place=""):
 def test_subsets_and_test_sets(lay, rows):
     reading = read(folder(lay), INGESTION)
     MANIFEST.validate(reading.manifest)
+    assert set(reading.manifest["camera"]) == {""}
     assert rows(reading.manifest) == {
         "image/0000001.jpg": ("0", 1, None, "train"),
         "image/0000002.jpg": ("0", 1, None, "train"),

@@ -60,6 +60,7 @@ def column(manifest, name):
 def test_names_colours_types_and_viewpoints(lay, rows):
     reading = read(lay(IMAGES, {**LABELS, **KEY_POINTS}), INGESTION)
     MANIFEST.validate(reading.manifest)
+    assert reading.manifest["camera"].tolist() == ["2", "2", "3", "1", "20"], "by path: query, test, train"
     assert rows(reading.manifest) == {
         IMAGES[0]: ("0001", 1, 0, "train"),
         IMAGES[1]: ("0776", 776, 19, "train"),

@@ -1,6 +1,8 @@
 """`kedro run --pipeline=unsupervised_pcl` from a folder in every layout, as real sessions of one process."""
 
 import json
+import re
+from html import unescape
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,9 @@ from reid_pipeline.synthetic.parameters import SyntheticVehicles
 SIZE = {"cameras_per_identity": (2, 3), "images_per_camera": (3, 3), "num_cameras": 3}
 PEOPLE = SyntheticBenchmark(train_identities=5, test_identities=3, distractors=2, junk=2, **SIZE)
 VEHICLES = SyntheticVehicles(train_identities=5, test_identities=3, **SIZE)
+# What the metadata table calls the drawn individuals and cameras.
+INDIVIDUALS = ["Ada", "Bo", "Cid", "Dot", "Eve", "Spot", "Rex & Co", "<b>Liz</b>"]
+CAMERAS = ["pond", "gate", "Am <Tor>"]
 BACKBONE = {"name": "demo-vit", "pretrained": "demo", "image_size": [48, 48]}
 OVERRIDES = {
     "zero_shot": {"backbone": BACKBONE},
@@ -63,7 +68,35 @@ def draw(layout: str, root: Path) -> Path:
     for path, content in draw_layout(layout, VEHICLES if vehicles else PEOPLE, processes=1).items():
         (root / path).parent.mkdir(parents=True, exist_ok=True)
         (root / path).write_bytes(content)
+    if layout == "custom_metadata":
+        table = pd.read_csv(root / "metadata.csv", dtype=str)
+        for column, names in (("identity", INDIVIDUALS), ("camera", CAMERAS)):
+            drawn = sorted(table[column].unique())
+            table[column] = table[column].map(dict(zip(drawn, names, strict=True)))
+        table.to_csv(root / "metadata.csv", index=False)
     return root
+
+
+def check_names(folder: Path, split_table: pd.DataFrame, page: str, dataset_page: str) -> None:
+    """Everything calls individuals and cameras as the user's table does, and nothing by a number."""
+    given = pd.read_csv(folder / "metadata.csv", dtype=str).set_index("path")
+    found = split_table.set_index("path")
+    for column in ("identity", "camera"):
+        assert found[column].to_dict() == given[column].to_dict()
+    heads = [unescape(text) for text in re.findall(r"<th[^>]*>(.*?)</th>", page)]
+    tested = found[found["split"] == "query"]
+    assert {"Spot", "<b>Liz</b>"} < set(tested["identity"]) <= set(heads)
+    assert {f"camera {name}" for name in CAMERAS} == {head for head in heads if head.startswith("camera ")}
+    captions = [unescape(text) for text in re.findall(r"<figcaption>AP .*?<span>(.*?)</span>", page)]
+    called = {f"id {row['identity']} · camera {row['camera']}" for _, row in tested.iterrows()}
+    assert set(captions) <= called
+    assert captions
+    figures = re.findall(r'<script type="application/json">(.*?)</script>', dataset_page, re.DOTALL)
+    axes = [trace["x"] for figure in figures for trace in json.loads(figure)["data"]]
+    assert ["Am &lt;Tor&gt;", "gate", "pond"] in axes, "plotly reads tags: it shows this as Am <Tor>"
+    for shown in (page, dataset_page):
+        told = re.sub(r"<script.*?</script>", "", shown, flags=re.DOTALL)
+        assert not re.search(r"\b(?:pid|camid|camera) [0-9]", told)
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
@@ -97,6 +130,10 @@ def test_from_files_to_a_report(layout: str, project: Project, tmp_path: Path) -
         table.loc[table["split"] == "train", "label"].max() + 1
         == table.loc[table["split"] == "train", "pid"].nunique()
     )
+    if layout == "custom_metadata":
+        check_names(raw, table, page, dataset_page)
+    if layout == "market1501":
+        assert {"camera 1", "camera 2", "camera 3"} <= set(re.findall(r"<th[^>]*>(.*?)</th>", page))
     has_cameras = bool(table["camid"].notna().all())
     assert metrics["camera_filter"] is (has_cameras and layout != "vehicleid")
     if layout == "vehicleid":

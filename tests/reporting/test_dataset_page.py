@@ -25,12 +25,15 @@ FOXES = Benchmark(
     cameras=3,
     versions=(Version("v1", {"train": Counts(1_006, 3), "query": Counts(2, 2), "gallery": Counts(2, 3)}),),
 )
+CAMERAS = {0: "gate", 1: "am <Teich> & Weg"}
 
 
 def image(path: str, pid: int, camid: int | None, split: str | None, **others: Any) -> Image:
     known = {"identity": f"fox-{pid}", "test_sets": "", "subset": split or "gallery"}
     facts = {"width": 64, "height": 128, "mode": "RGB", "fault": "", "content": path, "rule": "published"}
-    return {"path": path, "pid": pid, "camid": camid, "split": split, **known, **facts, **others}
+    camera = "" if camid is None else CAMERAS.get(camid, f"mast {camid}")
+    known |= {"path": path, "pid": pid, "camid": camid, "camera": camera, "split": split}
+    return {**known, **facts, **others}
 
 
 def summarised(images: list[Image], benchmark: Benchmark = FOXES, **reading: Any) -> dict[str, Any]:
@@ -201,9 +204,9 @@ def test_figures_hold_the_counts(bad: dict[str, Any]) -> None:
     assert list(figures) == ["images_per_identity", "images_per_camera", "image_sizes"]
     cameras = {trace.name: (list(trace.x), list(trace.y)) for trace in figures["images_per_camera"].data}
     assert cameras == {
-        "train": (["0", "1"], [1, 2]),
-        "query": (["0", "1"], [3, 0]),
-        "gallery": (["0", "1"], [2, 2]),
+        "train": (["am &lt;Teich&gt; &amp; Weg", "gate"], [2, 1]),
+        "query": (["am &lt;Teich&gt; &amp; Weg", "gate"], [0, 3]),
+        "gallery": (["am &lt;Teich&gt; &amp; Weg", "gate"], [2, 2]),
     }
     identities = {trace.name: (list(trace.x), list(trace.y)) for trace in figures["images_per_identity"].data}
     assert identities == {
@@ -213,6 +216,16 @@ def test_figures_hold_the_counts(bad: dict[str, Any]) -> None:
     }
     for trace in figures["image_sizes"].data:
         assert sum(trace.y) == 12
+
+
+def test_cameras_with_numbers_stand_in_their_order() -> None:
+    cameras = {0: "10", 1: "9", 2: "007"}
+    images = [
+        image(f"{camid}.jpg", 1 + camid % 2, 0, "train") | {"camid": camid, "camera": name}
+        for camid, name in cameras.items()
+    ]
+    (trace,) = dataset_figures(summarised(images))["images_per_camera"].data
+    assert list(trace.x) == ["007", "9", "10"]
 
 
 def test_identities_with_many_images_share_bars() -> None:

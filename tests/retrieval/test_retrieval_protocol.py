@@ -43,8 +43,10 @@ def table_of(splits, pids, camids, test_sets=""):
         {
             "path": [f"{place}.jpg" for place in range(count)],
             "split": splits,
+            "identity": [f"fox-{pid}" for pid in pids],
             "pid": pids,
             "camid": pd.array(camids, dtype="Int64"),
+            "camera": [f"mast {camid}" for camid in camids],
             "test_sets": pd.Series([test_sets] * count if isinstance(test_sets, str) else test_sets),
         }
     )

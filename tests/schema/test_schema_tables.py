@@ -5,7 +5,7 @@ import pandera.errors
 import pytest
 
 from reid_pipeline.schema.columns import SPLITS, SUBSETS
-from reid_pipeline.schema.tables import GALLERIES, IMAGE_FACTS, MANIFEST, SPLIT_TABLE
+from reid_pipeline.schema.tables import GALLERIES, IMAGE_FACTS, MANIFEST, SPLIT_TABLE, TUNING_TABLE
 
 # Pandera raises the plural where the columns themselves are wrong.
 REFUSED = (pandera.errors.SchemaError, pandera.errors.SchemaErrors)
@@ -75,11 +75,36 @@ def test_a_bad_manifest_cell_is_refused(manifest, column, value, says):
 
 
 @pytest.mark.parametrize(
-    "column", ["path", "pid", "camid", "viewid", "trackid", "identity", "subset", "test_sets"]
+    "column", ["path", "pid", "camid", "camera", "viewid", "trackid", "identity", "subset", "test_sets"]
 )
 def test_a_missing_column_is_refused(manifest, column):
     with pytest.raises(REFUSED, match=column):
         MANIFEST.validate(manifest.drop(columns=column))
+
+
+@pytest.mark.parametrize(
+    ("cameras", "says"),
+    [
+        (["gate", "gate", "", "pond", "pond"], None),
+        (["gate", "mill", "", "pond", "pond"], "a camid has one name"),
+        (["gate", "gate", "", "gate", "gate"], "a camera has one camid"),
+        (["gate", "gate", "pond", "pond", "pond"], "an image has a camid and its camera's name, or neither"),
+        (["", "", "", "pond", "pond"], "an image has a camid and its camera's name, or neither"),
+    ],
+)
+def test_a_camera_has_one_number_and_one_name(make_manifest, cameras, says):
+    camids = [0, 0, None, 1, 1]
+    manifest = make_manifest([(1, camid, "train") for camid in camids]).assign(camera=cameras)
+    for schema, table in (
+        (MANIFEST, manifest),
+        (SPLIT_TABLE, used(manifest, ["train"] * 5, [0] * 5)),
+        (TUNING_TABLE, used(manifest, ["train"] * 5, [0] * 5)),
+    ):
+        if says is None:
+            schema.validate(table)
+            continue
+        with pytest.raises(REFUSED, match=says):
+            schema.validate(table)
 
 
 def test_a_further_column_is_refused(manifest):

@@ -29,8 +29,10 @@ def split_table(rows: list[Row], test_sets: list[str] | None = None) -> pd.DataF
                 [f"{split}/{place}.jpg" for place, (split, *_) in enumerate(rows)], dtype="str"
             ),
             "split": pd.Series([split for split, *_ in rows], dtype="str"),
+            "identity": pd.Series([f"fox-{pid}" for _, pid, _ in rows], dtype="str"),
             "pid": pd.Series([pid for _, pid, _ in rows], dtype="int64"),
             "camid": pd.array([camid for *_, camid in rows], dtype="Int64"),
+            "camera": pd.Series([f"mast {camid}" for *_, camid in rows], dtype="str"),
             "test_sets": pd.Series(test_sets or [""] * len(rows), dtype="str"),
         }
     )

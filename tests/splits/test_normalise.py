@@ -254,6 +254,9 @@ class TestDataHash:
         other.loc[4, column] = value
         assert data_hash(other) != data_hash(table)
 
+    def test_what_cameras_are_called_does_not_matter(self, table):
+        assert data_hash(table.assign(camera="camera " + table["camera"])) == data_hash(table)
+
     def test_the_split_matters(self, manifest, table):
         assert data_hash(normalised(manifest, SplitParameters(dev_fraction=0.2))) != data_hash(table)
 

@@ -65,12 +65,17 @@ COLUMNS = [
     "mode",
 ]
 
+CAMERAS = {0: "pond", 1: "gate"}
+
 
 def tables(images: list[tuple[Any, ...]]) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
     """Manifest, image facts and split table of `images`; those without a split are not in the last."""
     table = pd.DataFrame(images, columns=COLUMNS).sort_values("path", ignore_index=True)
     table["sha256"] = [f"{int(content):064x}" for content in table["content"]]
     table["fault"] = ["truncated" if pd.isna(width) else "" for width in table["width"]]
+    table["camera"] = [
+        "" if pd.isna(camid) else CAMERAS.get(camid, f"mast {camid}") for camid in table["camid"]
+    ]
     table = table.assign(bytes=10, viewid=pd.NA, trackid=pd.NA, test_sets="", label=-1)
     labelled = (table["split"] == "train") & (table["pid"] > 0)
     table.loc[labelled, "label"] = pd.factorize(table.loc[labelled, "pid"], sort=True)[0]
@@ -207,7 +212,7 @@ def test_splits(summary: dict[str, Any]) -> None:
         "distractors": 0,
         "unlabelled": 1,
         "cameras": 2,
-        "images_per_camera": {"0": 3, "1": 2},
+        "images_per_camera": {"pond": 3, "gate": 2},
         "without_camera": 0,
         "images_per_identity": {
             "min": 1,
@@ -224,7 +229,8 @@ def test_splits(summary: dict[str, Any]) -> None:
     gallery = summary["splits"]["gallery"]
     assert (gallery["images"], gallery["identities"], gallery["distractors"]) == (4, 2, 1)
     assert gallery["one_camera"] == {"count": 2, "first": ["fox-b", "fox-d"]}
-    assert gallery["images_per_camera"] == {"0": 3, "1": 1}
+    assert gallery["images_per_camera"] == {"pond": 3, "gate": 1}
+    assert list(gallery["images_per_camera"]) == ["pond", "gate"], "by camid"
     assert summary["splits"]["dev_query"]["rules"] == {"dev": 1}
     assert summary["rules"] == {"published": 11, "dev": 2}
 

@@ -9,8 +9,12 @@ from reid_pipeline.images.decode import read_image
 from reid_pipeline.reporting import RankedQuery, pick_queries
 from reid_pipeline.retrieval import ranked_lists
 from reid_pipeline.retrieval.protocol import retrieval_draws, retrieval_inputs, score
+<<<<<<< HEAD
 from reid_pipeline.schema.columns import CAMID, IDENTITY, PATH, PID
 from reid_pipeline.schema.embeddings import Embeddings
+=======
+from reid_pipeline.schema.columns import CAMERA, IDENTITY, PATH, PID
+>>>>>>> names
 from reid_pipeline.schema.parameters import EvaluationParameters, ReportParameters
 from reid_pipeline.schema.raw_folder import RawFolder
 from reid_pipeline.splits import SplitTables
@@ -65,5 +69,5 @@ def _with_pictures(
 
 
 def _caption(row: pd.Series) -> str:
-    camera = "" if pd.isna(row[CAMID]) else f" · camera {row[CAMID] + 1}"
+    camera = f" · camera {row[CAMERA]}" if row[CAMERA] else ""
     return f"id {row[IDENTITY]}{camera}"

@@ -7,6 +7,7 @@ from reid_pipeline.reporting.records import Record, measured
 from reid_pipeline.reporting.tables import METRICS, UNMEASURED, percent
 
 _IDENTITIES = 10
+_SIDES = ("query", "gallery")
 
 
 def breakdown_tables(breakdown: Record) -> list[dict[str, Any]]:
@@ -39,6 +40,7 @@ def _intervals(intervals: Record) -> dict[str, Any]:
 def _camera_pairs(pairs: Sequence[Record]) -> dict[str, Any]:
     """Return mAP and Rank-1 as a matrix, query cameras down, gallery cameras across."""
     found = {(pair["query_camera"], pair["gallery_camera"]): pair for pair in pairs}
+    names = {pair[f"{side}_camera"]: pair[f"{side}_camera_name"] for pair in pairs for side in _SIDES}
     cameras = sorted({camera for _, camera in found})
     rows = []
     for query_camera in sorted({camera for camera, _ in found}):
@@ -47,11 +49,11 @@ def _camera_pairs(pairs: Sequence[Record]) -> dict[str, Any]:
             pair = found.get((query_camera, camera), {})
             shown = [percent(measured(pair, name)) for name in ("mAP", "rank1")]
             cells.append(" / ".join(shown) if pair else UNMEASURED)
-        rows.append([f"camera {query_camera + 1}", *cells])
+        rows.append([f"camera {names[query_camera]}", *cells])
     return {
         "title": "pairs of cameras",
         "caption": "mAP / Rank-1 in %: a camera's queries (down) on one camera of the gallery (across).",
-        "header": ["Query", *(f"camera {camera + 1}" for camera in cameras)],
+        "header": ["Query", *(f"camera {names[camera]}" for camera in cameras)],
         "rows": rows,
     }
 
@@ -64,7 +66,7 @@ def _identities(identities: Sequence[Record]) -> dict[str, Any]:
         "header": ["Identity", "mAP", "mINP", "Rank-1", "Valid queries"],
         "rows": [
             [
-                f"pid {identity['pid']}",
+                identity["identity"],
                 *(percent(measured(identity, name)) for name in ("mAP", "mINP", "rank1")),
                 str(identity["num_valid_queries"]),
             ]

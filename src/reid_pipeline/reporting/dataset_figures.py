@@ -1,6 +1,7 @@
 """Bars of a collection's summary: images per identity, per camera and split, and sizes."""
 
 from collections.abc import Sequence
+from html import escape
 
 import plotly.graph_objects as go
 
@@ -52,14 +53,14 @@ def images_per_identity(splits: Record) -> go.Figure:
 
 
 def images_per_camera(splits: Record) -> go.Figure:
-    """Return the images of each camera and split; cameras are numbered from 0, as `camid`."""
-    cameras = sorted({camid for facts in splits.values() for camid in facts["images_per_camera"]}, key=int)
+    """Return the images of each camera and split; cameras as they are called."""
+    cameras = _in_order({camera for facts in splits.values() for camera in facts["images_per_camera"]})
     figure = go.Figure()
+    shown = [escape(camera, quote=False) for camera in cameras]  # plotly would read tags in it
     for index, (name, facts) in enumerate(splits.items()):
-        _add_bars(
-            figure, cameras, [facts["images_per_camera"].get(camid, 0) for camid in cameras], name, index
-        )
-    figure.update_xaxes(title_text="Camera (camid)", type="category")
+        images = [facts["images_per_camera"].get(camera, 0) for camera in cameras]
+        _add_bars(figure, shown, images, name, index)
+    figure.update_xaxes(title_text="Camera", type="category")
     figure.update_yaxes(title_text="Images (count)")
     return _grouped(figure, "Images per camera")
 
@@ -73,6 +74,11 @@ def image_sizes(sizes: Record) -> go.Figure:
     figure.update_xaxes(title_text="Pixels", type="category")
     figure.update_yaxes(title_text="Images (count)")
     return _grouped(figure, "Image sizes")
+
+
+def _in_order(names: set[str]) -> list[str]:
+    """Return names sorted: as numbers if all are whole numbers, else by their characters."""
+    return sorted(names, key=int if all(name.isdecimal() for name in names) else None)
 
 
 def _add_bars(figure: go.Figure, x: Sequence[str], y: Sequence[int], name: str, index: int) -> None:

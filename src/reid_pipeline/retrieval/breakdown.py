@@ -1,5 +1,6 @@
 """Where a mean comes from: by pair of cameras, and by identity."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ def camera_pair_breakdown(
     features: tuple[Floats, Floats],
     pids: tuple[Indices, Indices],
     camids: tuple[Indices, Indices],
+    names: Mapping[int, str],
     *,
     camera_filter: bool = True,
 ) -> list[dict[str, Any]]:
@@ -25,11 +27,12 @@ def camera_pair_breakdown(
         features: of queries and gallery, as in `evaluate_retrieval`, like the next two.
         pids: of both.
         camids: of both.
+        names: what the collection calls each camera.
         camera_filter: leave out the pairs of a camera with itself, in which the filter leaves no positive.
 
     Returns:
-        For each pair with a valid query, by camera: `query_camera`, `gallery_camera`, `mAP`, `rank1`,
-        `num_valid_queries`.
+        For each pair with a valid query, by camera: `query_camera`, `query_camera_name`, `gallery_camera`,
+        `gallery_camera_name`, `mAP`, `rank1`, `num_valid_queries`.
     """
     found = []
     for query_camera in np.unique(camids[0]):
@@ -46,7 +49,9 @@ def camera_pair_breakdown(
             found.append(
                 {
                     "query_camera": int(query_camera),
+                    "query_camera_name": names[int(query_camera)],
                     "gallery_camera": int(gallery_camera),
+                    "gallery_camera_name": names[int(gallery_camera)],
                     "mAP": result.mean_ap,
                     "rank1": result.rank(1),
                     "num_valid_queries": result.num_valid_queries,
@@ -55,8 +60,19 @@ def camera_pair_breakdown(
     return found
 
 
-def identity_breakdown(result: RetrievalResult, query_pids: ArrayLike) -> list[dict[str, Any]]:
-    """Return `pid`, `mAP`, `mINP`, `rank1` and `num_valid_queries` of each identity, the worst first."""
+def identity_breakdown(
+    result: RetrievalResult, query_pids: ArrayLike, names: Mapping[int, str]
+) -> list[dict[str, Any]]:
+    """Return the figures of each identity, the worst first.
+
+    Args:
+        result: of the queries.
+        query_pids: of the same queries.
+        names: what the collection calls each pid.
+
+    Returns:
+        `pid`, `identity`, `mAP`, `mINP`, `rank1` and `num_valid_queries` of each.
+    """
     valid = np.flatnonzero(result.first_match_rank > 0)
     pids, places = np.unique(np.asarray(query_pids)[valid], return_inverse=True)
     counts = np.bincount(places)
@@ -69,6 +85,7 @@ def identity_breakdown(result: RetrievalResult, query_pids: ArrayLike) -> list[d
     return [
         {
             "pid": int(pids[place]),
+            "identity": names[int(pids[place])],
             **{name: float(values[place]) for name, values in means.items()},
             "num_valid_queries": int(counts[place]),
         }

@@ -12,7 +12,17 @@ from reid_pipeline.retrieval.breakdown import camera_pair_breakdown, identity_br
 from reid_pipeline.retrieval.metrics import RetrievalResult, evaluate_distances, evaluate_retrieval
 from reid_pipeline.retrieval.query_expansion import average_query_expansion
 from reid_pipeline.retrieval.rerank import RERANK_PRESETS, reranked_blocks
-from reid_pipeline.schema.columns import CAMID, PATH, PID, REPEAT, SPLIT, TEST_SET, TEST_SETS
+from reid_pipeline.schema.columns import (
+    CAMERA,
+    CAMID,
+    IDENTITY,
+    PATH,
+    PID,
+    REPEAT,
+    SPLIT,
+    TEST_SET,
+    TEST_SETS,
+)
 from reid_pipeline.schema.embeddings import Embeddings
 from reid_pipeline.schema.errors import UserError
 from reid_pipeline.schema.parameters import EvaluationParameters
@@ -20,7 +30,13 @@ from reid_pipeline.schema.parameters import EvaluationParameters
 SPLITS_OF = {"test": ("query", "gallery"), "dev": ("dev_query", "dev_gallery")}
 NOT_EVALUATED = "no image is query or gallery: nothing to score, the embeddings alone were made"
 _OPTIONS = ("flip_averaging", "camera_mean_subtraction", "query_expansion", "rerank")
-_BREAKDOWN = ("camera_pairs", "identities", "average_precision")
+_BREAKDOWN = (
+    "camera_pairs",
+    "identities",
+    "average_precision",
+    "inverse_negative_penalty",
+    "first_match_rank",
+)
 _SPREAD = ("mAP", "mINP", "rank1", "rank5", "rank10")
 
 
@@ -174,8 +190,9 @@ def evaluate_draws(
     them at the top. Of a single draw mAP, mINP and Rank-1 have 95 % intervals over queries, `<figure>_low`
     and `<figure>_high`. Where nothing is tested on the figures are None and `not_evaluated` says why.
 
-    The breakdown is that of the first draw: `camera_pairs`, `identities`, `average_precision` of every query
-    in the order of the split table (None where it is not valid), and the intervals again.
+    The breakdown is that of the first draw: `camera_pairs`, `identities`; `average_precision`,
+    `inverse_negative_penalty` and `first_match_rank` of every query in the order of the split table (None
+    where it is not valid), and the intervals again.
     """
     draws = retrieval_draws(split_table, galleries, evaluation)
     options = {name: getattr(evaluation, name) for name in _OPTIONS}
@@ -224,12 +241,28 @@ def _breakdown(
             (inputs["query_features"], inputs["gallery_features"]),  # type: ignore[arg-type]
             pids,  # type: ignore[arg-type]
             tuple(camids.to_numpy(np.int64) for camids in cameras),  # type: ignore[arg-type]
+            _names(split_table, CAMID, CAMERA),
             camera_filter=evaluation.camera_filter,
         )
-    identities = identity_breakdown(result, pids[0])  # type: ignore[arg-type]
+    identities = identity_breakdown(result, pids[0], _names(split_table, PID, IDENTITY))  # type: ignore[arg-type]
+    found = pairs, identities, *_of_queries(result)
     drawn = {"test_set": draw.test_set, "repeat": draw.repeat}
-    precisions = [None if np.isnan(value) else float(value) for value in result.average_precision]
-    return {"draw": drawn} | dict(zip(_BREAKDOWN, (pairs, identities, precisions), strict=True))
+    return {"draw": drawn} | dict(zip(_BREAKDOWN, found, strict=True))
+
+
+def _names(split_table: pd.DataFrame, number: str, name: str) -> dict[int, str]:
+    """Return what the collection calls each camid or pid."""
+    pairs = split_table[[number, name]].dropna().drop_duplicates()
+    return dict(zip(pairs[number].astype(int), pairs[name], strict=True))
+
+
+def _of_queries(result: RetrievalResult) -> tuple[list[float | None], list[float | None], list[int | None]]:
+    """Return AP, INP and rank of the first match of every query, None where it is not valid."""
+    precisions, penalties = (
+        [None if np.isnan(value) else float(value) for value in values]
+        for values in (result.average_precision, result.inverse_negative_penalty)
+    )
+    return precisions, penalties, [int(rank) or None for rank in result.first_match_rank]
 
 
 def _over_repeats(results: Sequence[RetrievalResult]) -> dict[str, Any]:

@@ -1,8 +1,9 @@
 """The tables of the project. The catalog validates each on save and on load (`validator:` in catalog.yml)."""
 
+import pandas as pd
 import pandera.pandas as pa
 
-from reid_pipeline.schema.columns import DISTRACTOR_PID, SPLITS, SUBSETS, UNLABELLED_PID
+from reid_pipeline.schema.columns import CAMERA, CAMID, DISTRACTOR_PID, SPLITS, SUBSETS, UNLABELLED_PID
 
 _SHA256 = pa.Column(str, pa.Check.str_matches(r"^[0-9a-f]{64}$"), description="hash of the file's bytes")
 
@@ -15,12 +16,29 @@ _IMAGE_COLUMNS = {
     "camid": pa.Column(
         "Int64", pa.Check.ge(0), nullable=True, description="camera, from 0; null: no cameras"
     ),
+    "camera": pa.Column(str, description="the camera, as the collection writes it; empty: no cameras"),
     "viewid": pa.Column("Int64", pa.Check.ge(0), nullable=True, description="viewpoint, from 0"),
     "trackid": pa.Column("Int64", pa.Check.ge(0), nullable=True, description="tracklet"),
     "test_sets": pa.Column(
         str, description="published test sets the image is in, space separated; empty: there is but one"
     ),
 }
+
+
+def _one_each(table: pd.DataFrame, one: str, other: str) -> "pd.Series[bool]":
+    """Say of each row whether its value of `one` stands beside a single value of `other`."""
+    pairs = table[[one, other]].drop_duplicates()
+    return ~table[one].isin(pairs.loc[pairs[one].duplicated(), one])
+
+
+_CAMERA_CHECKS = [
+    pa.Check(
+        lambda table: table[CAMID].notna() == (table[CAMERA] != ""),
+        error="an image has a camid and its camera's name, or neither",
+    ),
+    pa.Check(lambda table: _one_each(table, CAMID, CAMERA), error="a camid has one name"),
+    pa.Check(lambda table: _one_each(table, CAMERA, CAMID), error="a camera has one camid"),
+]
 
 MANIFEST = pa.DataFrameSchema(
     {
@@ -29,6 +47,7 @@ MANIFEST = pa.DataFrameSchema(
         "colour": pa.Column(str, nullable=True, required=False, description="of a vehicle, as labelled"),
         "type": pa.Column(str, nullable=True, required=False, description="of a vehicle, as labelled"),
     },
+    checks=_CAMERA_CHECKS,
     strict=True,
     ordered=False,
     name="manifest",
@@ -81,6 +100,7 @@ SPLIT_TABLE = pa.DataFrameSchema(
         ),
     },
     checks=[
+        *_CAMERA_CHECKS,
         pa.Check(
             lambda table: table["pid"].isin([UNLABELLED_PID]) | (table["pid"] >= DISTRACTOR_PID),
             error="junk (pid -1) does not enter the split table",

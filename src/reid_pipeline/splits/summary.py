@@ -12,12 +12,14 @@ import pandas as pd
 
 from reid_pipeline.schema.benchmark import Benchmark, Counts, Version
 from reid_pipeline.schema.columns import (
+    CAMERA,
     CAMID,
     DISTRACTOR_PID,
     FAULT,
     HEIGHT,
     JUNK_PID,
     MODE,
+    PATH,
     PID,
     REPEAT,
     RULE,
@@ -149,14 +151,18 @@ def _split_facts(rows: pd.DataFrame) -> dict[str, Any]:
         "distractors": int((rows[PID] == DISTRACTOR_PID).sum()),
         "unlabelled": int((rows[PID] == UNLABELLED_PID).sum()),
         "cameras": cameras,
-        "images_per_camera": {
-            str(camid): int(number) for camid, number in rows[CAMID].value_counts().sort_index().items()
-        },
+        "images_per_camera": _images_per_camera(rows),
         "without_camera": int(rows[CAMID].isna().sum()),
         "images_per_identity": _spread(named),
         "one_camera": None if cameras is None else few(names(rows, seen_by.index[seen_by == 1])),
         "rules": _numbers(rows[RULE]),
     }
+
+
+def _images_per_camera(rows: pd.DataFrame) -> dict[str, int]:
+    """Return the images of each camera by its name, in the order of their camids."""
+    images = rows[rows[CAMID].notna()].groupby(CAMID).agg(name=(CAMERA, "first"), images=(PATH, "size"))
+    return {str(name): int(number) for name, number in zip(images["name"], images["images"], strict=True)}
 
 
 def _spread(named: pd.DataFrame) -> dict[str, Any] | None:

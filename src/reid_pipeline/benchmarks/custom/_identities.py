@@ -12,7 +12,7 @@ from reid_pipeline.schema.columns import DISTRACTOR_PID, JUNK_PID, PID, UNLABELL
 from reid_pipeline.schema.errors import UserError, first_few
 
 JUNK = "-1"
-_WHOLE = re.compile(r"([0-9]+)(?:\.0*)?")
+_WHOLE = re.compile(r"\+?([0-9]+)(?:\.0*)?")
 _NOBODY = frozenset({"nan", "none", "null", "na", "n/a", "unknown", "?"})
 
 

@@ -40,14 +40,23 @@ def numbered(rows: Rows, column: str) -> tuple["pd.Series[int]", list[str]]:
             " numbers, or all as names."
         )
     value = pd.to_numeric(text.where(given), errors="coerce").astype("float64")
-    inside = value.between(0, LARGEST[column]) & (value % 1 == 0)
+    inside = value.between(0, LARGEST[column]) & (value % 1 == 0) & ~text.str.startswith("-")
     if (given & ~inside).any():
         raise UserError(
             f"{rows.name(column)} out of range in {int((given & ~inside).sum())} rows of {rows.source}:"
             f" {rows.cases(column, given & ~inside)}. Allowed are whole numbers from 0 to"
             f" {LARGEST[column]}, or names throughout."
         )
+    if column == CAMID:
+        refuse_two_forms(rows, column)
     return value.astype("Int64"), []
+
+
+def camera_names(rows: Rows) -> "pd.Series[str]":
+    """Return the cameras as they are written, empty where there are none."""
+    if CAMID not in rows.table:
+        return pd.Series("", index=rows.table.index, dtype="str")
+    return rows.table[CAMID].str.strip()
 
 
 def _named(rows: Rows, column: str, text: "pd.Series[str]") -> tuple["pd.Series[int]", list[str]]:

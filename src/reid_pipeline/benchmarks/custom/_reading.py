@@ -3,11 +3,21 @@
 import pandas as pd
 
 from reid_pipeline.benchmarks.custom._identities import number_identities
-from reid_pipeline.benchmarks.custom._numbers import numbered
+from reid_pipeline.benchmarks.custom._numbers import camera_names, numbered
 from reid_pipeline.benchmarks.custom._rows import Rows
 from reid_pipeline.benchmarks.custom._subsets import SPLIT_WORDS, subsets_of
 from reid_pipeline.schema.benchmark import Reading
-from reid_pipeline.schema.columns import CAMID, IDENTITY, PATH, PID, SUBSET, TEST_SETS, TRACKID, VIEWID
+from reid_pipeline.schema.columns import (
+    CAMERA,
+    CAMID,
+    IDENTITY,
+    PATH,
+    PID,
+    SUBSET,
+    TEST_SETS,
+    TRACKID,
+    VIEWID,
+)
 
 
 def reading_of(
@@ -37,5 +47,6 @@ def reading_of(
     for name in (CAMID, VIEWID, TRACKID):
         columns[name], said = numbered(rows, name)
         number_notes += said
+    columns[CAMERA] = camera_names(rows)
     manifest = pd.DataFrame(columns).sort_values(PATH, ignore_index=True)
     return Reading(manifest, notes=(*notes, *subset_notes, *pid_notes, *number_notes))
