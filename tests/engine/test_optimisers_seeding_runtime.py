@@ -126,7 +126,7 @@ class TestRuntime:
 
     def test_auto_is_the_cpu_in_float32(self):
         runtime = resolve_runtime(ComputeParameters(image_memory=123))
-        assert runtime == Runtime(torch.device("cpu"), "float32", 123)
+        assert runtime == Runtime(torch.device("cpu"), "float32", 123, threads=torch.get_num_threads())
 
     @pytest.mark.parametrize("device", ["cuda", "cuda:0", "cuda:7", "mps"])
     def test_an_absent_device(self, device):

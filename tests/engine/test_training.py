@@ -31,8 +31,11 @@ from reid_pipeline.images.augment import augment
 from reid_pipeline.images.cache import ImageCache
 from reid_pipeline.images.decode import TargetSize, read_image
 from reid_pipeline.images.reid_images import ReIDImages
+from reid_pipeline.schema.addresses import Cell
 from reid_pipeline.schema.base import Parameters
+from reid_pipeline.schema.embeddings import Embeddings
 from reid_pipeline.schema.errors import UserError
+from reid_pipeline.schema.origin import Origin
 from reid_pipeline.schema.parameters import (
     AugmentationParameters,
     BackboneParameters,
@@ -43,6 +46,7 @@ from reid_pipeline.schema.parameters import (
     TrainingPlan,
 )
 from reid_pipeline.schema.raw_folder import RawFolder
+from reid_pipeline.schema.records import EpochRecord, Metrics, StageDescription, Trained
 from reid_pipeline.splits import SplitTables, data_hash, normalise_splits
 
 CPU = Runtime(torch.device("cpu"))
@@ -77,6 +81,7 @@ def make_run(split_table, drawn_folder, drawn_files, toy_stage, make_plan, make_
             build=lambda *_: make_model(seed=torch.initial_seed() % 1000),
             stages=lambda parameters: (toy_stage(parameters.plan),),
             stage_names=("toy",),
+            label_use="all",
             description="A toy.",
         )
         defaults = {
@@ -93,6 +98,10 @@ def make_run(split_table, drawn_folder, drawn_files, toy_stage, make_plan, make_
 
 
 TOY = SimpleNamespace(name="toy", reads=())
+
+
+def fingerprint(run):
+    return run.origin(TOY).fingerprint
 
 
 def trained(run, resume_point):
@@ -130,7 +139,7 @@ class TestData:
     def test_the_cache_is_filled_and_changes_nothing(self, make_run, tmp_path):
         runtime = Runtime(torch.device("cpu"), image_cache_limit=10**9)
         run = make_run(runtime=runtime, image_cache=ImageCache(tmp_path / "images"))
-        assert run.fingerprint(TOY) == make_run().fingerprint(TOY)
+        assert fingerprint(run) == fingerprint(make_run())
         data, plain = run.data(), make_run().data()
         assert (tmp_path / "images/8x4_bicubic_1/pixels").stat().st_size == len(plain.images) * 8 * 4 * 3
         rows = range(len(plain.images))
@@ -139,12 +148,18 @@ class TestData:
 
 class TestFingerprint:
     def test_it_is_stable(self, make_run):
-        assert make_run().fingerprint(TOY) == make_run().fingerprint(TOY)
-        assert re.fullmatch("[0-9a-f]{64}", make_run().fingerprint(TOY))
+        assert fingerprint(make_run()) == fingerprint(make_run())
+        assert re.fullmatch("[0-9a-f]{64}", fingerprint(make_run()))
 
-    def test_all_that_decides_the_result_is_in_it(self, make_run, make_plan, split_table, monkeypatch):
+    def test_all_that_decides_the_result_is_in_it(self, make_run, make_plan, split_table, tmp_path):
         def stretched(**options):
-            return make_run(**options).fingerprint(TOY)
+            return fingerprint(make_run(**options))
+
+        def from_weights(content):
+            weights = tmp_path / "weights.pt"
+            weights.write_bytes(content)
+            backbone = BackboneParameters(name="demo-vit", pretrained=str(weights), image_size=(8, 4))
+            return ToyParameters(plan=make_plan(), backbone=backbone)
 
         changed_data = split_table.copy()
         changed_data.loc[0, "sha256"] = "f" * 64
@@ -155,20 +170,23 @@ class TestFingerprint:
             stretched(parameters=ToyParameters(plan=make_plan(), mood="bad")),
             stretched(split_table=changed_data),
             stretched(runtime=Runtime(torch.device("cpu"), "bfloat16")),
-            stretched(runtime=Runtime(torch.device("cuda:0"))),
+            stretched(parameters=from_weights(b"first")),
+            stretched(parameters=from_weights(b"other")),  # at the same path
         ]
-        monkeypatch.setattr("reid_pipeline.engine.training.__version__", "999")
-        prints.append(stretched())
         assert len(set(prints)) == len(prints)
 
-    def test_what_does_not_decide_it_is_not(self, make_run, split_table, tmp_path):
-        assert make_run(runtime=Runtime(torch.device("cpu"), image_memory=5)).fingerprint(
-            TOY
-        ) == make_run().fingerprint(TOY)
+    def test_what_does_not_decide_it_is_not(self, make_run, split_table, tmp_path, monkeypatch):
+        for runtime in (
+            Runtime(torch.device("cpu"), image_memory=5),
+            Runtime(torch.device("cpu"), threads=7),
+            Runtime(torch.device("cuda:0")),
+        ):
+            assert fingerprint(make_run(runtime=runtime)) == fingerprint(make_run())
+        monkeypatch.setattr("reid_pipeline.engine.training.__version__", "999")
         moved = make_run(
             raw_images=RawFolder(tmp_path, ()), split_table=split_table.sample(frac=1, random_state=0)
         )
-        assert moved.fingerprint(TOY) == make_run().fingerprint(TOY)
+        assert fingerprint(moved) == fingerprint(make_run())
 
 
 class TestTrainStages:
@@ -176,8 +194,10 @@ class TestTrainStages:
         run = make_run()
         seen = [(copied(state), history) for state, history in trained(run, None)]
         assert [len(history) for _, history in seen] == [1, 2, 3, 4]
-        assert {state["fingerprint"] for state, _ in seen} == {run.fingerprint(TOY)}
-        assert all(isinstance(record, dict) for _, history in seen for record in history)
+        assert {record.run for _, history in seen for record in history} == {fingerprint(run)}
+        origins = {StageDescription(**state["description"]).origin.fingerprint for state, _ in seen}
+        assert origins == {fingerprint(run)}
+        assert {record.clusters for _, history in seen for record in history} == {3}
 
     def test_a_killed_run_goes_on(self, make_run, caplog):
         *_, (whole, _) = trained(make_run(), None)
@@ -188,7 +208,7 @@ class TestTrainStages:
             *_, (resumed, history) = trained(make_run(), state)
         assert "Going on after epoch 2, where a killed run stopped." in caplog.messages
         assert all(torch.equal(whole["model"][key], resumed["model"][key]) for key in whole["model"])
-        assert [record["epoch"] for record in history] == [1, 2, 3, 4]
+        assert [record.epoch for record in history] == [1, 2, 3, 4]
 
     @pytest.mark.parametrize("change", ["seed", "parameter", "data"])
     def test_something_else_starts_anew_with_a_warning(
@@ -208,9 +228,22 @@ class TestTrainStages:
             training = trained(make_run(**options), state)
             assert next(training)[0]["epoch"] == 1
         (message,) = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
+        says = {
+            "seed": "seed was 3 and is 4",
+            "parameter": r"parameters\.toy\.plan\.learning_rate was [\d.]+ and is 0\.2",
+            "data": "data was '[0-9a-f]{64}' and is '[0-9a-f]{64}'",
+        }[change]
         assert re.search(
-            r"after epoch 2, but of other parameters, data, seed or code: training starts anew", message
+            rf"after epoch 2, but it is of another training \({says}\): training starts anew", message
         )
+
+    def test_another_number_of_threads_is_said(self, make_run, caplog):
+        killed = trained(make_run(runtime=Runtime(torch.device("cpu"), threads=1)), None)
+        state = copied(next(killed)[0])
+        with caplog.at_level(logging.WARNING):
+            next(trained(make_run(runtime=Runtime(torch.device("cpu"), threads=2)), state))
+        says = "Threads was 1 and is 2: bits may differ from those of an unbroken run."
+        assert says in caplog.messages
 
     def test_the_seed_decides_the_initial_weights(self, make_run):
         def weights(seed):
@@ -249,6 +282,7 @@ class TestNextStage:
             build=lambda *_: make_model(seed=torch.initial_seed() % 1000),
             stages=lambda parameters: (First(parameters.plan), Second(parameters.plan)),
             stage_names=("first", "second"),
+            label_use="all",
             description="Two toys.",
         )
         return lambda **options: make_run(method=method, **options)
@@ -261,7 +295,7 @@ class TestNextStage:
     def test_it_starts_where_the_first_ended(self, two, first):
         states = train_stage(two(), "second", None, first)
         (state, history) = next(states)
-        assert history[0]["stage"] == "second"
+        assert history[0].stage == "second"
         assert state["epoch"] == 1
         fresh = next(train_stage(two(), "first", None))[0]
         assert not torch.equal(state["model"]["0.weight"], fresh["model"]["0.weight"])
@@ -271,7 +305,10 @@ class TestNextStage:
 
     def test_what_it_read_may_not(self, two, first, make_plan):
         other = two(parameters=ToyParameters(plan=make_plan(learning_rate=0.25)))
-        says = r"'first' does not belong to this run: plan\.learning_rate was [\d.]+ and is 0\.25\. Give"
+        says = (
+            r"The checkpoint that toys\.train_first reads, was not made by this run:"
+            r" parameters\.toys\.plan\.learning_rate was [\d.]+ and is 0\.25\. Make it anew"
+        )
         with pytest.raises(UserError, match=says):
             next(train_stage(other, "second", None, first))
         with pytest.raises(UserError, match="seed was 3 and is 4"):
@@ -286,15 +323,13 @@ class TestNextStage:
         assert "training starts anew" in caplog.text
 
     def test_a_checkpoint_says_what_it_is(self, two, first, split_table):
-        assert first.description["stage"] == "first"
-        assert first.description["data"] == data_hash(split_table)
+        assert first.description.stage == "first"
+        assert first.description.origin.data == data_hash(split_table)
+        assert first.description.origin.weights == "random"
+        assert first.description.origin.digest == first.digest()
         train = split_table[split_table["split"] == "train"]
-        assert first.description["label_map"] == sorted(set(train["identity"]))
-        assert first.description["population"] == {
-            "identities": 8,
-            "cameras": 3,
-            "views": 0,
-        }
+        assert list(first.description.label_map) == sorted(set(train["identity"]))
+        assert first.description.population == Trained(identities=8, cameras=3, views=0)
         model = trained_model(two().method, two().parameters, first)
         assert torch.equal(model.state_dict()["0.weight"], first.tensors["0.weight"])
 
@@ -368,13 +403,11 @@ class TestExtraction:
             CPU,
             EvaluationParameters(splits=splits, batch_size=5),
         )
-        chosen = table.iloc[made["rows"]]
+        chosen = table.iloc[made.rows]
         prefix = "dev_" if splits == "dev" else ""
         assert chosen["split"].tolist() == [f"{prefix}query"] * 8 + [f"{prefix}gallery"] * 27
-        np.testing.assert_allclose(
-            made["embeddings"][:, :3], by_hand(drawn_folder, chosen["path"]), atol=1e-6
-        )
-        assert made["embeddings"][:, 3].tolist() == chosen["camid"].tolist()
+        np.testing.assert_allclose(made.vectors[:, :3], by_hand(drawn_folder, chosen["path"]), atol=1e-6)
+        assert made.vectors[:, 3].tolist() == chosen["camid"].tolist()
 
     def test_the_cache_changes_no_embedding(self, split_table, drawn_folder, drawn_files, tmp_path):
         raw = RawFolder(drawn_folder, tuple(drawn_files))
@@ -385,15 +418,15 @@ class TestExtraction:
             embed_test_rows(MeanColour(), tables, raw, found, EvaluationParameters(), cache)
             for found in (CPU, runtime)
         )
-        assert len(cache.shelf(TargetSize(16, 8)).places()) == len(plain["rows"])
-        assert np.array_equal(plain["embeddings"], cached["embeddings"])
+        assert len(cache.shelf(TargetSize(16, 8)).places()) == len(plain.rows)
+        assert np.array_equal(plain.vectors, cached.vectors)
 
     def test_every_row_where_nothing_is_tested_on(self, split_table, drawn_folder, drawn_files):
         table = split_table[split_table["split"] == "train"].reset_index(drop=True)
         raw = RawFolder(drawn_folder, tuple(drawn_files))
         tables = SplitTables(table, NO_GALLERIES)
         made = embed_test_rows(MeanColour(), tables, raw, CPU, EvaluationParameters())
-        assert made["rows"].tolist() == list(range(len(table)))
+        assert made.rows.tolist() == list(range(len(table)))
 
 
 class TestBatches:
@@ -486,7 +519,7 @@ class TestShown:
         embeddings = np.eye(len(codes), dtype=np.float32)[[codes[pid] for pid in pids]]
         embeddings[0] = embeddings[list(pids).index(0)]  # the first query looks like a distractor
         bad, good = choose_ranked_queries(
-            {"rows": rows, "embeddings": embeddings},
+            Embeddings(rows, embeddings),
             SplitTables(split_table, NO_GALLERIES),
             RawFolder(drawn_folder, tuple(drawn_files)),
             EvaluationParameters(),
@@ -502,33 +535,68 @@ class TestShown:
         assert len(good[0].gallery_images) == 4
 
     def test_a_run_card_says_where_the_figures_come_from(self, split_table):
+        epoch = {"stage": "toy", "learning_rate": 0.1, "loss": 1.0, "losses": {}}
         history = [
-            {"seconds": {"epoch": 1.25}, "trainable_parameters": 7},
-            {"seconds": {"epoch": 2.5}, "trainable_parameters": 30},
+            EpochRecord(**epoch, epoch=1, seconds={"epoch": 1.25}, trainable_parameters=7),
+            EpochRecord(**epoch, epoch=2, seconds={"epoch": 2.5}, trainable_parameters=30),
         ]
-        resolved = {"compute": {"device": "cpu", "precision": "float32"}, "toy": {"mood": "good"}}
-        metrics = {"benchmark": "b", "method": "toy", "seed": 3, "mAP": 0.5}
+        figures = dict.fromkeys(("mAP", "mINP", "rank1", "rank5", "rank10"), 0.5)
+        counts = {"num_queries": 8, "num_valid_queries": 8, "num_gallery": 27}
+        named = {"benchmark": "b", "method": "toy", "seed": 3}
+        metrics = Metrics(**named, **figures, **counts, splits="test", label_use="all")
+        embedder = nn.Linear(9, 5)
+        embedder.origin = Origin(made_by="toy.export", code="1", weights="w" * 64)
+        environment = {
+            "reid_pipeline": "1",
+            "git_commit": "abc",
+            "git_dirty": False,
+            "python": "3.11",
+            "packages": {},
+            "machine": {"system": "Linux", "processor": "x", "cpus": 2},
+            "started": "now",
+            "wall_seconds": 1.0,
+            "peak_memory_bytes": 1,
+        }
         card = make_run_card(
-            resolved, split_table, metrics, history, {"git_commit": "abc"}, num_parameters=50
+            {"toy": {"mood": "good"}},
+            {"device": "auto", "precision": "auto", "threads": 0},
+            split_table,
+            metrics,
+            history,
+            environment,
+            cell=Cell(**named, variant="v", differs={"mood": "good"}),
+            zero_shot="b/zero_shot/seed_3",
+            embedder=embedder,
+            runtime=Runtime(torch.device("cpu"), threads=2),
         )
-        assert card == {
-            "benchmark": "b",
-            "method": "toy",
-            "seed": 3,
+        assert card.content() == {
+            **named,
+            **environment,
+            "version": 2,
+            "variant": "v",
+            "differs": {"mood": "good"},
             "data_hash": data_hash(split_table),
             "data": {
                 "gallery": {"images": 27, "identities": 4},
                 "query": {"images": 8, "identities": 4},
                 "train": {"images": 64, "identities": 8},
             },
+            "weights": "w" * 64,
+            "label_use": "all",
+            "zero_shot": "b/zero_shot/seed_3",
             "device": "cpu",
             "precision": "float32",
+            "threads": 2,
             "training_seconds": 3.8,
             "num_parameters": 50,
             "num_trainable_parameters": 30,
-            "git_commit": "abc",
             "device_peak_memory_bytes": None,
-            "parameters": resolved,
+            "parameters": {
+                "benchmark": "b",
+                "seed": 3,
+                "compute": {"device": "cpu", "precision": "float32", "threads": 0},
+                "toy": {"mood": "good"},
+            },
         }
 
     def test_a_bar_yields_every_step_and_does_not_overrun(self):

@@ -23,15 +23,18 @@ from reid_pipeline.io.atomic import (
     replacing,
 )
 from reid_pipeline.io.page import HTMLPageDataset, TextDataset
+from reid_pipeline.io.training_state import TrainingStateDataset
 from reid_pipeline.io.weights import (
     CheckpointDataset,
     EmbedderDataset,
     EmbeddingsDataset,
     TensorsDataset,
-    TrainingStateDataset,
 )
 from reid_pipeline.models.reid_model import ReIDModel
+from reid_pipeline.schema.embeddings import Embeddings
+from reid_pipeline.schema.origin import Origin
 from reid_pipeline.schema.parameters import BackboneParameters
+from reid_pipeline.schema.records import StageDescription, Trained
 
 
 def names(folder: Path) -> list[str]:
@@ -216,6 +219,11 @@ NEVER_WRITE = {
 }
 
 
+def described() -> StageDescription:
+    origin = Origin(made_by="toy.train_toy", code="1")
+    return StageDescription(origin=origin, stage="toy", population=Trained(identities=2), label_map=())
+
+
 class TestEveryType:
     """All types of the catalogs: a link to the old file, as DVC's cache may be one, keeps the old content."""
 
@@ -230,9 +238,9 @@ class TestEveryType:
             AtomicParquetDataset: [TABLE, TABLE.iloc[:1]],
             AtomicPlotlyDataset: [FIGURE, go.Figure()],
             AtomicYAMLDataset: [{"a": 1}, {"a": 2}],
-            CheckpointDataset: [Checkpoint(each, {}) for each in tensors],
+            CheckpointDataset: [Checkpoint(each, described()) for each in tensors],
             EmbedderDataset: embedders,
-            EmbeddingsDataset: [{"a": each["a"].numpy()} for each in tensors],
+            EmbeddingsDataset: [Embeddings(np.arange(2), each["a"].numpy()[:, None]) for each in tensors],
             HTMLPageDataset: ["old", "new"],
             TensorsDataset: tensors,
             TextDataset: ["old", "new"],

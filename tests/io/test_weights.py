@@ -1,6 +1,7 @@
 """Embedders, training states, tensors, embeddings, and the run's facts."""
 
 import importlib.metadata
+import json
 import re
 import subprocess
 import sys
@@ -10,18 +11,26 @@ import numpy as np
 import pytest
 import torch
 from kedro.io import DatasetError
+from safetensors.numpy import save_file as numpy_save_file
+from safetensors.torch import save_file
 
 import reid_pipeline
+from reid_pipeline.engine.checkpoint import Checkpoint, digest_of_tensors
 from reid_pipeline.io.environment import PACKAGES, RunEnvironmentDataset
+from reid_pipeline.io.training_state import TrainingStateDataset
 from reid_pipeline.io.weights import (
+    CheckpointDataset,
     EmbedderDataset,
     EmbeddingsDataset,
     TensorsDataset,
-    TrainingStateDataset,
 )
 from reid_pipeline.mistakes import mistake_in
 from reid_pipeline.models.reid_model import ReIDModel
+from reid_pipeline.schema.digests import digest_of_arrays
+from reid_pipeline.schema.embeddings import Embeddings
+from reid_pipeline.schema.origin import Origin
 from reid_pipeline.schema.parameters import BackboneParameters
+from reid_pipeline.schema.records import StageDescription, Trained
 
 
 def message_of(call) -> str:
@@ -149,48 +158,174 @@ class TestTrainingState:
         assert dataset.load()["epoch"] == 3
         assert [path.name for path in tmp_path.iterdir()] == ["state.pt"]
 
-    def test_nothing_but_data_is_ever_unpickled(self, tmp_path):
-        import pathlib
+    def test_nothing_but_data_is_ever_unpickled(self, tmp_path, caplog):
+        """A pickle that would write a file is read as a damaged one, and writes none."""
+        told = tmp_path / "told"
 
-        torch.save({"epoch": 1, "model": pathlib.Path("/")}, tmp_path / "state.pt")
-        with pytest.raises(DatasetError, match=r"(?i)weights.only"):
-            TrainingStateDataset(filepath=str(tmp_path / "state.pt")).load()
+        class Told:
+            def __reduce__(self):
+                return (told.write_text, ("run",))
+
+        torch.save({"epoch": 1, "model": Told()}, tmp_path / "state.pt")
+        assert TrainingStateDataset(filepath=str(tmp_path / "state.pt")).load() is None
+        assert not told.exists()
+        assert "cannot be read (UnpicklingError): training starts anew" in caplog.text
+
+    @pytest.mark.parametrize("share", [0.3, 0.6, 0.9])
+    def test_a_flipped_bit_is_found(self, tmp_path, state, share, caplog):
+        path = tmp_path / "state.pt"
+        state["model"]["weight"] = torch.arange(5000.0)  # most of the file
+        TrainingStateDataset(filepath=str(path)).save(state)
+        flip(path, round(share * path.stat().st_size))
+        assert TrainingStateDataset(filepath=str(path)).load() is None
+        assert "training starts anew" in caplog.text
+
+    def test_the_first_version_is_set_aside(self, tmp_path, state, caplog):
+        torch.save(state, tmp_path / "state.pt")
+        assert TrainingStateDataset(filepath=str(tmp_path / "state.pt")).load() is None
+        assert "by an earlier version, which did not note the weights it started from" in caplog.text
 
 
-@pytest.mark.parametrize(
-    ("kind", "data"),
-    [
-        (TensorsDataset, {"a": torch.arange(6).reshape(2, 3), "b": torch.ones(2, dtype=torch.float16)}),
-        (
-            EmbeddingsDataset,
-            {"rows": np.arange(4), "embeddings": np.random.default_rng(0).random((4, 3), np.float32)},
-        ),
-    ],
-)
+def flip(path, place):
+    content = bytearray(path.read_bytes())
+    content[place] ^= 1
+    path.write_bytes(content)
+
+
+def origin(**given):
+    return Origin(**{"made_by": "pcl.export", "method": "pcl", "seed": 0, "code": "1", **given})
+
+
+def described(**given):
+    return StageDescription(
+        origin=origin(**given), stage="toy", population=Trained(identities=2), label_map=("a", "b")
+    )
+
+
+class TestOrigins:
+    """Each kind of file carries its origin, and finds out whether a byte of it was changed."""
+
+    @pytest.fixture
+    def saved(self, tmp_path, embedder):
+        vectors = np.random.default_rng(0).random((4, 3), np.float32)
+        arrays = {"rows": np.arange(4), "embeddings": vectors}
+        tensors = {"a": torch.arange(600.0).reshape(200, 3), "b": torch.ones(2, dtype=torch.float16)}
+        embedder.origin = origin(digest=digest_of_tensors(embedder.state_dict()))
+        things = {
+            "embedder": (EmbedderDataset, embedder),
+            "embeddings": (
+                EmbeddingsDataset,
+                Embeddings(np.arange(4), vectors, origin(digest=digest_of_arrays(arrays))),
+            ),
+            "checkpoint": (
+                CheckpointDataset,
+                Checkpoint(tensors, described(digest=digest_of_tensors(tensors))),
+            ),
+        }
+        found = {}
+        for name, (kind, thing) in things.items():
+            found[name] = kind(filepath=str(tmp_path / f"{name}.safetensors"))
+            found[name].save(thing)
+        embedder.origin = None
+        return found
+
+    def test_round_trip(self, saved, tmp_path):
+        for name, dataset in saved.items():
+            loaded = dataset.load()
+            found = loaded.description.origin if name == "checkpoint" else loaded.origin
+            assert (found.made_by, found.method, found.seed) == ("pcl.export", "pcl", 0)
+            assert found.file == str(tmp_path / f"{name}.safetensors")
+            assert found.digest
+
+    @pytest.mark.parametrize("name", ["embedder", "embeddings", "checkpoint"])
+    @pytest.mark.parametrize("share", [0.0, 0.002, 0.5, 1.0])
+    def test_a_flipped_bit_is_found(self, saved, tmp_path, name, share):
+        path = tmp_path / f"{name}.safetensors"
+        flip(path, round(share * (path.stat().st_size - 1)))
+        with pytest.raises(DatasetError) as caught:
+            saved[name].load()
+        assert str(path) in str(mistake_in(caught.value))
+
+    @pytest.mark.parametrize("name", ["embedder", "embeddings", "checkpoint"])
+    def test_every_byte_of_the_header_counts(self, saved, tmp_path, name):
+        path = tmp_path / f"{name}.safetensors"
+        content = path.read_bytes()
+        for place in range(8, 8 + int.from_bytes(content[:8], "little"), 37):
+            flip(path, place)
+            with pytest.raises(DatasetError) as caught:
+                saved[name].load()
+            assert mistake_in(caught.value), place
+            path.write_bytes(content)
+
+    def test_a_checkpoint_of_the_first_version_is_converted(self, tmp_path):
+        told = {
+            "method": "toys",
+            "stage": "second",
+            "parameters": {"plan": {"epochs": 2}, "mood": "good"},
+            "reads": ["plan"],
+            "data": "d" * 64,
+            "seed": 3,
+            "version": "0.1.0",
+            "population": {"identities": 2, "cameras": 1, "views": 0},
+            "label_map": ["a", "b"],
+        }
+        tensors = {"a": torch.ones(3)}
+        save_file(tensors, tmp_path / "a", metadata={"checkpoint": json.dumps(told)})
+        loaded = CheckpointDataset(filepath=str(tmp_path / "a")).load()
+        found = loaded.description
+        assert (found.stage, found.label_map) == ("second", ("a", "b"))
+        assert (found.origin.method, found.origin.seed, found.origin.data) == ("toys", 3, "d" * 64)
+        assert found.origin.parameters == {"toys": {"plan": {"epochs": 2}}}
+        assert found.origin.weights is None
+        del told["seed"]
+        save_file(tensors, tmp_path / "a", metadata={"checkpoint": json.dumps(told)})
+        says = r"a does not say what it was made from: seed missing\. Train it again"
+        assert re.search(says, message_of(CheckpointDataset(filepath=str(tmp_path / "a")).load))
+
+    def test_embeddings_and_embedders_of_the_first_version_have_none(self, tmp_path, embedder):
+        rows, vectors = np.arange(2), np.ones((2, 3), np.float32)
+        numpy_save_file({"rows": rows, "embeddings": vectors}, tmp_path / "a")
+        assert EmbeddingsDataset(filepath=str(tmp_path / "a")).load().origin is None
+        header = {"embedder": json.dumps(embedder.description())}
+        save_file(dict(embedder.state_dict()), tmp_path / "b", metadata=header)
+        assert EmbedderDataset(filepath=str(tmp_path / "b")).load().origin is None
+
+
 class TestArrays:
-    def test_round_trip(self, tmp_path, kind, data):
-        dataset = kind(filepath=str(tmp_path / "new/a.safetensors"))
+    def test_tensors(self, tmp_path):
+        data = {"a": torch.arange(6).reshape(2, 3), "b": torch.ones(2, dtype=torch.float16)}
+        dataset = TensorsDataset(filepath=str(tmp_path / "new/a.safetensors"), metadata={"names": "ab"})
         assert not dataset.exists()
         dataset.save(data)
         loaded = dataset.load()
         assert loaded.keys() == data.keys()
-        for name, value in data.items():
-            assert type(loaded[name]) is type(value)
-            assert loaded[name].dtype == value.dtype
-            assert (loaded[name] == value).all()
-
-    def test_a_failed_save_leaves_the_old_file(self, tmp_path, kind, data):
-        dataset = kind(filepath=str(tmp_path / "a"))
-        dataset.save(data)
+        assert all(torch.equal(loaded[name], value) for name, value in data.items())
         with pytest.raises(DatasetError):
             dataset.save({"a": "text"})
         assert dataset.load().keys() == data.keys()
-        assert [path.name for path in tmp_path.iterdir()] == ["a"]
-
-    def test_kedro_can_describe_it(self, tmp_path, kind, data):
-        dataset = kind(filepath=str(tmp_path / "a.safetensors"), metadata={"names": sorted(data)})
+        assert [path.name for path in (tmp_path / "new").iterdir()] == ["a.safetensors"]
         assert "a.safetensors" in str(dataset)
-        assert dataset.metadata == {"names": sorted(data)}
+        assert dataset.metadata == {"names": "ab"}
+
+    def test_embeddings(self, tmp_path):
+        data = Embeddings(np.arange(4), np.random.default_rng(0).random((4, 3), np.float32))
+        dataset = EmbeddingsDataset(filepath=str(tmp_path / "new/a.safetensors"))
+        assert not dataset.exists()
+        dataset.save(data)
+        loaded = dataset.load()
+        assert (loaded.rows == data.rows).all()
+        assert (loaded.vectors == data.vectors).all()
+        assert loaded.vectors.dtype == np.float32
+        with pytest.raises(DatasetError):
+            dataset.save({"a": "text"})
+        assert len(dataset.load().rows) == 4
+        assert [path.name for path in (tmp_path / "new").iterdir()] == ["a.safetensors"]
+
+    def test_no_embeddings_at_all(self, tmp_path):
+        dataset = EmbeddingsDataset(filepath=str(tmp_path / "a"))
+        assert "There is no file of embeddings at" in message_of(dataset.load)
+        TensorsDataset(filepath=str(tmp_path / "a")).save({"x": torch.ones(2)})
+        assert "holds no embeddings. Make them anew" in message_of(dataset.load)
 
 
 class TestRunEnvironment:

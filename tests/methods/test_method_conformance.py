@@ -268,7 +268,7 @@ class TestDiscovery:
 
                 METHOD = Method(
                     name="dropped_in", params=ZeroShotParameters, build=build,
-                    stages=lambda _: (), stage_names=(), description="A test.",
+                    stages=lambda _: (), stage_names=(), label_use="none", description="A test.",
                 )
                 """
             )

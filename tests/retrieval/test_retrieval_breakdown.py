@@ -8,6 +8,7 @@ import pytest
 
 from reid_pipeline.retrieval import camera_pair_breakdown, evaluate_retrieval, identity_breakdown
 from reid_pipeline.retrieval.protocol import evaluate_draws, retrieval_draws, retrieval_inputs
+from reid_pipeline.schema.embeddings import Embeddings
 from reid_pipeline.schema.errors import UserError
 from reid_pipeline.schema.parameters import EvaluationParameters
 
@@ -72,7 +73,7 @@ def table():
 
 def embedded():
     features = np.random.default_rng(1).normal(size=(6, 3)).astype(np.float32) + 5
-    return {"rows": np.arange(6), "embeddings": features}
+    return Embeddings(np.arange(6), features)
 
 
 def test_metrics_and_breakdown_of_one_draw(table):
@@ -103,7 +104,7 @@ def test_metrics_and_breakdown_of_one_draw(table):
 def test_each_query_by_hand(table):
     """Gallery at 1, 2, 3, 4, queries at 0: pids 2, 1, 1, 2 of cameras 1, 1, 2, 2."""
     features = np.concatenate([QUERY, GALLERY]).astype(np.float32)
-    given = {"rows": np.arange(6), "embeddings": features}
+    given = Embeddings(np.arange(6), features)
     _, breakdown = evaluate_draws(given, table, NONE, EvaluationParameters())
     # Rex of camera 1 loses the nearest to the filter: his match is the last of three.
     assert breakdown["first_match_rank"] == [2, 3]
@@ -120,7 +121,7 @@ def test_camera_means_are_taken_off(table):
     parameters = EvaluationParameters(camera_mean_subtraction=True)
     (draw,) = retrieval_draws(table, NONE, parameters)
     inputs = retrieval_inputs(embedded(), table, draw, parameters)
-    features = embedded()["embeddings"].astype(np.float64)
+    features = embedded().vectors.astype(np.float64)
     for row, camera in enumerate(table["camid"]):
         own = features[row] - features[(table["camid"] == camera).to_numpy(bool)].mean(axis=0)
         found = np.concatenate([inputs["query_features"], inputs["gallery_features"]])[row]

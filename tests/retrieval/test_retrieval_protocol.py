@@ -18,6 +18,7 @@ from reid_pipeline.retrieval.protocol import (
     retrieval_inputs,
     retrieval_rows,
 )
+from reid_pipeline.schema.embeddings import Embeddings
 from reid_pipeline.schema.parameters import EvaluationParameters
 
 TEST, DEV = EvaluationParameters(), EvaluationParameters(splits="dev")
@@ -60,7 +61,7 @@ def table() -> pd.DataFrame:
 def embedded(table, evaluation, galleries=NONE):
     """Row number i has the embedding [i, -i]."""
     rows = retrieval_rows(table, retrieval_draws(table, galleries, evaluation))
-    return {"rows": rows, "embeddings": np.stack([rows, -rows], axis=1).astype(np.float32)}
+    return Embeddings(rows, np.stack([rows, -rows], axis=1).astype(np.float32))
 
 
 def inputs_of(table, evaluation, embeddings=None):
@@ -69,10 +70,10 @@ def inputs_of(table, evaluation, embeddings=None):
 
 
 def test_queries_come_first_in_table_order(table):
-    rows = embedded(table, TEST)["rows"]
+    rows = embedded(table, TEST).rows
     assert rows.tolist() == [1, 5, 0, 4, 7]
     assert rows.dtype == np.int64
-    assert embedded(table, DEV)["rows"].tolist() == [3, 6, 8]
+    assert embedded(table, DEV).rows.tolist() == [3, 6, 8]
 
 
 def test_each_row_keeps_its_own(table):
@@ -88,7 +89,7 @@ def test_each_row_keeps_its_own(table):
 def test_embeddings_in_another_order_stay_aligned(table):
     embeddings = embedded(table, TEST)
     order = np.array([4, 1, 0, 3, 2])
-    inputs = inputs_of(table, TEST, {name: array[order] for name, array in embeddings.items()})
+    inputs = inputs_of(table, TEST, Embeddings(embeddings.rows[order], embeddings.vectors[order]))
     assert inputs["query_features"][:, 0].tolist() == [1, 5]
     assert inputs["gallery_features"][:, 0].tolist() == [0, 4, 7]
     assert inputs["gallery_pids"].tolist() == [1, 2, 0]
@@ -113,7 +114,7 @@ def test_the_filter_is_off_where_not_asked_for_or_a_camera_is_unknown(table):
 def test_metrics_by_hand():
     """Query pid 1, camera 0; gallery by distance: own camera's 1, then 2, then 1 of camera 1."""
     table = table_of(["query", "gallery", "gallery", "gallery"], [1, 1, 2, 1], [0, 0, 1, 1])
-    embeddings = {"rows": np.arange(4), "embeddings": np.array([[0.0], [1.0], [2.0], [3.0]], np.float32)}
+    embeddings = Embeddings(np.arange(4), np.array([[0.0], [1.0], [2.0], [3.0]], np.float32))
     filtered, _ = evaluate_draws(embeddings, table, NONE, EvaluationParameters(max_rank=3))
     assert filtered["mAP"] == 0.5  # the first image is dropped, the positive is at rank 2
     assert filtered["mINP"] == 0.5
@@ -138,7 +139,7 @@ class TestRerankedAndExpanded:
         features = (features / np.linalg.norm(features, axis=1, keepdims=True)).astype(np.float32)
         splits = ["query" if place % 5 == 0 else "gallery" for place in range(60)]
         table = table_of(splits, pids.tolist(), [place % 2 for place in range(60)])
-        return table, {"rows": np.arange(60), "embeddings": features}
+        return table, Embeddings(np.arange(60), features)
 
     @pytest.mark.parametrize(
         ("rerank", "preset"), [("k_reciprocal", (20, 6, 0.3)), ("clip_reid", (50, 15, 0.3))]
@@ -150,7 +151,7 @@ class TestRerankedAndExpanded:
             table["split"] == "query",
             dict(zip(("k1", "k2", "lambda_value"), preset, strict=True)),
         )
-        features = embeddings["embeddings"]
+        features = embeddings.vectors
         distances = rerank_k_reciprocal(features[query], features[~query], **k1_k2_lambda)
         ids = [table[name].to_numpy(np.int64)[rows] for name in ("pid", "camid") for rows in (query, ~query)]
         wanted = evaluate_distances([(0, distances)], *ids)
@@ -161,7 +162,7 @@ class TestRerankedAndExpanded:
     def test_expanded(self, case):
         table, embeddings = case
         found, _ = evaluate_draws(embeddings, table, NONE, EvaluationParameters(query_expansion=4))
-        query, features = table["split"] == "query", embeddings["embeddings"]
+        query, features = table["split"] == "query", embeddings.vectors
         expanded = average_query_expansion(features[query], features[~query], k=4)
         ids = [table[name].to_numpy(np.int64)[rows] for name in ("pid", "camid") for rows in (query, ~query)]
         plain, _ = evaluate_draws(embeddings, table, NONE, EvaluationParameters())
@@ -195,7 +196,7 @@ class TestRepeatedGalleries:
     def test_means_and_deviations_are_those_of_the_single_draws(self, table, galleries):
         features = np.random.default_rng(0).normal(size=(9, 2)).astype(np.float32)
         metrics, _ = evaluate_draws(
-            {"rows": np.arange(9), "embeddings": features}, table, galleries, EvaluationParameters(max_rank=2)
+            Embeddings(np.arange(9), features), table, galleries, EvaluationParameters(max_rank=2)
         )
         pids = table["pid"].to_numpy()
         for name, parts in {"2": ([0, 3], [1, 5]), "3": ([0, 3, 6], [1, 5, 7])}.items():
@@ -226,7 +227,7 @@ class TestRepeatedGalleries:
         table = table.assign(test_sets="")
         single = galleries[galleries["test_set"] == "3"].assign(test_set="")
         features = np.eye(9, dtype=np.float32)
-        metrics, _ = evaluate_draws({"rows": np.arange(9), "embeddings": features}, table, single, TEST)
+        metrics, _ = evaluate_draws(Embeddings(np.arange(9), features), table, single, TEST)
         assert metrics["repeats"] == 2
         assert "test_sets" not in metrics
 
@@ -234,7 +235,7 @@ class TestRepeatedGalleries:
 def test_where_nothing_is_tested_on_every_row_is_embedded_and_no_figure_made(table):
     train = table.assign(split="train")
     embeddings = embedded(train, TEST)
-    assert embeddings["rows"].tolist() == list(range(9))
+    assert embeddings.rows.tolist() == list(range(9))
     metrics, _ = evaluate_draws(embeddings, train, NONE, TEST)
     assert (metrics["mAP"], metrics["rank1"], metrics["num_queries"]) == (None, None, 0)
     assert "no image is query or gallery" in metrics["not_evaluated"]

@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reid_pipeline.retrieval.protocol import evaluate_draws
+from reid_pipeline.schema.embeddings import Embeddings
 from reid_pipeline.schema.errors import UserError
 from reid_pipeline.schema.parameters import EvaluationParameters
 from reid_pipeline.splits.matches import (
@@ -284,7 +285,7 @@ def test_equals_what_the_evaluation_counts(seed: int, camera_filter: bool) -> No
         evaluation = EvaluationParameters(camera_filter=camera_filter)
         rows_embedded = np.arange(len(table))
         features = draw.normal(size=(len(table), 4)).astype(np.float32)
-        metrics, _ = evaluate_draws({"rows": rows_embedded, "embeddings": features}, table, drawn, evaluation)
+        metrics, _ = evaluate_draws(Embeddings(rows_embedded, features), table, drawn, evaluation)
         found = count_matches(table, drawn, camera_filter=camera_filter)
         assert found.num_queries == metrics["num_queries"]
         assert min(found.num_valid, (found.worst or found).num_valid) == metrics["num_valid_queries"]

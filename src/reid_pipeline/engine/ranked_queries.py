@@ -9,12 +9,8 @@ from reid_pipeline.images.decode import read_image
 from reid_pipeline.reporting import RankedQuery, pick_queries
 from reid_pipeline.retrieval import ranked_lists
 from reid_pipeline.retrieval.protocol import retrieval_draws, retrieval_inputs, score
-<<<<<<< HEAD
-from reid_pipeline.schema.columns import CAMID, IDENTITY, PATH, PID
-from reid_pipeline.schema.embeddings import Embeddings
-=======
 from reid_pipeline.schema.columns import CAMERA, IDENTITY, PATH, PID
->>>>>>> names
+from reid_pipeline.schema.embeddings import Embeddings
 from reid_pipeline.schema.parameters import EvaluationParameters, ReportParameters
 from reid_pipeline.schema.raw_folder import RawFolder
 from reid_pipeline.splits import SplitTables

@@ -52,7 +52,12 @@ def read_stage_description(content: Any, *, where: str, again: str) -> StageDesc
         UserError: it is no description; see `read_record`.
     """
     given = dict(content) if isinstance(content, Mapping) else content
-    if isinstance(given, dict) and "origin" not in given and given.keys() >= _FIRST:
+    if isinstance(given, dict) and "origin" not in given:
+        missing = sorted(_FIRST - given.keys())
+        if missing:
+            raise UserError(
+                f"{where} does not say what it was made from: {first_few(missing)} missing. {again}"
+            )
         read = given["reads"] or given["parameters"]
         given = {
             "version": 1,
