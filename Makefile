@@ -5,6 +5,7 @@
 #                (DATA=vehicles: the same with --env=synthetic_vehicles)
 #   make dev     the environment with the development group, from requirements-dev.lock
 #   make test    dev, then every check: ruff, mypy, import-linter, pytest
+#   make golden  record the golden traces anew: make golden REASON="why the numbers change"
 #   make bench   what the parts of the demo cost, and ingestion, loading, training, clustering, evaluation
 #   make viz     the pipelines as a graph, in a browser
 #   make repro   the demo as DVC stages; a second time it does nothing
@@ -24,7 +25,7 @@ COMPILE := $(UV) pip compile --quiet --universal --generate-hashes --python-vers
 unexport VIRTUAL_ENV CONDA_PREFIX PYTHONHOME PYTHONPATH
 
 .DEFAULT_GOAL := help
-.PHONY: help env dev demo test check bench viz repro stages lock clean
+.PHONY: help env dev demo test check golden bench viz repro stages lock clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -69,6 +70,11 @@ check:
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -m pytest -n 2 --dist loadfile
+
+# The numbers of small runs of all methods, which the suite compares with. The reason stands in every file.
+golden:
+	$(if $(strip $(REASON)),,$(error Say why the numbers change: make golden REASON="..."))
+	PYTHONPATH=src $(BIN)/python tests/golden/golden_runs.py "$$REASON"
 
 bench: env
 	$(BIN)/python benchmarks/demo.py
