@@ -90,7 +90,9 @@ def test_both_sides_of_every_difference_are_named() -> None:
 
 
 def test_without_an_origin_nothing_is_known() -> None:
-    with pytest.raises(UserError, match=r"embedder that pcl\.extract reads does not say what it was made from"):
+    with pytest.raises(
+        UserError, match=r"embedder that pcl\.extract reads does not say what it was made from"
+    ):
         require_match("extract", "embedder", None, Origin(**{**ALL, "made_by": "pcl.extract"}))
 
 
