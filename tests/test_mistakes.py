@@ -17,9 +17,8 @@ from kedro.pipeline import node, pipeline
 from kedro.validation import DataValidationError, ParameterValidationError
 
 from reid_pipeline.cli import cli
-from reid_pipeline.hooks import Preflight, RunSummary
+from reid_pipeline.hooks import Preflight
 from reid_pipeline.io.raw import RawFolderDataset
-from reid_pipeline.io.weights import TrainingStateDataset
 from reid_pipeline.mistakes import mistake_in
 from reid_pipeline.schema.errors import UserError
 from reid_pipeline.schema.parameters import ComputeParameters
@@ -271,38 +270,3 @@ class TestPreflight:
         catalog = DataCatalog({"params:zero_shot": MemoryDataset(parameters)})
         with pytest.raises(UserError, match=re.escape(str(tmp_path / "clip.pt"))):
             Preflight().before_pipeline_run(nodes, catalog)
-
-
-@pytest.mark.filterwarnings("ignore:One or more dataset names contain")
-class TestRunSummary:
-    def catalog(self, tmp_path):
-        state = TrainingStateDataset(filepath=str(tmp_path / "state.pt"))
-        state.save({"epoch": 1})
-        metrics = {"mAP": 0.5, "mINP": 0.25, "rank1": 0.75, "rank5": 1.0, "rank10": 1.0}
-        metrics |= {"benchmark": "b", "method": "pcl", "seed": 0, "num_queries": 4, "num_valid_queries": 4}
-        return state, DataCatalog(
-            {
-                "pcl.toy_state": state,
-                "pcl.embedder": MemoryDataset(1),
-                "pcl.metrics": MemoryDataset({**metrics, "num_gallery": 9}),
-            }
-        )
-
-    def test_a_finished_training_tidies_up_and_prints_the_table(self, tmp_path, capsys):
-        state, catalog = self.catalog(tmp_path)
-        run = pipeline(
-            [
-                node(lambda: 1, None, "pcl.toy_state", name="train_toy"),
-                node(lambda _: 1, "pcl.toy_state", "pcl.embedder", name="export"),
-                node(lambda _: 1, "pcl.embedder", "pcl.metrics", name="evaluate"),
-            ]
-        )
-        RunSummary().after_pipeline_run(run, catalog)
-        assert not state.exists()
-        assert re.search(r"pcl.*50\.0.*25\.0.*75\.0", capsys.readouterr().out)
-
-    def test_a_run_that_ends_with_training_keeps_the_state_for_the_rest(self, tmp_path):
-        state, catalog = self.catalog(tmp_path)
-        run = pipeline([node(lambda: 1, None, "pcl.toy_state", name="train_toy")])
-        RunSummary().after_pipeline_run(run, catalog)
-        assert state.exists()

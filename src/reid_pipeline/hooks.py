@@ -1,6 +1,5 @@
-"""What happens around a run: checks before any work, a summary after it."""
+"""What happens before a run: what a study found is taken, and what cannot succeed is refused."""
 
-from pathlib import Path
 from typing import Any
 
 from kedro.config import MissingConfigException
@@ -8,7 +7,6 @@ from kedro.framework.hooks import hook_impl
 from kedro.io import DataCatalog
 from kedro.pipeline import Pipeline
 from pydantic import ValidationError
-from rich import get_console
 
 from reid_pipeline.io.tuned import lay_over_tuned
 from reid_pipeline.methods import find_method, method_names
@@ -20,16 +18,8 @@ from reid_pipeline.schema.parameters import SharedParameters
 from reid_pipeline.schema.population import Population
 from reid_pipeline.schema.tuning import TuningParameters
 
-FLOOR_METRICS = "floor_metrics"
 _ANYBODY = Population(2, cameras=2, views=2)
 _GIVEN_AT_RUN = ("raw_root", "synthetic", "overlay", "method", "study", "tuned")
-_SUMMARIES = {
-    "study_trials": "tuning_text",
-    "comparison": "comparison_text",
-    "leaderboard": "leaderboard_text",
-}
-"""The functions of `reporting` that put these into words."""
-_RESULTS = ("metrics", "history", "run_card", "report")
 
 
 class Tuned:
@@ -83,42 +73,6 @@ class Preflight:
             find_method(name).build(values, _ANYBODY)
 
 
-class RunSummary:
-    """End a run by saying what it measured and wrote, and tidy up what only a killed run needs."""
-
-    @hook_impl
-    def after_pipeline_run(self, pipeline: Pipeline, catalog: DataCatalog) -> None:
-        """Print the table and the paths; remove the resumable state of finished trainings."""
-        names = pipeline.datasets()
-        exported = pipeline.all_outputs()
-        for name in sorted(names):
-            method, _, entry = name.rpartition(".")
-            if entry.endswith("_state") and f"{method}.embedder" in exported:
-                catalog.get(name).discard()  # type: ignore[union-attr]
-        text = _summary(names, exported, catalog)
-        if text:
-            get_console().print(f"\n{text}\n", markup=False, highlight=False, soft_wrap=True)
-        _print_paths(names, exported, catalog)
-
-
-def _summary(names: set[str], exported: set[str], catalog: DataCatalog) -> str:
-    """Return what the run has come to, for a terminal; empty where there is no more to say than the paths."""
-    from reid_pipeline import reporting
-
-    for entry, render in _SUMMARIES.items():
-        if entry in exported:
-            return str(getattr(reporting, render)(catalog.load(entry)))
-    measured = sorted(
-        (name for name in names if name == FLOOR_METRICS or name.endswith(".metrics")),
-        key=lambda name: (name != FLOOR_METRICS, name),
-    )
-    if measured:
-        return reporting.text_table([catalog.load(name) for name in measured])
-    if "changes" in exported:
-        return str(catalog.load("changes"))
-    return reporting.dataset_text(catalog.load("dataset_summary")) if "dataset_summary" in names else ""
-
-
 def _require_records(catalog: DataCatalog) -> None:
     """Refuse a version or method of which there is no record, and results that are gone."""
     for name in ("earlier_metrics", "earlier_run_card"):
@@ -137,17 +91,6 @@ def _require_records(catalog: DataCatalog) -> None:
                 f"There is no {present._filepath}, the result that the earlier one is compared with. Run the"
                 " method again, or bring the file back: dvc checkout."
             )
-
-
-def _print_paths(names: set[str], written: set[str], catalog: DataCatalog) -> None:
-    console = get_console()
-    for name in sorted(names & written):
-        path = getattr(catalog.get(name), "_filepath", None)
-        if path is not None and (name.split(".")[-1] in _RESULTS or "." not in name):
-            shown = Path(str(path))
-            if shown.is_relative_to(Path.cwd()):
-                shown = shown.relative_to(Path.cwd())
-            console.print(f"  wrote {name:<32} {shown}", markup=False, highlight=False, soft_wrap=True)
 
 
 def _models() -> dict[str, type[Parameters]]:

@@ -2,10 +2,13 @@
 
 from typing import Any
 
-from reid_pipeline.hooks import Preflight, RunSummary, Tuned
+from reid_pipeline.cell_locks import CellLocks
+from reid_pipeline.hooks import Preflight, Tuned
+from reid_pipeline.only_missing import OnlyMissing
 from reid_pipeline.overlays import OverlayConfigLoader
+from reid_pipeline.run_summary import RunSummary
 
-HOOKS = (Tuned(), Preflight(), RunSummary())
+HOOKS = (Tuned(), OnlyMissing(), Preflight(), CellLocks(), RunSummary())
 # Statistics are stored by dataset name, which is wrong across environments.
 DISABLE_HOOKS_FOR_PLUGINS = ("kedro-viz",)
 

@@ -29,6 +29,9 @@ class TrainingStateDataset(AbstractDataset[dict[str, Any], "dict[str, Any] | Non
         filepath: the `.pt` file. Loading a file that is not there gives None: nothing to resume.
     """
 
+    # To `--only-missing-outputs` a training lacks nothing if what is kept of it is there.
+    _EPHEMERAL = True
+
     def __init__(self, *, filepath: str, metadata: dict[str, Any] | None = None) -> None:
         self._filepath = Path(filepath)
         self.metadata = metadata

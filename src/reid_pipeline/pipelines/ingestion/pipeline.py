@@ -4,6 +4,9 @@ from kedro.pipeline import Pipeline, node, pipeline
 
 from reid_pipeline.pipelines.ingestion import nodes
 
+TABLES = "tables"
+"""Tag of the nodes that write the tables of a benchmark: one process at a time (`cell_locks`)."""
+
 
 def create_pipeline() -> Pipeline:
     """Return raw folder -> manifest -> facts of the image files -> split table -> dataset page."""
@@ -35,5 +38,6 @@ def create_pipeline() -> Pipeline:
                 name="summarise_collection",
             ),
             node(nodes.make_dataset_page, "dataset_summary", "dataset_page", name="make_dataset_page"),
-        ]
+        ],
+        tags=TABLES,
     )

@@ -2,6 +2,7 @@
 
 from kedro.pipeline import Pipeline, node, pipeline
 
+from reid_pipeline.pipelines.ingestion.pipeline import TABLES
 from reid_pipeline.pipelines.tuning import nodes
 
 
@@ -17,6 +18,7 @@ def create_pipeline() -> Pipeline:
                 ["manifest", "image_facts", "params:ingestion", "params:splits", "params:tuning"],
                 "tuning_split_table",
                 name="make_tuning_table",
+                tags=TABLES,
             ),
             node(
                 nodes.run_study,

@@ -1,0 +1,270 @@
+"""One writer per cell: each part of a run holds the lock of what it writes.
+
+The tables and `zero_shot`, which every method's pipeline brings along, are waited for. The cell of a method
+that trains is refused while another process writes it: to wait for hours, and then write over what the other
+made, helps nobody. No two processes wait for each other: a cell is never waited for, and nobody keeps the
+tables while it starts anything else.
+"""
+
+import contextlib
+import inspect
+import threading
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from kedro.framework.hooks import hook_impl
+from kedro.io import DataCatalog
+from kedro.pipeline import Node, Pipeline
+
+from reid_pipeline.io.cell_lock import CellLock
+from reid_pipeline.io.states import SavedStates
+from reid_pipeline.methods import method_names
+from reid_pipeline.pipelines.floor import FLOOR
+from reid_pipeline.pipelines.ingestion.pipeline import TABLES
+from reid_pipeline.schema.errors import UserError
+
+FOLDER = Path("data/.locks")
+"""In the project; DVC and git overlook it."""
+_WAITED_FOR = (TABLES, FLOOR)
+_REMEDY = (
+    "Two runs of one cell would mix their results, so this one has written nothing there. Wait until the"
+    " other has ended and give the command again: it goes on from what is there then. Or run another cell:"
+    " --params seed=<n>, or variant=<name>."
+)
+
+
+@dataclass
+class _Part:
+    """What of a run is under one lock.
+
+    Attributes:
+        lock: the lock.
+        waits: whether it is waited for.
+        pending: names of the nodes that have not ended.
+        running: those of them that have started.
+        turn: held by the thread that takes the lock.
+    """
+
+    lock: CellLock
+    waits: bool
+    pending: set[str]
+    running: set[str] = field(default_factory=set)
+    turn: threading.Lock = field(default_factory=threading.Lock)
+
+    def take(self) -> None:
+        """Take the lock, if the part has not got it yet."""
+        with self.turn:
+            if not self.lock.held:
+                self.lock.acquire(wait=self.waits, remedy=_REMEDY)
+
+
+class _Run:
+    """What one run has started and ended, as far as locks go by it."""
+
+    def __init__(self, pipeline: Pipeline, catalog: DataCatalog, parts: Mapping[str, _Part]) -> None:
+        self.parts = parts
+        self.states = SavedStates(catalog)
+        self.thread = threading.current_thread()
+        self._guard = threading.RLock()
+        self._names = {node.name: part_of(node) for node in pipeline.nodes}
+        self._seen: set[str] = set()
+        self._unsaved = {node.name: set(node.outputs) for node in pipeline.nodes}
+        # What a generator yields is saved while it runs: it has ended when another node reads what it made.
+        self._generated = {
+            output: node
+            for node in pipeline.nodes
+            if inspect.isgeneratorfunction(node.func)
+            for output in node.outputs
+        }
+
+    def starts(self, node: Node, reads: str = "") -> None:
+        """Take the lock under which `node` runs; it may be told several times that a node starts."""
+        part = self._part(node)
+        with self._guard:
+            if node.name not in self._seen:
+                self._seen.add(node.name)
+                if part:
+                    part.running.add(node.name)
+                    part.pending.add(node.name)
+                self._let_go_of_tables(part)
+            if reads in self._generated:
+                self._ends(self._generated[reads])
+        if part:
+            part.take()
+
+    def saved(self, node: Node, output: str) -> None:
+        """Give the lock back if that was the last that its part of the run writes."""
+        self.states.saved(output)
+        with self._guard:
+            unsaved = self._unsaved.get(node.name, set())
+            unsaved.discard(output)
+            if not unsaved and output not in self._generated:
+                self._ends(node)
+
+    @contextlib.contextmanager
+    def locked(self, name: str) -> Iterator[None]:
+        """Have the lock of a part of the run once more, without waiting for it."""
+        part = self.parts.get(name)
+        if part:
+            part.lock.acquire(wait=False)
+        try:
+            yield
+        finally:
+            if part:
+                part.lock.release()
+
+    def close(self) -> None:
+        """Give back all locks."""
+        for part in self.parts.values():
+            while part.lock.held:
+                part.lock.release()
+
+    def _ends(self, node: Node) -> None:
+        part = self._part(node)
+        if part and node.name in part.pending:
+            part.pending.discard(node.name)
+            part.running.discard(node.name)
+            if not part.pending:
+                part.lock.release()
+
+    def _let_go_of_tables(self, starting: _Part | None) -> None:
+        """Let others have the tables while this run does something else; the dataset's page comes later."""
+        tables = self.parts.get(TABLES)
+        if tables and starting is not tables and not tables.running:
+            tables.lock.release()
+
+    def _part(self, node: Node) -> _Part | None:
+        return self.parts.get(self._names[node.name])
+
+
+class CellLocks:
+    """Keep two processes from writing one cell, or the tables of one benchmark, at once.
+
+    A node takes its lock before it reads anything. The lock goes back when all that the run's nodes of that
+    part write has been saved.
+    """
+
+    def __init__(self) -> None:
+        self._context: Any = None
+        self._run: _Run | None = None
+
+    @hook_impl
+    def after_context_created(self, context: Any) -> None:
+        """Keep the context, which says where the run writes."""
+        self._context = context
+
+    @hook_impl(tryfirst=True)
+    def before_pipeline_run(
+        self, run_params: dict[str, Any], pipeline: Pipeline, catalog: DataCatalog
+    ) -> None:
+        """Refuse at once a run of a cell that another process is writing."""
+        self._require_no_other_run()
+        self._end()
+        only_missing = bool(run_params.get("only_missing_outputs"))
+        nodes = [node for node in pipeline.nodes if not only_missing or _lacks_outputs(node, catalog)]
+        run = _Run(pipeline, catalog, self._parts(pipeline.nodes, {node.name for node in nodes}))
+        for part in run.parts.values():
+            if part.pending and not part.waits:
+                part.lock.check(_REMEDY)
+        self._run = run
+
+    @hook_impl(tryfirst=True)
+    def before_dataset_loaded(self, dataset_name: str, node: Node) -> None:
+        """Take the lock of the node that is about to read its first input."""
+        if self._run:
+            self._run.starts(node, dataset_name)
+
+    @hook_impl(tryfirst=True)
+    def before_node_run(self, node: Node) -> None:
+        """Take the lock of a node that reads nothing."""
+        if self._run:
+            self._run.starts(node)
+
+    @hook_impl(trylast=True)
+    def after_dataset_saved(self, dataset_name: str, node: Node) -> None:
+        """Give the lock back after the last that is written under it."""
+        if self._run:
+            self._run.saved(node, dataset_name)
+
+    @hook_impl(trylast=True)
+    def on_pipeline_error(self) -> None:
+        """Give back all locks."""
+        self._end()
+
+    @hook_impl(trylast=True)
+    def after_pipeline_run(self) -> None:
+        """Remove the states of finished trainings, and give back all locks."""
+        if self._run:
+            self._run.states.discard(self._run.locked)
+        self._end()
+
+    def _end(self) -> None:
+        if self._run:
+            self._run.close()
+        self._run = None
+
+    def _require_no_other_run(self) -> None:
+        other = self._run and self._run.thread
+        if other and other is not threading.current_thread() and other.is_alive():
+            raise UserError(
+                "This process is running a pipeline already, and its locks are not meant for two at once."
+                " Wait until that run has ended, or start another process."
+            )
+
+    def _parts(self, nodes: Iterable[Node], pending: set[str]) -> dict[str, _Part]:
+        by_name: dict[str, set[str]] = {}
+        for node in nodes:
+            by_name.setdefault(part_of(node), set()).add(node.name)
+        by_name.pop("", None)
+        if not by_name or self._context is None:
+            return {}
+        root, loader = Path(self._context.project_path), self._context.config_loader
+        return {
+            name: _Part(lock_of(root, loader, name), name in _WAITED_FOR, nodes & pending)
+            for name, nodes in by_name.items()
+        }
+
+
+def part_of(node: Node) -> str:
+    """Return which part of a run a node belongs to: the tables, a method, or none, which is empty.
+
+    Comparisons, leaderboards and pages over several cells belong to none: they are made from what is
+    finished, and made again by whoever comes last. A study's trials are meant for several processes.
+    """
+    method = (node.namespace or "").partition(".")[0]
+    if method in method_names():
+        return method
+    return TABLES if TABLES in node.tags else ""
+
+
+def lock_of(root: Path, loader: Any, part: str) -> CellLock:
+    """Return the lock of a part of a run.
+
+    Args:
+        root: the project.
+        loader: the configuration in force: it says which benchmark, seed and folder.
+        part: what `part_of` gave.
+    """
+    parameters = loader["parameters"]
+    cell = {
+        "benchmark": loader["globals"].get("benchmark"),
+        "seed": parameters.get("seed"),
+        "variant": None,
+        **parameters.get("cells", {}).get(part, {}),
+    }
+    benchmark = root / FOLDER / str(cell["benchmark"])
+    if part == TABLES:
+        return CellLock(benchmark / "tables.lock", f"The tables of {cell['benchmark']}")
+    folder = f"{part}+{cell['variant']}" if cell["variant"] else part
+    file = benchmark / folder / f"seed_{cell['seed']}.lock"
+    return CellLock(file, f"{folder}, seed {cell['seed']} of {cell['benchmark']}")
+
+
+def _lacks_outputs(node: Node, catalog: DataCatalog) -> bool:
+    """Return whether `--only-missing-outputs` is going to run the node, as far as files tell."""
+    files = [name for name in node.outputs if name in catalog]
+    return any(
+        not catalog.exists(name) for name in files if not getattr(catalog.get(name), "_EPHEMERAL", False)
+    )

@@ -1,0 +1,205 @@
+"""What a run says at its end is of what its nodes did; and what `--only-missing-outputs` may keep."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from kedro.framework.hooks.manager import _create_hook_manager, _register_hooks
+from kedro.io import DataCatalog, MemoryDataset
+from kedro.pipeline import Pipeline, node, pipeline
+from kedro.runner import SequentialRunner
+
+from reid_pipeline.io.atomic import AtomicJSONDataset
+from reid_pipeline.io.weights import TrainingStateDataset
+from reid_pipeline.methods import find_method
+from reid_pipeline.only_missing import OnlyMissing
+from reid_pipeline.run_summary import RunSummary
+from reid_pipeline.schema.errors import UserError
+from reid_pipeline.schema.parameters import (
+    ComputeParameters,
+    EvaluationParameters,
+    IngestionParameters,
+    SplitParameters,
+)
+
+pytestmark = pytest.mark.filterwarnings("ignore:One or more dataset names contain")
+FIGURES = {"mINP": 0.25, "rank1": 0.75, "rank5": 1.0, "rank10": 1.0, "num_valid_queries": 4}
+BACKBONE = {"name": "demo-vit", "pretrained": "demo", "image_size": [96, 48]}
+
+
+def metrics(method: str, mean_ap: float) -> dict[str, Any]:
+    named = {"benchmark": "b", "method": method, "seed": 0, "num_queries": 4, "num_gallery": 9}
+    return {**named, **FIGURES, "mAP": mean_ap}
+
+
+def zero_shot() -> Any:
+    return find_method("zero_shot").params.model_validate({"backbone": BACKBONE})
+
+
+@pytest.fixture
+def catalog(tmp_path: Path) -> DataCatalog:
+    """Files of an earlier run of `zero_shot`, and parameters that are in force."""
+    shared = {
+        "ingestion": IngestionParameters(reader="synthetic"),
+        "splits": SplitParameters(),
+        "evaluation": EvaluationParameters(),
+        "compute": ComputeParameters(device="cpu", precision="float32"),
+        "zero_shot": zero_shot(),
+    }
+    files = ("floor_metrics", "pcl.metrics", "zero_shot.run_card", "pcl.run_card")
+    found = DataCatalog(
+        {name: AtomicJSONDataset(filepath=str(tmp_path / f"{name}.json")) for name in files}
+        | {f"params:{name}": MemoryDataset(value) for name, value in shared.items()}
+        | {"zero_shot.toy_state": TrainingStateDataset(filepath=str(tmp_path / "toy_state.pt"))}
+    )
+    found.save("floor_metrics", metrics("zero_shot", 0.25))
+    recorded = {name: value.model_dump(mode="json") for name, value in shared.items()}
+    card = {"started": "2026-01-02T03:04:05Z", "precision": "float32", "parameters": recorded}
+    found.save("zero_shot.run_card", card)
+    return found
+
+
+def run(nodes: Pipeline, catalog: DataCatalog, *hooks: Any, **run_params: Any) -> None:
+    manager = _create_hook_manager()
+    _register_hooks(manager, hooks or (RunSummary(),))
+    names = {"run_params": run_params, "pipeline": nodes, "catalog": catalog}
+    manager.hook.before_pipeline_run(**names)
+    result = SequentialRunner().run(nodes, catalog, manager, **run_params)
+    manager.hook.after_pipeline_run(run_result=result, **names)
+
+
+def measuring(name: str, method: str, mean_ap: float) -> Any:
+    return node(lambda: metrics(method, mean_ap), None, name, name=f"evaluate_{method}")
+
+
+def nothing(*_: Any) -> dict[str, Any]:
+    return {}
+
+
+def reporting() -> Any:
+    return node(nothing, ["pcl.metrics", "floor_metrics"], "page", name="report")
+
+
+FLOOR = "floor_metrics", "zero_shot", 0.5
+
+
+class TestRunSummary:
+    def test_figures_are_those_that_this_run_measured(
+        self, catalog: DataCatalog, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        nodes = pipeline([measuring(*FLOOR), measuring("pcl.metrics", "pcl", 0.75), reporting()])
+        overwritten = node(lambda _: metrics("pcl", 0.125), "page", "zz", name="another_run")
+        catalog["zz"] = AtomicJSONDataset(filepath=str(catalog.get("pcl.metrics")._filepath))  # type: ignore[union-attr]
+        run(nodes + pipeline([overwritten]), catalog)
+        printed = capsys.readouterr().out
+        assert re.search(r"b, seed 0: .* measured in this run", printed)
+        assert re.search(r"zero_shot +50\.0 .*\npcl +75\.0 ", printed)
+        assert "12.5" not in printed
+        assert "wrote pcl.metrics" in printed
+        assert "wrote floor_metrics" in printed
+
+    def test_what_was_measured_earlier_is_called_so(
+        self, catalog: DataCatalog, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        run(pipeline([measuring("pcl.metrics", "pcl", 0.75), reporting()]), catalog)
+        printed = capsys.readouterr().out
+        assert re.search(r"zero_shot \(measured earlier\) +25\.0 .*\npcl +75\.0 ", printed)
+        assert re.search(r"difference, points +\+50\.0", printed)
+        assert "wrote floor_metrics" not in printed
+
+    def test_a_run_that_measured_nothing_shows_no_figures(
+        self, catalog: DataCatalog, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        catalog.save("pcl.metrics", metrics("pcl", 0.75))
+        run(pipeline([reporting()]), catalog)
+        printed = capsys.readouterr().out
+        assert "measured" not in printed
+        assert "wrote" not in printed
+
+    def test_the_run_before_is_forgotten(
+        self, catalog: DataCatalog, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        summary = RunSummary()
+        run(pipeline([measuring(*FLOOR)]), catalog, summary)
+        run(pipeline([node(lambda: 1, None, "zz", name="n")]), catalog, summary)
+        assert capsys.readouterr().out.count("measured in this run") == 1
+
+    @pytest.mark.parametrize("card", ["whole", "half", "none"])
+    def test_a_run_that_had_nothing_to_do_says_so(
+        self, catalog: DataCatalog, capsys: pytest.CaptureFixture[str], card: str
+    ) -> None:
+        file = Path(str(catalog.get("zero_shot.run_card")._filepath))  # type: ignore[union-attr]
+        if card != "whole":
+            file.write_text(file.read_text()[:20])
+        carded = node(nothing, None, "zero_shot.run_card", name="run_card")
+        nodes = [measuring(*FLOOR)] if card == "none" else [measuring(*FLOOR), carded]
+        run(pipeline(nodes), catalog, only_missing_outputs=True)
+        printed = " ".join(capsys.readouterr().out.split())
+        made = " (zero_shot by the run that started 2026-01-02T03:04:05Z)"
+        by = f", made earlier{made}" if card == "whole" else ""
+        assert f"Nothing ran and nothing was written: all outputs are there already{by}. To make" in printed
+        assert "without --only-missing-outputs" in printed
+        assert "measured in this run" not in printed
+        assert "wrote" not in printed
+
+
+class TestOnlyMissing:
+    def check(self, catalog: DataCatalog, *others: Any, asked: bool = True) -> None:
+        carded = node(nothing, None, "zero_shot.run_card", name="run_card")
+        unmade = node(nothing, None, "pcl.run_card", name="run_card_of_pcl")
+        nodes = pipeline([carded, unmade, *others])
+        OnlyMissing().before_pipeline_run({"only_missing_outputs": asked}, nodes, catalog)
+
+    def recorded(self, catalog: DataCatalog) -> tuple[Path, Any]:
+        file = Path(str(catalog.get("zero_shot.run_card")._filepath))  # type: ignore[union-attr]
+        return file, json.loads(file.read_text())
+
+    def test_the_same_parameters_pass(self, catalog: DataCatalog) -> None:
+        self.check(catalog)
+
+    @pytest.mark.parametrize(
+        ("where", "value", "says"),
+        [
+            (
+                ("zero_shot", "backbone", "pretrained"),
+                "other",
+                r"zero_shot\.backbone\.pretrained 'other', and",
+            ),
+            (("splits", "seed"), 7, r"splits\.seed 7, and this run asks for 0"),
+            (("ingestion", "reader"), "x", r"ingestion\.reader 'x', and this run asks for 'synthetic'"),
+            (("evaluation", "gone"), 1, r"evaluation\.gone 1, and this run asks for 'nothing'"),
+        ],
+    )
+    def test_other_parameters_are_named(
+        self, catalog: DataCatalog, where: tuple[str, ...], value: Any, says: str
+    ) -> None:
+        file, card = self.recorded(catalog)
+        place = card["parameters"]
+        for name in where[:-1]:
+            place = place[name]
+        place[where[-1]] = value
+        file.write_text(json.dumps(card))
+        with pytest.raises(UserError, match=rf"^zero_shot was made with {says}.*leave out --only-missing"):
+            self.check(catalog)
+        self.check(catalog, asked=False)
+
+    def test_another_precision_is_named(self, catalog: DataCatalog) -> None:
+        file, card = self.recorded(catalog)
+        file.write_text(json.dumps({**card, "precision": "bfloat16"}))
+        with pytest.raises(UserError, match=r"precision 'bfloat16', and this run asks for 'float32'"):
+            self.check(catalog)
+
+    def test_a_card_that_cannot_be_read_tells_nothing(self, catalog: DataCatalog) -> None:
+        file, _ = self.recorded(catalog)
+        for content in ("{", "[]", "{}"):
+            file.write_text(content)
+            self.check(catalog)
+
+    def test_an_unfinished_training_is_not_taken_for_a_finished_one(self, catalog: DataCatalog) -> None:
+        train = node(nothing, None, "zero_shot.toy_state", name="train")
+        self.check(catalog, train)
+        catalog.get("zero_shot.toy_state").save({"epoch": 1})  # type: ignore[union-attr]
+        with pytest.raises(UserError, match=r"training unfinished \(.*toy_state\.pt\).*Leave the option out"):
+            self.check(catalog, train)
