@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from reid_pipeline.methods import find_method
 from reid_pipeline.pipelines.tuning.planning import study_plan
 from reid_pipeline.pipelines.tuning.trial import Trial, quiet_console
 from reid_pipeline.schema.columns import SPLIT
@@ -52,14 +53,24 @@ def run_study(
     evaluation: EvaluationParameters,
     table: pd.DataFrame,
     raw_images: RawFolder,
+    image_stamps: pd.DataFrame | None,
     study_file: str,
 ) -> Record:
     """Run trials until there are as many finished ones as are wanted; return all the study holds."""
+    from reid_pipeline.engine.loading import check_unchanged
     from reid_pipeline.engine.runtime import resolve_runtime
+    from reid_pipeline.engine.training import starting_weights
     from reid_pipeline.tuning.results import study_record
 
+    check_unchanged(table, raw_images, image_stamps)
     runtime = resolve_runtime(compute)
-    where = {"data": data_hash(table), "device": runtime.device.type, "precision": runtime.precision}
+    method = find_method(parameters["method"])
+    where = {
+        "data": data_hash(table),
+        "device": runtime.device.type,
+        "precision": runtime.precision,
+        "weights": starting_weights(method.params.model_validate(parameters[method.name])),
+    }
     plan = study_plan(parameters, tuning, evaluation, where, study_file)
     trial = Trial(
         method=parameters["method"],

@@ -29,6 +29,7 @@ def create_pipeline() -> Pipeline:
                     "params:evaluation",
                     "tuning_split_table",
                     "raw_images",
+                    "known_image_stamps",
                     "study_file",
                 ],
                 "study_trials",
