@@ -34,6 +34,16 @@ def dvc(folder: Path, *words: str) -> str:
     return done.stdout + done.stderr
 
 
+def test_locks_are_seen_neither_by_git_nor_by_dvc(repository: Path) -> None:
+    dvc(repository, "init", "--quiet")
+    locks = ["data/.locks/market1501/tables.lock", "data/.locks/market1501/pcl/seed_0.json"]
+    assert dvc(repository, "check-ignore", *locks).split() == locks
+    ignored = subprocess.run(
+        ["git", "check-ignore", *locks], cwd=repository, capture_output=True, text=True, check=True
+    )
+    assert ignored.stdout.split() == locks
+
+
 def test_raw_data_comes_back_from_a_remote(repository: Path, tmp_path: Path) -> None:
     raw = repository / "data/01_raw/market1501"
     dvc(repository, "init", "--quiet")

@@ -196,6 +196,25 @@ def test_a_versioned_entry_keeps_what_it_had(tmp_path):
     assert earlier.load() == {"number": 0}
 
 
+@pytest.mark.filterwarnings("ignore:Save version")
+def test_runs_that_started_at_one_moment_keep_a_version_each(tmp_path):
+    target, version = tmp_path / "metrics.json", "2024-12-31T23.59.59.999Z"
+    for number in range(3):
+        AtomicJSONDataset(filepath=str(target), version=Version(None, version)).save({"number": number})
+    assert names(target) == [version, "2025-01-01T00.00.00.000Z", "2025-01-01T00.00.00.001Z"]
+    assert AtomicJSONDataset(filepath=str(target), version=Version(None, None)).load() == {"number": 2}
+
+
+def test_a_version_of_a_chosen_name_is_not_written_over(tmp_path):
+    for number in range(2):
+        dataset = AtomicJSONDataset(filepath=str(tmp_path / "metrics.json"), version=Version(None, "mine"))
+        if number:
+            with pytest.raises(DatasetError, match="must not exist"):
+                dataset.save({"number": number})
+        else:
+            dataset.save({"number": number})
+
+
 def test_a_version_that_failed_is_none(tmp_path):
     target = tmp_path / "metrics.json"
     dataset = AtomicJSONDataset(filepath=str(target), version=Version(None, "2024-01-01T00.00.00.000Z"))

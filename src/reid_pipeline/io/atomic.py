@@ -5,10 +5,11 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kedro.io import AbstractDataset
+from kedro.io import AbstractDataset, Version
 from kedro_datasets.json import JSONDataset
 from kedro_datasets.pandas import ParquetDataset
 from kedro_datasets.plotly import JSONDataset as PlotlyJSONDataset
@@ -18,6 +19,9 @@ from reid_pipeline.schema.errors import UserError
 
 if TYPE_CHECKING:
     import pandas as pd
+
+_VERSION = "%Y-%m-%dT%H.%M.%S.%fZ"
+"""Kedro's name of a version; of the fraction it keeps the milliseconds."""
 
 
 @contextlib.contextmanager
@@ -56,6 +60,7 @@ class _AtomicSave:
     _version: Any
 
     def save(self, data: Any) -> None:
+        self._take_a_free_version()
         entry = self._filepath, self._version
         target = self._get_save_path()  # type: ignore[attr-defined]
         with replacing(Path(target)) as written:
@@ -65,6 +70,19 @@ class _AtomicSave:
                 super().save(data)  # type: ignore[misc]
             finally:
                 self._filepath, self._version = entry
+
+    def _take_a_free_version(self) -> None:
+        """Step aside by a millisecond: a version is when a run started, and two may start at one moment."""
+        while self._version and self._version.save and self._version_exists():
+            try:
+                moment = datetime.strptime(self._version.save, _VERSION) + timedelta(milliseconds=1)
+            except ValueError:
+                return  # a name that a user chose; Kedro refuses to write over it
+            self._version = Version(self._version.load, f"{moment:{_VERSION[:-1]}}"[:-3] + "Z")
+
+    def _version_exists(self) -> bool:
+        path = self._get_versioned_path(self._version.save)  # type: ignore[attr-defined]
+        return bool(self._exists_function(str(path)))  # type: ignore[attr-defined]
 
 
 class AtomicJSONDataset(_AtomicSave, JSONDataset):  # type: ignore[misc]
