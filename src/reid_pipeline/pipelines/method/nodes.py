@@ -18,6 +18,7 @@ from reid_pipeline.schema.parameters import (
     SplitParameters,
 )
 from reid_pipeline.schema.raw_folder import RawFolder
+from reid_pipeline.schema.records import Breakdown, EpochRecord, Metrics, RunCard
 from reid_pipeline.splits import SplitTables
 
 Record = dict[str, Any]
@@ -174,11 +175,11 @@ def report_node(method: Method) -> Callable[..., Any]:
     """Return the node that makes the page and the curves."""
 
     def make_report(
-        metrics: Record,
-        floor_metrics: Record,
-        history: list[Record],
-        run_card: Record,
-        breakdown: Record,
+        metrics: Metrics,
+        floor_metrics: Metrics,
+        history: list[EpochRecord],
+        run_card: RunCard,
+        breakdown: Breakdown,
         embeddings: Record,
         split_table: pd.DataFrame,
         galleries: pd.DataFrame,
@@ -192,9 +193,9 @@ def report_node(method: Method) -> Callable[..., Any]:
         tables = SplitTables(split_table, galleries)
         bad, good = choose_ranked_queries(embeddings, tables, raw_images, evaluation, report)
         content = ReportContent(
-            benchmark=metrics["benchmark"],
+            benchmark=metrics.benchmark,
             method=method.name,
-            seed=metrics["seed"],
+            seed=metrics.seed,
             metrics=[metrics] if floor_metrics == metrics else [floor_metrics, metrics],
             history=history,
             run_card=run_card,
