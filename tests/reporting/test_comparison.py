@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from made_records import make_run as make_records
 from test_dataset_page import assert_self_contained
 from test_report_page import HOSTILE, Page
 
@@ -23,6 +24,8 @@ from reid_pipeline.reporting import (
 from reid_pipeline.reporting.comparison_columns import duration
 from reid_pipeline.reporting.published import MARKS, published_figures, run_traits
 from reid_pipeline.reporting.run_groups import group_runs, over_seeds
+from reid_pipeline.schema.comparison import Comparison, ComparisonRow, DifferenceToBest, RunsNamed, Spread
+from reid_pipeline.schema.records import Run
 
 Record = dict[str, Any]
 
@@ -40,46 +43,40 @@ def make_run(
     shared: Record | None = None,
     card: Record | None = None,
     **parameters: Any,
-) -> Record:
+) -> Run:
     head = {"benchmark": benchmark, "method": method, "seed": seed}
     figures = {"mAP": 0.9, "mINP": 0.5, "rank1": 0.95, "rank5": 0.98, "rank10": 0.99}
     protocol = {"splits": "test", "camera_filter": True, "num_queries": QUERIES.get(benchmark, 100)}
     own = {"recipe": "released", "backbone": VIT, "plan": {"epochs": 60}, **parameters}
-    return {
-        "method": method,
-        "seed": seed,
-        "metrics": {**head, **figures, **protocol, **(metrics or {})},
-        "run_card": {
-            **head,
-            "data_hash": "0123456789abcdef",
-            "training_seconds": 100.0 + seed,
-            "peak_memory_bytes": 2**30 * (1 + seed),
-            "parameters": {
-                "benchmark": benchmark,
-                "seed": seed,
-                "compute": {"device": "cpu"},
-                "evaluation": {"splits": protocol["splits"], "camera_filter": True},
-                **(shared or {}),
-                method: own,
-            },
-            **(card or {}),
+    given = {
+        "training_seconds": 100.0 + seed,
+        "peak_memory_bytes": 2**30 * (1 + seed),
+        "parameters": {
+            "benchmark": benchmark,
+            "seed": seed,
+            "compute": {"device": "cpu"},
+            "evaluation": {"splits": protocol["splits"], "camera_filter": True},
+            **(shared or {}),
+            method: own,
         },
+        **(card or {}),
     }
+    return make_records({**head, **figures, **protocol, **(metrics or {})}, given)
 
 
-def compare(*runs: Record, benchmark: str = "market1501") -> Record:
+def compare(*runs: Run, benchmark: str = "market1501") -> Comparison:
     return compare_methods(runs, benchmark=benchmark, methods=METHODS)
 
 
-def rows_of(comparison: Record, method: str) -> list[Record]:
-    return [row for row in comparison["rows"] if row["method"] == method]
+def rows_of(comparison: Comparison, method: str) -> list[ComparisonRow]:
+    return [row for row in comparison.rows if row.method == method]
 
 
-def measured_rows(comparison: Record) -> list[Record]:
-    return [row for row in comparison["rows"] if row["seeds"]]
+def measured_rows(comparison: Comparison) -> list[ComparisonRow]:
+    return [row for row in comparison.rows if row.seeds]
 
 
-def csv_rows(comparison: Record) -> list[dict[str, str]]:
+def csv_rows(comparison: Comparison) -> list[dict[str, str]]:
     return list(csv.DictReader(comparison_csv(comparison).splitlines()))
 
 
@@ -88,13 +85,13 @@ class TestAverages:
         runs = [make_run(seed, metrics={"mAP": value}) for seed, value in enumerate((0.5, 0.6, 0.73))]
         (group,) = group_runs(runs)
         figures = over_seeds(group)["mAP"]
-        assert figures["mean"] == pytest.approx(0.61)
+        assert figures.mean == pytest.approx(0.61)
         # ((0.11^2 + 0.01^2 + 0.12^2) / 2) ^ 0.5
-        assert figures["std"] == pytest.approx(math.sqrt(0.0133))
+        assert figures.std == pytest.approx(math.sqrt(0.0133))
 
     def test_one_seed_has_no_deviation(self) -> None:
         (group,) = group_runs([make_run()])
-        assert over_seeds(group)["mAP"] == {"mean": 0.9, "std": None}
+        assert over_seeds(group)["mAP"] == Spread(mean=0.9, std=None)
 
     @settings(deadline=None)
     @given(st.lists(st.floats(0, 1), min_size=2, max_size=6), st.randoms(use_true_random=False))
@@ -102,25 +99,24 @@ class TestAverages:
         runs = [make_run(seed, metrics={"mAP": value}) for seed, value in enumerate(values)]
         random.shuffle(runs)
         (row,) = measured_rows(compare(*runs))
-        assert row["seeds"] == list(range(len(values)))
-        assert row["measured"]["mAP"]["mean"] == pytest.approx(statistics.mean(values))
-        assert row["measured"]["mAP"]["std"] == pytest.approx(statistics.stdev(values), abs=1e-12)
+        assert row.seeds == tuple(range(len(values)))
+        assert row.measured["mAP"].mean == pytest.approx(statistics.mean(values))
+        assert row.measured["mAP"].std == pytest.approx(statistics.stdev(values), abs=1e-12)
 
-    @pytest.mark.parametrize("bad", [None, math.nan])
-    def test_a_figure_that_one_run_lacks_has_no_mean(self, bad: float | None) -> None:
-        (row,) = measured_rows(compare(make_run(0), make_run(1, metrics={"mAP": bad})))
-        assert row["measured"]["mAP"] == {"mean": None, "std": None}
-        assert row["measured"]["rank1"]["mean"] == 0.95
-        assert row["difference"]["mAP"] is None
+    def test_a_figure_that_one_run_lacks_has_no_mean(self) -> None:
+        (row,) = measured_rows(compare(make_run(0), make_run(1, metrics={"mAP": None})))
+        assert row.measured["mAP"] == Spread(mean=None, std=None)
+        assert row.measured["rank1"].mean == 0.95
+        assert row.difference["mAP"] is None
 
     def test_costs(self) -> None:
         (row,) = measured_rows(compare(make_run(0), make_run(2)))
-        assert row["training_seconds"] == 101.0
-        assert row["peak_memory_bytes"] == 3 * 2**30
+        assert row.training_seconds == 101.0
+        assert row.peak_memory_bytes == 3 * 2**30
 
 
 DIFFERENCES: dict[str, tuple[Record, list[str]]] = {
-    "data": ({"card": {"data_hash": "fedcba9876543210"}}, ["data_hash fedcba98"]),
+    "data": ({"card": {"data_hash": "fedcba9876543210" * 4}}, ["data_hash fedcba98"]),
     "repeats": ({"metrics": {"repeats": 10}}, ["protocol.repeats 10"]),
     "filter": ({"metrics": {"camera_filter": False}}, ["protocol.camera_filter false"]),
     "splits": (
@@ -144,39 +140,39 @@ class TestApart:
     def test_any_difference_but_the_seed_makes_two_rows_that_say_it(self, name: str) -> None:
         change, said = DIFFERENCES[name]
         first, second = measured_rows(compare(make_run(0), make_run(1, **change)))
-        assert (first["seeds"], second["seeds"]) == ([0], [1])
-        assert second["apart"] == said
-        assert len(first["apart"]) == len(said)
-        assert first["apart"] != second["apart"]
+        assert (first.seeds, second.seeds) == ((0,), (1,))
+        assert list(second.apart) == said
+        assert len(first.apart) == len(said)
+        assert first.apart != second.apart
 
     def test_what_is_absent_is_said(self) -> None:
         first, _ = measured_rows(compare(make_run(0), make_run(1, margin=0.3)))
-        assert first["apart"] == ["margin absent"]
+        assert first.apart == ("margin absent",)
 
     def test_the_data_comes_first_and_the_device_last(self) -> None:
-        changes = {"card": {"data_hash": "f"}, "shared": {"compute": {"device": "mps"}}}
+        changes = {"card": {"data_hash": "f" * 64}, "shared": {"compute": {"device": "mps"}}}
         _, row = measured_rows(compare(make_run(0), make_run(1, recipe="corrected", margin=1, **changes)))
-        names = [said.split()[0] for said in row["apart"]]
+        names = [said.split()[0] for said in row.apart]
         assert names == ["data_hash", "recipe", "margin", "compute.device"]
 
     def test_methods_on_other_data_are_told_apart_but_not_by_their_own_parameters(self) -> None:
         same = compare(make_run(), make_run(method="baseline", margin=0.3))
-        assert [row["apart"] for row in measured_rows(same)] == [[], []]
-        other = compare(make_run(), make_run(method="baseline", card={"data_hash": "f" * 16}))
-        assert [row["apart"] for row in measured_rows(other)] == [
-            ["data_hash ffffffff"],
-            ["data_hash 01234567"],
+        assert [row.apart for row in measured_rows(same)] == [(), ()]
+        other = compare(make_run(), make_run(method="baseline", card={"data_hash": "f" * 64}))
+        assert [row.apart for row in measured_rows(other)] == [
+            ("data_hash ffffffff",),
+            ("data_hash 01234567",),
         ]
 
     def test_a_recipe_other_than_the_released_one_is_always_said(self) -> None:
         (row,) = measured_rows(compare(make_run(recipe="corrected")))
-        assert row["apart"] == ["recipe corrected"]
+        assert row.apart == ("recipe corrected",)
 
     def test_shared_parameters_named_seed_are_no_seeds(self) -> None:
         runs = [make_run(seed, shared={"splits": {"seed": seed}}) for seed in (0, 1)]
-        assert [row["apart"] for row in measured_rows(compare(*runs))] == [
-            ["splits.seed 0"],
-            ["splits.seed 1"],
+        assert [row.apart for row in measured_rows(compare(*runs))] == [
+            ("splits.seed 0",),
+            ("splits.seed 1",),
         ]
 
 
@@ -184,15 +180,16 @@ class TestPublished:
     def test_the_difference_is_measured_minus_published(self) -> None:
         runs = [make_run(seed, metrics={"mAP": value}) for seed, value in ((0, 0.886), (1, 0.888))]
         (row,) = measured_rows(compare(*runs))
-        assert row["published"] == {
+        assert row.published is not None
+        assert row.published.content() == {
             "variant": "ViT CLIP-ReID",
             "mAP": 0.896,
             "rank1": 0.955,
             "mark": "q",
             "note": "ViT-B/16, stride 16",
         }
-        assert row["difference"]["mAP"] == pytest.approx(-0.009)
-        assert row["measured"]["mAP"]["mean"] == pytest.approx(0.887)
+        assert row.difference["mAP"] == pytest.approx(-0.009)
+        assert row.measured["mAP"].mean == pytest.approx(0.887)
         (line,) = [line for line in comparison_text(compare(*runs)).splitlines() if "88.7" in line]
         assert line.split()[3:] == [
             "2", "(0,", "1)", "88.7", "±", "0.1", "95.0", "±", "0.0",
@@ -217,18 +214,18 @@ class TestPublished:
     def test_only_the_same_variant(self, backbone: Record | None, variant: str | None) -> None:
         comparison = compare(make_run(backbone=backbone))
         (row,) = measured_rows(comparison)
-        assert (row["published"] or {}).get("variant") == variant
-        assert (row["difference"] != {}) == (variant is not None and row["published"]["mark"] != "u")
+        assert getattr(row.published, "variant", None) == variant
+        assert (row.difference != {}) == (variant is not None and row.published.mark != "u")
         # What was not run stands below, and is empty.
         beside = [each for each in rows_of(comparison, "clip_reid") if each is not row]
-        named = [each["published"]["variant"] for each in beside] + ([variant] if variant else [])
+        named = [each.published.variant for each in beside] + ([variant] if variant else [])
         assert sorted(named) == ["RN50 CLIP-ReID", "ViT CLIP-ReID", "ViT CLIP-ReID + SIE + OLP"]
-        assert all((each["seeds"], each["measured"], each["difference"]) == ([], {}, {}) for each in beside)
+        assert all((each.seeds, each.measured, each.difference) == ((), {}, {}) for each in beside)
 
     def test_an_unverified_figure_is_no_target(self) -> None:
         (row,) = measured_rows(compare(make_run(method="baseline")))
-        assert row["published"]["mark"] == "u"
-        assert row["difference"] == {}
+        assert row.published.mark == "u"
+        assert row.difference == {}
 
     @pytest.mark.parametrize(
         ("metrics", "said"),
@@ -242,20 +239,20 @@ class TestPublished:
     def test_another_protocol_is_said_and_not_subtracted(self, metrics: Record, said: str) -> None:
         comparison = compare(make_run(metrics=metrics))
         (row,) = measured_rows(comparison)
-        assert row["published"]["variant"] == "ViT CLIP-ReID"
-        assert (row["difference"], row["notes"]) == ({}, [said])
+        assert row.published.variant == "ViT CLIP-ReID"
+        assert (row.difference, row.notes) == ({}, (said,))
         assert said in comparison_markdown(comparison)
-        assert said in csv_rows(comparison)[comparison["rows"].index(row)]["notes"]
+        assert said in csv_rows(comparison)[comparison.rows.index(row)]["notes"]
 
     def test_every_figure_of_the_variant_has_its_difference(self) -> None:
         run = make_run(method="unsupervised_pcl", clustering={"eps": 0.5})
         comparison = compare(run)
         rows = measured_rows(comparison)
-        assert [row["published"]["variant"] for row in rows] == [
+        assert [row.published.variant for row in rows] == [
             "PCL unsupervised (Cluster Contrast memory)",
             "PCL unsupervised, unofficial release (log, eps 0.5)",
         ]
-        assert [round(100 * row["difference"]["mAP"], 1) for row in rows] == [3.1, 1.5]
+        assert [round(100 * row.difference["mAP"], 1) for row in rows] == [3.1, 1.5]
         page = Page(render_comparison_page(comparison))
         assert page.tags["table"] == 2
         # Twice beside published figures, once among all that was measured.
@@ -263,28 +260,29 @@ class TestPublished:
 
     def test_drawn_benchmarks_have_none(self) -> None:
         comparison = compare(make_run(benchmark="synthetic"), benchmark="synthetic")
-        assert [row["published"] for row in comparison["rows"]] == [None] * len(METHODS)
+        assert [row.published for row in comparison.rows] == [None] * len(METHODS)
         assert "No published figures are known for synthetic." in comparison_markdown(comparison)
         for text in (comparison_text(comparison), comparison_markdown(comparison).split("\n- ")[0]):
             assert "published mAP" not in text
             assert "difference mAP" not in text
 
     def test_vehicleid_is_compared_on_its_small_test_set(self) -> None:
+        bare = {"mAP": 0.5, "mINP": 0.5, "rank10": 0.5, "num_valid_queries": 5693, "num_gallery": 800}
         big, small = (
-            {"rank1": 0.5, "rank5": 0.6, "num_queries": 17377, "repeats": 10},
-            {"rank1": 0.859, "rank5": 0.966, "num_queries": 5693, "repeats": 10},
+            {**bare, "rank1": 0.5, "rank5": 0.6, "num_queries": 17377, "repeats": 10},
+            {**bare, "rank1": 0.859, "rank5": 0.966, "num_queries": 5693, "repeats": 10},
         )
         sets = {"test_set": "2400", "test_sets": {"2400": big, "800": small}}
         run = make_run(benchmark="vehicleid", metrics={**big, **sets, "camera_filter": False})
         comparison = compare(run, benchmark="vehicleid")
         (row,) = measured_rows(comparison)
-        assert row["published"]["variant"] == "ViT CLIP-ReID"
-        assert "mAP" not in row["published"]
-        assert {name: round(100 * value, 1) for name, value in row["difference"].items()} == {
+        assert row.published.variant == "ViT CLIP-ReID"
+        assert row.published.mAP is None
+        assert {name: round(100 * value, 1) for name, value in row.difference.items()} == {
             "rank1": 0.6,
             "rank5": -1.0,
         }
-        assert row["notes"] == []
+        assert row.notes == ()
         assert comparison_text(comparison).startswith("Methods on vehicleid, test set 800")
         header = comparison_text(comparison).splitlines()[1]
         assert "measured Rank-5" in header
@@ -363,11 +361,11 @@ class TestPublishedTable:
 class TestShown:
     def test_every_method_has_a_row_and_what_was_not_run_is_empty(self) -> None:
         comparison = compare(make_run(method="zero_shot"))
-        assert list(dict.fromkeys(row["method"] for row in comparison["rows"])) == list(METHODS)
-        for row, line in zip(comparison["rows"], csv_rows(comparison), strict=True):
+        assert list(dict.fromkeys(row.method for row in comparison.rows)) == list(METHODS)
+        for row, line in zip(comparison.rows, csv_rows(comparison), strict=True):
             figures = [value for name, value in line.items() if name.startswith("measured_")]
-            assert any(figures) == (row["method"] == "zero_shot") == (line["n"] == "1")
-            if row["method"] != "zero_shot":
+            assert any(figures) == (row.method == "zero_shot") == (line["n"] == "1")
+            if row.method != "zero_shot":
                 assert not any(figures)
                 assert not any(value for name, value in line.items() if name.startswith("difference_"))
                 assert not line["training_seconds"]
@@ -375,7 +373,7 @@ class TestShown:
         assert set(empty) <= set("| svll_reid")
 
     def test_a_method_from_elsewhere_has_a_row_too(self) -> None:
-        assert rows_of(compare(make_run(method="mine")), "mine")[0]["seeds"] == [0]
+        assert rows_of(compare(make_run(method="mine")), "mine")[0].seeds == (0,)
 
     def test_nothing_to_score_is_an_empty_cell(self) -> None:
         empty = dict.fromkeys(("mAP", "mINP", "rank1", "rank5", "rank10"))
@@ -440,6 +438,78 @@ class TestShown:
         runs = [make_run(seed, a=seed, b=seed, c=seed, d=seed, e=seed) for seed in (0, 1)]
         assert "clip_reid [a 0, b 0 and 3 more]: ViT CLIP-ReID " in comparison_text(compare(*runs))
         assert "| a 0, b 0, c 0, d 0 and 1 more |" in comparison_markdown(compare(*runs))
+
+
+class TestLabelsAndVariants:
+    def test_whose_labels_were_used_has_a_column(self) -> None:
+        uses = {"zero_shot": "none", "clip_reid": "all", "baseline": "partial", "pcl": "source", "mine": None}
+        runs = [make_run(method=name, metrics={"label_use": use}) for name, use in uses.items()]
+        comparison = compare(*runs)
+        assert {row.method: row.label_use for row in measured_rows(comparison)} == uses
+        words = ["none", "of all images", "of some images", "of the source", "not recorded"]
+        table = comparison_markdown(comparison).split("## All that was measured")[1]
+        rows = [[cell.strip() for cell in line.split("|")] for line in table.splitlines()]
+        column = next(row.index("Labels") for row in rows if "Labels" in row)
+        told = {row[1]: row[column] for row in rows if len(row) > column}
+        assert {name: told[name] for name in uses} == dict(zip(uses, words, strict=True))
+        assert Page(render_comparison_page(comparison)).texts["td"].count("of all images") == 2
+        lines = {line["method"]: line["label_use"] for line in csv_rows(comparison) if line["n"] != "0"}
+        assert lines == {name: use or "" for name, use in uses.items()}
+
+    def test_runs_that_noted_other_labels_or_weights_are_not_averaged(self) -> None:
+        runs = [make_run(seed, metrics={"label_use": use}) for seed, use in ((0, "none"), (1, "source"))]
+        assert [row.apart for row in measured_rows(compare(*runs))] == [
+            ("label_use none",),
+            ("label_use source",),
+        ]
+        runs = [make_run(seed, card={"weights": digit * 64}) for seed, digit in ((0, "a"), (1, "b"))]
+        assert [row.apart for row in measured_rows(compare(*runs))] == [
+            ("weights aaaaaaaa",),
+            ("weights bbbbbbbb",),
+        ]
+
+    def test_what_was_not_noted_is_averaged_with_what_was(self) -> None:
+        runs = [make_run(0), make_run(1, metrics={"label_use": "all"})]
+        (row,) = measured_rows(compare(*runs))
+        assert (row.seeds, row.label_use) == ((0, 1), "all")
+
+    def test_a_variant_has_rows_of_its_own_below_its_method(self) -> None:
+        small = {"metrics": {"variant": "small"}, "plan": {"epochs": 12}}
+        comparison = compare(make_run(0, **small), make_run(1, **small), make_run(0), make_run(1))
+        rows = measured_rows(comparison)
+        assert [(row.method, row.variant, row.seeds) for row in rows] == [
+            ("clip_reid", "", (0, 1)),
+            ("clip_reid", "small", (0, 1)),
+        ]
+        assert [row.apart for row in rows] == [("plan.epochs 60",), ("plan.epochs 12",)]
+        same = compare(make_run(0, metrics={"variant": "same"}), make_run(0))
+        assert [row.variant for row in measured_rows(same)] == ["", "same"]
+        assert "| clip_reid+small |" in comparison_markdown(comparison)
+        assert "\nclip_reid+small [plan.epochs 12]" in comparison_text(comparison)
+        assert [line["variant"] for line in csv_rows(comparison) if line["n"] == "2"] == ["", "small"]
+
+    def test_the_difference_of_a_variant_is_beside_its_own_row(self) -> None:
+        head = {"apart": (), "seeds": (0,)}
+        difference = DifferenceToBest(
+            best=RunsNamed(method="clip_reid", variant="", **head),
+            other=RunsNamed(method="clip_reid", variant="same", **head),
+            difference=0.01,
+            low=0.005,
+            high=0.02,
+        )
+        comparison = compare_methods(
+            [make_run(0), make_run(0, metrics={"variant": "same"})],
+            benchmark="market1501",
+            methods=METHODS,
+            differences=[difference],
+        )
+        behind = {
+            line["variant"]: line["behind_best_mAP_low_points"]
+            for line in csv_rows(comparison)
+            if line["n"] == "1"
+        }
+        assert behind == {"": "", "same": "0.5"}
+        assert "clip_reid+same, seeds 0" in comparison_text(comparison)
 
 
 @pytest.mark.parametrize(

@@ -7,12 +7,13 @@ import pytest
 from test_comparison import make_run
 
 from reid_pipeline.reporting import method_cmc, method_metrics
+from reid_pipeline.schema.records import Run
 
 
-def run(
-    method: str, seed: int, mean_ap: float | None, cmc: list[float] | None, **rest: Any
-) -> dict[str, Any]:
-    return make_run(seed, method=method, metrics={"mAP": mean_ap, "cmc": cmc}, **rest)
+def run(method: str, seed: int, mean_ap: float | None, cmc: list[float] | None, **rest: Any) -> Run:
+    return make_run(
+        seed, method=method, metrics={"mAP": mean_ap, "cmc": cmc or [], **rest.pop("metrics", {})}, **rest
+    )
 
 
 def test_means_and_deviations_over_the_seeds() -> None:
@@ -57,6 +58,12 @@ def test_the_curves_are_means_by_rank() -> None:
     ]
 
 
-def test_a_curve_ends_where_a_run_has_no_number() -> None:
-    records = method_cmc([run("pcl", 0, 0.5, [0.5, math.nan, 1.0]), run("pcl", 1, 0.5, [0.5, 0.5, 0.5])])
-    assert records == [{"rank": 1, "pcl": 0.5}]
+def test_a_variant_is_never_averaged_with_its_method() -> None:
+    small = run("pcl", 0, 0.9, [0.9], metrics={"variant": "small"})
+    runs = [small, run("pcl", 0, 0.5, [0.5]), run("pcl", 1, 0.7, [0.7])]
+    found = method_metrics(runs)
+    assert {name: each["mAP"] for name, each in found.items()} == {
+        "pcl": pytest.approx(0.6),
+        "pcl+small": 0.9,
+    }
+    assert method_cmc(runs) == [{"rank": 1, "pcl": pytest.approx(0.6), "pcl+small": 0.9}]

@@ -11,6 +11,7 @@ from reid_pipeline.reporting import dataset_text, render_dataset_page
 from reid_pipeline.reporting.dataset_figures import dataset_figures
 from reid_pipeline.reporting.dataset_problems import problems
 from reid_pipeline.schema.benchmark import Benchmark, Counts, Version
+from reid_pipeline.schema.summary import DatasetSummary
 from reid_pipeline.splits.summary import summarise
 
 Image = dict[str, Any]
@@ -36,7 +37,7 @@ def image(path: str, pid: int, camid: int | None, split: str | None, **others: A
     return {**known, **facts, **others}
 
 
-def summarised(images: list[Image], benchmark: Benchmark = FOXES, **reading: Any) -> dict[str, Any]:
+def summarised(images: list[Image], benchmark: Benchmark = FOXES, **reading: Any) -> DatasetSummary:
     rows = pd.DataFrame(images).sort_values("path", ignore_index=True)
     contents = {content: place for place, content in enumerate(sorted(set(rows["content"])))}
     rows["sha256"] = [f"{contents[content]:064x}" for content in rows["content"]]
@@ -71,16 +72,16 @@ BAD = [
 
 
 @pytest.fixture(scope="module")
-def bad() -> dict[str, Any]:
+def bad() -> DatasetSummary:
     return summarised(BAD, notes=["A note of the reader."], warnings=["train has 1,003 images too few."])
 
 
 @pytest.fixture(scope="module")
-def page(bad: dict[str, Any]) -> Page:
+def page(bad: DatasetSummary) -> Page:
     return Page(render_dataset_page(bad))
 
 
-def rows_of(summary: dict[str, Any], first: str) -> list[list[str]]:
+def rows_of(summary: DatasetSummary, first: str) -> list[list[str]]:
     """The cells of the terminal's rows that begin with a word."""
     return [line.split() for line in dataset_text(summary).splitlines() if line.split()[:1] == [first]]
 
@@ -112,7 +113,7 @@ def test_page_says_what_it_is(page: Page) -> None:
     assert "A note of the reader." in page.text("li")
 
 
-def test_found_and_published_with_differences_marked(page: Page, bad: dict[str, Any]) -> None:
+def test_found_and_published_with_differences_marked(page: Page, bad: DatasetSummary) -> None:
     source = render_dataset_page(bad)
     row = next(line for line in source.splitlines() if ">train</th>" in line and "1,006" in line)
     assert row == (
@@ -127,7 +128,7 @@ def test_found_and_published_with_differences_marked(page: Page, bad: dict[str, 
     assert '<th scope="row">query</th><td>2</td><td>2</td><td>0</td><td>2</td><td>2</td><td>0</td>' in even
 
 
-def test_every_problem_is_told_first(bad: dict[str, Any], page: Page) -> None:
+def test_every_problem_is_told_first(bad: DatasetSummary, page: Page) -> None:
     told = {problem.title: problem for problem in problems(bad)}
     assert [(problem.title, problem.what) for problem in told.values()] == [
         ("Counts differ from the published ones", "train has 1,003 images too few."),
@@ -199,7 +200,7 @@ def test_tables_of_the_page(page: Page) -> None:
     assert "2 sizes: 32 to 64 wide, 64 to 128 high" in page.text("span")
 
 
-def test_figures_hold_the_counts(bad: dict[str, Any]) -> None:
+def test_figures_hold_the_counts(bad: DatasetSummary) -> None:
     figures = dataset_figures(bad)
     assert list(figures) == ["images_per_identity", "images_per_camera", "image_sizes"]
     cameras = {trace.name: (list(trace.x), list(trace.y)) for trace in figures["images_per_camera"].data}
@@ -288,13 +289,14 @@ def test_figures_are_valid_json(page: Page) -> None:
     assert len(drawn) == 3
 
 
-def test_same_summary_same_page(bad: dict[str, Any]) -> None:
-    assert render_dataset_page(bad) == render_dataset_page(json.loads(json.dumps(bad)))
+def test_same_summary_same_page(bad: DatasetSummary) -> None:
+    again = DatasetSummary.model_validate(json.loads(json.dumps(bad.content())))
+    assert render_dataset_page(bad) == render_dataset_page(again)
 
 
-def test_text_holds_the_facts(bad: dict[str, Any]) -> None:
+def test_text_holds_the_facts(bad: DatasetSummary) -> None:
     text = dataset_text(bad)
-    title = f"Foxes v1 (reader foxes, data {bad['data_hash'][:12]}): 10 images, 4 identities, 2 cameras"
+    title = f"Foxes v1 (reader foxes, data {bad.data_hash[:12]}): 10 images, 4 identities, 2 cameras"
     assert text.splitlines()[0] == title
     assert "8 problems:" in text
     assert "! 1 file cannot be decoded; 1 of them left out of the split table. Such as g/4.jpg: trunc" in text
@@ -307,7 +309,7 @@ def test_text_holds_the_facts(bad: dict[str, Any]) -> None:
     assert len(text.splitlines()) <= 40
 
 
-def test_columns_of_the_text_are_aligned(bad: dict[str, Any]) -> None:
+def test_columns_of_the_text_are_aligned(bad: DatasetSummary) -> None:
     lines = dataset_text(bad).splitlines()
     table = lines[lines.index("") + 1 :]
     table = table[: table.index("")]
@@ -351,8 +353,9 @@ def test_a_version_without_a_name_is_still_compared() -> None:
 
 
 def test_large_numbers_are_written_out() -> None:
-    summary = summarised(CLEAN)
-    summary["splits"]["train"]["images_per_identity"] |= {"mean": 12_345.678, "median": 1_200.0}
+    content = summarised(CLEAN).content()
+    content["splits"]["train"]["images_per_identity"] |= {"mean": 12_345.678, "median": 1_200.0}
+    summary = DatasetSummary.model_validate(content)
     cells = Page(render_dataset_page(summary)).text("td").split("\n")
     assert "12,345.68" in cells
     assert "1,200" in cells

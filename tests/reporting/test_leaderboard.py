@@ -16,6 +16,8 @@ from reid_pipeline.reporting import (
     make_leaderboard,
     render_leaderboard_page,
 )
+from reid_pipeline.schema.comparison import DifferenceToBest, Leaderboard
+from reid_pipeline.schema.records import Run
 
 Record = dict[str, Any]
 CARD = {
@@ -26,7 +28,7 @@ CARD = {
     "wall_seconds": 75.0,
     "started": "2024-02-29T12:00:00Z",
 }
-DIFFERENCES = [
+DIFFERENCES = [DifferenceToBest.model_validate(content) for content in (
     {
         "best": {"method": "pcl", "apart": [], "seeds": [0]},
         "other": {"method": "clip_reid", "apart": [], "seeds": [0, 1]},
@@ -42,10 +44,10 @@ DIFFERENCES = [
         "other": {"method": "zero_shot", "apart": [], "seeds": [0]},
         "why_not": "no AP is stored",
     },
-]  # fmt: skip
+)]  # fmt: skip
 
 
-def make(differences: list[Record] | None = None, **benchmarks: list[Record]) -> Record:
+def make(differences: list[DifferenceToBest] | None = None, **benchmarks: list[Run]) -> Leaderboard:
     return make_leaderboard(
         benchmarks,
         methods=METHODS,
@@ -53,7 +55,7 @@ def make(differences: list[Record] | None = None, **benchmarks: list[Record]) ->
     )
 
 
-def market_runs() -> list[Record]:
+def market_runs() -> list[Run]:
     return [
         make_run(0, card=CARD),
         make_run(1, card=CARD),
@@ -69,7 +71,7 @@ def section_of(text: str, heading: str) -> str:
 def test_every_benchmark_and_every_method_that_was_run() -> None:
     drawn = [make_run(seed, benchmark="synthetic", method="svll_reid") for seed in (0, 1)]
     leaderboard = make(market1501=market_runs(), synthetic=drawn)
-    assert leaderboard == json.loads(json.dumps(leaderboard))
+    assert leaderboard == Leaderboard.model_validate(json.loads(json.dumps(leaderboard.content())))
     rows = list(csv.DictReader(leaderboard_csv(leaderboard).splitlines()))
     measured = [(row["benchmark"], row["method"], row["n"]) for row in rows if row["n"] != "0"]
     assert set(measured) == {
@@ -90,7 +92,7 @@ def test_every_benchmark_and_every_method_that_was_run() -> None:
 
 def test_runs_that_differ_are_not_averaged_and_it_says_in_what() -> None:
     changes: dict[str, tuple[Record, str]] = {
-        "data": ({"card": {**CARD, "data_hash": "fedcba9876543210"}}, "data_hash fedcba98"),
+        "data": ({"card": {**CARD, "data_hash": "fedcba9876543210" * 4}}, "data_hash fedcba98"),
         "recipe": ({"recipe": "corrected"}, "recipe corrected"),
         "protocol": ({"metrics": {"camera_filter": False}}, "protocol.camera_filter false"),
     }
@@ -126,12 +128,35 @@ def test_whether_two_methods_differ() -> None:
     assert rows["pcl"]["behind_best_mAP_high_points"] == rows["zero_shot"]["behind_best_mAP_low_points"] == ""
 
 
+def test_rows_whose_interval_holds_0_are_grey() -> None:
+    leaderboard = make(DIFFERENCES, market1501=market_runs())
+    rows = [line for line in render_leaderboard_page(leaderboard).splitlines() if line.startswith("<tr")]
+    (grey,) = [row for row in rows if row.startswith('<tr class="uncertain">')]
+    assert "<td>+0.1</td><td>−0.4 to +0.6</td>" in grey  # noqa: RUF001
+    assert "where it lies inside the row is grey" in leaderboard_markdown(leaderboard)
+    lines = leaderboard_text(leaderboard).splitlines()
+    assert lines[-3:] == [
+        "Best less other, mAP in points and its 95 % interval:",
+        "  pcl, seeds 0 less clip_reid, seeds 0, 1: +3.4 (+2.1 to +4.9)",
+        "  pcl, seeds 0 less baseline, seeds 0: +0.1 (−0.4 to +0.6), 0 inside: may be chance",  # noqa: RUF001
+    ]
+
+
+def test_few_queries_are_said_with_their_benchmark() -> None:
+    few = [make_run(0, benchmark="synthetic", metrics={"num_queries": 29, "num_valid_queries": 19})]
+    leaderboard = make(market1501=market_runs(), synthetic=few)
+    said = "Only 19 queries of synthetic were scored"
+    for text in (leaderboard_text, leaderboard_markdown, render_leaderboard_page):
+        assert text(leaderboard).count(said) == 1
+        assert "queries of market1501" not in text(leaderboard)
+
+
 def test_each_run_has_its_card() -> None:
     leaderboard = make(market1501=market_runs())
     cards = section_of(leaderboard_markdown(leaderboard), "### Run cards")
     assert (
-        "| clip_reid | 1 | 90.0 | 95.0 | released | 01234567, with changes | 01234567 | cpu | float32"
-        " | 1 min 15 s | 2024-02-29T12:00:00Z |" in cards
+        "| clip_reid | 1 | 90.0 | 95.0 | released | not recorded | 01234567, with changes | 01234567 | cpu"
+        " | float32 | 1 min 15 s | 2024-02-29T12:00:00Z |" in cards
     )
     page = Page(render_leaderboard_page(leaderboard))
     assert page.tags["details"] == 5
@@ -139,7 +164,7 @@ def test_each_run_has_its_card() -> None:
 
 
 def test_the_page_loads_nothing_and_escapes() -> None:
-    run = make_run(method=HOSTILE, benchmark=HOSTILE, card={**CARD, "note": HOSTILE})
+    run = make_run(method=HOSTILE, benchmark=HOSTILE, card={**CARD, "started": HOSTILE}, note=HOSTILE)
     page = Page(
         render_leaderboard_page(make_leaderboard({HOSTILE: [run]}, methods=[], differences={HOSTILE: []}))
     )
@@ -154,6 +179,7 @@ def test_what_has_changed_between_two_runs() -> None:
     present = make_run(0, card=card, plan={"epochs": 12})
     text = changes_markdown(earlier, present)
     assert "| clip_reid, earlier | 80.0 |" in text
+    assert "Interval not known." in text
     assert "| difference, points | +10.0 |" in text
     facts = [line for line in text.split("What differs:")[1].splitlines() if line.startswith("| ")]
     assert set(facts[3:]) == {

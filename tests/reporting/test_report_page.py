@@ -6,22 +6,23 @@ from html.parser import HTMLParser
 from typing import Any
 
 import pytest
+from made_records import make_breakdown, make_epoch, make_run_card
 
 from reid_pipeline.reporting import RankedQuery, ReportContent, render_report
 from reid_pipeline.reporting.page import flattened
+from reid_pipeline.schema.records import Differences, EpochRecord, Metrics
 
 HOSTILE = "</script><script>alert('x')</script><img src=http://evil.example/x onerror=\"a\">"
 VOID = {"meta", "img", "br", "hr", "input", "link", "source"}
-CARD = {
-    "parameters": {"plan": {"epochs": 20, "milestones": [15]}, "empty": {}},
+GIVEN = {
+    "parameters": {"plan": {"epochs": 20, "milestones": [15]}, "empty": {}, "note": HOSTILE},
     "git_commit": "0123456789abcdef",
     "git_dirty": True,
-    "device": "cpu",
     "wall_seconds": 251.2,
     "peak_memory_bytes": 2_345_678_901,
-    "note": HOSTILE,
-    "machine": None,
+    "threads": None,
 }
+CARD = make_run_card("unsupervised_pcl", **GIVEN)
 
 
 class Page(HTMLParser):
@@ -55,19 +56,16 @@ class Page(HTMLParser):
 
 
 @pytest.fixture
-def content(
-    history: list[dict[str, Any]], results: list[dict[str, Any]], ranked: RankedQuery
-) -> ReportContent:
+def content(history: list[EpochRecord], results: list[Metrics], ranked: RankedQuery) -> ReportContent:
     return ReportContent(
         "synthetic",
         "unsupervised_pcl",
         0,
         results,
-        history,
         CARD,
-        [ranked],
-        [ranked, ranked],
-        [{"method": "PCL-CLIP", "source": "arXiv 2310.17218", "mAP": 0.884}],
+        history,
+        bad_queries=[ranked],
+        good_queries=[ranked, ranked],
     )
 
 
@@ -111,28 +109,45 @@ def test_figures_on_the_page(content: ReportContent, render: Any) -> None:
     assert "Diagnostics only, never used in training." in page.text("p")
 
 
-def test_table_statement_and_published(content: ReportContent, render: Any) -> None:
+def test_the_table(content: ReportContent, render: Any) -> None:
     _, page = render(content)
     cells = page.text("td")
-    for number in ("27.1", "61.2", "+34.1", "+30.0", "616 of 620", "—", "88.4"):
+    for number in ("27.1", "61.2", "+34.1", "+30.0", "616 of 620", "—"):
         assert number in cells
-    assert "No labels were used" in page.text("strong")
-    assert "every figure on this page was measured in this run" in page.text("p")
-    assert page.texts["span"].count("published") == 1
-    assert "arXiv 2310.17218" in cells
+    assert "Every figure on this page was measured here" in page.text("p")
 
 
-def test_labels_are_admitted(content: ReportContent, render: Any) -> None:
-    _, page = render(replace(content, uses_labels=True))
-    assert "Training used the identity labels" in page.text("p")
-    assert "No labels" not in page.text("strong")
+LABELS = {
+    "none": ("No labels were used in training", "true identities were read only to score the results and"),
+    "source": ("", "Training used the identity labels of the source it started from, and none of this bench"),
+    "partial": ("", "Training used the identity labels of some training images."),
+    "all": ("", "Training used the identity labels of all training images."),
+    None: ("", "This run did not record whether training used identity labels."),
+}
+
+
+@pytest.mark.parametrize("label_use", LABELS)
+@pytest.mark.parametrize("told_by", ["metrics", "run_card"])
+def test_whose_labels_were_used(content: ReportContent, render: Any, label_use: Any, told_by: str) -> None:
+    if told_by == "metrics":
+        metrics = [content.metrics[0], content.metrics[1].model_copy(update={"label_use": label_use})]
+        told = replace(content, metrics=metrics)
+    else:
+        told = replace(content, run_card=CARD.model_copy(update={"label_use": label_use}))
+    _, page = render(told)
+    stressed, sentence = LABELS[label_use]
+    assert sentence in page.text("p")
+    assert ("No labels" in page.text("strong")) == bool(stressed)
+    assert stressed in page.text("strong")
+    others = [said for use, (_, said) in LABELS.items() if use != label_use]
+    assert not any(said in page.text("p") for said in others)
 
 
 def test_accessibility(content: ReportContent, render: Any) -> None:
     _, page = render(content)
     assert ("html", "lang", "en") in page.attributes
     assert page.tags["h1"] == page.tags["title"] == page.tags["main"] == 1
-    assert page.tags["caption"] == page.tags["table"] == 4
+    assert page.tags["caption"] == page.tags["table"] == 3
     scopes = [value for tag, name, value in page.attributes if (tag, name) == ("th", "scope")]
     assert len(scopes) == page.tags["th"]
     alts = [value for tag, name, value in page.attributes if (tag, name) == ("img", "alt")]
@@ -145,21 +160,25 @@ def test_accessibility(content: ReportContent, render: Any) -> None:
 
 def test_every_run_card_key_is_shown(content: ReportContent, render: Any) -> None:
     _, page = render(content)
-    assert {key for key, _ in flattened(CARD)} <= set(page.texts["th"])
-    assert {value for _, value in flattened(CARD)} <= set(page.texts["td"])
-    assert dict(flattened(CARD)) == {
+    shown = dict(flattened(CARD.content()))
+    assert set(shown) <= set(page.texts["th"])
+    assert set(shown.values()) <= set(page.texts["td"])
+    expected = {
         "parameters.plan.epochs": "20",
         "parameters.plan.milestones": "[15]",
         "parameters.empty": "{}",
+        "parameters.note": HOSTILE,
         "git_commit": "0123456789abcdef",
         "git_dirty": "yes",
         "device": "cpu",
         "wall_seconds": "251.2 s (4 min 11 s)",
         "peak_memory_bytes": "2,345,678,901 (2.18 GiB)",
-        "note": HOSTILE,
-        "machine": "—",
+        "threads": "—",
+        "data.train.images": "154",
     }
+    assert {name: shown[name] for name in expected} == expected
     assert "0123456789ab with uncommitted changes" in page.text("dd")
+    assert page.texts["dd"][:2] == ["not recorded", "cpu"]
 
 
 def test_hostile_names_are_text(content: ReportContent, ranked: RankedQuery, render: Any) -> None:
@@ -169,9 +188,10 @@ def test_hostile_names_are_text(content: ReportContent, ranked: RankedQuery, ren
         benchmark=HOSTILE,
         method=HOSTILE,
         description=HOSTILE,
-        metrics=[{**result, "method": HOSTILE, "benchmark": HOSTILE} for result in content.metrics],
-        history=[{**record, "losses": {HOSTILE: 1.0, "b": 2.0}} for record in content.history],
-        published=[{"method": HOSTILE, "source": HOSTILE}],
+        metrics=[
+            result.model_copy(update={"method": HOSTILE, "benchmark": HOSTILE}) for result in content.metrics
+        ],
+        history=[make_epoch(epoch, losses={HOSTILE: 1.0, "b": 2.0}) for epoch in (1, 2, 3)],
         bad_queries=[replace(ranked, query_caption=HOSTILE)],
     )
     source, page = render(hostile)
@@ -182,14 +202,16 @@ def test_hostile_names_are_text(content: ReportContent, ranked: RankedQuery, ren
 
 
 def test_without_ground_truth_history_queries_or_card(content: ReportContent, render: Any) -> None:
-    bare = [{k: v for k, v in record.items() if k != "ground_truth"} for record in content.history]
+    bare = [record.model_copy(update={"ground_truth": None}) for record in content.history]
     _, page = render(replace(content, history=bare))
     assert "Agreement with the ground truth" not in page.text("h3")
     assert "ARI" not in page.texts["th"]
-    _, page = render(ReportContent("b", "zero_shot", 1, content.metrics[:1]))
+    metrics = [content.metrics[0].model_copy(update={"label_use": "none"})]
+    _, page = render(ReportContent("b", "zero_shot", 1, metrics, make_run_card("zero_shot")))
     assert page.tags["img"] == 0
     assert page.texts["h2"] == ["Before and after", "Run card"]
-    assert "No labels were used" in page.text("strong")
+    assert "No labels were used" in page.texts["strong"]
+    assert "No labels were used in training" not in page.text("strong")
 
 
 def test_same_content_same_page(content: ReportContent) -> None:
@@ -199,3 +221,85 @@ def test_same_content_same_page(content: ReportContent) -> None:
 def test_no_results_are_refused(content: ReportContent) -> None:
     with pytest.raises(ValueError, match="at least one result"):
         render_report(replace(content, metrics=[]))
+
+
+def differences(**others: Any) -> Differences:
+    """Of mAP 0 lies outside the interval, of Rank-1 inside."""
+    figures = {
+        "mAP": {"difference": 0.3411, "low": 0.1, "high": 0.45, "p_value": 0.002},
+        "rank1": {"difference": 0.3, "low": -0.008, "high": 0.64, "p_value": 0.08},
+    }
+    head = {"benchmark": "synthetic", "method": "unsupervised_pcl", "seed": 0}
+    content = {**head, "other": "synthetic/zero_shot/seed_0", "num_queries": 616, "figures": figures}
+    return Differences.model_validate({**content, **others})
+
+
+def test_intervals_stand_in_tiles_and_table_and_grey_what_may_be_chance(
+    content: ReportContent, render: Any
+) -> None:
+    source, page = render(replace(content, differences=differences()))
+    clear, unclear = "+34.1 (+10.0 to +45.0)", "+30.0 (−0.8 to +64.0)"  # noqa: RUF001
+    assert f'<span class="gain">{clear}</span> points from 27.1</span>' in source
+    assert f'<span class="gain uncertain">{unclear}</span> points from 50.0</span>' in source
+    assert f'<td>{clear}</td><td>—</td><td class="uncertain">{unclear}</td>' in source
+    assert "0 lies inside the interval of Rank-1: this difference may be chance." in page.texts["p"]
+    style = page.text("style")
+    assert ".headlines .gain.uncertain { color: var(--faint)" in style
+    assert ".difference td.uncertain" in style
+    assert style.count("--faint: #") == 3, "in light, in dark and on paper"
+    source, page = render(content)
+    assert '<span class="gain">+34.1</span> points from 27.1' in source
+    assert "Interval not known." in page.texts["p"]
+    assert 'class="uncertain"' not in source
+
+
+def test_few_queries_are_said(content: ReportContent, render: Any) -> None:
+    few = [result.model_copy(update={"num_valid_queries": 19}) for result in content.metrics]
+    _, page = render(replace(content, metrics=few))
+    assert "Only 19 queries were scored: one query more or less moves Rank-1 by 5.3 points" in page.text("p")
+    assert "queries were scored" not in render(content)[1].text("p")
+
+
+def test_which_zero_shot_it_is_compared_with(content: ReportContent, render: Any) -> None:
+    said = "The zero_shot that it is compared with is that of synthetic/zero_shot+small/seed_0."
+    other = differences(other="synthetic/zero_shot+small/seed_0")
+    card = CARD.model_copy(update={"zero_shot": other.other})
+    for told in (replace(content, differences=other), replace(content, run_card=card)):
+        assert said in render(told)[1].text("p")
+    for plain in (content, replace(content, differences=differences())):
+        assert "zero_shot that it is compared with" not in render(plain)[1].text("p")
+    backbones = [{"name": "demo-vit", "image_size": size, "sie": "none"} for size in ([48, 24], [32, 16])]
+    cards = [
+        make_run_card(method, parameters={method: {"backbone": backbone}})
+        for method, backbone in zip(("unsupervised_pcl", "zero_shot"), backbones, strict=True)
+    ]
+    _, page = render(replace(content, run_card=cards[0], zero_shot_card=cards[1]))
+    assert "The backbone is not that of zero_shot: image_size [48, 24] (zero_shot: [32, 16])." in page.text(
+        "p"
+    )
+
+
+def test_a_variant_is_named(content: ReportContent, render: Any) -> None:
+    own = content.metrics[1].model_copy(update={"variant": "small"})
+    _, page = render(replace(content, metrics=[content.metrics[0], own]))
+    assert page.text("title") == "unsupervised_pcl+small on synthetic, seed 0"
+    assert "unsupervised_pcl+small" in page.texts["th"]
+
+
+def test_names_of_cameras_and_identities_are_the_users(content: ReportContent, render: Any) -> None:
+    figures = {"mAP": 0.5, "rank1": 0.25, "num_valid_queries": 4}
+    named = {"query_camera_name": "c7", "gallery_camera_name": HOSTILE}
+    breakdown = make_breakdown(
+        camera_pairs=[
+            {"query_camera": 0, "gallery_camera": 1, **figures, **named},
+            {"query_camera": 2, "gallery_camera": 3, **figures},
+        ],
+        identities=[
+            {"pid": 12, "identity": "fox-12", "mINP": 0.5, **figures},
+            {"pid": 13, "mINP": 0.5, **figures},
+        ],
+    )
+    _, page = render(replace(content, breakdown=breakdown))
+    expected = {"camera c7", f"camera {HOSTILE}", "camera 3", "camera 4", "fox-12", "pid 13"}
+    assert expected <= set(page.texts["th"])
+    assert page.texts["td"].count("50.0 / 25.0") == 2

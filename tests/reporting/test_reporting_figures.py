@@ -5,6 +5,7 @@ import sys
 from typing import Any
 
 import pytest
+from made_records import make_epoch, make_metrics
 
 from reid_pipeline.reporting import (
     agreement_curves,
@@ -16,8 +17,9 @@ from reid_pipeline.reporting import (
     seconds_bars,
     training_curves,
 )
+from reid_pipeline.schema.records import EpochRecord, Metrics
 
-History = list[dict[str, Any]]
+History = list[EpochRecord]
 
 
 def values(figure: Any) -> dict[str, list[Any]]:
@@ -26,13 +28,13 @@ def values(figure: Any) -> dict[str, list[Any]]:
 
 def test_loss_and_learning_rate_are_drawn_as_recorded(history: History) -> None:
     figure = loss_curves(history)
-    assert values(figure) == {"loss": [3.0, 1.5, 1.0], "learning rate": [r["learning_rate"] for r in history]}
+    assert values(figure) == {"loss": [3.0, 1.5, 1.0], "learning rate": [r.learning_rate for r in history]}
     assert [list(trace.x) for trace in figure.data] == [[1, 2, 3], [1, 2, 3]]
 
 
 def test_several_losses_are_drawn_apart_and_an_absent_one_is_a_gap(history: History) -> None:
-    history[0]["losses"] = {"pcl": 1.0, "triplet": 2.0}
-    assert values(loss_curves(history))["triplet"] == [2.0, None, None]
+    several = [make_epoch(1, losses={"pcl": 1.0, "triplet": 2.0}), *history[1:]]
+    assert values(loss_curves(several))["triplet"] == [2.0, None, None]
 
 
 def test_clusters_and_noise(history: History) -> None:
@@ -42,9 +44,9 @@ def test_clusters_and_noise(history: History) -> None:
     }
 
 
-def test_nan_and_none_become_gaps_not_zeros(history: History) -> None:
-    history[1]["loss"], history[2]["loss"] = float("nan"), None
-    assert values(loss_curves(history))["loss"] == [3.0, None, None]
+def test_what_an_epoch_has_not_is_a_gap_not_zero(history: History) -> None:
+    gone = [history[0], make_epoch(2, clusters=None), history[2]]
+    assert values(cluster_curves(gone))["clusters"] == [99, None, 97]
 
 
 def test_agreement_says_it_is_diagnostics_only(history: History) -> None:
@@ -60,20 +62,9 @@ def test_cluster_sizes_compare_the_first_and_the_last_epoch(history: History) ->
     assert list(figure.data[0].x) == ["3–4", "5–8"], "empty bins at the ends are left out"
 
 
-@pytest.mark.parametrize("bins", [[[1, 1, 0], [3, 4, 12]], [{"low": 3, "high": 4, "count": 12}]])
-def test_cluster_sizes_take_other_spellings_of_a_bin(history: History, bins: list[Any]) -> None:
-    history[0]["cluster_sizes"] = {"histogram": bins}
-    assert values(cluster_size_bars(history[:1])) == {"epoch 1": [12]}
-
-
-def test_cluster_sizes_without_a_histogram_are_curves(history: History) -> None:
-    for record in history:
-        del record["cluster_sizes"]["histogram"]
-    assert values(cluster_size_bars(history)) == {
-        "largest": [41, 42, 43],
-        "median": [10] * 3,
-        "smallest": [4] * 3,
-    }
+def test_no_sizes_are_drawn_where_none_were_recorded(history: History) -> None:
+    bare = [record.model_copy(update={"cluster_sizes": None}) for record in history]
+    assert values(cluster_size_bars(bare)) == {}
 
 
 def test_seconds_are_stacked_and_the_rest_is_other(history: History) -> None:
@@ -87,16 +78,16 @@ def test_seconds_are_stacked_and_the_rest_is_other(history: History) -> None:
     }
 
 
-def test_cmc_draws_one_curve_per_result_that_has_one(results: History) -> None:
-    figure = cmc_curves([*results, {"method": "no curve"}])
+def test_cmc_draws_one_curve_per_result_that_has_one(results: list[Metrics]) -> None:
+    figure = cmc_curves([*results, make_metrics("no curve", cmc=[])])
     assert [trace.name for trace in figure.data] == ["zero_shot", "unsupervised_pcl"]
     assert list(figure.data[0].x) == [1, 2, 3, 4]
     assert list(figure.data[0].y) == [0.5, 0.625, 0.75, 1.0]
 
 
-def test_cmc_names_the_seed_where_seeds_differ(results: History) -> None:
-    results[1]["seed"] = 1
-    assert [trace.name for trace in cmc_curves(results).data] == [
+def test_cmc_names_the_seed_where_seeds_differ(results: list[Metrics]) -> None:
+    other = results[1].model_copy(update={"seed": 1})
+    assert [trace.name for trace in cmc_curves([results[0], other]).data] == [
         "zero_shot, seed 0",
         "unsupervised_pcl, seed 1",
     ]
@@ -109,24 +100,22 @@ def test_training_curves_of_a_method_that_does_not_train() -> None:
 
 def test_training_curves_leave_out_what_was_not_recorded(history: History) -> None:
     assert list(training_curves(history)) == ["loss", "clusters", "cluster_sizes", "agreement", "seconds"]
-    for record in history:
-        for key in ("ground_truth", "cluster_sizes", "seconds", "clusters", "noise_share"):
-            del record[key]
-    assert list(training_curves(history)) == ["loss"]
+    absent = dict.fromkeys(("ground_truth", "cluster_sizes", "clusters", "noise_share"))
+    bare = [record.model_copy(update={**absent, "seconds": {}}) for record in history]
+    assert list(training_curves(bare)) == ["loss"]
 
 
 def test_overview_has_ari_only_with_ground_truth(history: History) -> None:
     assert values(curves_overview(history))["ARI (diagnostic)"] == [0.25, 0.5, 0.75]
-    for record in history:
-        del record["ground_truth"]
-    assert list(values(curves_overview(history))) == ["loss", "clusters", "noise share (right)"]
+    bare = [record.model_copy(update={"ground_truth": None}) for record in history]
+    assert list(values(curves_overview(bare))) == ["loss", "clusters", "noise share (right)"]
 
 
 def test_epochs_that_start_anew_in_a_second_stage_run_on(history: History) -> None:
     assert list(loss_curves([*history, *history]).data[0].x) == [1, 2, 3, 4, 5, 6]
 
 
-def test_every_axis_has_a_title_and_figures_are_plain_json(history: History, results: History) -> None:
+def test_every_axis_has_a_title_and_figures_are_plain_json(history: History, results: list[Metrics]) -> None:
     for figure in [*training_curves(history).values(), cmc_curves(results)]:
         drawn = json.loads(figure.to_json())
         assert all(

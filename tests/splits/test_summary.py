@@ -98,7 +98,7 @@ def summary_of(images: list[tuple[Any, ...]], **others: Any) -> dict[str, Any]:
     given = {"benchmark": BENCHMARK, "reading": READING, "galleries": galleries(), "camera_filter": True}
     given |= others
     manifest, image_facts, split_table = tables(images)
-    return summarise(
+    made = summarise(
         given["benchmark"],
         given["reading"],
         manifest,
@@ -107,6 +107,7 @@ def summary_of(images: list[tuple[Any, ...]], **others: Any) -> dict[str, Any]:
         given["galleries"],
         camera_filter=given["camera_filter"],
     )
+    return made.content()
 
 
 @pytest.fixture(scope="module")
@@ -189,7 +190,8 @@ def test_a_pool_is_counted_by_its_test_sets() -> None:
         "P", "fox", "", "", "", "", versions=(Version("", {"8": Counts(3, 2), "80": Counts(5, 3)}),)
     )
     drawn = galleries([("8", 0, "p/0.jpg"), ("8", 1, "p/1.jpg"), ("80", 0, "p/1.jpg"), ("80", 0, "p/2.jpg")])
-    found = summarise(benchmark, READING, manifest, image_facts, split_table, drawn, camera_filter=True)
+    made = summarise(benchmark, READING, manifest, image_facts, split_table, drawn, camera_filter=True)
+    found = made.content()
     rows = [[*list(row.values())[:3], row["image_difference"]] for row in found["counts"]["subsets"]]
     assert rows == [["8", 3, 2, 0], ["80", 3, 3, -2], ["train", 2, 1, None]]
     assert found["galleries"] == [

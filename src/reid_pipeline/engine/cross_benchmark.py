@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import pandas as pd
 
@@ -11,6 +10,8 @@ from reid_pipeline.engine.runtime import Runtime
 from reid_pipeline.models.embedder import Embedder
 from reid_pipeline.retrieval.protocol import evaluate_draws
 from reid_pipeline.schema.columns import CAMID, VIEWID
+from reid_pipeline.schema.comparison import CrossBenchmark, CrossResult
+from reid_pipeline.schema.errors import UserError
 from reid_pipeline.schema.parameters import EvaluationParameters
 from reid_pipeline.schema.raw_folder import RawFolder
 from reid_pipeline.splits import SplitTables
@@ -24,6 +25,7 @@ class TrainedEmbedder:
     method: str
     seed: int
     load: Callable[[], Embedder]
+    variant: str = ""
 
 
 @dataclass(frozen=True)
@@ -40,30 +42,46 @@ def evaluate_everywhere(
     splits: Sequence[TestSplit],
     runtime: Runtime,
     evaluation: EvaluationParameters,
-) -> dict[str, Any]:
+) -> CrossBenchmark:
     """Evaluate each embedder on each split; one embedder is in memory at a time.
 
     On another benchmark than its own an embedder with side information is told no camera and no viewpoint,
     since its numbers mean others there: the mean of the learnt ones stands in. The protocol's camera filter
-    reads the true cameras everywhere.
-
-    Returns:
-        `benchmarks`, the test splits in order, and `results`: for each pair `trained_on`, `method`, `seed`,
-        `tested_on`, and the metrics as in metrics.json, without intervals. As JSON.
+    reads the true cameras everywhere. Figures have no intervals. A split that this protocol cannot be applied
+    to has a result that says why not.
     """
     protocol = evaluation.model_copy(update={"resamples": 0})
     results = []
     for trained in embedders:
         embedder = trained.load()
-        for split in splits:
-            own = trained.benchmark == split.benchmark
-            shown = split.tables if own else _without_side_information(split.tables)
-            embeddings = embed_test_rows(embedder, shown, split.raw_images, runtime, protocol)
-            tables = split.tables
-            metrics, _ = evaluate_draws(embeddings, tables.split_table, tables.galleries, protocol)
-            named = {"trained_on": trained.benchmark, "method": trained.method, "seed": trained.seed}
-            results.append({**named, "tested_on": split.benchmark, **metrics})
-    return {"benchmarks": [split.benchmark for split in splits], "results": results}
+        results += [_evaluated(trained, embedder, split, runtime, protocol) for split in splits]
+    benchmarks = tuple(split.benchmark for split in splits)
+    return CrossBenchmark(benchmarks=benchmarks, results=tuple(results))
+
+
+def _evaluated(
+    trained: TrainedEmbedder,
+    embedder: Embedder,
+    split: TestSplit,
+    runtime: Runtime,
+    protocol: EvaluationParameters,
+) -> CrossResult:
+    own = trained.benchmark == split.benchmark
+    named = {
+        "trained_on": trained.benchmark,
+        "method": trained.method,
+        "variant": trained.variant,
+        "seed": trained.seed,
+        "tested_on": split.benchmark,
+    }
+    tables = split.tables
+    shown = tables if own else _without_side_information(tables)
+    try:
+        embeddings = embed_test_rows(embedder, shown, split.raw_images, runtime, protocol)
+        metrics, _ = evaluate_draws(embeddings, tables.split_table, tables.galleries, protocol)
+    except UserError as error:
+        return CrossResult.model_validate({**named, "why_not": str(error)})
+    return CrossResult.model_validate({**named, **metrics})
 
 
 def _without_side_information(tables: SplitTables) -> SplitTables:

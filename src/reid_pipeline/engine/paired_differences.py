@@ -1,32 +1,136 @@
-"""Whether two methods differ on a benchmark: the mAP difference, paired over queries, with its interval."""
+"""Whether two methods differ on a benchmark: differences paired over queries, with their intervals."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from reid_pipeline.reporting.records import Record
 from reid_pipeline.reporting.run_groups import RunGroup, group_runs, over_seeds
-from reid_pipeline.retrieval import paired_bootstrap
+from reid_pipeline.retrieval import paired_bootstrap, paired_bootstraps
+from reid_pipeline.schema.comparison import DifferenceToBest
 from reid_pipeline.schema.errors import first_few
+from reid_pipeline.schema.records import Breakdown, Differences, Metrics, PairedDifference, Run
+
+_HITS = {"rank1": 1, "rank5": 5, "rank10": 10}
+_ALIKE = {
+    "benchmark": "benchmark",
+    "splits": "splits",
+    "camera_filter": "camera filter",
+    "test_set": "test set",
+    "num_queries": "number of queries",
+    "num_gallery": "size of the gallery",
+}
 
 
-def differences_to_best(results: Sequence[Record]) -> list[dict[str, Any]]:
+def difference_to_zero_shot(
+    metrics: Metrics,
+    breakdown: Breakdown,
+    zero_shot_metrics: Metrics,
+    zero_shot_breakdown: Breakdown,
+    *,
+    other: str,
+    resamples: int = 1000,
+) -> Differences:
+    """Return what a run has over zero_shot, over the same queries, with 95 % intervals.
+
+    mAP, mINP and Rank-1, 5, 10 are resampled together; mAP alone where the ranks of the first matches are not
+    stored, as in files of the first version. Of repeated galleries it is the first.
+
+    Args:
+        metrics: of the run.
+        breakdown: of the run, with its figures query by query.
+        zero_shot_metrics: of the zero_shot.
+        zero_shot_breakdown: likewise.
+        other: the cell of the zero_shot, as "<benchmark>/<folder>/seed_<n>".
+        resamples: of the paired bootstrap over queries, at least 1.
+    """
+    why_not = _obstacle((metrics, breakdown), (zero_shot_metrics, zero_shot_breakdown))
+    compared, figures = (0, {}) if why_not else _figures(breakdown, zero_shot_breakdown, resamples)
+    if not why_not and not compared:
+        why_not = f"none of the {metrics.num_queries:,} queries is valid for both"
+    return Differences(
+        benchmark=metrics.benchmark,
+        method=metrics.method,
+        variant=metrics.variant,
+        seed=metrics.seed,
+        other=other,
+        num_queries=compared,
+        figures=figures,
+        test_set=metrics.test_set,
+        note=_note(metrics),
+        why_not=why_not,
+    )
+
+
+def _figures(
+    breakdown: Breakdown, zero_shot: Breakdown, resamples: int
+) -> tuple[int, dict[str, PairedDifference]]:
+    """Return how many queries both have, and by metric the difference over them."""
+    own, theirs = _per_query(breakdown), _per_query(zero_shot)
+    names = [name for name in own if name in theirs]
+    known = ~np.isnan([each[name] for each in (own, theirs) for name in names]).any(axis=0)
+    if not known.any():
+        return 0, {}
+    first, second = ({name: each[name] for name in names} for each in (theirs, own))
+    figures = {
+        name: PairedDifference(
+            difference=found.difference, low=found.low, high=found.high, p_value=found.p_value
+        )
+        for name, found in paired_bootstraps(first, second, resamples=resamples).items()
+    }
+    return int(known.sum()), figures
+
+
+def _obstacle(own: tuple[Metrics, Breakdown], theirs: tuple[Metrics, Breakdown]) -> str | None:
+    """Return why two runs cannot be compared query by query; None where they can."""
+    for metrics, _ in (own, theirs):
+        if metrics.mAP is None:
+            return f"nothing was tested: {metrics.not_evaluated}"
+    names = [f"{metrics.method} seed {metrics.seed}" for metrics, _ in (own, theirs)]
+    missing = [name for name, run in zip(names, (own, theirs), strict=True) if not _precisions(*run)]
+    if missing:
+        return f"no AP of each query of the test set shown is stored of {first_few(missing)}"
+    differing = [word for name, word in _ALIKE.items() if getattr(own[0], name) != getattr(theirs[0], name)]
+    origins = own[0].origin, theirs[0].origin
+    if origins[0] and origins[1]:
+        pairs = [(name, *(getattr(each, name) for each in origins)) for name in ("data", "galleries")]
+        differing += [name for name, one, two in pairs if one and two and one != two]
+    lengths = [len(breakdown.average_precision) for _, breakdown in (own, theirs)]
+    if lengths[0] != lengths[1] or own[1].draw != theirs[1].draw:
+        differing.append("queries drawn")
+    return f"the queries are not the same: {first_few(differing)}" if differing else None
+
+
+def _note(metrics: Metrics) -> str:
+    return f"of the first of {metrics.repeats} galleries" if metrics.repeats else ""
+
+
+def _per_query(breakdown: Breakdown) -> dict[str, NDArray[np.float64]]:
+    """Return by metric a figure of every query, float64 [Q]; NaN where it is not valid."""
+    found = {"mAP": np.array(breakdown.average_precision, dtype=np.float64)}  # None becomes NaN
+    queries = len(found["mAP"])
+    if len(breakdown.inverse_negative_penalty) == queries:
+        found["mINP"] = np.array(breakdown.inverse_negative_penalty, dtype=np.float64)
+    if len(breakdown.first_match_rank) == queries:
+        ranks = np.array(breakdown.first_match_rank, dtype=np.float64)
+        valid = ranks > 0  # neither NaN nor 0
+        found |= {
+            name: np.where(valid, (ranks <= most).astype(np.float64), np.nan) for name, most in _HITS.items()
+        }
+    return found
+
+
+def differences_to_best(results: Sequence[Run]) -> list[DifferenceToBest]:
     """Compare the best method of a benchmark with each other one, query by query.
 
     The AP of a query is its mean over the seeds. Compared are only runs that were scored on the same data by
     the same protocol; where there are several such sets of runs, each has a best method of its own.
 
     Args:
-        results: finished runs of one benchmark, each with `method`, `seed`, `metrics`, `run_card` and, to be
-            compared, `breakdown`.
+        results: finished runs of one benchmark, with a breakdown each to be compared.
 
     Returns:
-        A record for each group of runs but the best: `best` and `other` (each `method`, `apart`, `seeds`),
-        and either `difference` (best less other, fraction), `low`, `high` (of the 95 % interval), `p_value`
-        and `num_queries`, or `why_not`. `note` says what the figures are of, if not of the whole test.
-        Groups that nothing can be compared with have no `best`.
+        A record for each group of runs but the best.
     """
     scored = [group for group in group_runs(results) if _mean_ap(group) is not None]
     kinds: dict[str, list[RunGroup]] = {}
@@ -38,7 +142,7 @@ def differences_to_best(results: Sequence[Record]) -> list[dict[str, Any]]:
         found += [_difference(best, other) for other in alike if other is not best]
         if len(alike) == 1 < len(kinds):
             alone = "nothing else was scored on the same data by the same protocol"
-            found.append({"best": None, "other": _named(best), "why_not": alone})
+            found.append(DifferenceToBest(best=None, other=best.named, why_not=alone))
     return found
 
 
@@ -49,49 +153,46 @@ def _kind(group: RunGroup) -> str:
 
 
 def _mean_ap(group: RunGroup) -> float | None:
-    return over_seeds(group)["mAP"]["mean"]
+    return over_seeds(group)["mAP"].mean
 
 
-def _difference(best: RunGroup, other: RunGroup) -> dict[str, Any]:
-    record: dict[str, Any] = {"best": _named(best), "other": _named(other)}
+def _difference(best: RunGroup, other: RunGroup) -> DifferenceToBest:
     missing = [
-        f"{group.method} seed {run['seed']}"
+        f"{group.method} seed {run.seed}"
         for group in (best, other)
         for run in group.runs
-        if not _precisions(run)
+        if not _precisions(run.metrics, run.breakdown)
     ]
     if missing:
         lacking = f"no AP of each query of the test set shown is stored of {first_few(missing)}"
-        return record | {"why_not": f"{lacking}: run it again, or fetch breakdown.json"}
+        why_not = f"{lacking}: run it again, or fetch breakdown.json"
+        return DifferenceToBest(best=best.named, other=other.named, why_not=why_not)
     found = paired_bootstrap(_over_seeds(other), _over_seeds(best))
-    repeats = best.metrics.get("repeats")
-    return record | {
-        "difference": found.difference,
-        "low": found.low,
-        "high": found.high,
-        "p_value": found.p_value,
-        "num_queries": found.num_queries,
-        "note": f"of the first of {repeats} galleries" if repeats else "",
-    }
+    return DifferenceToBest(
+        best=best.named,
+        other=other.named,
+        difference=found.difference,
+        low=found.low,
+        high=found.high,
+        p_value=found.p_value,
+        num_queries=found.num_queries,
+        note=_note(best.metrics),
+    )
 
 
-def _named(group: RunGroup) -> dict[str, Any]:
-    seeds = [int(run["seed"]) for run in group.runs]
-    return {"method": group.method, "apart": list(group.apart), "seeds": seeds}
-
-
-def _precisions(run: Record) -> Sequence[float | None]:
+def _precisions(metrics: Metrics, breakdown: Breakdown | None) -> Sequence[float | None]:
     """Return the AP of every query, of the test set that the metrics are of; empty where it is not stored."""
-    breakdown: Mapping[str, Any] = run.get("breakdown", {})
-    shown = run["metrics"].get("test_set")
-    if shown and breakdown.get("draw", {}).get("test_set") != shown:
-        return []
-    found: Sequence[float | None] = breakdown.get("average_precision", [])
-    return found
+    if breakdown is None:
+        return ()
+    drawn = breakdown.draw.test_set if breakdown.draw else None
+    return () if metrics.test_set and drawn != metrics.test_set else breakdown.average_precision
 
 
 def _over_seeds(group: RunGroup) -> NDArray[np.float64]:
     """Return the mean AP of every query, float64 [Q]; NaN where it is not valid."""
-    stored = [np.array(_precisions(run), dtype=np.float64) for run in group.runs]  # None becomes NaN
+    stored = [
+        np.array(_precisions(run.metrics, run.breakdown), dtype=np.float64)  # None becomes NaN
+        for run in group.runs
+    ]
     mean: NDArray[np.float64] = np.mean(stored, axis=0)
     return mean

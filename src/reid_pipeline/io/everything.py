@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 from kedro.io import AbstractDataset
 
-from reid_pipeline.io.results import RunResultsDataset
+from reid_pipeline.io.results import RunResultsDataset, method_and_variant
 from reid_pipeline.io.weights import EmbedderDataset
 from reid_pipeline.schema.columns import PATH
 from reid_pipeline.schema.errors import UserError
 from reid_pipeline.schema.raw_folder import RawFolder
+from reid_pipeline.schema.records import Run
 
 if TYPE_CHECKING:
     from reid_pipeline.engine.cross_benchmark import TestSplit, TrainedEmbedder
@@ -37,14 +38,14 @@ class _ReadOnly(AbstractDataset[Any, Any]):
 
 
 class TrainedEmbeddersDataset(_ReadOnly):
-    """Every `<benchmark>/<method>/seed_<n>/embedder.safetensors`; none is in memory before it is asked for.
+    """Every `<benchmark>/<method>[+<variant>]/seed_<n>/embedder.safetensors`; loaded when asked for.
 
     Args:
         filepath: the folder of models of all benchmarks.
     """
 
     def load(self) -> "list[TrainedEmbedder]":
-        """List the embedders by benchmark, method and seed.
+        """List the embedders by benchmark, method, variant and seed.
 
         Raises:
             UserError: there is none.
@@ -54,15 +55,16 @@ class TrainedEmbeddersDataset(_ReadOnly):
         found = []
         for file in self._folder.glob("*/*/seed_*/embedder.safetensors"):
             if match := _SEED.fullmatch(file.parent.name):
-                benchmark, method = file.parent.parent.parent.name, file.parent.parent.name
+                folder = file.parent.parent
+                method, variant = method_and_variant(folder.name)
                 load = EmbedderDataset(filepath=str(file)).load
-                found.append(TrainedEmbedder(benchmark, method, int(match[1]), load))
+                found.append(TrainedEmbedder(folder.parent.name, method, int(match[1]), load, variant))
         if not found:
             raise UserError(
                 f"There is no embedder in {self._folder}: nothing to evaluate. Run a method first: kedro run"
                 " --pipeline=zero_shot"
             )
-        return sorted(found, key=lambda each: (each.benchmark, each.method, each.seed))
+        return sorted(found, key=lambda each: (each.benchmark, each.method, each.variant, each.seed))
 
 
 class TestSplitsDataset(_ReadOnly):
@@ -105,13 +107,13 @@ class TestSplitsDataset(_ReadOnly):
 
 
 class AllResultsDataset(_ReadOnly):
-    """Every finished run, `<benchmark>/<method>/seed_<n>/`, as `RunResultsDataset` reads them.
+    """Every finished run, `<benchmark>/<method>[+<variant>]/seed_<n>/`, as `RunResultsDataset` reads them.
 
     Args:
         filepath: the folder of results of all benchmarks.
     """
 
-    def load(self) -> dict[str, list[dict[str, Any]]]:
+    def load(self) -> dict[str, list[Run]]:
         """Return the runs of each benchmark that has any, by name.
 
         Raises:

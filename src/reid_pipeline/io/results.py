@@ -1,23 +1,45 @@
 """Results of finished runs, as their pipelines wrote them."""
 
-import json
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple, TypeVar
 
 from kedro.io import AbstractDataset
 
-from reid_pipeline.schema.errors import UserError, first_few
+from reid_pipeline.io.records import read_json
+from reid_pipeline.schema.earlier_records import read_record
+from reid_pipeline.schema.errors import UserError
+from reid_pipeline.schema.records import Breakdown, Metrics, Run, RunCard
 
-_NAMED_ALIKE = ("benchmark", "method", "seed")
-_KINDS: dict[str, dict[str, type]] = {"metrics": {}, "run_card": {"data_hash": str, "parameters": dict}}
-"""What decides which runs may be averaged, and must be there."""
-_OPTIONAL = "breakdown"
+Told = TypeVar("Told", Metrics, RunCard, Breakdown)
+
+_NEEDED = ("metrics", "run_card")
+_SHOWN = 12
 _SEED_FOLDER = re.compile(r"seed_(0|[1-9][0-9]*)")
 
 
-class RunResultsDataset(AbstractDataset[Any, list[dict[str, Any]]]):
-    """The finished runs of one benchmark: `<method>/seed_<n>/{metrics,run_card}.json` in its folder.
+class Cell(NamedTuple):
+    """Which run a folder is of."""
+
+    benchmark: str
+    method: str
+    variant: str
+    seed: int
+
+    def __str__(self) -> str:
+        """Say it in words."""
+        variant = f"+{self.variant}" if self.variant else ""
+        return f"{self.method}{variant} on {self.benchmark}, seed {self.seed}"
+
+
+def method_and_variant(folder: str) -> tuple[str, str]:
+    """Return the method that a folder's name stands for, and which variant; "" is that of conf/."""
+    method, _, variant = folder.partition("+")
+    return method, variant
+
+
+class RunResultsDataset(AbstractDataset[Any, list[Run]]):
+    """The finished runs of one benchmark: metrics.json and run_card.json of `<method>[+<variant>]/seed_<n>/`.
 
     Read only. `breakdown.json` is read where it is there; git keeps the other two alone.
 
@@ -29,84 +51,98 @@ class RunResultsDataset(AbstractDataset[Any, list[dict[str, Any]]]):
         self._folder = Path(filepath)
         self.metadata = metadata
 
-    def load(self) -> list[dict[str, Any]]:
-        """Return a record for each finished run, by method and seed.
+    def load(self) -> list[Run]:
+        """Return each finished run, by method, variant and seed.
 
-        It has `method`, `seed`, `metrics`, `run_card`, and `breakdown` where that file is there. A run that
-        has neither of the first two yet, because it is training, is none.
+        A run that has neither metrics nor a run card yet, because it is training, is none.
 
         Raises:
-            UserError: there is no finished run, a file is missing or cannot be read, or says that it is of
-                another run than its folder.
+            UserError: there is no finished run, a file is missing or is no whole record, says that it is of
+                another run than its folder, or was made from other files than those beside it.
         """
-        runs = [(folder, folder.parent.name, seed) for folder, seed in self._seed_folders()]
+        runs = self._runs()
         if not runs:
             name = self._folder.name
             raise UserError(
                 f"There are no results of {name} in {self._folder}: nothing to compare. Run a method first:"
                 f" kedro run --pipeline=zero_shot --env={name}"
             )
-        return [self._record(folder, method, seed) for folder, method, seed in runs]
+        return [_read_run(folder, cell) for folder, cell in runs]
 
     def save(self, data: Any) -> None:
         """Refuse: each run writes its own results."""
         raise UserError(f"Results in {self._folder} are read only; {type(data).__name__} was not written.")
 
-    def _seed_folders(self) -> list[tuple[Path, int]]:
-        """Return the folders of runs that have written a result, with their seeds, by method and seed."""
+    def _runs(self) -> list[tuple[Path, Cell]]:
+        """Return the folders of runs that have written a result, by method, variant and seed."""
         found = [
-            (folder, int(match[1]))
+            (folder, Cell(self._folder.name, *method_and_variant(folder.parent.name), int(match[1])))
             for folder in self._folder.glob("*/seed_*")
             if (match := _SEED_FOLDER.fullmatch(folder.name))
-            and any(_file(folder, name).exists() for name in _KINDS)
+            and any(_file(folder, name).exists() for name in _NEEDED)
         ]
-        return sorted(found, key=lambda each: (each[0].parent.name, each[1]))
-
-    def _record(self, folder: Path, method: str, seed: int) -> dict[str, Any]:
-        record: dict[str, Any] = {"method": method, "seed": seed}
-        expected = dict(zip(_NAMED_ALIKE, (self._folder.name, method, seed), strict=True))
-        optional = [_OPTIONAL] if _file(folder, _OPTIONAL).exists() else []
-        for name in [*_KINDS, *optional]:
-            file = _file(folder, name)
-            content = _read(file, _KINDS.get(name, {}))
-            told = {key: content.get(key) for key in _NAMED_ALIKE}
-            if told != expected:
-                raise UserError(
-                    f"{file} says that it is of {_named(told)}, and lies in the folder of {_named(expected)}."
-                    " Move it back, or remove it and run that method again."
-                )
-            record[name] = content
-        return record
+        return sorted(found, key=lambda each: each[1])
 
     def _exists(self) -> bool:
-        return bool(self._seed_folders())
+        return bool(self._runs())
 
     def _describe(self) -> dict[str, Any]:
         return {"filepath": str(self._folder)}
+
+
+def _read_run(folder: Path, cell: Cell) -> Run:
+    metrics, run_card = _read(Metrics, folder, "metrics", cell), _read(RunCard, folder, "run_card", cell)
+    breakdown = None
+    if _file(folder, "breakdown").exists():
+        breakdown = _read(Breakdown, folder, "breakdown", cell)
+    run = Run(metrics, run_card, breakdown)
+    _require_of_one_make(folder, run, cell)
+    return run
 
 
 def _file(folder: Path, name: str) -> Path:
     return folder / f"{name}.json"
 
 
-def _read(file: Path, kinds: dict[str, type]) -> dict[str, Any]:
-    again = f"Run that method and seed again, or remove {file.parent}."
-    try:
-        content = json.loads(file.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        others = " and ".join(f"{name}.json" for name in _KINDS if _file(file.parent, name) != file)
+def _again(folder: Path, cell: Cell) -> str:
+    how = "" if not cell.variant else f" (variant {cell.variant})"
+    return (
+        f"Make it anew: kedro run --pipeline={cell.method} --env={cell.benchmark} --params"
+        f" seed={cell.seed}{how}; or remove {folder}."
+    )
+
+
+def _read(model: type[Told], folder: Path, name: str, cell: Cell) -> Told:
+    file, again = _file(folder, name), _again(folder, cell)
+    if not file.exists():
+        others = " and ".join(f"{each}.json" for each in _NEEDED if each != name)
+        raise UserError(f"{file} is missing, though {others} is there: that run has not finished. {again}")
+    found = read_record(model, read_json(file, again=again), where=str(file), again=again)
+    told = Cell(found.benchmark, found.method, found.variant, found.seed)
+    if told != cell:
         raise UserError(
-            f"{file} is missing, though {others} is there: that run has not finished. {again}"
-        ) from error
-    except (OSError, ValueError) as error:
-        raise UserError(f"{file} cannot be read as JSON: {error}. {again}") from error
-    if not isinstance(content, dict):
-        raise UserError(f"{file} holds a {type(content).__name__}, not the record of a run. {again}")
-    absent = [name for name, kind in kinds.items() if not isinstance(content.get(name), kind)]
-    if absent:
-        raise UserError(f"{file} does not tell {first_few(absent)}: it is no whole record of a run. {again}")
-    return content
+            f"{file} says that it is of {told}, and lies in the folder of {cell}. Move it back, or remove it"
+            " and run that method again."
+        )
+    return found
 
 
-def _named(told: dict[str, Any]) -> str:
-    return f"{told['method']} on {told['benchmark']}, seed {told['seed']}"
+def _require_of_one_make(folder: Path, run: Run, cell: Cell) -> None:
+    """Refuse files that were not made from one another, where they say what they were made from."""
+    metrics, card = run.metrics.origin, run.run_card.origin
+    breakdown = run.breakdown.origin if run.breakdown else None
+    pairs = [
+        ("run_card", "metrics", card and card.made_from.get("metrics"), metrics and metrics.digest),
+        (
+            "breakdown",
+            "embeddings",
+            breakdown and breakdown.made_from.get("embeddings"),
+            metrics and metrics.made_from.get("embeddings"),
+        ),
+    ]
+    for name, source, said, present in pairs:
+        if said and present and said != present:
+            raise UserError(
+                f"{_file(folder, name)} was made from other {source} than {_file(folder, 'metrics')} tells:"
+                f" {said[:_SHOWN]}, not {present[:_SHOWN]}. They are not of one run. {_again(folder, cell)}"
+            )

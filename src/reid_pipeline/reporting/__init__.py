@@ -35,16 +35,22 @@ if TYPE_CHECKING:
         make_leaderboard,
         render_leaderboard_page,
     )
-    from reid_pipeline.reporting.page import ReportContent, render_report
     from reid_pipeline.reporting.rank_lists import RankedQuery, describe, pick_queries, rank_list_strip
-    from reid_pipeline.reporting.tables import ComparisonRow, comparison_rows, markdown_table, text_table
+    from reid_pipeline.reporting.report import ReportContent, render_report
+    from reid_pipeline.reporting.tables import (
+        ComparisonRow,
+        comparison_rows,
+        difference_notes,
+        markdown_table,
+        text_table,
+    )
     from reid_pipeline.reporting.tuning_figures import study_figures
     from reid_pipeline.reporting.tuning_page import render_tuning_page, trials_csv, tuning_text
 
 _HOMES = {
     "ComparisonRow": "tables",
     "RankedQuery": "rank_lists",
-    "ReportContent": "page",
+    "ReportContent": "report",
     "agreement_curves": "figures",
     "changes_markdown": "changes",
     "cluster_curves": "figures",
@@ -60,6 +66,7 @@ _HOMES = {
     "curves_overview": "figures",
     "dataset_text": "dataset_page",
     "describe": "rank_lists",
+    "difference_notes": "tables",
     "leaderboard_csv": "leaderboard",
     "leaderboard_markdown": "leaderboard",
     "leaderboard_text": "leaderboard",
@@ -74,7 +81,7 @@ _HOMES = {
     "render_cross_page": "cross_benchmark",
     "render_dataset_page": "dataset_page",
     "render_leaderboard_page": "leaderboard",
-    "render_report": "page",
+    "render_report": "report",
     "render_tuning_page": "tuning_page",
     "seconds_bars": "figures",
     "study_figures": "tuning_figures",
@@ -103,6 +110,7 @@ __all__ = [
     "curves_overview",
     "dataset_text",
     "describe",
+    "difference_notes",
     "leaderboard_csv",
     "leaderboard_markdown",
     "leaderboard_text",

@@ -2,39 +2,45 @@
 
 from collections.abc import Sequence
 
-from reid_pipeline.reporting.records import Record
 from reid_pipeline.reporting.run_groups import run_facts
 from reid_pipeline.reporting.tables import UNMEASURED, markdown_table
+from reid_pipeline.reporting.words import run_name
+from reid_pipeline.schema.records import Metrics, Run
 
-_CODE = ("reid_pipeline", "git_commit", "git_dirty", "python")
+_CODE = ("reid_pipeline", "git_commit", "git_dirty", "python", "label_use", "weights")
 
 
-def changes_markdown(earlier: Record, present: Record) -> str:
-    """Return both runs' figures, their difference, and every fact of data, parameters and code that differs.
+def changes_markdown(earlier: Run, present: Run) -> str:
+    """Return both runs' figures, their difference, and every fact of data, parameters or code that differs.
 
     Args:
-        earlier: the first run's `metrics` and `run_card`.
-        present: the second's.
+        earlier: the first run.
+        present: the second.
     """
-    metrics = [
-        {**run["metrics"], "method": f"{run['metrics']['method']}, {word}"}
-        for word, run in (("earlier", earlier), ("present", present))
-    ]
-    runs = [str(run["run_card"].get("started", UNMEASURED)) for run in (earlier, present)]
+    metrics = [_labelled(earlier, "earlier"), _labelled(present, "present")]
     facts = _differing(earlier, present)
     rows = [f"| {name} | {before} | {after} |" for name, before, after in facts]
-    table = ["| | earlier | present |", "| --- | --- | --- |", f"| started | {' | '.join(runs)} |", *rows]
+    started = f"| started | {earlier.run_card.started} | {present.run_card.started} |"
+    table = ["| | earlier | present |", "| --- | --- | --- |", started, *rows]
     heading = "What differs:" if facts else "Nothing else differs."
     return "\n".join([markdown_table(metrics), "", heading, "", *table, ""])
 
 
-def _differing(earlier: Record, present: Record) -> Sequence[tuple[str, str, str]]:
+def _labelled(run: Run, word: str) -> Metrics:
+    name = f"{run_name(run.method, run.variant)}, {word}"
+    return run.metrics.model_copy(update={"method": name, "variant": ""})
+
+
+def _differing(earlier: Run, present: Run) -> Sequence[tuple[str, str, str]]:
     both = []
     for run in (earlier, present):
-        card = run["run_card"]
-        code = {name: str(card.get(name)) for name in _CODE}
-        packages = {f"packages.{name}": str(version) for name, version in card.get("packages", {}).items()}
+        code = {name: _said(getattr(run.run_card, name)) for name in _CODE}
+        packages = {f"packages.{name}": str(version) for name, version in run.run_card.packages.items()}
         both.append({**run_facts(run), **code, **packages})
     names = dict.fromkeys([*both[0], *both[1]])
     pairs = [(name, *(facts.get(name, UNMEASURED).replace("|", "\\|") for facts in both)) for name in names]
     return [(name, before, after) for name, before, after in pairs if before != after]
+
+
+def _said(value: object) -> str:
+    return UNMEASURED if value is None else str(value)

@@ -1,42 +1,39 @@
 """Bars of a collection's summary: images per identity, per camera and split, and sizes."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from html import escape
 
 import plotly.graph_objects as go
 
-from reid_pipeline.reporting.records import Record
 from reid_pipeline.reporting.style import COLOURS, dress, pattern
+from reid_pipeline.schema.summary import DatasetSummary, ImageSizes, SplitFacts
 
 _IDENTITY_BINS = 30
 
 
-def dataset_figures(summary: Record) -> dict[str, go.Figure]:
+def dataset_figures(summary: DatasetSummary) -> dict[str, go.Figure]:
     """Return every figure that has something to show, by name, in reading order.
-
-    Args:
-        summary: as `splits.summary.summarise` returns it.
 
     Returns:
         Some of `images_per_identity`, `images_per_camera`, `image_sizes`.
     """
-    splits = summary["splits"]
+    splits = summary.splits
     figures = {}
-    if any(facts["images_per_identity"] for facts in splits.values()):
+    if any(facts.images_per_identity for facts in splits.values()):
         figures["images_per_identity"] = images_per_identity(splits)
-    if any(facts["images_per_camera"] for facts in splits.values()):
+    if any(facts.images_per_camera for facts in splits.values()):
         figures["images_per_camera"] = images_per_camera(splits)
-    if summary["sizes"]:
-        figures["image_sizes"] = image_sizes(summary["sizes"])
+    if summary.sizes:
+        figures["image_sizes"] = image_sizes(summary.sizes)
     return figures
 
 
-def images_per_identity(splits: Record) -> go.Figure:
+def images_per_identity(splits: Mapping[str, SplitFacts]) -> go.Figure:
     """Return how many identities of each split have how many images, in bins of equal width."""
     told = {
-        name: facts["images_per_identity"]["histogram"]
+        name: facts.images_per_identity.histogram
         for name, facts in splits.items()
-        if facts["images_per_identity"]
+        if facts.images_per_identity
     }
     most = max(images for histogram in told.values() for images, _ in histogram)
     step = -(-most // _IDENTITY_BINS)
@@ -52,25 +49,25 @@ def images_per_identity(splits: Record) -> go.Figure:
     return _grouped(figure, "Images per identity")
 
 
-def images_per_camera(splits: Record) -> go.Figure:
+def images_per_camera(splits: Mapping[str, SplitFacts]) -> go.Figure:
     """Return the images of each camera and split; cameras as they are called."""
-    cameras = _in_order({camera for facts in splits.values() for camera in facts["images_per_camera"]})
+    cameras = _in_order({camera for facts in splits.values() for camera in facts.images_per_camera})
     figure = go.Figure()
     shown = [escape(camera, quote=False) for camera in cameras]  # plotly would read tags in it
     for index, (name, facts) in enumerate(splits.items()):
-        images = [facts["images_per_camera"].get(camera, 0) for camera in cameras]
+        images = [facts.images_per_camera.get(camera, 0) for camera in cameras]
         _add_bars(figure, shown, images, name, index)
     figure.update_xaxes(title_text="Camera", type="category")
     figure.update_yaxes(title_text="Images (count)")
     return _grouped(figure, "Images per camera")
 
 
-def image_sizes(sizes: Record) -> go.Figure:
+def image_sizes(sizes: ImageSizes) -> go.Figure:
     """Return how many images have which width and which height, in pixels."""
-    spans = [_span(each["low"], each["high"]) for each in sizes["histogram"]]
+    spans = [_span(each.low, each.high) for each in sizes.histogram]
     figure = go.Figure()
     for index, name in enumerate(("width", "height")):
-        _add_bars(figure, spans, [each[name] for each in sizes["histogram"]], name, index)
+        _add_bars(figure, spans, [getattr(each, name) for each in sizes.histogram], name, index)
     figure.update_xaxes(title_text="Pixels", type="category")
     figure.update_yaxes(title_text="Images (count)")
     return _grouped(figure, "Image sizes")

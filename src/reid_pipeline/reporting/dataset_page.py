@@ -1,13 +1,13 @@
 """The dataset page: what a collection holds and what is wrong with it, as HTML and for the terminal."""
 
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import dataclass
 
 from reid_pipeline.reporting.dataset_figures import dataset_figures
 from reid_pipeline.reporting.dataset_problems import Problem, all_answered, counted, problems
 from reid_pipeline.reporting.page import chart, rendered
-from reid_pipeline.reporting.records import Record
 from reid_pipeline.reporting.tables import UNMEASURED, aligned, count
+from reid_pipeline.schema.summary import DatasetSummary
 
 Grid = list[list[str]]
 
@@ -21,80 +21,93 @@ _EXPLANATIONS = {
 _DIFFERENCE = "Difference"
 
 
-def render_dataset_page(summary: Record) -> str:
+@dataclass(frozen=True)
+class Cell:
+    """A cell of a table; `differs` marks one that is not as published."""
+
+    text: str
+    differs: bool
+
+
+@dataclass(frozen=True)
+class Section:
+    """A table of the page, with sentences below it."""
+
+    id: str
+    title: str
+    caption: str
+    header: Sequence[str]
+    rows: Sequence[Sequence[Cell]]
+    below: Sequence[str]
+
+
+def render_dataset_page(summary: DatasetSummary) -> str:
     """Return the page's HTML source: plotly.js, figures and pictures are inside, about 5 MB.
 
     Every value is escaped. The page holds no address that a browser would load, and its content security
     policy forbids it to load one. The same summary gives the same page.
-
-    Args:
-        summary: as `splits.summary.summarise` returns it.
     """
     figures = dataset_figures(summary)
     return rendered(
         "dataset.html.j2",
-        benchmark=summary["benchmark"],
-        version=summary["version"],
+        benchmark=summary.benchmark,
+        version=summary.version,
         headlines=_headlines(summary),
         facts=_facts(summary),
         problems=problems(summary),
         sections=_sections(summary),
         charts=[chart(name, figure, _EXPLANATIONS[name]) for name, figure in figures.items()],
-        notes=summary["notes"],
+        notes=summary.notes,
     )
 
 
-def dataset_text(summary: Record) -> str:
-    """Return the same in short for a terminal, in 40 lines at most.
-
-    Args:
-        summary: as `splits.summary.summarise` returns it.
-    """
+def dataset_text(summary: DatasetSummary) -> str:
+    """Return the same in short for a terminal, in 40 lines at most."""
     found = problems(summary)
     counts = _counts_grid(summary)
     subsets = [*aligned(counts[: _TEXT_SUBSETS + 1]), *_more(len(counts) - 1 - _TEXT_SUBSETS, "subset")]
     few = [_problem_line(problem) for problem in found[:_TEXT_PROBLEMS]]
     listed = [*few, *_more(len(found) - _TEXT_PROBLEMS, "problem")]
     problem_lines = [f"{counted(len(found), 'problem')}:", *listed] if found else ["No problem was found."]
-    notes = [f"Note: {note}" for note in summary["notes"][:_TEXT_NOTES]]
+    notes = [f"Note: {note}" for note in summary.notes[:_TEXT_NOTES]]
     parts = [
         [_title(summary)],
         subsets,
         aligned(_splits_grid(summary)),
         [*_query_sentences(summary, valid_only=True), _sizes_said(summary), *_drawn_said(summary)],
-        [*problem_lines, *notes, *_more(len(summary["notes"]) - _TEXT_NOTES, "note")],
+        [*problem_lines, *notes, *_more(len(summary.notes) - _TEXT_NOTES, "note")],
     ]
     return "\n\n".join("\n".join(_printable(line) for line in part) for part in parts)
 
 
-def _headlines(summary: Record) -> list[tuple[str, str, str]]:
+def _headlines(summary: DatasetSummary) -> list[tuple[str, str, str]]:
     """Return name, value and note of the figures at the top."""
-    cameras = summary["cameras"]
-    published = cameras["published"]
-    note = f"published: {published}" if published and published != cameras["found"] else ""
+    cameras = summary.cameras
+    published = cameras.published
+    note = f"published: {published}" if published and published != cameras.found else ""
     return [
-        ("Images", count(summary["images"]), "in the split table"),
-        ("Identities", count(summary["identities"]), ""),
-        ("Cameras", count(cameras["found"]), note),
+        ("Images", count(summary.images), "in the split table"),
+        ("Identities", count(summary.identities), ""),
+        ("Cameras", count(cameras.found), note),
         ("Problems", count(len(problems(summary))), ""),
     ]
 
 
-def _facts(summary: Record) -> list[tuple[str, str]]:
-    benchmark = summary["benchmark"]
+def _facts(summary: DatasetSummary) -> list[tuple[str, str]]:
+    benchmark = summary.benchmark
     facts = {
-        "Reader": summary["reader"],
-        "Data": summary["data_hash"][:12],
-        "Reference": benchmark["reference"],
-        "Licence": benchmark["licence"],
-        "Source": benchmark["source"],
+        "Reader": summary.reader,
+        "Data": summary.data_hash[:12],
+        "Reference": benchmark.reference,
+        "Licence": benchmark.licence,
+        "Source": benchmark.source,
     }
     return [(name, str(value)) for name, value in facts.items() if value]
 
 
-def _sections(summary: Record) -> list[dict[str, Any]]:
+def _sections(summary: DatasetSummary) -> list[Section]:
     """Return the page's tables: an id, a title, a caption, the grid and sentences below it."""
-    version = summary["counts"]["version"]
+    version = summary.counts.version
     against = "No counts are published"
     if version is not None:
         against = " ".join(["Compared with the published counts", *([f"of {version}"] if version else [])])
@@ -108,74 +121,77 @@ def _sections(summary: Record) -> list[dict[str, Any]]:
     ]
     below = {"splits": [*_query_sentences(summary), *_one_camera(summary)], "rules": _drawn_said(summary)}
     tables = [
-        {
-            "id": name,
-            "title": title,
-            "caption": caption,
-            "header": grid[0],
-            "rows": [[_cell(grid[0], place, text) for place, text in enumerate(row)] for row in grid[1:]],
-            "below": below.get(name, []),
-        }
+        Section(
+            id=name,
+            title=title,
+            caption=caption,
+            header=grid[0],
+            rows=[
+                [Cell(text, _differs(grid[0][place], text)) for place, text in enumerate(row)]
+                for row in grid[1:]
+            ],
+            below=below.get(name, []),
+        )
         for name, title, caption, make in sections
         for grid in [make(summary)]
     ]
-    return [table for table in tables if table["rows"] or table["below"]]
+    return [table for table in tables if table.rows or table.below]
 
 
-def _cell(header: Sequence[str], place: int, text: str) -> dict[str, Any]:
-    return {"text": text, "differs": header[place] == _DIFFERENCE and text not in {"0", UNMEASURED}}
+def _differs(title: str, text: str) -> bool:
+    return title == _DIFFERENCE and text not in {"0", UNMEASURED}
 
 
-def _counts_grid(summary: Record) -> Grid:
-    counts = summary["counts"]
-    kinds = (("image", "Images"), ("identity", "Identities"))
-    plural = {"image": "images", "identity": "identities"}
-    header = ["Subset"]
-    for _, title in kinds:
-        header += [title, "Published", _DIFFERENCE] if counts["version"] is not None else [title]
-    grid = [header]
-    for subset in counts["subsets"]:
-        row = [subset["subset"]]
-        for kind, _ in kinds:
-            row.append(count(subset[plural[kind]]))
-            if counts["version"] is not None:
-                row.append(count(subset[f"published_{plural[kind]}"]))
-                row.append(_signed(subset[f"{kind}_difference"]))
-        grid.append(row)
-    return grid
-
-
-def _splits_grid(summary: Record) -> Grid:
-    header = ["Split", "Images", "Identities", "Cameras", "One camera only", "Distractors", "Unlabelled"]
+def _counts_grid(summary: DatasetSummary) -> Grid:
+    counts = summary.counts
+    if counts.version is None:
+        bare = [[each.subset, count(each.images), count(each.identities)] for each in counts.subsets]
+        return [["Subset", "Images", "Identities"], *bare]
+    header = ["Subset", "Images", "Published", _DIFFERENCE, "Identities", "Published", _DIFFERENCE]
     rows = [
         [
-            name,
-            count(facts["images"]),
-            count(facts["identities"]),
-            count(facts["cameras"]),
-            count(facts["one_camera"]["count"] if facts["one_camera"] else None),
-            count(facts["distractors"]),
-            count(facts["unlabelled"]),
+            each.subset,
+            count(each.images),
+            count(each.published_images),
+            _signed(each.image_difference),
+            count(each.identities),
+            count(each.published_identities),
+            _signed(each.identity_difference),
         ]
-        for name, facts in summary["splits"].items()
+        for each in counts.subsets
     ]
     return [header, *rows]
 
 
-def _spread_grid(summary: Record) -> Grid:
-    columns = {
-        "Least": "min",
-        "First quartile": "first_quartile",
-        "Median": "median",
-        "Mean": "mean",
-        "Third quartile": "third_quartile",
-        "Most": "max",
-    }
-    told = {name: facts["images_per_identity"] for name, facts in summary["splits"].items()}
+def _splits_grid(summary: DatasetSummary) -> Grid:
+    header = ["Split", "Images", "Identities", "Cameras", "One camera only", "Distractors", "Unlabelled"]
     rows = [
-        [name, *(_short(spread[key]) for key in columns.values())] for name, spread in told.items() if spread
+        [
+            name,
+            count(facts.images),
+            count(facts.identities),
+            count(facts.cameras),
+            count(facts.one_camera.count if facts.one_camera else None),
+            count(facts.distractors),
+            count(facts.unlabelled),
+        ]
+        for name, facts in summary.splits.items()
     ]
-    return [["Split", *columns], *rows]
+    return [header, *rows]
+
+
+def _spread_grid(summary: DatasetSummary) -> Grid:
+    told = {name: facts.images_per_identity for name, facts in summary.splits.items()}
+    rows = [
+        [
+            name,
+            *map(_short, (each.min, each.first_quartile, each.median, each.mean)),
+            *map(_short, (each.third_quartile, each.max)),
+        ]
+        for name, each in told.items()
+        if each
+    ]
+    return [["Split", "Least", "First quartile", "Median", "Mean", "Third quartile", "Most"], *rows]
 
 
 def _short(value: float) -> str:
@@ -183,64 +199,64 @@ def _short(value: float) -> str:
     return f"{value:,.2f}".rstrip("0").rstrip(".")
 
 
-def _sizes_grid(summary: Record) -> Grid:
-    common = summary["sizes"]["common"] if summary["sizes"] else []
-    rows = [[f"{size['width']} x {size['height']}", count(size["images"])] for size in common]
+def _sizes_grid(summary: DatasetSummary) -> Grid:
+    common = summary.sizes.common if summary.sizes else []
+    rows = [[f"{size.width} x {size.height}", count(size.images)] for size in common]
     return [["Width x height", "Images"], *rows]
 
 
-def _modes_grid(summary: Record) -> Grid:
-    return [["Mode", "Images"], *([mode, count(number)] for mode, number in summary["modes"].items())]
+def _modes_grid(summary: DatasetSummary) -> Grid:
+    return [["Mode", "Images"], *([mode, count(number)] for mode, number in summary.modes.items())]
 
 
-def _rules_grid(summary: Record) -> Grid:
-    rules = summary["rules"].items()
+def _rules_grid(summary: DatasetSummary) -> Grid:
+    rules = summary.rules.items()
     return [["Rule", "Images"], *([rule.replace("_", " "), count(number)] for rule, number in rules)]
 
 
-def _drawn_said(summary: Record) -> list[str]:
+def _drawn_said(summary: DatasetSummary) -> list[str]:
     """Return sentences on galleries and on junk."""
     sentences = []
-    for drawn in summary["galleries"]:
-        least, most = min(drawn["images"]), max(drawn["images"])
+    for drawn in summary.galleries:
+        least, most = min(drawn.images), max(drawn.images)
         images = f"{least:,}" if least == most else f"{least:,} to {most:,}"
-        name = f" of test set {drawn['test_set']}" if drawn["test_set"] else ""
-        sentences.append(f"Drawn galleries{name}: {drawn['repeats']}, of {images} images each.")
-    if summary["junk"]:
-        sentences.append(f"{counted(summary['junk'], 'junk image')} dropped.")
+        name = f" of test set {drawn.test_set}" if drawn.test_set else ""
+        sentences.append(f"Drawn galleries{name}: {drawn.repeats}, of {images} images each.")
+    if summary.junk:
+        sentences.append(f"{counted(summary.junk, 'junk image')} dropped.")
     return sentences
 
 
-def _sizes_said(summary: Record) -> str:
-    sizes = summary["sizes"]
+def _sizes_said(summary: DatasetSummary) -> str:
+    sizes = summary.sizes
     if not sizes:
         return "No image can be decoded."
-    width, height = sizes["width"], sizes["height"]
-    modes = ", ".join(f"{mode} {number:,}" for mode, number in summary["modes"].items())
+    width, height = sizes.width, sizes.height
+    modes = ", ".join(f"{mode} {number:,}" for mode, number in summary.modes.items())
     return (
-        f"{counted(sizes['distinct'], 'size')}: {width['min']} to {width['max']} wide,"
-        f" {height['min']} to {height['max']} high, median {width['median']:g} x {height['median']:g} pixels;"
+        f"{counted(sizes.distinct, 'size')}: {width.min} to {width.max} wide,"
+        f" {height.min} to {height.max} high, median {width.median:g} x {height.median:g} pixels;"
         f" modes: {modes}."
     )
 
 
-def _query_sentences(summary: Record, *, valid_only: bool = False) -> list[str]:
+def _query_sentences(summary: DatasetSummary, *, valid_only: bool = False) -> list[str]:
     """Return what is to say of the queries; what is a problem is also listed among those."""
-    found = [each for each in (summary["queries"], summary["dev_queries"]) if each]
+    found = [each for each in (summary.queries, summary.dev_queries) if each]
     if not found:
         return ["There are no queries: nothing can be evaluated."]
     shown = [each for each in found if all_answered(each) or not valid_only]
-    return [sentence for each in shown for sentence in each["sentences"]]
+    return [sentence for each in shown for sentence in each.sentences]
 
 
-def _one_camera(summary: Record) -> list[str]:
+def _one_camera(summary: DatasetSummary) -> list[str]:
     """Return who is seen by one camera alone: nobody can learn or search them across cameras."""
     said = []
-    for name, facts in summary["splits"].items():
-        alone = facts["one_camera"]
-        if alone and alone["count"]:
-            first = ", ".join(alone["first"])
-            number = counted(alone["count"], "identity", "identities")
+    for name, facts in summary.splits.items():
+        alone = facts.one_camera
+        if alone and alone.count:
+            first = ", ".join(alone.first)
+            number = counted(alone.count, "identity", "identities")
             said.append(f"Seen by one camera only in {name}: {number}, such as {first}.")
     return said
 
@@ -249,13 +265,13 @@ def _problem_line(problem: Problem) -> str:
     return f"! {problem.what}" + (f" Such as {', '.join(problem.cases[:2])}." if problem.cases else "")
 
 
-def _title(summary: Record) -> str:
-    name = " ".join(part for part in (summary["benchmark"]["title"], summary["version"]) if part)
-    reader = f"reader {summary['reader']}, " if summary["reader"] else ""
-    cameras = summary["cameras"]["found"]
+def _title(summary: DatasetSummary) -> str:
+    name = " ".join(part for part in (summary.benchmark.title, summary.version) if part)
+    reader = f"reader {summary.reader}, " if summary.reader else ""
+    cameras = summary.cameras.found
     return (
-        f"{name} ({reader}data {summary['data_hash'][:12]}): {counted(summary['images'], 'image')},"
-        f" {counted(summary['identities'], 'identity', 'identities')},"
+        f"{name} ({reader}data {summary.data_hash[:12]}): {counted(summary.images, 'image')},"
+        f" {counted(summary.identities, 'identity', 'identities')},"
         f" {counted(cameras, 'camera') if cameras else 'no cameras'}"
     )
 

@@ -4,22 +4,15 @@ Values are drawn as they were recorded, in the records' own units; shares and ra
 the axes print as percentages. Nothing is smoothed. A value that was not measured is a gap.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from reid_pipeline.reporting.records import (
-    Record,
-    any_measured,
-    epochs,
-    measured,
-    names_under,
-    number,
-    series,
-    size_bins,
-)
+from reid_pipeline.reporting.records import any_measured, epochs, names_in
 from reid_pipeline.reporting.style import COLOURS, dress, epoch_axis, line, pattern
+from reid_pipeline.reporting.words import run_name
+from reid_pipeline.schema.records import EpochRecord, Metrics, SizeBin
 
 DIAGNOSTICS_ONLY = "diagnostics only, never used in training"
 _AGREEMENT = {
@@ -32,15 +25,17 @@ _AGREEMENT = {
 }
 
 
-def loss_curves(history: Sequence[Record]) -> go.Figure:
+def loss_curves(history: Sequence[EpochRecord]) -> go.Figure:
     """Return the loss, and its terms where there are several, above the learning rate."""
     x = epochs(history)
     figure = make_subplots(rows=2, cols=1, shared_xaxes=True, vertical_spacing=0.1, row_heights=[0.62, 0.38])
-    figure.add_trace(line(x, series(history, "loss"), "loss", 0), row=1, col=1)
-    terms = names_under(history, "losses")
+    figure.add_trace(line(x, [record.loss for record in history], "loss", 0), row=1, col=1)
+    terms = names_in(record.losses for record in history)
     for index, term in enumerate(terms if len(terms) > 1 else (), start=1):
-        figure.add_trace(line(x, series(history, "losses", term), term, index), row=1, col=1)
-    rate = line(x, series(history, "learning_rate"), "learning rate", 0).update(showlegend=False)
+        values = [record.losses.get(term) for record in history]
+        figure.add_trace(line(x, values, term, index), row=1, col=1)
+    rates: list[float | None] = [record.learning_rate for record in history]
+    rate = line(x, rates, "learning rate", 0).update(showlegend=False)
     figure.add_trace(rate, row=2, col=1)
     figure.update_yaxes(title_text="Loss (mean of the epoch)", row=1, col=1)
     figure.update_yaxes(title_text="Learning rate", exponentformat="power", rangemode="tozero", row=2, col=1)
@@ -48,32 +43,30 @@ def loss_curves(history: Sequence[Record]) -> go.Figure:
     return dress(figure, "Loss and learning rate", height=460).update_layout(showlegend=len(terms) > 1)
 
 
-def cluster_curves(history: Sequence[Record]) -> go.Figure:
+def cluster_curves(history: Sequence[EpochRecord]) -> go.Figure:
     """Return the number of clusters above the share of images that are noise (fractions, drawn in %)."""
     x = epochs(history)
     figure = make_subplots(rows=2, cols=1, shared_xaxes=True, vertical_spacing=0.1)
-    figure.add_trace(line(x, series(history, "clusters"), "clusters", 0), row=1, col=1)
-    figure.add_trace(line(x, series(history, "noise_share"), "noise share", 1), row=2, col=1)
+    figure.add_trace(line(x, [record.clusters for record in history], "clusters", 0), row=1, col=1)
+    figure.add_trace(line(x, [record.noise_share for record in history], "noise share", 1), row=2, col=1)
     figure.update_yaxes(title_text="Clusters (count)", rangemode="tozero", row=1, col=1)
     figure.update_yaxes(title_text="Noise (% of images)", tickformat=".0%", rangemode="tozero", row=2, col=1)
     epoch_axis(figure, x, row=2, col=1)
     return dress(figure, "Clusters and noise", height=460).update_layout(showlegend=False)
 
 
-def cluster_size_bars(history: Sequence[Record]) -> go.Figure:
-    """Return how many clusters have which size, in the first and the last epoch that recorded it.
-
-    Without a histogram, the curves of the smallest, median and largest size; without sizes, no trace.
-    """
-    recorded = [(epoch, size_bins(record)) for epoch, record in zip(epochs(history), history, strict=True)]
-    filled = [item for item in recorded if item[1]]
-    if not filled:
-        return _cluster_size_curves(history)
+def cluster_size_bars(history: Sequence[EpochRecord]) -> go.Figure:
+    """Return how many clusters have which size, in the first and the last epoch that recorded it."""
+    filled = [
+        (epoch, record.cluster_sizes.histogram)
+        for epoch, record in zip(epochs(history), history, strict=True)
+        if record.cluster_sizes and record.cluster_sizes.histogram
+    ]
     shown = [filled[0], filled[-1]] if len(filled) > 1 else filled
     spans = _filled_spans([bins for _, bins in shown])
     figure = go.Figure()
     for index, (epoch, bins) in enumerate(shown):
-        counts = {(low, high): clusters for low, high, clusters in bins}
+        counts = {(each.low, each.high): each.clusters for each in bins}
         turn = index if len(shown) > 1 else 0
         figure.add_bar(
             x=[str(low) if low == high else f"{low}–{high}" for low, high in spans],  # noqa: RUF001
@@ -87,30 +80,19 @@ def cluster_size_bars(history: Sequence[Record]) -> go.Figure:
     return dress(figure, "Cluster sizes")
 
 
-def _filled_spans(histograms: Sequence[Sequence[tuple[int, int, int]]]) -> list[tuple[int, int]]:
+def _filled_spans(histograms: Sequence[Sequence[SizeBin]]) -> list[tuple[int, int]]:
     """Return all (low, high), sorted, from the first to the last that holds a cluster anywhere."""
-    spans = sorted({(low, high) for bins in histograms for low, high, _ in bins})
-    filled = {(low, high) for bins in histograms for low, high, clusters in bins if clusters}
+    spans = sorted({(each.low, each.high) for bins in histograms for each in bins})
+    filled = {(each.low, each.high) for bins in histograms for each in bins if each.clusters}
     places = [place for place, span in enumerate(spans) if span in filled]
     return spans[places[0] : places[-1] + 1] if places else []
 
 
-def _cluster_size_curves(history: Sequence[Record]) -> go.Figure:
-    figure, x = go.Figure(), epochs(history)
-    for index, (key, name) in enumerate({"max": "largest", "median": "median", "min": "smallest"}.items()):
-        values = series(history, "cluster_sizes", key)
-        if any_measured(values):
-            figure.add_trace(line(x, values, name, index))
-    figure.update_yaxes(title_text="Images in a cluster", type="log")
-    epoch_axis(figure, x)
-    return dress(figure, "Cluster sizes")
-
-
-def agreement_curves(history: Sequence[Record]) -> go.Figure:
+def agreement_curves(history: Sequence[EpochRecord]) -> go.Figure:
     """Return how well clusters agree with the ground truth; no trace where there is none."""
     figure, x = go.Figure(), epochs(history)
     for index, (key, name) in enumerate(_AGREEMENT.items()):
-        values = series(history, "ground_truth", key)
+        values = _agreement(history, key)
         if any_measured(values):
             figure.add_trace(line(x, values, name, index))
     figure.update_yaxes(title_text="Score (1 = perfect)", range=[0, 1.02])
@@ -118,13 +100,18 @@ def agreement_curves(history: Sequence[Record]) -> go.Figure:
     return dress(figure, "Agreement with the ground truth", subtitle=DIAGNOSTICS_ONLY, height=400)
 
 
-def seconds_bars(history: Sequence[Record]) -> go.Figure:
+def _agreement(history: Sequence[EpochRecord], name: str) -> list[float | None]:
+    return [getattr(record.ground_truth, name, None) for record in history]
+
+
+def seconds_bars(history: Sequence[EpochRecord]) -> go.Figure:
     """Return the seconds of each part, stacked; what `epoch` has beyond its parts is "other"."""
     figure, x = go.Figure(), epochs(history)
-    parts = {
-        name: series(history, "seconds", name) for name in names_under(history, "seconds") if name != "epoch"
+    spent: Sequence[Mapping[str, float]] = [record.seconds for record in history]
+    parts: dict[str, list[float | None]] = {
+        name: [seconds.get(name) for seconds in spent] for name in names_in(spent) if name != "epoch"
     }
-    whole = series(history, "seconds", "epoch")
+    whole = [seconds.get("epoch") for seconds in spent]
     rest = [
         None if total is None else max(0.0, total - sum(values[i] or 0.0 for values in parts.values()))
         for i, total in enumerate(whole)
@@ -141,23 +128,20 @@ def seconds_bars(history: Sequence[Record]) -> go.Figure:
     return dress(figure, "Seconds per epoch")
 
 
-def cmc_curves(metrics: Sequence[Record]) -> go.Figure:
+def cmc_curves(metrics: Sequence[Metrics]) -> go.Figure:
     """Return the cumulative match curves of several results; one without `cmc` has no trace.
 
-    Args:
-        metrics: results with `method` and `cmc`, float [k] in 0..1: the share of valid queries with a match
-            among the first 1 to k gallery images.
+    The share of valid queries with a match among the first 1 to k gallery images.
     """
     figure = go.Figure()
-    seeds = {result.get("seed") for result in metrics if result.get("cmc")}
-    for index, result in enumerate(metrics):
-        curve = [number(value) for value in result.get("cmc") or ()]
-        if not any_measured(curve):
-            continue
-        name = str(result.get("method", f"result {index + 1}"))
-        name += f", seed {result.get('seed')}" if len(seeds) > 1 else ""
-        ranks = [float(rank) for rank in range(1, len(curve) + 1)]
-        trace = line(ranks, curve, name, len(metrics) - 1 - index)  # the last, "after", is the solid one
+    shown = [(place, result) for place, result in enumerate(metrics) if result.cmc]
+    seeds = {result.seed for _, result in shown}
+    for place, result in shown:
+        name = run_name(result.method, result.variant)
+        name += f", seed {result.seed}" if len(seeds) > 1 else ""
+        ranks = [float(rank) for rank in range(1, len(result.cmc) + 1)]
+        turn = len(metrics) - 1 - place  # the last, "after", is the solid one
+        trace = line(ranks, list(result.cmc), name, turn)
         figure.add_trace(trace.update(marker={"size": 4}, hovertemplate="%{y:.1%}"))
     figure.update_layout(showlegend=True)
     figure.update_xaxes(title_text="Rank k (gallery images looked at)")
@@ -165,7 +149,7 @@ def cmc_curves(metrics: Sequence[Record]) -> go.Figure:
     return dress(figure, "Cumulative match curve", height=400)
 
 
-def training_curves(history: Sequence[Record]) -> dict[str, go.Figure]:
+def training_curves(history: Sequence[EpochRecord]) -> dict[str, go.Figure]:
     """Return every figure of a history that has something to show, by name, in reading order.
 
     Args:
@@ -185,7 +169,7 @@ def training_curves(history: Sequence[Record]) -> dict[str, go.Figure]:
     return {name: figure for name, figure in figures.items() if _shows_something(figure)}
 
 
-def curves_overview(history: Sequence[Record]) -> go.Figure:
+def curves_overview(history: Sequence[EpochRecord]) -> go.Figure:
     """Return loss, clusters with noise, and ARI above one another: the preview in Kedro-Viz."""
     if not history:
         note = {"text": "This method does not train.", "showarrow": False, "xref": "paper", "yref": "paper"}
@@ -193,7 +177,7 @@ def curves_overview(history: Sequence[Record]) -> go.Figure:
         return dress(go.Figure(), "Training").update_layout(annotations=[note], xaxis=hidden, yaxis=hidden)
     x, rows = (
         epochs(history),
-        3 if any(measured(r, "ground_truth", "ari") is not None for r in history) else 2,
+        3 if any(record.ground_truth for record in history) else 2,
     )
     figure = make_subplots(
         rows=rows,
@@ -202,9 +186,9 @@ def curves_overview(history: Sequence[Record]) -> go.Figure:
         vertical_spacing=0.08,
         specs=[[{"secondary_y": row == 2}] for row in range(1, rows + 1)],
     )
-    figure.add_trace(line(x, series(history, "loss"), "loss", 0), row=1, col=1)
-    figure.add_trace(line(x, series(history, "clusters"), "clusters", 2), row=2, col=1)
-    noise = line(x, series(history, "noise_share"), "noise share (right)", 1)
+    figure.add_trace(line(x, [record.loss for record in history], "loss", 0), row=1, col=1)
+    figure.add_trace(line(x, [record.clusters for record in history], "clusters", 2), row=2, col=1)
+    noise = line(x, [record.noise_share for record in history], "noise share (right)", 1)
     figure.add_trace(noise, row=2, col=1, secondary_y=True)
     figure.update_yaxes(title_text="Loss", row=1, col=1)
     figure.update_yaxes(title_text="Clusters (count)", rangemode="tozero", row=2, col=1, secondary_y=False)
@@ -212,7 +196,7 @@ def curves_overview(history: Sequence[Record]) -> go.Figure:
     right["tickmode"] = "auto"
     figure.update_yaxes(**right, row=2, col=1, secondary_y=True)
     if rows == 3:
-        figure.add_trace(line(x, series(history, "ground_truth", "ari"), "ARI (diagnostic)", 3), row=3, col=1)
+        figure.add_trace(line(x, _agreement(history, "ari"), "ARI (diagnostic)", 3), row=3, col=1)
         figure.update_yaxes(title_text="ARI (1 = perfect)", range=[0, 1.02], row=3, col=1)
     epoch_axis(figure, x, row=rows, col=1)
     subtitle = f"ARI: {DIAGNOSTICS_ONLY}" if rows == 3 else ""
@@ -220,4 +204,4 @@ def curves_overview(history: Sequence[Record]) -> go.Figure:
 
 
 def _shows_something(figure: go.Figure) -> bool:
-    return any(any_measured(number(value) for value in trace.y or ()) for trace in figure.data)
+    return any(any_measured(trace.y or ()) for trace in figure.data)

@@ -12,7 +12,8 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
-from reid_pipeline.reporting.records import Record, measured
+from reid_pipeline.schema.comparison import PublishedValues
+from reid_pipeline.schema.records import Metrics
 
 MARKS = {
     "q": "quoted from the paper by a later paper or README that was read",
@@ -20,6 +21,8 @@ MARKS = {
     "u": "not verified against a source that can be read; no target, so that no difference is given",
 }
 METRICS = ("mAP", "rank1", "rank5")
+_TEXTS = ("benchmark", "variant", "method", "test_set", "mark", "note")
+_FLAGS = ("comparable", "camera_filter")
 _VARIANT = ("backbone", "patch_stride", "side_information", "clustering_eps")
 
 
@@ -53,28 +56,27 @@ class PublishedFigure:
     mark: str
     note: str
 
-    def fits(self, parameters: Record) -> bool:
+    def fits(self, parameters: Mapping[str, Any]) -> bool:
         """Say whether a run with these parameters of the method is this variant."""
         traits = run_traits(parameters)
         return self.comparable and all(traits.get(name) == value for name, value in self.traits.items())
 
-    def obstacles(self, metrics: Record) -> list[str]:
+    def obstacles(self, metrics: Metrics) -> list[str]:
         """Return why metrics of the variant are not comparable with the figure; empty where they are."""
         found = []
-        if metrics.get("splits") != "test":
-            found.append(f"measured on splits {metrics.get('splits')}")
-        if metrics.get("camera_filter") is not self.camera_filter:
+        if metrics.splits != "test":
+            found.append(f"measured on splits {metrics.splits}")
+        if metrics.camera_filter is not self.camera_filter:
             found.append(f"measured with{'out' if self.camera_filter else ''} the camera filter")
-        if (metrics.get("test_set") or "") != self.test_set:
-            found.append(f"measured on test set {metrics.get('test_set') or 'of another kind'}")
-        queries = measured(metrics, "num_queries")
-        if queries != self.num_queries:
-            found.append(f"measured on {queries or 0:,} queries, published on {self.num_queries:,}")
+        if (metrics.test_set or "") != self.test_set:
+            found.append(f"measured on test set {metrics.test_set or 'of another kind'}")
+        if metrics.num_queries != self.num_queries:
+            found.append(f"measured on {metrics.num_queries:,} queries, published on {self.num_queries:,}")
         return found
 
-    def record(self) -> dict[str, Any]:
+    def shown(self) -> PublishedValues:
         """Return what a table shows of it."""
-        return {"variant": self.variant, **self.values, "mark": self.mark, "note": self.note}
+        return PublishedValues(variant=self.variant, **self.values, mark=self.mark, note=self.note)
 
 
 @cache
@@ -88,34 +90,33 @@ def published_figures(benchmark: str) -> Sequence[PublishedFigure]:
     return [figure for figure in _all_figures() if figure.benchmark == benchmark]
 
 
-def run_traits(parameters: Record) -> dict[str, str]:
+def run_traits(parameters: Mapping[str, Any]) -> dict[str, str]:
     """Return what tells published variants apart, from the parameters of a run's method.
 
     The stride of a ViT is that of its patches where none is given: "16" for every ViT/16.
     """
-    given = parameters.get("backbone")
-    backbone = given if isinstance(given, Mapping) else {}
+    backbone, clustering = (_inner(parameters, name) for name in ("backbone", "clustering"))
     name = str(backbone.get("name", "")).replace("/", "-").removesuffix("-quickgelu")
     traits = {
         "backbone": name,
         "patch_stride": str(backbone.get("patch_stride") or (name.rpartition("-")[2])),
         "side_information": "no" if backbone.get("sie", "none") == "none" else "yes",
     }
-    eps = measured(parameters, "clustering", "eps")
-    return traits if eps is None else {**traits, "clustering_eps": f"{eps:g}"}
+    eps = clustering.get("eps")
+    return {**traits, "clustering_eps": f"{eps:g}"} if isinstance(eps, int | float) else traits
+
+
+def _inner(parameters: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    found = parameters.get(name)
+    return found if isinstance(found, Mapping) else {}
 
 
 def _figure(line: dict[str, str]) -> PublishedFigure:
+    known: dict[str, Any] = {name: line[name] for name in _TEXTS}
+    known |= {name: line[name] == "yes" for name in _FLAGS}
     return PublishedFigure(
-        benchmark=line["benchmark"],
-        variant=line["variant"],
-        method=line["method"],
+        **known,
         traits={name: line[name] for name in _VARIANT if line[name]},
-        comparable=line["comparable"] == "yes",
-        camera_filter=line["camera_filter"] == "yes",
-        test_set=line["test_set"],
         num_queries=int(line["num_queries"]),
         values={name: round(float(line[name]) / 100, 6) for name in METRICS if line[name]},
-        mark=line["mark"],
-        note=line["note"],
     )

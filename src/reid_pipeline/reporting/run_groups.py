@@ -3,12 +3,15 @@
 import json
 import math
 import statistics
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from reid_pipeline.reporting.records import Record, measured
-from reid_pipeline.reporting.tables import METRICS
+from reid_pipeline.reporting.leaves import leaves
+from reid_pipeline.reporting.tables import METRICS, of_test_set
+from reid_pipeline.schema.comparison import RunsNamed, Spread
+from reid_pipeline.schema.origin import LabelUse
+from reid_pipeline.schema.records import Metrics, Run
 
 TEST_SET = "800"
 """The test set that is shown of a benchmark with several: VehicleID's small one."""
@@ -19,100 +22,137 @@ _SHORT_HASH = 8
 
 @dataclass(frozen=True)
 class RunGroup:
-    """Runs of one method that differ in nothing but their seeds.
+    """Runs of one method and variant that differ in nothing but their seeds.
 
     Attributes:
         method: its name.
+        variant: of the method; empty for the parameters of conf/.
         facts: what they agree on: data, protocol and every parameter but the seed, by dotted name, each value
             as JSON.
-        runs: by seed, each a mapping with `seed`, `metrics` and `run_card`; metrics are of one test set.
+        runs: by seed; metrics are of one test set.
         apart: what sets them apart from the other groups, as "plan.epochs 12"; empty where nothing does.
     """
 
     method: str
+    variant: str
     facts: Mapping[str, str]
-    runs: Sequence[Record]
+    runs: Sequence[Run]
     apart: tuple[str, ...] = field(default=())
 
     @property
-    def metrics(self) -> Record:
+    def metrics(self) -> Metrics:
         """The metrics of the first seed; the protocol in them is everybody's."""
-        metrics: Record = self.runs[0]["metrics"]
-        return metrics
+        return self.runs[0].metrics
 
     @property
-    def parameters(self) -> Record:
+    def parameters(self) -> Mapping[str, Any]:
         """The method's own parameters."""
-        own: Record = self.runs[0]["run_card"]["parameters"].get(self.method, {})
+        own: Mapping[str, Any] = self.runs[0].run_card.parameters.get(self.method, {})
         return own
 
+    @property
+    def label_use(self) -> LabelUse | None:
+        """Whose identity labels were used; None where no run noted it."""
+        return next((known for run in self.runs if (known := label_use_of(run))), None)
 
-def group_runs(results: Sequence[Record]) -> list[RunGroup]:
+    @property
+    def named(self) -> RunsNamed:
+        """Which runs they are."""
+        seeds = tuple(run.seed for run in self.runs)
+        return RunsNamed(method=self.method, variant=self.variant, apart=self.apart, seeds=seeds)
+
+
+def group_runs(results: Sequence[Run]) -> list[RunGroup]:
     """Put the runs together that may be averaged, and say of the others what differs.
 
-    Averaged are runs of one method whose data hash, protocol (splits, camera filter, repeats, test set),
-    recipe and parameters agree in everything but the seed. What no method owns is compared with all other
-    groups, a method's own parameters with the other groups of that method.
+    Averaged are runs of one method and variant whose data hash, protocol (splits, camera filter, repeats,
+    test set), recipe and parameters agree in everything but the seed, and whose label use and weights do not
+    differ where they were noted. What no method owns is compared with all other groups, a method's own
+    parameters with the other groups of that method, its variants among them.
 
     Args:
-        results: runs of one benchmark, each with `method`, `seed`, `metrics` and `run_card`.
+        results: runs of one benchmark.
 
     Returns:
-        Groups in the order of their first run.
+        Groups in the order of their methods' first runs; of a method those without a variant first.
     """
-    found: dict[tuple[str, str], list[Record]] = {}
-    facts: dict[tuple[str, str], dict[str, str]] = {}
+    found: dict[tuple[str, str, str], list[Run]] = {}
     for result in results:
-        run = {**result, "metrics": of_one_test_set(result["metrics"])}
-        own = run_facts(run)
-        key = (str(result["method"]), json.dumps(own, sort_keys=True))
-        facts[key] = own
+        run = replace(result, metrics=of_one_test_set(result.metrics))
+        key = (run.method, run.variant, json.dumps(run_facts(run), sort_keys=True))
         found.setdefault(key, []).append(run)
-    groups = [RunGroup(key[0], facts[key], _by_seed(runs)) for key, runs in found.items()]
-    return [RunGroup(group.method, group.facts, group.runs, _apart(group, groups)) for group in groups]
+    groups = [
+        RunGroup(method, variant, run_facts(runs[0]) | noted, _by_seed(runs))
+        for (method, variant, _), alike in found.items()
+        for noted, runs in _unmixed(method, alike)
+    ]
+    methods = list(dict.fromkeys(group.method for group in groups))
+    groups.sort(key=lambda group: (methods.index(group.method), group.variant != ""))
+    return [replace(group, apart=_apart(group, groups)) for group in groups]
 
 
-def of_one_test_set(metrics: Record) -> Record:
+def _unmixed(method: str, runs: Sequence[Run]) -> list[tuple[dict[str, str], list[Run]]]:
+    """Return the runs by label use and weights, if these differ between runs that noted them."""
+    notes = [
+        {
+            f"{method}.{name}": json.dumps(value)
+            for name, value in (("label_use", label_use_of(run)), ("weights", run.run_card.weights))
+            if value is not None
+        }
+        for run in runs
+    ]
+    together = {name: {note[name] for note in notes if name in note} for note in notes for name in note}
+    if all(len(values) == 1 for values in together.values()):
+        return [({}, list(runs))]
+    alike: dict[str, tuple[dict[str, str], list[Run]]] = {}
+    for note, run in zip(notes, runs, strict=True):
+        alike.setdefault(str(note), (note, []))[1].append(run)
+    return list(alike.values())
+
+
+def label_use_of(run: Run) -> LabelUse | None:
+    """Return whose identity labels training used, as the run's files say; None if they do not."""
+    return run.metrics.label_use or run.run_card.label_use
+
+
+def of_one_test_set(metrics: Metrics) -> Metrics:
     """Return the figures of the test set that is compared, at the top level."""
-    sets = metrics.get("test_sets")
-    if isinstance(sets, Mapping) and TEST_SET in sets:
-        return {**metrics, **sets[TEST_SET], "test_set": TEST_SET}
-    return metrics
+    return of_test_set(metrics, TEST_SET) if TEST_SET in metrics.test_sets else metrics
 
 
-def run_facts(run: Record) -> dict[str, str]:
+def run_facts(run: Run) -> dict[str, str]:
     """Return all that two runs must agree on to be averaged, by dotted name, each value as JSON."""
-    metrics, card = run["metrics"], run["run_card"]
-    parameters = {name: value for name, value in card["parameters"].items() if name != "seed"}
-    protocol = {name: metrics.get(name) for name in _PROTOCOL}
-    known = {"data_hash": card["data_hash"], "protocol": protocol}
-    return {name: json.dumps(value, sort_keys=True) for name, value in _leaves({**known, **parameters})}
+    card = run.run_card
+    parameters = {name: value for name, value in card.parameters.items() if name != "seed"}
+    protocol = {name: getattr(run.metrics, name) for name in _PROTOCOL}
+    known = {"data_hash": card.data_hash, "protocol": protocol}
+    return {name: json.dumps(value, sort_keys=True) for name, value in leaves({**known, **parameters})}
 
 
-def over_seeds(group: RunGroup) -> dict[str, dict[str, float | None]]:
+def over_seeds(group: RunGroup) -> dict[str, Spread]:
     """Return mean and standard deviation (N - 1) of each metric over the seeds of a group.
 
     A metric that one of the runs has not measured has no mean; one run alone has no deviation.
     """
-    return {name: _spread([measured(run["metrics"], name) for run in group.runs]) for name in METRICS}
+    return {name: _spread([run.metrics.value(name) for run in group.runs]) for name in METRICS}
 
 
-def card_numbers(group: RunGroup, *path: str) -> list[float]:
+def card_numbers(group: RunGroup, name: str) -> list[float]:
     """Return a number of the run cards, of those that have it."""
-    found = [measured(run["run_card"], *path) for run in group.runs]
+    found = [getattr(run.run_card, name) for run in group.runs]
     return [value for value in found if value is not None]
 
 
-def _spread(values: Sequence[float | None]) -> dict[str, float | None]:
-    known = [float(value) for value in values if value is not None]
+def _spread(values: Sequence[float | None]) -> Spread:
+    known = [value for value in values if value is not None]
     if not known or len(known) < len(values):
-        return {"mean": None, "std": None}
+        return Spread(mean=None, std=None)
     deviation = statistics.stdev(known) if len(known) > 1 else None
-    return {"mean": math.fsum(known) / len(known), "std": deviation}
+    return Spread(mean=min(1.0, math.fsum(known) / len(known)), std=deviation)
 
 
-def _by_seed(runs: Sequence[Record]) -> list[Record]:
-    return sorted(runs, key=lambda run: int(run["seed"]))
+def _by_seed(runs: Sequence[Run]) -> list[Run]:
+    return sorted(runs, key=lambda run: run.seed)
 
 
 def _apart(group: RunGroup, groups: Sequence[RunGroup]) -> tuple[str, ...]:
@@ -147,12 +187,4 @@ def _shown(name: str, value: str | None) -> str:
     if value is None:
         return "absent"
     text = value.strip('"')
-    return text[:_SHORT_HASH] if name == "data_hash" else text
-
-
-def _leaves(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for key, value in values.items():
-        if isinstance(value, Mapping) and value:
-            yield from _leaves(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value
+    return text[:_SHORT_HASH] if name == "data_hash" or name.endswith(".weights") else text

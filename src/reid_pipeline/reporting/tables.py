@@ -3,7 +3,8 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from reid_pipeline.reporting.records import Record, measured
+from reid_pipeline.reporting.words import cell_name, few_queries, run_name
+from reid_pipeline.schema.records import Differences, Figures, Metrics, PairedDifference
 
 UNMEASURED = "—"
 _COMPARABLE = ("benchmark", "seed", "test_set")
@@ -27,6 +28,10 @@ class ComparisonRow:
         valid_queries: "616 of 620"; empty for a difference.
         gallery: "2,060"; empty for a difference.
         is_difference: the values are this result minus the first.
+        paired: of a difference, by metric its interval over the same queries, as far as it is known.
+        remark: of a difference, what its intervals are of, or that they are not known; a sentence.
+        cells: the values as text, by metric: "+2.4 (-0.8 to +6.4)".
+        uncertain: by metric, whether 0 lies inside the interval.
     """
 
     label: str
@@ -35,15 +40,26 @@ class ComparisonRow:
     gallery: str = ""
     is_difference: bool = False
     deviations: Mapping[str, float | None] = field(default_factory=dict)
+    paired: Mapping[str, PairedDifference] = field(default_factory=dict)
+    remark: str = ""
     cells: tuple[str, ...] = field(init=False)
+    uncertain: tuple[bool, ...] = field(init=False)
 
     def __post_init__(self) -> None:
-        show = points if self.is_difference else percent
-        shown = (
-            show(self.values[key]) + (f" ± {percent(spread)}" if (spread := self.deviations.get(key)) else "")
-            for key in METRICS
-        )
-        object.__setattr__(self, "cells", tuple(shown))
+        object.__setattr__(self, "cells", tuple(self._cell(name) for name in METRICS))
+        uncertain = tuple(name in self.paired and not self.paired[name].excludes_zero for name in METRICS)
+        object.__setattr__(self, "uncertain", uncertain)
+
+    def _cell(self, name: str) -> str:
+        if self.is_difference:
+            return points(self.values[name]) + (f" ({interval})" if (interval := self.interval(name)) else "")
+        spread = self.deviations.get(name)
+        return percent(self.values[name]) + (f" ± {percent(spread)}" if spread else "")
+
+    def interval(self, name: str) -> str:
+        """Return the interval of a metric's difference as text; empty where it is not known."""
+        found = self.paired.get(name)
+        return interval_text(found.low, found.high) if found else ""
 
 
 def percent(value: float | None) -> str:
@@ -59,12 +75,19 @@ def points(difference: float | None) -> str:
     return "0.0" if text in {"+0.0", "-0.0"} else text.replace("-", "−")  # noqa: RUF001
 
 
-def comparison_rows(metrics: Sequence[Record]) -> list[ComparisonRow]:
+def interval_text(low: float, high: float) -> str:
+    """Return an interval in percentage points: "−0.8 to +6.4"."""  # noqa: RUF002
+    return f"{points(low)} to {points(high)}"
+
+
+def comparison_rows(
+    metrics: Sequence[Metrics], differences: Sequence[Differences] = ()
+) -> list[ComparisonRow]:
     """Return a row per result, then one for each later result's difference to the first.
 
     Args:
-        metrics: results, "before" first, with `method`, `benchmark`, `seed` and the fractions `mAP`, `mINP`,
-            `rank1`, `rank5`, `rank10`. A missing, None or NaN value counts as not measured.
+        metrics: results, "before" first.
+        differences: of later results to the first, if that is their zero_shot: whence the intervals.
 
     Returns:
         Rows whose `cells` are formatted; one for each test set of a result that has several. Only results of
@@ -75,50 +98,123 @@ def comparison_rows(metrics: Sequence[Record]) -> list[ComparisonRow]:
     rows = [
         ComparisonRow(
             label,
-            _values(result),
-            _valid_queries(result),
-            count(measured(result, "num_gallery")),
-            deviations={key: measured(result, f"{key}_std") for key in METRICS},
+            {name: result.value(name) for name in METRICS},
+            f"{count(result.num_valid_queries)} of {count(result.num_queries)}",
+            count(result.num_gallery),
+            deviations={name: result.deviation(name) for name in METRICS},
         )
         for label, result in zip(labels, results, strict=True)
     ]
-    return [*rows, *_differences(rows, results)]
+    return [*rows, *_differences(rows, results, differences)]
 
 
-def _by_test_set(result: Record) -> list[Record]:
-    """Return the result, or one for each of its test sets."""
-    sets = result.get("test_sets")
-    if not isinstance(sets, Mapping):
-        return [result]
-    return [{**result, **figures, "test_set": name} for name, figures in sets.items()]
+def of_test_set(metrics: Metrics, name: str) -> Metrics:
+    """Return metrics whose figures are those of one of their test sets."""
+    figures = metrics.test_sets[name]
+    taken = {each: getattr(figures, each) for each in Figures.model_fields}
+    return metrics.model_copy(update={**taken, "test_set": name, "test_sets": {}})
 
 
-def _differences(rows: Sequence[ComparisonRow], results: Sequence[Record]) -> list[ComparisonRow]:
+def _by_test_set(metrics: Metrics) -> list[Metrics]:
+    return [of_test_set(metrics, name) for name in metrics.test_sets] or [metrics]
+
+
+def _differences(
+    rows: Sequence[ComparisonRow], results: Sequence[Metrics], known: Sequence[Differences]
+) -> list[ComparisonRow]:
     """Return the rows that subtract, from each later result, the first one of its kind."""
-    first_of: dict[tuple[object, ...], ComparisonRow] = {}
-    kind_of = [tuple(result.get(key) for key in _COMPARABLE) for result in results]
+    first_of: dict[tuple[object, ...], int] = {}
+    kind_of = [tuple(getattr(result, name) for name in _COMPARABLE) for result in results]
     comparable = {kind: kind_of.count(kind) for kind in kind_of if kind[:2] == kind_of[0][:2]}
     only = len(comparable) == 1 and len(results) == 2
     found = []
-    for row, kind in zip(rows, kind_of, strict=True):
+    for place, kind in enumerate(kind_of):
         if kind not in comparable:
             continue
-        first = first_of.setdefault(kind, row)
-        if first is not row:
-            label = "difference, points" if only else f"{row.label} − {first.label}"  # noqa: RUF001
-            found.append(ComparisonRow(label, _minus(row.values, first.values), is_difference=True))
+        first = first_of.setdefault(kind, place)
+        if first != place:
+            paired, remark = _paired(results[place], results[first], known)
+            names = f"{rows[place].label} − {rows[first].label}"  # noqa: RUF001
+            label = "difference, points" if only else names
+            values = _minus(rows[place].values, rows[first].values)
+            found.append(ComparisonRow(label, values, is_difference=True, paired=paired, remark=remark))
     return found
 
 
-def text_table(metrics: Sequence[Record]) -> str:
-    """Return the comparison for a terminal: values in %, differences in percentage points."""
+def _paired(
+    result: Metrics, first: Metrics, known: Sequence[Differences]
+) -> tuple[Mapping[str, PairedDifference], str]:
+    """Return the intervals of a result less the first, by metric, and a remark on them."""
+    for each in known:
+        cells = (_cell_of(each), each.other, each.test_set)
+        if cells == (cell_name(result), cell_name(first), result.test_set):
+            if each.why_not:
+                return {}, f"Interval not known: {each.why_not}."
+            return each.figures, f"Intervals are {each.note}." if each.note else ""
+    return {}, "Interval not known."
+
+
+def _cell_of(differences: Differences) -> str:
+    name = run_name(differences.method, differences.variant)
+    return f"{differences.benchmark}/{name}/seed_{differences.seed}"
+
+
+def difference_notes(metrics: Sequence[Metrics], differences: Sequence[Differences] = ()) -> list[str]:
+    """Return the sentences below the rows: which differences may be chance, and how few queries there were.
+
+    Args:
+        metrics: as for `comparison_rows`, like the next.
+        differences: see there.
+    """
+    rows = [row for row in comparison_rows(metrics, differences) if row.is_difference]
+    alike = len({tuple(_said_of(row)) for row in rows}) < 2
+    said = [each if alike else f"{row.label}: {each}" for row in rows for each in _said_of(row)]
+    return [*dict.fromkeys(said), *few_queries([result.num_valid_queries for result in metrics])]
+
+
+def _said_of(row: ComparisonRow) -> list[str]:
+    inside = [METRICS[name] for name, flag in zip(METRICS, row.uncertain, strict=True) if flag]
+    unknown = [METRICS[name] for name in METRICS if row.values[name] is not None and not row.interval(name)]
+    said = [row.remark] if row.remark else []
+    if inside:
+        which = "this difference" if len(inside) == 1 else "these differences"
+        said.append(f"0 lies inside the interval of {', '.join(inside)}: {which} may be chance.")
+    if unknown and row.paired:
+        said.append(f"No interval is known of {', '.join(unknown)}.")
+    return said
+
+
+def text_table(metrics: Sequence[Metrics], differences: Sequence[Differences] = ()) -> str:
+    """Return the comparison for a terminal: values in %, differences in percentage points.
+
+    A difference whose interval is known stands below the table, a line for each metric.
+
+    Args:
+        metrics: as for `comparison_rows`, like the next.
+        differences: see there.
+    """
     if not metrics:
         return "(nothing measured)"
-    header, rule, *body = aligned(_grid(metrics))
-    differences = [index for index, row in enumerate(comparison_rows(metrics)) if row.is_difference]
-    if differences:
-        body.insert(differences[0], rule)
-    return "\n".join([_caption(metrics), header, rule, *body])
+    rows = comparison_rows(metrics, differences)
+    listed = [row for row in rows if not row.paired]
+    header, rule, *body = aligned(_grid(listed))
+    plain = [index for index, row in enumerate(listed) if row.is_difference]
+    if plain:
+        body.insert(plain[0], rule)
+    blocks = [line for row in rows if row.paired for line in _block(row)]
+    notes = difference_notes(metrics, differences)
+    return "\n".join([_caption(metrics), header, rule, *body, *blocks, *notes])
+
+
+def _block(row: ComparisonRow) -> list[str]:
+    cells = {METRICS[name]: points(row.values[name]) for name in METRICS}
+    names, values = max(map(len, cells)), max(map(len, cells.values()))
+    lines = [
+        f"  {title.ljust(names)}  {text.rjust(values)} ({row.interval(name) or 'interval not known'})"
+        for name, (title, text) in zip(METRICS, cells.items(), strict=True)
+        if row.values[name] is not None
+    ]
+    return [f"{row.label} (95 % interval over the same queries)", *lines]
 
 
 def aligned(grid: Sequence[Sequence[str]]) -> list[str]:
@@ -128,14 +224,22 @@ def aligned(grid: Sequence[Sequence[str]]) -> list[str]:
     return [header, "  ".join("─" * width for width in widths), *rows]
 
 
-def markdown_table(metrics: Sequence[Record]) -> str:
-    """Return the comparison as a Markdown table; pipes in names are escaped."""
+def markdown_table(metrics: Sequence[Metrics], differences: Sequence[Differences] = ()) -> str:
+    """Return the comparison as a Markdown table, sentences below it; pipes in names are escaped.
+
+    Args:
+        metrics: as for `comparison_rows`, like the next.
+        differences: see there.
+    """
     if not metrics:
         return "(nothing measured)"
-    grid = [[cell.replace("|", "\\|") for cell in row] for row in _grid(metrics)]
+    grid = [
+        [cell.replace("|", "\\|") for cell in row] for row in _grid(comparison_rows(metrics, differences))
+    ]
     rule = "|".join([" --- ", *[" ---: "] * (len(grid[0]) - 1)])
     lines = [f"| {' | '.join(row)} |" for row in grid]
-    return "\n".join([lines[0], f"|{rule}|", *lines[1:]])
+    notes = difference_notes(metrics, differences)
+    return "\n".join([lines[0], f"|{rule}|", *lines[1:], *(["", " ".join(notes)] if notes else [])])
 
 
 def count(value: float | None) -> str:
@@ -143,17 +247,17 @@ def count(value: float | None) -> str:
     return UNMEASURED if value is None else f"{value:,.0f}"
 
 
-def _grid(metrics: Sequence[Record]) -> list[list[str]]:
+def _grid(rows: Sequence[ComparisonRow]) -> list[list[str]]:
     header = ["Method", *METRICS.values(), "Valid queries", "Gallery"]
-    rows = comparison_rows(metrics)
     return [header, *([row.label, *row.cells, row.valid_queries, row.gallery] for row in rows)]
 
 
-def _caption(metrics: Sequence[Record]) -> str:
-    benchmarks = sorted({str(result.get("benchmark", UNMEASURED)) for result in metrics})
-    seeds = sorted({str(result.get("seed", UNMEASURED)) for result in metrics})
+def _caption(metrics: Sequence[Metrics]) -> str:
+    benchmarks = sorted({result.benchmark for result in metrics})
+    seeds = sorted({result.seed for result in metrics})
     word = "seed" if len(seeds) == 1 else "seeds"
-    return f"{', '.join(benchmarks)}, {word} {', '.join(seeds)}: % of valid queries, measured in this run"
+    told = ", ".join(map(str, seeds))
+    return f"{', '.join(benchmarks)}, {word} {told}: % of valid queries, measured in this run"
 
 
 def _aligned(row: Sequence[str], widths: Sequence[int]) -> str:
@@ -164,30 +268,19 @@ def _aligned(row: Sequence[str], widths: Sequence[int]) -> str:
     return "  ".join([first, *others]).rstrip()
 
 
-def _labels(metrics: Sequence[Record]) -> list[str]:
-    varying = [key for key in _COMPARABLE if len({result.get(key) for result in metrics}) > 1]
+def _labels(metrics: Sequence[Metrics]) -> list[str]:
+    varying = [name for name in _COMPARABLE if len({getattr(result, name) for result in metrics}) > 1]
     return [
         ", ".join(
             [
-                str(result.get("method", UNMEASURED)),
-                *(f"{key.replace('_', ' ')} {result.get(key)}" for key in varying),
+                run_name(result.method, result.variant),
+                *(f"{name.replace('_', ' ')} {getattr(result, name)}" for name in varying),
             ]
         )
         for result in metrics
     ]
 
 
-def _values(result: Record) -> dict[str, float | None]:
-    return {key: measured(result, key) for key in METRICS}
-
-
 def _minus(after: Mapping[str, float | None], before: Mapping[str, float | None]) -> dict[str, float | None]:
     pairs = {key: (after[key], before[key]) for key in METRICS}
     return {key: None if a is None or b is None else a - b for key, (a, b) in pairs.items()}
-
-
-def _valid_queries(result: Record) -> str:
-    valid, queries = measured(result, "num_valid_queries"), measured(result, "num_queries")
-    if valid is None and queries is None:
-        return UNMEASURED
-    return f"{count(valid)} of {count(queries)}"

@@ -6,7 +6,7 @@ and the model stay as they are: an interval says nothing about another seed's tr
 Shape suffixes: V valid queries, F figures, N resamples.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,10 +20,10 @@ _DRAWN_BYTES = 8 << 20
 
 @dataclass(frozen=True)
 class PairedDifference:
-    """Two methods on the same queries: the second's mAP less the first's.
+    """Two methods on the same queries: the second's figure less the first's.
 
     Attributes:
-        difference: mean difference of AP over the queries that are valid for both.
+        difference: mean difference over the queries that are valid for both.
         low: lower end of its interval.
         high: upper end.
         p_value: two-sided bootstrap p-value of no difference, at least 1 / (resamples + 1).
@@ -88,26 +88,71 @@ def paired_bootstrap(
     Raises:
         UserError: lengths that differ, no query that is valid for both, or an option out of range.
     """
-    first, second = np.asarray(first_ap, np.float64), np.asarray(second_ap, np.float64)
-    if first.ndim != 1 or first.shape != second.shape:
-        raise UserError(
-            f"first_ap has shape {list(first.shape)} and second_ap {list(second.shape)}; both must hold one "
-            "AP for each of the same queries."
-        )
-    differences_Q = second - first
-    differences_V = differences_Q[~np.isnan(differences_Q)]
-    if not differences_V.size:
-        raise UserError(f"None of the {len(first)} queries is valid for both methods: nothing to compare.")
-    means_N = _resampled_means(differences_V[None], resamples, seed)[:, 0]
-    low, high = np.quantile(means_N, _tails(level))
-    fewer = min(int((means_N <= 0).sum()), int((means_N >= 0).sum()))
-    return PairedDifference(
-        difference=float(differences_V.mean()),
-        low=float(low),
-        high=float(high),
-        p_value=min(1.0, 2 * (fewer + 1) / (resamples + 1)),
-        num_queries=len(differences_V),
+    found = paired_bootstraps(
+        {"ap": first_ap}, {"ap": second_ap}, resamples=resamples, seed=seed, level=level
     )
+    return found["ap"]
+
+
+def paired_bootstraps(
+    first: Mapping[str, ArrayLike],
+    second: Mapping[str, ArrayLike],
+    *,
+    resamples: int = 1000,
+    seed: int = 0,
+    level: float = 0.95,
+) -> dict[str, PairedDifference]:
+    """Compare two methods by several figures of the same queries, in the same resamples.
+
+    A query counts where every figure of both is known. Time O(resamples V F), memory O(F) times 8 MiB.
+
+    Args:
+        first: by figure ``[Q]``, NaN where the query is not valid; all of one length.
+        second: the same figures of the same queries, in the same order.
+        resamples: as in `paired_bootstrap`, like the next two.
+        seed: of the draws.
+        level: of the intervals.
+
+    Returns:
+        By figure the second's mean less the first's, with its interval and p-value.
+
+    Raises:
+        UserError: as `paired_bootstrap`.
+    """
+    differences_FQ = np.stack([_differences(name, first[name], second[name]) for name in first])
+    differences_FV = differences_FQ[:, ~np.isnan(differences_FQ).any(axis=0)]
+    if not differences_FV.size:
+        raise UserError(
+            f"None of the {differences_FQ.shape[1]} queries is valid for both methods: nothing to compare."
+        )
+    means_NF = _resampled_means(differences_FV, resamples, seed)
+    low_F, high_F = np.quantile(means_NF, _tails(level), axis=0)
+    return {
+        name: PairedDifference(
+            difference=float(differences_FV[place].mean()),
+            low=float(low_F[place]),
+            high=float(high_F[place]),
+            p_value=_p_value(means_NF[:, place]),
+            num_queries=differences_FV.shape[1],
+        )
+        for place, name in enumerate(first)
+    }
+
+
+def _differences(name: str, first: ArrayLike, second: ArrayLike) -> NDArray[np.float64]:
+    first_Q, second_Q = np.asarray(first, np.float64), np.asarray(second, np.float64)
+    if first_Q.ndim != 1 or first_Q.shape != second_Q.shape:
+        raise UserError(
+            f"first_{name} has shape {list(first_Q.shape)} and second_{name} {list(second_Q.shape)}; both"
+            f" must hold one {name.upper()} for each of the same queries."
+        )
+    difference_Q: NDArray[np.float64] = second_Q - first_Q
+    return difference_Q
+
+
+def _p_value(means_N: NDArray[np.float64]) -> float:
+    fewer = min(int((means_N <= 0).sum()), int((means_N >= 0).sum()))
+    return min(1.0, 2 * (fewer + 1) / (len(means_N) + 1))
 
 
 def _tails(level: float) -> tuple[float, float]:

@@ -345,6 +345,7 @@ class Differences(OriginatedRecord):
         num_queries: valid queries that both have.
         figures: by metric: mAP, mINP, rank1, rank5, rank10.
         test_set: which test set's, where there are several.
+        note: what the figures are of, if not of the whole test.
         why_not: why there is no figure.
     """
 
@@ -357,6 +358,7 @@ class Differences(OriginatedRecord):
     num_queries: Count
     figures: dict[str, PairedDifference]
     test_set: str | None = None
+    note: str = ""
     why_not: str | None = None
 
 

@@ -4,7 +4,7 @@ Everything is counted by groups of rows: time and memory grow linearly with imag
 """
 
 from collections.abc import Iterable
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -21,6 +21,7 @@ from reid_pipeline.schema.columns import (
     SPLIT,
     SPLITS,
 )
+from reid_pipeline.schema.summary import Cases, Copies, Duplicates, FaultyFile, LeftOut, Unreadable
 
 FEW = 5
 """Cases that are written out beside a count."""
@@ -29,7 +30,15 @@ _LEARNT_FROM = ("train", "dev_query", "dev_gallery")
 _TESTED_ON = ("query", "gallery", "test")
 
 
-def shared_identities(split_table: pd.DataFrame) -> dict[str, Any]:
+class NotUsed(NamedTuple):
+    """What of a collection is not used; see `DatasetSummary`."""
+
+    unreadable: Unreadable
+    skipped: tuple[FaultyFile, ...]
+    left_out: LeftOut
+
+
+def shared_identities(split_table: pd.DataFrame) -> Cases:
     """Return the identities both learnt from (dev splits included: they tune the training) and tested on."""
     named = split_table[split_table[PID] > DISTRACTOR_PID]
     learnt = named.loc[named[SPLIT].isin(_LEARNT_FROM), PID].unique()
@@ -37,7 +46,7 @@ def shared_identities(split_table: pd.DataFrame) -> dict[str, Any]:
     return few(names(named, np.intersect1d(learnt, tested)))
 
 
-def duplicates(split_table: pd.DataFrame) -> dict[str, Any]:
+def duplicates(split_table: pd.DataFrame) -> Duplicates:
     """Return groups of files with the same bytes; a group can be of several kinds.
 
     `within`: two of them in one split; `across`: in different splits, and `between` which; `conflicts`:
@@ -48,12 +57,12 @@ def duplicates(split_table: pd.DataFrame) -> dict[str, Any]:
     places = copies.drop_duplicates([SHA256, SPLIT])
     across = places[places.duplicated(SHA256)]
     told = copies[copies[PID] >= DISTRACTOR_PID].drop_duplicates([SHA256, PID])
-    return {
-        "within": _groups(copies, within),
-        "across": _groups(copies, across),
-        "conflicts": _groups(copies, told[told.duplicated(SHA256)]),
-        "between": _between(places[_among(places[SHA256], across[SHA256])]),
-    }
+    return Duplicates(
+        within=_groups(copies, within),
+        across=_groups(copies, across),
+        conflicts=_groups(copies, told[told.duplicated(SHA256)]),
+        between=_between(places[_among(places[SHA256], across[SHA256])]),
+    )
 
 
 def _between(places: pd.DataFrame) -> dict[str, int]:
@@ -66,34 +75,34 @@ def _between(places: pd.DataFrame) -> dict[str, int]:
     }
 
 
-def _groups(copies: pd.DataFrame, chosen: pd.DataFrame) -> dict[str, Any]:
+def _groups(copies: pd.DataFrame, chosen: pd.DataFrame) -> Copies:
     """Return how many groups and files the hashes in `chosen` have, and the first groups' first paths."""
     files = copies[_among(copies[SHA256], chosen[SHA256])]
     first = files[SHA256].unique()[:FEW]
     shown = files[files[SHA256].isin(first)].groupby(SHA256, sort=False)[PATH]
-    return {
-        "groups": int(chosen[SHA256].nunique()),
-        "files": len(files),
-        "first": [paths.iloc[:FEW].tolist() for _, paths in shown],
-    }
+    return Copies(
+        groups=int(chosen[SHA256].nunique()),
+        files=len(files),
+        first=tuple(tuple(paths.iloc[:FEW]) for _, paths in shown),
+    )
 
 
-def not_used(manifest: pd.DataFrame, image_facts: pd.DataFrame, split_table: pd.DataFrame) -> dict[str, Any]:
+def not_used(manifest: pd.DataFrame, image_facts: pd.DataFrame, split_table: pd.DataFrame) -> NotUsed:
     """Return what cannot be read, and why images of the manifest are not in the split table."""
     unreadable = image_facts.loc[image_facts[FAULT] != "", [PATH, FAULT]]
     skipped = unreadable[~_among(unreadable[PATH], split_table[PATH])]
     absent = manifest[~_among(manifest[PATH], split_table[PATH])]
     junk = absent[PID] == JUNK_PID
     faulty = _among(absent[PATH], unreadable[PATH])
-    return {
-        "unreadable": {"count": len(unreadable), "first": _records(unreadable[:FEW])},
-        "skipped": _records(skipped),
-        "left_out": {
-            "junk": int(junk.sum()),
-            "unreadable": int((faulty & ~junk).sum()),
-            "other": few(absent.loc[~faulty & ~junk, PATH]),
-        },
-    }
+    return NotUsed(
+        unreadable=Unreadable(count=len(unreadable), first=_files(unreadable[:FEW])),
+        skipped=_files(skipped),
+        left_out=LeftOut(
+            junk=int(junk.sum()),
+            unreadable=int((faulty & ~junk).sum()),
+            other=few(absent.loc[~faulty & ~junk, PATH]),
+        ),
+    )
 
 
 def names(rows: pd.DataFrame, pids: Iterable[int]) -> list[str]:
@@ -102,10 +111,10 @@ def names(rows: pd.DataFrame, pids: Iterable[int]) -> list[str]:
     return [name or str(pid) for name, pid in zip(wanted[IDENTITY], wanted[PID], strict=True)]
 
 
-def few(cases: Iterable[str]) -> dict[str, Any]:
+def few(cases: Iterable[str]) -> Cases:
     """Return the number of cases and the first of them."""
     listed = list(cases)
-    return {"count": len(listed), "first": listed[:FEW]}
+    return Cases(count=len(listed), first=tuple(listed[:FEW]))
 
 
 def _among(texts: "pd.Series[str]", allowed: "pd.Series[str]") -> NDArray[np.bool_]:
@@ -114,5 +123,7 @@ def _among(texts: "pd.Series[str]", allowed: "pd.Series[str]") -> NDArray[np.boo
     return found
 
 
-def _records(rows: pd.DataFrame) -> list[dict[str, str]]:
-    return [dict(zip(rows.columns, row, strict=True)) for row in rows.itertuples(index=False)]
+def _files(rows: pd.DataFrame) -> tuple[FaultyFile, ...]:
+    return tuple(
+        FaultyFile(path=path, fault=fault) for path, fault in zip(rows[PATH], rows[FAULT], strict=True)
+    )

@@ -1,17 +1,13 @@
 """Nodes of the changes pipeline."""
 
-from typing import Any
-
-Record = dict[str, Any]
+from reid_pipeline.schema.records import Metrics, Run, RunCard
 
 
 def compare_with_earlier(
-    earlier_metrics: Record, earlier_run_card: Record, present_metrics: Record, present_run_card: Record
+    earlier_metrics: Metrics, earlier_run_card: RunCard, present_metrics: Metrics, present_run_card: RunCard
 ) -> str:
     """Say what has changed since the earlier run."""
     from reid_pipeline.reporting import changes_markdown
 
-    return changes_markdown(
-        {"metrics": earlier_metrics, "run_card": earlier_run_card},
-        {"metrics": present_metrics, "run_card": present_run_card},
-    )
+    earlier, present = Run(earlier_metrics, earlier_run_card), Run(present_metrics, present_run_card)
+    return changes_markdown(earlier, present)

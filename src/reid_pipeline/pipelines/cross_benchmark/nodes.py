@@ -2,9 +2,8 @@
 
 from typing import Any
 
+from reid_pipeline.schema.comparison import CrossBenchmark
 from reid_pipeline.schema.parameters import ComputeParameters, EvaluationParameters
-
-Record = dict[str, Any]
 
 
 def evaluate_all(
@@ -12,7 +11,7 @@ def evaluate_all(
     test_splits: list[Any],
     compute: ComputeParameters,
     evaluation: EvaluationParameters,
-) -> Record:
+) -> CrossBenchmark:
     """Evaluate every embedder on every test split."""
     from reid_pipeline.engine.cross_benchmark import evaluate_everywhere
     from reid_pipeline.engine.runtime import resolve_runtime
@@ -20,7 +19,7 @@ def evaluate_all(
     return evaluate_everywhere(trained_embedders, test_splits, resolve_runtime(compute), evaluation)
 
 
-def render(cross_benchmark: Record) -> tuple[str, str, str]:
+def render(cross_benchmark: CrossBenchmark) -> tuple[str, str, str]:
     """Render the matrix as HTML, Markdown and CSV."""
     from reid_pipeline.reporting import cross_csv, cross_markdown, render_cross_page
 

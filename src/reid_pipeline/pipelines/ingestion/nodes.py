@@ -9,6 +9,7 @@ from reid_pipeline.benchmarks import reader
 from reid_pipeline.schema.columns import PATH
 from reid_pipeline.schema.parameters import EvaluationParameters, IngestionParameters, SplitParameters
 from reid_pipeline.schema.raw_folder import RawFolder
+from reid_pipeline.schema.summary import DatasetSummary
 from reid_pipeline.splits import normalise_splits, with_origin
 from reid_pipeline.splits.matches import count_matches, require_some_match, sentences
 
@@ -89,7 +90,7 @@ def summarise_collection(
     galleries: pd.DataFrame,
     ingestion: IngestionParameters,
     evaluation: EvaluationParameters,
-) -> Record:
+) -> DatasetSummary:
     """Count what is there and what is wrong with it."""
     from reid_pipeline.splits.summary import summarise
 
@@ -104,7 +105,7 @@ def summarise_collection(
     )
 
 
-def make_dataset_page(summary: Record) -> str:
+def make_dataset_page(summary: DatasetSummary) -> str:
     """Render the dataset page."""
     from reid_pipeline.reporting import render_dataset_page
 

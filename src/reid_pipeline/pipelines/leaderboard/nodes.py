@@ -1,13 +1,11 @@
 """Nodes of the leaderboard pipeline."""
 
-from typing import Any
-
 from reid_pipeline.pipelines.report.nodes import methods_in_order
+from reid_pipeline.schema.comparison import Leaderboard
+from reid_pipeline.schema.records import Run
 
-Record = dict[str, Any]
 
-
-def gather(all_results: dict[str, list[Record]]) -> Record:
+def gather(all_results: dict[str, list[Run]]) -> Leaderboard:
     """Compare the methods of every benchmark, and say which of them differ."""
     from reid_pipeline.engine.paired_differences import differences_to_best
     from reid_pipeline.reporting import make_leaderboard
@@ -16,7 +14,7 @@ def gather(all_results: dict[str, list[Record]]) -> Record:
     return make_leaderboard(all_results, methods=methods_in_order(), differences=differences)
 
 
-def render(leaderboard: Record) -> tuple[str, str, str]:
+def render(leaderboard: Leaderboard) -> tuple[str, str, str]:
     """Render the leaderboard as HTML, Markdown and CSV."""
     from reid_pipeline import reporting
 

@@ -1,22 +1,19 @@
 """Nodes of the report pipeline."""
 
-from typing import Any
-
 from reid_pipeline.methods import method_names
 from reid_pipeline.pipelines.floor import FLOOR
+from reid_pipeline.schema.comparison import Comparison
+from reid_pipeline.schema.records import Run, RunCard
 
-Record = dict[str, Any]
 
-
-def finish(run_card: Record) -> int:
+def finish(run_card: RunCard) -> int:
     """Say of a method that it has finished; its run card is written last."""
-    seed: int = run_card["seed"]
-    return seed
+    return run_card.seed
 
 
 def compare(
-    run_results: list[Record], benchmark: str, *_finished: int
-) -> tuple[Record, Record, list[Record]]:
+    run_results: list[Run], benchmark: str, *_finished: int
+) -> tuple[Comparison, dict[str, dict[str, float]], list[dict[str, float]]]:
     """Set all methods of the benchmark beside each other, once those in `_finished` are; also for `dvc`."""
     from reid_pipeline.engine.paired_differences import differences_to_best
     from reid_pipeline.reporting import compare_methods, method_cmc, method_metrics
@@ -33,7 +30,7 @@ def methods_in_order() -> list[str]:
     return [FLOOR, *(name for name in method_names() if name != FLOOR)]
 
 
-def render_comparison(comparison: Record) -> tuple[str, str, str]:
+def render_comparison(comparison: Comparison) -> tuple[str, str, str]:
     """Render the table as HTML, Markdown and CSV."""
     from reid_pipeline.reporting import comparison_csv, comparison_markdown, render_comparison_page
 

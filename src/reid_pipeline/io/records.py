@@ -1,0 +1,107 @@
+"""Records as JSON files: what is written is a record, and what is read back is one, or is refused by name."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from kedro_datasets._typing import JSONPreview
+
+from reid_pipeline.io.atomic import AtomicJSONDataset
+from reid_pipeline.schema import comparison, records, summary
+from reid_pipeline.schema.earlier_records import read_record
+from reid_pipeline.schema.errors import UserError, nearest
+from reid_pipeline.schema.record import Record
+
+_MODELS: dict[str, type[Record]] = {
+    name: kind
+    for module in (records, comparison, summary)
+    for name, kind in vars(module).items()
+    if isinstance(kind, type) and issubclass(kind, Record)
+}
+
+
+class RecordDataset(AtomicJSONDataset):
+    """A record of `schema.records`, `schema.comparison` or `schema.summary`, written atomically.
+
+    Args:
+        filepath: the JSON file.
+        record: name of the model: "Metrics".
+        many: whether the file holds a list of such records.
+        node: which node makes the file, for messages; otherwise what the record's origin says.
+        **options: as for kedro-datasets' JSONDataset.
+    """
+
+    def __init__(
+        self, *, filepath: str, record: str, many: bool = False, node: str = "", **options: Any
+    ) -> None:
+        if record not in _MODELS:
+            raise UserError(f"There is no record {record!r}.{nearest(record, _MODELS)}")
+        super().__init__(filepath=filepath, **options)
+        self._model = _MODELS[record]
+        self._many = many
+        self._node = node
+
+    def load(self) -> Any:
+        """Return the record, or the list of records.
+
+        Raises:
+            UserError: it is none; names the file, the field, and what makes it anew.
+        """
+        file = Path(self._get_load_path())
+        content = read_json(file, again=_again(self._node, None))
+        if not self._many:
+            return self._read(content, str(file))
+        if not isinstance(content, list):
+            kind = type(content).__name__
+            raise UserError(f"{file} holds a {kind}, not a list of records. {_again(self._node, None)}")
+        return [self._read(each, f"{file}, entry {place}") for place, each in enumerate(content, start=1)]
+
+    def save(self, data: Any) -> None:
+        """Write a record, or a list of records.
+
+        Raises:
+            TypeError: it is something else.
+        """
+        given = list(data) if self._many else [data]
+        strange = [type(each).__name__ for each in given if not isinstance(each, self._model)]
+        if strange:
+            raise TypeError(f"{self._filepath} takes {self._model.__name__}, not {strange[0]}")
+        contents = [each.content() for each in given]
+        # Past AtomicJSONDataset's own save, which kedro wraps as it wraps this one: a version is begun once.
+        super(AtomicJSONDataset, self).save(contents if self._many else contents[0])
+
+    def preview(self) -> JSONPreview:
+        """Return the file's JSON, for kedro viz."""
+        content = read_json(Path(self._get_load_path()), again=_again(self._node, None))
+        return JSONPreview(json.dumps(content))
+
+    def _read(self, content: Any, where: str) -> Record:
+        return read_record(self._model, content, where=where, again=_again(self._node, content))
+
+    def _describe(self) -> dict[str, Any]:
+        return {**super()._describe(), "record": self._model.__name__, "many": self._many}
+
+
+def read_json(file: Path, *, again: str) -> Any:
+    """Return what a JSON file holds.
+
+    Args:
+        file: the file.
+        again: how it is made anew, a sentence for messages.
+
+    Raises:
+        UserError: it cannot be read, or is no JSON.
+    """
+    try:
+        return json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UserError(f"{file} cannot be read as JSON: {error}. {again}") from error
+
+
+def _again(node: str, content: Any) -> str:
+    """Return how a record is made anew: by the node of the catalog, or the one that the record names."""
+    origin = content.get("origin") if isinstance(content, dict) else None
+    made_by = node or (origin.get("made_by", "") if isinstance(origin, dict) else "")
+    if not made_by:
+        return "Run the pipeline that writes it again, or remove it."
+    return f"Make it anew: run the pipeline from node {made_by} (--from-nodes={made_by}), or the whole."

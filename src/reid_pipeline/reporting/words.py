@@ -1,0 +1,99 @@
+"""Words that several pages share: names of runs, whose labels were used, few queries, which zero_shot."""
+
+from collections.abc import Sequence
+
+from reid_pipeline.reporting.leaves import leaves
+from reid_pipeline.schema.origin import LabelUse
+from reid_pipeline.schema.records import Metrics, RunCard
+
+FEW_QUERIES = 50
+"""Below so many scored queries, pages say how few there are."""
+_LABELS: dict[LabelUse | None, str] = {
+    "none": "none",
+    "source": "of the source",
+    "partial": "of some images",
+    "all": "of all images",
+    None: "not recorded",
+}
+_LABEL_SENTENCES: dict[LabelUse | None, str] = {
+    "source": "Training used the identity labels of the source it started from, and none of this benchmark.",
+    "partial": "Training used the identity labels of some training images.",
+    "all": "Training used the identity labels of all training images.",
+    None: "This run did not record whether training used identity labels.",
+}
+_NO_LABELS = ("No labels were used in training", "No labels were used")
+_ZERO_SHOT = "zero_shot"
+
+
+def run_name(method: str, variant: str) -> str:
+    """Return the method, and which variant of it: "pcl+small"."""
+    return f"{method}+{variant}" if variant else method
+
+
+def cell_name(metrics: Metrics) -> str:
+    """Return the cell of a run, as `Differences.other` names it: "synthetic/zero_shot/seed_0"."""
+    return f"{metrics.benchmark}/{run_name(metrics.method, metrics.variant)}/seed_{metrics.seed}"
+
+
+def label_word(label_use: LabelUse | None) -> str:
+    """Return whose identity labels training used, for a column."""
+    return _LABELS[label_use]
+
+
+def label_sentence(label_use: LabelUse | None, *, trains: bool) -> tuple[str, str]:
+    """Return the same as a sentence, in two parts, of which the first is to be stressed.
+
+    Args:
+        label_use: of the run; None where it was not recorded.
+        trains: whether the run has epochs.
+    """
+    if label_use != "none":
+        return "", _LABEL_SENTENCES[label_use]
+    diagnostics = " and, where shown, for diagnostics" if trains else ""
+    stressed = _NO_LABELS[0] if trains else _NO_LABELS[1]
+    return stressed, f": true identities were read only to score the results{diagnostics}."
+
+
+def few_queries(scored: Sequence[int | None], of: str = "") -> list[str]:
+    """Return a sentence where fewer than `FEW_QUERIES` queries were scored, and none elsewhere.
+
+    Args:
+        scored: valid queries of each result; 0 and None, where nothing was tested, say nothing.
+        of: name of the benchmark, where several are on the page.
+    """
+    fewest = min((number for number in scored if number), default=FEW_QUERIES)
+    if fewest >= FEW_QUERIES:
+        return []
+    queries = f"{'query' if fewest == 1 else 'queries'}{f' of {of}' if of else ''}"
+    return [
+        f"Only {fewest} {queries} {'was' if fewest == 1 else 'were'} scored: one query more or less moves"
+        f" Rank-1 by {100 / fewest:.1f} points, and intervals over so few are rough themselves."
+    ]
+
+
+def compared_with(run_card: RunCard, other: str | None, zero_shot: RunCard | None) -> list[str]:
+    """Say which zero_shot a run is compared with, where it is not that of its benchmark, seed and conf/.
+
+    Args:
+        run_card: of the run.
+        other: cell of zero_shot, as "<benchmark>/<folder>/seed_<n>"; None where there is none.
+        zero_shot: its run card, where it is at hand: backbones that differ are told.
+    """
+    said = []
+    if other and other != f"{run_card.benchmark}/{_ZERO_SHOT}/seed_{run_card.seed}":
+        said.append(f"The zero_shot that it is compared with is that of {other}.")
+    if zero_shot is not None and (differing := _backbones_apart(run_card, zero_shot)):
+        said.append(f"The backbone is not that of zero_shot: {'; '.join(differing)}.")
+    return said
+
+
+def _backbones_apart(run_card: RunCard, zero_shot: RunCard) -> list[str]:
+    own, theirs = (
+        dict(leaves(card.parameters.get(card.method, {}).get("backbone") or {}))
+        for card in (run_card, zero_shot)
+    )
+    return [
+        f"{name} {own.get(name)} (zero_shot: {theirs.get(name)})"
+        for name in dict.fromkeys([*own, *theirs])
+        if own.get(name) != theirs.get(name)
+    ]

@@ -1,0 +1,217 @@
+"""What comparisons come to: methods on one benchmark, on all, and embedders on others' test splits."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from reid_pipeline.schema.origin import LabelUse
+from reid_pipeline.schema.record import Count, Finite, Fraction, Points, Record
+from reid_pipeline.schema.records import Figures, RunCard
+
+
+class Spread(Record):
+    """A figure over seeds.
+
+    Attributes:
+        mean: None where a run has not measured it.
+        std: standard deviation (N - 1); None of one run.
+    """
+
+    mean: Fraction | None
+    std: Annotated[float, Field(ge=0, allow_inf_nan=False, strict=True)] | None
+
+
+class PublishedValues(Record):
+    """What a table shows of a published figure."""
+
+    variant: str
+    mAP: Fraction | None = None
+    rank1: Fraction | None = None
+    rank5: Fraction | None = None
+    mark: str
+    note: str
+
+    def value(self, metric: str) -> float | None:
+        """Return the figure of that name, or None where it was not published."""
+        found: float | None = getattr(self, metric)
+        return found
+
+
+class ComparisonRow(Record):
+    """Runs that differ in nothing but the seed, a published figure, or both.
+
+    Attributes:
+        method: name of the method.
+        variant: as in Metrics.
+        apart: what sets these runs apart from other rows.
+        seeds: of the runs; empty where the method was not run.
+        label_use: whose identity labels training used; None where it was not noted, or nothing was run.
+        measured: by metric.
+        num_valid_queries: the fewest of a run; None where nothing was run.
+        published: the figure beside them.
+        difference: measured mean less published figure; empty for mark u and for another protocol.
+        notes: why the two are not comparable.
+        training_seconds: mean over the seeds.
+        peak_memory_bytes, num_parameters, num_trainable_parameters: the most of a run card.
+    """
+
+    method: str
+    variant: str = ""
+    apart: tuple[str, ...]
+    seeds: tuple[Count, ...]
+    label_use: LabelUse | None = None
+    measured: dict[str, Spread]
+    num_valid_queries: Count | None = None
+    published: PublishedValues | None
+    difference: dict[str, Points | None]
+    notes: tuple[str, ...]
+    training_seconds: Finite | None
+    peak_memory_bytes: Count | None
+    num_parameters: Count | None
+    num_trainable_parameters: Count | None
+
+    def spread(self, metric: str) -> Spread:
+        """Return mean and deviation of a metric; both None where nothing was run."""
+        return self.measured.get(metric) or Spread(mean=None, std=None)
+
+
+class RunsNamed(Record):
+    """Which runs a mean is over."""
+
+    method: str
+    variant: str = ""
+    apart: tuple[str, ...]
+    seeds: tuple[Count, ...]
+
+
+class DifferenceToBest(Record):
+    """What the best method of a benchmark has over another one.
+
+    Attributes:
+        best: the best; None where nothing can be compared with `other`.
+        other: the other.
+        difference: best less other, of the mAP over the same queries.
+        low, high: 95 % interval by a paired bootstrap over queries.
+        p_value: share of resamples on the other side of 0, doubled.
+        num_queries: valid queries that both have.
+        note: what the figures are of, if not of the whole test.
+        why_not: why there are none.
+    """
+
+    best: RunsNamed | None
+    other: RunsNamed
+    difference: Points | None = None
+    low: Points | None = None
+    high: Points | None = None
+    p_value: Fraction | None = None
+    num_queries: Count | None = None
+    note: str = ""
+    why_not: str | None = None
+
+    @property
+    def excludes_zero(self) -> bool | None:
+        """Whether 0 lies outside the interval; None where there is none."""
+        return None if self.low is None or self.high is None else self.low > 0 or self.high < 0
+
+
+class Comparison(Record):
+    """comparison.json: all methods of a benchmark, over seeds, beside published figures.
+
+    Attributes:
+        version: of this record.
+        benchmark: name of the environment.
+        test_set: which of several test sets is shown.
+        rows: one for each group of runs that differ in nothing but the seed, or several where several figures
+            of that variant are published, and one for whatever is published or could be run and was not.
+        differences: of the best method to the others.
+    """
+
+    version: Literal[1, 2] = 2
+    benchmark: str
+    test_set: str | None
+    rows: tuple[ComparisonRow, ...]
+    differences: tuple[DifferenceToBest, ...]
+
+
+class FiveFigures(Record):
+    """The figures that tables show."""
+
+    mAP: Fraction | None
+    mINP: Fraction | None
+    rank1: Fraction | None
+    rank5: Fraction | None
+    rank10: Fraction | None
+
+
+class ListedRun(Record):
+    """A run in the leaderboard, with its card."""
+
+    method: str
+    variant: str = ""
+    seed: Count
+    metrics: FiveFigures
+    run_card: RunCard
+
+
+class ListedBenchmark(Comparison):
+    """A benchmark in the leaderboard."""
+
+    runs: tuple[ListedRun, ...]
+
+
+class Leaderboard(Record):
+    """leaderboard.json: the comparison of every benchmark, and the cards of its runs."""
+
+    version: Literal[1, 2] = 2
+    benchmarks: tuple[ListedBenchmark, ...]
+
+
+class CrossResult(Figures):
+    """An embedder on a test split.
+
+    Attributes:
+        trained_on: benchmark that the embedder was trained on.
+        method, variant, seed: of its run.
+        tested_on: benchmark of the test split.
+        splits, camera_filter, flip_averaging, camera_mean_subtraction, query_expansion, rerank, test_set,
+            test_sets, not_evaluated: as in Metrics.
+        why_not: why there are no figures.
+    """
+
+    mAP: Fraction | None = None
+    mINP: Fraction | None = None
+    rank1: Fraction | None = None
+    rank5: Fraction | None = None
+    rank10: Fraction | None = None
+    num_queries: Count = 0
+    num_valid_queries: Count = 0
+    num_gallery: Count = 0
+    trained_on: str
+    method: str
+    variant: str = ""
+    seed: Count
+    tested_on: str
+    splits: Literal["test", "dev"] = "test"
+    camera_filter: bool | None = None
+    flip_averaging: bool = False
+    camera_mean_subtraction: bool = False
+    query_expansion: Count = 0
+    rerank: str = "none"
+    test_set: str | None = None
+    test_sets: dict[str, Figures] = Field(default_factory=dict)
+    not_evaluated: str | None = None
+    why_not: str | None = None
+
+
+class CrossBenchmark(Record):
+    """cross_benchmark.json: every trained embedder on every test split.
+
+    Attributes:
+        version: of this record.
+        benchmarks: the test splits, in order.
+        results: one for each embedder and split.
+    """
+
+    version: Literal[1, 2] = 2
+    benchmarks: tuple[str, ...]
+    results: tuple[CrossResult, ...]
