@@ -1,6 +1,7 @@
 """The report's tables of where its figures come from, for a breakdown written by hand."""
 
 from reid_pipeline.reporting.breakdown import breakdown_tables
+from reid_pipeline.schema.records import Breakdown
 
 
 def pair(query: int, gallery: int, mean: float, rank1: float) -> dict:
@@ -19,14 +20,17 @@ def pair(query: int, gallery: int, mean: float, rank1: float) -> dict:
 def test_cameras_and_identities_are_called_as_the_collection_calls_them() -> None:
     identity = {"pid": 86, "identity": "Spot", "mAP": 0.125, "mINP": 0.25, "rank1": 0.0}
     pairs, identities = breakdown_tables(
-        {
-            "camera_pairs": [pair(0, 1, 0.5, 0.0), pair(0, 4, 1.0, 1.0), pair(1, 4, 0.25, 0.5)],
-            "identities": [{**identity, "num_valid_queries": 2}],
-        }
+        Breakdown.model_validate(
+            {
+                **{"benchmark": "own", "method": "pcl", "seed": 0},
+                "camera_pairs": [pair(0, 1, 0.5, 0.0), pair(0, 4, 1.0, 1.0), pair(1, 4, 0.25, 0.5)],
+                "identities": [{**identity, "num_valid_queries": 2}],
+            }
+        )
     )
-    assert pairs["header"] == ["Query", "camera 3", "camera <b>pond</b>"]
-    assert pairs["rows"] == [
+    assert pairs.header == ["Query", "camera 3", "camera <b>pond</b>"]
+    assert pairs.rows == [
         ["camera gate", "50.0 / 0.0", "100.0 / 100.0"],
         ["camera 3", "—", "25.0 / 50.0"],
     ]
-    assert identities["rows"] == [["Spot", "12.5", "25.0", "0.0", "2"]]
+    assert identities.rows == [["Spot", "12.5", "25.0", "0.0", "2"]]
