@@ -2,14 +2,14 @@
 
 from typing import Any
 
-from reid_pipeline.hooks import Preflight, RunSummary, Tuned
-from reid_pipeline.overlays import OverlayConfigLoader
+from reid_pipeline.config_loader import LayeredConfigLoader
+from reid_pipeline.hooks import Preflight, ProjectPath, RunSummary
 
-HOOKS = (Tuned(), Preflight(), RunSummary())
+HOOKS = (ProjectPath(), Preflight(), RunSummary())
 # Statistics are stored by dataset name, which is wrong across environments.
 DISABLE_HOOKS_FOR_PLUGINS = ("kedro-viz",)
 
-CONFIG_LOADER_CLASS = OverlayConfigLoader
+CONFIG_LOADER_CLASS = LayeredConfigLoader
 CONFIG_LOADER_ARGS: dict[str, Any] = {
     "base_env": "base",
     "default_run_env": "synthetic",

@@ -5,7 +5,10 @@ from typing import Any
 
 from project_copy import ROOT
 
-ENTRY = {"settings", "hooks", "cli", "mistakes", "overlays", "pipeline_registry", "pipelines", "io"}
+ENTRY = {"settings", "hooks", "cli", "mistakes", "pipeline_registry", "pipelines", "io"} | {
+    "cell_checks",
+    "config_loader",
+}
 CONTRACTS: dict[str, Any] = {
     contract["id"]: contract
     for contract in tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]

@@ -8,6 +8,7 @@ from kedro.io import AbstractDataset
 
 from reid_pipeline.io.results import RunResultsDataset
 from reid_pipeline.io.weights import EmbedderDataset
+from reid_pipeline.schema.addresses import parse_folder
 from reid_pipeline.schema.columns import PATH
 from reid_pipeline.schema.errors import UserError
 from reid_pipeline.schema.raw_folder import RawFolder
@@ -37,14 +38,14 @@ class _ReadOnly(AbstractDataset[Any, Any]):
 
 
 class TrainedEmbeddersDataset(_ReadOnly):
-    """Every `<benchmark>/<method>/seed_<n>/embedder.safetensors`; none is in memory before it is asked for.
+    """Every `<benchmark>/<method>[+<variant>]/seed_<n>/embedder.safetensors`, each loaded when asked for.
 
     Args:
         filepath: the folder of models of all benchmarks.
     """
 
     def load(self) -> "list[TrainedEmbedder]":
-        """List the embedders by benchmark, method and seed.
+        """List the embedders by benchmark, method, variant and seed; `method` has the variant with it.
 
         Raises:
             UserError: there is none.
@@ -62,7 +63,7 @@ class TrainedEmbeddersDataset(_ReadOnly):
                 f"There is no embedder in {self._folder}: nothing to evaluate. Run a method first: kedro run"
                 " --pipeline=zero_shot"
             )
-        return sorted(found, key=lambda each: (each.benchmark, each.method, each.seed))
+        return sorted(found, key=lambda each: (each.benchmark, *parse_folder(each.method), each.seed))
 
 
 class TestSplitsDataset(_ReadOnly):
@@ -105,7 +106,7 @@ class TestSplitsDataset(_ReadOnly):
 
 
 class AllResultsDataset(_ReadOnly):
-    """Every finished run, `<benchmark>/<method>/seed_<n>/`, as `RunResultsDataset` reads them.
+    """Every finished run, `<benchmark>/<method>[+<variant>]/seed_<n>/`, as `RunResultsDataset` reads them.
 
     Args:
         filepath: the folder of results of all benchmarks.

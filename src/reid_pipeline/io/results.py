@@ -7,9 +7,10 @@ from typing import Any
 
 from kedro.io import AbstractDataset
 
+from reid_pipeline.schema.addresses import parse_folder
 from reid_pipeline.schema.errors import UserError, first_few
 
-_NAMED_ALIKE = ("benchmark", "method", "seed")
+_NAMED_ALIKE = ("benchmark", "method", "variant", "seed")
 _KINDS: dict[str, dict[str, type]] = {"metrics": {}, "run_card": {"data_hash": str, "parameters": dict}}
 """What decides which runs may be averaged, and must be there."""
 _OPTIONAL = "breakdown"
@@ -17,9 +18,10 @@ _SEED_FOLDER = re.compile(r"seed_(0|[1-9][0-9]*)")
 
 
 class RunResultsDataset(AbstractDataset[Any, list[dict[str, Any]]]):
-    """The finished runs of one benchmark: `<method>/seed_<n>/{metrics,run_card}.json` in its folder.
+    """The finished runs of one benchmark, from its folder.
 
-    Read only. `breakdown.json` is read where it is there; git keeps the other two alone.
+    They are `<method>[+<variant>]/seed_<n>/{metrics,run_card}.json`. `breakdown.json` is read where it is
+    there; git keeps the other two alone. Read only.
 
     Args:
         filepath: the benchmark's folder of results; its name is the benchmark's.
@@ -30,46 +32,48 @@ class RunResultsDataset(AbstractDataset[Any, list[dict[str, Any]]]):
         self.metadata = metadata
 
     def load(self) -> list[dict[str, Any]]:
-        """Return a record for each finished run, by method and seed.
+        """Return a record for each finished run, by method, variant and seed.
 
-        It has `method`, `seed`, `metrics`, `run_card`, and `breakdown` where that file is there. A run that
+        It has `method`, `variant` (empty for the parameters in conf/), `seed`, `metrics`, `run_card`, and
+        `breakdown` where that file is there. A run that
         has neither of the first two yet, because it is training, is none.
 
         Raises:
             UserError: there is no finished run, a file is missing or cannot be read, or says that it is of
                 another run than its folder.
         """
-        runs = [(folder, folder.parent.name, seed) for folder, seed in self._seed_folders()]
+        runs = self._seed_folders()
         if not runs:
             name = self._folder.name
             raise UserError(
                 f"There are no results of {name} in {self._folder}: nothing to compare. Run a method first:"
                 f" kedro run --pipeline=zero_shot --env={name}"
             )
-        return [self._record(folder, method, seed) for folder, method, seed in runs]
+        return [self._record(folder, seed) for folder, seed in runs]
 
     def save(self, data: Any) -> None:
         """Refuse: each run writes its own results."""
         raise UserError(f"Results in {self._folder} are read only; {type(data).__name__} was not written.")
 
     def _seed_folders(self) -> list[tuple[Path, int]]:
-        """Return the folders of runs that have written a result, with their seeds, by method and seed."""
+        """Return the folders of runs that have written a result, with their seeds, in order."""
         found = [
             (folder, int(match[1]))
             for folder in self._folder.glob("*/seed_*")
             if (match := _SEED_FOLDER.fullmatch(folder.name))
             and any(_file(folder, name).exists() for name in _KINDS)
         ]
-        return sorted(found, key=lambda each: (each[0].parent.name, each[1]))
+        return sorted(found, key=lambda each: (*parse_folder(each[0].parent.name), each[1]))
 
-    def _record(self, folder: Path, method: str, seed: int) -> dict[str, Any]:
-        record: dict[str, Any] = {"method": method, "seed": seed}
-        expected = dict(zip(_NAMED_ALIKE, (self._folder.name, method, seed), strict=True))
+    def _record(self, folder: Path, seed: int) -> dict[str, Any]:
+        method, variant = parse_folder(folder.parent.name)
+        record: dict[str, Any] = {"method": method, "variant": variant, "seed": seed}
+        expected = {"benchmark": self._folder.name, **record}
         optional = [_OPTIONAL] if _file(folder, _OPTIONAL).exists() else []
         for name in [*_KINDS, *optional]:
             file = _file(folder, name)
             content = _read(file, _KINDS.get(name, {}))
-            told = {key: content.get(key) for key in _NAMED_ALIKE}
+            told = {key: content.get(key, "" if key == "variant" else None) for key in _NAMED_ALIKE}
             if told != expected:
                 raise UserError(
                     f"{file} says that it is of {_named(told)}, and lies in the folder of {_named(expected)}."
@@ -109,4 +113,5 @@ def _read(file: Path, kinds: dict[str, type]) -> dict[str, Any]:
 
 
 def _named(told: dict[str, Any]) -> str:
-    return f"{told['method']} on {told['benchmark']}, seed {told['seed']}"
+    variant = f" ({told['variant']})" if told["variant"] else ""
+    return f"{told['method']}{variant} on {told['benchmark']}, seed {told['seed']}"

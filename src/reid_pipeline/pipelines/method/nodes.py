@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 
 from reid_pipeline.engine.stage import Method
+from reid_pipeline.schema.addresses import Cells
 from reid_pipeline.schema.parameters import (
     ComputeParameters,
     EvaluationParameters,
@@ -114,10 +115,13 @@ def evaluate_node(method: Method) -> Callable[..., Any]:
         evaluation: EvaluationParameters,
         benchmark: str,
         seed: int,
+        cells: Cells,
     ) -> tuple[Record, Record]:
         from reid_pipeline.retrieval.protocol import evaluate_draws
 
+        variant = cells[method.name].variant
         named = {"benchmark": benchmark, "method": method.name, "seed": seed}
+        named |= {"variant": variant} if variant else {}
         metrics, breakdown = evaluate_draws(embeddings, split_table, galleries, evaluation)
         return named | metrics, named | breakdown
 
@@ -141,6 +145,7 @@ def run_card_node(method: Method) -> Callable[..., Any]:
         history: list[Record],
         embedder: Any,
         run_environment: Record,
+        cells: Cells,
     ) -> tuple[Record, Record, list[Record], Record]:
         from reid_pipeline.engine.run_card import make_run_card
         from reid_pipeline.engine.runtime import device_peak_memory, resolve_runtime
@@ -156,7 +161,8 @@ def run_card_node(method: Method) -> Callable[..., Any]:
             "evaluation": evaluation.model_dump(mode="json"),
             method.name: parameters.model_dump(mode="json"),
         }
-        card = make_run_card(
+        cell = cells[method.name]
+        card = {"variant": cell.variant, "differs": cell.differs} | make_run_card(
             resolved,
             split_table,
             metrics,

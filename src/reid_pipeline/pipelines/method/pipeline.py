@@ -7,7 +7,7 @@ from reid_pipeline.pipelines.floor import FLOOR
 from reid_pipeline.pipelines.method import nodes
 
 SHARED = {"split_table", "galleries", "raw_images", "image_cache", "run_environment"}
-SHARED_PARAMETERS = {"benchmark", "seed", "compute", "ingestion", "splits", "evaluation", "report"}
+SHARED_PARAMETERS = {"benchmark", "seed", "compute", "ingestion", "splits", "evaluation", "report", "cells"}
 
 
 def create_pipeline(method: Method) -> Pipeline:
@@ -87,6 +87,7 @@ def _result_nodes(method: Method) -> list[Node]:
                 "params:evaluation",
                 "params:benchmark",
                 "params:seed",
+                "params:cells",
             ],
             ["metrics", "breakdown"],
             name="evaluate",
@@ -104,6 +105,7 @@ def _result_nodes(method: Method) -> list[Node]:
                 "history": "history",
                 "embedder": "embedder",
                 "run_environment": "run_environment",
+                "cells": "params:cells",
             },
             ["run_card", "recorded_metrics", "recorded_history", "recorded_run_card"],
             name="run_card",

@@ -1,0 +1,169 @@
+"""Where a result lies: benchmark (or collection) x method x variant x seed, and how each part is written.
+
+A cell is the folder `<method>/seed_<n>` for the parameters in conf/, and `<method>+<variant>/seed_<n>` for
+others. Every part is one component of a path on every system, and none is read by a glob or a template.
+"""
+
+import hashlib
+import os
+import re
+import unicodedata
+from collections.abc import Mapping
+from pathlib import PurePath
+from typing import Any
+from urllib.parse import quote, unquote
+
+from pydantic import BaseModel, ConfigDict, Field, RootModel
+
+from reid_pipeline.schema.errors import UserError
+
+SEPARATOR = "+"
+_UNSAFE = re.compile(r"""[\x00-\x1f\x7f/\\{}%$\[\]*?"<>|:]|^[.\s]|[.\s]$""")
+_LONGEST, _LONGEST_BYTES = 120, 200
+_CUT, _DIGEST = 80, 8
+
+
+class Cell(BaseModel):
+    """The address of one run's results.
+
+    Attributes:
+        benchmark: the benchmark or collection, as its folders are named.
+        method: the method's name.
+        variant: the variant as its folder is named; empty for the parameters in conf/.
+        seed: the run's seed.
+        differs: what the run's parameters have that conf's have not, by dotted name; the method's own
+            parameters without the method's name.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    benchmark: str
+    method: str
+    variant: str = ""
+    seed: int
+    differs: dict[str, Any] = Field(default_factory=dict)
+
+    @property
+    def folder(self) -> str:
+        """The folder of all seeds: `<method>` or `<method>+<variant>`."""
+        return f"{self.method}{SEPARATOR}{self.variant}" if self.variant else self.method
+
+
+class Cells(RootModel[dict[str, Cell]]):
+    """The cell of every method of a run, by the method's name: the parameter `cells`."""
+
+    model_config = ConfigDict(frozen=True)
+
+    def __getitem__(self, method: str) -> Cell:
+        return self.root[method]
+
+
+def parse_folder(name: str) -> tuple[str, str]:
+    """Return method and variant of a folder of results; the variant is empty for conf's parameters."""
+    method, _, variant = name.partition(SEPARATOR)
+    return method, variant
+
+
+def component(name: str, what: str) -> str:
+    """Return a name as one component of a path.
+
+    Blanks, letters of any language and most signs stay as they are. What a path, a glob, a shell on another
+    system or a template would read otherwise is written as `%` and two hexadecimal digits.
+
+    Args:
+        name: what the user gave.
+        what: the parameter that it was given for, for the message.
+
+    Raises:
+        UserError: the name is empty, consists of dots, or is too long for a folder.
+    """
+    plain = unicodedata.normalize("NFC", name)
+    if not plain.strip() or not plain.strip(". "):
+        raise UserError(
+            f"Parameter {what} is {name!r}, which cannot name a folder. Give a name with a letter, a digit or"
+            " another sign in it."
+        )
+    written = _UNSAFE.sub(lambda found: "".join(f"%{byte:02X}" for byte in found[0].encode()), plain)
+    if len(plain) > _LONGEST or len(os.fsencode(written)) > _LONGEST_BYTES:
+        raise UserError(
+            f"Parameter {what} is {len(plain)} characters long and names a folder: {plain[:40]}... Give at"
+            f" most {_LONGEST} characters ({_LONGEST_BYTES} bytes)."
+        )
+    return written
+
+
+def folder_of(given: str, what: str) -> str:
+    """Return a method, or a method with a variant, as its folder is named: `pcl+a:b` as `pcl+a%3Ab`.
+
+    A variant that is written as its folder already (`pcl+a%3Ab`) stays as it is.
+
+    Raises:
+        UserError: the variant cannot name a folder.
+    """
+    method, variant = parse_folder(given)
+    if not variant:
+        return component(method, what)
+    written = variant if variant == component(unquote(variant), what) else component(variant, what)
+    return f"{component(method, what)}{SEPARATOR}{written}"
+
+
+def require_same_cell(cell: Cell, card: Any, file: PurePath, in_force: Mapping[str, Any]) -> None:
+    """Refuse to write into a cell that other parameters have filled.
+
+    Args:
+        cell: of this run.
+        card: the run card that lies there; one that does not say what differed is not asked.
+        file: of the card.
+        in_force: this run's parameters by top-level name, as a run card has them.
+
+    Raises:
+        UserError: the card is of other parameters; says of which, and gives two ways out.
+    """
+    differs = card.get("differs") if isinstance(card, dict) else None
+    if differs is None or differs == cell.differs:
+        return
+    held = card.get("parameters") or {}
+    if in_force and all(held.get(name) == value for name, value in in_force.items()):
+        return  # conf/ has been edited since; the run is the same
+    raise UserError(
+        f"{file.parent} was made with {_said(differs)}, and this run has {_said(cell.differs)}. Give it a"
+        " name of its own: --params variant=<name>; or remove that folder."
+    )
+
+
+def link(path: str | PurePath) -> str:
+    """Return a relative path as the `href` of a page: percent-encoded, with slashes."""
+    return quote(PurePath(path).as_posix(), safe="/+,=@~()!'")
+
+
+def name_of(differs: Mapping[str, Any]) -> str:
+    """Return what differs as a name, as Hydra writes it: `clustering.eps=0.6,plan.epochs=3`."""
+    return ",".join(f"{name}={_compact(value)}" for name, value in sorted(differs.items()))
+
+
+def variant_of(*parts: str) -> str:
+    """Return a variant that is not given by the user: the parts that are not empty, cut where they are long.
+
+    A cut name ends with eight hexadecimal digits of the whole name's hash.
+    """
+    whole = ",".join(part for part in parts if part)
+    if len(whole) > _CUT:
+        digest = hashlib.sha256(whole.encode()).hexdigest()[:_DIGEST]
+        whole = f"{whole[: _CUT - _DIGEST - 1].rstrip('. ,=')}-{digest}"
+    return component(whole, "variant") if whole else ""
+
+
+def _said(differs: Mapping[str, Any]) -> str:
+    return name_of(differs).replace(",", ", ") or "the parameters in conf/"
+
+
+def _compact(value: Any) -> str:
+    """Return a value in few characters; of a file its name, of a list `(32,16)`: a glob reads brackets."""
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    if isinstance(value, list | tuple):
+        return f"({','.join(map(_compact, value))})"
+    if isinstance(value, Mapping):
+        return f"({name_of(value)})"
+    text = str(value)
+    return PurePath(text).name or text if "/" in text else text
