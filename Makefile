@@ -9,7 +9,7 @@
 #   make bench   what the parts of the demo cost, and ingestion, loading, training, clustering, evaluation
 #   make viz     the pipelines as a graph, in a browser
 #   make repro   the demo as DVC stages; a second time it does nothing
-#   make stages  write dvc.yaml anew; with ENV=market1501, dvc/market1501/dvc.yaml
+#   make stages  write dvc.yaml anew; ENV=market1501: dvc/market1501/dvc.yaml; OVERLAYS=rn50: with its cells
 #   make lock    compile the lock files anew from pyproject.toml
 #   make clean   remove .venv and every cache; data/ stays
 #
@@ -92,7 +92,7 @@ repro: env
 
 ENV := synthetic
 stages: env
-	$(BIN)/python dvc/write.py $(ENV)
+	$(BIN)/python dvc/write.py $(ENV) $(if $(OVERLAYS),--overlays $(OVERLAYS))
 
 # Versions that a lock file has are kept where they still fit; to renew them all, remove the files first.
 # The second starts from the first, so that the versions are the same. No file that is written records an address.

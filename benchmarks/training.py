@@ -25,10 +25,10 @@ from unittest import mock
 
 import numpy as np
 import torch
-import yaml
 from PIL import Image
 from torch.utils.flop_counter import FlopCounterMode
 
+from reid_pipeline.config_loader import LayeredConfigLoader
 from reid_pipeline.engine.loop import fit
 from reid_pipeline.engine.runtime import Runtime, device_peak_memory, resolve_runtime
 from reid_pipeline.engine.stage import Stage, TrainingData
@@ -38,6 +38,7 @@ from reid_pipeline.models import TextEncoder, build_clip
 from reid_pipeline.schema.parameters import ComputeParameters
 from reid_pipeline.schema.population import Population
 from reid_pipeline.schema.recipes import merged
+from reid_pipeline.settings import CONFIG_LOADER_ARGS
 
 ROOT = Path(__file__).resolve().parents[1]
 IDENTITIES, INSTANCES = 16, 4
@@ -87,7 +88,8 @@ def training_data(root: Path, setting: Setting) -> TrainingData:
 
 def published(name: str, setting: Setting) -> Any:
     """Return a method's published parameters with the tower, batch and length of this run."""
-    base = yaml.safe_load((ROOT / f"conf/base/parameters_{name}.yml").read_text())[name]
+    loader = LayeredConfigLoader(str(ROOT / "conf"), "base", **CONFIG_LOADER_ARGS)
+    base = loader["parameters"][name]
     plan = {"epochs": 2, "iterations_per_epoch": setting.steps, "warmup_epochs": 0, "milestones": []}
     plan |= {"batch_size": setting.batch, "instances": INSTANCES}
     small: dict[str, Any] = {"backbone": setting.backbone, "plan": plan}

@@ -2,12 +2,16 @@
 
     python dvc/write.py                 dvc.yaml, of the benchmark that the project draws for itself
     python dvc/write.py market1501      dvc/market1501/dvc.yaml, the same for another environment of conf/
+    python dvc/write.py market1501 --overlays rn50
+                                        with cells for the parameters of conf/overlays/rn50.yml, too
 
 Run again when a method is added or the catalog changes: `make stages`. The suite fails while dvc.yaml is not
 what this writes. The code that a step needs is found when the DVC stage `code` runs (listings.py).
 """
 
 import argparse
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,16 +19,22 @@ import yaml
 from imports import ROOT
 from listings import DRAWN, FOLDER, steps
 
+from reid_pipeline.config_loader import LayeredConfigLoader
 from reid_pipeline.methods import find_method, method_names
 from reid_pipeline.pipelines.floor import FLOOR
+from reid_pipeline.schema.addresses import Cells
+from reid_pipeline.schema.layers import CELLS
+from reid_pipeline.settings import CONFIG_LOADER_ARGS
 
 HOME = "synthetic"
 """The benchmark of the root dvc.yaml: what runs anywhere. Others have some where somebody wrote them."""
 SEEDS = [0, 1, 2]
+INGESTION = ["ingestion", "splits", "evaluation"]
+"""The parameters that it reads."""
 Stage = dict[str, Any]
 
 HEAD = """\
-# {benchmark} as DVC stages, one cell (benchmark x method x seed) each: {how}
+# {benchmark} as DVC stages, one cell (benchmark x method x variant x seed) each: {how}
 # Written by dvc/write.py (`make stages{option}`); not edited by hand.
 # A DVC stage runs again when its data, its parameters or the code that it imports (listed by `code`) change.
 # Where files lie (conf/*/catalog.yml) is no dependency: a stage that does not write its outs fails.
@@ -32,33 +42,79 @@ HEAD = """\
 """
 
 
+@dataclass(frozen=True)
+class Row:
+    """The cells of a method with the same parameters: all seeds.
+
+    Attributes:
+        method: its name.
+        folder: `<method>`, or `<method>+<variant>`.
+        floor: the folder of what it is compared with.
+        overlay: whose parameters they are; empty for conf's own.
+    """
+
+    method: str
+    folder: str
+    floor: str
+    overlay: str = ""
+
+    @property
+    def stage(self) -> str:
+        """The name of the DVC stage, in which DVC allows no plus sign."""
+        return f"{self.method}-{self.overlay}" if self.overlay else self.method
+
+
 def dvc_file(env: str) -> Path:
     """Return where the DVC stages of an environment are written."""
     return ROOT / "dvc.yaml" if env == HOME else ROOT / "dvc" / env / "dvc.yaml"
 
 
-def text_of(env: str) -> str:
+def text_of(env: str, overlays: Sequence[str] = ()) -> str:
     """Return what is written there."""
     how = "`make repro`, or `dvc repro` with .venv active."
     nested = f"`dvc repro -R dvc/{env}` with .venv active."
     head = HEAD.format(
         benchmark=env,
-        option="" if env == HOME else f" ENV={env}",
+        option="".join(
+            [
+                "" if env == HOME else f" ENV={env}",
+                f' OVERLAYS="{" ".join(overlays)}"' if overlays else "",
+            ]
+        ),
         how=how if env == HOME else nested,
     )
-    return head + yaml.dump(document(env), Dumper=_Indented, sort_keys=False, width=110)
+    return head + yaml.dump(document(env, overlays), Dumper=_Indented, sort_keys=False, width=110)
 
 
-def document(env: str) -> dict[str, Any]:
-    """Return the DVC file of an environment."""
+def document(env: str, overlays: Sequence[str] = ()) -> dict[str, Any]:
+    """Return the DVC file of an environment, with cells for overlays where some are named."""
     methods = [FLOOR, *(name for name in method_names() if name != FLOOR)]
-    stages = {"ingestion": _ingestion(env), **{name: _cell(env, name) for name in methods}}
-    stages["report"] = _report(env, methods)
+    rows = [Row(name, name, FLOOR) for name in methods]
+    rows += [row for overlay in overlays for row in _varied(env, overlay, methods)]
+    folders = [row.folder for row in rows]
+    stages = {"ingestion": _ingestion(env), **{row.stage: _cell(env, row) for row in rows}}
+    stages["report"] = _report(env, folders)
     if env == HOME:
-        stages = {"code": _code(), **stages, "leaderboard": _leaderboard(methods)}
+        stages = {"code": _code(), **stages, "leaderboard": _leaderboard(folders)}
     else:
         stages = {name: {"wdir": "../..", **stage} for name, stage in stages.items()}
     return {"vars": [{"seeds": SEEDS}], "stages": stages, "plots": _plots(env, methods)}
+
+
+def _varied(env: str, overlay: str, methods: list[str]) -> list[Row]:
+    """Return the rows of an overlay: of the methods that it has a block of (of all if none), and the floor's.
+
+    A method whose parameters it does not change has no other cell than conf's.
+    """
+    loader = LayeredConfigLoader(str(ROOT / "conf"), env, {"overlay": overlay}, **CONFIG_LOADER_ARGS)
+    cells = Cells.model_validate(loader["parameters"][CELLS])
+    content = yaml.safe_load((ROOT / f"conf/overlays/{overlay}.yml").read_text(encoding="utf-8"))
+    named = [name for name in methods if name in content] or methods
+    return [
+        Row(name, cells[name].folder, cells[FLOOR].folder, overlay)
+        for name in methods
+        if cells[name].variant and name in {FLOOR, *named}
+    ]
 
 
 def _code() -> Stage:
@@ -73,7 +129,7 @@ def _ingestion(env: str) -> Stage:
     raw, results = f"data/01_raw/{env}", f"data/08_reporting/{env}/dataset"
     tables, primary = f"data/02_intermediate/{env}", f"data/03_primary/{env}"
     drawn = env.startswith(DRAWN)
-    used = {"conf/base/parameters.yml": ["ingestion", "splits", "evaluation"]}
+    used = [{file: names} for file, names in _read_by_ingestion(env).items()]
     catalog = [{f"conf/{env}/catalog.yml": ["raw_images"]}] if drawn else []
     outs = [
         f"{tables}/manifest.parquet",
@@ -88,20 +144,29 @@ def _ingestion(env: str) -> Stage:
     return {
         "cmd": _command(env, "ingestion"),
         "deps": [*([] if drawn else [raw]), f"{FOLDER}/ingestion_{env}.txt"],
-        "params": [used, *_conf(env, "parameters"), *catalog],
+        "params": [*used, *catalog],
         "outs": [*([raw] if drawn else []), *outs],
     }
 
 
-def _cell(env: str, method: str) -> Stage:
-    seed = "seed_${item.seed}"
-    models, results = f"data/06_models/{env}/{method}/{seed}", f"data/08_reporting/{env}/{method}/{seed}"
-    floor = f"data/08_reporting/{env}/{FLOOR}/{seed}/metrics.json"
+def _read_by_ingestion(env: str) -> dict[str, list[str]]:
+    found = {}
+    for file in (f"conf/{folder}/parameters.yml" for folder in ("base", env)):
+        content = yaml.safe_load((ROOT / file).read_text(encoding="utf-8"))
+        found[file] = [name for name in INGESTION if name in content]
+    return found
+
+
+def _cell(env: str, row: Row) -> Stage:
+    seed, method, folder = "seed_${item.seed}", row.method, row.folder
+    models, results = f"data/06_models/{env}/{folder}/{seed}", f"data/08_reporting/{env}/{folder}/{seed}"
+    floor = f"data/08_reporting/{env}/{row.floor}/{seed}/metrics.json"
+    given = ",".join(["seed=${item.seed}", *([f"overlay={row.overlay}"] if row.overlay else [])])
     training = find_method(method).stage_names
     histories = [f"{results}/{stage}_history.json" for stage in training if len(training) > 1]
     return {
         "matrix": {"seed": "${seeds}"},
-        "cmd": _command(env, method, f"--namespaces={method}", "--params=seed=${item.seed}"),
+        "cmd": _command(env, method, f"--namespaces={method}", f"--params={given}"),
         "deps": [
             # Images are what ingestion saw: the split table has their hashes.
             f"data/03_primary/{env}/galleries.parquet",
@@ -112,12 +177,13 @@ def _cell(env: str, method: str) -> Stage:
         "params": [
             *_conf("base", "parameters", f"parameters_{method}"),
             *_conf(env, "parameters", f"parameters_{method}"),
+            *(_conf("overlays", row.overlay) if row.overlay else []),
         ],
         "outs": [
             *(f"{models}/{stage}.safetensors" for stage in training),
             f"{models}/embedder.safetensors",
-            f"data/07_model_output/{env}/{method}/{seed}/embeddings.safetensors",
-            f"data/08_reporting/{env}/{method}/report_{seed}.html",
+            f"data/07_model_output/{env}/{folder}/{seed}/embeddings.safetensors",
+            f"data/08_reporting/{env}/{folder}/report_{seed}.html",
             f"{results}/breakdown.json",
             f"{results}/curves.json",
             *histories,
@@ -126,23 +192,23 @@ def _cell(env: str, method: str) -> Stage:
     }
 
 
-def _report(env: str, methods: list[str]) -> Stage:
+def _report(env: str, folders: list[str]) -> Stage:
     results = f"data/08_reporting/{env}"
     made = ("comparison.csv", "comparison.html", "comparison.json", "comparison.md", "cmc.json")
     return {
         "cmd": _command(env, "report"),
-        "deps": [*(f"{results}/{method}" for method in methods), f"{FOLDER}/report.txt"],
+        "deps": [*(f"{results}/{folder}" for folder in folders), f"{FOLDER}/report.txt"],
         "outs": [f"{results}/comparison/{name}" for name in made],
         "metrics": [{f"{results}/comparison/metrics.json": {"cache": False}}],
     }
 
 
-def _leaderboard(methods: list[str]) -> Stage:
+def _leaderboard(folders: list[str]) -> Stage:
     """Return the DVC stage over all benchmarks, of which the root's alone make it stale."""
     made = ("leaderboard.csv", "leaderboard.html", "leaderboard.json", "leaderboard.md")
     return {
         "cmd": _command(HOME, "leaderboard"),
-        "deps": [*(f"data/08_reporting/{HOME}/{method}" for method in methods), f"{FOLDER}/leaderboard.txt"],
+        "deps": [*(f"data/08_reporting/{HOME}/{folder}" for folder in folders), f"{FOLDER}/leaderboard.txt"],
         "outs": [f"data/08_reporting/leaderboard/{name}" for name in made],
     }
 
@@ -198,10 +264,12 @@ def main() -> None:
     known = sorted(folder.parent.name for folder in (ROOT / "conf").glob("*/globals.yml"))
     parser = argparse.ArgumentParser(description="Write the DVC stages of a benchmark.")
     parser.add_argument("env", nargs="?", default=HOME, choices=[name for name in known if name != "base"])
-    env = parser.parse_args().env
-    file = dvc_file(env)
+    overlays = sorted(file.stem for file in (ROOT / "conf/overlays").glob("*.yml"))
+    parser.add_argument("--overlays", nargs="+", default=[], choices=overlays, metavar="NAME")
+    given = parser.parse_args()
+    file = dvc_file(given.env)
     file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(text_of(env), encoding="utf-8")
+    file.write_text(text_of(given.env, given.overlays), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -204,6 +204,10 @@ class TestPreflight:
             ({"zero_shot": {}}, "zero_shot.backbone: Field required"),
             ({"zero_shot": {"backbone": {"nam": "x"}}}, "zero_shot.backbone: unknown parameter 'nam'. Did"),
             ({"pretrain_demo_clip": {"drawings": {}, "contrast": 3}}, "pretrain_demo_clip.contrast: Input"),
+            ({"backbone": {"nam": "x"}}, "backbone: unknown parameter 'nam'. Did you mean 'name'?"),
+            ({"backbone": {"image_size": [0, 8]}}, "backbone.image_size.0: Input should be greater than"),
+            ({"backbone": {"pretrained": "w/none.pt"}}, "backbone.pretrained: no checkpoint file at 'w/none"),
+            ({"backbone": 5}, "backbone: Input should be a valid dictionary"),
         ],
     )
     def test_a_wrong_one_is_told(self, changes, says):
@@ -211,14 +215,29 @@ class TestPreflight:
             Preflight().after_context_created(self.context(**changes))
         assert str(caught.value).count("Parameter ") == 1, "one mistake, one line"
 
-    @pytest.mark.parametrize("name", ["raw_root", "synthetic", "method", "study", "tuned"])
+    NAMES = ("raw_root", "synthetic", "method", "study", "tuned", "variant", "overlay")
+
+    @pytest.mark.parametrize("name", NAMES)
     def test_what_only_the_catalog_reads_is_refused_in_conf_and_taken_from_the_command_line(self, name):
         given = {"raw_root": "folder", "synthetic": {"seed": 1}}
-        given |= {"method": "pcl", "study": "short", "tuned": "pcl"}
+        given |= {"method": "pcl", "study": "short", "tuned": "pcl", "variant": "mine", "overlay": "rn50"}
         parameters = {**GIVEN, name: given[name]}
         with pytest.raises(UserError, match=rf"Parameter {name} stands in conf/.*--params {name}="):
             Preflight().after_context_created(SimpleNamespace(config_loader=Loader(parameters, seed=0)))
         loader = Loader(parameters, seed=0, runtime_params={name: given[name]})
+        Preflight().after_context_created(SimpleNamespace(config_loader=loader))
+
+    def test_a_collection_is_of_ones_own_images(self):
+        given = {**GIVEN, "collection": "zoo"}
+        runtime = {"collection": "zoo"}
+        with pytest.raises(
+            UserError, match=r"collection is 'zoo', and this environment reads market1501: .*custom"
+        ):
+            Preflight().after_context_created(
+                SimpleNamespace(config_loader=Loader(given, seed=0, runtime_params=runtime))
+            )
+        given["ingestion"] = {"reader": "custom"}
+        loader = Loader(given, seed=0, runtime_params=runtime)
         Preflight().after_context_created(SimpleNamespace(config_loader=loader))
 
     def test_a_seed_that_differs_from_the_one_in_the_paths_is_refused(self):
@@ -270,3 +289,54 @@ class TestPreflight:
         catalog = DataCatalog({"params:zero_shot": MemoryDataset(parameters)})
         with pytest.raises(UserError, match=re.escape(str(tmp_path / "clip.pt"))):
             Preflight().before_pipeline_run(nodes, catalog)
+
+
+class TestNamesOnTheCommandLine:
+    @pytest.fixture
+    def params(self, monkeypatch):
+        """What `kedro run` with these words is called with."""
+
+        def parsed(*words):
+            seen = {}
+            monkeypatch.setattr(kedro_run, "callback", lambda **options: seen.update(options))
+            result = CliRunner().invoke(cli, ["run", *words])
+            return result, seen.get("params")
+
+        return parsed
+
+    @pytest.mark.parametrize(
+        "name", ["raw_root", "collection", "variant", "overlay", "method", "study", "tuned"]
+    )
+    @pytest.mark.parametrize(
+        "value", ["2024_10", "007", "on", "My #2", "~", "1e5", "null", "a=b", "{x}", "${y}"]
+    )
+    def test_they_are_text(self, params, name, value):
+        assert params("--params", f"seed=3,{name}={value}")[1] == {"seed": 3, name: value}
+
+    def test_everything_else_is_as_kedro_reads_it(self, params):
+        typed = "pcl.plan.epochs=3, compute.device=cpu,pcl.backbone.pretrained=null,ingestion.variant=007"
+        assert params("--params", typed)[1] == {
+            "pcl": {"plan": {"epochs": 3}, "backbone": {"pretrained": None}},
+            "compute": {"device": "cpu"},
+            "ingestion": {"variant": 7},
+        }
+        assert params("--params", "")[1] == {}
+        assert params("--params", "seed")[0].exit_code == 2
+
+    def test_a_comma_goes_by_a_file_and_the_message_says_so(self, params, tmp_path):
+        result, _ = params("--params", "seed=1,collection=north, south")
+        assert result.exit_code == 2
+        told = " ".join(result.output.split())
+        assert "`south` comes after a comma" in told
+        assert 'run: {params: {collection: "north,south"}}, and give --config=run.yml' in told
+        file = tmp_path / "run.yml"
+        file.write_text('run: {params: {collection: "north,south"}}')
+        assert params(f"--config={file}")[1] == {"collection": "north,south"}
+
+    def test_the_option_is_explained_as_kedros(self):
+        ours, kedros = (
+            next(option for option in command.params if option.name == "params")
+            for command in (cli.commands["run"], kedro_run)
+        )
+        assert ours.help == kedros.help
+        assert kedros.callback is not ours.callback, "Kedro's own is as it was"

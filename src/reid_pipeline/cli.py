@@ -1,11 +1,57 @@
 """The project's `kedro run`: Kedro's own, with the user's mistakes answered in one message."""
 
+import copy
 from typing import Any
 
 import click
 from kedro.framework.cli.project import run as kedro_run
+from kedro.framework.cli.utils import _split_params as kedro_parameters
+from kedro.framework.cli.utils import split_string
 
 from reid_pipeline.mistakes import mistake_in
+from reid_pipeline.schema.layers import TEXT
+
+
+def split_parameters(context: click.Context, option: click.Parameter, value: Any) -> Any:
+    """Return `--params` as Kedro reads them, but what names something as text: `2024_10`, `007`, `on`, `~`.
+
+    Args:
+        context: of the command.
+        option: `--params`.
+        value: what was typed; of a `--config` file a mapping, which stays as it is.
+
+    Raises:
+        click.UsageError: a value that names something has a comma, where the next parameter would begin.
+    """
+    if isinstance(value, dict):
+        return value
+    named: dict[str, str] = {}
+    others: list[str] = []
+    last = ""
+    for item in split_string(context, option, value):
+        name, equals, text = (part.strip() for part in item.partition("="))
+        if equals:
+            last = name
+        elif last in TEXT:
+            context.fail(
+                f"`{item}` comes after a comma, and is no <name>=<value>. If it belongs to"
+                f" {last}={named[last]}: a comma cannot be given here. Write a file, such as run.yml, that"
+                f' holds run: {{params: {{{last}: "{named[last]},{item}"}}}}, and give --config=run.yml.'
+            )
+        if name in TEXT and equals:
+            named[name] = text
+        else:
+            others.append(item)
+    return {**kedro_parameters(context, option, ",".join(others)), **named}
+
+
+def _options() -> list[click.Parameter]:
+    """Return Kedro's options, of which `--params` reads names as text."""
+    options = [copy.copy(option) for option in kedro_run.params]
+    for option in options:
+        if option.name == "params":
+            option.callback = split_parameters
+    return options
 
 
 @click.group(name="reid_pipeline")
@@ -13,7 +59,7 @@ def cli() -> None:
     """Commands of the project."""
 
 
-@cli.command(name="run", params=kedro_run.params, help="Run a pipeline, by --pipeline or --pipelines.")
+@cli.command(name="run", params=_options(), help="Run a pipeline, by --pipeline or --pipelines.")
 def run(**options: Any) -> Any:
     """Call Kedro's run; `--pipeline` and `--pipelines` are the same, and mistakes print no traceback."""
     if options["pipeline"] and not options["pipelines"]:

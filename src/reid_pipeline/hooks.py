@@ -8,27 +8,27 @@ from kedro.io import DataCatalog
 from kedro.pipeline import Pipeline
 from pydantic import ValidationError
 
-from reid_pipeline.io.tuned import lay_over_tuned
+from reid_pipeline.cell_checks import check_cells
 from reid_pipeline.methods import find_method, method_names
 from reid_pipeline.pipelines.pretrain_demo_clip.nodes import PretrainingParameters
 from reid_pipeline.pipelines.tuning.planning import require_searchable
 from reid_pipeline.schema.base import Parameters
 from reid_pipeline.schema.errors import UserError, explain, first_few, nearest
+from reid_pipeline.schema.layers import CELLS, GIVEN_AT_RUN
 from reid_pipeline.schema.parameters import SharedParameters
 from reid_pipeline.schema.population import Population
 from reid_pipeline.schema.tuning import TuningParameters
 
 _ANYBODY = Population(2, cameras=2, views=2)
-_GIVEN_AT_RUN = ("raw_root", "synthetic", "overlay", "method", "study", "tuned")
 
 
-class Tuned:
-    """Take what a study found, where `--params tuned=<method>` asks for it; before anything is checked."""
+class ProjectPath:
+    """Tell the config loader where the project lies, before anything is read: conf/ may lie elsewhere."""
 
     @hook_impl(tryfirst=True)
     def after_context_created(self, context: Any) -> None:
-        """Put the study's values over conf/ and under the other parameters given."""
-        lay_over_tuned(context.config_loader, context.project_path)
+        """What a study found lies where the catalog writes it."""
+        context.config_loader.project_path = context.project_path
 
 
 class Preflight:
@@ -42,6 +42,7 @@ class Preflight:
         except MissingConfigException:
             return
         loader = context.config_loader
+        given.pop(CELLS, None)
         faults = [_fault(model, given.pop(name), name) for name, model in _models().items() if name in given]
         faults += _misplaced(given, dict(loader["globals"]), dict(loader.runtime_params or {}))
         faults.append(_fault(SharedParameters, given, ""))
@@ -62,6 +63,7 @@ class Preflight:
             given[method.name] = method.params.model_validate(parameters[method.name])
         if "raw_images" in inputs:
             catalog.get("raw_images").check()  # type: ignore[union-attr]
+        check_cells(pipeline, catalog)
         if "earlier_metrics" in inputs:
             _require_records(catalog)
         if "params:compute" in inputs:
@@ -106,9 +108,16 @@ def _misplaced(given: dict[str, Any], named: dict[str, Any], runtime: dict[str, 
     faults = [
         f"Parameter {name} stands in conf/, where nothing reads it: give it as --params {name}=..., or write"
         " it into the environment's catalog.yml."
-        for name in _GIVEN_AT_RUN
+        for name in GIVEN_AT_RUN
         if name in given and name not in runtime
     ]
+    ingestion = given.get("ingestion")
+    reader = ingestion.get("reader") if isinstance(ingestion, dict) else None
+    if "collection" in given and reader != "custom":
+        faults.append(
+            f"Parameter collection is {given['collection']!r}, and this environment reads {reader}: a"
+            " collection is a name for images of your own. Give --env=custom, or leave it out."
+        )
     if "seed" not in runtime and given.get("seed") != named.get("seed"):
         faults.append(
             f"Parameter seed is {given.get('seed')!r} and globals.yml says {named.get('seed')!r}, which names"

@@ -6,54 +6,47 @@ run, whose parameters are then in force again. It goes over base and the environ
 """
 
 import json
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import yaml
-from kedro.config import OmegaConfigLoader
 
 from reid_pipeline.schema.errors import UserError, first_few, nearest
-from reid_pipeline.schema.recipes import merged
 
 FOLDER = "overlays"
 _OF_A_CARD = ("benchmark", "seed")
+_PRECISION = "compute.precision"
+"""A card has what `auto` came to."""
 
 
-class OverlayConfigLoader(OmegaConfigLoader):
-    """Kedro's loader, whose runtime parameters have those of the overlay beneath them."""
+@dataclass(frozen=True)
+class Overlay:
+    """What an overlay says.
 
-    def __init__(
-        self,
-        conf_source: str,
-        env: str | None = None,
-        runtime_params: dict[str, Any] | None = None,
-        **rest: Any,
-    ) -> None:
-        """Read the overlay that `runtime_params` name, if any.
+    Attributes:
+        values: parameters, without a run card's benchmark.
+        label: what a variant is called for it: its file's name without the ending; empty for a run card.
+        benchmark: of a run card, whose run it was; empty otherwise.
+        card: of a run card, method and variant.
+        found: of a run card, what the run found on its machine and was not given, by dotted name.
+    """
 
-        Raises:
-            UserError: there is no such overlay, it is no mapping of parameters, or it is the run card of
-                another benchmark or of another seed than the one given.
-        """
-        given = dict(runtime_params or {})
-        named = given.get("overlay")
-        beneath = {} if named is None else read_overlay(Path(conf_source), str(named))
-        super().__init__(conf_source, env, merged(beneath, given), **rest)
-        if set(_OF_A_CARD) <= set(beneath):
-            asked = {"benchmark": self["globals"].get("benchmark"), "seed": beneath["seed"], **given}
-            _require_same_run(str(named), beneath, asked)
+    values: dict[str, Any]
+    label: str = ""
+    benchmark: str = ""
+    card: tuple[str, str] | None = None
+    found: dict[str, Any] = field(default_factory=dict)
 
 
-def read_overlay(conf_source: Path, name: str) -> dict[str, Any]:
-    """Return the parameters of conf/overlays/<name>.yml, or of the file `name`, which may be a run card.
-
-    Those of a run card have `benchmark` and `seed` among them.
+def read_overlay(conf_source: Path, name: str) -> Overlay:
+    """Return conf/overlays/<name>.yml, or the file `name`, which may be a run card.
 
     Raises:
         UserError: there is no such overlay, or it is no mapping of parameters.
     """
     named = conf_source / FOLDER / f"{name}.yml"
-    path = named if named.is_file() else Path(name)
+    path = named if named.is_file() else Path(name).expanduser()
     if not path.is_file():
         known = sorted(file.stem for file in (conf_source / FOLDER).glob("*.yml"))
         raise UserError(
@@ -68,31 +61,50 @@ def read_overlay(conf_source: Path, name: str) -> dict[str, Any]:
     except (yaml.YAMLError, ValueError) as error:
         raise UserError(f"Overlay {path} is not {kind}: {error}. Correct it.") from error
     if kind == "JSON":
-        return _parameters_of_card(path, content)
+        return _of_card(path, content)
     if not isinstance(content, dict):
         raise UserError(
             f"Overlay {path} holds {type(content).__name__}; it must map a method's name, or that of another"
             " parameter, to values, as conf/base/parameters_<method>.yml does."
         )
-    return content
+    return Overlay(content, label=path.stem)
 
 
-def _parameters_of_card(path: Path, card: Any) -> dict[str, Any]:
+def require_same_run(overlay: Overlay, name: str, *, benchmark: str, given: dict[str, Any]) -> None:
+    """Refuse a run card whose figures this run would not make, or would file under another name.
+
+    Args:
+        overlay: the run card.
+        name: as it was given.
+        benchmark: of this run.
+        given: other parameters of this run.
+
+    Raises:
+        UserError: names both sides.
+    """
+    seed = overlay.values["seed"]
+    where = "leave out collection" if "collection" in given else f"give --env={overlay.benchmark}"
+    for what, card, asked, remedy in (
+        ("benchmark", overlay.benchmark, benchmark, where),
+        ("seed", seed, given.get("seed", seed), "leave out seed"),
+    ):
+        if asked != card:
+            raise UserError(
+                f"Overlay {name} is the run card of {what} {card!r}, and this run is of {what} {asked!r}:"
+                f" {remedy}, or take another card."
+            )
+
+
+def _of_card(path: Path, card: Any) -> Overlay:
     parameters = card.get("parameters") if isinstance(card, dict) else None
     if not isinstance(parameters, dict) or not set(_OF_A_CARD) <= set(parameters):
         raise UserError(
             f"Overlay {path} is JSON, and no run card: its parameters, with benchmark and seed, are missing."
             " Give a run's run_card.json, or write an overlay as YAML."
         )
-    return parameters
-
-
-def _require_same_run(overlay: str, card: dict[str, Any], asked: dict[str, Any]) -> None:
-    """Refuse a card whose figures this run would not make, or would file under another name."""
-    remedies = {"benchmark": f"give --env={card['benchmark']}", "seed": "leave out seed"}
-    for name, remedy in remedies.items():
-        if asked[name] != card[name]:
-            raise UserError(
-                f"Overlay {overlay} is the run card of {name} {card[name]!r}, and this run is of {name}"
-                f" {asked[name]!r}: {remedy}, or take another card."
-            )
+    values = {name: value for name, value in parameters.items() if name != "benchmark"}
+    of = (str(card.get("method", "")), str(card.get("variant") or ""))
+    compute, differs = values.get("compute"), card.get("differs") or {}
+    precision = compute.get("precision") if isinstance(compute, dict) else None
+    found = {} if precision is None or _PRECISION in differs else {_PRECISION: precision}
+    return Overlay(values, benchmark=str(parameters["benchmark"]), card=of, found=found)

@@ -3,16 +3,16 @@
 from typing import Any
 
 from reid_pipeline.cell_locks import CellLocks
-from reid_pipeline.hooks import Preflight, Tuned
+from reid_pipeline.config_loader import LayeredConfigLoader
+from reid_pipeline.hooks import Preflight, ProjectPath
 from reid_pipeline.only_missing import OnlyMissing
-from reid_pipeline.overlays import OverlayConfigLoader
 from reid_pipeline.run_summary import RunSummary
 
-HOOKS = (Tuned(), OnlyMissing(), Preflight(), CellLocks(), RunSummary())
+HOOKS = (ProjectPath(), OnlyMissing(), Preflight(), CellLocks(), RunSummary())
 # Statistics are stored by dataset name, which is wrong across environments.
 DISABLE_HOOKS_FOR_PLUGINS = ("kedro-viz",)
 
-CONFIG_LOADER_CLASS = OverlayConfigLoader
+CONFIG_LOADER_CLASS = LayeredConfigLoader
 CONFIG_LOADER_ARGS: dict[str, Any] = {
     "base_env": "base",
     "default_run_env": "synthetic",

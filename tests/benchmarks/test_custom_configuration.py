@@ -1,15 +1,16 @@
 """conf/custom: the environment, and the run file with the demo's CLIP."""
 
 import yaml
-from kedro.config import OmegaConfigLoader
+from published import published
 
+from reid_pipeline.config_loader import LayeredConfigLoader
 from reid_pipeline.methods import find_method
 from reid_pipeline.schema.parameters import SharedParameters
 from reid_pipeline.settings import CONFIG_LOADER_ARGS
 
 
 def parameters(project, **runtime):
-    loader = OmegaConfigLoader(
+    loader = LayeredConfigLoader(
         conf_source=str(project / "conf"), env="custom", runtime_params=runtime, **CONFIG_LOADER_ARGS
     )
     return loader["parameters"]
@@ -19,8 +20,7 @@ def test_the_environment_changes_the_reader_and_nothing_of_the_recipes(project):
     given = parameters(project)
     assert (given["benchmark"], given["ingestion"]["reader"]) == ("custom", "custom")
     for name in ("zero_shot", "unsupervised_pcl"):
-        published = yaml.safe_load((project / f"conf/base/parameters_{name}.yml").read_text())
-        assert given[name] == published[name]
+        assert given[name] == published(name)
 
 
 def test_the_run_file_takes_the_demos_network_and_a_small_plan(project):
@@ -29,11 +29,10 @@ def test_the_run_file_takes_the_demos_network_and_a_small_plan(project):
     given = parameters(project, **run.pop("params"))
     assert run == {}
     for name in ("zero_shot", "unsupervised_pcl"):
-        demo = yaml.safe_load((project / f"conf/synthetic/parameters_{name}.yml").read_text())[name]
         find_method(name).params.model_validate(given[name])
-        assert {key: given[name]["backbone"][key] for key in demo["backbone"]} == demo["backbone"]
-    published = yaml.safe_load((project / "conf/base/parameters_unsupervised_pcl.yml").read_text())
-    plan, recipe = given["unsupervised_pcl"]["plan"], published["unsupervised_pcl"]["plan"]
+        assert given[name]["backbone"] == published(name, "synthetic")["backbone"]
+        assert given["cells"][name]["variant"] == "demo_clip", "apart from what conf/custom would give"
+    plan, recipe = given["unsupervised_pcl"]["plan"], published("unsupervised_pcl")["plan"]
     images = [each["epochs"] * each["iterations_per_epoch"] * each["batch_size"] for each in (plan, recipe)]
     assert images[0] < images[1] / 50, "minutes on a CPU, not days"
     shared = {key: value for key, value in given.items() if key in SharedParameters.model_fields}

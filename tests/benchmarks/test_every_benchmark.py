@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from published import published
 
 from reid_pipeline.benchmarks import reader, reader_names
 from reid_pipeline.schema.columns import SUBSETS
@@ -131,27 +132,7 @@ def test_only_vehicleid_of_the_public_ones_is_judged_without_cameras():
 
 @pytest.mark.parametrize("method", ["unsupervised_pcl", "zero_shot"])
 def test_vehicles_are_square_and_people_are_not(method):
-    sizes = {
-        name: layered(name, f"parameters_{method}.yml")[method]["backbone"]["image_size"] for name in PUBLIC
-    }
+    sizes = {name: published(method, name)["backbone"]["image_size"] for name in PUBLIC}
     square = {name for name, size in sizes.items() if size == [256, 256]}
     assert square == {name for name in PUBLIC if reader(name).BENCHMARK.noun == "vehicle"}
     assert all(size == [256, 128] for name, size in sizes.items() if name not in square)
-
-
-@pytest.mark.parametrize("environment", sorted(PUBLIC))
-def test_overrides_name_parameters_that_exist_and_differ(environment):
-    """An override that repeats the base, or misspells it, would hide what a benchmark really changes."""
-
-    def leaves(tree, above=()):
-        for key, value in tree.items():
-            if isinstance(value, dict):
-                yield from leaves(value, (*above, key))
-            else:
-                yield (*above, key), value
-
-    for path in (CONF / environment).glob("parameters_*.yml"):
-        base = dict(leaves(yaml.safe_load((CONF / "base" / path.name).read_text())))
-        for key, value in leaves(yaml.safe_load(path.read_text())):
-            assert key in base
-            assert base[key] != value

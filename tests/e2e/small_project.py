@@ -11,6 +11,9 @@ from typing import Any
 import yaml
 from compiled import share_kernels
 
+from reid_pipeline.methods import method_names
+from reid_pipeline.schema.recipes import merged
+
 ROOT = Path(__file__).parents[2]
 DRAWING = {
     "train_identities": 12,
@@ -65,8 +68,22 @@ class Project:
         printed, _ = process.communicate(timeout=300)
         return process.returncode, printed
 
+    def configure(self, environment: str = "synthetic", **parameters: Any) -> None:
+        """Write parameters into conf/<environment>, as a user edits it; `synthetic` is the drawing."""
+        folder = self.root / "conf" / environment
+        if "synthetic" in parameters:
+            file = folder / "catalog.yml"
+            entries = yaml.safe_load(file.read_text())
+            entries["raw_images"]["drawing"] = parameters.pop("synthetic")
+            file.write_text(yaml.safe_dump(entries))
+        for name, values in parameters.items():
+            own = folder / f"parameters_{name}.yml"
+            file = own if name in method_names() else folder / "parameters.yml"
+            held = yaml.safe_load(file.read_text()) if file.is_file() else {}
+            file.write_text(yaml.safe_dump(merged(held, {name: values})))
+
     def result(self, method: str, name: str, *, seed: int = 0) -> Path:
-        """Return the path of a result file."""
+        """Return the path of a result file; of a variant `method` is `<method>+<variant>`."""
         return self.root / "data/08_reporting/synthetic" / method / f"seed_{seed}" / name
 
 
@@ -78,16 +95,10 @@ def make_project(root: Path) -> Project:
     shutil.copy(ROOT / ".telemetry", root)
     shutil.copytree(ROOT / "src", root / "src", ignore=shutil.ignore_patterns("__pycache__"))
     share_kernels(root)
-    plan = root / "conf/synthetic/parameters_unsupervised_pcl.yml"
-    values = yaml.safe_load(plan.read_text())
-    values["unsupervised_pcl"]["plan"] |= PLAN
-    values["unsupervised_pcl"]["clustering"] |= {"k1": 10, "eps": 0.6, "min_samples": 2}
-    plan.write_text(yaml.safe_dump(values))
-    catalog = root / "conf/synthetic/catalog.yml"
-    entries = yaml.safe_load(catalog.read_text())
-    entries["raw_images"]["drawing"] = DRAWING
-    catalog.write_text(yaml.safe_dump(entries))
-    return Project(root)
+    made = Project(root)
+    clustering = {"k1": 10, "eps": 0.6, "min_samples": 2}
+    made.configure(unsupervised_pcl={"plan": PLAN, "clustering": clustering}, synthetic=DRAWING)
+    return made
 
 
 def run_session(

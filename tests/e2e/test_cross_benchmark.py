@@ -25,10 +25,11 @@ def test_every_embedder_on_every_test_split(project: Project) -> None:
         run_session(project, "cross_benchmark")
     assert mistake_in(caught.value).endswith("kedro run --pipeline=zero_shot")
     other = "synthetic_vehicles"
-    zero_shot = {"backbone": LEAST_BACKBONE}
-    run_session(project, "zero_shot", synthetic=LEAST_PEOPLE, zero_shot=zero_shot)
-    run_session(project, "zero_shot", synthetic=LEAST_PEOPLE, zero_shot=zero_shot, seed=1)
-    run_session(project, "zero_shot", environment=other, synthetic=LEAST_DRAWING, zero_shot=zero_shot)
+    project.configure(backbone=LEAST_BACKBONE, synthetic=LEAST_PEOPLE)
+    project.configure(other, backbone=LEAST_BACKBONE, synthetic=LEAST_DRAWING)
+    run_session(project, "zero_shot")
+    run_session(project, "zero_shot", seed=1)
+    run_session(project, "zero_shot", environment=other)
     run_session(project, "cross_benchmark", environment=other)
     folder = project.root / "data/08_reporting/cross_benchmark"
     matrix = json.loads((folder / "cross_benchmark.json").read_text())

@@ -25,10 +25,9 @@ VEHICLES = SyntheticVehicles(train_identities=5, test_identities=3, **SIZE)
 INDIVIDUALS = ["Ada", "Bo", "Cid", "Dot", "Eve", "Spot", "Rex & Co", "<b>Liz</b>"]
 CAMERAS = ["pond", "gate", "Am <Tor>"]
 BACKBONE = {"name": "demo-vit", "pretrained": "demo", "image_size": [48, 48]}
-OVERRIDES = {
-    "zero_shot": {"backbone": BACKBONE},
+SMALL = {
+    "backbone": BACKBONE,
     "unsupervised_pcl": {
-        "backbone": BACKBONE,
         "plan": {"epochs": 1, "iterations_per_epoch": 1, "batch_size": 8, "instances": 2},
         "clustering": {"k1": 4, "k2": 2, "eps": 0.8, "min_samples": 2, "max_noise_share": 1.0},
     },
@@ -46,13 +45,15 @@ def environment_of(layout: str) -> str:
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory):
     made = make_project(tmp_path_factory.mktemp("layouts") / "project")
+    for environment in {environment_of(layout) for layout in LAYOUTS}:
+        made.configure(environment, **SMALL)
     bootstrap_project(made.root)
     yield made
     configure_project("reid_pipeline")
 
 
 def run(project: Project, environment: str, pipeline: str, **parameters: Any) -> None:
-    run_session(project, pipeline, environment=environment, **OVERRIDES | parameters)
+    run_session(project, pipeline, environment=environment, **parameters)
 
 
 def results(project: Project, environment: str, method: str = "unsupervised_pcl") -> Path:

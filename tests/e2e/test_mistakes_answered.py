@@ -110,9 +110,7 @@ def test_an_unreadable_image_is_named(used: Project) -> None:
     folder = market_folder(used, "broken")
     image = sorted((folder / "bounding_box_train").iterdir())[5]
     image.write_bytes(image.read_bytes()[:200])
-    (used.root / "conf/market1501").mkdir(exist_ok=True)
-    for name in ("parameters_unsupervised_pcl.yml", "parameters_zero_shot.yml"):
-        shutil.copy(used.root / "conf/synthetic" / name, used.root / "conf/market1501" / name)
+    used.configure("market1501", backbone={"name": "demo-vit", "pretrained": "demo", "image_size": [96, 48]})
     printed = refused(used, "--pipeline=unsupervised_pcl", "--env=market1501", "--params=raw_root=broken")
     says = rf"1 of \d+ images cannot be decoded: \S*{image.name} \(.*Replace them by good copies"
     assert re.search(says, printed)

@@ -22,11 +22,14 @@ from reid_pipeline.mistakes import mistake_in
 METHOD = "unsupervised_pcl"
 BACKBONE = {"name": "demo-vit", "pretrained": "demo", "image_size": [32, 16]}
 PLAN = {"epochs": 2, "iterations_per_epoch": 2, "batch_size": 16, "warmup_epochs": 0, "learning_rate": 1e-05}
-GIVEN: dict[str, Any] = {
-    METHOD: {"backbone": BACKBONE, "plan": PLAN, "augmentation": {"flip": 0.25}},
-    "zero_shot": {"backbone": BACKBONE},
+SMALL: dict[str, Any] = {
+    "backbone": BACKBONE,
+    METHOD: {"plan": PLAN, "augmentation": {"flip": 0.25}},
     "evaluation": {"query_expansion": 2},
 }
+# The run card brings back what conf/ had before it was edited; that run lies apart from those of conf/.
+AGAIN = "evaluation.query_expansion=2"
+FOLDER = f"{METHOD}+{AGAIN},plan.learning_rate=1e-05"
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 
 
@@ -35,14 +38,15 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
     """A project in which the main job has run, then from its run card, then zero_shot in another size."""
     made = make_project(tmp_path_factory.mktemp("recorded") / "project")
     bootstrap_project(made.root)
-    run_session(made, METHOD, seed=1, **GIVEN)
+    made.configure(**SMALL)
+    run_session(made, METHOD, seed=1)
     first = made.root / "first"
-    shutil.move(made.root / "data/08_reporting", first)
-    shutil.rmtree(made.root / "data/06_models")
-    shutil.rmtree(made.root / "data/07_model_output")
+    shutil.copytree(made.root / "data/08_reporting", first)
+    made.configure(**{METHOD: {"plan": {"learning_rate": 2e-05}}, "evaluation": {"query_expansion": 0}})
     run_session(made, METHOD, overlay=str(first / f"synthetic/{METHOD}/seed_1/run_card.json"))
-    otherwise = {"backbone": {**BACKBONE, "image_size": [48, 24]}}
-    run_session(made, "zero_shot", from_nodes=("zero_shot.build",), seed=1, zero_shot=otherwise)
+    made.configure(**SMALL | {"backbone": {"image_size": [48, 24]}})
+    run_session(made, "zero_shot", from_nodes=("zero_shot.build",), seed=1)
+    made.configure(**SMALL)
     yield made
     configure_project("reid_pipeline")
 
@@ -54,9 +58,14 @@ def records(project: Project, method: str, name: str) -> list[Path]:
 
 def test_a_run_card_makes_the_same_figures(project: Project) -> None:
     first = project.root / f"first/synthetic/{METHOD}/seed_1"
-    again = project.result(METHOD, "metrics.json", seed=1).parent
+    again = project.result(FOLDER, "metrics.json", seed=1).parent
     for name in ("metrics.json", "breakdown.json"):
-        assert (again / name).read_bytes() == (first / name).read_bytes()
+        ours, theirs = (json.loads((folder / name).read_text()) for folder in (again, first))
+        assert ours.pop("variant") == FOLDER.partition("+")[2]
+        assert ours == theirs
+    assert (project.root / "data/08_reporting/synthetic" / f"{METHOD}/seed_1/run_card.json").read_bytes() == (
+        first / "run_card.json"
+    ).read_bytes(), "the cell of conf/ is as it was"
     before, after = (json.loads((folder / "run_card.json").read_text()) for folder in (first, again))
     assert after["parameters"] == before["parameters"]
     assert after["data_hash"] == before["data_hash"]
@@ -75,11 +84,14 @@ def test_a_run_card_makes_the_same_figures(project: Project) -> None:
 
 def test_every_run_leaves_a_version_of_its_records(project: Project) -> None:
     for name in ("metrics.json", "history.json", "run_card.json"):
-        earlier, latest = records(project, METHOD, name)
-        assert latest.read_bytes() == project.result(METHOD, name, seed=1).read_bytes()
-        before = project.root / f"first/synthetic/{METHOD}/seed_1" / name
+        for folder in (METHOD, FOLDER):
+            (recorded,) = records(project, folder, name)
+            assert recorded.read_bytes() == project.result(folder, name, seed=1).read_bytes()
+        earlier, latest = records(project, "zero_shot", name)
+        assert latest.read_bytes() == project.result("zero_shot", name, seed=1).read_bytes()
+        before = project.root / "first/synthetic/zero_shot/seed_1" / name
         assert earlier.read_bytes() == before.read_bytes()
-    assert len(records(project, "zero_shot", "metrics.json")) == 3
+    assert len(records(project, f"zero_shot+{AGAIN}", "metrics.json")) == 1
 
 
 def test_an_earlier_version_is_loaded_by_its_name(

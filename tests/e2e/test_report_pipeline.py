@@ -26,8 +26,8 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
     made = make_project(tmp_path_factory.mktemp("compared") / "project")
     bootstrap_project(made.root)
     for seed, size in ((0, [32, 16]), (1, [32, 16]), (2, [48, 24])):
-        backbone = {**LEAST_BACKBONE, "image_size": size}
-        run_session(made, "zero_shot", seed=seed, zero_shot={"backbone": backbone}, synthetic=LEAST_PEOPLE)
+        made.configure(backbone={**LEAST_BACKBONE, "image_size": size}, synthetic=LEAST_PEOPLE)
+        run_session(made, "zero_shot", seed=seed)
     yield made
     configure_project("reid_pipeline")
 

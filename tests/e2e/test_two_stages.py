@@ -29,7 +29,8 @@ def project(tmp_path_factory: pytest.TempPathFactory):
     bootstrap_project(made.root)
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
-    run_session(made, "clip_reid", **PARAMETERS)
+    made.configure(**PARAMETERS)
+    run_session(made, "clip_reid")
     yield made
     torch.set_num_threads(threads)
     configure_project("reid_pipeline")
@@ -69,23 +70,22 @@ def test_the_embedder_is_the_trained_image_side(project: Project) -> None:
 def test_going_on_from_the_stored_first_stage_gives_the_same_bits(project: Project) -> None:
     before = (models(project) / "embedder.safetensors").read_bytes()
     first = (models(project) / "prompt_learning.safetensors").stat().st_mtime_ns
-    run_session(project, "clip_reid", from_nodes=SECOND, **PARAMETERS)
+    run_session(project, "clip_reid", from_nodes=SECOND)
     assert (models(project) / "embedder.safetensors").read_bytes() == before
     assert (models(project) / "prompt_learning.safetensors").stat().st_mtime_ns == first
 
 
 def test_the_second_stages_parameters_may_change(project: Project) -> None:
     before = (models(project) / "embedder.safetensors").read_bytes()
-    changed = {"clip_reid": {**PARAMETERS["clip_reid"], "identity_weight": 0.5}}
-    run_session(project, "clip_reid", from_nodes=SECOND, **changed)
+    project.configure(clip_reid={"identity_weight": 0.5})
+    run_session(project, "clip_reid", from_nodes=SECOND)
     assert (models(project) / "embedder.safetensors").read_bytes() != before
 
 
 def test_the_first_stages_may_not(project: Project) -> None:
-    prompts = {**PARAMETERS["clip_reid"]["prompts"], "context_tokens": 2}
-    changed = {"clip_reid": {**PARAMETERS["clip_reid"], "prompts": prompts}}
+    project.configure(clip_reid={"prompts": {"context_tokens": 2}})
     with pytest.raises(Exception, match="does not belong to this run") as caught:
-        run_session(project, "clip_reid", from_nodes=SECOND, **changed)
+        run_session(project, "clip_reid", from_nodes=SECOND)
     told = mistake_in(caught.value)
     assert told is not None
     assert "prompts.context_tokens was 4 and is 2" in told

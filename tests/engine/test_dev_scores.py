@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-import yaml
+from published import published
 
 from reid_pipeline.engine.checkpoint import checkpoint_of
 from reid_pipeline.engine.dev_scores import dev_scores
@@ -41,7 +41,7 @@ def table(drawn_folder, drawn_files) -> pd.DataFrame:
 def make_run(table, drawn_folder, drawn_files, project):
     def make(name: str, **changed) -> TrainingRun:
         method = find_method(name)
-        given = yaml.safe_load((project / f"conf/base/parameters_{name}.yml").read_text())[name]
+        given = published(name)
         given["backbone"] |= BACKBONE
         given["plan"] |= {**PLAN, **changed.pop("plan", {})}
         for group, values in changed.items():

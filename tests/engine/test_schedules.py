@@ -12,6 +12,7 @@ import pytest
 import torch
 from torch import nn
 
+from reid_pipeline.config_loader import LayeredConfigLoader
 from reid_pipeline.engine.optimisers import (
     build_optimiser,
     learning_rate,
@@ -20,7 +21,6 @@ from reid_pipeline.engine.optimisers import (
     trainable_groups,
 )
 from reid_pipeline.methods import find_method
-from reid_pipeline.overlays import OverlayConfigLoader
 from reid_pipeline.schema.parameters import TrainingPlan
 from reid_pipeline.settings import CONFIG_LOADER_ARGS
 
@@ -224,7 +224,7 @@ CONFIGURED = [
 
 @pytest.mark.parametrize(("benchmark", "method", "plan", "prompts"), CONFIGURED)
 def test_a_benchmark_is_configured_with_its_published_plan(project, benchmark, method, plan, prompts):
-    loader = OverlayConfigLoader(conf_source=str(project / "conf"), env=benchmark, **CONFIG_LOADER_ARGS)
+    loader = LayeredConfigLoader(conf_source=str(project / "conf"), env=benchmark, **CONFIG_LOADER_ARGS)
     found = find_method(method).params.model_validate(loader["parameters"][method])
     at = {"step_at": "end" if method in ("pcl", "unsupervised_pcl") else "start"}
     assert found.plan == TrainingPlan(**plan | at)

@@ -201,8 +201,10 @@ def test_a_run_without_dvc_does_not_write_through_a_linked_cache(history: Projec
     ]
     before = {file: file.read_bytes() for file in linked}
     assert all(file.stat().st_nlink > 1 for file in linked)
-    other = "--params=zero_shot.backbone.pretrained=demo"
-    history.run("kedro", "run", "--pipelines=zero_shot", "--namespaces=zero_shot", other)
+    with edited(
+        history.folder / "conf/synthetic/parameters_zero_shot.yml", "pretrained: null", "pretrained: demo"
+    ):
+        history.run("kedro", "run", "--pipelines=zero_shot", "--namespaces=zero_shot")
     assert all(file.stat().st_nlink == 1 for file in linked)
     assert [file.name for file in linked if file.read_bytes() != before[file]] == [
         "embedder.safetensors",

@@ -13,12 +13,13 @@ import pytest
 import yaml
 from dvc.repo import Repo
 from dvc_programs import dvc_program
-from kedro.config import OmegaConfigLoader
 from kedro.framework.project import configure_project, pipelines
 from kedro.io import DataCatalog
 from project_copy import ROOT
 
+from reid_pipeline.config_loader import LayeredConfigLoader
 from reid_pipeline.methods import find_method, method_names
+from reid_pipeline.settings import CONFIG_LOADER_ARGS
 
 write, listings, imports = map(dvc_program, ("write", "listings", "imports"))
 ENVS = sorted(file.parent.name for file in ROOT.glob("conf/*/globals.yml") if file.parent.name != "base")
@@ -66,11 +67,10 @@ def stages(env: str) -> dict[str, dict[str, Any]]:
 
 
 @cache
-def catalog_of(env: str, seed: int) -> DataCatalog:
-    merging = {"globals": "soft", "parameters": "soft"}
-    loader = OmegaConfigLoader(
-        str(ROOT / "conf"), env, {"seed": seed}, base_env="base", merge_strategy=merging
-    )
+def catalog_of(env: str, params: str) -> DataCatalog:
+    given = dict(item.split("=") for item in params.split(","))
+    given |= {"seed": int(given["seed"])}
+    loader = LayeredConfigLoader(str(ROOT / "conf"), env, given, **CONFIG_LOADER_ARGS)
     return DataCatalog.from_config(loader["catalog"])
 
 
@@ -90,8 +90,7 @@ def kedro_paths(command: str) -> tuple[set[str], set[str], list[Any]]:
     pipeline = pipelines[given["pipelines"]]
     if "namespaces" in given:
         pipeline = pipeline.filter(node_namespaces=given["namespaces"].split(","))
-    seed = int(given.get("params", "seed=0").removeprefix("seed="))
-    catalog = catalog_of(given.get("env", "synthetic"), seed)
+    catalog = catalog_of(given.get("env", "synthetic"), given.get("params", "seed=0"))
     datasets = {name: catalog.get(name) for name in pipeline.datasets() if not name.startswith("param")}
     paths = {}
     for name, dataset in datasets.items():
@@ -162,6 +161,32 @@ def test_outs_and_data_deps_are_the_catalogs(env: str) -> None:
         listing = f"data/00_code/{f'ingestion_{env}' if name == 'ingestion' else method}.txt"
         assert set(stage["outs"]) == written, name
         assert stage["deps"] == read | {listing}, name
+
+
+@pytest.mark.parametrize(
+    ("overlay", "methods"),
+    [
+        ("rn50", {"zero_shot", "baseline", "clip_reid"}),  # those that it has a block of
+        ("sie_olp", set(METHODS) - {"svll_reid"}),  # which is published with both
+    ],
+)
+def test_an_overlays_cells_are_rows_of_their_own(overlay: str, methods: set[str]) -> None:
+    env = "market1501"
+    plain, found = write.document(env)["stages"], write.document(env, [overlay])["stages"]
+    assert set(found) - set(plain) == {f"{method}-{overlay}" for method in methods}
+    assert {name: found[name] for name in plain if name != "report"} == {
+        name: stage for name, stage in plain.items() if name != "report"
+    }
+    for method in methods:
+        stage = json.loads(json.dumps(found[f"{method}-{overlay}"]).replace("${item.seed}", "1"))
+        assert options(stage["cmd"])["params"] == f"seed=1,overlay={overlay}"
+        read, written, _ = kedro_paths(stage["cmd"])
+        assert set(entries(stage["outs"])) == written
+        assert set(stage["deps"]) == (read - {f"data/01_raw/{env}"}) | {f"data/00_code/{method}.txt"}
+        assert all(f"/{method}+{overlay}/" in path for path in written)
+        assert f"conf/overlays/{overlay}.yml" in entries(stage["params"])
+        assert f"data/08_reporting/{env}/{method}+{overlay}" in found["report"]["deps"]
+    assert f'OVERLAYS="{overlay}"' in write.text_of(env, [overlay])
 
 
 def test_what_is_left_to_git_is_not_ignored_by_it() -> None:

@@ -5,8 +5,8 @@ from typing import Any
 
 from project_copy import ROOT
 
-ENTRY = {"settings", "hooks", "cell_locks", "only_missing", "run_summary", "cli", "mistakes", "overlays"} | {
-    "pipeline_registry", "pipelines", "io",
+ENTRY = {"settings", "hooks", "cell_locks", "only_missing", "run_summary", "cli", "mistakes"} | {
+    "pipeline_registry", "pipelines", "io", "cell_checks", "config_loader",
 }  # fmt: skip
 CONTRACTS: dict[str, Any] = {
     contract["id"]: contract

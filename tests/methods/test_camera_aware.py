@@ -2,13 +2,12 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-import yaml
+from published import published
 
 from reid_pipeline.clustering import cluster_pseudo_labels
 from reid_pipeline.engine.batches import augmented_batches
@@ -23,7 +22,6 @@ from reid_pipeline.schema.errors import UserError
 from reid_pipeline.schema.population import Population
 from reid_pipeline.schema.recipes import merged
 
-BASE = Path(__file__).parents[2] / "conf/base/parameters_unsupervised_pcl.yml"
 SMALL: dict[str, Any] = {
     "backbone": {"name": "demo-vit", "pretrained": "demo", "image_size": [48, 24]},
     "plan": {"epochs": 2, "iterations_per_epoch": 3, "batch_size": 8, "instances": 2, "learning_rate": 1e-3},
@@ -41,7 +39,7 @@ def one_thread() -> Iterator[None]:
 
 
 def parameters_of(**camera_aware: Any) -> Any:
-    base = yaml.safe_load(BASE.read_text())["unsupervised_pcl"]
+    base = published("unsupervised_pcl")
     return METHOD.params.model_validate(merged(merged(base, SMALL), {"camera_aware": camera_aware}))
 
 

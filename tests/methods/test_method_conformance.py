@@ -13,7 +13,7 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 import torch
-import yaml
+from published import published
 
 import reid_pipeline.methods
 from reid_pipeline.benchmarks.synthetic import read
@@ -68,11 +68,10 @@ def shrunk(given: dict, model: type[Parameters]) -> dict:
 
 
 @pytest.fixture
-def small_parameters(project):
+def small_parameters():
     def make(name: str) -> Parameters:
-        content = yaml.safe_load((project / f"conf/base/parameters_{name}.yml").read_text())[name]
         params = find_method(name).params
-        return params.model_validate(shrunk(content, params))
+        return params.model_validate(shrunk(published(name), params))
 
     return make
 

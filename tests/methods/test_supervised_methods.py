@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-import yaml
+from published import published
 from torch.nn.functional import cross_entropy, normalize
 
 from reid_pipeline.engine.loop import fit
@@ -29,7 +29,7 @@ POPULATION = Population(identities=4, cameras=3)
 
 
 def parameters_of(name: str, **changes: Any) -> Any:
-    base = yaml.safe_load((ROOT / f"conf/base/parameters_{name}.yml").read_text())[name]
+    base = published(name)
     small: dict[str, Any] = {"backbone": BACKBONE, "plan": PLAN}
     if name == "clip_reid":
         small["prompts"] = PROMPTS

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-import yaml
+from published import published
 from torch import Tensor
 
 from reid_pipeline.engine.loop import fit
@@ -41,16 +41,8 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(threads)
 
 
-def published(*environment: str) -> dict[str, Any]:
-    values: dict[str, Any] = {}
-    for folder in ("base", *environment):
-        path = ROOT / f"conf/{folder}/parameters_svll_reid.yml"
-        values = merged(values, yaml.safe_load(path.read_text())["svll_reid"])
-    return values
-
-
 def parameters_of(name: str = "svll_reid", **changes: Any) -> Any:
-    base = yaml.safe_load((ROOT / f"conf/base/parameters_{name}.yml").read_text())[name]
+    base = published(name)
     small = SMALL | ({"projection_head": HEAD} if name == "svll_reid" else {})
     changes = merged({"backbone": {"sie": "camera"}}, changes)
     return find_method(name).params.model_validate(merged(merged(base, small), changes))
@@ -516,7 +508,7 @@ class TestParameters:
         ],
     )
     def test_the_published_recipes(self, environment, noun, size, sie, first, second, language):
-        found = find_method("svll_reid").params.model_validate(published(*environment))
+        found = find_method("svll_reid").params.model_validate(published("svll_reid", *environment))
         assert (found.backbone.patch_stride, found.backbone.image_size, found.backbone.sie) == (12, size, sie)
         assert found.prompts.noun == noun
         plans = [
@@ -529,14 +521,8 @@ class TestParameters:
 
     def test_all_else_is_as_clip_reid(self):
         """But for stride, side information and the first stage's batch."""
-        plain = (
-            find_method("clip_reid")
-            .params.model_validate(
-                yaml.safe_load((ROOT / "conf/base/parameters_clip_reid.yml").read_text())["clip_reid"]
-            )
-            .model_dump()
-        )
-        found = find_method("svll_reid").params.model_validate(published()).model_dump()
+        plain = find_method("clip_reid").params.model_validate(published("clip_reid")).model_dump()
+        found = find_method("svll_reid").params.model_validate(published("svll_reid")).model_dump()
         assert found["prompts"]["plan"].pop("batch_size") != plain["prompts"]["plan"].pop("batch_size")
         for name in ("patch_stride", "sie"):
             assert found["backbone"].pop(name) != plain["backbone"].pop(name)

@@ -22,7 +22,9 @@ def test_cameras_and_identities_are_called_as_the_collection_calls_them() -> Non
     pairs, identities = breakdown_tables(
         Breakdown.model_validate(
             {
-                **{"benchmark": "own", "method": "pcl", "seed": 0},
+                "benchmark": "own",
+                "method": "pcl",
+                "seed": 0,
                 "camera_pairs": [pair(0, 1, 0.5, 0.0), pair(0, 4, 1.0, 1.0), pair(1, 4, 0.25, 0.5)],
                 "identities": [{**identity, "num_valid_queries": 2}],
             }

@@ -8,11 +8,14 @@ from pathlib import Path
 import pytest
 import yaml
 from kedro.validation import TypeExtractor, type_extractor
+from published import published
 
+from reid_pipeline.config_loader import LayeredConfigLoader
 from reid_pipeline.methods import find_method, method_names
-from reid_pipeline.overlays import FOLDER, OverlayConfigLoader
+from reid_pipeline.overlays import FOLDER
 from reid_pipeline.pipeline_registry import register_pipelines
 from reid_pipeline.pipelines.pretrain_demo_clip.nodes import PretrainingParameters
+from reid_pipeline.schema.addresses import Cells
 from reid_pipeline.schema.errors import UserError
 from reid_pipeline.schema.parameters import (
     ComputeParameters,
@@ -58,7 +61,7 @@ def in_project(project, monkeypatch):
 
 
 def load(project, environment, **runtime):
-    return OverlayConfigLoader(
+    return LayeredConfigLoader(
         conf_source=str(project / "conf"), env=environment, runtime_params=runtime, **CONFIG_LOADER_ARGS
     )
 
@@ -67,7 +70,7 @@ def test_kedro_sees_one_schema_per_parameter(pipelines, monkeypatch):
     warned = []
     monkeypatch.setattr(type_extractor.logger, "warning", lambda *words: warned.append(words))
     seen = TypeExtractor(pipelines).extract_types_from_pipelines()
-    wanted = {name: find_method(name).params for name in method_names()} | SHARED
+    wanted = {name: find_method(name).params for name in method_names()} | SHARED | {"cells": Cells}
     assert seen == wanted | {"pretrain_demo_clip": PretrainingParameters, "tuning": TuningParameters}
     assert not warned, "Kedro warns where it loses or doubts a schema"
 
@@ -91,7 +94,7 @@ def test_every_node_that_takes_parameters_has_a_model_for_them(pipelines):
 def test_the_published_recipe_validates(project, name):
     content = yaml.safe_load((project / f"conf/base/parameters_{name}.yml").read_text())
     assert set(content) == {name}, "a method's file holds its own parameters and nothing else"
-    given = OverlayConfigLoader(conf_source=str(project / "conf"), env="base", **CONFIG_LOADER_ARGS)[
+    given = LayeredConfigLoader(conf_source=str(project / "conf"), env="base", **CONFIG_LOADER_ARGS)[
         "parameters"
     ]
     find_method(name).params.model_validate(given[name])
@@ -107,7 +110,7 @@ def leaves(values, path=""):
 
 
 @pytest.mark.parametrize("name", method_names())
-def test_the_published_recipe_is_complete(project, name):
+def test_the_published_recipe_is_complete(name):
     """Base holds every parameter, so that a reader and DVC see all of them; no hidden default.
 
     What the recipe sets is left out there: written down it would stand against either recipe.
@@ -125,8 +128,7 @@ def test_the_published_recipe_is_complete(project, name):
             elif hasattr(info.annotation, "model_fields") and field in given:
                 yield from missing(info.annotation, given[field], f"{path}.{field}")
 
-    content = yaml.safe_load((project / f"conf/base/parameters_{name}.yml").read_text())
-    assert not list(missing(find_method(name).params, content[name], name))
+    assert not list(missing(find_method(name).params, published(name), name))
 
 
 def test_every_environment_merges_and_validates(project, environment):
@@ -138,6 +140,7 @@ def test_every_environment_merges_and_validates(project, environment):
         if method.stage_names:
             assert search_space(name, method.params, given, tuning), "each method that trains can be tuned"
     PretrainingParameters.model_validate(parameters.pop("pretrain_demo_clip"))
+    assert {cell["variant"] for cell in parameters.pop("cells").values()} == {""}
     shared = SharedParameters.model_validate(parameters)
     assert shared.benchmark == environment
 
@@ -160,9 +163,8 @@ def test_a_runtime_parameter_moves_the_raw_folder(project, environment):
 def test_the_environments_files_override_and_do_not_replace(project):
     """Soft merge: what conf/synthetic does not name is as published."""
     parameters = load(project, "synthetic")["parameters"]["unsupervised_pcl"]
-    published = yaml.safe_load((project / "conf/base/parameters_unsupervised_pcl.yml").read_text())
     assert parameters["backbone"]["name"] == "demo-vit"
-    assert parameters["memory"]["temperature"] == published["unsupervised_pcl"]["memory"]["temperature"]
+    assert parameters["memory"]["temperature"] == published("unsupervised_pcl")["memory"]["temperature"]
 
 
 @pytest.mark.parametrize(

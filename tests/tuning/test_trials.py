@@ -226,7 +226,7 @@ def test_the_record_and_the_best_values(tmp_path: Path) -> None:
     found = record["best"]["params"]
     assert best_parameters(record) == {
         "parabola": {
-            "plan": {"rate": found["plan.rate"]},
+            "plan": {"rate": found["plan.rate"], "epochs": 4},
             "cluster": {"k": found["cluster.k"]},
             "fill": found["fill"],
         }

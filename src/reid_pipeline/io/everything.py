@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from kedro.io import AbstractDataset
 
-from reid_pipeline.io.results import RunResultsDataset, method_and_variant
+from reid_pipeline.io.results import RunResultsDataset
 from reid_pipeline.io.weights import EmbedderDataset
 from reid_pipeline.schema.columns import PATH
 from reid_pipeline.schema.errors import UserError
@@ -56,7 +56,7 @@ class TrainedEmbeddersDataset(_ReadOnly):
         for file in self._folder.glob("*/*/seed_*/embedder.safetensors"):
             if match := _SEED.fullmatch(file.parent.name):
                 folder = file.parent.parent
-                method, variant = method_and_variant(folder.name)
+                method, variant = parse_folder(folder.name)
                 load = EmbedderDataset(filepath=str(file)).load
                 found.append(TrainedEmbedder(folder.parent.name, method, int(match[1]), load, variant))
         if not found:

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple, TypeVar
 from kedro.io import AbstractDataset
 
 from reid_pipeline.io.records import read_json
+from reid_pipeline.schema.addresses import parse_folder
 from reid_pipeline.schema.earlier_records import read_record
 from reid_pipeline.schema.errors import UserError
 from reid_pipeline.schema.records import Breakdown, Metrics, Run, RunCard
@@ -30,12 +31,6 @@ class Cell(NamedTuple):
         """Say it in words."""
         variant = f"+{self.variant}" if self.variant else ""
         return f"{self.method}{variant} on {self.benchmark}, seed {self.seed}"
-
-
-def method_and_variant(folder: str) -> tuple[str, str]:
-    """Return the method that a folder's name stands for, and which variant; "" is that of conf/."""
-    method, _, variant = folder.partition("+")
-    return method, variant
 
 
 class RunResultsDataset(AbstractDataset[Any, list[Run]]):
@@ -76,7 +71,7 @@ class RunResultsDataset(AbstractDataset[Any, list[Run]]):
     def _runs(self) -> list[tuple[Path, Cell]]:
         """Return the folders of runs that have written a result, by method, variant and seed."""
         found = [
-            (folder, Cell(self._folder.name, *method_and_variant(folder.parent.name), int(match[1])))
+            (folder, Cell(self._folder.name, *parse_folder(folder.parent.name), int(match[1])))
             for folder in self._folder.glob("*/seed_*")
             if (match := _SEED_FOLDER.fullmatch(folder.name))
             and any(_file(folder, name).exists() for name in _NEEDED)

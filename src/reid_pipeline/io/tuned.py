@@ -1,50 +1,77 @@
 """Taking what a study found, by its name."""
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from kedro.config import OmegaConfigLoader
-
 from reid_pipeline.io.atomic import AtomicYAMLDataset
-from reid_pipeline.schema.errors import UserError
+from reid_pipeline.methods import find_method
+from reid_pipeline.schema.errors import UserError, first_few
 from reid_pipeline.schema.recipes import merged
+from reid_pipeline.tuning.space import nested, parameter_names
 
 ENTRY = "tuned_parameters"
+"""The catalog's name of the file."""
+TRIALS = "trials.json"
+"""The file beside it with all that the study holds."""
 
 
-def lay_over_tuned(loader: OmegaConfigLoader, project_path: Path) -> None:
-    """With runtime parameter `tuned`, put the study's values over conf/ and under the others given.
+def read_tuned(file: Path, tuned: str) -> dict[str, Any]:
+    """Return all parameters of a study's method: what it searched as the best trial has it, and the rest.
+
+    A file of an earlier version holds what was searched alone; the rest is taken from the trials beside it.
 
     Args:
-        loader: of the run's configuration; its runtime parameters are replaced.
-        project_path: what the catalog's paths are relative to.
+        file: the study's parameter file.
+        tuned: as it was given: <method>, or <method>/<study>.
 
     Raises:
-        UserError: there is no such study of this benchmark, or none of its trials was trained to the end.
+        UserError: there is no such study of this benchmark, none of its trials was trained to the end, or
+            what else was in force is not known.
     """
-    given = dict(loader.runtime_params or {})
-    tuned = given.get("tuned")
-    if tuned is None:
-        return
-    file = project_path / _path_of(loader, given, str(tuned))
-    values: Mapping[str, Any] = AtomicYAMLDataset(filepath=str(file)).load() if file.is_file() else {}
+    method = find_method(tuned.partition("/")[0])
+    values = AtomicYAMLDataset(filepath=str(file)).load() if file.is_file() else None
     if not values:
-        method = str(tuned).partition("/")[0]
         raise UserError(
             f"tuned is {tuned!r}, and there is nothing in {file}: no study of that name has found anything"
-            f" for this benchmark. Run one: kedro run --pipeline=tuning --params method={method}, with --env"
-            " as here; or name another, as <method> or <method>/<study>."
+            f" for this benchmark. Run one: kedro run --pipeline=tuning --params method={method.name}, with"
+            " --env as here; or name another, as <method> or <method>/<study>."
         )
-    loader.runtime_params = merged(values, given)
+    if not isinstance(values, dict) or not isinstance(values.get(method.name), dict):
+        raise UserError(f"{file} does not hold parameters of {method.name!r}. Run the study again.")
+    missing = _missing(values[method.name], list(parameter_names(method.params)))
+    if missing:
+        known = _of_the_best(file.with_name(TRIALS))
+        unknown = [name for name in missing if name not in known]
+        if unknown:
+            raise UserError(
+                f"tuned is {tuned!r}, and {file} does not say what the study had for {first_few(unknown)},"
+                f" nor does {TRIALS} beside it: the parameters are not those that were scored. Run the study"
+                f" again: kedro run --pipeline=tuning --params method={method.name},study=<another name>."
+            )
+        values = merged({method.name: nested({name: known[name] for name in missing})}, values)
+    return values
 
 
-def _path_of(loader: OmegaConfigLoader, given: dict[str, Any], tuned: str) -> str:
-    """Return the path that the catalog gives to that study's values."""
-    method, _, study = tuned.partition("/")
-    loader.runtime_params = {**given, "method": method, "study": study or "main"}
+def _missing(block: Mapping[str, Any], names: list[str]) -> list[str]:
+    """Return the names that neither the block nor a mapping in it holds."""
+
+    def holds(name: str) -> bool:
+        place: Any = block
+        for part in name.split("."):
+            if not isinstance(place, Mapping) or part not in place:
+                return False
+            place = place[part]
+        return True
+
+    return [name for name in names if not holds(name)]
+
+
+def _of_the_best(file: Path) -> dict[str, Any]:
+    """Return what a study's best trial had, by dotted name; nothing where its trials are not there."""
     try:
-        path: str = loader["catalog"][ENTRY]["filepath"]
-    finally:
-        loader.runtime_params = given
-    return path
+        record = json.loads(file.read_text(encoding="utf-8"))
+        return {**record["facts"]["parameters"], **record["best"]["params"]}
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}

@@ -100,9 +100,11 @@ def folder_of(given: str, what: str) -> str:
     Raises:
         UserError: the variant cannot name a folder.
     """
-    method, variant = (part and component(part, what) for part in parse_folder(given))
-    as_folder = component(unquote(variant), what) if variant else ""
-    return f"{method}{SEPARATOR}{as_folder}" if variant else method
+    method, variant = parse_folder(given)
+    if not variant:
+        return component(method, what)
+    written = variant if variant == component(unquote(variant), what) else component(variant, what)
+    return f"{component(method, what)}{SEPARATOR}{written}"
 
 
 def require_same_cell(cell: Cell, card: Any, file: PurePath, in_force: Mapping[str, Any]) -> None:

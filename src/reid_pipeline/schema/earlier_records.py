@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 from pydantic import ValidationError
 
 from reid_pipeline.schema.errors import UserError, first_few
-from reid_pipeline.schema.record import Record
+from reid_pipeline.schema.record import OriginatedRecord, Record
 from reid_pipeline.schema.records import StageDescription
 
 _FIRST = {"method", "stage", "parameters", "reads", "data", "seed", "version", "population", "label_map"}
@@ -35,11 +35,17 @@ def read_record(model: type[R], content: Any, *, where: str, again: str) -> R:
     if "version" in model.model_fields and "version" not in given:
         given = {"version": 1, **given}
     try:
-        return model.model_validate(given)
+        return _read_from(model.model_validate(given), where)
     except ValidationError as error:
         raise UserError(
             f"{where} is no whole record of a run: {first_few(_faults(error))}. {again}"
         ) from error
+
+
+def _read_from(record: R, where: str) -> R:
+    """Return a record whose origin says which file it was read from."""
+    origin = record.origin if isinstance(record, OriginatedRecord) else None
+    return record if origin is None else record.model_copy(update={"origin": origin.replace(file=where)})
 
 
 def read_stage_description(content: Any, *, where: str, again: str) -> StageDescription:

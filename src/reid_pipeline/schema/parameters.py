@@ -113,6 +113,12 @@ class BackboneParameters(Parameters):
         return value
 
 
+class SharedBackboneParameters(BackboneParameters):
+    """What holds for the backbone of every method that does not say otherwise; nothing must be given."""
+
+    name: str = Field("", description="an open_clip ViT model name, or demo-vit")
+
+
 def _looks_like_path(value: str) -> bool:
     return "/" in value or Path(value).suffix in {".pt", ".pth", ".bin", ".safetensors"}
 
@@ -246,9 +252,14 @@ class SharedParameters(Parameters):
 
     benchmark: str
     seed: int = Field(0, ge=0, lt=2**32)
+    backbone: SharedBackboneParameters = Field(
+        default_factory=SharedBackboneParameters, description="of every method; see docs/parameters.md"
+    )
     raw_root: str | None = None
+    collection: str | None = Field(None, description="name of images of your own, and of their folders")
+    variant: str | None = Field(None, description="name of these parameters in the results' address")
     overlay: str | None = Field(None, description="conf/overlays/<name>.yml, or a file like it")
-    method: str | None = Field(None, description="the one that is tuned")
+    method: str | None = Field(None, description="the one that is tuned, or whose changes are shown")
     study: str = Field("main", pattern=r"^\w[\w.-]*$", description="name of the study among its method's")
     tuned: str | None = Field(
         None, description="take what a study found: <method>, or <method>/<study>; see docs/tuning.md"

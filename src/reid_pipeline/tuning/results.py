@@ -6,6 +6,7 @@ from typing import Any
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
+from reid_pipeline.schema.recipes import merged
 from reid_pipeline.tuning.space import nested
 from reid_pipeline.tuning.study import FACTS, STOPPED, WORKER, StudyPlan, open_study
 
@@ -42,9 +43,14 @@ def study_record(plan: StudyPlan) -> Record:
 
 
 def best_parameters(record: Mapping[str, Any]) -> Record:
-    """Return the best trial's values as they stand in a parameter file; empty where there is none."""
+    """Return the parameters of the best trial as a parameter file; empty where there is none.
+
+    These are all of the method's: what was searched, and what was in force beside it.
+    """
     best = record["best"]
-    return {} if best is None else {record["method"]: nested(best["params"])}
+    if best is None:
+        return {}
+    return {record["method"]: merged(nested(record["facts"]["parameters"]), nested(best["params"]))}
 
 
 def _trial_record(trial: FrozenTrial) -> Record:

@@ -1,0 +1,218 @@
+"""Kedro's config loader with the project's layers of parameters, and the cells that the runs write.
+
+docs/parameters.md ranks the layers and says what the addresses are.
+"""
+
+import copy
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+
+from kedro.config import MissingConfigException, OmegaConfigLoader
+from omegaconf import DictConfig, OmegaConf
+
+from reid_pipeline.io.tuned import ENTRY, read_tuned
+from reid_pipeline.methods import find_method, method_names
+from reid_pipeline.overlays import read_overlay, require_same_run
+from reid_pipeline.pipelines.floor import FLOOR
+from reid_pipeline.pipelines.tuning.planning import DEFAULT_STUDY
+from reid_pipeline.schema.addresses import Cell, component, folder_of
+from reid_pipeline.schema.errors import UserError
+from reid_pipeline.schema.layers import CELLS, TEXT
+from reid_pipeline.schema.recipes import merged
+from reid_pipeline.schema.variants import Layer, Layers
+
+_TAKEN = {"leaderboard", "cross_benchmark"}
+"""Folders beside those of benchmarks."""
+_METHOD = "{method}"
+
+
+class LayeredConfigLoader(OmegaConfigLoader):
+    """Kedro's loader, whose parameters come in layers and whose catalog knows the cell of every method.
+
+    Attributes:
+        project_path: what the catalog's paths are relative to; the folder of conf/ unless somebody sets it.
+    """
+
+    def __init__(
+        self,
+        conf_source: str,
+        env: str | None = None,
+        runtime_params: dict[str, Any] | None = None,
+        **rest: Any,
+    ) -> None:
+        """Check what was given, and read the overlay that it names, if any.
+
+        Raises:
+            UserError: a name is no text, or none that a folder can have; the benchmark is given as a
+                parameter; there is no such overlay, it is no mapping of parameters, or it is the run card of
+                another benchmark or of another seed than the one given.
+        """
+        self.project_path = Path(conf_source).parent
+        self._given = _checked(dict(runtime_params or {}))
+        self._parameters: dict[str, Any] | None = None
+        named = self._given.get("overlay")
+        self._overlay = None if named is None else read_overlay(Path(conf_source), named)
+        beneath = {} if self._overlay is None else _checked(self._overlay.values)
+        super().__init__(conf_source, env, merged(beneath, self._given), **rest)
+        self._name_collection()
+
+    def _name_collection(self) -> None:
+        """Let the collection name the folders that the environment's benchmark names otherwise."""
+        given = dict(self.runtime_params or {})
+        collection, own, overlay = given.get("collection"), self._globals.get("benchmark"), self._overlay
+        environments = {file.parent.name for file in Path(self.conf_source).glob("*/globals.yml")}
+        if collection is None and overlay and overlay.benchmark not in {"", own, *environments}:
+            collection = unquote(overlay.benchmark)
+            self.runtime_params = {**given, "collection": collection}
+        if collection is not None:
+            named = component(collection, "collection")
+            if named in (environments | _TAKEN) - {own}:
+                raise UserError(
+                    f"Parameter collection is {collection!r}, whose folders are {_owner(named)}. Give your"
+                    " collection another name."
+                )
+            self["globals"] = {**self._globals, "benchmark": named}
+            self._globals_oc = None
+        if overlay and overlay.benchmark:
+            benchmark = str(self._globals.get("benchmark"))
+            require_same_run(overlay, str(given["overlay"]), benchmark=benchmark, given=self._given)
+
+    def _merge_and_resolve(self, key: str, config_per_file: dict[Path, DictConfig]) -> dict[str, Any]:
+        """Resolve the files of one folder; what was given is laid over parameters later, as it is."""
+        if key != "parameters":
+            found: dict[str, Any] = super()._merge_and_resolve(key, config_per_file)
+            return found
+        files = OmegaConf.unsafe_merge(*config_per_file.values()) if config_per_file else OmegaConf.create()
+        values: dict[str, Any] = OmegaConf.to_container(files, resolve=True)  # type: ignore[assignment]
+        return values
+
+    def _resolve_from_raw_config(self, key: str, *read: Any) -> dict[str, Any]:
+        """Return parameters in layers, and a catalog with every method's cell; the rest is Kedro's."""
+        processed_files = read[-1]
+        if key == "parameters" and processed_files:
+            return self._in_layers(*(self._merge_and_resolve(key, configs) for configs in read[:2]))
+        if key != "catalog":
+            found: dict[str, Any] = super()._resolve_from_raw_config(key, *read)
+            return found
+        folders = {method: cell["folder"] for method, cell in self._cells().items()}
+        OmegaConf.register_new_resolver(
+            "cell", lambda name: folders.get(name) or folder_of(name, "method"), replace=True
+        )
+        return _with_folders(super()._resolve_from_raw_config(key, *read), folders)
+
+    def _cells(self) -> dict[str, dict[str, Any]]:
+        """Return the cell of every method, with its folder; none where conf/ has no parameters."""
+        try:
+            cells = self["parameters"][CELLS]
+        except MissingConfigException:
+            return {}
+        return {
+            method: {**cell, "folder": Cell.model_construct(**cell).folder} for method, cell in cells.items()
+        }
+
+    def _in_layers(self, base: dict[str, Any], environment: dict[str, Any]) -> dict[str, Any]:
+        if self._parameters is None:
+            for values in (base, environment):
+                _refuse_cells(values)
+            given: dict[str, Any] = dict(self.runtime_params or {})
+            models = {name: find_method(name).params for name in method_names()}
+            known = {name: model for name, model in models.items() if name in base or name in environment}
+            collected = {name: value for name, value in given.items() if name == "collection"}
+            layers = Layers(
+                [base, environment], self._named(given), {**self._given, **collected}, known, FLOOR
+            )
+            parameters = layers.in_force()
+            seed = parameters.get("seed")
+            cells = layers.cells(
+                benchmark=str(parameters.get("benchmark")),
+                seed=seed
+                if isinstance(seed, int)
+                else 0,  # what is no number is refused later, with the rest
+                variant=given.get("variant"),
+            )
+            self._parameters = parameters | {CELLS: {name: cell.model_dump() for name, cell in cells.items()}}
+        return copy.deepcopy(self._parameters)
+
+    def _named(self, given: dict[str, Any]) -> list[Layer]:
+        """Return the overlay and what a study found, where they are asked for."""
+        layers = []
+        if self._overlay is not None:
+            overlay = self._overlay
+            layers.append(Layer(overlay.values, overlay.label, overlay.card, overlay.found))
+        if (tuned := given.get("tuned")) is not None:
+            method, _, study = tuned.partition("/")
+            study = study or DEFAULT_STUDY
+            values = read_tuned(self.project_path / self._tuned_path(method, study), tuned)
+            layers.append(Layer(values, "tuned" if study == DEFAULT_STUDY else f"tuned-{study}"))
+        return layers
+
+    def _tuned_path(self, method: str, study: str) -> str:
+        """Return the path that the catalog gives to that study's values."""
+        base, environment, *_ = self._read_raw_config("catalog")
+        given = self.runtime_params
+        self.runtime_params = {**(given or {}), "method": method, "study": study}
+        try:
+            files = [*environment.values(), *base.values()]
+            return next(str(found[ENTRY].filepath) for found in files if ENTRY in found)
+        finally:
+            self.runtime_params = given
+
+    def _get_runtime_value(self, variable: str, *default: Any) -> Any:
+        """Return what was given, as it is: a `${` in it is a part of it."""
+        value: Any = self.runtime_params or {}
+        for name in variable.split("."):
+            if not isinstance(value, dict) or name not in value:
+                return default[0] if default else super()._get_runtime_value(variable)
+            value = value[name]
+        self._runtime_params_hits.add(variable)
+        return value
+
+
+def _checked(given: dict[str, Any]) -> dict[str, Any]:
+    """Return what was given, with the home folder in `raw_root`; refuse what cannot be a parameter."""
+    _refuse_cells(given)
+    if "benchmark" in given:
+        raise UserError(
+            f"Parameter benchmark ({given['benchmark']!r}) names folders and comes with the environment. Give"
+            " --env=<benchmark>; or, for images of your own, --env=custom and --params collection=<name>."
+        )
+    for name in TEXT:
+        if name in given and not isinstance(given[name], str):
+            raise UserError(
+                f"Parameter {name} is {given[name]!r}, of type {type(given[name]).__name__}, and names"
+                f' something: it must be text. Put it in quotes, as in {name}: "{given[name]}".'
+            )
+    expanded = {name: str(Path(given[name]).expanduser()) for name in ("raw_root",) if name in given}
+    return {**given, **expanded}
+
+
+def _refuse_cells(values: dict[str, Any]) -> None:
+    if CELLS in values:
+        raise UserError(
+            f"Parameter {CELLS} is made by the run: it holds the address of every method's results. Leave it"
+            " out; --params variant=<name> and collection=<name> name them."
+        )
+
+
+def _owner(folder: str) -> str:
+    return f"those of the {folder} pipeline" if folder in _TAKEN else f"those of --env={folder}"
+
+
+def _with_folders(catalog: dict[str, Any], folders: dict[str, str]) -> dict[str, Any]:
+    """Give each method whose folder is not its name entries of its own, which Kedro prefers to a pattern."""
+    written = dict(catalog)
+    for method, folder in folders.items():
+        for name, entry in catalog.items() if folder != method else ():
+            own = name.replace(_METHOD, method)
+            if own != name and own not in catalog:
+                written[own] = _replaced(entry, folder)
+    return written
+
+
+def _replaced(entry: Any, folder: str) -> Any:
+    if isinstance(entry, dict):
+        return {name: _replaced(value, folder) for name, value in entry.items()}
+    if isinstance(entry, list):
+        return [_replaced(value, folder) for value in entry]
+    return entry.replace(_METHOD, folder) if isinstance(entry, str) else entry
