@@ -13,11 +13,13 @@ from kedro.framework.startup import bootstrap_project
 from kedro.io import DataCatalog, MemoryDataset
 from kedro.pipeline import node, pipeline
 from kedro.runner import SequentialRunner
+from made_records import make_run_card
 from small_project import LEAST_BACKBONE, LEAST_PEOPLE, Project, make_project, run_session
 
 from reid_pipeline.methods import method_names
 from reid_pipeline.mistakes import mistake_in
 from reid_pipeline.pipelines import report
+from reid_pipeline.schema.records import RunCard
 
 
 @pytest.fixture(scope="module")
@@ -96,9 +98,9 @@ def test_results_are_looked_for_when_the_methods_have_finished() -> None:
             order.append("looked")
             return []
 
-    def train() -> dict[str, int]:
+    def train() -> RunCard:
         order.append("trained")
-        return {"seed": 0}
+        return make_run_card()
 
     trained = pipeline([node(train, None, "run_card", name="train")], namespace="pcl")
     catalog = DataCatalog({"run_results": Results(), "params:benchmark": MemoryDataset("synthetic")})
