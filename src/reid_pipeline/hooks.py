@@ -6,7 +6,7 @@ from kedro.config import MissingConfigException
 from kedro.framework.hooks import hook_impl
 from kedro.io import DataCatalog
 from kedro.pipeline import Pipeline
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from reid_pipeline.cell_checks import check_cells
 from reid_pipeline.methods import find_method, method_names
@@ -15,7 +15,7 @@ from reid_pipeline.pipelines.tuning.planning import require_searchable
 from reid_pipeline.schema.base import Parameters
 from reid_pipeline.schema.errors import UserError, explain, first_few, nearest
 from reid_pipeline.schema.layers import CELLS, GIVEN_AT_RUN
-from reid_pipeline.schema.parameters import SharedParameters
+from reid_pipeline.schema.parameters import IngestionParameters, SharedParameters, SplitParameters
 from reid_pipeline.schema.population import Population
 from reid_pipeline.schema.tuning import TuningParameters
 
@@ -63,6 +63,7 @@ class Preflight:
             given[method.name] = method.params.model_validate(parameters[method.name])
         if "raw_images" in inputs:
             catalog.get("raw_images").check()  # type: ignore[union-attr]
+        _check_tables(pipeline, catalog)
         check_cells(pipeline, catalog)
         if "earlier_metrics" in inputs:
             _require_records(catalog)
@@ -73,6 +74,24 @@ class Preflight:
         for name, values in given.items():
             # How many there will be is not known before the data is; checkpoints can be checked without.
             find_method(name).build(values, _ANYBODY)
+
+
+def _check_tables(pipeline: Pipeline, catalog: DataCatalog) -> None:
+    """Refuse tables that an earlier run made with other parameters, before any work is done on them."""
+    needed = {"split_table", "params:ingestion", "params:splits"}
+    if needed <= pipeline.inputs() and catalog.exists("split_table"):
+        from reid_pipeline.splits import require_tables
+
+        ingestion, splits = (
+            model.model_validate(_plain(catalog.load(f"params:{name}")))
+            for name, model in (("ingestion", IngestionParameters), ("splits", SplitParameters))
+        )
+        require_tables(catalog.load("split_table"), None, ingestion, splits)
+
+
+def _plain(values: Any) -> Any:
+    """Return parameters as they were given, whether Kedro has made a model of them or not."""
+    return values.model_dump() if isinstance(values, BaseModel) else values
 
 
 def _require_records(catalog: DataCatalog) -> None:

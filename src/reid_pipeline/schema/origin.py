@@ -25,6 +25,8 @@ _OBSERVED = ("code", "device", "threads")
 """What may change bits, and no more: a difference is a warning."""
 
 CELL = ("benchmark", "method", "seed", "data", "parameters")
+_ANOTHER_METHODS = ("benchmark", "seed", "data", "galleries", "parameters.evaluation", "weights")
+"""What zero_shot's results must share with those that are compared with them."""
 NEEDS: Mapping[str, Mapping[str, Sequence[str]]] = {
     "train": {"checkpoint": (*CELL, "weights")},
     "export": {"checkpoint": (*CELL, "weights")},
@@ -34,8 +36,7 @@ NEEDS: Mapping[str, Mapping[str, Sequence[str]]] = {
     "compare_with_zero_shot": {
         "metrics": (*CELL, "galleries"),
         "breakdown": (*CELL, "galleries", "made_from.embeddings"),
-        # Another method's: only what the comparison needs.
-        "zero_shot": ("benchmark", "seed", "data", "galleries", "parameters.evaluation", "weights"),
+        "zero_shot": _ANOTHER_METHODS,
     },
     "report": {
         "metrics": (*CELL, "galleries", "made_from.embeddings"),
@@ -43,6 +44,7 @@ NEEDS: Mapping[str, Mapping[str, Sequence[str]]] = {
         "embeddings": (*CELL, "galleries"),
         "run_card": (*CELL, "galleries", "made_from.metrics"),
         "differences": (*CELL, "galleries", "made_from.metrics"),
+        "zero_shot": _ANOTHER_METHODS,
     },
 }
 """By consumer and artefact: the fields of its origin that must be those of the run.
