@@ -82,10 +82,8 @@ def _check_tables(pipeline: Pipeline, catalog: DataCatalog) -> None:
     if needed <= pipeline.inputs() and catalog.exists("split_table"):
         from reid_pipeline.splits import require_tables
 
-        ingestion, splits = (
-            model.model_validate(_plain(catalog.load(f"params:{name}")))
-            for name, model in (("ingestion", IngestionParameters), ("splits", SplitParameters))
-        )
+        ingestion = IngestionParameters.model_validate(_plain(catalog.load("params:ingestion")))
+        splits = SplitParameters.model_validate(_plain(catalog.load("params:splits")))
         require_tables(catalog.load("split_table"), None, ingestion, splits)
 
 

@@ -37,6 +37,7 @@ class RunSummary:
         self._saved: set[str] = set()
         self._measured: dict[str, Any] = {}
         self._compared: dict[str, Any] = {}
+        self._differences: dict[str, Any] = {}
 
     @hook_impl(trylast=True)
     def before_pipeline_run(self) -> None:
@@ -60,6 +61,8 @@ class RunSummary:
         self._saved.add(dataset_name)
         if _are_metrics(dataset_name):
             self._measured[dataset_name] = data
+        if dataset_name.endswith(".differences"):
+            self._differences[dataset_name] = data
 
     @hook_impl
     def after_pipeline_run(self, pipeline: Pipeline, catalog: DataCatalog) -> None:
@@ -78,7 +81,8 @@ class RunSummary:
             if entry in self._saved:
                 return str(getattr(reporting, render)(catalog.load(entry)))
         if self._measured:
-            return reporting.text_table(self._table())
+            earlier = [self._compared[name] for name in self._compared if name not in self._measured]
+            return reporting.text_table(self._table(), list(self._differences.values()), earlier=earlier)
         if "changes" in self._saved:
             return str(catalog.load("changes"))
         if "dataset_summary" in self._saved:
@@ -89,8 +93,7 @@ class RunSummary:
         """Return the metrics of this run, after those that they were compared with."""
         first = self._measured.get(FLOOR_METRICS)
         if first is None and FLOOR_METRICS in self._compared:
-            earlier = self._compared[FLOOR_METRICS]
-            first = earlier.model_copy(update={"method": f"{earlier.method} (measured earlier)"})
+            first = self._compared[FLOOR_METRICS]
         others = [self._measured[name] for name in sorted(self._measured) if name != FLOOR_METRICS]
         return [*([] if first is None else [first]), *others]
 

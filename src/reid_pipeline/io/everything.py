@@ -8,6 +8,7 @@ from kedro.io import AbstractDataset
 
 from reid_pipeline.io.results import RunResultsDataset
 from reid_pipeline.io.weights import EmbedderDataset
+from reid_pipeline.schema.addresses import parse_folder
 from reid_pipeline.schema.columns import PATH
 from reid_pipeline.schema.errors import UserError
 from reid_pipeline.schema.raw_folder import RawFolder

@@ -1,7 +1,7 @@
 """Before and after, as rows, as plain text and as Markdown. What was not measured is an em dash, never 0."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from reid_pipeline.reporting.words import cell_name, few_queries, run_name
 from reid_pipeline.schema.records import Differences, Figures, Metrics, PairedDifference
@@ -184,7 +184,12 @@ def _said_of(row: ComparisonRow) -> list[str]:
     return said
 
 
-def text_table(metrics: Sequence[Metrics], differences: Sequence[Differences] = ()) -> str:
+def text_table(
+    metrics: Sequence[Metrics],
+    differences: Sequence[Differences] = (),
+    *,
+    earlier: Sequence[Metrics] = (),
+) -> str:
     """Return the comparison for a terminal: values in %, differences in percentage points.
 
     A difference whose interval is known stands below the table, a line for each metric.
@@ -192,11 +197,19 @@ def text_table(metrics: Sequence[Metrics], differences: Sequence[Differences] = 
     Args:
         metrics: as for `comparison_rows`, like the next.
         differences: see there.
+        earlier: those of `metrics` that an earlier run measured; their rows say so.
     """
     if not metrics:
         return "(nothing measured)"
     rows = comparison_rows(metrics, differences)
-    listed = [row for row in rows if not row.paired]
+    measured = [each in earlier for result in metrics for each in [result] * max(1, len(result.test_sets))]
+    listed = [
+        replace(row, label=f"{row.label} (measured earlier)")
+        if place < len(measured) and measured[place]
+        else row
+        for place, row in enumerate(rows)
+        if not row.paired
+    ]
     header, rule, *body = aligned(_grid(listed))
     plain = [index for index, row in enumerate(listed) if row.is_difference]
     if plain:
