@@ -78,6 +78,13 @@ class LayeredConfigLoader(OmegaConfigLoader):
             benchmark = str(self._globals.get("benchmark"))
             require_same_run(overlay, str(given["overlay"]), benchmark=benchmark, given=self._given)
 
+    def __getitem__(self, key: str) -> dict[str, Any]:
+        """Return a part of the configuration; the parameter files are read once."""
+        if key == "parameters" and self._parameters is not None:
+            return copy.deepcopy(self._parameters)
+        found: dict[str, Any] = super().__getitem__(key)
+        return found
+
     def _merge_and_resolve(self, key: str, config_per_file: dict[Path, DictConfig]) -> dict[str, Any]:
         """Resolve the files of one folder; what was given is laid over parameters later, as it is."""
         if key != "parameters":
@@ -112,26 +119,21 @@ class LayeredConfigLoader(OmegaConfigLoader):
         }
 
     def _in_layers(self, base: dict[str, Any], environment: dict[str, Any]) -> dict[str, Any]:
-        if self._parameters is None:
-            for values in (base, environment):
-                _refuse_cells(values)
-            given: dict[str, Any] = dict(self.runtime_params or {})
-            models = {name: find_method(name).params for name in method_names()}
-            known = {name: model for name, model in models.items() if name in base or name in environment}
-            collected = {name: value for name, value in given.items() if name == "collection"}
-            layers = Layers(
-                [base, environment], self._named(given), {**self._given, **collected}, known, FLOOR
-            )
-            parameters = layers.in_force()
-            seed = parameters.get("seed")
-            cells = layers.cells(
-                benchmark=str(parameters.get("benchmark")),
-                seed=seed
-                if isinstance(seed, int)
-                else 0,  # what is no number is refused later, with the rest
-                variant=given.get("variant"),
-            )
-            self._parameters = parameters | {CELLS: {name: cell.model_dump() for name, cell in cells.items()}}
+        for values in (base, environment):
+            _refuse_cells(values)
+        given: dict[str, Any] = dict(self.runtime_params or {})
+        models = {name: find_method(name).params for name in method_names()}
+        known = {name: model for name, model in models.items() if name in base or name in environment}
+        collected = {name: value for name, value in given.items() if name == "collection"}
+        layers = Layers([base, environment], self._named(given), {**self._given, **collected}, known, FLOOR)
+        parameters = layers.in_force()
+        seed = parameters.get("seed")
+        cells = layers.cells(
+            benchmark=str(parameters.get("benchmark")),
+            seed=seed if isinstance(seed, int) else 0,  # what is no number is refused later, with the rest
+            variant=given.get("variant"),
+        )
+        self._parameters = parameters | {CELLS: {name: cell.model_dump() for name, cell in cells.items()}}
         return copy.deepcopy(self._parameters)
 
     def _named(self, given: dict[str, Any]) -> list[Layer]:

@@ -49,7 +49,7 @@ def data(tmp_path: Path) -> TrainingData:
 def test_it_trains(method: Method, data: TrainingData) -> None:
     assert NAME in methods.method_names()
     given = yaml.safe_load(file_block(ROOT / "CONTRIBUTING.md", PARAMETERS))[NAME]
-    given["backbone"]["pretrained"] = None
+    given["backbone"] = {"name": "demo-vit", "pretrained": None, "image_size": [96, 48]}
     given["plan"] |= {"epochs": 2, "iterations_per_epoch": 4, "batch_size": 9, "instances": 3}
     parameters = method.params.model_validate(given)
     torch.manual_seed(0)
