@@ -19,15 +19,23 @@ DRAWN = "synthetic"
 def steps() -> dict[str, tuple[list[str], list[str]]]:
     """Return for every step the modules that it starts from, and those that it does without."""
     found = {}
+    pages = ("atomic", "page", "records")
     for name in _modules_of("benchmarks"):
-        roots = ["pipelines.ingestion.pipeline", f"benchmarks.{name}", *_io("atomic", "page", "raw")]
+        roots = [
+            "pipelines.ingestion.pipeline",
+            f"benchmarks.{name}",
+            *_io(*pages, "raw"),
+        ]
         found[f"ingestion_{name}"] = (roots, [] if name.startswith(DRAWN) else [DRAWN])
     for name in _modules_of("methods"):
-        datasets = _io("atomic", "environment", "image_cache", "page", "raw", "weights")
+        datasets = _io(*pages, "environment", "image_cache", "raw", "weights")
         # The images are a dependency themselves: a cell finds them drawn.
         found[name] = (["pipelines.method.pipeline", f"methods.{name}", *datasets], [DRAWN])
-    found["report"] = (["pipelines.report.pipeline", *_io("atomic", "page", "results")], [])
-    found["leaderboard"] = (["pipelines.leaderboard.pipeline", *_io("atomic", "everything", "page")], [])
+    found["report"] = (["pipelines.report.pipeline", *_io(*pages, "results")], [])
+    found["leaderboard"] = (
+        ["pipelines.leaderboard.pipeline", *_io(*pages, "everything")],
+        [],
+    )
     return found
 
 

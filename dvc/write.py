@@ -160,7 +160,7 @@ def _read_by_ingestion(env: str) -> dict[str, list[str]]:
 def _cell(env: str, row: Row) -> Stage:
     seed, method, folder = "seed_${item.seed}", row.method, row.folder
     models, results = f"data/06_models/{env}/{folder}/{seed}", f"data/08_reporting/{env}/{folder}/{seed}"
-    floor = f"data/08_reporting/{env}/{row.floor}/{seed}/metrics.json"
+    floor = f"data/08_reporting/{env}/{row.floor}/{seed}"
     given = ",".join(["seed=${item.seed}", *([f"overlay={row.overlay}"] if row.overlay else [])])
     training = find_method(method).stage_names
     histories = [f"{results}/{stage}_history.json" for stage in training if len(training) > 1]
@@ -171,7 +171,7 @@ def _cell(env: str, row: Row) -> Stage:
             # Images are what ingestion saw: the split table has their hashes.
             f"data/03_primary/{env}/galleries.parquet",
             f"data/03_primary/{env}/split_table.parquet",
-            *([] if method == FLOOR else [floor]),
+            *([] if method == FLOOR else [f"{floor}/breakdown.json", f"{floor}/metrics.json"]),
             f"{FOLDER}/{method}.txt",
         ],
         "params": [
@@ -186,6 +186,7 @@ def _cell(env: str, row: Row) -> Stage:
             f"data/08_reporting/{env}/{folder}/report_{seed}.html",
             f"{results}/breakdown.json",
             f"{results}/curves.json",
+            *([] if method == FLOOR else [f"{results}/differences.json"]),
             *histories,
             *({f"{results}/{name}.json": {"cache": False}} for name in ("history", "metrics", "run_card")),
         ],

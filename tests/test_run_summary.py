@@ -10,8 +10,9 @@ from kedro.framework.hooks.manager import _create_hook_manager, _register_hooks
 from kedro.io import DataCatalog, MemoryDataset
 from kedro.pipeline import Pipeline, node, pipeline
 from kedro.runner import SequentialRunner
+from made_records import make_metrics, make_run_card
 
-from reid_pipeline.io.atomic import AtomicJSONDataset
+from reid_pipeline.io.records import RecordDataset
 from reid_pipeline.io.weights import TrainingStateDataset
 from reid_pipeline.methods import find_method
 from reid_pipeline.only_missing import OnlyMissing
@@ -23,15 +24,14 @@ from reid_pipeline.schema.parameters import (
     IngestionParameters,
     SplitParameters,
 )
+from reid_pipeline.schema.records import Metrics
 
 pytestmark = pytest.mark.filterwarnings("ignore:One or more dataset names contain")
-FIGURES = {"mINP": 0.25, "rank1": 0.75, "rank5": 1.0, "rank10": 1.0, "num_valid_queries": 4}
 BACKBONE = {"name": "demo-vit", "pretrained": "demo", "image_size": [96, 48]}
 
 
-def metrics(method: str, mean_ap: float) -> dict[str, Any]:
-    named = {"benchmark": "b", "method": method, "seed": 0, "num_queries": 4, "num_gallery": 9}
-    return {**named, **FIGURES, "mAP": mean_ap}
+def metrics(method: str, mean_ap: float) -> Metrics:
+    return make_metrics(method, mean_ap, benchmark="b")
 
 
 def zero_shot() -> Any:
@@ -48,16 +48,20 @@ def catalog(tmp_path: Path) -> DataCatalog:
         "compute": ComputeParameters(device="cpu", precision="float32"),
         "zero_shot": zero_shot(),
     }
-    files = ("floor_metrics", "pcl.metrics", "zero_shot.run_card", "pcl.run_card")
+    kinds = {"floor_metrics": "Metrics", "pcl.metrics": "Metrics"}
+    kinds |= {"zero_shot.run_card": "RunCard", "pcl.run_card": "RunCard"}
     found = DataCatalog(
-        {name: AtomicJSONDataset(filepath=str(tmp_path / f"{name}.json")) for name in files}
+        {
+            name: RecordDataset(filepath=str(tmp_path / f"{name}.json"), record=kind)
+            for name, kind in kinds.items()
+        }
         | {f"params:{name}": MemoryDataset(value) for name, value in shared.items()}
         | {"zero_shot.toy_state": TrainingStateDataset(filepath=str(tmp_path / "toy_state.pt"))}
     )
     found.save("floor_metrics", metrics("zero_shot", 0.25))
     recorded = {name: value.model_dump(mode="json") for name, value in shared.items()}
     card = {"started": "2026-01-02T03:04:05Z", "precision": "float32", "parameters": recorded}
-    found.save("zero_shot.run_card", card)
+    found.save("zero_shot.run_card", make_run_card("zero_shot", **card))
     return found
 
 
@@ -90,13 +94,14 @@ class TestRunSummary:
         self, catalog: DataCatalog, capsys: pytest.CaptureFixture[str]
     ) -> None:
         nodes = pipeline([measuring(*FLOOR), measuring("pcl.metrics", "pcl", 0.75), reporting()])
-        overwritten = node(lambda _: metrics("pcl", 0.125), "page", "zz", name="another_run")
-        catalog["zz"] = AtomicJSONDataset(filepath=str(catalog.get("pcl.metrics")._filepath))  # type: ignore[union-attr]
+        overwritten = node(lambda _: metrics("pcl", 0.375), "page", "zz", name="another_run")
+        file = str(catalog.get("pcl.metrics")._filepath)  # type: ignore[union-attr]
+        catalog["zz"] = RecordDataset(filepath=file, record="Metrics")
         run(nodes + pipeline([overwritten]), catalog)
         printed = capsys.readouterr().out
         assert re.search(r"b, seed 0: .* measured in this run", printed)
         assert re.search(r"zero_shot +50\.0 .*\npcl +75\.0 ", printed)
-        assert "12.5" not in printed
+        assert "37.5" not in printed
         assert "wrote pcl.metrics" in printed
         assert "wrote floor_metrics" in printed
 

@@ -104,7 +104,9 @@ def check_names(folder: Path, split_table: pd.DataFrame, page: str, dataset_page
 def test_from_files_to_a_report(layout: str, project: Project, tmp_path: Path) -> None:
     environment = environment_of(layout)
     raw = draw(layout, tmp_path / "raw")
-    run(project, environment, "unsupervised_pcl", raw_root=str(raw))
+    named = {"collection": layout} if environment == "custom" else {}
+    run(project, environment, "unsupervised_pcl", raw_root=str(raw), **named)
+    environment = named.get("collection", environment)
     table = tables(project, environment)
     metrics = json.loads((results(project, environment) / "seed_0/metrics.json").read_text())
     assert metrics["benchmark"] == environment
@@ -119,7 +121,7 @@ def test_from_files_to_a_report(layout: str, project: Project, tmp_path: Path) -
         assert (metrics["mAP"], metrics["num_queries"]) == (None, 0)
         assert "nothing to score" in metrics["not_evaluated"]
         stored = load_file(
-            project.root / "data/07_model_output/custom/unsupervised_pcl/seed_0/embeddings.safetensors"
+            project.root / f"data/07_model_output/{layout}/unsupervised_pcl/seed_0/embeddings.safetensors"
         )
         assert stored["rows"].tolist() == list(range(len(table)))
         assert np.allclose(np.linalg.norm(stored["embeddings"], axis=1), 1.0, atol=1e-5)

@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from reid_pipeline.schema.digests import digest_of_buffers
+from reid_pipeline.schema.digests import digest_of_buffers, digest_of_json
 from reid_pipeline.schema.records import StageDescription
 
 
@@ -46,3 +46,21 @@ def checkpoint_of(state: Mapping[str, Any]) -> Checkpoint:
     description = StageDescription.model_validate(state["description"])
     origin = description.origin.replace(digest=digest_of_tensors(tensors))
     return Checkpoint(tensors, description.model_copy(update={"origin": origin}))
+
+
+def digest_of_state(state: Any) -> str:
+    """Return the SHA-256 of nested mappings and lists of tensors and plain values."""
+    tensors: dict[str, Any] = {}
+    return digest_of_json([_without_tensors(state, "", tensors), digest_of_tensors(tensors)])
+
+
+def _without_tensors(value: Any, name: str, tensors: dict[str, Any]) -> Any:
+    """Return a value in which every tensor is its name, and put the tensors into `tensors`."""
+    if isinstance(value, torch.Tensor):
+        tensors[name] = value
+        return name
+    if isinstance(value, Mapping):
+        return [[str(key), _without_tensors(each, f"{name}/{key}", tensors)] for key, each in value.items()]
+    if isinstance(value, list | tuple):
+        return [_without_tensors(each, f"{name}/{place}", tensors) for place, each in enumerate(value)]
+    return repr(value)
