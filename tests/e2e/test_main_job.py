@@ -12,7 +12,8 @@ import pytest
 from safetensors.numpy import load_file
 from small_project import Project, make_project
 
-HISTORY_KEYS = {"epoch", "stage", "learning_rate", "loss", "losses", "clusters", "noise_share"} | {
+HISTORY_KEYS = {
+    "version", "run", "epoch", "stage", "learning_rate", "loss", "losses", "clusters", "noise_share"} | {
     "cluster_sizes", "ground_truth", "seconds", "trainable_parameters",
 }  # fmt: skip
 

@@ -43,11 +43,15 @@ def models(project: Project):
 def test_each_stage_is_stored_and_says_what_it_is(project: Project) -> None:
     for stage in ("prompt_learning", "visual_fine_tuning"):
         with safe_open(models(project) / f"{stage}.safetensors", framework="pt") as file:
-            described = json.loads(file.metadata()["checkpoint"])
-        assert (described["method"], described["stage"], described["seed"]) == ("clip_reid", stage, 0)
-        assert described["parameters"]["prompts"]["noun"] == "person"
+            described = json.loads(file.metadata()["header"])["checkpoint"]
+        origin = described["origin"]
+        assert (origin["method"], described["stage"], origin["seed"]) == ("clip_reid", stage, 0)
+        parameters = origin["parameters"]["clip_reid"]
+        assert parameters["prompts"]["noun"] == "person"
+        assert (parameters.get("recipe") == "released") is (
+            stage == "visual_fine_tuning"
+        )  # the first reads none
         assert len(described["label_map"]) == described["population"]["identities"] == 12
-        assert described["parameters"]["recipe"] == "released"
     assert not list(models(project).glob("scratch/*_state.pt"))
 
 
@@ -84,7 +88,7 @@ def test_the_second_stages_parameters_may_change(project: Project) -> None:
 
 def test_the_first_stages_may_not(project: Project) -> None:
     project.configure(clip_reid={"prompts": {"context_tokens": 2}})
-    with pytest.raises(Exception, match="does not belong to this run") as caught:
+    with pytest.raises(Exception, match="was not made by this run") as caught:
         run_session(project, "clip_reid", from_nodes=SECOND)
     told = mistake_in(caught.value)
     assert told is not None
