@@ -50,13 +50,18 @@ def files_of(project: Project, folder: str) -> dict[Path, bytes]:
     return {file: file.read_bytes() for file in found if file.is_file()}
 
 
+def times(data: Path) -> dict[Path, int]:
+    """Return when each file was written; locks are no results."""
+    files = (file for file in data.rglob("*") if file.is_file() and ".locks" not in file.parts)
+    return {file: file.stat().st_mtime_ns for file in files}
+
+
 def refused(project: Project, pipeline: str, **given: Any) -> str:
     """Return what the user is told; nothing is written."""
-    before = {file: file.stat().st_mtime_ns for file in (project.root / "data").rglob("*") if file.is_file()}
+    before = times(project.root / "data")
     with pytest.raises(Exception, match=re.compile(".")) as caught:
         run_session(project, pipeline, **given)
-    after = {file: file.stat().st_mtime_ns for file in (project.root / "data").rglob("*") if file.is_file()}
-    assert after == before
+    assert times(project.root / "data") == before
     told = mistake_in(caught.value)
     assert told is not None, caught.value
     return told
