@@ -172,6 +172,17 @@ def test_the_page_loads_nothing_and_escapes() -> None:
     assert (page.tags["script"], page.tags["img"]) == (0, 0)
 
 
+def test_runs_lead_to_their_reports_whatever_they_are_called() -> None:
+    run = make_run(1, metrics={"variant": "My #2 50%25"}, card={"variant": "My #2 50%25"})
+    page = Page(
+        render_leaderboard_page(
+            make_leaderboard({"market1501": [run]}, methods=[], differences={"market1501": []})
+        )
+    )
+    hrefs = [value for tag, name, value in page.attributes if (tag, name) == ("a", "href")]
+    assert hrefs == ["../market1501/clip_reid+My%20%232%2050%2525/report_seed_1.html"]
+
+
 def test_what_has_changed_between_two_runs() -> None:
     packages = {"packages": {"torch": "2.6", "numpy": "2.1"}}
     earlier = make_run(0, card={**CARD, **packages}, metrics={"mAP": 0.8})

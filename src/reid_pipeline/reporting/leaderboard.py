@@ -18,6 +18,7 @@ from reid_pipeline.reporting.page import flattened, rendered
 from reid_pipeline.reporting.run_groups import of_one_test_set
 from reid_pipeline.reporting.tables import METRICS, percent
 from reid_pipeline.reporting.words import label_word, run_name
+from reid_pipeline.schema.addresses import link
 from reid_pipeline.schema.comparison import (
     DifferenceToBest,
     FiveFigures,
@@ -72,7 +73,7 @@ def render_leaderboard_page(leaderboard: Leaderboard) -> str:
             "title": title_of(comparison),
             "tables": html_tables(_tables(comparison)),
             "cards": [
-                (f"{_name(run)}, seed {run.seed}", list(flattened(run.run_card.content())))
+                (f"{_name(run)}, seed {run.seed}", _report(run), list(flattened(run.run_card.content())))
                 for run in comparison.runs
             ],
         }
@@ -110,6 +111,11 @@ def _listed(run: Run) -> ListedRun:
         metrics=FiveFigures(**{name: metrics.value(name) for name in METRICS}),
         run_card=run.run_card,
     )
+
+
+def _report(run: ListedRun) -> str:
+    """Return the link from the leaderboard's page to the report of a run."""
+    return link(f"../{run.run_card.benchmark}/{_name(run)}/report_seed_{run.seed}.html")
 
 
 def _tables(comparison: ListedBenchmark) -> list[Table[Any]]:
