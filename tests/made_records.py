@@ -41,7 +41,7 @@ def make_run_card(method: str = "pcl", **others: Any) -> RunCard:
         "device": "cpu",
         "precision": "float32",
         "training_seconds": 100.0,
-        "reid_pipeline": "0.1.0",
+        "reid_pipeline": "0.2.0",
         "git_commit": "0123456789" * 4,
         "git_dirty": False,
         "python": "3.11.7",

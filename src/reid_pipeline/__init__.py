@@ -1,3 +1,3 @@
 """From raw image collections to CLIP re-identification models and results that can be made again."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
