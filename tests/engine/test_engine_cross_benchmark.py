@@ -1,5 +1,6 @@
 """A test split that the protocol cannot be applied to leaves the rest of the matrix as it is."""
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -7,6 +8,7 @@ import pytest
 from reid_pipeline.engine import cross_benchmark
 from reid_pipeline.engine.cross_benchmark import TrainedEmbedder, evaluate_everywhere
 from reid_pipeline.schema.errors import UserError
+from reid_pipeline.schema.origin import Origin
 from reid_pipeline.schema.parameters import EvaluationParameters
 
 FIGURES = {"mAP": 0.5, "mINP": 0.25, "rank1": 0.75, "rank5": 0.8, "rank10": 0.9, "splits": "test"}
@@ -23,11 +25,16 @@ def test_one_pair_without_figures_says_why(monkeypatch: pytest.MonkeyPatch) -> N
         return embedder
 
     monkeypatch.setattr(cross_benchmark, "embed_test_rows", embed)
+    monkeypatch.setattr(cross_benchmark, "check_unchanged", lambda *_: None)
+    monkeypatch.setattr(cross_benchmark, "data_hash", lambda _: "now")
     monkeypatch.setattr(cross_benchmark, "evaluate_draws", lambda *_: ({**FIGURES, **COUNTS}, {}))
     monkeypatch.setattr(cross_benchmark, "_without_side_information", lambda tables: tables)
     embedders = [
-        TrainedEmbedder("a", "pcl", seed, lambda: "model", variant) for seed, variant in enumerate(("", "x"))
+        TrainedEmbedder("a", "pcl", seed, lambda: SimpleNamespace(origin=None), variant)
+        for seed, variant in enumerate(("", "x"))
     ]
+    earlier = SimpleNamespace(origin=Origin(made_by="pcl.export", code="1", data="earlier"))
+    embedders.append(TrainedEmbedder("a", "pcl", 2, lambda: earlier))
     splits = [cross_benchmark.TestSplit(name, Tables(), f"raw {name}") for name in "ab"]
     found = evaluate_everywhere(embedders, splits, None, EvaluationParameters())
     assert found.benchmarks == ("a", "b")
@@ -36,5 +43,13 @@ def test_one_pair_without_figures_says_why(monkeypatch: pytest.MonkeyPatch) -> N
         ("", 0, "b", None, "the camera of a test image is unknown"),
         ("x", 1, "a", 0.5, None),
         ("x", 1, "b", None, "the camera of a test image is unknown"),
+        (
+            "",
+            2,
+            "a",
+            None,
+            "trained on other tables of this benchmark than are there now: run the method again",
+        ),
+        ("", 2, "b", None, "the camera of a test image is unknown"),
     ]
     assert found.results[0].num_valid_queries == 8

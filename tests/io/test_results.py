@@ -96,7 +96,7 @@ def test_no_results_name_the_command(root: Path, prepare: str) -> None:
         (root / "pcl/seed_0").mkdir(parents=True)
     said = mistake(root)
     assert said.startswith(f"There are no results of {BENCHMARK}")
-    assert "kedro run --pipeline=zero_shot --env=market1501" in said
+    assert "kedro run --pipeline=zero_shot, with --env and --params as here" in said
     assert not RunResultsDataset(filepath=str(root)).exists()
 
 
@@ -108,8 +108,8 @@ def test_a_half_written_file_is_named(root: Path, name: str, content: bytes) -> 
     (folder / f"{name}.json").write_bytes(content)
     said = mistake(root)
     assert said.startswith(f"{folder / name}.json cannot be read as JSON: ")
-    again = "kedro run --pipeline=zero_shot --env=market1501 --params seed=4"
-    assert said.endswith(f"Make it anew: {again}; or remove {folder}.")
+    again = "kedro run --pipeline=zero_shot --params seed=4, with --env, collection and other parameters as"
+    assert said.endswith(f"Make it anew: {again} that run had them; or remove {folder}.")
 
 
 def test_a_folder_in_the_place_of_a_file_is_named(root: Path) -> None:
@@ -169,7 +169,7 @@ def test_what_is_no_record_is_refused_by_file_field_and_remedy(root: Path, damag
     change(folder / f"{name}.json", **values)
     said = mistake(root)
     assert said.startswith(f"{folder / name}.json is no whole record of a run: {fault}")
-    assert "Make it anew: kedro run --pipeline=zero_shot --env=market1501 --params seed=4; or rem" in said
+    assert "Make it anew: kedro run --pipeline=zero_shot --params seed=4, with --env, coll" in said
 
 
 def test_a_reason_makes_an_absent_figure_whole(root: Path) -> None:

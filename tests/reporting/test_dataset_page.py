@@ -89,9 +89,7 @@ def rows_of(summary: DatasetSummary, first: str) -> list[list[str]]:
 def assert_self_contained(page: Page) -> None:
     for tag, name, value in page.attributes:
         if name in {"src", "href", "srcset", "data", "action", "poster"}:
-            beside = (
-                tag == "a" and value.startswith("../") and ":" not in value
-            )
+            beside = tag == "a" and value.startswith("../") and ":" not in value
             assert beside or value.startswith(("data:", "#")), (tag, name, value[:80])
     assert not {"link", "iframe", "object", "embed", "base"} & set(page.tags)
     assert "@import" not in page.text("style")

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from reid_pipeline.engine.embedding import embed_test_rows
+from reid_pipeline.engine.loading import check_unchanged
 from reid_pipeline.engine.runtime import Runtime
 from reid_pipeline.models.embedder import Embedder
 from reid_pipeline.retrieval.protocol import evaluate_draws
@@ -14,7 +15,9 @@ from reid_pipeline.schema.comparison import CrossBenchmark, CrossResult
 from reid_pipeline.schema.errors import UserError
 from reid_pipeline.schema.parameters import EvaluationParameters
 from reid_pipeline.schema.raw_folder import RawFolder
-from reid_pipeline.splits import SplitTables
+from reid_pipeline.splits import SplitTables, data_hash
+
+_OTHER_TABLES = "trained on other tables of this benchmark than are there now: run the method again"
 
 
 @dataclass(frozen=True)
@@ -35,6 +38,7 @@ class TestSplit:
     benchmark: str
     tables: SplitTables
     raw_images: RawFolder
+    stamps: pd.DataFrame | None = None
 
 
 def evaluate_everywhere(
@@ -48,9 +52,15 @@ def evaluate_everywhere(
     On another benchmark than its own an embedder with side information is told no camera and no viewpoint,
     since its numbers mean others there: the mean of the learnt ones stands in. The protocol's camera filter
     reads the true cameras everywhere. Figures have no intervals. A split that this protocol cannot be applied
-    to has a result that says why not.
+    to has a result that says why not; so has an embedder's own benchmark where its tables are others now, of
+    which it may have seen what is tested.
+
+    Raises:
+        UserError: images have changed since ingestion; an embedder cannot be read.
     """
     protocol = evaluation.model_copy(update={"resamples": 0})
+    for split in splits:
+        check_unchanged(split.tables.split_table, split.raw_images, split.stamps)
     results = []
     for trained in embedders:
         embedder = trained.load()
@@ -75,6 +85,8 @@ def _evaluated(
         "tested_on": split.benchmark,
     }
     tables = split.tables
+    if own and embedder.origin is not None and embedder.origin.data != data_hash(tables.split_table):
+        return CrossResult.model_validate({**named, "why_not": _OTHER_TABLES})
     shown = tables if own else _without_side_information(tables)
     try:
         embeddings = embed_test_rows(embedder, shown, split.raw_images, runtime, protocol)

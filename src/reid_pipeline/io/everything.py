@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from kedro.io import AbstractDataset
 
+from reid_pipeline.io.atomic import EarlierTableDataset
 from reid_pipeline.io.results import RunResultsDataset
 from reid_pipeline.io.weights import EmbedderDataset
 from reid_pipeline.schema.addresses import parse_folder
@@ -16,6 +17,7 @@ from reid_pipeline.schema.records import Run
 
 if TYPE_CHECKING:
     from reid_pipeline.engine.cross_benchmark import TestSplit, TrainedEmbedder
+    from reid_pipeline.splits import SplitTables
 
 _SEED = re.compile(r"seed_(0|[1-9][0-9]*)")
 
@@ -74,37 +76,63 @@ class TestSplitsDataset(_ReadOnly):
     Args:
         filepath: the folder of tables of all benchmarks.
         raw: name of the folder beside it with the raw images of all benchmarks.
+        intermediate: name of the folder beside it with what ingestion noted of the files.
     """
 
-    def __init__(self, *, filepath: str, raw: str, metadata: dict[str, Any] | None = None) -> None:
+    def __init__(
+        self, *, filepath: str, raw: str, intermediate: str, metadata: dict[str, Any] | None = None
+    ) -> None:
         super().__init__(filepath=filepath, metadata=metadata)
         self._raw = self._folder.with_name(raw)
+        self._intermediate = intermediate
 
     def load(self) -> "list[TestSplit]":
         """List the test splits by benchmark; those without images are left out.
 
         Raises:
-            UserError: none is left; pandera's errors for a table that is not as it should be.
+            UserError: none is left, or a table is not as it should be.
         """
-        import pandas as pd
-
         from reid_pipeline.engine.cross_benchmark import TestSplit
-        from reid_pipeline.schema.tables import GALLERIES, SPLIT_TABLE
-        from reid_pipeline.splits import SplitTables
 
         found = []
         for file in sorted(self._folder.glob("*/split_table.parquet")):
-            table = SPLIT_TABLE.validate(pd.read_parquet(file))
-            galleries = GALLERIES.validate(pd.read_parquet(file.with_name("galleries.parquet")))
-            raw = RawFolder(self._raw / file.parent.name, ())
-            if all((raw.root / path).is_file() for path in table[PATH].iloc[[0, -1]]):
-                found.append(TestSplit(file.parent.name, SplitTables(table, galleries), raw))
+            tables, name = _tables_at(file), file.parent.name
+            raw = RawFolder(self._raw / name, ())
+            if all((raw.root / path).is_file() for path in tables.split_table[PATH].iloc[[0, -1]]):
+                stamps = self._folder.with_name(self._intermediate) / name / "scratch/image_stamps.parquet"
+                known = EarlierTableDataset(filepath=str(stamps)).load()
+                found.append(TestSplit(name, tables, raw, known))
         if not found:
             raise UserError(
                 f"There is no split table in {self._folder} with its images in {self._raw}. Run ingestion"
                 " first: kedro run --pipeline=ingestion --env=<benchmark>"
             )
         return found
+
+
+def _tables_at(file: Path) -> "SplitTables":
+    """Return a benchmark's split table and the galleries beside it.
+
+    Raises:
+        UserError: one of them is not there, or is not as it should be; an earlier version may have made it.
+    """
+    import pandas as pd
+    from pandera.errors import SchemaError
+
+    from reid_pipeline.schema.tables import GALLERIES, SPLIT_TABLE
+    from reid_pipeline.splits import SplitTables
+
+    try:
+        return SplitTables(
+            SPLIT_TABLE.validate(pd.read_parquet(file)),
+            GALLERIES.validate(pd.read_parquet(file.with_name("galleries.parquet"))),
+        )
+    except (OSError, ValueError, SchemaError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise UserError(
+            f"{file} and the galleries beside it cannot be used: {reason}. An earlier version of this project"
+            f" may have made them. Run ingestion again for {file.parent.name}, or remove {file.parent}."
+        ) from error
 
 
 class AllResultsDataset(_ReadOnly):

@@ -60,7 +60,7 @@ class RunResultsDataset(AbstractDataset[Any, list[Run]]):
             name = self._folder.name
             raise UserError(
                 f"There are no results of {name} in {self._folder}: nothing to compare. Run a method first:"
-                f" kedro run --pipeline=zero_shot --env={name}"
+                " kedro run --pipeline=zero_shot, with --env and --params as here."
             )
         return [_read_run(folder, cell) for folder, cell in runs]
 
@@ -100,10 +100,9 @@ def _file(folder: Path, name: str) -> Path:
 
 
 def _again(folder: Path, cell: Cell) -> str:
-    how = "" if not cell.variant else f" (variant {cell.variant})"
     return (
-        f"Make it anew: kedro run --pipeline={cell.method} --env={cell.benchmark} --params"
-        f" seed={cell.seed}{how}; or remove {folder}."
+        f"Make it anew: kedro run --pipeline={cell.method} --params seed={cell.seed}, with --env, collection"
+        f" and other parameters as that run had them; or remove {folder}."
     )
 
 

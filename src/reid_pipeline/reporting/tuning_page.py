@@ -77,7 +77,9 @@ def tuned_command(record: Record) -> str:
     """Return the command that trains with what the study found."""
     method, name = record["method"], record["name"]
     study = method if name == "main" else f"{method}/{name}"
-    return f"kedro run --env={record['benchmark']} --pipeline={method} --params tuned={study}"
+    own = record.get("collection")  # one's own images are of the environment `custom`
+    where = f"--env={'custom' if own else record['benchmark']} --pipeline={method}"
+    return f"kedro run {where} --params {f'collection={own},' if own else ''}tuned={study}"
 
 
 def _gain(record: Record) -> str:

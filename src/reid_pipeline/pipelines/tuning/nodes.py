@@ -83,7 +83,7 @@ def run_study(
         score_every=tuning.score_every,
     )
     _show(plan, _trials(plan, trial, tuning.workers))
-    return study_record(plan)
+    return {**study_record(plan), "collection": parameters.get("collection")}
 
 
 def _shared_out(compute: ComputeParameters, workers: int) -> ComputeParameters:
