@@ -67,7 +67,9 @@ def read_overlay(conf_source: Path, name: str) -> Overlay:
             f"Overlay {path} holds {type(content).__name__}; it must map a method's name, or that of another"
             " parameter, to values, as conf/base/parameters_<method>.yml does."
         )
-    return Overlay(content, label=path.stem)
+    # A file that is called like one of conf/ is another overlay, and has other cells.
+    own = path != named and path.stem in {file.stem for file in (conf_source / FOLDER).glob("*.yml")}
+    return Overlay(content, label=f"{path.stem}-file" if own else path.stem)
 
 
 def require_same_run(overlay: Overlay, name: str, *, benchmark: str, given: dict[str, Any]) -> None:

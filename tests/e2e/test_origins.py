@@ -161,7 +161,7 @@ def test_a_figure_changed_by_hand(project: Project, data: Path) -> None:
     file.write_text(json.dumps({**metrics, "mAP": 0.99}))
     told = refused(project, "report")
     assert f"{METHOD}/seed_0/metrics.json" in told
-    assert "the file was changed or damaged after it was written" in told
+    assert "the file was changed or damaged after pcl.evaluate had written it" in told
 
 
 def test_the_page_says_whose_labels_were_used(project: Project) -> None:

@@ -83,7 +83,7 @@ def test_nothing_to_compare_names_the_command(project: Project) -> None:
         run_session(project, "report", environment="dukemtmc")
     told = mistake_in(caught.value)
     assert told is not None
-    assert told.endswith("kedro run --pipeline=zero_shot --env=dukemtmc")
+    assert told.endswith("kedro run --pipeline=zero_shot, with --env and --params as here.")
 
 
 def test_the_default_compares_after_every_method(project: Project) -> None:

@@ -307,7 +307,7 @@ class TestNextStage:
         other = two(parameters=ToyParameters(plan=make_plan(learning_rate=0.25)))
         says = (
             r"The checkpoint that toys\.train_first reads, was not made by this run:"
-            r" parameters\.toys\.plan\.learning_rate was [\d.]+ and is 0\.25\. Make it anew"
+            r" parameters\.toys\.plan\.learning_rate was [\d.]+ and is 0\.25\. toys\.train_first made"
         )
         with pytest.raises(UserError, match=says):
             next(train_stage(other, "second", None, first))

@@ -172,3 +172,14 @@ class TestSameCell:
         self.check(card, {"pcl": {"plan": {"epochs": 3}}, "evaluation": {}})
         with pytest.raises(UserError):
             self.check(card, {"pcl": {"plan": {"epochs": 4}}, "evaluation": {}})
+
+
+@pytest.mark.parametrize("name", ["synthetic.lighting", "compute.precision"])
+def test_what_no_block_of_the_card_holds_is_compared_too(name: str) -> None:
+    """The method and the protocol are the same, and the cell is another's all the same."""
+    held = {"differs": {name: 0.1}, "parameters": {"pcl": {"a": 1}}}
+    cell = Cell(benchmark="b", method="pcl", variant="s", seed=0, differs={name: 0.9})
+    file = PurePath("b/pcl+s/seed_0/run_card.json")
+    with pytest.raises(UserError, match=r"was made with .*0\.1.*variant=<name>"):
+        require_same_cell(cell, held, file, {"pcl": {"a": 1}})
+    require_same_cell(cell.model_copy(update={"differs": {name: 0.1}}), held, file, {"pcl": {"a": 1}})

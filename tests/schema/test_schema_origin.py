@@ -71,7 +71,7 @@ def test_an_artefact_of_another_run_is_refused_wherever_its_consumer_declares_it
             f"data/x, the {artefact} that pcl.{consumer} reads, was not made by this run: "
         )
         assert re.search(rf"{re.escape(field)}\S* was .+ and is ", text)
-        assert "--from-nodes=pcl.evaluate" in text
+        assert "pcl.evaluate made it. Make it anew: run the" in text
 
 
 @pytest.mark.parametrize(("consumer", "artefact"), sorted({(c, a) for c, a, _ in DECLARED}))
@@ -135,3 +135,20 @@ def test_the_file_is_not_stored() -> None:
 )
 def test_labels_that_were_used_once_stay_used(own, started_from, found) -> None:
     assert inherited_label_use(own, started_from) == found
+
+
+@pytest.mark.parametrize(
+    ("change", "remedy"),
+    [
+        ({"weights": "f" * 64}, "kedro run --pipeline=pcl"),
+        ({"parameters": {**PARAMETERS, "pcl": {"plan": {"epochs": 4}}}}, "kedro run --pipeline=pcl"),
+        (
+            {"parameters": {**PARAMETERS, "evaluation": {"splits": "test", "batch_size": 8}}},
+            "--from-nodes=pcl.extract",
+        ),
+        ({"made_from": {**ALL["made_from"], "embedder": "f" * 64}}, "--from-nodes=pcl.evaluate"),
+    ],
+)
+def test_the_remedy_is_the_first_node_that_depends_on_what_differs(change: Any, remedy: str) -> None:
+    with pytest.raises(UserError, match=re.escape(remedy)):
+        require_match("run_card", "metrics", Origin(**{**ALL, **change}), Origin(**ALL))

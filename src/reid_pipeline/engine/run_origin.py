@@ -12,9 +12,6 @@ from reid_pipeline.schema.base import Parameters
 from reid_pipeline.schema.origin import Origin
 from reid_pipeline.splits import data_hash, galleries_hash
 
-EXTRACTION = {"splits", "flip_averaging", "batch_size"}
-"""The parameters of the evaluation that decide embeddings."""
-
 
 def run_origin(
     node: str,

@@ -94,6 +94,8 @@ def read_json(file: Path, *, again: str) -> Any:
     """
     try:
         return json.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise UserError(f"There is no {file}. {again}") from error
     except (OSError, ValueError) as error:
         raise UserError(f"{file} cannot be read as JSON: {error}. {again}") from error
 

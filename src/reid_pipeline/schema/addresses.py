@@ -21,6 +21,8 @@ SEPARATOR = "+"
 _UNSAFE = re.compile(r"""[\x00-\x1f\x7f/\\{}%$\[\]*?"<>|:]|^[.\s]|[.\s]$""")
 _LONGEST, _LONGEST_BYTES = 120, 200
 _CUT, _DIGEST = 80, 8
+_BESIDE_THE_CARD = {"synthetic", "compute"}
+"""What decides figures and is not among the parameters that two runs' cards are compared by."""
 
 
 class Cell(BaseModel):
@@ -123,7 +125,9 @@ def require_same_cell(cell: Cell, card: Any, file: PurePath, in_force: Mapping[s
     if differs is None or differs == cell.differs:
         return
     held = card.get("parameters") or {}
-    if in_force and all(held.get(name) == value for name, value in in_force.items()):
+    beyond = {name for name in {*differs, *cell.differs} if name.split(".")[0] in _BESIDE_THE_CARD}
+    alike = all(differs.get(name) == cell.differs.get(name) for name in beyond)
+    if alike and in_force and all(held.get(name) == value for name, value in in_force.items()):
         return  # conf/ has been edited since; the run is the same
     raise UserError(
         f"{file.parent} was made with {_said(differs)}, and this run has {_said(cell.differs)}. Give it a"

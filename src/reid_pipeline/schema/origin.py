@@ -24,6 +24,8 @@ DECIDING = ("benchmark", "method", "seed", "data", "parameters", "weights", "mad
 _OBSERVED = ("code", "device", "threads")
 """What may change bits, and no more: a difference is a warning."""
 
+EXTRACTION = {"splits", "flip_averaging", "batch_size"}
+"""The parameters of the evaluation that decide embeddings."""
 CELL = ("benchmark", "method", "seed", "data", "parameters")
 _ANOTHER_METHODS = ("benchmark", "seed", "data", "galleries", "parameters.evaluation", "weights")
 """What zero_shot's results must share with those that are compared with them."""
@@ -135,9 +137,20 @@ def require_match(consumer: str, artefact: str, origin: Origin | None, present: 
         where = f"{origin.file}, the {artefact}" if origin.file else f"The {artefact}"
         raise UserError(
             f"{where} that {present.made_by} reads, was not made by this run:"
-            f" {first_few(cases)}. Make it anew: run the pipeline from node {origin.made_by}"
-            f" (--from-nodes={origin.made_by}), or the whole; or give the values that it was made with."
+            f" {first_few(cases)}. {origin.made_by} made it. Make it anew:"
+            f" {_remedy(origin, [name for name, *_ in differing])}; or give the values that it was made with."
         )
+
+
+def _remedy(origin: Origin, differing: Sequence[str]) -> str:
+    """Return what makes an artefact anew: the first node whose result depends on what differs."""
+    node = origin.made_by
+    if all(name.startswith("parameters.evaluation.") for name in differing):
+        early = any(name.rpartition(".")[2] in EXTRACTION for name in differing)
+        node = f"{origin.method}.{'extract' if early else 'evaluate'}"
+    elif not all(name.startswith("made_from.") or name == "galleries" for name in differing):
+        return f"run the whole pipeline again, kedro run --pipeline={origin.method}, with --env and --params"
+    return f"run the pipeline from node {node} (--from-nodes={node}), or the whole"
 
 
 def warn_of_rounding(origin: Origin | None, present: Origin, log: logging.Logger) -> None:

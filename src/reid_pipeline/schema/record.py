@@ -51,7 +51,7 @@ class OriginatedRecord(Record):
     def _unchanged(self) -> Self:
         if self.origin is not None and self.origin.digest not in (None, self.digest()):
             raise ValueError(
-                "its content is not what its origin's digest says: the file was changed or damaged after it"
-                f" was written. Make it anew: run the pipeline from node {self.origin.made_by}"
+                "its content is not what its origin's digest says: the file was changed or damaged after"
+                f" {self.origin.made_by} had written it"
             )
         return self

@@ -16,7 +16,7 @@ from reid_pipeline.engine.stage import Method
 from reid_pipeline.pipelines.floor import FLOOR
 from reid_pipeline.schema.addresses import Cell, Cells
 from reid_pipeline.schema.embeddings import Embeddings
-from reid_pipeline.schema.origin import Origin, require_match
+from reid_pipeline.schema.origin import EXTRACTION, Origin, require_match
 from reid_pipeline.schema.parameters import (
     ComputeParameters,
     EvaluationParameters,
@@ -137,7 +137,7 @@ def extract_node(method: Method) -> Callable[..., Any]:
     ) -> Embeddings:
         from reid_pipeline.engine.embedding import embed_test_rows, originated
         from reid_pipeline.engine.loading import check_unchanged
-        from reid_pipeline.engine.run_origin import EXTRACTION, run_origin
+        from reid_pipeline.engine.run_origin import run_origin
         from reid_pipeline.engine.runtime import resolve_runtime
 
         runtime = resolve_runtime(compute)
