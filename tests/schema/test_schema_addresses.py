@@ -1,5 +1,7 @@
 """Names become folders that every system takes and that can be read back."""
 
+from pathlib import PurePath
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -146,8 +148,6 @@ class TestSameCell:
     CELL = Cell(benchmark="b", method="pcl", variant="mine", seed=0, differs={"plan.epochs": 3})
 
     def check(self, card, in_force=None):
-        from pathlib import PurePath
-
         require_same_cell(self.CELL, card, PurePath("pcl+mine/seed_0/run_card.json"), in_force or {})
 
     @pytest.mark.parametrize(
