@@ -138,7 +138,7 @@ class TestCells:
         assert found["unsupervised_pcl.recorded_metrics"].startswith(
             f"data/09_records/synthetic/{folder}/seed_0/"
         )
-        assert found["floor_metrics"] == "data/08_reporting/synthetic/zero_shot/seed_0/metrics.json"
+        assert found["zero_shot_metrics"] == "data/08_reporting/synthetic/zero_shot/seed_0/metrics.json"
         assert not [name for name in found if name.startswith("pcl.")]
 
     def test_kedro_takes_the_cells_entry(self):
@@ -149,7 +149,7 @@ class TestCells:
             "clip_reid.x_state": "data/06_models/synthetic/clip_reid+rn50/seed_0/scratch/x_state.pt",
             "clip_reid.x_history": "data/08_reporting/synthetic/clip_reid+rn50/seed_0/x_history.json",
             "clip_reid.history": "data/08_reporting/synthetic/clip_reid+rn50/seed_0/history.json",
-            "floor_metrics": "data/08_reporting/synthetic/zero_shot+rn50/seed_0/metrics.json",
+            "zero_shot_metrics": "data/08_reporting/synthetic/zero_shot+rn50/seed_0/metrics.json",
             "toy.metrics": "data/08_reporting/synthetic/toy/seed_0/metrics.json",
         }.items():
             dataset = catalog.get(name)

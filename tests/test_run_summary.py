@@ -48,7 +48,7 @@ def catalog(tmp_path: Path) -> DataCatalog:
         "compute": ComputeParameters(device="cpu", precision="float32"),
         "zero_shot": zero_shot(),
     }
-    kinds = {"floor_metrics": "Metrics", "pcl.metrics": "Metrics"}
+    kinds = {"zero_shot_metrics": "Metrics", "pcl.metrics": "Metrics"}
     kinds |= {"zero_shot.run_card": "RunCard", "pcl.run_card": "RunCard"}
     found = DataCatalog(
         {
@@ -58,7 +58,7 @@ def catalog(tmp_path: Path) -> DataCatalog:
         | {f"params:{name}": MemoryDataset(value) for name, value in shared.items()}
         | {"zero_shot.toy_state": TrainingStateDataset(filepath=str(tmp_path / "toy_state.pt"))}
     )
-    found.save("floor_metrics", metrics("zero_shot", 0.25))
+    found.save("zero_shot_metrics", metrics("zero_shot", 0.25))
     recorded = {name: value.model_dump(mode="json") for name, value in shared.items()}
     card = {"started": "2026-01-02T03:04:05Z", "precision": "float32", "parameters": recorded}
     found.save("zero_shot.run_card", make_run_card("zero_shot", **card))
@@ -83,10 +83,10 @@ def nothing(*_: Any) -> dict[str, Any]:
 
 
 def reporting() -> Any:
-    return node(nothing, ["pcl.metrics", "floor_metrics"], "page", name="report")
+    return node(nothing, ["pcl.metrics", "zero_shot_metrics"], "page", name="report")
 
 
-FLOOR = "floor_metrics", "zero_shot", 0.5
+FLOOR = "zero_shot_metrics", "zero_shot", 0.5
 
 
 class TestRunSummary:
@@ -103,7 +103,7 @@ class TestRunSummary:
         assert re.search(r"zero_shot +50\.0 .*\npcl +75\.0 ", printed)
         assert "37.5" not in printed
         assert "wrote pcl.metrics" in printed
-        assert "wrote floor_metrics" in printed
+        assert "wrote zero_shot_metrics" in printed
 
     def test_what_was_measured_earlier_is_called_so(
         self, catalog: DataCatalog, capsys: pytest.CaptureFixture[str]
@@ -112,7 +112,7 @@ class TestRunSummary:
         printed = capsys.readouterr().out
         assert re.search(r"zero_shot \(measured earlier\) +25\.0 .*\npcl +75\.0 ", printed)
         assert re.search(r"difference, points +\+50\.0", printed)
-        assert "wrote floor_metrics" not in printed
+        assert "wrote zero_shot_metrics" not in printed
 
     def test_a_run_that_measured_nothing_shows_no_figures(
         self, catalog: DataCatalog, capsys: pytest.CaptureFixture[str]

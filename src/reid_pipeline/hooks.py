@@ -6,7 +6,7 @@ from kedro.config import MissingConfigException
 from kedro.framework.hooks import hook_impl
 from kedro.io import DataCatalog
 from kedro.pipeline import Pipeline
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
 from reid_pipeline.cell_checks import check_cells
 from reid_pipeline.io.atomic import EarlierTableDataset
@@ -83,17 +83,12 @@ def _check_tables(pipeline: Pipeline, catalog: DataCatalog) -> None:
     if needed <= pipeline.inputs() and catalog.exists("split_table"):
         from reid_pipeline.splits import require_tables
 
-        ingestion = IngestionParameters.model_validate(_plain(catalog.load("params:ingestion")))
-        splits = SplitParameters.model_validate(_plain(catalog.load("params:splits")))
+        ingestion = IngestionParameters.model_validate(catalog.load("params:ingestion"))
+        splits = SplitParameters.model_validate(catalog.load("params:splits"))
         # As it is: a table of an earlier version has not all columns, and is told by its missing origin.
         table = EarlierTableDataset(filepath=str(catalog.get("split_table")._filepath)).load()  # type: ignore[union-attr]
         if table is not None:
             require_tables(table, None, ingestion, splits)
-
-
-def _plain(values: Any) -> Any:
-    """Return parameters as they were given, whether Kedro has made a model of them or not."""
-    return values.model_dump() if isinstance(values, BaseModel) else values
 
 
 def _require_records(catalog: DataCatalog) -> None:

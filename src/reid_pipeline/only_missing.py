@@ -10,6 +10,7 @@ from kedro.pipeline import Pipeline
 from reid_pipeline.methods import find_method, method_names
 from reid_pipeline.schema.base import Parameters
 from reid_pipeline.schema.errors import UserError, first_few
+from reid_pipeline.schema.leaves import leaves
 from reid_pipeline.schema.parameters import (
     ComputeParameters,
     EvaluationParameters,
@@ -98,24 +99,15 @@ def _in_force(method: str, card: Mapping[str, Any], catalog: DataCatalog) -> dic
 
 
 def _validated(model: type[Parameters], name: str, catalog: DataCatalog) -> Any:
-    given = catalog.get(f"params:{name}").load()  # type: ignore[union-attr]
-    return given if isinstance(given, model) else model.model_validate(given)
+    return model.model_validate(catalog.get(f"params:{name}").load())  # type: ignore[union-attr]
 
 
 def _differing(card: Mapping[str, Any], wanted: Mapping[str, Any]) -> Iterator[tuple[str, Any, Any]]:
     """Yield name, recorded value and wanted value of each parameter that differs."""
     recorded = {**card["parameters"], "precision": card.get("precision")}
-    old = dict(_leaves({name: recorded.get(name) for name in wanted}))
-    new = dict(_leaves(wanted))
+    old = dict(leaves({name: recorded.get(name) for name in wanted}))
+    new = dict(leaves(wanted))
     for name in [*new, *(name for name in old if name not in new)]:
         before, now = old.get(name, _ABSENT), new.get(name, _ABSENT)
         if before != now:
             yield name, before, now
-
-
-def _leaves(values: Any, name: str = "") -> Iterator[tuple[str, Any]]:
-    if isinstance(values, Mapping) and values:
-        for key, value in values.items():
-            yield from _leaves(value, f"{name}.{key}".strip("."))
-    else:
-        yield name, values

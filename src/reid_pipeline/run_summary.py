@@ -12,14 +12,14 @@ from rich import get_console
 from reid_pipeline.methods import method_names
 from reid_pipeline.only_missing import recorded_card
 
-FLOOR_METRICS = "floor_metrics"
+ZERO_SHOT_METRICS = "zero_shot_metrics"
 _SUMMARIES = {
     "study_trials": "tuning_text",
     "comparison": "comparison_text",
     "leaderboard": "leaderboard_text",
 }
 """The functions of `reporting` that put these into words."""
-_RESULTS = ("metrics", "history", "run_card", "report")
+_RESULTS = ("metrics", "differences", "history", "run_card", "report")
 
 
 class RunSummary:
@@ -52,7 +52,7 @@ class RunSummary:
     @hook_impl
     def after_dataset_loaded(self, dataset_name: str, data: Any) -> None:
         """Keep the metrics that this run's results were compared with."""
-        if dataset_name == FLOOR_METRICS:
+        if dataset_name == ZERO_SHOT_METRICS:
             self._compared[dataset_name] = data
 
     @hook_impl
@@ -91,15 +91,15 @@ class RunSummary:
 
     def _table(self) -> list[Any]:
         """Return the metrics of this run, after those that they were compared with."""
-        first = self._measured.get(FLOOR_METRICS)
-        if first is None and FLOOR_METRICS in self._compared:
-            first = self._compared[FLOOR_METRICS]
-        others = [self._measured[name] for name in sorted(self._measured) if name != FLOOR_METRICS]
+        first = self._measured.get(ZERO_SHOT_METRICS)
+        if first is None and ZERO_SHOT_METRICS in self._compared:
+            first = self._compared[ZERO_SHOT_METRICS]
+        others = [self._measured[name] for name in sorted(self._measured) if name != ZERO_SHOT_METRICS]
         return [*([] if first is None else [first]), *others]
 
 
 def _are_metrics(name: str) -> bool:
-    return name == FLOOR_METRICS or name.endswith(".metrics")
+    return name == ZERO_SHOT_METRICS or name.endswith(".metrics")
 
 
 def _nothing_ran(pipeline: Pipeline, catalog: DataCatalog) -> str:

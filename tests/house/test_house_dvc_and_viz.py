@@ -246,7 +246,7 @@ def test_viz_previews_metrics_and_tables(site: dict[str, Any]) -> None:
     metrics = site["panels"]["unsupervised_pcl.metrics"]
     assert metrics["preview_type"] == "JSONPreview"
     assert json.loads(metrics["preview"])["method"] == "unsupervised_pcl"
-    assert site["panels"]["floor_metrics"]["preview_type"] == "JSONPreview"
+    assert site["panels"]["zero_shot_metrics"]["preview_type"] == "JSONPreview"
     assert len(json.loads(site["panels"]["unsupervised_pcl.history"]["preview"])) == 2
     assert site["panels"]["split_table"]["preview_type"] == "TablePreview"
     assert len(site["panels"]["split_table"]["preview"]["index"]) == 10

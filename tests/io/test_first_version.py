@@ -99,5 +99,5 @@ def test_they_are_compared_and_reported(runs: dict[str, Run]) -> None:
 def test_a_folder_of_a_variant_is_not_of_the_first_version(tmp_path: Path) -> None:
     target = tmp_path / "synthetic" / f"{METHOD}+small"
     shutil.copytree(STORED / METHOD, target)
-    with pytest.raises(Exception, match="says that it is of unsupervised_pcl on synthetic, seed 0"):
+    with pytest.raises(Exception, match="says that it is of synthetic/unsupervised_pcl/seed_0, and lies in"):
         RunResultsDataset(filepath=str(target.parent)).load()

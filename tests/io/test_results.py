@@ -186,8 +186,8 @@ def test_a_copied_run_is_not_counted_twice(root: Path, moved: tuple[str, int]) -
     target.parent.mkdir(exist_ok=True)
     folder.rename(target)
     said = mistake(root)
-    assert "is of zero_shot on market1501, seed 0" in said
-    assert f"folder of {moved[0]} on market1501, seed {moved[1]}" in said
+    assert f"is of {BENCHMARK}/zero_shot/seed_0, and lies" in said
+    assert f"folder of {BENCHMARK}/{moved[0]}/seed_{moved[1]}. Move it" in said
 
 
 @pytest.mark.parametrize(("said", "folder"), [("", "pcl+rn50"), ("rn50", "pcl"), ("rn50", "pcl+sie_olp")])
@@ -198,7 +198,8 @@ def test_a_run_of_another_variant_is_not_counted(root: Path, said: str, folder: 
     if folder != "pcl":
         (root / "pcl").rename(root / folder)
     told = f"pcl+{said}" if said else "pcl"
-    assert f"is of {told} on {BENCHMARK}, seed 0, and lies in the folder of {folder} on" in mistake(root)
+    says = f"is of {BENCHMARK}/{told}/seed_0, and lies in the folder of {BENCHMARK}/{folder}/seed_0. Move"
+    assert says in mistake(root)
 
 
 def test_it_is_read_only(root: Path) -> None:

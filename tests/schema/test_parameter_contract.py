@@ -152,7 +152,7 @@ def test_every_environments_catalog_resolves_under_its_benchmark(project, enviro
     assert paths["raw_images"] == f"data/01_raw/{environment}"
     metrics = f"data/08_reporting/{environment}/{{method}}/seed_7/metrics.json"
     assert paths["{method}.metrics"] == metrics
-    assert paths["floor_metrics"] == metrics.format(method="zero_shot")
+    assert paths["zero_shot_metrics"] == metrics.format(method="zero_shot")
 
 
 def test_a_runtime_parameter_moves_the_raw_folder(project, environment):

@@ -2,12 +2,12 @@
 
 import re
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 from kedro.io import AbstractDataset
 
 from reid_pipeline.io.records import read_json
-from reid_pipeline.schema.addresses import parse_folder
+from reid_pipeline.schema.addresses import Cell, address, parse_folder
 from reid_pipeline.schema.earlier_records import read_record
 from reid_pipeline.schema.errors import UserError
 from reid_pipeline.schema.records import Breakdown, Metrics, Run, RunCard
@@ -17,20 +17,6 @@ Told = TypeVar("Told", Metrics, RunCard, Breakdown)
 _NEEDED = ("metrics", "run_card")
 _SHOWN = 12
 _SEED_FOLDER = re.compile(r"seed_(0|[1-9][0-9]*)")
-
-
-class Cell(NamedTuple):
-    """Which run a folder is of."""
-
-    benchmark: str
-    method: str
-    variant: str
-    seed: int
-
-    def __str__(self) -> str:
-        """Say it in words."""
-        variant = f"+{self.variant}" if self.variant else ""
-        return f"{self.method}{variant} on {self.benchmark}, seed {self.seed}"
 
 
 class RunResultsDataset(AbstractDataset[Any, list[Run]]):
@@ -71,12 +57,15 @@ class RunResultsDataset(AbstractDataset[Any, list[Run]]):
     def _runs(self) -> list[tuple[Path, Cell]]:
         """Return the folders of runs that have written a result, by method, variant and seed."""
         found = [
-            (folder, Cell(self._folder.name, *parse_folder(folder.parent.name), int(match[1])))
+            (folder, self._cell(*parse_folder(folder.parent.name), int(match[1])))
             for folder in self._folder.glob("*/seed_*")
             if (match := _SEED_FOLDER.fullmatch(folder.name))
             and any(_file(folder, name).exists() for name in _NEEDED)
         ]
-        return sorted(found, key=lambda each: each[1])
+        return sorted(found, key=lambda each: (each[1].method, each[1].variant, each[1].seed))
+
+    def _cell(self, method: str, variant: str, seed: int) -> Cell:
+        return Cell(benchmark=self._folder.name, method=method, variant=variant, seed=seed)
 
     def _exists(self) -> bool:
         return bool(self._runs())
@@ -112,11 +101,10 @@ def _read(model: type[Told], folder: Path, name: str, cell: Cell) -> Told:
         others = " and ".join(f"{each}.json" for each in _NEEDED if each != name)
         raise UserError(f"{file} is missing, though {others} is there: that run has not finished. {again}")
     found = read_record(model, read_json(file, again=again), where=str(file), again=again)
-    told = Cell(found.benchmark, found.method, found.variant, found.seed)
-    if told != cell:
+    if address(found) != address(cell):
         raise UserError(
-            f"{file} says that it is of {told}, and lies in the folder of {cell}. Move it back, or remove it"
-            " and run that method again."
+            f"{file} says that it is of {address(found)}, and lies in the folder of {address(cell)}. Move it"
+            " back, or remove it and run that method again."
         )
     return found
 

@@ -3,7 +3,8 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from reid_pipeline.reporting.words import cell_name, few_queries, run_name
+from reid_pipeline.reporting.words import few_queries, run_name
+from reid_pipeline.schema.addresses import address
 from reid_pipeline.schema.records import Differences, Figures, Metrics, PairedDifference
 
 UNMEASURED = "—"
@@ -146,17 +147,12 @@ def _paired(
 ) -> tuple[Mapping[str, PairedDifference], str]:
     """Return the intervals of a result less the first, by metric, and a remark on them."""
     for each in known:
-        cells = (_cell_of(each), each.other, each.test_set)
-        if cells == (cell_name(result), cell_name(first), result.test_set):
+        cells = (address(each), each.other, each.test_set)
+        if cells == (address(result), address(first), result.test_set):
             if each.why_not:
                 return {}, f"Interval not known: {each.why_not}."
             return each.figures, f"Intervals are {each.note}." if each.note else ""
     return {}, "Interval not known."
-
-
-def _cell_of(differences: Differences) -> str:
-    name = run_name(differences.method, differences.variant)
-    return f"{differences.benchmark}/{name}/seed_{differences.seed}"
 
 
 def difference_notes(metrics: Sequence[Metrics], differences: Sequence[Differences] = ()) -> list[str]:

@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 
-from reid_pipeline.reporting.leaves import leaves
+from reid_pipeline.schema.leaves import leaves
 from reid_pipeline.schema.origin import LabelUse
-from reid_pipeline.schema.records import Metrics, RunCard
+from reid_pipeline.schema.records import RunCard
 
 FEW_QUERIES = 50
 """Below so many scored queries, pages say how few there are."""
@@ -28,11 +28,6 @@ _ZERO_SHOT = "zero_shot"
 def run_name(method: str, variant: str) -> str:
     """Return the method, and which variant of it: "pcl+small"."""
     return f"{method}+{variant}" if variant else method
-
-
-def cell_name(metrics: Metrics) -> str:
-    """Return the cell of a run, as `Differences.other` names it: "synthetic/zero_shot/seed_0"."""
-    return f"{metrics.benchmark}/{run_name(metrics.method, metrics.variant)}/seed_{metrics.seed}"
 
 
 def label_word(label_use: LabelUse | None) -> str:

@@ -10,7 +10,7 @@ import re
 import unicodedata
 from collections.abc import Mapping
 from pathlib import PurePath
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import quote, unquote
 
 from pydantic import BaseModel, ConfigDict, Field, RootModel
@@ -23,6 +23,25 @@ _LONGEST, _LONGEST_BYTES = 120, 200
 _CUT, _DIGEST = 80, 8
 _BESIDE_THE_CARD = {"synthetic", "compute"}
 """What decides figures and is not among the parameters that two runs' cards are compared by."""
+
+
+class OfCell(Protocol):
+    """What says which cell it is of: a cell, and the records of a run."""
+
+    @property
+    def benchmark(self) -> str: ...  # noqa: D102
+    @property
+    def method(self) -> str: ...  # noqa: D102
+    @property
+    def variant(self) -> str: ...  # noqa: D102
+    @property
+    def seed(self) -> int: ...  # noqa: D102
+
+
+def address(of: OfCell) -> str:
+    """Return the address of a cell, as records name it: "synthetic/pcl+small/seed_0"."""
+    variant = f"{SEPARATOR}{of.variant}" if of.variant else ""
+    return f"{of.benchmark}/{of.method}{variant}/seed_{of.seed}"
 
 
 class Cell(BaseModel):

@@ -4,7 +4,7 @@ import hashlib
 import os
 import socket
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ import optuna
 from optuna.trial import FrozenTrial, TrialState
 
 from reid_pipeline.schema.errors import UserError, first_few
+from reid_pipeline.schema.leaves import leaves
 from reid_pipeline.schema.tuning import PrunerParameters, SamplerParameters
 from reid_pipeline.tuning.space import Space, distributions
 
@@ -193,7 +194,7 @@ def _holds(spread: optuna.distributions.BaseDistribution, value: Any) -> bool:
 
 
 def _require_same(plan: StudyPlan, begun: Mapping[str, Any], facts: Mapping[str, Any]) -> None:
-    old, new = dict(_leaves(begun)), dict(_leaves(facts))
+    old, new = dict(leaves(begun)), dict(leaves(facts))
     differing = [
         f"{name} was {old.get(name)!r} and is {new.get(name)!r}"
         for name in sorted({*old, *new})
@@ -205,11 +206,3 @@ def _require_same(plan: StudyPlan, begun: Mapping[str, Any], facts: Mapping[str,
             " Its trials cannot be compared with new ones. Give the values it was begun with, or begin"
             " another study: --params study=<name>"
         )
-
-
-def _leaves(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for name, value in values.items():
-        if isinstance(value, Mapping):
-            yield from _leaves(value, f"{prefix}{name}.")
-        else:
-            yield f"{prefix}{name}", value

@@ -14,7 +14,7 @@ import pandas as pd
 
 from reid_pipeline.engine.stage import Method
 from reid_pipeline.pipelines.floor import FLOOR
-from reid_pipeline.schema.addresses import Cell, Cells
+from reid_pipeline.schema.addresses import Cells, address
 from reid_pipeline.schema.embeddings import Embeddings
 from reid_pipeline.schema.origin import EXTRACTION, Origin, require_match
 from reid_pipeline.schema.parameters import (
@@ -192,8 +192,8 @@ def compare_node(method: Method) -> Callable[..., Any]:
         parameters: Any,
         metrics: Metrics,
         breakdown: Breakdown,
-        floor_metrics: Metrics,
-        floor_breakdown: Breakdown,
+        zero_shot_metrics: Metrics,
+        zero_shot_breakdown: Breakdown,
         split_table: pd.DataFrame,
         galleries: pd.DataFrame,
         evaluation: EvaluationParameters,
@@ -208,12 +208,14 @@ def compare_node(method: Method) -> Callable[..., Any]:
         present = run_origin(node, cell, split_table, galleries, parameters=read, after=metrics.origin)
         for name, record in (("metrics", metrics), ("breakdown", breakdown)):
             require_match(node, name, record.origin, present)
-        for record in (floor_metrics, floor_breakdown):
+        for record in (zero_shot_metrics, zero_shot_breakdown):
             require_match(node, FLOOR, record.origin, present)
         found = difference_to_zero_shot(
-            metrics, breakdown, floor_metrics, floor_breakdown, other=_address(cells[FLOOR])
+            metrics, breakdown, zero_shot_metrics, zero_shot_breakdown, other=address(cells[FLOOR])
         )
-        return found.with_origin(_made_from(present, metrics=metrics.origin, zero_shot=floor_metrics.origin))
+        return found.with_origin(
+            _made_from(present, metrics=metrics.origin, zero_shot=zero_shot_metrics.origin)
+        )
 
     return _for_method(compare_with_zero_shot, method)
 
@@ -262,7 +264,7 @@ def run_card_node(method: Method) -> Callable[..., Any]:
             history,
             run_environment,
             cell=cell,
-            zero_shot=None if method.name == FLOOR else _address(cells[FLOOR]),
+            zero_shot=None if method.name == FLOOR else address(cells[FLOOR]),
             embedder=embedder,
             runtime=runtime,
         )
@@ -288,7 +290,7 @@ def report_node(method: Method) -> Callable[..., Any]:
         evaluation: EvaluationParameters,
         report: ReportParameters,
         cells: Cells,
-        floor_metrics: Metrics | None = None,
+        zero_shot_metrics: Metrics | None = None,
         differences: Differences | None = None,
     ) -> tuple[str, Any]:
         from reid_pipeline.engine.ranked_queries import choose_ranked_queries
@@ -302,7 +304,7 @@ def report_node(method: Method) -> Callable[..., Any]:
         present = _made_from(present, embeddings=origin, metrics=metrics.origin)
         used = {"metrics": metrics, "breakdown": breakdown, "run_card": run_card}
         used |= {} if differences is None else {"differences": differences}
-        used |= {} if floor_metrics is None else {FLOOR: floor_metrics}
+        used |= {} if zero_shot_metrics is None else {FLOOR: zero_shot_metrics}
         for name, record in used.items():
             require_match("report", name, record.origin, present)
         tables = SplitTables(split_table, galleries)
@@ -311,7 +313,7 @@ def report_node(method: Method) -> Callable[..., Any]:
             benchmark=cell.benchmark,
             method=method.name,
             seed=cell.seed,
-            metrics=[metrics] if floor_metrics is None else [floor_metrics, metrics],
+            metrics=[metrics] if zero_shot_metrics is None else [zero_shot_metrics, metrics],
             history=history,
             run_card=run_card,
             breakdown=breakdown,
@@ -329,7 +331,3 @@ def _made_from(origin: Origin, **artefacts: Origin | None) -> Origin:
     """Return an origin with the digests of further artefacts that something was made from."""
     digests = {name: each.digest for name, each in artefacts.items() if each is not None and each.digest}
     return origin.replace(made_from={**origin.made_from, **digests})
-
-
-def _address(cell: Cell) -> str:
-    return f"{cell.benchmark}/{cell.folder}/seed_{cell.seed}"

@@ -15,7 +15,7 @@ SHARED = {
     "run_environment",
 }
 SHARED_PARAMETERS = {"cells", "compute", "ingestion", "splits", "evaluation", "report"}
-FLOOR_RESULTS = {"floor_metrics", "floor_breakdown"}
+ZERO_SHOT_RESULTS = {"zero_shot_metrics", "zero_shot_breakdown"}
 
 Inputs = dict[str, str]
 
@@ -31,8 +31,8 @@ def create_pipeline(method: Method) -> Pipeline:
     return pipeline(
         [*training, *_result_nodes(method), *([] if is_floor else [_compare_node(method)])],
         namespace=method.name,
-        inputs=SHARED if is_floor else SHARED | FLOOR_RESULTS,
-        outputs={"metrics": "floor_metrics", "breakdown": "floor_breakdown"} if is_floor else None,
+        inputs=SHARED if is_floor else SHARED | ZERO_SHOT_RESULTS,
+        outputs={"metrics": "zero_shot_metrics", "breakdown": "zero_shot_breakdown"} if is_floor else None,
         parameters={f"params:{name}" for name in SHARED_PARAMETERS | {method.name}},
     )
 
@@ -80,7 +80,7 @@ def _training_nodes(method: Method) -> list[Node]:
 
 
 def _result_nodes(method: Method) -> list[Node]:
-    compared = () if method.name == FLOOR else ("floor_metrics", "differences")
+    compared = () if method.name == FLOOR else ("zero_shot_metrics", "differences")
     return [
         node(
             nodes.extract_node(method),
@@ -124,7 +124,15 @@ def _result_nodes(method: Method) -> list[Node]:
 def _compare_node(method: Method) -> Node:
     return node(
         nodes.compare_node(method),
-        _read(method, "metrics", "breakdown", "floor_metrics", "floor_breakdown", "galleries", "evaluation"),
+        _read(
+            method,
+            "metrics",
+            "breakdown",
+            "zero_shot_metrics",
+            "zero_shot_breakdown",
+            "galleries",
+            "evaluation",
+        ),
         "differences",
         name="compare_with_zero_shot",
     )
