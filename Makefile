@@ -77,12 +77,12 @@ golden:
 	PYTHONPATH=src $(BIN)/python tests/golden/golden_runs.py "$$REASON"
 
 bench: env
-	$(BIN)/python benchmarks/demo.py
-	$(BIN)/python benchmarks/ingestion.py
-	$(BIN)/python benchmarks/loading.py
-	$(BIN)/python benchmarks/training.py
-	$(BIN)/python benchmarks/neighbourhoods.py
-	$(BIN)/python benchmarks/evaluation.py
+	$(BIN)/python bench/demo.py
+	$(BIN)/python bench/ingestion.py
+	$(BIN)/python bench/loading.py
+	$(BIN)/python bench/training.py
+	$(BIN)/python bench/neighbourhoods.py
+	$(BIN)/python bench/evaluation.py
 
 viz: env
 	$(BIN)/kedro viz run

@@ -1,4 +1,4 @@
-"""Which files of the package some code needs: what it imports, and the data files that this code names.
+"""Which files of the two packages some code needs: what it imports, and the data files that this code names.
 
 Imports are followed name by name. A package that hands on names of its modules (those in `__all__`) stands
 for the names that are taken from it, not for all that it could hand on: whoever takes `nt_xent_loss` from
@@ -12,9 +12,9 @@ from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-PACKAGE = "reid_pipeline"
-SOURCE = ROOT / "src" / PACKAGE
-WITHOUT_EFFECT = ("engine.progress",)
+SOURCE = ROOT / "src"
+PACKAGE, DRAWINGS = "reid_pipeline", "reid_drawings"
+WITHOUT_EFFECT = (f"{PACKAGE}.engine.progress",)
 """The bar on the console decides on no result; nor does the package's own `__init__.py`, the version."""
 
 
@@ -22,8 +22,8 @@ WITHOUT_EFFECT = ("engine.progress",)
 def modules() -> dict[str, Path]:
     """Return the file of every module, by dotted name; a package's is its `__init__.py`."""
     found = {}
-    for file in sorted(SOURCE.rglob("*.py")):
-        parts = (PACKAGE, *file.relative_to(SOURCE).with_suffix("").parts)
+    for file in sorted(file for package in (PACKAGE, DRAWINGS) for file in (SOURCE / package).rglob("*.py")):
+        parts = file.relative_to(SOURCE).with_suffix("").parts
         found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = file
     return found
 
@@ -32,13 +32,13 @@ def needed_files(*roots: str, without: Iterable[str] = ()) -> list[Path]:
     """Return the files that modules need, in order.
 
     Args:
-        roots: module names without the package's: "methods.pcl".
-        without: rooms or modules, named likewise, that are left out with all that only they need.
+        roots: modules of reid_pipeline, without its name: "methods.pcl".
+        without: packages or modules, by their whole names, that are left out with all that only they need.
 
     Raises:
         KeyError: there is no such module.
     """
-    left_out = tuple(f"{PACKAGE}.{name}." for name in (*WITHOUT_EFFECT, *without))
+    left_out = tuple(f"{name}." for name in (*WITHOUT_EFFECT, *without))
     code = [modules()[name] for name in _imported_by({f"{PACKAGE}.{root}" for root in roots}, left_out)]
     return sorted({*code, *_data_of(code)})
 
@@ -128,7 +128,7 @@ def _data_of(code: list[Path]) -> set[Path]:
 def _data_files() -> tuple[Path, ...]:
     return tuple(
         file
-        for file in sorted(SOURCE.rglob("*"))
+        for file in sorted((SOURCE / PACKAGE).rglob("*"))
         if file.is_file() and file.suffix not in {".py", ".pyc"} and not file.name.startswith(".")
     )
 
@@ -136,7 +136,7 @@ def _data_files() -> tuple[Path, ...]:
 @cache
 def _readers(data: Path) -> frozenset[Path]:
     """Return the files of a data file's room that name it or, where none does, its folder."""
-    room = SOURCE / data.relative_to(SOURCE).parts[0]
+    room = SOURCE.joinpath(*data.relative_to(SOURCE).parts[:2])
     texts = {
         file: file.read_text(encoding="utf-8")
         for file in sorted(room.rglob("*"))

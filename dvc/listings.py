@@ -1,4 +1,4 @@
-"""Write data/00_code/<step>.txt: the files of the package that a step needs, and their hashes.
+"""Write data/00_code/<step>.txt: the files of the two packages that a step needs, and their hashes.
 
     python dvc/listings.py
 
@@ -9,28 +9,28 @@ of `sha256sum`, whose `--check` compares a checkout with it.
 
 import hashlib
 
-from imports import ROOT, SOURCE, needed_files
+from imports import DRAWINGS, PACKAGE, ROOT, SOURCE, needed_files
 
 FOLDER = "data/00_code"
 DRAWN = "synthetic"
-"""The room that draws images, and how the benchmarks that it draws begin."""
+"""How the benchmarks that are drawn begin."""
 
 
 def steps() -> dict[str, tuple[list[str], list[str]]]:
     """Return for every step the modules that it starts from, and those that it does without."""
     found = {}
     pages = ("atomic", "page", "records")
-    for name in _modules_of("benchmarks"):
+    for name in _modules_of("readers"):
         roots = [
             "pipelines.ingestion.pipeline",
-            f"benchmarks.{name}",
+            f"readers.{name}",
             *_io(*pages, "raw"),
         ]
-        found[f"ingestion_{name}"] = (roots, [] if name.startswith(DRAWN) else [DRAWN])
+        found[f"ingestion_{name}"] = (roots, [] if name.startswith(DRAWN) else [DRAWINGS])
     for name in _modules_of("methods"):
         datasets = _io(*pages, "environment", "image_cache", "raw", "weights")
         # The images are a dependency themselves: a cell finds them drawn.
-        found[name] = (["pipelines.method.pipeline", f"methods.{name}", *datasets], [DRAWN])
+        found[name] = (["pipelines.method.pipeline", f"methods.{name}", *datasets], [DRAWINGS])
     found["report"] = (["pipelines.report.pipeline", *_io(*pages, "results")], [])
     found["leaderboard"] = (
         ["pipelines.leaderboard.pipeline", *_io(*pages, "everything")],
@@ -49,7 +49,7 @@ def listing(step: str) -> str:
 
 
 def _modules_of(room: str) -> list[str]:
-    return sorted(entry.stem for entry in (SOURCE / room).iterdir() if entry.stem[0] not in "_.")
+    return sorted(entry.stem for entry in (SOURCE / PACKAGE / room).iterdir() if entry.stem[0] not in "_.")
 
 
 def _io(*names: str) -> list[str]:

@@ -120,7 +120,7 @@ def _varied(env: str, overlay: str, methods: list[str]) -> list[Row]:
 def _code() -> Stage:
     return {
         "cmd": "python dvc/listings.py",
-        "deps": ["dvc/imports.py", "dvc/listings.py", "src/reid_pipeline"],
+        "deps": ["dvc/imports.py", "dvc/listings.py", "src/reid_drawings", "src/reid_pipeline"],
         "outs": [f"{FOLDER}/{step}.txt" for step in steps()],
     }
 

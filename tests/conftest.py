@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from reid_pipeline.synthetic import SyntheticBenchmark, draw_benchmark
+from reid_drawings import SyntheticBenchmark, draw_benchmark
 
 PROJECT = Path(__file__).resolve().parents[1]
 

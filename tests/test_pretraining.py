@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+from reid_drawings import CaptionedDrawings, draw_captioned
 from reid_pipeline.models import build_demo_clip, demo_tokenizer, unpack_demo_state
 from reid_pipeline.pretraining import (
     _without_padding,
@@ -17,7 +18,6 @@ from reid_pipeline.pretraining import (
 )
 from reid_pipeline.schema.errors import UserError
 from reid_pipeline.schema.pretraining import ContrastParameters
-from reid_pipeline.synthetic import CaptionedDrawings, draw_captioned
 
 CAPTIONS = [
     "a photo of a person",

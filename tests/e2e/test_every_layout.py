@@ -14,9 +14,9 @@ from kedro.framework.startup import bootstrap_project
 from safetensors.numpy import load_file
 from small_project import Project, make_project, run_session
 
-from reid_pipeline.synthetic import SyntheticBenchmark
-from reid_pipeline.synthetic.layouts import LAYOUTS, draw_layout
-from reid_pipeline.synthetic.parameters import SyntheticVehicles
+from reid_drawings import SyntheticBenchmark
+from reid_drawings.layouts import LAYOUTS, draw_layout
+from reid_drawings.parameters import SyntheticVehicles
 
 SIZE = {"cameras_per_identity": (2, 3), "images_per_camera": (3, 3), "num_cameras": 3}
 PEOPLE = SyntheticBenchmark(train_identities=5, test_identities=3, distractors=2, junk=2, **SIZE)

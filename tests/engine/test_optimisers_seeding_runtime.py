@@ -9,14 +9,19 @@ from torch import nn
 
 from reid_pipeline.engine.optimisers import (
     build_optimiser,
-    learning_rate_sequence,
+    learning_rate,
     set_learning_rate,
     trainable_groups,
 )
 from reid_pipeline.engine.runtime import Runtime, resolve_runtime
 from reid_pipeline.engine.seeding import derived_seed, numpy_generator, seed_global_state, torch_generator
 from reid_pipeline.schema.errors import UserError
-from reid_pipeline.schema.parameters import ComputeParameters
+from reid_pipeline.schema.parameters import ComputeParameters, TrainingPlan
+
+
+def rates_of(plan: TrainingPlan) -> list[float]:
+    """The rate of each epoch."""
+    return [learning_rate(plan, epoch) for epoch in range(1, plan.epochs + 1)]
 
 
 class TestLearningRate:
@@ -32,7 +37,7 @@ class TestLearningRate:
             milestones=(20, 40),
             decay=0.1,
         )
-        rates = learning_rate_sequence(plan)
+        rates = rates_of(plan)
         warm = [0.01, 0.109, 0.208, 0.307, 0.406, 0.505, 0.604, 0.703, 0.802, 0.901]
         assert rates == pytest.approx([*warm, *[1.0] * 10, *[0.1] * 20, *[0.01] * 20], rel=1e-12)
         assert (rates[0], rates[10]) == (0.01, 1.0)
@@ -42,13 +47,13 @@ class TestLearningRate:
 
     def test_no_warm_up(self, make_plan):
         plan = make_plan(learning_rate=1.0, warmup_epochs=0, milestones=(1, 3), decay=0.5)
-        assert learning_rate_sequence(plan) == [1.0, 0.5, 0.5, 0.25]
+        assert rates_of(plan) == [1.0, 0.5, 0.5, 0.25]
 
     def test_a_milestone_within_the_warm_up_multiplies(self, make_plan):
         plan = make_plan(
             epochs=5, learning_rate=1.0, warmup_epochs=4, warmup_factor=0.2, milestones=(2,), decay=0.1
         )
-        assert learning_rate_sequence(plan) == pytest.approx([0.2, 0.4, 0.06, 0.08, 0.1])
+        assert rates_of(plan) == pytest.approx([0.2, 0.4, 0.06, 0.08, 0.1])
 
     def test_groups_move_at_multiples(self, make_plan):
         plan = make_plan(warmup_epochs=0, milestones=(1,), learning_rate=0.2)

@@ -16,13 +16,18 @@ from reid_pipeline.config_loader import LayeredConfigLoader
 from reid_pipeline.engine.optimisers import (
     build_optimiser,
     learning_rate,
-    learning_rate_sequence,
     set_learning_rate,
     trainable_groups,
 )
 from reid_pipeline.methods import find_method
 from reid_pipeline.schema.parameters import TrainingPlan
 from reid_pipeline.settings import CONFIG_LOADER_ARGS
+
+
+def rates_of(plan: TrainingPlan) -> list[float]:
+    """The rate of each epoch."""
+    return [learning_rate(plan, epoch) for epoch in range(1, plan.epochs + 1)]
+
 
 # Sections 4 and 5, baseline and clip_reid stage 2.
 VIT = {
@@ -188,7 +193,7 @@ CASES = [
 def test_every_epoch_of_a_published_plan(given, wanted):
     plan = TrainingPlan(**given)
     assert len(wanted) == plan.epochs
-    sequence = learning_rate_sequence(plan)
+    sequence = rates_of(plan)
     # The cosine tables have four decimals of 1e-6.
     tolerance = {"rel": 1e-12, "abs": 0} if plan.schedule == "steps" else {"rel": 0, "abs": 5.1e-11}
     assert sequence == pytest.approx(wanted, **tolerance)
@@ -235,7 +240,7 @@ class TestWhatSection11Says:
     def test_clip_reid_stage_2(self):
         """Epoch 1 at 9.5e-7, the peak comes in epoch 10, decay starts with epochs 30 and 50."""
         plan = TrainingPlan(**VIT, step_at="start")
-        rates = dict(enumerate(learning_rate_sequence(plan), start=1))
+        rates = dict(enumerate(rates_of(plan), start=1))
         assert rates[1] == pytest.approx(9.5e-7, rel=1e-12)
         assert rates[9] < rates[10] == 5e-6 == rates[29]
         assert rates[30] == pytest.approx(5e-7) == rates[49]
@@ -243,7 +248,7 @@ class TestWhatSection11Says:
 
     def test_pcl_clip(self):
         """Epoch 1 at 3.5e-5, the peak in epoch 11, decay after epochs 30 and 50."""
-        rates = dict(enumerate(learning_rate_sequence(TrainingPlan(**PCL)), start=1))
+        rates = dict(enumerate(rates_of(TrainingPlan(**PCL)), start=1))
         assert rates[1] == pytest.approx(3.5e-5, rel=1e-12)
         assert rates[10] < rates[11] == 3.5e-4 == rates[30]
         assert rates[31] == pytest.approx(3.5e-5) == rates[50]
@@ -254,25 +259,25 @@ class TestShapes:
     @pytest.mark.parametrize("given", [VIT, RN50, PROMPTS, PROMPTS_SHORT, PCL])
     def test_start_is_one_epoch_ahead_of_end(self, given):
         at_start, at_end = (TrainingPlan(**given, step_at=at) for at in ("start", "end"))
-        assert learning_rate_sequence(at_start)[:-1] == learning_rate_sequence(at_end)[1:]
+        assert rates_of(at_start)[:-1] == rates_of(at_end)[1:]
 
     def test_a_cosine_without_warm_up_begins_at_the_rate(self):
         plan = TrainingPlan(**PROMPTS | {"warmup_epochs": 0, "epochs": 4})
         middle = 1e-6 + 3.49e-4 * (1 + math.sqrt(0.5)) / 2
-        assert learning_rate_sequence(plan)[:3] == pytest.approx([3.5e-4, middle, 1.755e-4], rel=1e-12)
+        assert rates_of(plan)[:3] == pytest.approx([3.5e-4, middle, 1.755e-4], rel=1e-12)
 
     def test_a_cosine_warms_up_from_a_share_too(self):
         plan = TrainingPlan(**PROMPTS | {"warmup_learning_rate": None, "warmup_factor": 0.2})
         # 7e-5 + (3.5e-4 - 7e-5) t / 5
-        assert learning_rate_sequence(plan)[:5] == pytest.approx([7e-5, 1.26e-4, 1.82e-4, 2.38e-4, 2.94e-4])
+        assert rates_of(plan)[:5] == pytest.approx([7e-5, 1.26e-4, 1.82e-4, 2.38e-4, 2.94e-4])
 
     def test_steps_warm_up_from_a_rate_too(self):
         plan = TrainingPlan(**PCL | {"warmup_learning_rate": 5e-5})
         # 5e-5 + 3e-5 t
-        assert learning_rate_sequence(plan)[:11] == pytest.approx([5e-5 + 3e-5 * t for t in range(11)])
+        assert rates_of(plan)[:11] == pytest.approx([5e-5 + 3e-5 * t for t in range(11)])
 
     def test_the_final_rate_is_reached_and_never_undercut(self):
-        sequence = learning_rate_sequence(TrainingPlan(**PROMPTS, step_at="start"))
+        sequence = rates_of(TrainingPlan(**PROMPTS, step_at="start"))
         assert min(sequence) == sequence[-1] == pytest.approx(1e-6, rel=1e-12)
         after_warm_up = sequence[4:]
         assert after_warm_up == sorted(after_warm_up, reverse=True)
@@ -280,7 +285,7 @@ class TestShapes:
     def test_an_epoch_knows_nothing_of_the_others(self):
         plan = TrainingPlan(**PROMPTS)
         backwards = [learning_rate(plan, epoch) for epoch in range(120, 0, -1)]
-        assert backwards[::-1] == learning_rate_sequence(plan)
+        assert backwards[::-1] == rates_of(plan)
 
 
 class Attentive(nn.Module):

@@ -13,11 +13,7 @@ from torch import nn
 
 from reid_pipeline.engine.batches import augmented_batches
 from reid_pipeline.engine.checkpoint import Checkpoint, checkpoint_of
-from reid_pipeline.engine.embedding import embed_test_rows
-from reid_pipeline.engine.extraction import extract_embeddings
 from reid_pipeline.engine.progress import track
-from reid_pipeline.engine.ranked_queries import choose_ranked_queries
-from reid_pipeline.engine.run_card import make_run_card
 from reid_pipeline.engine.runtime import Runtime
 from reid_pipeline.engine.stage import Method, TrainingData
 from reid_pipeline.engine.training import (
@@ -27,6 +23,10 @@ from reid_pipeline.engine.training import (
     train_stage,
     trained_model,
 )
+from reid_pipeline.evaluation.embedding import embed_test_rows
+from reid_pipeline.evaluation.extraction import extract_embeddings
+from reid_pipeline.evaluation.ranked_queries import choose_ranked_queries
+from reid_pipeline.evaluation.run_card import make_run_card
 from reid_pipeline.images.augment import augment
 from reid_pipeline.images.cache import ImageCache
 from reid_pipeline.images.decode import TargetSize, read_image
@@ -60,8 +60,8 @@ class ToyParameters(Parameters):
 
 
 def tables_of(folder, files):
-    from reid_pipeline.benchmarks.synthetic import read
     from reid_pipeline.images.check import check_images
+    from reid_pipeline.readers.synthetic import read
 
     manifest = read(RawFolder(folder, tuple(files)), IngestionParameters(reader="synthetic")).manifest
     return normalise_splits(manifest, check_images(folder, manifest["path"].tolist()), SplitParameters())

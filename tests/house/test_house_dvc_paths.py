@@ -27,8 +27,9 @@ METHODS = method_names()
 TRAINED = {name for name in METHODS if find_method(name).stage_names}
 # Nothing that they decide is in a result: the bar on the console, and the package's version.
 WITHOUT_EFFECT = {"reid_pipeline.engine.progress", "reid_pipeline"}
+PACKAGES = ("reid_drawings", "reid_pipeline")
 ROOTS = {
-    "ingestion_synthetic": ("pipelines.ingestion.pipeline", "benchmarks.synthetic"),
+    "ingestion_synthetic": ("pipelines.ingestion.pipeline", "readers.synthetic"),
     "report": ("pipelines.report.pipeline",),
     "leaderboard": ("pipelines.leaderboard.pipeline",),
     **{name: ("pipelines.method.pipeline", f"methods.{name}") for name in METHODS},
@@ -203,10 +204,10 @@ def bounds() -> dict[str, tuple[set[str], set[str]]]:
 
     The first leaves out what only type checkers see, and what the `__init__` of a package hands on.
     """
-    most = grimp.build_graph("reid_pipeline")
-    least = grimp.build_graph("reid_pipeline", exclude_type_checking_imports=True)
-    for package in ("losses", "clustering", "geometry", "retrieval", "splits", "synthetic"):
-        name = f"reid_pipeline.{package}"
+    most = grimp.build_graph(*PACKAGES)
+    least = grimp.build_graph(*PACKAGES, exclude_type_checking_imports=True)
+    rooms = ("losses", "clustering", "geometry", "retrieval", "splits")
+    for name in ("reid_drawings", *(f"reid_pipeline.{room}" for room in rooms)):
         for inner in least.find_modules_directly_imported_by(name):
             least.remove_import(importer=name, imported=inner)
     found = {}
@@ -233,7 +234,7 @@ def test_the_listing_holds_all_that_is_imported_and_nothing_else(
     files = {name: file.relative_to(ROOT).as_posix() for name, file in imports.modules().items()}
     few, many = bounds[step]
     if step != "ingestion_synthetic":  # it draws the images, on which the cells depend
-        few = {name for name in few if not name.startswith("reid_pipeline.synthetic")}
+        few = {name for name in few if not name.startswith("reid_drawings")}
     code = {path for path in listed(step) if path.endswith(".py")}
     assert {files[name] for name in few} <= code
     assert code <= {files[name] for name in many}
@@ -243,9 +244,9 @@ def test_the_listing_holds_all_that_is_imported_and_nothing_else(
     ("file", "steps"),
     [
         ("methods/pcl.py", {"pcl"}),
-        ("engine/prompted.py", {"clip_reid", "svll_reid"}),
-        ("engine/fine_tuning.py", {"baseline", "clip_reid", "svll_reid"}),
-        ("engine/dev_scores.py", set()),
+        ("methods/_prompted.py", {"clip_reid", "svll_reid"}),
+        ("methods/_fine_tuning.py", {"baseline", "clip_reid", "svll_reid"}),
+        ("evaluation/dev_scores.py", set()),
         ("losses/triplet.py", {"baseline", "clip_reid", "svll_reid"}),
         ("losses/nt_xent.py", {"svll_reid"}),
         ("losses/identity.py", {"baseline", "clip_reid", "svll_reid", "pcl"}),
@@ -255,7 +256,7 @@ def test_the_listing_holds_all_that_is_imported_and_nothing_else(
         ("clustering/dbscan.py", {"unsupervised_pcl"}),
         ("images/samplers.py", TRAINED),
         ("images/check.py", {"ingestion_synthetic"}),
-        ("synthetic/garments.py", {"ingestion_synthetic"}),
+        ("reid_drawings/garments.py", {"ingestion_synthetic"}),
         # A report pairs the precisions of queries.
         ("retrieval/ranks.py", {*METHODS, "report", "leaderboard"}),
         ("reporting/comparison.py", {"report", "leaderboard"}),
@@ -268,8 +269,9 @@ def test_the_listing_holds_all_that_is_imported_and_nothing_else(
     ],
 )
 def test_a_file_is_listed_for_the_steps_that_use_it(file: str, steps: set[str]) -> None:
-    assert (imports.SOURCE / file).is_file()
-    assert {step for step in ROOTS if f"src/reid_pipeline/{file}" in listed(step)} == steps
+    path = f"src/{file}" if file.startswith("reid_drawings") else f"src/reid_pipeline/{file}"
+    assert (ROOT / path).is_file()
+    assert {step for step in ROOTS if path in listed(step)} == steps
 
 
 def test_a_listing_changes_with_the_bytes_and_has_an_order() -> None:
@@ -284,7 +286,8 @@ def test_every_data_file_of_the_package_is_listed() -> None:
     used = set().union(*map(listed, ROOTS))
     files = {
         file.relative_to(ROOT).as_posix()
-        for file in imports.SOURCE.rglob("*")
+        for package in PACKAGES
+        for file in (imports.SOURCE / package).rglob("*")
         if file.is_file() and file.suffix != ".py" and file.parent.name != "__pycache__"
     }
     no_dvc_stage = {"cross_benchmark.html.j2", "tuning.html.j2"}

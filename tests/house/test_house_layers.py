@@ -34,4 +34,4 @@ def test_every_room_but_the_entry_may_not_import_kedro() -> None:
     kept_apart = {
         name.removeprefix("reid_pipeline.") for name in CONTRACTS["kedro-at-the-edge"]["source_modules"]
     }
-    assert kept_apart == rooms() - ENTRY
+    assert kept_apart == (rooms() - ENTRY) | {"reid_drawings"}

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from reid_pipeline.engine.paired_differences import difference_to_zero_shot, differences_to_best
+from reid_pipeline.evaluation.paired_differences import difference_to_zero_shot, differences_to_best
 from reid_pipeline.io.records import RecordDataset
 from reid_pipeline.io.results import RunResultsDataset
 from reid_pipeline.reporting import (

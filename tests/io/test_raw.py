@@ -6,13 +6,13 @@ import re
 import pytest
 from kedro.io import DatasetError
 
-from reid_pipeline.benchmarks.market1501 import read
-from reid_pipeline.benchmarks.synthetic_vehicles import read as read_vehicles
+from reid_drawings import SyntheticBenchmark
 from reid_pipeline.io.raw import RawFolderDataset, SyntheticBenchmarkDataset
 from reid_pipeline.mistakes import mistake_in
+from reid_pipeline.readers.market1501 import read
+from reid_pipeline.readers.synthetic_vehicles import read as read_vehicles
 from reid_pipeline.schema.errors import UserError
 from reid_pipeline.schema.parameters import IngestionParameters
-from reid_pipeline.synthetic import SyntheticBenchmark
 
 INGESTION = IngestionParameters(reader="market1501")
 

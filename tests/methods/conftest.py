@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 
+from reid_drawings import SyntheticBenchmark, draw_benchmark
 from reid_pipeline.engine.runtime import Runtime
 from reid_pipeline.engine.stage import TrainingData
 from reid_pipeline.images.reid_images import ReIDImages
-from reid_pipeline.synthetic import SyntheticBenchmark, draw_benchmark
 
 
 @pytest.fixture(scope="session")

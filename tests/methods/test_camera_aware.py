@@ -11,12 +11,12 @@ from published import published
 
 from reid_pipeline.clustering import cluster_pseudo_labels
 from reid_pipeline.engine.batches import augmented_batches
-from reid_pipeline.engine.extraction import extract_embeddings
 from reid_pipeline.engine.loop import fit
-from reid_pipeline.engine.prototypes import CameraAwareParameters, camera_aware_losses
 from reid_pipeline.engine.seeding import seed_global_state
 from reid_pipeline.engine.stage import Batch, Stage, StepOutput, TrainingData
+from reid_pipeline.evaluation.extraction import extract_embeddings
 from reid_pipeline.losses import CameraProxyMemory, PrototypeMemory
+from reid_pipeline.methods._prototypes import CameraAwareParameters, camera_aware_losses
 from reid_pipeline.methods.unsupervised_pcl import METHOD
 from reid_pipeline.schema.errors import UserError
 from reid_pipeline.schema.population import Population

@@ -16,20 +16,20 @@ import torch
 from published import published
 
 import reid_pipeline.methods
-from reid_pipeline.benchmarks.synthetic import read
-from reid_pipeline.engine.extraction import extract_embeddings
+from reid_drawings import SyntheticBenchmark, draw_benchmark
 from reid_pipeline.engine.loop import fit
 from reid_pipeline.engine.runtime import Runtime
 from reid_pipeline.engine.seeding import seed_global_state
 from reid_pipeline.engine.stage import Method, Stage, TrainingData
+from reid_pipeline.evaluation.extraction import extract_embeddings
 from reid_pipeline.images.reid_images import ReIDImages
 from reid_pipeline.methods import find_method, method_names
+from reid_pipeline.readers.synthetic import read
 from reid_pipeline.schema.base import Parameters
 from reid_pipeline.schema.errors import UserError
 from reid_pipeline.schema.parameters import BackboneParameters, IngestionParameters, TrainingPlan
 from reid_pipeline.schema.population import Population
 from reid_pipeline.schema.raw_folder import RawFolder
-from reid_pipeline.synthetic import SyntheticBenchmark, draw_benchmark
 
 SIZE = (96, 48)
 POPULATION = Population(identities=6, cameras=6)

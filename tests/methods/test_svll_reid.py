@@ -12,10 +12,10 @@ from published import published
 from torch import Tensor
 
 from reid_pipeline.engine.loop import fit
-from reid_pipeline.engine.prompted import without_side_information
 from reid_pipeline.engine.seeding import seed_global_state
 from reid_pipeline.engine.stage import TrainingData
 from reid_pipeline.methods import find_method
+from reid_pipeline.methods._prompted import without_side_information
 from reid_pipeline.methods.svll_reid import PromptAugmentationParameters, augmented_prompts
 from reid_pipeline.schema.population import Population
 from reid_pipeline.schema.recipes import merged

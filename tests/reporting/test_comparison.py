@@ -317,7 +317,7 @@ class TestPublishedTable:
         "benchmark", ["msmt17", "market1501", "dukemtmc", "occluded_duke", "veri776", "vehicleid"]
     )
     def test_its_protocol_is_the_benchmarks(self, benchmark: str) -> None:
-        known = importlib.import_module(f"reid_pipeline.benchmarks.{benchmark}").BENCHMARK
+        known = importlib.import_module(f"reid_pipeline.readers.{benchmark}").BENCHMARK
         counts = known.versions[0].counts
         if benchmark == "vehicleid":  # one image of each vehicle is the gallery
             queries = counts["800"].images - counts["800"].identities

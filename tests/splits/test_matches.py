@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reid_pipeline.retrieval.protocol import evaluate_draws
+from reid_pipeline.evaluation.protocol import evaluate_draws
 from reid_pipeline.schema.embeddings import Embeddings
 from reid_pipeline.schema.errors import UserError
 from reid_pipeline.schema.parameters import EvaluationParameters

@@ -36,11 +36,6 @@ def learning_rate(plan: TrainingPlan, epoch: int) -> float:
     return float(plan.learning_rate * factor)
 
 
-def learning_rate_sequence(plan: TrainingPlan) -> list[float]:
-    """Return the plan's rates, one per epoch."""
-    return [learning_rate(plan, epoch) for epoch in range(1, plan.epochs + 1)]
-
-
 def _warmup_factor(plan: TrainingPlan, steps: int) -> float:
     if steps >= plan.warmup_epochs:
         return 1.0

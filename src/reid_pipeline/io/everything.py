@@ -16,7 +16,7 @@ from reid_pipeline.schema.raw_folder import RawFolder
 from reid_pipeline.schema.records import Run
 
 if TYPE_CHECKING:
-    from reid_pipeline.engine.cross_benchmark import TestSplit, TrainedEmbedder
+    from reid_pipeline.evaluation.cross_benchmark import TestSplit, TrainedEmbedder
     from reid_pipeline.splits import SplitTables
 
 _SEED = re.compile(r"seed_(0|[1-9][0-9]*)")
@@ -53,7 +53,7 @@ class TrainedEmbeddersDataset(_ReadOnly):
         Raises:
             UserError: there is none.
         """
-        from reid_pipeline.engine.cross_benchmark import TrainedEmbedder
+        from reid_pipeline.evaluation.cross_benchmark import TrainedEmbedder
 
         found = []
         for file in self._folder.glob("*/*/seed_*/embedder.safetensors"):
@@ -92,7 +92,7 @@ class TestSplitsDataset(_ReadOnly):
         Raises:
             UserError: none is left, or a table is not as it should be.
         """
-        from reid_pipeline.engine.cross_benchmark import TestSplit
+        from reid_pipeline.evaluation.cross_benchmark import TestSplit
 
         found = []
         for file in sorted(self._folder.glob("*/split_table.parquet")):

@@ -13,7 +13,7 @@ from reid_pipeline.schema.errors import UserError, explain, nearest
 from reid_pipeline.schema.raw_folder import RawFolder
 
 if TYPE_CHECKING:
-    from reid_pipeline.synthetic.parameters import DrawnBenchmark
+    from reid_drawings.parameters import DrawnBenchmark
 
 PROVENANCE = "drawn_from.json"
 _REAL = {"people": "market1501", "vehicles": "veri776"}
@@ -103,7 +103,7 @@ class SyntheticBenchmarkDataset(RawFolderDataset):
         self._drawn_from()
 
     def _parameters(self) -> "DrawnBenchmark":
-        from reid_pipeline.synthetic.parameters import SyntheticBenchmark, SyntheticVehicles
+        from reid_drawings.parameters import SyntheticBenchmark, SyntheticVehicles
 
         model = SyntheticVehicles if self._kind == "vehicles" else SyntheticBenchmark
         try:
@@ -125,8 +125,8 @@ class SyntheticBenchmarkDataset(RawFolderDataset):
         return found
 
     def _draw(self, parameters: Any, provenance: dict[str, Any]) -> None:
+        from reid_drawings import benchmark_images, draw_benchmark, draw_vehicles, vehicle_images
         from reid_pipeline.engine.progress import progress_bar
-        from reid_pipeline.synthetic import benchmark_images, draw_benchmark, draw_vehicles, vehicle_images
 
         vehicles = self._kind == "vehicles"
         total = len(vehicle_images(parameters) if vehicles else benchmark_images(parameters))

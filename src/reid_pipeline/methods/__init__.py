@@ -1,4 +1,7 @@
-"""One module per method; each holds its `METHOD`. A method is found by its module's name."""
+"""One module per method; each holds its `METHOD`. A method is found by its module's name.
+
+Modules whose names begin with an underscore are families: what several methods share.
+"""
 
 import importlib
 import pkgutil
@@ -12,7 +15,7 @@ if TYPE_CHECKING:
 
 def method_names() -> list[str]:
     """Return the names of all methods, sorted."""
-    return sorted(module.name for module in pkgutil.iter_modules(__path__))
+    return sorted(module.name for module in pkgutil.iter_modules(__path__) if module.name[0] != "_")
 
 
 def find_method(name: str) -> "Method":

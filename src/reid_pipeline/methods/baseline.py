@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from reid_pipeline.engine.fine_tuning import FineTuning, FineTuningParameters
 from reid_pipeline.engine.stage import Method
+from reid_pipeline.methods._fine_tuning import FineTuning, FineTuningParameters
 from reid_pipeline.schema.population import Population
 
 if TYPE_CHECKING:

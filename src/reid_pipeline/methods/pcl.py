@@ -98,8 +98,8 @@ class PrototypeContrast(Stage):
         return self._memory
 
     def _prototypes_of(self, model: nn.Module, data: TrainingData) -> PrototypeMemory:
-        from reid_pipeline.engine.extraction import extract_embeddings
-        from reid_pipeline.engine.prototypes import prototype_memory
+        from reid_pipeline.evaluation.extraction import extract_embeddings
+        from reid_pipeline.methods._prototypes import prototype_memory
 
         started = time.perf_counter()
         embeddings = extract_embeddings(

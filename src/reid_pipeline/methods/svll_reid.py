@@ -15,14 +15,14 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, cast
 
 from pydantic import Field, PositiveInt, field_validator
 
-from reid_pipeline.engine.prompted import (
+from reid_pipeline.engine.stage import Batch, Method, StepOutput, TrainingData
+from reid_pipeline.methods._prompted import (
     PromptedParameters,
     PromptLearning,
     VisualFineTuning,
     prompted_parts,
     without_side_information,
 )
-from reid_pipeline.engine.stage import Batch, Method, StepOutput, TrainingData
 from reid_pipeline.schema.base import Parameters
 from reid_pipeline.schema.parameters import AugmentationParameters, Share
 from reid_pipeline.schema.population import Population

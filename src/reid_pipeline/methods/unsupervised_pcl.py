@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
-from reid_pipeline.engine.prototypes import CameraAwareParameters
 from reid_pipeline.engine.stage import Batch, Method, Stage, StepOutput, TrainingData
+from reid_pipeline.methods._prototypes import CameraAwareParameters
 from reid_pipeline.schema.base import Parameters
 from reid_pipeline.schema.parameters import (
     AugmentationParameters,
@@ -73,7 +73,7 @@ class ClusterContrastStage(Stage):
         Raises:
             UserError: no cameras, one alone, or images without.
         """
-        from reid_pipeline.engine.prototypes import known_cameras
+        from reid_pipeline.methods._prototypes import known_cameras
 
         if self.parameters.camera_aware.kind != "none":
             known_cameras(data.camids)
@@ -96,8 +96,8 @@ class ClusterContrastStage(Stage):
         """Contrast the batch's unit embeddings with the prototypes, or with the proxies."""
         from torch.nn.functional import normalize
 
-        from reid_pipeline.engine.prototypes import camera_aware_losses
         from reid_pipeline.losses import PrototypeMemory
+        from reid_pipeline.methods._prototypes import camera_aware_losses
 
         embeddings = normalize(model.embed(batch.images, batch.camids, batch.viewids).float(), dim=1)  # type: ignore[operator]
         memory = self._prototypes()
@@ -125,7 +125,7 @@ class ClusterContrastStage(Stage):
         self, embeddings: np.ndarray, labels: np.ndarray, data: TrainingData
     ) -> tuple[np.ndarray, PrototypeMemory | CameraProxyMemory]:
         """Return the labels of the epoch's batches and the memory of them."""
-        from reid_pipeline.engine.prototypes import prototype_memory, proxy_memory
+        from reid_pipeline.methods._prototypes import prototype_memory, proxy_memory
 
         memory, chosen, device = self.parameters.memory, self.parameters.camera_aware, data.runtime.device
         if chosen.kind == "none":
@@ -135,7 +135,7 @@ class ClusterContrastStage(Stage):
         return proxies, proxies_memory.to(device)
 
     def _embed_all(self, model: nn.Module, data: TrainingData) -> np.ndarray:
-        from reid_pipeline.engine.extraction import extract_embeddings
+        from reid_pipeline.evaluation.extraction import extract_embeddings
 
         started = time.perf_counter()
         embedder = model.embedder()  # type: ignore[operator]

@@ -37,7 +37,7 @@ class ComputeParameters(Parameters):
 class IngestionParameters(Parameters):
     """Which reader makes the manifest, and how strict it is."""
 
-    reader: str = Field(description="a module of reid_pipeline.benchmarks")
+    reader: str = Field(description="a module of reid_pipeline.readers")
     variant: str | None = Field(
         None, description="version of the benchmark that must lie there; null: whichever is detected"
     )

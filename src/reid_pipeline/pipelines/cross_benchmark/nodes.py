@@ -13,8 +13,8 @@ def evaluate_all(
     evaluation: EvaluationParameters,
 ) -> CrossBenchmark:
     """Evaluate every embedder on every test split."""
-    from reid_pipeline.engine.cross_benchmark import evaluate_everywhere
     from reid_pipeline.engine.runtime import resolve_runtime
+    from reid_pipeline.evaluation.cross_benchmark import evaluate_everywhere
 
     return evaluate_everywhere(trained_embedders, test_splits, resolve_runtime(compute), evaluation)
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pandas as pd
 
-from reid_pipeline.benchmarks import reader
+from reid_pipeline.readers import reader
 from reid_pipeline.schema.columns import PATH
 from reid_pipeline.schema.parameters import EvaluationParameters, IngestionParameters, SplitParameters
 from reid_pipeline.schema.raw_folder import RawFolder

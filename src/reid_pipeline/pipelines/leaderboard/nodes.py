@@ -7,7 +7,7 @@ from reid_pipeline.schema.records import Run
 
 def gather(all_results: dict[str, list[Run]]) -> Leaderboard:
     """Compare the methods of every benchmark, and say which of them differ."""
-    from reid_pipeline.engine.paired_differences import differences_to_best
+    from reid_pipeline.evaluation.paired_differences import differences_to_best
     from reid_pipeline.reporting import make_leaderboard
 
     differences = {name: differences_to_best(runs) for name, runs in all_results.items()}

@@ -40,8 +40,8 @@ def build_node(method: Method) -> Callable[..., Any]:
     """Return the node of a method without training: parameters and seed to embedder and an empty history."""
 
     def build(parameters: Any, split_table: pd.DataFrame, cells: Cells) -> tuple[Any, list[EpochRecord]]:
-        from reid_pipeline.engine.run_origin import run_origin
         from reid_pipeline.engine.training import built_embedder
+        from reid_pipeline.evaluation.run_origin import run_origin
 
         cell = cells[method.name]
         present = run_origin("build", cell, split_table, parameters={method.name: parameters})
@@ -104,9 +104,9 @@ def export_node(method: Method) -> Callable[..., Any]:
     def export(
         parameters: Any, checkpoint: Any, split_table: pd.DataFrame, compute: ComputeParameters, cells: Cells
     ) -> Any:
-        from reid_pipeline.engine.run_origin import run_origin
         from reid_pipeline.engine.runtime import resolve_runtime
         from reid_pipeline.engine.training import exported_embedder
+        from reid_pipeline.evaluation.run_origin import run_origin
 
         present = run_origin(
             "export",
@@ -135,10 +135,10 @@ def extract_node(method: Method) -> Callable[..., Any]:
         evaluation: EvaluationParameters,
         cells: Cells,
     ) -> Embeddings:
-        from reid_pipeline.engine.embedding import embed_test_rows, originated
         from reid_pipeline.engine.loading import check_unchanged
-        from reid_pipeline.engine.run_origin import run_origin
         from reid_pipeline.engine.runtime import resolve_runtime
+        from reid_pipeline.evaluation.embedding import embed_test_rows, originated
+        from reid_pipeline.evaluation.run_origin import run_origin
 
         runtime = resolve_runtime(compute)
         read = {method.name: parameters, "evaluation": evaluation.model_dump(mode="json", include=EXTRACTION)}
@@ -166,8 +166,8 @@ def evaluate_node(method: Method) -> Callable[..., Any]:
         evaluation: EvaluationParameters,
         cells: Cells,
     ) -> tuple[Metrics, Breakdown]:
-        from reid_pipeline.engine.run_origin import run_origin
-        from reid_pipeline.retrieval.protocol import evaluate_draws
+        from reid_pipeline.evaluation.protocol import evaluate_draws
+        from reid_pipeline.evaluation.run_origin import run_origin
 
         cell, read = cells[method.name], {method.name: parameters, "evaluation": evaluation}
         origin = embeddings.origin
@@ -199,8 +199,8 @@ def compare_node(method: Method) -> Callable[..., Any]:
         evaluation: EvaluationParameters,
         cells: Cells,
     ) -> Differences:
-        from reid_pipeline.engine.paired_differences import difference_to_zero_shot
-        from reid_pipeline.engine.run_origin import run_origin
+        from reid_pipeline.evaluation.paired_differences import difference_to_zero_shot
+        from reid_pipeline.evaluation.run_origin import run_origin
 
         node = "compare_with_zero_shot"
         read = {method.name: parameters, "evaluation": evaluation}
@@ -240,9 +240,9 @@ def run_card_node(method: Method) -> Callable[..., Any]:
         run_environment: Record,
         cells: Cells,
     ) -> tuple[RunCard, Metrics, list[EpochRecord], RunCard]:
-        from reid_pipeline.engine.run_card import make_run_card, require_history
-        from reid_pipeline.engine.run_origin import run_origin
         from reid_pipeline.engine.runtime import resolve_runtime
+        from reid_pipeline.evaluation.run_card import make_run_card, require_history
+        from reid_pipeline.evaluation.run_origin import run_origin
         from reid_pipeline.splits import require_tables
 
         runtime, cell = resolve_runtime(compute), cells[method.name]
@@ -293,8 +293,8 @@ def report_node(method: Method) -> Callable[..., Any]:
         zero_shot_metrics: Metrics | None = None,
         differences: Differences | None = None,
     ) -> tuple[str, Any]:
-        from reid_pipeline.engine.ranked_queries import choose_ranked_queries
-        from reid_pipeline.engine.run_origin import run_origin
+        from reid_pipeline.evaluation.ranked_queries import choose_ranked_queries
+        from reid_pipeline.evaluation.run_origin import run_origin
         from reid_pipeline.reporting import ReportContent, curves_overview, render_report
 
         cell, read = cells[method.name], {method.name: parameters, "evaluation": evaluation}

@@ -4,9 +4,9 @@ from typing import Any
 
 from pydantic import Field
 
+from reid_drawings.captions import CaptionedDrawings
 from reid_pipeline.schema.base import Parameters
 from reid_pipeline.schema.pretraining import ContrastParameters
-from reid_pipeline.synthetic.captions import CaptionedDrawings
 
 
 class PretrainingParameters(Parameters):
@@ -18,8 +18,8 @@ class PretrainingParameters(Parameters):
 
 def draw_captioned_images(pretrain_demo_clip: PretrainingParameters) -> tuple[Any, list[str]]:
     """Draw people who occur nowhere in the benchmark, and say what is seen of them."""
+    from reid_drawings import draw_captioned
     from reid_pipeline.engine.progress import progress_bar
-    from reid_pipeline.synthetic import draw_captioned
 
     drawings = pretrain_demo_clip.drawings
     with progress_bar() as bar:

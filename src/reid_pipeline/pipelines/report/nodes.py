@@ -15,7 +15,7 @@ def compare(
     run_results: list[Run], benchmark: str, *_finished: int
 ) -> tuple[Comparison, dict[str, dict[str, float]], list[dict[str, float]]]:
     """Set all methods of the benchmark beside each other, once those in `_finished` are; also for `dvc`."""
-    from reid_pipeline.engine.paired_differences import differences_to_best
+    from reid_pipeline.evaluation.paired_differences import differences_to_best
     from reid_pipeline.reporting import compare_methods, method_cmc, method_metrics
 
     differences = differences_to_best(run_results)

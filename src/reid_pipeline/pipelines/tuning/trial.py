@@ -48,9 +48,9 @@ class Trial:
         Raises:
             Unusable: the values do not go together, or cannot be trained with.
         """
-        from reid_pipeline.engine.dev_scores import dev_scores
         from reid_pipeline.engine.runtime import resolve_runtime
         from reid_pipeline.engine.training import TrainingRun
+        from reid_pipeline.evaluation.dev_scores import dev_scores
         from reid_pipeline.tuning.trials import Unusable
 
         method = find_method(self.method)

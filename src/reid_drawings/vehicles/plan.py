@@ -1,0 +1,124 @@
+"""Which pictures the drawn vehicles' benchmark has, and how each is taken, before anything is drawn."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+
+from reid_drawings.camera import Camera
+from reid_drawings.parameters import SyntheticVehicles
+from reid_drawings.pictures import Subset
+from reid_drawings.plan import Purpose, generator_for
+from reid_drawings.vehicles.scene import OCCLUDERS, VehicleShot
+from reid_drawings.vehicles.shapes import VIEWPOINTS
+from reid_drawings.vehicles.view import Stand, angle_of, viewpoint_at
+
+_FRAMES = 80_000
+_SPREAD, _FARTHEST = 8.0, 20.0
+"""Degrees about the middle of a viewpoint: standard deviation and limit."""
+
+
+@dataclass(frozen=True, slots=True)
+class VehiclePlan:
+    """One picture to draw.
+
+    Attributes:
+        subset: The part it belongs to.
+        vehicle: Number of the vehicle, from 1.
+        camera: 0-based camera.
+        frame: Frame number in its camera.
+        shot: Place among the pictures of (vehicle, camera).
+    """
+
+    subset: Subset
+    vehicle: int
+    camera: int
+    frame: int
+    shot: int
+
+
+def vehicle_images(parameters: SyntheticVehicles) -> list[VehiclePlan]:
+    """Plan the benchmark.
+
+    Args:
+        parameters: Its size and seed.
+
+    Returns:
+        One plan per picture, by vehicle, camera and frame.
+    """
+    vehicles = parameters.train_identities + parameters.test_identities
+    order = generator_for(parameters.seed, Purpose.VEHICLE_PLAN, 0).permutation(vehicles) + 1
+    training = set(order[: parameters.train_identities].tolist())
+    plans = [
+        plan
+        for vehicle in range(1, vehicles + 1)
+        for plan in _images_of(parameters, vehicle, training=vehicle in training)
+    ]
+    return sorted(plans, key=lambda plan: (plan.vehicle, plan.camera, plan.frame))
+
+
+def _images_of(parameters: SyntheticVehicles, vehicle: int, *, training: bool) -> Iterator[VehiclePlan]:
+    generator = generator_for(parameters.seed, Purpose.VEHICLE_PLAN, 1, vehicle)
+    low, high = (min(bound, parameters.num_cameras) for bound in parameters.cameras_per_identity)
+    cameras = generator.permutation(parameters.num_cameras)[: int(generator.integers(low, high + 1))]
+    for camera in sorted(cameras.tolist()):
+        fewest, most = parameters.images_per_camera
+        count = int(generator.integers(fewest, most + 1))
+        frame, query = int(generator.integers(1, _FRAMES)), int(generator.integers(count))
+        for shot in range(count):
+            subset: Subset = "train" if training else "query" if shot == query else "gallery"
+            yield VehiclePlan(subset, vehicle, camera, frame, shot)
+            frame += int(generator.integers(3, 40))
+
+
+@lru_cache(maxsize=64)
+def viewpoint_chances(parameters: SyntheticVehicles, camera: int) -> tuple[float, ...]:
+    """How often a camera sees each of `VIEWPOINTS`: all alike with neutral cameras, few with strong ones."""
+    generator = generator_for(parameters.seed, Purpose.VEHICLE_CAMERA, camera)
+    own = min(1.0, 1.5 * parameters.camera_strength)
+    chances = own * generator.dirichlet(np.full(len(VIEWPOINTS), 0.6)) + (1.0 - own) / len(VIEWPOINTS) + 0.01
+    return tuple((chances / chances.sum()).tolist())
+
+
+def shot_of(parameters: SyntheticVehicles, plan: VehiclePlan, camera: Camera, length: float) -> VehicleShot:
+    """Draw how a picture is taken.
+
+    Args:
+        parameters: The benchmark's parameters.
+        plan: Which picture.
+        camera: Its camera.
+        length: Of the vehicle, in metres.
+
+    Returns:
+        The shot.
+    """
+    generator = generator_for(parameters.seed, Purpose.VEHICLE_SHOT, plan.vehicle, plan.camera, plan.frame)
+    chances = viewpoint_chances(parameters, plan.camera)
+    turn = float(np.clip(generator.normal(0.0, _SPREAD), -_FARTHEST, _FARTHEST))
+    angle = (angle_of(int(generator.choice(len(chances), p=chances))) + turn) % 360.0
+    pitch = float(np.clip(camera.pitch + 7.0 + generator.normal(0.0, 1.5), 6.0, 30.0))
+    misfit = generator.normal(0.0, 1.0, size=3).clip(-2.5, 2.5) * parameters.misalignment
+    side = 1.0 if generator.random() < 0.5 else -1.0
+    occluded = generator.random() < parameters.occlusion
+    return VehicleShot(
+        stand=Stand(angle, pitch, 3.0 + length * float(generator.uniform(1.6, 2.8))),
+        viewpoint=viewpoint_at(angle),
+        fill=float(0.92 * np.exp(0.07 * misfit[0])),
+        shift=(float(0.04 * misfit[1]), float(0.04 * misfit[2])),
+        window=(
+            float(generator.random()),
+            float(generator.normal(0.0, 0.05)),
+            float(generator.uniform(1.2, 1.5)),
+        ),
+        brightness=float(np.exp(generator.normal(0.0, 0.07))),
+        occluder=OCCLUDERS[int(generator.integers(len(OCCLUDERS)))] if occluded else "",
+        occluder_place=0.5 + side * float(generator.uniform(0.1, 0.45)),
+        occluder_seed=int(generator.integers(2**31)),
+        neighbour_shift=(
+            (1.0 if generator.random() < 0.5 else -1.0) * float(generator.uniform(0.35, 0.6)),
+            -float(generator.uniform(0.08, 0.2)),
+        ),
+    )

@@ -1,0 +1,181 @@
+"""A picture of one vehicle by one camera."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image
+
+from reid_drawings.background import scene_of
+from reid_drawings.camera import Camera, expose
+from reid_drawings.canvas import FULL_LIGHT, SUPERSAMPLING, Canvas
+from reid_drawings.occluders import draw_occluder
+from reid_drawings.vehicles.model import Model
+from reid_drawings.vehicles.solid import Points
+from reid_drawings.vehicles.view import Stand, look_at
+
+WIDTH, HEIGHT = 128, 96
+SIZE = (WIDTH * SUPERSAMPLING, HEIGHT * SUPERSAMPLING)
+OCCLUDERS = ("pole", "bush", "sign", "bin", "bicycle")
+_HORIZON = 0.22
+"""Where the line between ground and backdrop lies on average, as a fraction of the height."""
+
+
+@dataclass(frozen=True, slots=True)
+class VehicleShot:
+    """What differs between two pictures of one vehicle by one camera.
+
+    Attributes:
+        stand: Where the camera stands.
+        viewpoint: Which of `shapes.VIEWPOINTS` is seen.
+        fill: Share of the picture that the vehicle fills, at most, along either axis.
+        shift: Of its middle from the picture's, as fractions of the width and the height.
+        window: Which part of the camera's scene is behind: horizontal and vertical offset, and zoom.
+        brightness: This shot's own exposure.
+        occluder: One of `OCCLUDERS`, or empty.
+        occluder_place: Where it stands, as a fraction of the width.
+        occluder_seed: Seed of its details.
+        neighbour_shift: Where another vehicle's middle is, as `shift`.
+    """
+
+    stand: Stand
+    viewpoint: int
+    fill: float
+    shift: tuple[float, float]
+    window: tuple[float, float, float]
+    brightness: float
+    occluder: str
+    occluder_place: float
+    occluder_seed: int
+    neighbour_shift: tuple[float, float]
+
+
+def draw_vehicle(
+    model: Model,
+    camera: Camera,
+    shot: VehicleShot,
+    generator: np.random.Generator,
+    *,
+    neighbour: Model | None = None,
+) -> Image.Image:
+    """Draw a given shot.
+
+    Args:
+        model: The vehicle's model.
+        camera: The camera.
+        shot: Viewpoint, crop and what stands in the way.
+        generator: The source of uneven light and of the sensor's noise.
+        neighbour: Another vehicle, partly in the picture and behind.
+
+    Returns:
+        An RGB picture, 128 wide and 96 high.
+    """
+    canvas = Canvas(_window_on(camera, shot), light=camera.light)
+    if neighbour is not None:
+        _place(canvas, neighbour, camera, shot, fill=shot.fill * 0.8, shift=shot.neighbour_shift)
+    _place(canvas, model, camera, shot, fill=shot.fill, shift=shot.shift)
+    if shot.occluder:
+        details = np.random.default_rng(shot.occluder_seed)
+        draw_occluder(canvas, shot.occluder, shot.occluder_place, details)
+    unevenness = generator.normal(1.0, 0.05, size=(6, 8)).astype(np.float32)
+    return expose(canvas.finish(unevenness), camera, generator, brightness=shot.brightness)
+
+
+def _window_on(camera: Camera, shot: VehicleShot) -> Image.Image:
+    scene = scene_of(camera.ground, camera.backdrop, camera.horizon, camera.scene_seed)
+    wide, high = WIDTH * shot.window[2], HEIGHT * shot.window[2]
+    left = (shot.window[0] % 1.0) * (scene.width - wide)
+    line = camera.horizon * 128 + 18
+    top = float(np.clip(line - (_HORIZON + shot.window[1]) * high, 0.0, scene.height - high))
+    return scene.resize(SIZE, Image.Resampling.BILINEAR, box=(left, top, left + wide, top + high))
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """How projected points come to the picture: scale, then offset, in drawn pixels."""
+
+    stand: Stand
+    middle: float
+    scale: float
+    offset: tuple[float, float]
+
+    def points(self, points: Points) -> Points:
+        """Project points ``[n, 3]`` to drawn pixels and nearness ``[n, 3]``."""
+        seen = look_at(points, self.stand, middle=self.middle)
+        seen[:, :2] = seen[:, :2] * self.scale + np.asarray(self.offset)
+        return seen
+
+
+def place(model: Model, shot: VehicleShot, *, fill: float, shift: tuple[float, float]) -> Placed:
+    """Fit a vehicle into the picture.
+
+    Args:
+        model: The vehicle's model.
+        shot: Says where the camera stands.
+        fill: Share of the picture that the vehicle fills, at most, along either axis.
+        shift: Of its middle from the picture's, as fractions of the width and the height.
+
+    Returns:
+        The projection to drawn pixels.
+    """
+    middle = model.frame.height / 2
+    seen = look_at(model.corners, shot.stand, middle=middle)[:, :2]
+    low, high = seen.min(axis=0), seen.max(axis=0)
+    scale = float((np.asarray(SIZE) * fill / (high - low)).min())
+    centre = np.asarray(SIZE) * (0.5 + np.asarray(shift)) - (low + high) / 2 * scale
+    return Placed(shot.stand, middle, scale, (float(centre[0]), float(centre[1])))
+
+
+def _place(
+    canvas: Canvas,
+    model: Model,
+    camera: Camera,
+    shot: VehicleShot,
+    *,
+    fill: float,
+    shift: tuple[float, float],
+) -> None:
+    placed = place(model, shot, fill=fill, shift=shift)
+    _draw_shadow(canvas, model, placed)
+    flat = placed.points(model.corners)
+    visible = _areas(flat, model.ends) > 0.5
+    lights = _lights(model, shot.stand, camera.light)
+    away = [-(centre @ shot.stand.axes[2]) for _, centre, _, _ in model.parts]
+    order = sorted(range(len(model.parts)), key=lambda n: (model.parts[n][0], -away[n]))
+    starts = (0, *model.ends[:-1])
+    for number in order:
+        _, _, first, last = model.parts[number]
+        for n in range(first, last):
+            if visible[n]:
+                corners = flat[starts[n] : model.ends[n], :2]
+                canvas.polygon(corners, model.colours[n], light=lights[n])
+
+
+def _areas(flat: Points, ends: tuple[int, ...]) -> Points:
+    """Signed areas in drawn pixels: positive for surfaces that face the camera."""
+    starts = np.array((0, *ends[:-1]))
+    following = np.arange(1, len(flat) + 1)
+    following[np.array(ends) - 1] = starts
+    x, y = flat[:, 0], -flat[:, 1]
+    cross = x * y[following] - x[following] * y
+    return np.asarray(np.add.reduceat(cross, starts) / 2, dtype=np.float64)
+
+
+def _lights(model: Model, stand: Stand, light: float) -> list[int]:
+    """Light on each surface: from above, from the camera's light side, a little from the camera."""
+    right, _, towards = stand.axes
+    upward = np.maximum(model.normals[:, 2], 0.0)
+    falls = 0.66 + 0.36 * upward + 0.16 * light * (model.normals @ right) + 0.14 * (model.normals @ towards)
+    levels: list[int] = np.clip(FULL_LIGHT * falls * model.gloss, 20, 190).astype(int).tolist()
+    return levels
+
+
+def _draw_shadow(canvas: Canvas, model: Model, placed: Placed) -> None:
+    frame = model.frame
+    for reach, light in ((1.12, 104), (1.03, 66)):
+        x, y = frame.half_length * (reach if reach < 1.1 else 1.05), frame.half_width * reach
+        corners = np.array(
+            [[x, y, 0], [x * 1.01, 0, 0], [x, -y, 0], [-x, -y, 0], [-x * 1.01, 0, 0], [-x, y, 0]]
+        )
+        canvas.shadow(placed.points(corners)[:, :2], light)

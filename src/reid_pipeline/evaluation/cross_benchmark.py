@@ -1,0 +1,101 @@
+"""Every trained embedder on every test split: how far what was learnt on one benchmark carries to others."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+
+from reid_pipeline.engine.loading import check_unchanged
+from reid_pipeline.engine.runtime import Runtime
+from reid_pipeline.evaluation.embedding import embed_test_rows
+from reid_pipeline.evaluation.protocol import evaluate_draws
+from reid_pipeline.models.embedder import Embedder
+from reid_pipeline.schema.columns import CAMID, VIEWID
+from reid_pipeline.schema.comparison import CrossBenchmark, CrossResult
+from reid_pipeline.schema.errors import UserError
+from reid_pipeline.schema.parameters import EvaluationParameters
+from reid_pipeline.schema.raw_folder import RawFolder
+from reid_pipeline.splits import SplitTables, data_hash
+
+_OTHER_TABLES = "trained on other tables of this benchmark than are there now: run the method again"
+
+
+@dataclass(frozen=True)
+class TrainedEmbedder:
+    """An embedder on disk: where it was trained, and how to load it."""
+
+    benchmark: str
+    method: str
+    seed: int
+    load: Callable[[], Embedder]
+    variant: str = ""
+
+
+@dataclass(frozen=True)
+class TestSplit:
+    """A benchmark's tables and images."""
+
+    benchmark: str
+    tables: SplitTables
+    raw_images: RawFolder
+    stamps: pd.DataFrame | None = None
+
+
+def evaluate_everywhere(
+    embedders: Sequence[TrainedEmbedder],
+    splits: Sequence[TestSplit],
+    runtime: Runtime,
+    evaluation: EvaluationParameters,
+) -> CrossBenchmark:
+    """Evaluate each embedder on each split; one embedder is in memory at a time.
+
+    On another benchmark than its own an embedder with side information is told no camera and no viewpoint,
+    since its numbers mean others there: the mean of the learnt ones stands in. The protocol's camera filter
+    reads the true cameras everywhere. Figures have no intervals. A split that this protocol cannot be applied
+    to has a result that says why not; so has an embedder's own benchmark where its tables are others now, of
+    which it may have seen what is tested.
+
+    Raises:
+        UserError: images have changed since ingestion; an embedder cannot be read.
+    """
+    protocol = evaluation.model_copy(update={"resamples": 0})
+    for split in splits:
+        check_unchanged(split.tables.split_table, split.raw_images, split.stamps)
+    results = []
+    for trained in embedders:
+        embedder = trained.load()
+        results += [_evaluated(trained, embedder, split, runtime, protocol) for split in splits]
+    benchmarks = tuple(split.benchmark for split in splits)
+    return CrossBenchmark(benchmarks=benchmarks, results=tuple(results))
+
+
+def _evaluated(
+    trained: TrainedEmbedder,
+    embedder: Embedder,
+    split: TestSplit,
+    runtime: Runtime,
+    protocol: EvaluationParameters,
+) -> CrossResult:
+    own = trained.benchmark == split.benchmark
+    named = {
+        "trained_on": trained.benchmark,
+        "method": trained.method,
+        "variant": trained.variant,
+        "seed": trained.seed,
+        "tested_on": split.benchmark,
+    }
+    tables = split.tables
+    if own and embedder.origin is not None and embedder.origin.data != data_hash(tables.split_table):
+        return CrossResult.model_validate({**named, "why_not": _OTHER_TABLES})
+    shown = tables if own else _without_side_information(tables)
+    try:
+        embeddings = embed_test_rows(embedder, shown, split.raw_images, runtime, protocol)
+        metrics, _ = evaluate_draws(embeddings, tables.split_table, tables.galleries, protocol)
+    except UserError as error:
+        return CrossResult.model_validate({**named, "why_not": str(error)})
+    return CrossResult.model_validate({**named, **metrics})
+
+
+def _without_side_information(tables: SplitTables) -> SplitTables:
+    absent = pd.array([pd.NA] * len(tables.split_table), dtype="Int64")
+    return SplitTables(tables.split_table.assign(**{CAMID: absent, VIEWID: absent}), tables.galleries)

@@ -1,0 +1,184 @@
+"""MSMT17, as distributed (v1, and v2 with masked faces) and as re-packed in Market-1501's folders.
+
+The archives hold a folder per person, `train/0000/0000_013_04_0303morning_0020_2.jpg` (person, image, camera,
+time, frame, box), and four lists of lines "0000/0000_013_04_0303morning_0020_2.jpg 0". Re-packs hold flat
+folders with `0000_c4_0013.jpg` or with the archives' own names.
+"""
+
+import re
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from reid_pipeline.readers._checks import check_cameras, check_variant
+from reid_pipeline.readers._folder import absent, only_place, places
+from reid_pipeline.readers._halves import half_identity
+from reid_pipeline.readers._lists import check_named_once, check_present, matched_lines
+from reid_pipeline.readers._manifest import Image, is_litter, manifest_of
+from reid_pipeline.readers._market_layout import MarketLayout, read_market_layout
+from reid_pipeline.schema.benchmark import Benchmark, Counts, Reading, Version
+from reid_pipeline.schema.errors import UserError, first_few
+from reid_pipeline.schema.parameters import IngestionParameters
+from reid_pipeline.schema.raw_folder import RawFolder
+
+_TEST = {"query": Counts(11_659, 3_060), "gallery": Counts(82_161, 3_060)}
+_COUNTS = {"train": Counts(32_621, 1_041), **_TEST}
+
+BENCHMARK = Benchmark(
+    title="MSMT17",
+    noun="person",
+    reference="Wei et al., Person Transfer GAN to Bridge Domain Gap for Person Re-Identification, CVPR 2018",
+    licence="For academic research only, under a release agreement with its authors.",
+    source=(
+        "Its authors hand it out on request. v2 is v1 with masked faces; ask them for the list files too"
+        " where a copy came without."
+    ),
+    layout=(
+        "train/ and test/ (v1) or mask_train_v2/ and mask_test_v2/ (v2) with list_train.txt, list_val.txt,"
+        " list_query.txt and list_gallery.txt, or bounding_box_train/, query/ and bounding_box_test/ (market)"
+    ),
+    cameras=15,
+    versions=(
+        Version("v1", _COUNTS),
+        Version("v2", _COUNTS),
+        Version("market", _COUNTS),
+        Version("list_train.txt without list_val.txt", {"train": Counts(30_248, 1_041), **_TEST}),
+    ),
+)
+
+FOLDERS: Mapping[str, Mapping[str, str]] = MappingProxyType(
+    {
+        "v1": {"train": "train", "test": "test"},
+        "v2": {"mask_train_v2": "train", "mask_test_v2": "test"},
+        "market": {"bounding_box_train": "train", "query": "query", "bounding_box_test": "gallery"},
+    }
+)
+"""Folders of each form, and what lies in them."""
+
+ARCHIVES = ("MSMT17", "MSMT17_V1", "MSMT17_V2")
+
+MARKET_LAYOUT = MarketLayout(
+    benchmark=BENCHMARK,
+    folders=FOLDERS["market"],
+    distributed_as=ARCHIVES,
+    # c4 of the re-packs, or the image number and camera of the archives' own names
+    file_name=re.compile(r"(?P<pid>[0-9]{4})_(?:c|[0-9]{3,4}_)(?P<camera>[0-9]{1,2})(?:s[0-9]+)?_\w+\.jpg"),
+    grammar=(
+        "<person>_c<camera>_<number>.jpg or <person>_<image>_<camera>_<time>_<frame>_<box>.jpg, for example"
+        " 0000_c4_0013.jpg or 0000_013_04_0303morning_0020_2.jpg"
+    ),
+    identity=half_identity,
+)
+
+_LISTS = MappingProxyType(
+    {
+        "list_train.txt": "train",
+        "list_val.txt": "train",
+        "list_query.txt": "query",
+        "list_gallery.txt": "gallery",
+    }
+)
+_LINE = re.compile(
+    r"(?P<path>(?P<folder>[0-9]{4})/(?P<name>[0-9]{4})_[0-9]+_(?P<camera>[0-9]{2})_[^/\s]+\.jpg)"
+    r"\s+(?P<number>[0-9]+)"
+)
+_GRAMMAR = "'<folder>/<image> <person>', for example '0000/0000_013_04_0303morning_0020_2.jpg 0'"
+
+
+def read(raw: RawFolder, ingestion: IngestionParameters) -> Reading:
+    """Turn the lists of MSMT17, or the file names of its re-pack, into the manifest; opens no image.
+
+    Raises:
+        UserError: no form of MSMT17 lies there, or several, or another than `ingestion.variant`; a list is
+            missing, malformed, contradicts itself or names an absent image; a camera is not 1 to 15.
+    """
+    check_variant(ingestion, BENCHMARK, list(FOLDERS))
+    variant = _variant(raw, ingestion.variant)
+    numbers = (
+        "Train and test number their people separately: identities are train/<number> and test/<number>."
+    )
+    if variant == "market":
+        return Reading(read_market_layout(raw, MARKET_LAYOUT), variant, (numbers,))
+    images, unlisted = _listed(raw, variant)
+    notes = ["train is list_train.txt and list_val.txt together.", numbers]
+    if unlisted:
+        notes.append(f"{unlisted:,} files in {' and '.join(FOLDERS[variant])} are in no list and left aside.")
+    return Reading(manifest_of(images), variant, tuple(notes))
+
+
+def _variant(raw: RawFolder, wanted: str | None) -> str:
+    """Return the form of MSMT17 that lies there."""
+    found = {name: places(raw.files, folders, ARCHIVES) for name, folders in FOLDERS.items()}
+    found = {name: where for name, where in found.items() if where}
+    if wanted is None and len(found) == 1:
+        return next(iter(found))
+    if wanted in found:
+        return wanted
+    if not found:
+        raise absent(raw, BENCHMARK, ["train", "mask_train_v2", "bounding_box_train"], ARCHIVES)
+    lies = [
+        f"{name} (in {', '.join(place or 'the top' for place in where)})" for name, where in found.items()
+    ]
+    if wanted is None:
+        raise UserError(
+            f"{raw.root} holds more than one form of MSMT17: {' and '.join(lies)}. Choose with"
+            f" `ingestion.variant`: {' or '.join(found)}."
+        )
+    raise UserError(
+        f"`ingestion.variant` is {wanted!r}, but {raw.root} holds {' and '.join(lies)}. Link the folder of"
+        f" {wanted}, or set `ingestion.variant` to {' or '.join(found)} or null."
+    )
+
+
+def _listed(raw: RawFolder, variant: str) -> tuple[list[Image], int]:
+    """Return the images that the lists name, and how many files no list names."""
+    place = only_place(raw, BENCHMARK, FOLDERS[variant], ARCHIVES)
+    folder_of = {half: f"{place}{folder}/" for folder, half in FOLDERS[variant].items()}
+    files = frozenset(raw.files)
+    lists = _find_lists(raw, files, place)
+    images: list[Image] = []
+    named: list[tuple[str, str]] = []
+    for name, path in lists.items():
+        half = "train" if _LISTS[name] == "train" else "test"
+        rows = _rows(raw, path, _LISTS[name], folder_of[half])
+        check_present(path, (image.path for image in rows), files)
+        named += [(image.path, name) for image in rows]
+        images += rows
+    check_named_once(named)
+    check_cameras(images, BENCHMARK)
+    halves = tuple(folder_of.values())
+    on_disk = sum(path.startswith(halves) and not is_litter(path) for path in raw.files)
+    return images, on_disk - len(images)
+
+
+def _find_lists(raw: RawFolder, files: frozenset[str], place: str) -> dict[str, str]:
+    """Return where each list lies: beside the image folders, or at the top."""
+    found = {}
+    for name in _LISTS:
+        beside = [path for path in (f"{place}{name}", name) if path in files]
+        if beside:
+            found[name] = beside[0]
+    missing = [name for name in _LISTS if name not in found]
+    if missing:
+        raise UserError(
+            f"MSMT17's {', '.join(missing)} are missing in {raw.root / place}. The lists say which images are"
+            " training, query and gallery; they come with the archive, and its authors send them on request."
+        )
+    return found
+
+
+def _rows(raw: RawFolder, path: str, subset: str, folder: str) -> list[Image]:
+    """Return the images of one list; refuse lines whose three numbers of the person differ."""
+    images = []
+    at_odds = []
+    for number, line in matched_lines(raw, path, _LINE, _GRAMMAR):
+        if line["folder"] != line["name"] or int(line["folder"]) != int(line["number"]):
+            at_odds.append(f"line {number} {line[0]!r}")
+            continue
+        identity, pid = half_identity(subset, line["folder"])
+        images.append(Image(folder + line["path"], identity, pid, subset, camid=int(line["camera"]) - 1))
+    if at_odds:
+        raise UserError(
+            f"{path}: in {len(at_odds)} lines folder, file name and last column give different people:"
+            f" {first_few(at_odds)}. Take the list from the archive again."
+        )
+    return images

@@ -1,0 +1,44 @@
+"""Occluded-Duke: DukeMTMC-reID's images, split anew so that every query is partly hidden."""
+
+from dataclasses import replace
+
+from reid_pipeline.readers import dukemtmc
+from reid_pipeline.readers._checks import check_variant
+from reid_pipeline.readers._market_layout import read_market_layout
+from reid_pipeline.schema.benchmark import Benchmark, Counts, Reading, Version
+from reid_pipeline.schema.parameters import IngestionParameters
+from reid_pipeline.schema.raw_folder import RawFolder
+
+BENCHMARK = Benchmark(
+    title="Occluded-Duke",
+    noun="person",
+    reference="Miao et al., Pose-Guided Feature Alignment for Occluded Person Re-Identification, ICCV 2019",
+    licence="Its images are DukeMTMC-reID's, which were for academic research only and are withdrawn.",
+    source=(
+        "Its authors publish lists of names and a script that splits a copy of DukeMTMC-reID, no images;"
+        " DukeMTMC itself was withdrawn in 2019."
+    ),
+    layout="bounding_box_train/, query/, bounding_box_test/",
+    cameras=dukemtmc.BENCHMARK.cameras,
+    versions=(
+        Version(
+            "iccv2019",
+            {"train": Counts(15_618, 702), "query": Counts(2_210, 519), "gallery": Counts(17_661, 1_110)},
+        ),
+    ),
+)
+
+LAYOUT = replace(
+    dukemtmc.LAYOUT, benchmark=BENCHMARK, distributed_as=("Occluded_Duke", "Occluded-DukeMTMC-reID")
+)
+
+
+def read(raw: RawFolder, ingestion: IngestionParameters) -> Reading:
+    """Turn the file names of an Occluded-Duke folder into its manifest, without opening a file.
+
+    Raises:
+        UserError: a folder of the three is missing or empty, a name is outside the grammar, or
+            `ingestion.variant` names a version that does not exist.
+    """
+    check_variant(ingestion, BENCHMARK)
+    return Reading(read_market_layout(raw, LAYOUT))
