@@ -11,5 +11,5 @@ def resident() -> float:
 
 
 def exponent(sizes: list[int], values: list[float]) -> float:
-    """Return the p of ``value = c size^p`` that fits best, by least squares of the logarithms."""
+    """Return the p of `value = c size^p` that fits best, by least squares of the logarithms."""
     return float(np.polyfit(np.log(sizes), np.log(values), 1)[0])

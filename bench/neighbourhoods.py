@@ -33,7 +33,7 @@ QUERY_SHARE = 0.175
 
 
 def draw_features(rows: int, width: int) -> Features:
-    """Return unit rows ``[rows, width]`` float32, images of one identity side by side."""
+    """Return unit rows `[rows, width]` float32, images of one identity side by side."""
     rng = np.random.default_rng(0)
     centres = rng.standard_normal((max(2, rows // 17), width), dtype=np.float32)
     cameras = 0.5 * rng.standard_normal((6, width), dtype=np.float32)
@@ -55,7 +55,7 @@ def split(features: Features) -> tuple[Features, Features]:
 
 
 def dense_weights(distance: np.ndarray, ranking: np.ndarray, columns: int, half: int, k2: int) -> np.ndarray:
-    """Return the dense weights ``[N, N]``, row by row."""
+    """Return the dense weights `[N, N]`, row by row."""
     weights = np.zeros_like(distance)
     for row in range(len(distance)):
         forward = ranking[row, :columns]
@@ -78,7 +78,7 @@ def dense_weights(distance: np.ndarray, ranking: np.ndarray, columns: int, half:
 
 
 def dense_jaccard(weights: np.ndarray, rows: int) -> np.ndarray:
-    """Return the Jaccard distance of the first ``rows`` rows to all, by an inverted index."""
+    """Return the Jaccard distance of the first `rows` rows to all, by an inverted index."""
     holders = [np.where(weights[:, column] != 0)[0] for column in range(len(weights))]
     distance = np.zeros((rows, len(weights)), dtype=np.float32)
     for row in range(rows):

@@ -33,7 +33,7 @@ def steps() -> dict[str, tuple[list[str], list[str]]]:
         found[name] = (["pipelines.method.pipeline", f"methods.{name}", *datasets], [DRAWINGS])
     found["report"] = (["pipelines.report.pipeline", *_io(*pages, "results")], [])
     found["leaderboard"] = (
-        ["pipelines.leaderboard.pipeline", *_io(*pages, "everything")],
+        ["pipelines.leaderboard.pipeline", *_io(*pages, "all_cells")],
         [],
     )
     return found

@@ -21,8 +21,7 @@ from listings import DRAWN, FOLDER, steps
 
 from reid_pipeline.config_loader import LayeredConfigLoader
 from reid_pipeline.methods import find_method, method_names
-from reid_pipeline.pipelines.floor import FLOOR
-from reid_pipeline.schema.addresses import Cells
+from reid_pipeline.schema.addresses import ZERO_SHOT, Cells
 from reid_pipeline.schema.layers import CELLS
 from reid_pipeline.settings import CONFIG_LOADER_ARGS
 
@@ -49,13 +48,13 @@ class Row:
     Attributes:
         method: its name.
         folder: `<method>`, or `<method>+<variant>`.
-        floor: the folder of what it is compared with.
+        zero_shot: the folder of what it is compared with.
         overlay: whose parameters they are; empty for conf's own.
     """
 
     method: str
     folder: str
-    floor: str
+    zero_shot: str
     overlay: str = ""
 
     @property
@@ -88,8 +87,8 @@ def text_of(env: str, overlays: Sequence[str] = ()) -> str:
 
 def document(env: str, overlays: Sequence[str] = ()) -> dict[str, Any]:
     """Return the DVC file of an environment, with cells for overlays where some are named."""
-    methods = [FLOOR, *(name for name in method_names() if name != FLOOR)]
-    rows = [Row(name, name, FLOOR) for name in methods]
+    methods = [ZERO_SHOT, *(name for name in method_names() if name != ZERO_SHOT)]
+    rows = [Row(name, name, ZERO_SHOT) for name in methods]
     rows += [row for overlay in overlays for row in _varied(env, overlay, methods)]
     folders = [row.folder for row in rows]
     stages = {"ingestion": _ingestion(env), **{row.stage: _cell(env, row) for row in rows}}
@@ -102,7 +101,7 @@ def document(env: str, overlays: Sequence[str] = ()) -> dict[str, Any]:
 
 
 def _varied(env: str, overlay: str, methods: list[str]) -> list[Row]:
-    """Return the rows of an overlay: of the methods that it has a block of (of all if none), and the floor's.
+    """Return the rows of an overlay: of the methods that it has a block of (of all if none), and zero_shot's.
 
     A method whose parameters it does not change has no other cell than conf's.
     """
@@ -111,9 +110,9 @@ def _varied(env: str, overlay: str, methods: list[str]) -> list[Row]:
     content = yaml.safe_load((ROOT / f"conf/overlays/{overlay}.yml").read_text(encoding="utf-8"))
     named = [name for name in methods if name in content] or methods
     return [
-        Row(name, cells[name].folder, cells[FLOOR].folder, overlay)
+        Row(name, cells[name].folder, cells[ZERO_SHOT].folder, overlay)
         for name in methods
-        if cells[name].variant and name in {FLOOR, *named}
+        if cells[name].variant and name in {ZERO_SHOT, *named}
     ]
 
 
@@ -160,7 +159,7 @@ def _read_by_ingestion(env: str) -> dict[str, list[str]]:
 def _cell(env: str, row: Row) -> Stage:
     seed, method, folder = "seed_${item.seed}", row.method, row.folder
     models, results = f"data/06_models/{env}/{folder}/{seed}", f"data/08_reporting/{env}/{folder}/{seed}"
-    floor = f"data/08_reporting/{env}/{row.floor}/{seed}"
+    zero_shot = f"data/08_reporting/{env}/{row.zero_shot}/{seed}"
     given = ",".join(["seed=${item.seed}", *([f"overlay={row.overlay}"] if row.overlay else [])])
     training = find_method(method).stage_names
     histories = [f"{results}/{stage}_history.json" for stage in training if len(training) > 1]
@@ -171,7 +170,7 @@ def _cell(env: str, row: Row) -> Stage:
             # Images are what ingestion saw: the split table has their hashes.
             f"data/03_primary/{env}/galleries.parquet",
             f"data/03_primary/{env}/split_table.parquet",
-            *([] if method == FLOOR else [f"{floor}/breakdown.json", f"{floor}/metrics.json"]),
+            *([] if method == ZERO_SHOT else [f"{zero_shot}/breakdown.json", f"{zero_shot}/metrics.json"]),
             f"{FOLDER}/{method}.txt",
         ],
         "params": [
@@ -186,7 +185,7 @@ def _cell(env: str, row: Row) -> Stage:
             f"data/08_reporting/{env}/{folder}/report_{seed}.html",
             f"{results}/breakdown.json",
             f"{results}/curves.json",
-            *([] if method == FLOOR else [f"{results}/differences.json"]),
+            *([] if method == ZERO_SHOT else [f"{results}/differences.json"]),
             *histories,
             *({f"{results}/{name}.json": {"cache": False}} for name in ("history", "metrics", "run_card")),
         ],

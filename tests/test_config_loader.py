@@ -9,7 +9,7 @@ from published import conf_layer, published
 
 from reid_pipeline.config_loader import LayeredConfigLoader
 from reid_pipeline.methods import find_method, method_names
-from reid_pipeline.pipelines.floor import FLOOR
+from reid_pipeline.schema.addresses import ZERO_SHOT
 from reid_pipeline.schema.errors import UserError
 from reid_pipeline.schema.layers import LEARNT, resolved
 from reid_pipeline.settings import CONFIG_LOADER_ARGS
@@ -52,9 +52,9 @@ class TestConf:
     def test_whatever_an_environment_says_changes_something(self, environment):
         models = {name: find_method(name).params for name in method_names()}
         base, own = conf_layer("base"), conf_layer(environment)
-        whole = resolved([base, own], 2, models, FLOOR)
+        whole = resolved([base, own], 2, models, ZERO_SHOT)
         for path in leaves(own):
-            less = resolved([base, without(own, path)], 2, models, FLOOR)
+            less = resolved([base, without(own, path)], 2, models, ZERO_SHOT)
             assert less != whole, f"conf/{environment}: {'.'.join(path)} is the same without"
 
     @pytest.mark.parametrize("folder", ["base", *ENVIRONMENTS])
@@ -62,7 +62,7 @@ class TestConf:
         layer = conf_layer(folder)
         for method in method_names():
             shared = layer.get("backbone", {})
-            if method == FLOOR:
+            if method == ZERO_SHOT:
                 shared = {name: value for name, value in shared.items() if name not in LEARNT}
             own = layer.get(method, {}).get("backbone", {})
             assert not {name for name in own if name in shared and own[name] == shared[name]}
@@ -83,13 +83,15 @@ class TestSharedBackbone:
     def test_from_the_command_line_it_is_every_methods(self):
         parameters = load("market1501", backbone={"pretrained": "here", "sie": "camera"})["parameters"]
         assert {parameters[name]["backbone"]["pretrained"] for name in method_names()} == {"here"}
-        assert {parameters[name]["backbone"]["sie"] for name in method_names() if name != FLOOR} == {"camera"}
-        assert parameters[FLOOR]["backbone"]["sie"] == "none"
+        assert {parameters[name]["backbone"]["sie"] for name in method_names() if name != ZERO_SHOT} == {
+            "camera"
+        }
+        assert parameters[ZERO_SHOT]["backbone"]["sie"] == "none"
 
     def test_the_methods_own_wins_beside_it(self):
         parameters = load("synthetic", backbone={"name": "A"}, pcl={"backbone": {"name": "B"}})["parameters"]
         assert parameters["pcl"]["backbone"]["name"] == "B"
-        assert parameters["baseline"]["backbone"]["name"] == parameters[FLOOR]["backbone"]["name"] == "A"
+        assert parameters["baseline"]["backbone"]["name"] == parameters[ZERO_SHOT]["backbone"]["name"] == "A"
 
     def test_it_beats_an_overlays_own_one(self, tmp_path):
         (tmp_path / "mine.yml").write_text("pcl: {backbone: {name: B, patch_stride: 8}}")
@@ -99,7 +101,7 @@ class TestSharedBackbone:
 
     def test_zero_shot_has_the_overlays_backbone(self):
         parameters = load("veri776", overlay="rn50")["parameters"]
-        ours, floors = (parameters[name]["backbone"] for name in ("baseline", FLOOR))
+        ours, floors = (parameters[name]["backbone"] for name in ("baseline", ZERO_SHOT))
         for name in ("name", "pretrained", "image_size", "pixel_mean", "pixel_std"):
             assert ours[name] == floors[name]
         assert floors["pixel_mean"] == [0.485, 0.456, 0.406]
@@ -107,9 +109,9 @@ class TestSharedBackbone:
     def test_zero_shot_follows_one_methods_own(self):
         loader = load("synthetic", unsupervised_pcl={"backbone": {"image_size": [32, 16], "sie": "camera"}})
         parameters = loader["parameters"]
-        assert parameters[FLOOR]["backbone"]["image_size"] == [32, 16]
+        assert parameters[ZERO_SHOT]["backbone"]["image_size"] == [32, 16]
         assert parameters["pcl"]["backbone"]["image_size"] == [96, 48]
-        assert variants(loader)[FLOOR] == "backbone.image_size=(32,16)"
+        assert variants(loader)[ZERO_SHOT] == "backbone.image_size=(32,16)"
         assert variants(loader)["pcl"] == ""
 
 

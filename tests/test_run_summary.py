@@ -86,14 +86,14 @@ def reporting() -> Any:
     return node(nothing, ["pcl.metrics", "zero_shot_metrics"], "page", name="report")
 
 
-FLOOR = "zero_shot_metrics", "zero_shot", 0.5
+ZERO_SHOT = "zero_shot_metrics", "zero_shot", 0.5
 
 
 class TestRunSummary:
     def test_figures_are_those_that_this_run_measured(
         self, catalog: DataCatalog, capsys: pytest.CaptureFixture[str]
     ) -> None:
-        nodes = pipeline([measuring(*FLOOR), measuring("pcl.metrics", "pcl", 0.75), reporting()])
+        nodes = pipeline([measuring(*ZERO_SHOT), measuring("pcl.metrics", "pcl", 0.75), reporting()])
         overwritten = node(lambda _: metrics("pcl", 0.375), "page", "zz", name="another_run")
         file = str(catalog.get("pcl.metrics")._filepath)  # type: ignore[union-attr]
         catalog["zz"] = RecordDataset(filepath=file, record="Metrics")
@@ -127,7 +127,7 @@ class TestRunSummary:
         self, catalog: DataCatalog, capsys: pytest.CaptureFixture[str]
     ) -> None:
         summary = RunSummary()
-        run(pipeline([measuring(*FLOOR)]), catalog, summary)
+        run(pipeline([measuring(*ZERO_SHOT)]), catalog, summary)
         run(pipeline([node(lambda: 1, None, "zz", name="n")]), catalog, summary)
         assert capsys.readouterr().out.count("measured in this run") == 1
 
@@ -139,7 +139,7 @@ class TestRunSummary:
         if card != "whole":
             file.write_text(file.read_text()[:20])
         carded = node(nothing, None, "zero_shot.run_card", name="run_card")
-        nodes = [measuring(*FLOOR)] if card == "none" else [measuring(*FLOOR), carded]
+        nodes = [measuring(*ZERO_SHOT)] if card == "none" else [measuring(*ZERO_SHOT), carded]
         run(pipeline(nodes), catalog, only_missing_outputs=True)
         printed = " ".join(capsys.readouterr().out.split())
         made = " (zero_shot by the run that started 2026-01-02T03:04:05Z)"

@@ -32,11 +32,11 @@ def window_on_scene(camera: Camera, shot: Shot) -> Image.Image:
     """The part of a camera's scene behind a shot.
 
     Args:
-        camera: The camera.
-        shot: Says which part.
+        camera: the camera.
+        shot: says which part.
 
     Returns:
-        A fresh RGB picture of the canvas's size.
+        a fresh RGB picture of the canvas's size.
     """
     scene = scene_of(camera.ground, camera.backdrop, camera.horizon, camera.scene_seed)
     wide, high = WIDTH * shot.window[2], HEIGHT * shot.window[2]
@@ -50,13 +50,13 @@ def scene_of(ground: str, backdrop: str, horizon: float, seed: int) -> Image.Ima
     """Draw a camera's scene.
 
     Args:
-        ground: Kind of ground.
-        backdrop: Kind of scene above it.
-        horizon: Line between the two, as a fraction of a picture's height.
-        seed: Seed of the details.
+        ground: kind of ground.
+        backdrop: kind of scene above it.
+        horizon: line between the two, as a fraction of a picture's height.
+        seed: seed of the details.
 
     Returns:
-        The scene, several pictures wide; shared, so it must not be drawn upon.
+        the scene, several pictures wide; shared, so it must not be drawn upon.
     """
     generator = np.random.default_rng(seed)
     line = int(horizon * HEIGHT + 18)

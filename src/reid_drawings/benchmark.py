@@ -33,10 +33,10 @@ def draw_benchmark(
     """Draw the benchmark.
 
     Args:
-        parameters: Seed, size and difficulty.
-        processes: How many processes draw; None takes the cores this process may use. The images do not
+        parameters: seed, size and difficulty.
+        processes: how many processes draw; None takes the cores this process may use. The images do not
             depend on it.
-        on_image: Called with the number of images drawn so far.
+        on_image: called with the number of images drawn so far.
 
     Returns:
         JPEG bytes by relative POSIX path, sorted by path.
@@ -59,11 +59,11 @@ def draw_image(parameters: SyntheticBenchmark, plan: ImagePlan) -> bytes:
     """Draw one image of the benchmark.
 
     Args:
-        parameters: The benchmark's parameters.
-        plan: Which image.
+        parameters: the benchmark's parameters.
+        plan: which image.
 
     Returns:
-        Its JPEG bytes.
+        its JPEG bytes.
     """
     camera = camera_at(parameters, plan.camera, _place_of(parameters, plan))
     camera = lit(camera, parameters.lighting, _light_of(parameters, plan))
@@ -87,7 +87,7 @@ def encode(image: Image.Image, quality: int) -> bytes:
         quality: JPEG quality in 1..100.
 
     Returns:
-        The file's bytes.
+        the file's bytes.
     """
     buffer = BytesIO()
     image.save(buffer, format="JPEG", quality=quality)

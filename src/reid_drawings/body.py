@@ -28,11 +28,11 @@ def darker(colour: RGB, factor: float) -> RGB:
     """A colour times a factor (above 1 is lighter).
 
     Args:
-        colour: The colour.
-        factor: The factor.
+        colour: the colour.
+        factor: the factor.
 
     Returns:
-        The product, at most 255.
+        the product, at most 255.
     """
     return tuple(min(255, int(channel * factor)) for channel in colour)  # type: ignore[return-value]
 
@@ -41,11 +41,11 @@ def draw_leg(canvas: Canvas, view: View, joints: list[Joint], identity: Identity
     """Draw one leg with its shoe and the garment on it.
 
     Args:
-        canvas: What is drawn upon.
-        view: How the body is seen.
-        joints: Hip, knee and ankle.
-        identity: Gives build, skin, garment and shoes.
-        paint: The garment's paint in this view.
+        canvas: what is drawn upon.
+        view: how the body is seen.
+        joints: hip, knee and ankle.
+        identity: gives build, skin, garment and shoes.
+        paint: the garment's paint in this view.
     """
     points, lower = view.line(joints), identity.lower
     thick = view.scale * identity.build.width
@@ -78,11 +78,11 @@ def draw_arm(canvas: Canvas, view: View, joints: list[Joint], identity: Identity
     """Draw one arm with its hand and sleeve.
 
     Args:
-        canvas: What is drawn upon.
-        view: How the body is seen.
-        joints: Shoulder, elbow and wrist.
-        identity: Gives build, skin and the sleeve's length.
-        paint: The sleeve's paint in this view.
+        canvas: what is drawn upon.
+        view: how the body is seen.
+        joints: shoulder, elbow and wrist.
+        identity: gives build, skin and the sleeve's length.
+        paint: the sleeve's paint in this view.
     """
     points = view.line(joints)
     thick = view.scale * (0.4 + 0.6 * identity.build.width)
@@ -102,7 +102,7 @@ def draw_arm(canvas: Canvas, view: View, joints: list[Joint], identity: Identity
 
 
 def _part(points: Points, radii: list[float], share: float) -> tuple[Points, list[float]]:
-    """The first part of a two-piece limb; ``share`` 1 is all of it."""
+    """The first part of a two-piece limb; `share` 1 is all of it."""
     if share >= 1.0:
         return points, radii
     first, rest = min(1.0, share * 2), max(0.0, share * 2 - 1)
@@ -122,9 +122,9 @@ def draw_neck(canvas: Canvas, view: View, identity: Identity) -> None:
     """Draw the neck.
 
     Args:
-        canvas: What is drawn upon.
-        view: How the body is seen.
-        identity: Gives the skin.
+        canvas: what is drawn upon.
+        view: how the body is seen.
+        identity: gives the skin.
     """
     points = view.line([(0.0, 0.885, -0.012), (0.0, 0.815, -0.012)])
     radius = 0.029 * view.scale * (0.5 + 0.5 * identity.build.width)
@@ -147,9 +147,9 @@ def draw_head(canvas: Canvas, view: View, identity: Identity) -> None:
     """Draw the head with face, hair cap and hat.
 
     Args:
-        canvas: What is drawn upon.
-        view: How the body is seen.
-        identity: Gives skin, hair and hat.
+        canvas: what is drawn upon.
+        view: how the body is seen.
+        identity: gives skin, hair and hat.
     """
     hair = identity.hair
     cuts = _head_cuts(identity.build.head, grown=1.0 if hair.style in ("bald", "short") else 1.07)
@@ -222,9 +222,9 @@ def draw_loose_hair(canvas: Canvas, view: View, identity: Identity) -> None:
     """Draw hair that falls behind the neck.
 
     Args:
-        canvas: What is drawn upon.
-        view: How the body is seen.
-        identity: Gives the hair.
+        canvas: what is drawn upon.
+        view: how the body is seen.
+        identity: gives the hair.
     """
     hair, size = identity.hair, identity.build.head
     if hair.style not in ("bob", "long"):

@@ -23,22 +23,22 @@ class Camera:
     """A camera of the drawn network.
 
     Attributes:
-        gains: Colour cast, a factor per channel.
-        gamma: Exponent of the tone curve; above 1 is darker.
-        exposure: Brightness factor.
+        gains: colour cast, a factor per channel.
+        gamma: exponent of the tone curve; above 1 is darker.
+        exposure: brightness factor.
         saturation: 1 leaves colours alone, 0 is grey.
-        contrast: Factor about the middle grey.
+        contrast: factor about the middle grey.
         resolution: Down-sampling factor before the picture is brought back to size; 1 is sharp.
-        noise: Standard deviation of the sensor's noise in grey levels.
-        ground: Kind of ground in the scene.
-        backdrop: Kind of scene above the ground.
-        scene_seed: Seed of the scene's fixed details.
-        horizon: Height of the line between ground and backdrop, as a fraction of the picture from the top.
-        pitch: How far the camera looks down, in degrees.
-        viewpoint_chances: Chance of each of `VIEWPOINTS`.
-        viewpoint_spread: Standard deviation about the drawn viewpoint, in degrees.
-        quality: Lowest and highest JPEG quality.
-        light: Where light comes from: -1 left, +1 right.
+        noise: standard deviation of the sensor's noise in grey levels.
+        ground: kind of ground in the scene.
+        backdrop: kind of scene above the ground.
+        scene_seed: seed of the scene's fixed details.
+        horizon: height of the line between ground and backdrop, as a fraction of the picture from the top.
+        pitch: how far the camera looks down, in degrees.
+        viewpoint_chances: chance of each of `VIEWPOINTS`.
+        viewpoint_spread: standard deviation about the drawn viewpoint, in degrees.
+        quality: lowest and highest JPEG quality.
+        light: where light comes from: -1 left, +1 right.
     """
 
     gains: tuple[float, float, float]
@@ -65,13 +65,13 @@ def draw_camera(
     """Draw a camera.
 
     Args:
-        generator: The source of randomness.
-        strength: How far cameras differ in colour, tone, sharpness and preferred viewpoint: 0 gives a neutral
+        generator: the source of randomness.
+        strength: how far cameras differ in colour, tone, sharpness and preferred viewpoint: 0 gives a neutral
             camera that sees all viewpoints alike, 1 the default. The scene differs at any strength.
-        quality: Lowest and highest JPEG quality of all cameras; each camera keeps to a part of it.
+        quality: lowest and highest JPEG quality of all cameras; each camera keeps to a part of it.
 
     Returns:
-        The camera.
+        the camera.
     """
     cast = generator.normal(0.0, 0.15 * strength, size=3).clip(-0.45, 0.45)
     cast = cast - cast.mean()
@@ -105,11 +105,11 @@ def draw_viewpoint(camera: Camera, generator: np.random.Generator) -> float:
     """Draw the angle from which the camera sees a person.
 
     Args:
-        camera: The camera, with its preference.
-        generator: The source of randomness.
+        camera: the camera, with its preference.
+        generator: the source of randomness.
 
     Returns:
-        Degrees in 0..360: 0 faces the camera, 90 faces right in the picture, 180 shows the back.
+        degrees in 0..360: 0 faces the camera, 90 faces right in the picture, 180 shows the back.
     """
     chances = np.asarray(camera.viewpoint_chances)
     centre = VIEWPOINTS[int(generator.choice(4, p=chances / chances.sum()))]
@@ -122,13 +122,13 @@ def expose(
     """Turn a scene's colours into what the camera delivers.
 
     Args:
-        picture: Colours ``[height, width, 3]`` in 0..255.
-        camera: The camera.
-        generator: The source of the sensor's noise.
-        brightness: This picture's own exposure, beside the camera's.
+        picture: colours `[height, width, 3]` in 0..255.
+        camera: the camera.
+        generator: the source of the sensor's noise.
+        brightness: this picture's own exposure, beside the camera's.
 
     Returns:
-        The RGB picture at the same size.
+        the RGB picture at the same size.
     """
     gains = np.asarray(camera.gains, dtype=np.float32) * np.float32(camera.exposure * brightness / 255.0)
     values: NDArray[np.float32] = np.clip(picture * gains, 0.0, 1.0) ** np.float32(camera.gamma)

@@ -34,7 +34,7 @@ class Canvas:
     """Two layers of one picture: the surfaces' own colours, and the light that falls on them.
 
     Attributes:
-        light: Where light comes from: -1 left, +1 right.
+        light: where light comes from: -1 left, +1 right.
     """
 
     def __init__(self, background: Image.Image, *, light: float = 0.0) -> None:
@@ -42,7 +42,7 @@ class Canvas:
 
         Args:
             background: RGB picture, `SUPERSAMPLING` times too large; it is drawn upon.
-            light: Where light comes from.
+            light: where light comes from.
         """
         self.light = light
         self._colours = background
@@ -56,7 +56,7 @@ class Canvas:
         return self._colours.size
 
     def polygon(self, points: Points, colour: RGB, *, light: int | None = FULL_LIGHT) -> None:
-        """Fill a polygon; with ``light`` None, under the light that is there."""
+        """Fill a polygon; with `light` None, under the light that is there."""
         flat = points.ravel().tolist()
         self._on_colours.polygon(flat, fill=colour)
         if light is not None:
@@ -109,10 +109,10 @@ class Canvas:
         """Draw a round limb along a line.
 
         Args:
-            points: The limb's middle line ``[n, 2]``.
-            radii: Its radius at each point.
-            paint: Its paint.
-            round_ends: Whether the ends are rounded.
+            points: the limb's middle line `[n, 2]`.
+            radii: its radius at each point.
+            paint: its paint.
+            round_ends: whether the ends are rounded.
         """
         middle, radius = points, np.asarray(radii, dtype=np.float64)
         steps = np.gradient(middle, axis=0)
@@ -135,10 +135,10 @@ class Canvas:
         """Reduce both layers and multiply them.
 
         Args:
-            unevenness: Factors of the light, small ``[h, w]``; stretched over the picture.
+            unevenness: factors of the light, small `[h, w]`; stretched over the picture.
 
         Returns:
-            Colours ``[height, width, 3]`` of the reduced picture, in 0..255 (or slightly above).
+            colours `[height, width, 3]` of the reduced picture, in 0..255 (or slightly above).
         """
         colours = np.asarray(self._colours.reduce(SUPERSAMPLING), dtype=np.float32)
         lights = np.asarray(self._lights.reduce(SUPERSAMPLING), dtype=np.float32) * np.float32(1 / FULL_LIGHT)

@@ -57,13 +57,13 @@ def draw_captioned(
     """Draw people and say in English what is seen of them.
 
     Args:
-        parameters: Seed, number, size and variety.
-        processes: How many processes draw; None takes the cores this process may use. The result does not
+        parameters: seed, number, size and variety.
+        processes: how many processes draw; None takes the cores this process may use. The result does not
             depend on it.
-        on_image: Called with the number of drawings done so far.
+        on_image: called with the number of drawings done so far.
 
     Returns:
-        The drawings ``[count, height, width, 3]`` and their captions.
+        the drawings `[count, height, width, 3]` and their captions.
     """
     drawings = np.empty((parameters.count, parameters.height, parameters.width, 3), dtype=np.uint8)
     captions: list[str] = []
@@ -86,11 +86,11 @@ def draw_captioned_one(parameters: CaptionedDrawings, number: int) -> tuple[Imag
     """Draw one person and the caption.
 
     Args:
-        parameters: Seed, size and variety.
-        number: Which drawing.
+        parameters: seed, size and variety.
+        number: which drawing.
 
     Returns:
-        The RGB picture and its caption.
+        the RGB picture and its caption.
     """
     person = number // parameters.images_per_identity
     people = generator_for(parameters.seed, Purpose.PRETRAINING_IDENTITY, person)

@@ -25,13 +25,13 @@ def contact_sheet(
 
     Args:
         images: JPEG bytes by path, as `draw_benchmark` returns them.
-        rows: Number of identities shown.
-        per_camera: Number of images of one identity by one camera.
-        subsets: Folders whose images are shown.
-        pids: Identities to show; None takes those that the most cameras see, by pid.
+        rows: number of identities shown.
+        per_camera: number of images of one identity by one camera.
+        subsets: folders whose images are shown.
+        pids: identities to show; None takes those that the most cameras see, by pid.
 
     Returns:
-        An RGB sheet with the cameras' numbers above and the identities' pids on the left.
+        an RGB sheet with the cameras' numbers above and the identities' pids on the left.
     """
     cells = _cells(images, frozenset(subsets))
     if not cells:

@@ -54,10 +54,10 @@ def side_seen(viewpoint: float) -> str:
     """The side that a viewpoint shows.
 
     Args:
-        viewpoint: Degrees; 0 faces the camera, 90 faces right in the picture.
+        viewpoint: degrees; 0 faces the camera, 90 faces right in the picture.
 
     Returns:
-        ``front``, ``right``, ``back`` or ``left`` (where left and right say where the person faces).
+        `front`, `right`, `back` or `left` (where left and right say where the person faces).
     """
     return ("front", "right", "back", "left")[int(((viewpoint % 360.0) + 45.0) // 90.0) % 4]
 
@@ -66,11 +66,11 @@ def parts_seen(identity: Identity, shot: Shot) -> dict[str, str]:
     """What of a person's hair, clothes and things the camera sees, in words.
 
     Args:
-        identity: The person.
-        shot: Viewpoint and crop.
+        identity: the person.
+        shot: viewpoint and crop.
 
     Returns:
-        A phrase for each of ``hair``, ``upper``, ``lower``, ``shoes`` and for each thing that is seen.
+        a phrase for each of `hair`, `upper`, `lower`, `shoes` and for each thing that is seen.
     """
     facing = cos(radians(shot.viewpoint))
     things, parts = identity.accessories, {}
@@ -109,15 +109,15 @@ def describe(
     """Write a caption.
 
     Args:
-        identity: The person.
-        shot: Viewpoint and crop.
-        generator: Chooses the template and the parts that are left out.
-        completeness: Chance that a part other than the upper garment is mentioned, in 0..1.
-        view_share: Chance that the side seen is mentioned, in 0..1.
-        surroundings: Words on the place, such as `scene_words` gives.
+        identity: the person.
+        shot: viewpoint and crop.
+        generator: chooses the template and the parts that are left out.
+        completeness: chance that a part other than the upper garment is mentioned, in 0..1.
+        view_share: chance that the side seen is mentioned, in 0..1.
+        surroundings: words on the place, such as `scene_words` gives.
 
     Returns:
-        One sentence.
+        one sentence.
     """
     parts = parts_seen(identity, shot)
     kept = {
@@ -137,11 +137,11 @@ def scene_words(camera: Camera, generator: np.random.Generator) -> str:
     """Say where a camera looks, as captions on the web do.
 
     Args:
-        camera: The camera.
-        generator: Decides whether the backdrop is mentioned beside the ground.
+        camera: the camera.
+        generator: decides whether the backdrop is mentioned beside the ground.
 
     Returns:
-        A phrase such as ``on grass`` or ``on a road in front of a shop``.
+        a phrase such as `on grass` or `on a road in front of a shop`.
     """
     ground = _GROUND_WORDS[camera.ground]
     return f"{ground} {_BACKDROP_WORDS[camera.backdrop]}" if generator.random() < 0.3 else ground

@@ -28,10 +28,10 @@ def trunk_of(identity: Identity) -> list[Section]:
     """Cuts through a person's dressed trunk.
 
     Args:
-        identity: Gives build and upper garment.
+        identity: gives build and upper garment.
 
     Returns:
-        The cuts, from top to bottom.
+        the cuts, from top to bottom.
     """
     kind = identity.upper.kind
     return torso(identity.build, hem=HEMS[kind], loose=LOOSENESS.get(kind, 0.003))
@@ -41,10 +41,10 @@ def draw_skirt(canvas: Canvas, view: View, identity: Identity, paint: Paint) -> 
     """Draw a skirt, or the seat of trousers.
 
     Args:
-        canvas: What is drawn upon.
-        view: How the body is seen.
-        identity: Gives build and lower garment.
-        paint: The garment's paint in this view.
+        canvas: what is drawn upon.
+        view: how the body is seen.
+        identity: gives build and lower garment.
+        paint: the garment's paint in this view.
     """
     build, lower = identity.build, identity.lower
     wide = 0.094 * build.width * build.hips
@@ -63,10 +63,10 @@ def draw_trunk(canvas: Canvas, view: View, identity: Identity, paint: Paint) -> 
     """Draw the upper garment's body with all that is on its surface.
 
     Args:
-        canvas: What is drawn upon.
-        view: How the body is seen.
-        identity: Gives build, upper garment, print and open front.
-        paint: The garment's paint in this view.
+        canvas: what is drawn upon.
+        view: how the body is seen.
+        identity: gives build, upper garment, print and open front.
+        paint: the garment's paint in this view.
     """
     cuts = trunk_of(identity)
     middle, radii = view.column(cuts)
@@ -136,9 +136,9 @@ def draw_backpack(canvas: Canvas, view: View, identity: Identity) -> None:
     """Draw a backpack behind the trunk.
 
     Args:
-        canvas: What is drawn upon.
-        view: How the body is seen.
-        identity: Gives its colour and the trunk.
+        canvas: what is drawn upon.
+        view: how the body is seen.
+        identity: gives its colour and the trunk.
     """
     pack = identity.accessories.backpack
     if pack is None:
@@ -161,9 +161,9 @@ def draw_shoulder_bag(canvas: Canvas, view: View, identity: Identity) -> None:
     """Draw a bag that hangs from one shoulder.
 
     Args:
-        canvas: What is drawn upon.
-        view: How the body is seen.
-        identity: Gives its colour and side.
+        canvas: what is drawn upon.
+        view: how the body is seen.
+        identity: gives its colour and side.
     """
     bag, side = identity.accessories.shoulder_bag, identity.accessories.bag_side
     if bag is None:
@@ -182,9 +182,9 @@ def draw_hood(canvas: Canvas, view: View, identity: Identity) -> None:
     """Draw the hood that lies behind a hoodie's neck.
 
     Args:
-        canvas: What is drawn upon.
-        view: How the body is seen.
-        identity: Gives the upper garment.
+        canvas: what is drawn upon.
+        view: how the body is seen.
+        identity: gives the upper garment.
     """
     if identity.upper.kind != "hoodie":
         return
@@ -201,10 +201,10 @@ def draw_folds(canvas: Canvas, view: View, identity: Identity, generator: np.ran
     """Draw a few folds over the trunk.
 
     Args:
-        canvas: What is drawn upon.
-        view: How the body is seen.
-        identity: Gives the trunk.
-        generator: The source of randomness.
+        canvas: what is drawn upon.
+        view: how the body is seen.
+        identity: gives the trunk.
+        generator: the source of randomness.
     """
     cuts = trunk_of(identity)
     heights, turns = generator.uniform(0.5, 0.74, size=5), generator.uniform(-0.6, 0.6, size=(5, 2))
@@ -222,7 +222,7 @@ def faces_camera(view: View) -> bool:
     """Whether the person's front is on the camera's side.
 
     Args:
-        view: How the body is seen.
+        view: how the body is seen.
 
     Returns:
         True for views from the front half.

@@ -51,12 +51,12 @@ class Build:
     """Body shape, as factors of an average body.
 
     Attributes:
-        height: Height in the picture; a taller person fills more of a crop of the same camera.
-        width: Width of torso and limbs.
-        belly: Extra depth at the waist, 0 for none.
-        hips: Width of the hips relative to the shoulders.
-        legs: Length of the legs relative to the body.
-        head: Size of the head.
+        height: height in the picture; a taller person fills more of a crop of the same camera.
+        width: width of torso and limbs.
+        belly: extra depth at the waist, 0 for none.
+        hips: width of the hips relative to the shoulders.
+        legs: length of the legs relative to the body.
+        head: size of the head.
     """
 
     height: float
@@ -69,7 +69,7 @@ class Build:
 
 @dataclass(frozen=True, slots=True)
 class Hair:
-    """Hair: its style (``bald``, ``short``, ``bob``, ``long``, ``ponytail``, ``bun``), colour and length."""
+    """Hair: its style (`bald`, `short`, `bob`, `long`, `ponytail`, `bun`), colour and length."""
 
     style: str
     colour: Colour
@@ -93,13 +93,13 @@ class Accessories:
     """What is seen from some sides only.
 
     Attributes:
-        backpack: Its colour; seen from the back and partly from the side.
-        shoulder_bag: Its colour; it hangs on one side.
+        backpack: its colour; seen from the back and partly from the side.
+        shoulder_bag: its colour; it hangs on one side.
         bag_side: +1 where the bag hangs on the person's left, -1 on the right.
-        inner_shirt: Colour of the shirt that an open jacket shows in front.
-        chest_print: Colour of the print on the chest; front only.
-        print_shape: Shape of that print.
-        hat: Its colour.
+        inner_shirt: colour of the shirt that an open jacket shows in front.
+        chest_print: colour of the print on the chest; front only.
+        print_shape: shape of that print.
+        hat: its colour.
     """
 
     backpack: Colour | None
@@ -115,7 +115,7 @@ class Accessories:
 class Identity:
     """A person to draw.
 
-    ``upper.length`` is the sleeve's (0 none, 1 to the wrist), ``lower.length`` the height of the hem.
+    `upper.length` is the sleeve's (0 none, 1 to the wrist), `lower.length` the height of the hem.
     """
 
     gender: str
@@ -132,12 +132,12 @@ def draw_identity(generator: np.random.Generator, *, spread: float = 1.0) -> Ide
     """Draw a person.
 
     Args:
-        generator: The source of randomness.
-        spread: How different people are: below 1, common colours get commoner, shades and body shapes closer
+        generator: the source of randomness.
+        spread: how different people are: below 1, common colours get commoner, shades and body shapes closer
             and patterns and accessories rarer; 1 is the default world.
 
     Returns:
-        The person.
+        the person.
     """
     gender = "woman" if generator.random() < 0.48 else "man"
     build = _draw_build(generator, gender, spread)

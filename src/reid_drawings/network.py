@@ -17,12 +17,12 @@ def camera_at(parameters: DrawnBenchmark, number: int, place: int) -> Camera:
     """Draw a camera looking at one of its places: optics and preferences are the camera's own.
 
     Args:
-        parameters: The benchmark's parameters.
+        parameters: the benchmark's parameters.
         number: 0-based camera.
-        place: Which of its places.
+        place: which of its places.
 
     Returns:
-        The camera, always the same one for the same arguments.
+        the camera, always the same one for the same arguments.
     """
     strength, quality = parameters.camera_strength, parameters.jpeg_quality
     generator = generator_for(parameters.seed, Purpose.CAMERA, number)
@@ -43,12 +43,12 @@ def lit(camera: Camera, lighting: float, generator: np.random.Generator) -> Came
     """Light a picture by its hour: darker or brighter, warmer or colder, whatever the camera.
 
     Args:
-        camera: The camera.
-        lighting: How far the light changes from picture to picture.
-        generator: The source of randomness.
+        camera: the camera.
+        lighting: how far the light changes from picture to picture.
+        generator: the source of randomness.
 
     Returns:
-        The camera with that light in its exposure and gains.
+        the camera with that light in its exposure and gains.
     """
     level, warmth = generator.normal(0.0, lighting, size=2).clip(-2.0, 2.0)
     red, green, blue = camera.gains

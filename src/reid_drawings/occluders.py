@@ -15,10 +15,10 @@ def draw_occluder(canvas: Canvas, kind: str, place: float, generator: np.random.
     """Draw a thing between the camera and whom it looks at.
 
     Args:
-        canvas: What is drawn upon.
-        kind: ``pole``, ``bicycle``, ``car``, ``bush``, ``bin`` or ``sign``.
-        place: Its middle, as a fraction of the width.
-        generator: The source of its details.
+        canvas: what is drawn upon.
+        kind: `pole`, `bicycle`, `car`, `bush`, `bin` or `sign`.
+        place: its middle, as a fraction of the width.
+        generator: the source of its details.
     """
     _OCCLUDERS[kind](canvas, place * canvas.size[0], generator)
 

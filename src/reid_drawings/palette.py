@@ -99,15 +99,15 @@ class Colour:
 
 
 def draw_name(generator: np.random.Generator, weights: Mapping[str, float], *, spread: float = 1.0) -> str:
-    """Draw a key with chances proportional to ``weights ** (1 / spread)``.
+    """Draw a key with chances proportional to `weights ** (1 / spread)`.
 
     Args:
-        generator: The source of randomness.
-        weights: Positive weights by name.
-        spread: Below 1, common names get commoner; above 1, all names get nearer to equally likely.
+        generator: the source of randomness.
+        weights: positive weights by name.
+        spread: below 1, common names get commoner; above 1, all names get nearer to equally likely.
 
     Returns:
-        One of the names.
+        one of the names.
     """
     names = sorted(weights)
     chances = np.array([weights[name] for name in names], dtype=np.float64) ** (1.0 / max(spread, 0.05))
@@ -118,12 +118,12 @@ def shade_of(generator: np.random.Generator, rgb: RGB, *, spread: float = 1.0) -
     """Draw an exact shade near a colour.
 
     Args:
-        generator: The source of randomness.
-        rgb: The colour the name stands for.
-        spread: How far the shade may lie from it; 0 gives the colour itself.
+        generator: the source of randomness.
+        rgb: the colour the name stands for.
+        spread: how far the shade may lie from it; 0 gives the colour itself.
 
     Returns:
-        The shade, each channel in 0..255.
+        the shade, each channel in 0..255.
     """
     brightness = float(np.exp(generator.normal(0.0, 0.14 * spread)))
     tint = generator.normal(0.0, 7.0 * spread, size=3)
@@ -137,13 +137,13 @@ def draw_colour(
     """Draw a named colour and its shade.
 
     Args:
-        generator: The source of randomness.
-        weights: How common each name of `COLOURS` is.
-        spread: See `draw_name` and `shade_of`.
-        avoid: A name that must not come out (a pattern's second colour differs from its first).
+        generator: the source of randomness.
+        weights: how common each name of `COLOURS` is.
+        spread: see `draw_name` and `shade_of`.
+        avoid: a name that must not come out (a pattern's second colour differs from its first).
 
     Returns:
-        The colour.
+        the colour.
     """
     allowed = {name: weight for name, weight in weights.items() if name != avoid}
     name = draw_name(generator, allowed, spread=spread)

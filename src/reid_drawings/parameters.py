@@ -12,7 +12,7 @@ class Parameters(BaseModel):
     """A frozen set of named parameters that refuses names it does not know.
 
     Raises:
-        pydantic.ValidationError: An unknown name (with the nearest allowed one), a missing one, or a value
+        pydantic.ValidationError: an unknown name (with the nearest allowed one), a missing one, or a value
             out of its range.
     """
 
@@ -88,8 +88,8 @@ class DrawnBenchmark(Parameters):
 class SyntheticBenchmark(DrawnBenchmark):
     """A drawn benchmark in Market-1501's layout.
 
-    Difficulty is set by ``camera_strength`` (how far cameras differ), ``identity_spread`` (how far people
-    differ), ``occlusion``, ``crowding`` and ``misalignment``; the other parameters set its size.
+    Difficulty is set by `camera_strength` (how far cameras differ), `identity_spread` (how far people
+    differ), `occlusion`, `crowding` and `misalignment`; the other parameters set its size.
     """
 
     train_identities: int = Field(default=75, ge=1, le=5000, description="People in bounding_box_train.")

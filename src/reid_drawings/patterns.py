@@ -18,12 +18,12 @@ def paint_of(garment: Garment, view: View, *, waist: float) -> Paint:
     """The paint of a garment as it lies on a body in a view.
 
     Args:
-        garment: Kind, colours and pattern.
-        view: Gives the pattern's scale and place.
-        waist: Height at which a two-coloured garment changes colour.
+        garment: kind, colours and pattern.
+        view: gives the pattern's scale and place.
+        waist: height at which a two-coloured garment changes colour.
 
     Returns:
-        The paint.
+        the paint.
     """
     if garment.pattern == "plain":
         return Paint(garment.colour.rgb)

@@ -40,14 +40,14 @@ def draw_scene(
     """Draw a given shot.
 
     Args:
-        identity: The person; None for a detection with nobody in it.
-        camera: The camera.
-        shot: Viewpoint, pose, crop and what stands in the way.
-        generator: The source of uneven light and of the sensor's noise.
-        bystander: Another person who is partly in the picture.
+        identity: the person; None for a detection with nobody in it.
+        camera: the camera.
+        shot: viewpoint, pose, crop and what stands in the way.
+        generator: the source of uneven light and of the sensor's noise.
+        bystander: another person who is partly in the picture.
 
     Returns:
-        An RGB picture, 64 wide and 128 high.
+        an RGB picture, 64 wide and 128 high.
     """
     canvas = Canvas(window_on_scene(camera, shot), light=camera.light)
     if bystander is not None and not shot.neighbour_front:
@@ -80,10 +80,10 @@ def draw_figure(canvas: Canvas, identity: Identity, camera: Camera, shot: Shot) 
     """Draw a person upon a canvas.
 
     Args:
-        canvas: What is drawn upon.
-        identity: The person.
-        camera: Says how far it looks down.
-        shot: Viewpoint, pose and crop.
+        canvas: what is drawn upon.
+        identity: the person.
+        camera: says how far it looks down.
+        shot: viewpoint, pose and crop.
     """
     view = view_of(shot, identity.build, camera.pitch)
     limbs = pose(shot, identity.build)

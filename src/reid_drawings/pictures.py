@@ -14,14 +14,14 @@ class Picture:
 
     Attributes:
         data: JPEG bytes.
-        subset: The part it belongs to.
-        identity: From 1, and train and test share none; of a person also 0, a distractor, and -1, junk.
+        subset: the part it belongs to.
+        identity: from 1, and train and test share none; of a person also 0, a distractor, and -1, junk.
         camera: 0-based.
-        frame: Number of the frame in its camera.
-        viewpoint: Of a vehicle, in `vehicles.shapes.VIEWPOINTS`; None for a person.
-        colour: Of a vehicle.
-        type: Of a vehicle.
-        key_points: Of a vehicle: x and y in pixels of the 20 key points in turn, -1 where hidden.
+        frame: number of the frame in its camera.
+        viewpoint: of a vehicle, in `vehicles.shapes.VIEWPOINTS`; None for a person.
+        colour: of a vehicle.
+        type: of a vehicle.
+        key_points: of a vehicle: x and y in pixels of the 20 key points in turn, -1 where hidden.
     """
 
     data: bytes

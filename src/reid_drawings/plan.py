@@ -41,12 +41,12 @@ def generator_for(seed: int, purpose: Purpose, *key: int) -> np.random.Generator
     """The generator of one thing, independent of the order in which things are drawn.
 
     Args:
-        seed: Seed of the benchmark.
-        purpose: What is drawn.
-        key: Which one of its kind, as non-negative integers.
+        seed: seed of the benchmark.
+        purpose: what is drawn.
+        key: which one of its kind, as non-negative integers.
 
     Returns:
-        A fresh generator.
+        a fresh generator.
     """
     return np.random.default_rng(np.random.SeedSequence([seed, int(purpose), *key]))
 
@@ -56,15 +56,15 @@ class ImagePlan:
     """One image to draw.
 
     Attributes:
-        path: Relative POSIX path in Market-1501's grammar.
-        subset: ``bounding_box_train``, ``query`` or ``bounding_box_test``.
-        kind: What is in it.
-        pid: As published: -1 for junk, 0 for distractors.
-        person: Key of who is drawn; for junk the test identity, for a distractor a stranger of its own.
+        path: relative POSIX path in Market-1501's grammar.
+        subset: `bounding_box_train`, `query` or `bounding_box_test`.
+        kind: what is in it.
+        pid: as published: -1 for junk, 0 for distractors.
+        person: key of who is drawn; for junk the test identity, for a distractor a stranger of its own.
         camera: 0-based camera.
         sequence: 1-based sequence.
-        frame: Frame number in its camera's sequence.
-        shot: Place in the tracklet of (person, camera).
+        frame: frame number in its camera's sequence.
+        shot: place in the tracklet of (person, camera).
     """
 
     path: str
@@ -82,14 +82,14 @@ def image_name(pid: int, camera: int, sequence: int, frame: int, box: int) -> st
     """A file's name in Market-1501's grammar.
 
     Args:
-        pid: Identity; -1 is written as such, all others with four digits.
+        pid: identity; -1 is written as such, all others with four digits.
         camera: 0-based; the name counts from 1.
         sequence: 1-based.
-        frame: Frame number.
-        box: Number of the detection; 0 is a box drawn by hand.
+        frame: frame number.
+        box: number of the detection; 0 is a box drawn by hand.
 
     Returns:
-        For example ``0002_c1s1_000451_03.jpg``.
+        for example `0002_c1s1_000451_03.jpg`.
     """
     who = "-1" if pid < 0 else f"{pid:04d}"
     return f"{who}_c{camera + 1}s{sequence}_{frame:06d}_{box:02d}.jpg"
@@ -99,10 +99,10 @@ def benchmark_images(parameters: SyntheticBenchmark) -> list[ImagePlan]:
     """Plan the benchmark.
 
     Args:
-        parameters: Its size and seed.
+        parameters: its size and seed.
 
     Returns:
-        One plan per image, sorted by path; paths are unique.
+        one plan per image, sorted by path; paths are unique.
     """
     people = parameters.train_identities + parameters.test_identities
     generator = generator_for(parameters.seed, Purpose.PLAN, 0)

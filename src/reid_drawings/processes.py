@@ -22,13 +22,13 @@ def map_chunks(
     """Draw chunk after chunk.
 
     Args:
-        draw: A function of a module, called with the parameters and a chunk.
-        parameters: What is drawn.
-        chunks: Parts of the work.
-        processes: How many processes draw; None takes the cores this process may use.
+        draw: a function of a module, called with the parameters and a chunk.
+        parameters: what is drawn.
+        chunks: parts of the work.
+        processes: how many processes draw; None takes the cores this process may use.
 
     Yields:
-        What ``draw`` returned, in the chunks' order.
+        what `draw` returned, in the chunks' order.
     """
     workers = min(processes or usable_cores(), len(chunks))
     if workers <= 1:
@@ -44,7 +44,7 @@ def usable_cores() -> int:
     """How many cores this process may use.
 
     Returns:
-        At least 1.
+        at least 1.
     """
     if hasattr(os, "sched_getaffinity"):
         return max(1, len(os.sched_getaffinity(0)))

@@ -15,25 +15,25 @@ OCCLUDERS = ("pole", "bicycle", "car", "bush", "bin", "sign")
 class Shot:
     """What differs between two pictures of one person by one camera.
 
-    Lengths are fractions of the picture: ``centre`` of its width, the others of its height.
+    Lengths are fractions of the picture: `centre` of its width, the others of its height.
 
     Attributes:
-        viewpoint: Degrees; 0 faces the camera, 90 faces right in the picture, 180 shows the back.
-        phase: Phase of the step, in radians.
-        stride: How far legs and arms swing, in radians.
-        elbows: Bend of the left and the right elbow, in radians.
-        centre: The person's middle.
-        ground: Where the feet stand; above 1 they are cut off.
-        height: Height of an average person.
-        window: Which part of the camera's scene is behind: horizontal and vertical offset, and zoom.
-        brightness: This shot's own exposure.
-        occluder: One of `OCCLUDERS`, or empty.
-        occluder_place: Where it stands, as a fraction of the width.
-        occluder_seed: Seed of its details.
-        neighbour_place: Where a bystander stands, as a fraction of the width.
-        neighbour_front: Whether a bystander stands in front of the person.
-        neighbour_viewpoint: The bystander's viewpoint in degrees.
-        fold_seed: Seed of the folds in the clothes.
+        viewpoint: degrees; 0 faces the camera, 90 faces right in the picture, 180 shows the back.
+        phase: phase of the step, in radians.
+        stride: how far legs and arms swing, in radians.
+        elbows: bend of the left and the right elbow, in radians.
+        centre: the person's middle.
+        ground: where the feet stand; above 1 they are cut off.
+        height: height of an average person.
+        window: which part of the camera's scene is behind: horizontal and vertical offset, and zoom.
+        brightness: this shot's own exposure.
+        occluder: one of `OCCLUDERS`, or empty.
+        occluder_place: where it stands, as a fraction of the width.
+        occluder_seed: seed of its details.
+        neighbour_place: where a bystander stands, as a fraction of the width.
+        neighbour_front: whether a bystander stands in front of the person.
+        neighbour_viewpoint: the bystander's viewpoint in degrees.
+        fold_seed: seed of the folds in the clothes.
     """
 
     viewpoint: float
@@ -75,13 +75,13 @@ def draw_shot(
     """Draw a shot of one camera.
 
     Args:
-        camera: Gives the viewpoint's distribution.
-        generator: The source of randomness.
-        occlusion: Chance that an object covers a part of the person; a bystander stands in front with it.
-        misalignment: How badly the crop fits: 0 fits tightly, 1 cuts feet or head of every fifth person.
+        camera: gives the viewpoint's distribution.
+        generator: the source of randomness.
+        occlusion: chance that an object covers a part of the person; a bystander stands in front with it.
+        misalignment: how badly the crop fits: 0 fits tightly, 1 cuts feet or head of every fifth person.
 
     Returns:
-        The shot.
+        the shot.
     """
     viewpoint = draw_viewpoint(camera, generator)
     walking = generator.random() < 0.8
@@ -113,12 +113,12 @@ def vary_shot(shot: Shot, generator: np.random.Generator, *, misalignment: float
     """Draw the next shot of the same tracklet: a few frames later, found by the detector anew.
 
     Args:
-        shot: The shot before.
-        generator: The source of randomness.
-        misalignment: How badly the crop fits.
+        shot: the shot before.
+        generator: the source of randomness.
+        misalignment: how badly the crop fits.
 
     Returns:
-        A shot with a similar viewpoint, a later phase of the step and a crop of its own.
+        a shot with a similar viewpoint, a later phase of the step and a crop of its own.
     """
     centre, ground, height = _draw_crop(generator, misalignment)
     shift = generator.normal(0.0, 0.06, size=4)
@@ -143,11 +143,11 @@ def spoil_shot(shot: Shot, generator: np.random.Generator) -> Shot:
     """Draw a crop so bad that no one could name the person: far off, much too large or much too small.
 
     Args:
-        shot: Any shot.
-        generator: The source of randomness.
+        shot: any shot.
+        generator: the source of randomness.
 
     Returns:
-        The shot with a spoilt crop.
+        the shot with a spoilt crop.
     """
     way = int(generator.integers(3))
     side = 1.0 if generator.random() < 0.5 else -1.0

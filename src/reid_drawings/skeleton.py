@@ -49,7 +49,7 @@ class View:
         return self.centre + self.scale * across, self.ground - self.scale * up
 
     def line(self, joints: list[Joint]) -> Points:
-        """Points of a line of joints, ``[n, 2]``."""
+        """Points of a line of joints, `[n, 2]`."""
         return np.array([self.place(joint) for joint in joints], dtype=np.float64)
 
     def half_width(self, width: float, depth: float) -> float:
@@ -65,12 +65,12 @@ class View:
         """The seen part of a patch on an upright body's surface.
 
         Args:
-            sections: The body's cuts from top to bottom.
-            low: Azimuth where the patch begins, in degrees: 0 is in front, 90 on the person's left.
-            high: Azimuth where it ends.
+            sections: the body's cuts from top to bottom.
+            low: azimuth where the patch begins, in degrees: 0 is in front, 90 on the person's left.
+            high: azimuth where it ends.
 
         Returns:
-            The polygon, or None where the camera cannot see the patch.
+            the polygon, or None where the camera cannot see the patch.
         """
         left: list[tuple[float, float]] = []
         right: list[tuple[float, float]] = []
@@ -100,12 +100,12 @@ def view_of(shot: Shot, build: Build, pitch: float) -> View:
     """How a shot shows a body.
 
     Args:
-        shot: Viewpoint and crop.
-        build: The body; taller ones are drawn larger.
-        pitch: How far the camera looks down, in degrees.
+        shot: viewpoint and crop.
+        build: the body; taller ones are drawn larger.
+        pitch: how far the camera looks down, in degrees.
 
     Returns:
-        The view.
+        the view.
     """
     scale = shot.height * SIZE[1] * build.height
     ground = shot.ground * SIZE[1] - 0.02 * scale
@@ -116,11 +116,11 @@ def pose(shot: Shot, build: Build) -> Limbs:
     """Joints of a walking body.
 
     Args:
-        shot: Phase and reach of the step, bend of the elbows.
-        build: Length of the legs, width of shoulders and hips.
+        shot: phase and reach of the step, bend of the elbows.
+        build: length of the legs, width of shoulders and hips.
 
     Returns:
-        The joints.
+        the joints.
     """
     legs = [_leg(shot.stride, shot.phase + turn, side, build) for side, turn in ((1, 0.0), (-1, pi))]
     arms = [
@@ -158,12 +158,12 @@ def torso(build: Build, *, hem: float, loose: float) -> list[Section]:
     """Cuts through a dressed trunk from the neck to the hem.
 
     Args:
-        build: The body.
-        hem: Height at which the garment ends.
-        loose: How far the garment stands off the body, in body heights.
+        build: the body.
+        hem: height at which the garment ends.
+        loose: how far the garment stands off the body, in body heights.
 
     Returns:
-        The cuts, from top to bottom.
+        the cuts, from top to bottom.
     """
     w, hips = build.width, build.hips
     cuts = [
@@ -186,12 +186,12 @@ def between(sections: list[Section], top: float, bottom: float) -> list[Section]
     """Cut a piece out of an upright body.
 
     Args:
-        sections: Cuts from top to bottom.
-        top: Where the piece begins.
-        bottom: Where it ends.
+        sections: cuts from top to bottom.
+        top: where the piece begins.
+        bottom: where it ends.
 
     Returns:
-        The piece's cuts.
+        the piece's cuts.
     """
     heights = [-s.y for s in sections]
     inside = [s for s in sections if bottom < s.y < top]

@@ -1,4 +1,4 @@
-"""Checks of the cells that a run will write: the right zero_shot beside each, and nobody else's results."""
+"""Checks of the cells that a run will write: zero_shot beside each method, and nobody else's results."""
 
 import json
 import logging
@@ -10,8 +10,7 @@ from kedro.pipeline import Pipeline
 from pydantic import BaseModel
 
 from reid_pipeline.methods import find_method, method_names
-from reid_pipeline.pipelines.floor import FLOOR
-from reid_pipeline.schema.addresses import Cell, Cells, require_same_cell
+from reid_pipeline.schema.addresses import ZERO_SHOT, Cell, Cells, require_same_cell
 from reid_pipeline.schema.errors import UserError
 from reid_pipeline.schema.layers import CELLS
 
@@ -22,7 +21,7 @@ _log = logging.getLogger(__name__)
 
 
 def check_cells(pipeline: Pipeline, catalog: DataCatalog) -> None:
-    """Refuse a method beside a zero_shot of another backbone, and a cell that other parameters have filled.
+    """Refuse a method beside zero_shot of another backbone, and a cell that other parameters have filled.
 
     Raises:
         UserError: names both sides.
@@ -33,26 +32,26 @@ def check_cells(pipeline: Pipeline, catalog: DataCatalog) -> None:
     cells = Cells.model_validate(parameters[CELLS])
     written = pipeline.all_outputs()
     for method in method_names():
-        if f"{method}.report" in written and method != FLOOR:
+        if f"{method}.report" in written and method != ZERO_SHOT:
             _require_same_backbone(method, parameters)
-            if cells[FLOOR].variant or cells[method].variant:
-                _log.info("%s is compared with %s", cells[method].folder, cells[FLOOR].folder)
+            if cells[ZERO_SHOT].variant or cells[method].variant:
+                _log.info("%s is compared with %s", cells[method].folder, cells[ZERO_SHOT].folder)
         if f"{method}.run_card" in written and cells[method].variant and _is_guarded(parameters):
             file = Path(str(catalog.get(f"{method}.run_card")._filepath))  # type: ignore[union-attr]
             _require_unused(cells[method], file, parameters)
 
 
 def _require_same_backbone(method: str, parameters: dict[str, Any]) -> None:
-    ours, floors = (_plain(parameters[name], name).get("backbone") for name in (method, FLOOR))
-    if not isinstance(ours, dict) or not isinstance(floors, dict):
+    ours, theirs = (_plain(parameters[name], name).get("backbone") for name in (method, ZERO_SHOT))
+    if not isinstance(ours, dict) or not isinstance(theirs, dict):
         return
-    if any(ours.get(name) != floors.get(name) for name in _SAME):
+    if any(ours.get(name) != theirs.get(name) for name in _SAME):
         given = ",".join(f"backbone.{name}={_text(ours.get(name))}" for name in _SAME)
-        own, floor = (" ".join(_text(each.get(name)) for name in _SAME) for each in (ours, floors))
+        own, zero_shot = (" ".join(_text(each.get(name)) for name in _SAME) for each in (ours, theirs))
         raise UserError(
-            f"{method} has the backbone {own}, and the {FLOOR} that it is compared with in this run has"
-            f" {floor}: what is gained would be the backbone's. Give all methods one: --params {given}; or"
-            f" run {method} without the others: --pipeline={method}, with only its own backbone given."
+            f"{method} has the backbone {own}, and the {ZERO_SHOT} that it is compared with in this run has"
+            f" {zero_shot}: what is gained would be the backbone's. Give all methods one: --params {given};"
+            f" or run {method} without the others: --pipeline={method}, with only its own backbone given."
         )
 
 

@@ -21,13 +21,13 @@ from kedro.pipeline import Node, Pipeline
 from reid_pipeline.io.cell_lock import CellLock
 from reid_pipeline.io.states import SavedStates
 from reid_pipeline.methods import method_names
-from reid_pipeline.pipelines.floor import FLOOR
 from reid_pipeline.pipelines.ingestion.pipeline import TABLES
+from reid_pipeline.schema.addresses import ZERO_SHOT
 from reid_pipeline.schema.errors import UserError
 
 FOLDER = Path("data/.locks")
 """In the project; DVC and git overlook it."""
-_WAITED_FOR = (TABLES, FLOOR)
+_WAITED_FOR = (TABLES, ZERO_SHOT)
 _REMEDY = (
     "Two runs of one cell would mix their results, so this one has written nothing there. Wait until the"
     " other has ended and give the command again: it goes on from what is there then. Or run another cell:"

@@ -8,8 +8,8 @@ from kedro.framework.cli.project import run as kedro_run
 from kedro.framework.cli.utils import _split_params as kedro_parameters
 from kedro.framework.cli.utils import split_string
 
-from reid_pipeline.mistakes import mistake_in
 from reid_pipeline.schema.layers import TEXT
+from reid_pipeline.user_errors import user_error_text
 
 
 def split_parameters(context: click.Context, option: click.Parameter, value: Any) -> Any:
@@ -68,7 +68,7 @@ def run(**options: Any) -> Any:
     try:
         return kedro_run.callback(**options)  # type: ignore[misc]
     except Exception as error:
-        mistake = mistake_in(error)
-        if mistake is None:
+        text = user_error_text(error)
+        if text is None:
             raise
-        raise click.ClickException(mistake) from error
+        raise click.ClickException(text) from error

@@ -14,9 +14,8 @@ from omegaconf import DictConfig, OmegaConf
 from reid_pipeline.io.tuned import ENTRY, read_tuned
 from reid_pipeline.methods import find_method, method_names
 from reid_pipeline.overlays import read_overlay, require_same_run
-from reid_pipeline.pipelines.floor import FLOOR
 from reid_pipeline.pipelines.tuning.planning import DEFAULT_STUDY
-from reid_pipeline.schema.addresses import Cell, component, folder_of
+from reid_pipeline.schema.addresses import ZERO_SHOT, Cell, component, folder_of
 from reid_pipeline.schema.errors import UserError
 from reid_pipeline.schema.layers import CELLS, TEXT
 from reid_pipeline.schema.recipes import merged
@@ -125,7 +124,9 @@ class LayeredConfigLoader(OmegaConfigLoader):
         models = {name: find_method(name).params for name in method_names()}
         known = {name: model for name, model in models.items() if name in base or name in environment}
         collected = {name: value for name, value in given.items() if name == "collection"}
-        layers = Layers([base, environment], self._named(given), {**self._given, **collected}, known, FLOOR)
+        layers = Layers(
+            [base, environment], self._named(given), {**self._given, **collected}, known, ZERO_SHOT
+        )
         parameters = layers.in_force()
         seed = parameters.get("seed")
         cells = layers.cells(

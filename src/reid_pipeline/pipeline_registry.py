@@ -13,18 +13,20 @@ from reid_pipeline.pipelines import (
     report,
     tuning,
 )
-from reid_pipeline.pipelines.floor import FLOOR
+from reid_pipeline.schema.addresses import ZERO_SHOT
 
 
 def register_pipelines() -> dict[str, Pipeline]:
     """Return one pipeline per method (raw data to report), and those that stand alone.
 
-    A method that trains brings the floor, `zero_shot`, along: its report shows before and after.
+    A method that trains brings `zero_shot` along: its report shows before and after.
     `report` compares what has been run; by default all methods are run, and compared at the end.
     """
     prepared = ingestion.create_pipeline()
-    floor = method.create_pipeline(find_method(FLOOR))
-    methods = {name: prepared + floor + method.create_pipeline(find_method(name)) for name in method_names()}
+    zero_shot = method.create_pipeline(find_method(ZERO_SHOT))
+    methods = {
+        name: prepared + zero_shot + method.create_pipeline(find_method(name)) for name in method_names()
+    }
     return {
         **methods,
         "ingestion": ingestion.create_pipeline(),

@@ -47,7 +47,7 @@ def pretrain(
         parameters: schedule and seed.
 
     Returns:
-        The packed half-precision state, and what is known of it: data hash, losses, held-out accuracy.
+        the packed half-precision state, and what is known of it: data hash, losses, held-out accuracy.
     """
     _check_size(len(captions), parameters)
     seed_global_state(parameters.seed, "pretrain")

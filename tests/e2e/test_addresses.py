@@ -12,7 +12,7 @@ from kedro.framework.project import configure_project
 from kedro.framework.startup import bootstrap_project
 from small_project import LEAST_BACKBONE, LEAST_PEOPLE, Project, make_project, run_session
 
-from reid_pipeline.mistakes import mistake_in
+from reid_pipeline.user_errors import user_error_text
 
 LEARNER = "baseline"
 PLAN = {"epochs": 1, "iterations_per_epoch": 1, "batch_size": 4, "instances": 2, "milestones": []}
@@ -62,7 +62,7 @@ def refused(project: Project, pipeline: str, **given: Any) -> str:
     with pytest.raises(Exception, match=re.compile(".")) as caught:
         run_session(project, pipeline, **given)
     assert times(project.root / "data") == before
-    told = mistake_in(caught.value)
+    told = user_error_text(caught.value)
     assert told is not None, caught.value
     return told
 

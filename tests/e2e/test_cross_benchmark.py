@@ -9,7 +9,7 @@ from kedro.framework.project import configure_project
 from kedro.framework.startup import bootstrap_project
 from small_project import LEAST_BACKBONE, LEAST_DRAWING, LEAST_PEOPLE, Project, make_project, run_session
 
-from reid_pipeline.mistakes import mistake_in
+from reid_pipeline.user_errors import user_error_text
 
 
 @pytest.fixture(scope="module")
@@ -23,7 +23,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
 def test_every_embedder_on_every_test_split(project: Project) -> None:
     with pytest.raises(Exception, match="There is no embedder in") as caught:
         run_session(project, "cross_benchmark")
-    assert mistake_in(caught.value).endswith("kedro run --pipeline=zero_shot")
+    assert user_error_text(caught.value).endswith("kedro run --pipeline=zero_shot")
     other = "synthetic_vehicles"
     project.configure(backbone=LEAST_BACKBONE, synthetic=LEAST_PEOPLE)
     project.configure(other, backbone=LEAST_BACKBONE, synthetic=LEAST_DRAWING)

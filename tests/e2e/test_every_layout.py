@@ -182,11 +182,11 @@ class TestUnreadable:
         return root, spoilt.relative_to(root).as_posix()
 
     def test_fail_names_it_and_the_way_out(self, project: Project, raw: tuple[Path, str]) -> None:
-        from reid_pipeline.mistakes import mistake_in
+        from reid_pipeline.user_errors import user_error_text
 
         with pytest.raises(Exception, match="cannot be decoded") as caught:
             run(project, "market1501", "ingestion", raw_root=str(raw[0]))
-        told = mistake_in(caught.value)
+        told = user_error_text(caught.value)
         assert told is not None
         assert raw[1] in told
         assert "ingestion.on_unreadable=skip" in told
@@ -206,9 +206,9 @@ class TestUnreadable:
 
 
 def test_counts_that_differ_are_an_error_when_asked(project: Project, tmp_path: Path) -> None:
-    from reid_pipeline.mistakes import mistake_in
+    from reid_pipeline.user_errors import user_error_text
 
     raw = draw("market1501", tmp_path / "raw")
     with pytest.raises(Exception, match=r"12,936") as caught:
         run(project, "market1501", "ingestion", raw_root=str(raw), ingestion={"strict_counts": True})
-    assert "strict_counts" in (mistake_in(caught.value) or "")
+    assert "strict_counts" in (user_error_text(caught.value) or "")

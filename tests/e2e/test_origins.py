@@ -15,7 +15,7 @@ from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
 from small_project import LEAST_BACKBONE, LEAST_PEOPLE, Project, make_project, run_session
 
-from reid_pipeline.mistakes import mistake_in
+from reid_pipeline.user_errors import user_error_text
 
 METHOD = "pcl"
 PLAN = {"epochs": 1, "iterations_per_epoch": 1, "batch_size": 8, "instances": 2, "warmup_epochs": 0}
@@ -62,7 +62,7 @@ def refused(project: Project, node: str, **parameters: Any) -> str:
         run_session(project, METHOD, from_nodes=(f"{METHOD}.{node}",), **parameters)
     after = contents(project.root / "data")
     assert {path for path in after if after[path] != before.get(path)} == set()
-    told = mistake_in(caught.value)
+    told = user_error_text(caught.value)
     assert told, f"{caught.value!r} is no answer"
     return told
 

@@ -17,7 +17,7 @@ from kedro.framework.startup import bootstrap_project
 from nbclient import NotebookClient
 from small_project import ROOT, Project, make_project, run_session
 
-from reid_pipeline.mistakes import mistake_in
+from reid_pipeline.user_errors import user_error_text
 
 METHOD = "unsupervised_pcl"
 BACKBONE = {"name": "demo-vit", "pretrained": "demo", "image_size": [32, 16]}
@@ -116,7 +116,7 @@ def test_an_earlier_version_is_loaded_by_its_name(
 def test_what_was_never_recorded_is_said(project: Project, given: dict[str, str]) -> None:
     with pytest.raises(Exception, match="There is no such version in") as caught:
         run_session(project, "changes", **given)
-    assert "there are: none. Give --params method=<name>" in str(mistake_in(caught.value))
+    assert "there are: none. Give --params method=<name>" in str(user_error_text(caught.value))
 
 
 def test_results_that_are_gone_are_named(project: Project) -> None:
@@ -127,7 +127,7 @@ def test_results_that_are_gone_are_named(project: Project) -> None:
             run_session(project, "changes", method="zero_shot", seed=1)
     finally:  # other tests read it
         kept.rename(metrics)
-    assert str(mistake_in(caught.value)).startswith(f"There is no {metrics}")
+    assert str(user_error_text(caught.value)).startswith(f"There is no {metrics}")
 
 
 def test_the_leaderboard_finds_all_benchmarks(project: Project, capsys: pytest.CaptureFixture[str]) -> None:

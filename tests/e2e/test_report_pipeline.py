@@ -17,9 +17,9 @@ from made_records import make_run_card
 from small_project import LEAST_BACKBONE, LEAST_PEOPLE, Project, make_project, run_session
 
 from reid_pipeline.methods import method_names
-from reid_pipeline.mistakes import mistake_in
 from reid_pipeline.pipelines import report
 from reid_pipeline.schema.records import RunCard
+from reid_pipeline.user_errors import user_error_text
 
 
 @pytest.fixture(scope="module")
@@ -81,7 +81,7 @@ def test_published_figures_stand_beside_a_real_benchmark(project: Project) -> No
 def test_nothing_to_compare_names_the_command(project: Project) -> None:
     with pytest.raises(Exception, match="no results of dukemtmc") as caught:
         run_session(project, "report", environment="dukemtmc")
-    told = mistake_in(caught.value)
+    told = user_error_text(caught.value)
     assert told is not None
     assert told.endswith("kedro run --pipeline=zero_shot, with --env and --params as here.")
 

@@ -17,13 +17,13 @@ from kedro.framework.startup import bootstrap_project
 from pandera.errors import SchemaError
 from small_project import Project, make_project, run_session
 
-from reid_pipeline.mistakes import mistake_in
 from reid_pipeline.pipelines.tuning.nodes import run_study
 from reid_pipeline.schema.errors import UserError
 from reid_pipeline.schema.parameters import ComputeParameters, EvaluationParameters
 from reid_pipeline.schema.raw_folder import RawFolder
 from reid_pipeline.schema.tables import TUNING_TABLE
 from reid_pipeline.schema.tuning import TuningParameters
+from reid_pipeline.user_errors import user_error_text
 
 PCL = {
     "backbone": {"image_size": [32, 16]},
@@ -205,7 +205,7 @@ def test_what_was_found_is_checked_as_all_parameters_are(project: Project) -> No
 def test_mistakes(project: Project, pipeline: str, given: dict[str, Any], said: str) -> None:
     with pytest.raises(Exception, match=re.compile(".")) as caught:
         run_session(project, pipeline, **given)
-    told = mistake_in(caught.value)
+    told = user_error_text(caught.value)
     assert told is not None
     assert re.search(said, told), told
 

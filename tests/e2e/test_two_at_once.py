@@ -18,7 +18,7 @@ from kedro.framework.startup import bootstrap_project
 from small_project import Project, make_project
 
 from reid_pipeline.io.cell_lock import CellLock
-from reid_pipeline.mistakes import mistake_in
+from reid_pipeline.user_errors import user_error_text
 
 METHOD = "unsupervised_pcl"
 RUN = ("run", f"--pipeline={METHOD}")
@@ -148,7 +148,7 @@ def test_what_other_parameters_made_is_not_kept(finished: tuple[Project, str], t
             only_missing(done)
     finally:
         configure_project("reid_pipeline")
-    said = mistake_in(caught.value)
+    said = user_error_text(caught.value)
     assert said is not None
     assert f"{METHOD}.clustering.eps 0.6, and this run asks for 0.5: leave out --only-missing-outputs" in said
     assert "zero_shot was made with evaluation.query_expansion" in said

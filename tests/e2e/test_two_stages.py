@@ -11,7 +11,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file
 from small_project import Project, make_project, run_session
 
-from reid_pipeline.mistakes import mistake_in
+from reid_pipeline.user_errors import user_error_text
 
 SECOND = ("clip_reid.train_visual_fine_tuning",)
 PLAN = {"epochs": 1, "iterations_per_epoch": 2, "batch_size": 16, "instances": 4, "milestones": []}
@@ -90,6 +90,6 @@ def test_the_first_stages_may_not(project: Project) -> None:
     project.configure(clip_reid={"prompts": {"context_tokens": 2}})
     with pytest.raises(Exception, match="was not made by this run") as caught:
         run_session(project, "clip_reid", from_nodes=SECOND)
-    told = mistake_in(caught.value)
+    told = user_error_text(caught.value)
     assert told is not None
     assert "prompts.context_tokens was 4 and is 2" in told

@@ -263,7 +263,7 @@ def test_the_listing_holds_all_that_is_imported_and_nothing_else(
         ("reporting/published.csv", {"report", "leaderboard"}),
         ("reporting/dataset_page.py", {"ingestion_synthetic"}),
         ("reporting/templates/comparison.html.j2", {"report", "leaderboard"}),
-        ("models/weights/demo_clip.safetensors", {*METHODS, "leaderboard"}),  # io.everything reads embedders
+        ("models/weights/demo_clip.safetensors", {*METHODS, "leaderboard"}),  # io.all_cells reads embedders
         ("schema/errors.py", {*ROOTS}),
         ("tuning/study.py", set()),
     ],

@@ -8,11 +8,11 @@ from kedro.io import DatasetError
 
 from reid_drawings import SyntheticBenchmark
 from reid_pipeline.io.raw import RawFolderDataset, SyntheticBenchmarkDataset
-from reid_pipeline.mistakes import mistake_in
 from reid_pipeline.readers.market1501 import read
 from reid_pipeline.readers.synthetic_vehicles import read as read_vehicles
 from reid_pipeline.schema.errors import UserError
 from reid_pipeline.schema.parameters import IngestionParameters
+from reid_pipeline.user_errors import user_error_text
 
 INGESTION = IngestionParameters(reader="market1501")
 
@@ -21,7 +21,7 @@ def message_of(call) -> str:
     """The words that the command line prints for a failing call."""
     with pytest.raises(DatasetError) as caught:
         call()
-    mistake = mistake_in(caught.value)
+    mistake = user_error_text(caught.value)
     assert mistake is not None, "it is told as the user's mistake"
     return mistake
 

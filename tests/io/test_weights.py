@@ -24,19 +24,19 @@ from reid_pipeline.io.weights import (
     EmbeddingsDataset,
     TrainingStateDataset,
 )
-from reid_pipeline.mistakes import mistake_in
 from reid_pipeline.models.reid_model import ReIDModel
 from reid_pipeline.schema.digests import digest_of_arrays
 from reid_pipeline.schema.embeddings import Embeddings
 from reid_pipeline.schema.origin import Origin
 from reid_pipeline.schema.parameters import BackboneParameters
 from reid_pipeline.schema.records import StageDescription, Trained
+from reid_pipeline.user_errors import user_error_text
 
 
 def message_of(call) -> str:
     with pytest.raises(DatasetError) as caught:
         call()
-    mistake = mistake_in(caught.value)
+    mistake = user_error_text(caught.value)
     assert mistake is not None, "it is told as the user's mistake"
     return mistake
 
@@ -244,7 +244,7 @@ class TestOrigins:
         flip(path, round(share * (path.stat().st_size - 1)))
         with pytest.raises(DatasetError) as caught:
             saved[name].load()
-        assert str(path) in str(mistake_in(caught.value))
+        assert str(path) in str(user_error_text(caught.value))
 
     @pytest.mark.parametrize("name", ["embedder", "embeddings", "checkpoint"])
     def test_every_byte_of_the_header_counts(self, saved, tmp_path, name):
@@ -254,7 +254,7 @@ class TestOrigins:
             flip(path, place)
             with pytest.raises(DatasetError) as caught:
                 saved[name].load()
-            assert mistake_in(caught.value), place
+            assert user_error_text(caught.value), place
             path.write_bytes(content)
 
     def test_a_checkpoint_of_the_first_version_is_converted(self, tmp_path):

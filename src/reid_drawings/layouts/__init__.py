@@ -64,19 +64,19 @@ def draw_layout(
     """Draw people or vehicles as files of a layout.
 
     Args:
-        layout: One of `LAYOUTS`.
-        parameters: What is drawn: `SyntheticBenchmark` for people, `SyntheticVehicles` for vehicles; the
+        layout: one of `LAYOUTS`.
+        parameters: what is drawn: `SyntheticBenchmark` for people, `SyntheticVehicles` for vehicles; the
             layouts of own data take either. None takes the defaults of what the layout holds, of people if
             either.
-        processes: How many processes draw; None takes the cores this process may use. The files do not
+        processes: how many processes draw; None takes the cores this process may use. The files do not
             depend on it.
 
     Returns:
-        Files by relative POSIX path, sorted by path, in the folder that the archive has. Distractors and junk
-        are in ``market1501`` only.
+        files by relative POSIX path, sorted by path, in the folder that the archive has. Distractors and junk
+        are in `market1501` only.
 
     Raises:
-        ValueError: There is no such layout, it is not of what the parameters draw, or its file names cannot
+        ValueError: there is no such layout, it is not of what the parameters draw, or its file names cannot
             tell so many cameras.
     """
     if layout not in LAYOUTS:
@@ -99,14 +99,14 @@ def drawn_pictures(parameters: DrawnBenchmark, *, processes: int | None = None) 
     """Draw people or vehicles, without a layout.
 
     Args:
-        parameters: What is drawn.
-        processes: How many processes draw; None takes the cores this process may use.
+        parameters: what is drawn.
+        processes: how many processes draw; None takes the cores this process may use.
 
     Returns:
-        Pictures of people, distractors and junk, or of vehicles.
+        pictures of people, distractors and junk, or of vehicles.
 
     Raises:
-        ValueError: The parameters are neither of the two.
+        ValueError: the parameters are neither of the two.
     """
     if isinstance(parameters, SyntheticVehicles):
         return vehicle_pictures(parameters, processes=processes)

@@ -11,13 +11,13 @@ from reid_drawings.vehicles.shapes import VIEWPOINTS
 
 
 def manifest_files(pictures: Sequence[Picture]) -> dict[str, bytes]:
-    """Lay pictures out beside ``manifest.csv``: path, pid, camid, viewid (of vehicles), split.
+    """Lay pictures out beside `manifest.csv`: path, pid, camid, viewid (of vehicles), split.
 
     Args:
-        pictures: Of people or vehicles.
+        pictures: of people or vehicles.
 
     Returns:
-        Files by relative POSIX path, sorted by path.
+        files by relative POSIX path, sorted by path.
     """
     named = {f"images/{name}": picture for name, picture in _named(pictures)}
     viewed = any(picture.viewpoint is not None for picture in pictures)
@@ -31,7 +31,7 @@ def manifest_files(pictures: Sequence[Picture]) -> dict[str, bytes]:
 
 
 def folder_files(pictures: Sequence[Picture]) -> dict[str, bytes]:
-    """Lay pictures out in folders ``<split>/<identity>/``; the cameras get lost."""
+    """Lay pictures out in folders `<split>/<identity>/`; the cameras get lost."""
     files = {
         f"{picture.subset}/{picture.identity:04d}/{name}": picture.data for name, picture in _named(pictures)
     }
@@ -39,13 +39,13 @@ def folder_files(pictures: Sequence[Picture]) -> dict[str, bytes]:
 
 
 def metadata_files(pictures: Sequence[Picture]) -> dict[str, bytes]:
-    """Lay pictures out beside ``metadata.csv`` as wildlife-datasets writes it: split into train and test.
+    """Lay pictures out beside `metadata.csv` as wildlife-datasets writes it: split into train and test.
 
     Args:
-        pictures: Of people or vehicles; those have an orientation.
+        pictures: of people or vehicles; those have an orientation.
 
     Returns:
-        Files by relative POSIX path, sorted by path.
+        files by relative POSIX path, sorted by path.
     """
     viewed = any(picture.viewpoint is not None for picture in pictures)
     header = [

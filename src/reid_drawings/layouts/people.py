@@ -21,11 +21,11 @@ def people_pictures(parameters: SyntheticBenchmark, *, processes: int | None = N
     """Draw people, distractors and junk, without a layout.
 
     Args:
-        parameters: Seed, size and difficulty.
-        processes: How many processes draw; None takes the cores this process may use.
+        parameters: seed, size and difficulty.
+        processes: how many processes draw; None takes the cores this process may use.
 
     Returns:
-        Pictures by path in Market-1501's layout.
+        pictures by path in Market-1501's layout.
     """
     drawn = draw_benchmark(parameters, processes=processes)
     return [
@@ -35,13 +35,13 @@ def people_pictures(parameters: SyntheticBenchmark, *, processes: int | None = N
 
 
 def market1501_files(pictures: Sequence[Picture]) -> dict[str, bytes]:
-    """Lay people out as Market-1501 is distributed, for example ``query/0001_c2s1_046182_00.jpg``.
+    """Lay people out as Market-1501 is distributed, for example `query/0001_c2s1_046182_00.jpg`.
 
     Args:
-        pictures: Of people, distractors and junk.
+        pictures: of people, distractors and junk.
 
     Returns:
-        Files by relative POSIX path, sorted by path.
+        files by relative POSIX path, sorted by path.
     """
     files: dict[str, bytes] = {}
     for picture in pictures:
@@ -52,14 +52,14 @@ def market1501_files(pictures: Sequence[Picture]) -> dict[str, bytes]:
 
 
 def dukemtmc_files(pictures: Sequence[Picture], *, archive: str = "DukeMTMC-reID") -> dict[str, bytes]:
-    """Lay people out as DukeMTMC-reID is distributed, for example ``query/0001_c2_f0046182.jpg``.
+    """Lay people out as DukeMTMC-reID is distributed, for example `query/0001_c2_f0046182.jpg`.
 
     Args:
-        pictures: Of people, by 8 cameras at most; no distractors, no junk.
-        archive: Name of the folder around all.
+        pictures: of people, by 8 cameras at most; no distractors, no junk.
+        archive: name of the folder around all.
 
     Returns:
-        Files by relative POSIX path, sorted by path.
+        files by relative POSIX path, sorted by path.
     """
     files = {
         f"{archive}/{_FOLDERS[picture.subset]}/"
@@ -78,11 +78,11 @@ def msmt17_files(pictures: Sequence[Picture], *, version: int = 1) -> dict[str, 
     """Lay people out as MSMT17 is distributed: a folder per person, and four lists.
 
     Args:
-        pictures: Of people, by 15 cameras at most; no distractors, no junk.
+        pictures: of people, by 15 cameras at most; no distractors, no junk.
         version: 1, or 2, whose folders have other names.
 
     Returns:
-        Files by relative POSIX path, sorted by path.
+        files by relative POSIX path, sorted by path.
     """
     archive = f"MSMT17_V{version}"
     halves = (
@@ -104,7 +104,7 @@ def msmt17_files(pictures: Sequence[Picture], *, version: int = 1) -> dict[str, 
 
 
 def msmt17_market_files(pictures: Sequence[Picture]) -> dict[str, bytes]:
-    """Lay people out as MSMT17 re-packed in Market-1501's folders, for example ``query/0000_c1_0003.jpg``."""
+    """Lay people out as MSMT17 re-packed in Market-1501's folders, for example `query/0000_c1_0003.jpg`."""
     files = {
         f"MSMT17/{_FOLDERS[picture.subset]}/{person:04d}_c{picture.camera + 1}_{number:04d}.jpg": picture.data
         for picture, person, number in _numbered(pictures)

@@ -13,7 +13,7 @@ _TEST_SIZES = (800, 1600, 2400)
 
 
 def veri776_archive(pictures: Sequence[Picture]) -> dict[str, bytes]:
-    """Lay vehicles out as VeRi-776 is distributed, in its folder ``VeRi``."""
+    """Lay vehicles out as VeRi-776 is distributed, in its folder `VeRi`."""
     return {f"VeRi/{path}": data for path, data in veri776_files(pictures).items()}
 
 
@@ -23,10 +23,10 @@ def vehicleid_files(pictures: Sequence[Picture]) -> dict[str, bytes]:
     Every test list holds all vehicles of the smaller ones.
 
     Args:
-        pictures: Of vehicles; the cameras get lost.
+        pictures: of vehicles; the cameras get lost.
 
     Returns:
-        Files by relative POSIX path, sorted by path.
+        files by relative POSIX path, sorted by path.
     """
     ordered = sorted(pictures, key=lambda picture: (picture.identity, picture.camera, picture.frame))
     names = {number: f"{number:07d}" for number in range(1, len(ordered) + 1)}

@@ -34,13 +34,13 @@ def draw_vehicles(
     """Draw the benchmark.
 
     Args:
-        parameters: Seed, size and difficulty.
-        processes: How many processes draw; None takes the cores this process may use. The files do not depend
+        parameters: seed, size and difficulty.
+        processes: how many processes draw; None takes the cores this process may use. The files do not depend
             on it.
-        on_image: Called with the number of pictures drawn so far.
+        on_image: called with the number of pictures drawn so far.
 
     Returns:
-        Files of VeRi-776's layout by relative POSIX path, sorted by path.
+        files of VeRi-776's layout by relative POSIX path, sorted by path.
     """
     return veri776_files(vehicle_pictures(parameters, processes=processes, on_image=on_image))
 
@@ -70,11 +70,11 @@ def draw_picture(parameters: SyntheticVehicles, plan: VehiclePlan) -> Picture:
     """Draw one picture of the benchmark.
 
     Args:
-        parameters: The benchmark's parameters.
-        plan: Which picture.
+        parameters: the benchmark's parameters.
+        plan: which picture.
 
     Returns:
-        The picture.
+        the picture.
     """
     generator = _generator(parameters, Purpose.VEHICLE_IMAGE, plan)
     camera = _camera_of(parameters, plan, generator)

@@ -24,11 +24,11 @@ def panes_of(vehicle: Vehicle, frame: Frame) -> list[Surface]:
     """Windows of all sides, and the roof's colour.
 
     Args:
-        vehicle: The vehicle.
-        frame: Its solids.
+        vehicle: the vehicle.
+        frame: its solids.
 
     Returns:
-        Surfaces upon ``frame.house``.
+        surfaces upon `frame.house`.
     """
     house, high = frame.house, frame.height
     low, top = (edge * high for edge in frame.shape.glass)
@@ -239,14 +239,14 @@ def stickers_of(
     """Labels and dents.
 
     Args:
-        vehicle: The vehicle.
-        frame: Its solids.
-        glass: Those on windscreen and rear window.
-        cargo: Those of the sides and the rear of a truck's box; they are not on its body then.
-        body: Those of the body.
+        vehicle: the vehicle.
+        frame: its solids.
+        glass: those on windscreen and rear window.
+        cargo: those of the sides and the rear of a truck's box; they are not on its body then.
+        body: those of the body.
 
     Yields:
-        Surfaces upon the solid that was asked for.
+        surfaces upon the solid that was asked for.
     """
     for sticker in vehicle.stickers:
         on_glass = sticker.side in ("windscreen", "rear window")

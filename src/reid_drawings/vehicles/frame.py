@@ -14,13 +14,13 @@ class Frame:
     """A vehicle's solids.
 
     Attributes:
-        shape: The type's build.
-        half_length: In metres.
-        half_width: In metres.
-        height: In metres.
-        body: Lower body, or all of it.
-        house: What has the windows: the cabin, or the body itself.
-        cargo: A truck's box, or None.
+        shape: the type's build.
+        half_length: in metres.
+        half_width: in metres.
+        height: in metres.
+        body: lower body, or all of it.
+        house: what has the windows: the cabin, or the body itself.
+        cargo: a truck's box, or None.
     """
 
     shape: Shape
@@ -36,10 +36,10 @@ def frame_of(vehicle: Vehicle) -> Frame:
     """Build a vehicle's solids.
 
     Args:
-        vehicle: The vehicle.
+        vehicle: the vehicle.
 
     Returns:
-        Its solids.
+        its solids.
     """
     shape = SHAPES[vehicle.type]
     length, width, height = (size * factor for size, factor in zip(shape.size, vehicle.stretch, strict=True))

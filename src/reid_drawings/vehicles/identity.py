@@ -49,11 +49,11 @@ class Sticker:
     """Something stuck or painted on one side, or a dent.
 
     Attributes:
-        side: ``left``, ``right``, ``front``, ``rear``, ``windscreen`` or ``rear window``.
-        place: Along and up the side, fractions of its size about its middle, -1 to 1.
-        size: Width and height in metres.
-        colour: Of it.
-        inner: Colour of a smaller piece upon it, or None.
+        side: `left`, `right`, `front`, `rear`, `windscreen` or `rear window`.
+        place: along and up the side, fractions of its size about its middle, -1 to 1.
+        size: width and height in metres.
+        colour: of it.
+        inner: colour of a smaller piece upon it, or None.
     """
 
     side: str
@@ -68,27 +68,27 @@ class Vehicle:
     """A vehicle.
 
     Attributes:
-        type: One of `shapes.TYPES`.
-        colour: One of `shapes.COLOURS`.
-        paint: Exact shade of the colour.
-        roof: Colour of the roof: the paint, but for a two-tone vehicle.
-        trim: Colour of bumpers and sills.
-        glass: Colour of the windows; dark where they are tinted.
-        stretch: Factors of length, width and height.
-        rim: Colour of the wheels.
-        spokes: Their number; 0 for a plain cap.
-        grille: Half width as a fraction of the half width; lower and upper edge, of the lamps' height.
-        lamp: Width of a lamp as a fraction of the half width.
-        rack: Colour of roof rails, or None.
-        roof_box: Colour of a box on the roof, or None.
-        sunroof: Whether there is one.
-        stripe: Colour of a stripe, or None.
-        stripe_place: ``sides``, ``bonnet`` or ``sill``.
-        cargo: Colour of a load or its box.
-        loaded: Whether an open bed has a load.
-        plate: Ground of the licence plate.
-        plate_marks: Widths of the unreadable marks on it, as fractions.
-        stickers: Labels and dents.
+        type: one of `shapes.TYPES`.
+        colour: one of `shapes.COLOURS`.
+        paint: exact shade of the colour.
+        roof: colour of the roof: the paint, but for a two-tone vehicle.
+        trim: colour of bumpers and sills.
+        glass: colour of the windows; dark where they are tinted.
+        stretch: factors of length, width and height.
+        rim: colour of the wheels.
+        spokes: their number; 0 for a plain cap.
+        grille: half width as a fraction of the half width; lower and upper edge, of the lamps' height.
+        lamp: width of a lamp as a fraction of the half width.
+        rack: colour of roof rails, or None.
+        roof_box: colour of a box on the roof, or None.
+        sunroof: whether there is one.
+        stripe: colour of a stripe, or None.
+        stripe_place: `sides`, `bonnet` or `sill`.
+        cargo: colour of a load or its box.
+        loaded: whether an open bed has a load.
+        plate: ground of the licence plate.
+        plate_marks: widths of the unreadable marks on it, as fractions.
+        stickers: labels and dents.
     """
 
     type: str
@@ -118,11 +118,11 @@ def draw_vehicle_identity(generator: np.random.Generator, *, spread: float = 1.0
     """Draw a vehicle.
 
     Args:
-        generator: The source of randomness.
-        spread: How far vehicles differ in paint, build and marks.
+        generator: the source of randomness.
+        spread: how far vehicles differ in paint, build and marks.
 
     Returns:
-        The vehicle.
+        the vehicle.
     """
     kind = draw_name(generator, _TYPE_WEIGHTS, spread=spread)
     colour = draw_name(generator, _PAINT_WEIGHTS, spread=spread)

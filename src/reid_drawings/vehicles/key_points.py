@@ -23,8 +23,8 @@ def key_points_of(model: Model, shot: VehicleShot) -> tuple[int, ...]:
     """Tell where a vehicle's key points are in a picture.
 
     Args:
-        model: The vehicle's model.
-        shot: How the picture is taken.
+        model: the vehicle's model.
+        shot: how the picture is taken.
 
     Returns:
         x and y in pixels of each point in turn, -1 and -1 where its side is turned away or it is outside the

@@ -29,13 +29,13 @@ class Model:
     """Surfaces of a vehicle, flattened for projection.
 
     Attributes:
-        corners: Of all surfaces ``[n, 3]``, in metres.
-        ends: Where each surface's corners end.
-        normals: What each surface faces ``[surfaces, 3]``.
-        colours: Their colours.
-        gloss: Factors of their light ``[surfaces]``.
-        parts: Layer, centre and surfaces (from, to) of each part.
-        frame: The solids it was made from.
+        corners: of all surfaces `[n, 3]`, in metres.
+        ends: where each surface's corners end.
+        normals: what each surface faces `[surfaces, 3]`.
+        colours: their colours.
+        gloss: factors of their light `[surfaces]`.
+        parts: layer, centre and surfaces (from, to) of each part.
+        frame: the solids it was made from.
     """
 
     corners: Points
@@ -51,10 +51,10 @@ def model_of(vehicle: Vehicle) -> Model:
     """Build a vehicle's model.
 
     Args:
-        vehicle: The vehicle.
+        vehicle: the vehicle.
 
     Returns:
-        Its model.
+        its model.
     """
     frame = frame_of(vehicle)
     parts = list(_parts(vehicle, frame))

@@ -26,11 +26,11 @@ class VehiclePlan:
     """One picture to draw.
 
     Attributes:
-        subset: The part it belongs to.
-        vehicle: Number of the vehicle, from 1.
+        subset: the part it belongs to.
+        vehicle: number of the vehicle, from 1.
         camera: 0-based camera.
-        frame: Frame number in its camera.
-        shot: Place among the pictures of (vehicle, camera).
+        frame: frame number in its camera.
+        shot: place among the pictures of (vehicle, camera).
     """
 
     subset: Subset
@@ -44,10 +44,10 @@ def vehicle_images(parameters: SyntheticVehicles) -> list[VehiclePlan]:
     """Plan the benchmark.
 
     Args:
-        parameters: Its size and seed.
+        parameters: its size and seed.
 
     Returns:
-        One plan per picture, by vehicle, camera and frame.
+        one plan per picture, by vehicle, camera and frame.
     """
     vehicles = parameters.train_identities + parameters.test_identities
     order = generator_for(parameters.seed, Purpose.VEHICLE_PLAN, 0).permutation(vehicles) + 1
@@ -87,13 +87,13 @@ def shot_of(parameters: SyntheticVehicles, plan: VehiclePlan, camera: Camera, le
     """Draw how a picture is taken.
 
     Args:
-        parameters: The benchmark's parameters.
-        plan: Which picture.
-        camera: Its camera.
-        length: Of the vehicle, in metres.
+        parameters: the benchmark's parameters.
+        plan: which picture.
+        camera: its camera.
+        length: of the vehicle, in metres.
 
     Returns:
-        The shot.
+        the shot.
     """
     generator = generator_for(parameters.seed, Purpose.VEHICLE_SHOT, plan.vehicle, plan.camera, plan.frame)
     chances = viewpoint_chances(parameters, plan.camera)

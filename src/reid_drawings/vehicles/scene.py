@@ -27,16 +27,16 @@ class VehicleShot:
     """What differs between two pictures of one vehicle by one camera.
 
     Attributes:
-        stand: Where the camera stands.
-        viewpoint: Which of `shapes.VIEWPOINTS` is seen.
-        fill: Share of the picture that the vehicle fills, at most, along either axis.
-        shift: Of its middle from the picture's, as fractions of the width and the height.
-        window: Which part of the camera's scene is behind: horizontal and vertical offset, and zoom.
-        brightness: This shot's own exposure.
-        occluder: One of `OCCLUDERS`, or empty.
-        occluder_place: Where it stands, as a fraction of the width.
-        occluder_seed: Seed of its details.
-        neighbour_shift: Where another vehicle's middle is, as `shift`.
+        stand: where the camera stands.
+        viewpoint: which of `shapes.VIEWPOINTS` is seen.
+        fill: share of the picture that the vehicle fills, at most, along either axis.
+        shift: of its middle from the picture's, as fractions of the width and the height.
+        window: which part of the camera's scene is behind: horizontal and vertical offset, and zoom.
+        brightness: this shot's own exposure.
+        occluder: one of `OCCLUDERS`, or empty.
+        occluder_place: where it stands, as a fraction of the width.
+        occluder_seed: seed of its details.
+        neighbour_shift: where another vehicle's middle is, as `shift`.
     """
 
     stand: Stand
@@ -62,14 +62,14 @@ def draw_vehicle(
     """Draw a given shot.
 
     Args:
-        model: The vehicle's model.
-        camera: The camera.
-        shot: Viewpoint, crop and what stands in the way.
-        generator: The source of uneven light and of the sensor's noise.
-        neighbour: Another vehicle, partly in the picture and behind.
+        model: the vehicle's model.
+        camera: the camera.
+        shot: viewpoint, crop and what stands in the way.
+        generator: the source of uneven light and of the sensor's noise.
+        neighbour: another vehicle, partly in the picture and behind.
 
     Returns:
-        An RGB picture, 128 wide and 96 high.
+        an RGB picture, 128 wide and 96 high.
     """
     canvas = Canvas(_window_on(camera, shot), light=camera.light)
     if neighbour is not None:
@@ -101,7 +101,7 @@ class Placed:
     offset: tuple[float, float]
 
     def points(self, points: Points) -> Points:
-        """Project points ``[n, 3]`` to drawn pixels and nearness ``[n, 3]``."""
+        """Project points `[n, 3]` to drawn pixels and nearness `[n, 3]`."""
         seen = look_at(points, self.stand, middle=self.middle)
         seen[:, :2] = seen[:, :2] * self.scale + np.asarray(self.offset)
         return seen
@@ -111,13 +111,13 @@ def place(model: Model, shot: VehicleShot, *, fill: float, shift: tuple[float, f
     """Fit a vehicle into the picture.
 
     Args:
-        model: The vehicle's model.
-        shot: Says where the camera stands.
-        fill: Share of the picture that the vehicle fills, at most, along either axis.
-        shift: Of its middle from the picture's, as fractions of the width and the height.
+        model: the vehicle's model.
+        shot: says where the camera stands.
+        fill: share of the picture that the vehicle fills, at most, along either axis.
+        shift: of its middle from the picture's, as fractions of the width and the height.
 
     Returns:
-        The projection to drawn pixels.
+        the projection to drawn pixels.
     """
     middle = model.frame.height / 2
     seen = look_at(model.corners, shot.stand, middle=middle)[:, :2]

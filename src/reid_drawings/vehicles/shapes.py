@@ -27,18 +27,18 @@ class Shape:
     """A type's build.
 
     Attributes:
-        size: Length, width and height in metres.
-        wheel: Radius of a wheel in metres.
-        axles: Where the axles are, as fractions of half the length.
-        body: Outline of the lower body, or of all of it.
-        cabin: Outline of what stands upon the body; empty if nothing does.
-        cargo: Outline of a load or its box; empty if there is none.
-        glass: Lower and upper edge of the side windows, as fractions of the height.
-        screens: The same of the windscreen.
-        panes: Side windows from the front of their outline (0) to its rear (1).
-        lamps: Lower and upper edge of the headlamps, as fractions of the height.
-        tails: The same of the tail lamps.
-        rear_window: Whether there is one.
+        size: length, width and height in metres.
+        wheel: radius of a wheel in metres.
+        axles: where the axles are, as fractions of half the length.
+        body: outline of the lower body, or of all of it.
+        cabin: outline of what stands upon the body; empty if nothing does.
+        cargo: outline of a load or its box; empty if there is none.
+        glass: lower and upper edge of the side windows, as fractions of the height.
+        screens: the same of the windscreen.
+        panes: side windows from the front of their outline (0) to its rear (1).
+        lamps: lower and upper edge of the headlamps, as fractions of the height.
+        tails: the same of the tail lamps.
+        rear_window: whether there is one.
     """
 
     size: tuple[float, float, float]

@@ -25,9 +25,9 @@ class Surface:
     """A flat polygon that is seen from one side only.
 
     Attributes:
-        corners: ``[n, 3]``, counterclockwise to whom sees it.
-        colour: Its own colour.
-        gloss: Factor of the light upon it.
+        corners: `[n, 3]`, counterclockwise to whom sees it.
+        colour: its own colour.
+        gloss: factor of the light upon it.
     """
 
     corners: Points
@@ -40,9 +40,9 @@ class Part:
     """Surfaces that are drawn in their order, those of a convex solid first.
 
     Attributes:
-        layer: Parts of a lower layer are drawn before; within a layer the farther ones are.
-        centre: Of the part ``[3]``.
-        surfaces: What is drawn.
+        layer: parts of a lower layer are drawn before; within a layer the farther ones are.
+        centre: of the part `[3]`.
+        surfaces: what is drawn.
     """
 
     layer: int
@@ -54,7 +54,7 @@ class Solid:
     """An outline in x and z, extruded across a middle plane.
 
     Attributes:
-        rows: x, z and half width of the outline's corners ``[n, 3]``, from the front's lower edge over the
+        rows: x, z and half width of the outline's corners `[n, 3]`, from the front's lower edge over the
             top to the rear's lower edge, convex.
         middle: y of the middle plane.
     """
@@ -69,8 +69,8 @@ class Solid:
         """Scale an outline.
 
         Args:
-            outline: Rows of x, z and half width.
-            scale: Factors of the three.
+            outline: rows of x, z and half width.
+            scale: factors of the three.
             middle: y of the middle plane.
         """
         self.rows = np.asarray(list(outline), dtype=np.float64) * np.asarray(scale)
@@ -82,7 +82,7 @@ class Solid:
 
     @property
     def centre(self) -> Points:
-        """Its middle ``[3]``."""
+        """Its middle `[3]`."""
         return np.array([self.rows[:, 0].mean(), self.middle, self.rows[:, 1].mean()])
 
     def half_at(self, z: float) -> float:
@@ -107,10 +107,10 @@ class Solid:
         """Its sides and the strips between them.
 
         Args:
-            colour: Of all of them.
+            colour: of all of them.
 
         Returns:
-            The surfaces; the lower side, which nobody sees, is left out.
+            the surfaces; the lower side, which nobody sees, is left out.
         """
         x, z, half = self.rows.T
         left = np.stack([x, self.middle + half, z], axis=1)
@@ -126,12 +126,12 @@ class Solid:
 
         Args:
             side: `LEFT` or `RIGHT`.
-            spots: Its corners, as x and z.
-            colour: Its colour.
-            gloss: Factor of its light.
+            spots: its corners, as x and z.
+            colour: its colour.
+            gloss: factor of its light.
 
         Returns:
-            The surface.
+            the surface.
         """
         corners = np.array([[x, self.middle + side * (self.half_at(z) + _LIFT), z] for x, z in spots])
         return _facing(corners, np.array([0.0, side, 0.0]), colour, gloss)
@@ -167,7 +167,7 @@ def box(x: Spot, y: Spot, z: Spot) -> Solid:
 
 
 def normal_of(corners: Points) -> Points:
-    """The unit vector that a polygon ``[n, 3]`` faces, by Newell's sums."""
+    """The unit vector that a polygon `[n, 3]` faces, by Newell's sums."""
     following = np.roll(corners, -1, axis=0)
     total = np.cross(corners, following).sum(axis=0)
     return np.asarray(total / max(float(np.linalg.norm(total)), 1e-12), dtype=np.float64)

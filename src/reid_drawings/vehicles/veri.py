@@ -12,13 +12,13 @@ _XML_ENCODING = "gb2312"
 
 
 def veri776_files(pictures: Sequence[Picture]) -> dict[str, bytes]:
-    """Lay vehicles out as VeRi-776 is distributed: the queries are among the files of ``image_test`` too.
+    """Lay vehicles out as VeRi-776 is distributed: the queries are among the files of `image_test` too.
 
     Args:
-        pictures: Of vehicles, with viewpoint, colour, type and key points.
+        pictures: of vehicles, with viewpoint, colour, type and key points.
 
     Returns:
-        Files by relative POSIX path, sorted by path.
+        files by relative POSIX path, sorted by path.
     """
     train = [picture for picture in pictures if picture.subset == "train"]
     test = [picture for picture in pictures if picture.subset != "train"]
@@ -40,7 +40,7 @@ def veri776_files(pictures: Sequence[Picture]) -> dict[str, bytes]:
 
 
 def veri776_name(picture: Picture) -> str:
-    """A file's name in VeRi-776's grammar, for example ``0001_c001_00016450_0.jpg``."""
+    """A file's name in VeRi-776's grammar, for example `0001_c001_00016450_0.jpg`."""
     return f"{picture.identity:04d}_c{picture.camera + 1:03d}_{picture.frame:08d}_0.jpg"
 
 

@@ -21,10 +21,10 @@ def viewpoint_at(angle: float) -> int:
     """The viewpoint nearest to an angle.
 
     Args:
-        angle: Degrees; 0 sees the front, 90 the vehicle's left side.
+        angle: degrees; 0 sees the front, 90 the vehicle's left side.
 
     Returns:
-        Its number in `shapes.VIEWPOINTS`.
+        its number in `shapes.VIEWPOINTS`.
     """
     return min(_ANGLES, key=lambda number: abs((_ANGLES[number] - angle + 180.0) % 360.0 - 180.0))
 
@@ -34,9 +34,9 @@ class Stand:
     """Where the camera stands.
 
     Attributes:
-        angle: Degrees about the vehicle; 0 sees the front, 90 the vehicle's left side.
-        pitch: How far it looks down, in degrees.
-        distance: From the vehicle's middle, in metres.
+        angle: degrees about the vehicle; 0 sees the front, 90 the vehicle's left side.
+        pitch: how far it looks down, in degrees.
+        distance: from the vehicle's middle, in metres.
     """
 
     angle: float
@@ -45,7 +45,7 @@ class Stand:
 
     @property
     def axes(self) -> Points:
-        """Unit vectors to the picture's right, to its top, and to the camera ``[3, 3]``."""
+        """Unit vectors to the picture's right, to its top, and to the camera `[3, 3]`."""
         turn, tilt = np.radians(self.angle), np.radians(self.pitch)
         towards = np.array([np.cos(tilt) * np.cos(turn), np.cos(tilt) * np.sin(turn), np.sin(tilt)])
         right = np.array([-np.sin(turn), np.cos(turn), 0.0])
@@ -56,12 +56,12 @@ def look_at(points: Points, stand: Stand, *, middle: float) -> Points:
     """Project points in perspective.
 
     Args:
-        points: Metres ``[n, 3]``.
-        stand: Where the camera stands.
-        middle: Height in metres that the camera looks at.
+        points: metres `[n, 3]`.
+        stand: where the camera stands.
+        middle: height in metres that the camera looks at.
 
     Returns:
-        Right, down and nearness ``[n, 3]``; the first two for a focal length of 1, from the picture's middle.
+        right, down and nearness `[n, 3]`; the first two for a focal length of 1, from the picture's middle.
     """
     seen = (points - np.array([0.0, 0.0, middle])) @ stand.axes.T
     away = stand.distance - seen[:, 2]

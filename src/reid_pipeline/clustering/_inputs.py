@@ -12,7 +12,7 @@ Integers = NDArray[np.int64]
 
 
 def checked_integers(values: ArrayLike, name: str) -> Integers:
-    """Return ``values`` as int64 ``[N]``, N above 0, or raise UserError."""
+    """Return `values` as int64 `[N]`, N above 0, or raise UserError."""
     given = np.asarray(values)
     if given.ndim != 1 or given.size == 0 or given.dtype.kind not in "iu":
         raise UserError(
@@ -23,7 +23,7 @@ def checked_integers(values: ArrayLike, name: str) -> Integers:
 
 
 def checked_pair(pseudo_labels: ArrayLike, others: ArrayLike, name: str) -> tuple[Integers, Integers]:
-    """Return pseudo labels and ``others`` (``name``, a plural), one of each per row, or raise UserError."""
+    """Return pseudo labels and `others` (`name`, a plural), one of each per row, or raise UserError."""
     labels_N, others_N = checked_integers(pseudo_labels, "pseudo_labels"), checked_integers(others, name)
     if labels_N.shape != others_N.shape:
         raise UserError(

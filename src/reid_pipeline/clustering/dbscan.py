@@ -17,11 +17,11 @@ Labels = NDArray[np.int64]
 
 
 def dbscan_labels(similarity: sparse.csr_array, *, eps: float, min_samples: int) -> Labels:
-    """Cluster rows whose distance is ``1 - similarity``.
+    """Cluster rows whose distance is `1 - similarity`.
 
-    Rows i and j are neighbours where ``float32(1) - similarity_ij <= float32(eps)``, the comparison that
+    Rows i and j are neighbours where `float32(1) - similarity_ij <= float32(eps)`, the comparison that
     scikit-learn makes on a float32 distance matrix; a pair that is not stored has distance 1; a row is its
-    own neighbour. A row with at least ``min_samples`` neighbours, itself included, is a core row. Clusters
+    own neighbour. A row with at least `min_samples` neighbours, itself included, is a core row. Clusters
     are the connected components of the core rows, numbered by their smallest core row; a row that is not core
     joins the lowest-numbered cluster with a core neighbour, else it is noise. At eps 1 every pair are
     neighbours: one cluster, or all noise where N < min_samples.
@@ -29,12 +29,12 @@ def dbscan_labels(similarity: sparse.csr_array, *, eps: float, min_samples: int)
     Time and memory O(N + E).
 
     Args:
-        similarity: CSR ``[N, N]``, symmetric, values in (0, 1].
+        similarity: CSR `[N, N]`, symmetric, values in (0, 1].
         eps: greatest distance of neighbours, in (0, 1].
         min_samples: neighbours that make a core row, the row itself included, at least 1.
 
     Returns:
-        int64 ``[N]``: clusters from 0, noise -1.
+        int64 `[N]`: clusters from 0, noise -1.
 
     Raises:
         UserError: a matrix that is not square, eps outside (0, 1], or min_samples below 1.
@@ -59,7 +59,7 @@ def dbscan_labels(similarity: sparse.csr_array, *, eps: float, min_samples: int)
 
 
 def check_options(*, eps: float, min_samples: int) -> None:
-    """Raise UserError where ``eps`` or ``min_samples`` is outside its range."""
+    """Raise UserError where `eps` or `min_samples` is outside its range."""
     if not 0.0 < eps <= 1.0:
         raise UserError(
             f"eps is {eps}; it is a Jaccard distance and must lie in (0, 1] "

@@ -20,9 +20,9 @@ class CameraProxies:
     """The proxies of a clustering, numbered by cluster, then by camera.
 
     Attributes:
-        labels: int64 ``[N]``, the proxy of each row from 0, -1 for noise.
-        clusters: int64 ``[P]``, the cluster of each proxy, never decreasing.
-        camids: int64 ``[P]``, the camera of each proxy, increasing within a cluster.
+        labels: int64 `[N]`, the proxy of each row from 0, -1 for noise.
+        clusters: int64 `[P]`, the cluster of each proxy, never decreasing.
+        camids: int64 `[P]`, the camera of each proxy, increasing within a cluster.
     """
 
     labels: Integers
@@ -36,8 +36,8 @@ def split_by_camera(pseudo_labels: ArrayLike, camids: ArrayLike) -> CameraProxie
     The numbering follows from the values alone, not from the order of the rows. Time O(N log N), memory O(N).
 
     Args:
-        pseudo_labels: ``[N]`` integers, below 0 noise.
-        camids: ``[N]`` integers from 0.
+        pseudo_labels: `[N]` integers, below 0 noise.
+        camids: `[N]` integers from 0.
 
     Raises:
         UserError: lengths that differ, no rows, not integers, or a camera that is not known; see
@@ -61,7 +61,7 @@ def check_known_cameras(camids: ArrayLike) -> None:
     in the next epoch.
 
     Args:
-        camids: ``[N]`` integers.
+        camids: `[N]` integers.
 
     Raises:
         UserError: which rows, and how many.

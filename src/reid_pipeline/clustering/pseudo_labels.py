@@ -16,20 +16,20 @@ _SLACK = 1e-5
 def cluster_pseudo_labels(
     features: ArrayLike, *, k1: int = 30, k2: int = 6, eps: float = 0.6, min_samples: int = 4
 ) -> Labels:
-    """Cluster ``features`` by DBSCAN on their k-reciprocal Jaccard distance.
+    """Cluster `features` by DBSCAN on their k-reciprocal Jaccard distance.
 
-    The labels are those of scikit-learn's ``DBSCAN(eps, min_samples, metric="precomputed")`` on the dense
-    float32 distance ``1 - jaccard_distance(features)``; only the pairs within eps are ever stored.
+    The labels are those of scikit-learn's `DBSCAN(eps, min_samples, metric="precomputed")` on the dense
+    float32 distance `1 - jaccard_distance(features)`; only the pairs within eps are ever stored.
 
     Args:
-        features: ``[N, D]`` floats, finite; unit rows are usual.
+        features: `[N, D]` floats, finite; unit rows are usual.
         k1: neighbours in a list, the row included.
         k2: nearest rows averaged, the row included.
         eps: greatest Jaccard distance of neighbours, in (0, 1].
         min_samples: neighbours that make a core row, the row included.
 
     Returns:
-        int64 ``[N]``: clusters from 0, noise -1.
+        int64 `[N]`: clusters from 0, noise -1.
 
     Raises:
         UserError: unusable features, or an option outside its range.
@@ -56,10 +56,10 @@ class ClusteringCollapse(UserError):  # noqa: N818 - the name says what happened
 def check_collapse(
     pseudo_labels: ArrayLike, *, settings: ClusteringSettings | None = None, max_noise_share: float = 0.95
 ) -> None:
-    """Raise where training on ``pseudo_labels`` would be pointless.
+    """Raise where training on `pseudo_labels` would be pointless.
 
     Args:
-        pseudo_labels: ``[N]`` integers, -1 noise.
+        pseudo_labels: `[N]` integers, -1 noise.
         settings: what the labels were made with; named in the message.
         max_noise_share: a greater share of noise counts as a collapse, in [0, 1].
 

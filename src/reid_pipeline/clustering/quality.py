@@ -77,8 +77,8 @@ def pseudo_label_quality(pseudo_labels: ArrayLike, pids: ArrayLike | None = None
     both into rows alone, have ARI 1, and NMI is 1 for the former.
 
     Args:
-        pseudo_labels: ``[N]`` integers, below 0 noise.
-        pids: ``[N]`` integers, or None.
+        pseudo_labels: `[N]` integers, below 0 noise.
+        pids: `[N]` integers, or None.
 
     Raises:
         UserError: lengths that differ, no rows, or not integers.

@@ -54,7 +54,7 @@ def fit(
             unbroken run gives, to the bit on the CPU.
 
     Yields:
-        A Progress after every epoch; one at once if `resume` is already at the last epoch.
+        a Progress after every epoch; one at once if `resume` is already at the last epoch.
 
     Raises:
         NonFiniteLoss: before the optimiser step that would have used it.

@@ -12,7 +12,7 @@ import torch
 
 
 def derived_seed(seed: int, *position: str | int) -> int:
-    """Return a 63-bit seed for a purpose and position, such as ``(0, "augment", epoch, step)``."""
+    """Return a 63-bit seed for a purpose and position, such as `(0, "augment", epoch, step)`."""
     text = "/".join(str(part) for part in (seed, *position))
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1
 

@@ -29,7 +29,7 @@ def embed_test_rows(
     """Embed the query and gallery rows of every draw, or every image where nothing is tested on.
 
     Returns:
-        Unit vectors, float32 [n, D], of rows of the split table; without an origin, which the caller knows.
+        unit vectors, float32 [n, D], of rows of the split table; without an origin, which the caller knows.
     """
     draws = retrieval_draws(split_tables.split_table, split_tables.galleries, evaluation)
     rows = retrieval_rows(split_tables.split_table, draws)

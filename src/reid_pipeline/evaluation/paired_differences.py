@@ -130,7 +130,7 @@ def differences_to_best(results: Sequence[Run]) -> list[DifferenceToBest]:
         results: finished runs of one benchmark, with a breakdown each to be compared.
 
     Returns:
-        A record for each group of runs but the best.
+        a record for each group of runs but the best.
     """
     scored = [group for group in group_runs(results) if _mean_ap(group) is not None]
     kinds: dict[str, list[RunGroup]] = {}

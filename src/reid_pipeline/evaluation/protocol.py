@@ -166,7 +166,7 @@ def subtract_camera_means(features: np.ndarray, camids: np.ndarray) -> np.ndarra
         camids: int64 array [n].
 
     Returns:
-        A new array [n, D]; a row that is its camera's mean stays 0.
+        a new array [n, D]; a row that is its camera's mean stays 0.
     """
     _, places = np.unique(camids, return_inverse=True)
     without = features.copy()

@@ -25,10 +25,10 @@ class Proposals:
     """What a float32 search found, in no order.
 
     Attributes:
-        near: approximate squared distances ``[N, C]`` float32 of the nearest.
-        near_rows: their rows, ``[N, C]`` int64.
-        far: approximate squared distances ``[N, F]`` float32 of the furthest.
-        far_rows: their rows, ``[N, F]`` int64.
+        near: approximate squared distances `[N, C]` float32 of the nearest.
+        near_rows: their rows, `[N, C]` int64.
+        far: approximate squared distances `[N, F]` float32 of the furthest.
+        far_rows: their rows, `[N, F]` int64.
     """
 
     near: NDArray[np.float32]
@@ -38,12 +38,12 @@ class Proposals:
 
 
 def propose(features_ND: Floats, near: int, far: int = 0) -> Proposals:
-    """Search ``features_ND`` for the ``near`` nearest and the ``far`` furthest rows of each of its rows.
+    """Search `features_ND` for the `near` nearest and the `far` furthest rows of each of its rows.
 
     Time O(N^2 D / 2) in the product and O(N^2) in the sweeps; memory O(N (near + far)) and one tile of 4 MiB.
 
     Args:
-        features_ND: ``[N, D]``; float64 is searched in float32.
+        features_ND: `[N, D]`; float64 is searched in float32.
         near: at least 1, at most N.
         far: at most N; 0 where they are not wanted.
     """

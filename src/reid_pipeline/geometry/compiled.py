@@ -15,7 +15,7 @@ Result = TypeVar("Result")
 
 
 def compiled(function: Kernel) -> Kernel:
-    """Compile ``function`` when it is first called; keep the machine code on disk; let other threads run.
+    """Compile `function` when it is first called; keep the machine code on disk; let other threads run.
 
     No `fastmath`: the arithmetic is that of the source, in its order, so that a result has the same bits
     wherever the kernel was inlined or vectorised. Kernels that call each other stand in one file, since
@@ -32,7 +32,7 @@ def worker_count() -> int:
 
 
 def in_threads(work: Callable[[Part], Result], parts: Iterable[Part]) -> list[Result]:
-    """Return ``work(part)`` for every part, in order; kernels called by ``work`` run side by side.
+    """Return `work(part)` for every part, in order; kernels called by `work` run side by side.
 
     Python's own threads, because numba's are not safe to enter from two threads at a time or after a fork.
     """
@@ -41,6 +41,6 @@ def in_threads(work: Callable[[Part], Result], parts: Iterable[Part]) -> list[Re
 
 
 def even_parts(total: int) -> list[tuple[int, int]]:
-    """Split ``range(total)``, total above 0, into (start, stop), a part for each core."""
+    """Split `range(total)`, total above 0, into (start, stop), a part for each core."""
     step = -(-total // worker_count())
     return [(start, min(start + step, total)) for start in range(0, total, step)]

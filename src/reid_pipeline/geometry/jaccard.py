@@ -23,12 +23,12 @@ def jaccard_distance(features: ArrayLike, *, k1: int = 30, k2: int = 6) -> spars
     """Return the Jaccard *similarity* (1 - distance) of every pair of rows where it is above 0.
 
     The name says what it is for: every pair that is not stored has distance exactly 1, so the sparse
-    similarity holds the whole distance matrix. ``distance = 1 - similarity``.
+    similarity holds the whole distance matrix. `distance = 1 - similarity`.
 
     Source: k-reciprocal encoding (Zhong et al., CVPR 2017, equations 3-7, 10, 11), as Cluster Contrast (arXiv
     2103.11568) uses it for pseudo labels: the k1 nearest *include* the row itself; half lists have round(k1 /
-    2) + 1 columns (half to even); weights ``exp(-|x_i - x_j|^2)``, normalised per row; each row of weights is
-    averaged over the k2 nearest; ``similarity = sum_c min(V_ic, V_jc) / (2 - sum_c min(V_ic, V_jc))``.
+    2) + 1 columns (half to even); weights `exp(-|x_i - x_j|^2)`, normalised per row; each row of weights is
+    averaged over the k2 nearest; `similarity = sum_c min(V_ic, V_jc) / (2 - sum_c min(V_ic, V_jc))`.
 
     Differs from the released code: that code takes the distance as 2 - 2 cos, which is the squared Euclidean
     distance of unit rows; here it is the squared Euclidean distance of the rows as given. "More than two
@@ -36,12 +36,12 @@ def jaccard_distance(features: ArrayLike, *, k1: int = 30, k2: int = 6) -> spars
     nearest, not over k1 of them.
 
     Args:
-        features: ``[N, D]`` floats, finite; unit rows are usual, not required.
+        features: `[N, D]` floats, finite; unit rows are usual, not required.
         k1: neighbours in a list, the row included, at least 1; more than N means N.
         k2: nearest rows, the row included, that are averaged, at least 1.
 
     Returns:
-        float32 CSR ``[N, N]``, symmetric, values in (0, 1], diagonal 1, columns sorted. The same bits every
+        float32 CSR `[N, N]`, symmetric, values in (0, 1], diagonal 1, columns sorted. The same bits every
         time.
 
     Raises:
@@ -53,7 +53,7 @@ def jaccard_distance(features: ArrayLike, *, k1: int = 30, k2: int = 6) -> spars
 def jaccard_similarity(
     features: ArrayLike, *, k1: int = 30, k2: int = 6, minimum: float = 0.0, device: str = "cpu"
 ) -> sparse.csr_array:
-    """Do what `jaccard_distance` does, and keep only the pairs with a similarity of at least ``minimum``.
+    """Do what `jaccard_distance` does, and keep only the pairs with a similarity of at least `minimum`.
 
     Args:
         features: as in `jaccard_distance`.
@@ -82,7 +82,7 @@ def checked_counts(**counts: int) -> None:
 
 
 def _symmetric_similarity(weights: sparse.csr_array, minimum: float) -> sparse.csr_array:
-    """Return the similarity of all pairs of rows of ``weights`` as float32 CSR; see `jaccard_distance`."""
+    """Return the similarity of all pairs of rows of `weights` as float32 CSR; see `jaccard_distance`."""
     from reid_pipeline.geometry.reciprocal_kernels import mirror, similar
 
     total = weights.shape[0]

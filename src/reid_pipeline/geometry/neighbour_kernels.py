@@ -10,8 +10,8 @@ from reid_pipeline.geometry.compiled import compiled
 from reid_pipeline.geometry.distances import Floats, Indices
 
 Heaps = tuple[np.ndarray, np.ndarray, np.ndarray]
-"""Per row the least values seen so far, ``[N, C]``, as a heap with the greatest first; their indices
-``[N, C]``; the first values again, ``[N]``, in one piece."""
+"""Per row the least values seen so far, `[N, C]`, as a heap with the greatest first; their indices
+`[N, C]`; the first values again, `[N]`, in one piece."""
 
 Found = tuple[np.ndarray, np.ndarray]
 
@@ -24,7 +24,7 @@ _PAIRS = 8
 def fill_pairs(
     left_MD: Floats, right_ND: Floats, left_rows_P: Indices, right_rows_P: Indices, out_P: Floats
 ) -> None:
-    """Write ``sum_d (x_d - y_d)^2`` of each pair of rows, in float64 by 64 running sums, in one fixed order.
+    """Write `sum_d (x_d - y_d)^2` of each pair of rows, in float64 by 64 running sums, in one fixed order.
 
     Element d is added to sum d mod 64, the sums are then folded in halves, and what is left of a width
     that is no multiple of 64 is added last. Vector registers need no other order than this. Eight pairs go
@@ -68,9 +68,9 @@ def rank_candidates(
     Args:
         left_MD: rows asked for.
         right_ND: rows searched.
-        candidates_MC: per row different rows of ``right_ND``.
+        candidates_MC: per row different rows of `right_ND`.
         own: the two matrices are one.
-        found: distances ``[M, K]`` float32 and indices ``[M, K]`` int64, to be written, K at most C.
+        found: distances `[M, K]` float32 and indices `[M, K]` int64, to be written, K at most C.
         start: first row to do.
         stop: the row after the last.
     """
@@ -117,7 +117,7 @@ def _replace_greatest(heaps: Heaps, row: int, value: float, index: int) -> None:
 
 @compiled
 def _squared_distance(norm: float, other: float, product: float) -> float:
-    """Return ``|x|^2 + (|y|^2 - 2 x.y)`` in float32."""
+    """Return `|x|^2 + (|y|^2 - 2 x.y)` in float32."""
     return norm + (other - (product + product))
 
 

@@ -42,21 +42,21 @@ _GREATEST_NORM = 8e37
 def nearest_neighbours(
     features: ArrayLike, k: int, *, queries: ArrayLike | None = None, device: str = "cpu"
 ) -> tuple[Float32s, Indices]:
-    """Find the ``k`` nearest rows by squared Euclidean distance, exactly.
+    """Find the `k` nearest rows by squared Euclidean distance, exactly.
 
     Time O(M N D) in blocks; memory O(M k) and one block beside the input.
 
     Args:
-        features: the rows searched, ``[N, D]`` floats.
+        features: the rows searched, `[N, D]` floats.
         k: how many neighbours, at least 1; more than N gives N.
-        queries: the rows asked for, ``[M, D]``; None asks for ``features`` themselves, and each row then
+        queries: the rows asked for, `[M, D]`; None asks for `features` themselves, and each row then
             comes first in its own list, before any duplicate of it.
-        device: "cpu" (tiles of half the matrix where ``queries`` is None; else faiss where it is installed,
+        device: "cpu" (tiles of half the matrix where `queries` is None; else faiss where it is installed,
             and torch), or a torch device such as "cuda".
 
     Returns:
-        Squared distances ``[M, min(k, N)]`` float32 (the float64 value, rounded), and indices ``[M, min(k,
-        N)]`` int64, every row sorted by (distance, index).
+        squared distances `[M, min(k, N)]` float32 (the float64 value, rounded), and indices `[M, min(k,
+        N)]` int64, every row sorted by (distance, index).
 
     Raises:
         UserError: unusable features, widths that differ, or k below 1.
@@ -74,14 +74,14 @@ def nearest_neighbours(
 
 
 def neighbours_and_furthest(features_ND: Floats, k: int) -> tuple[Float32s, Indices, NDArray[np.float64]]:
-    """Find the ``k`` nearest rows of every row, and how far the furthest is, in one search on the CPU.
+    """Find the `k` nearest rows of every row, and how far the furthest is, in one search on the CPU.
 
     Args:
         features_ND: checked features.
         k: as in `nearest_neighbours`, whose distances and indices come first.
 
     Returns:
-        Distances and indices ``[N, min(k, N)]``, and each row's greatest squared distance, ``[N]`` float64.
+        distances and indices `[N, min(k, N)]`, and each row's greatest squared distance, `[N]` float64.
     """
     total = len(features_ND)
     _check_norms(features_ND)
@@ -91,7 +91,7 @@ def neighbours_and_furthest(features_ND: Floats, k: int) -> tuple[Float32s, Indi
 
 
 def choose_backend(device: str, *, own: bool) -> Candidates:
-    """Return the candidate search for ``device``; ``own`` says that the rows ask for their own neighbours."""
+    """Return the candidate search for `device`; `own` says that the rows ask for their own neighbours."""
     if device == "cpu" and own:
         return tile_candidates
     if device == "cpu" and importlib.util.find_spec("faiss") is not None:
@@ -104,7 +104,7 @@ def choose_backend(device: str, *, own: bool) -> Candidates:
 def exact_neighbours(
     features_ND: Floats, k: int, queries_MD: Floats | None, search: Candidates
 ) -> tuple[Float32s, Indices]:
-    """Turn the candidates that ``search`` proposes into exact neighbours; see `nearest_neighbours`."""
+    """Turn the candidates that `search` proposes into exact neighbours; see `nearest_neighbours`."""
     own = queries_MD is None
     left_MD = features_ND if queries_MD is None else queries_MD
     _check_norms(features_ND, left_MD)
@@ -125,7 +125,7 @@ def _check_norms(*matrices: Floats) -> None:
 def _decided(
     left_MD: Floats, features_ND: Floats, proposed: tuple[Float32s, Indices], k: int, *, own: bool
 ) -> tuple[Float32s, Indices]:
-    """Choose the exact ``k`` nearest among the proposed, or search again where those do not suffice."""
+    """Choose the exact `k` nearest among the proposed, or search again where those do not suffice."""
     from reid_pipeline.geometry.neighbour_kernels import rank_candidates
 
     total, rows = len(features_ND), len(left_MD)
@@ -157,7 +157,7 @@ def _undecided(
 def _search_exhaustively(
     left_MD: Floats, features_ND: Floats, rows: Indices, found: tuple[Float32s, Indices], own: bool
 ) -> None:
-    """Search ``rows`` again in float64 and write their exact neighbours into ``found``."""
+    """Search `rows` again in float64 and write their exact neighbours into `found`."""
     distances_MK, neighbours_MK = found
     k = distances_MK.shape[1]
     for start in range(0, len(rows), _EXHAUSTIVE_ROWS):
@@ -176,7 +176,7 @@ def _search_exhaustively(
 
 
 def _furthest(features_ND: Floats, far_NF: Float32s, rows_NF: Indices) -> NDArray[np.float64]:
-    """Return the greatest squared distance of each row, ``[N]`` float64, given what a search proposed."""
+    """Return the greatest squared distance of each row, `[N]` float64, given what a search proposed."""
     total, count = rows_NF.shape
     exact_P = pair_squared_distances(
         features_ND, features_ND, np.repeat(np.arange(total), count), np.ascontiguousarray(rows_NF).ravel()
@@ -199,7 +199,7 @@ def _furthest(features_ND: Floats, far_NF: Float32s, rows_NF: Indices) -> NDArra
 def _within(
     left_MD: Floats, features_ND: Floats, bound_M: NDArray[np.float64], *, beyond: bool = False
 ) -> tuple[Indices, Indices]:
-    """Return (row, column) of every pair whose distance may be at most (``beyond``: at least) ``bound_M``."""
+    """Return (row, column) of every pair whose distance may be at most (`beyond`: at least) `bound_M`."""
     left = left_MD.astype(np.float64)
     norms_M = squared_norms(left)
     sign = -1.0 if beyond else 1.0
@@ -217,14 +217,14 @@ def _within(
 
 
 def tile_candidates(queries_MD: Floats, features_ND: Floats, count: int) -> tuple[Float32s, Indices]:
-    """Propose the ``count`` nearest of rows that ask for their own neighbours; see `all_pairs`."""
+    """Propose the `count` nearest of rows that ask for their own neighbours; see `all_pairs`."""
     del queries_MD  # the features themselves
     found = propose(features_ND, count)
     return found.near, found.near_rows
 
 
 def faiss_candidates(queries_MD: Floats, features_ND: Floats, count: int) -> tuple[Float32s, Indices]:
-    """Propose the ``count`` nearest by faiss's brute force on the CPU: float32 and int64, ``[M, C]``."""
+    """Propose the `count` nearest by faiss's brute force on the CPU: float32 and int64, `[M, C]`."""
     import faiss
 
     features = np.ascontiguousarray(features_ND, dtype=np.float32)
@@ -236,7 +236,7 @@ def faiss_candidates(queries_MD: Floats, features_ND: Floats, count: int) -> tup
 def torch_candidates(
     queries_MD: Floats, features_ND: Floats, count: int, *, device: str = "cpu"
 ) -> tuple[Float32s, Indices]:
-    """Propose the ``count`` nearest by torch in blocks of queries: float32 and int64, ``[M, C]``."""
+    """Propose the `count` nearest by torch in blocks of queries: float32 and int64, `[M, C]`."""
     import torch
 
     features = torch.as_tensor(features_ND, dtype=torch.float32, device=device)
@@ -274,16 +274,16 @@ class TorchCounter:
     ) -> tuple[Indices, Indices, Indices]:
         """Count, for each query, the rows between its thresholds; see `retrieval.counting`.
 
-        The values compared are ``|y|^2 - 2 x.y``, in blocks of ``width`` rows.
+        The values compared are `|y|^2 - 2 x.y`, in blocks of `width` rows.
 
         Args:
-            queries_MD: ``[M, D]``, of the dtype of the features.
+            queries_MD: `[M, D]`, of the dtype of the features.
             limits_2MP: lower and upper thresholds, ascending along P, padded with the greatest float.
             excluded: (query, row) pairs left out.
             width: rows at once.
 
         Returns:
-            Counts ``[M, P + 1]``, of which that beyond the last threshold is not complete; and the (query,
+            counts `[M, P + 1]`, of which that beyond the last threshold is not complete; and the (query,
             row) pairs that lie within a threshold's interval.
         """
         import torch

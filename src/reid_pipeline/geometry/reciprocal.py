@@ -19,7 +19,7 @@ from reid_pipeline.geometry.distances import Floats, Indices, pair_squared_dista
 _BLOCK_ENTRIES = 1 << 20
 
 FillRows = Callable[[tuple[int, int], NDArray[np.int32], NDArray[np.int32], NDArray[np.float32]], None]
-"""Fills (rows ``start : stop``, their sizes, columns, values); see `reciprocal_kernels`."""
+"""Fills (rows `start : stop`, their sizes, columns, values); see `reciprocal_kernels`."""
 
 
 def sparse_rows(most_N: Indices, fill: FillRows) -> sparse.csr_array:
@@ -30,7 +30,7 @@ def sparse_rows(most_N: Indices, fill: FillRows) -> sparse.csr_array:
         fill: writes the rows of a block, each as if it were alone: blocks and threads change nothing.
 
     Returns:
-        float32 CSR ``[N, N]``, columns in the order in which they were written.
+        float32 CSR `[N, N]`, columns in the order in which they were written.
     """
     total = len(most_N)
     before = np.concatenate(([0], np.cumsum(most_N)))
@@ -56,10 +56,10 @@ def sparse_rows(most_N: Indices, fill: FillRows) -> sparse.csr_array:
 
 
 def reciprocal_sets(lists_NK: NDArray[np.int32], count: int) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-    """Return R (equation 4): those of each row's first ``count`` that have it among their first ``count``.
+    """Return R (equation 4): those of each row's first `count` that have it among their first `count`.
 
     Returns:
-        Members ``[N, count]`` int32 in the order of the list, padded, and their number ``[N]`` int32.
+        members `[N, count]` int32 in the order of the list, padded, and their number `[N]` int32.
     """
     from reid_pipeline.geometry.reciprocal_kernels import reciprocal
 
@@ -98,16 +98,16 @@ def reciprocal_weights(
 ) -> sparse.csr_array:
     """Return V: the weights of each row over its expanded set.
 
-    ``V[i, j] = exp(-|x_i - x_j|^2 / scale_i)`` on R*(i), divided by the row's sum (equation 7).
+    `V[i, j] = exp(-|x_i - x_j|^2 / scale_i)` on R*(i), divided by the row's sum (equation 7).
 
     Args:
-        features_ND: ``[N, D]`` floats.
-        neighbours: squared distances and indices ``[N, K]``, each row itself first.
+        features_ND: `[N, D]` floats.
+        neighbours: squared distances and indices `[N, K]`, each row itself first.
         half: columns of the lists from which the half-size sets are made.
-        scale_N: divides the squared distances of each row, ``[N]`` above 0; None divides by 1.
+        scale_N: divides the squared distances of each row, `[N]` above 0; None divides by 1.
 
     Returns:
-        float32 CSR ``[N, N]``, every row above 0 with sum 1, columns in no order.
+        float32 CSR `[N, N]`, every row above 0 with sum 1, columns in no order.
     """
     rows = len(features_ND)
     weights = expanded_sets(*neighbours, half)

@@ -3,8 +3,8 @@
 Shape suffixes: N rows, K neighbours, R rows of a block, T places for the block's entries.
 
 A sparse matrix is handed over as (indptr, indices, data). Kernels that make rows of one (`expand`, `average`,
-`similar`) write the columns and values of the rows ``start : stop`` one row after the other into buffers that
-are large enough, and each row's count into ``sizes_R``.
+`similar`) write the columns and values of the rows `start : stop` one row after the other into buffers that
+are large enough, and each row's count into `sizes_R`.
 """
 
 import numpy as np
@@ -13,12 +13,12 @@ from reid_pipeline.geometry.compiled import compiled
 
 Sparse = tuple[np.ndarray, np.ndarray, np.ndarray]
 Sets = tuple[np.ndarray, np.ndarray]
-"""Per row its members, padded, ``[N, K]`` int32, and how many there are, ``[N]`` int32."""
+"""Per row its members, padded, `[N, K]` int32, and how many there are, `[N]` int32."""
 
 
 @compiled
 def reciprocal(lists_NK: np.ndarray, count: int, sets: Sets, start: int, stop: int) -> None:
-    """Write, per row, those of its first ``count`` neighbours that have it among their first ``count``."""
+    """Write, per row, those of its first `count` neighbours that have it among their first `count`."""
     members_NK, sizes_N = sets
     for row in range(start, stop):
         size = 0
@@ -113,9 +113,9 @@ def average(
 def _share(
     row: int, first: int, weights: Sparse, columns: Sparse, sums_N: np.ndarray, touched_N: np.ndarray
 ) -> int:
-    """Add ``min(V_rc, V_jc)`` to ``sums_N[j]`` for all columns c and rows j from ``first`` on.
+    """Add `min(V_rc, V_jc)` to `sums_N[j]` for all columns c and rows j from `first` on.
 
-    Returns how many rows were met; they stand in ``touched_N``. Rows of a column ascend: read from the end.
+    Returns how many rows were met; they stand in `touched_N`. Rows of a column ascend: read from the end.
     """
     count = 0
     for entry in range(weights[0][row], weights[0][row + 1]):
@@ -133,7 +133,7 @@ def _share(
 
 @compiled
 def _jaccard(shared: float) -> float:
-    """Return ``s / (2 - s)`` (equation 10, rows of weights having sum 1)."""
+    """Return `s / (2 - s)` (equation 10, rows of weights having sum 1)."""
     bounded = min(shared, 1.0)
     return bounded / (2.0 - bounded)
 
@@ -148,7 +148,7 @@ def similar(
     columns_T: np.ndarray,
     values_T: np.ndarray,
 ) -> None:
-    """Write the rows after each row with a similarity above 0 and at least ``minimum``."""
+    """Write the rows after each row with a similarity above 0 and at least `minimum`."""
     total = len(weights[0]) - 1
     sums_N = np.zeros(total, np.float64)
     touched_N = np.empty(total, np.int32)
@@ -206,7 +206,7 @@ def mirror(upper: Sparse, indptr: np.ndarray, indices: np.ndarray, data: np.ndar
 def subtract_similarity(
     weights: Sparse, columns: Sparse, first: int, factor: float, part: tuple[int, int], out_RG: np.ndarray
 ) -> None:
-    """Subtract ``factor`` times the similarity with the rows from ``first`` on from a block of rows."""
+    """Subtract `factor` times the similarity with the rows from `first` on from a block of rows."""
     total = len(weights[0]) - 1
     sums_N = np.zeros(total, np.float64)
     touched_N = np.empty(total, np.int32)

@@ -48,7 +48,7 @@ def check_images(
         on_done: called in this thread with the number of files done so far, the last time with all.
 
     Returns:
-        As `schema.tables.IMAGE_FACTS`, in the order of `paths`. A file that cannot be decoded is a row with a
+        as `schema.tables.IMAGE_FACTS`, in the order of `paths`. A file that cannot be decoded is a row with a
         `fault`, never an exception.
 
     Raises:

@@ -13,7 +13,7 @@ def raised(values: Tensor) -> Tensor:
 
 
 def no_autocast(values: Tensor) -> torch.autocast:
-    """Return a context in which autocast leaves matrix products on the device of ``values`` alone."""
+    """Return a context in which autocast leaves matrix products on the device of `values` alone."""
     return torch.autocast(device_type=values.device.type, enabled=False)
 
 

@@ -19,15 +19,15 @@ class CameraProxyMemory(nn.Module):
     """Proxies with their clusters and cameras, the losses against them, and their momentum update.
 
     The losses are means in which every camera of the batch weighs the same, and every row of a camera: the
-    papers' ``sum_c (1 / N_c) sum_i`` over the number of cameras. Differs from the released codes in that
+    papers' `sum_c (1 / N_c) sum_i` over the number of cameras. Differs from the released codes in that
     division: with it the scale, and so the learning rate, does not depend on how many cameras there are.
 
     All are computed in float32 at least, under autocast too. The proxies take no gradient.
 
     Attributes:
         memory: the prototype memory of the proxies: momentum update, temperature.
-        clusters: int64 ``[P]``, the cluster of each proxy.
-        camids: int64 ``[P]``, the camera of each proxy.
+        clusters: int64 `[P]`, the cluster of each proxy.
+        camids: int64 `[P]`, the camera of each proxy.
     """
 
     clusters: Tensor
@@ -37,12 +37,12 @@ class CameraProxyMemory(nn.Module):
     def __init__(
         self, memory: PrototypeMemory, clusters_P: Tensor, camids_P: Tensor, *, hard_negatives: int = 50
     ) -> None:
-        """Say what the prototypes of ``memory`` are proxies of.
+        """Say what the prototypes of `memory` are proxies of.
 
         Args:
             memory: P prototypes.
-            clusters_P: ``[P]`` int64.
-            camids_P: ``[P]`` int64; no pair of cluster and camera twice.
+            clusters_P: `[P]` int64.
+            camids_P: `[P]` int64; no pair of cluster and camera twice.
             hard_negatives: how many of the most similar negatives a row is pushed from (50 in both papers);
                 all, where there are fewer.
 
@@ -71,15 +71,15 @@ class CameraProxyMemory(nn.Module):
     def intra_camera_loss(self, embeddings_BD: Tensor, proxies_B: Tensor) -> Tensor:
         """Contrast each row with the proxies of its own camera (CAP, equation 3).
 
-        A row's term is ``-log( exp(q . m_y / tau) / sum_j exp(q . m_j / tau) )``, q the L2-normalised
+        A row's term is `-log( exp(q . m_y / tau) / sum_j exp(q . m_j / tau) )`, q the L2-normalised
         embedding, y its proxy, j all proxies of its camera. A camera with one proxy gives 0.
 
         Args:
-            embeddings_BD: ``[B, D]`` floats.
-            proxies_B: ``[B]`` int64 in 0..P-1, the proxy of each row.
+            embeddings_BD: `[B, D]` floats.
+            proxies_B: `[B]` int64 in 0..P-1, the proxy of each row.
 
         Returns:
-            A scalar, float32 (float64 for float64 embeddings), 0 or more.
+            a scalar, float32 (float64 for float64 embeddings), 0 or more.
 
         Raises:
             ValueError: shapes that do not match, or a proxy out of range.
@@ -95,22 +95,22 @@ class CameraProxyMemory(nn.Module):
     ) -> Tensor:
         """Pull each row to the proxies of its cluster, and push it from the hardest others (CAP, equation 4).
 
-        A row's term is ``-(1 / |A|) sum_{a in A} log( exp(q . m_a / tau) / sum_{j in A + N}
-        exp(q . m_j / tau) )``: A the proxies of its cluster in the other cameras, N the ``hard_negatives``
-        most similar proxies of other clusters, of any camera. Without ``own_camera`` the row's own proxy is
+        A row's term is `-(1 / |A|) sum_{a in A} log( exp(q . m_a / tau) / sum_{j in A + N}
+        exp(q . m_j / tau) )`: A the proxies of its cluster in the other cameras, N the `hard_negatives`
+        most similar proxies of other clusters, of any camera. Without `own_camera` the row's own proxy is
         in neither, and a row whose cluster has no other camera has no positive: its term is 0, and counts.
 
         CAP's text has the positives in other cameras, and the loss within the camera for the own proxy; its
         released code has all proxies of the cluster in A. So has that of O2CAP, whose "offline" association
-        this is: there is no loss within cameras. ``own_camera`` is the choice.
+        this is: there is no loss within cameras. `own_camera` is the choice.
 
         Args:
-            embeddings_BD: ``[B, D]`` floats.
-            proxies_B: ``[B]`` int64 in 0..P-1, the proxy of each row.
+            embeddings_BD: `[B, D]` floats.
+            proxies_B: `[B]` int64 in 0..P-1, the proxy of each row.
             own_camera: the row's own proxy is a positive too.
 
         Returns:
-            A scalar, float32 (float64 for float64 embeddings), 0 or more.
+            a scalar, float32 (float64 for float64 embeddings), 0 or more.
 
         Raises:
             ValueError: shapes that do not match, or a proxy out of range.
@@ -132,27 +132,27 @@ class CameraProxyMemory(nn.Module):
     ) -> Tensor:
         """Pull each row to the most similar proxies as they are now, whatever their cluster (O2CAP).
 
-        Proxies j are compared with a row of proxy y by ``s_j = w q . m_j + (1 - w) m_y . m_j``: its own
+        Proxies j are compared with a row of proxy y by `s_j = w q . m_j + (1 - w) m_y . m_j`: its own
         embedding q is up to date, its proxy is steadier. Of each camera the best proxy is a candidate; the
-        ``positives`` best of these are A. N are the ``hard_negatives`` best of the remaining proxies, the
+        `positives` best of these are A. N are the `hard_negatives` best of the remaining proxies, the
         row's own never among them. The term is that of `inter_camera_loss`; no gradient passes the choice.
 
-        For choosing A, ``camera_penalty`` is taken off ``s_j`` where j is of the row's own camera, whose
+        For choosing A, `camera_penalty` is taken off `s_j` where j is of the row's own camera, whose
         proxies are more similar for reasons of light and background alone. The released code takes off
         nothing (0): its camera-awareness is the one candidate of each camera, and the own proxy is then
-        almost always in A. Above 2 no proxy of the own camera is, given ``positives`` other cameras.
+        almost always in A. Above 2 no proxy of the own camera is, given `positives` other cameras.
 
         Ties: the lower proxy of a camera, then the lower camera.
 
         Args:
-            embeddings_BD: ``[B, D]`` floats.
-            proxies_B: ``[B]`` int64 in 0..P-1, the proxy of each row.
+            embeddings_BD: `[B, D]` floats.
+            proxies_B: `[B]` int64 in 0..P-1, the proxy of each row.
             positives: how many (3 in the released code); fewer where there are fewer cameras.
             instance_share: w, in [0, 1] (0.15 in the released code).
             camera_penalty: 0 or more.
 
         Returns:
-            A scalar, float32 (float64 for float64 embeddings), 0 or more.
+            a scalar, float32 (float64 for float64 embeddings), 0 or more.
 
         Raises:
             ValueError: shapes that do not match, a proxy out of range, or an option outside its range.
@@ -178,11 +178,11 @@ class CameraProxyMemory(nn.Module):
         self.memory.update(embeddings_BD, proxies_B)
 
     def _same(self, of_P: Tensor, proxies_B: Tensor) -> Tensor:
-        """Return which proxies share with each row what ``of_P`` says of them: bool ``[B, P]``."""
+        """Return which proxies share with each row what `of_P` says of them: bool `[B, P]`."""
         return of_P[proxies_B][:, None] == of_P
 
     def _best_of_cameras(self, score_BP: Tensor, positives: int) -> Tensor:
-        """Return the ``positives`` best among the best proxies of every camera: bool ``[B, P]``."""
+        """Return the `positives` best among the best proxies of every camera: bool `[B, P]`."""
         rows, count = score_BP.shape
         slots_BP = self._slots.expand(rows, count)
         best_BK = score_BP.new_full((rows, self._cameras), -torch.inf)
@@ -202,7 +202,7 @@ class CameraProxyMemory(nn.Module):
         other_BP: Tensor,
         proxies_B: Tensor,
     ) -> Tensor:
-        """Return the loss against given positives and the hardest others, hard by ``score_BP``."""
+        """Return the loss against given positives and the hardest others, hard by `score_BP`."""
         score_BP = score_BP.detach().masked_fill(~other_BP, -torch.inf)
         hardest = score_BP.topk(min(self.hard_negatives, score_BP.shape[1]), dim=1).indices
         seen_BP = positive_BP | (_marked(hardest, score_BP.shape[1]) & other_BP)
@@ -220,7 +220,7 @@ class CameraProxyMemory(nn.Module):
 
 
 def _marked(columns_BA: Tensor, count: int) -> Tensor:
-    """Return where the given columns are: bool ``[B, count]``."""
+    """Return where the given columns are: bool `[B, count]`."""
     unmarked_BP = torch.zeros(len(columns_BA), count, dtype=torch.bool, device=columns_BA.device)
     return unmarked_BP.scatter(1, columns_BA, True)
 

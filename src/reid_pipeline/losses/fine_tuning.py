@@ -21,15 +21,15 @@ def fine_tuning_losses(
     """Return the ID losses of all classifiers and the triplet losses of all features, each summed.
 
     Args:
-        features: ``[B, D]`` floats each, unnormalised: penultimate, final, projected.
-        logits: ``[B, C]`` floats each, one per classifier.
-        labels: ``[B]`` integers in 0..C-1.
-        weights: Of the identity term and of the triplet term; a term of weight 0 is left out.
-        margin: Of the triplet loss.
-        label_smoothing: Of the ID loss.
+        features: `[B, D]` floats each, unnormalised: penultimate, final, projected.
+        logits: `[B, C]` floats each, one per classifier.
+        labels: `[B]` integers in 0..C-1.
+        weights: of the identity term and of the triplet term; a term of weight 0 is left out.
+        margin: of the triplet loss.
+        label_smoothing: of the ID loss.
 
     Returns:
-        ``identity`` and ``triplet``, weighted scalars.
+        `identity` and `triplet`, weighted scalars.
     """
     losses: dict[str, Tensor] = {}
     identity_weight, triplet_weight = weights

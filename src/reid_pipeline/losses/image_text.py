@@ -34,15 +34,15 @@ def image_text_contrastive_loss(
     One text per identity is as valid, but is another loss: the softmax then counts each identity once.
 
     Args:
-        image_BD: ``[B, D]`` floats.
-        text_ED: ``[E, D]`` floats.
-        image_labels: ``[B]`` integers from 0 on.
-        text_labels: ``[E]`` integers from 0 on; the same identities as the images.
+        image_BD: `[B, D]` floats.
+        text_ED: `[E, D]` floats.
+        image_labels: `[B]` integers from 0 on.
+        text_labels: `[E]` integers from 0 on; the same identities as the images.
         temperature: above 0. 1 in the released code.
         normalise: L2-normalise both sides first. The released code takes plain dot products.
 
     Returns:
-        A scalar, float32 (float64 for float64 features), 0 or more.
+        a scalar, float32 (float64 for float64 features), 0 or more.
 
     Raises:
         ValueError: see `one_way_contrastive_loss`.
@@ -65,22 +65,22 @@ def one_way_contrastive_loss(
     temperature: float = 1.0,
     normalise: bool = False,
 ) -> Tensor:
-    """Return ``-(1 / A) sum_a (1 / |P(a)|) sum_{p in P(a)} log softmax(s_a)_p``.
+    """Return `-(1 / A) sum_a (1 / |P(a)|) sum_{p in P(a)} log softmax(s_a)_p`.
 
-    ``s_ae = anchor_a . other_e / temperature``, the softmax runs over all others, P(a) are the others with
+    `s_ae = anchor_a . other_e / temperature`, the softmax runs over all others, P(a) are the others with
     the label of a. Computed in float32 at least, under autocast too; the released code multiplies in half
     precision, where plain dot products are coarse.
 
     Args:
-        anchor_AD: ``[A, D]`` floats.
-        other_ED: ``[E, D]`` floats.
-        anchor_labels: ``[A]`` integers from 0 on.
-        other_labels: ``[E]`` integers from 0 on.
+        anchor_AD: `[A, D]` floats.
+        other_ED: `[E, D]` floats.
+        anchor_labels: `[A]` integers from 0 on.
+        other_labels: `[E]` integers from 0 on.
         temperature: above 0.
         normalise: L2-normalise both sides first.
 
     Returns:
-        A scalar, float32 (float64 for float64 features), 0 or more.
+        a scalar, float32 (float64 for float64 features), 0 or more.
 
     Raises:
         ValueError: shapes that do not match, a negative label, a temperature that is not above 0, or an

@@ -14,7 +14,7 @@ def nt_xent_loss(first_BD: Tensor, second_BD: Tensor, *, temperature: float = 0.
     """Return the normalised, temperature-scaled cross-entropy of the 2 B views, each finding its twin.
 
     With z the 2 B L2-normalised views and j(i) the other view of i's row:
-    ``-(1 / 2B) sum_i log( exp(z_i . z_j(i) / t) / sum_{k != i} exp(z_i . z_k / t) )``
+    `-(1 / 2B) sum_i log( exp(z_i . z_j(i) / t) / sum_{k != i} exp(z_i . z_k / t) )`
     (Chen et al., "A Simple Framework for Contrastive Learning of Visual Representations", ICML 2020,
     arXiv 2002.05709, equation 1; SVLL-ReID, arXiv 2407.20647). A view is not compared with itself; both
     directions count alike. Every other row is a negative, one of the same identity too: no labels enter.
@@ -23,12 +23,12 @@ def nt_xent_loss(first_BD: Tensor, second_BD: Tensor, *, temperature: float = 0.
     Computed in float32 at least, under autocast too.
 
     Args:
-        first_BD: ``[B, D]`` floats, one view of each row.
-        second_BD: ``[B, D]`` floats, the other view, in the same order.
+        first_BD: `[B, D]` floats, one view of each row.
+        second_BD: `[B, D]` floats, the other view, in the same order.
         temperature: t, above 0.
 
     Returns:
-        A scalar, float32 (float64 for float64 views), 0 or more.
+        a scalar, float32 (float64 for float64 views), 0 or more.
 
     Raises:
         ValueError: views that are not two matrices of one shape, an empty batch, or a temperature that is

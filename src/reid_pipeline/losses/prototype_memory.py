@@ -21,7 +21,7 @@ class PrototypeMemory(nn.Module):
     """The prototypes, the loss against them, and their momentum update. No parameters: buffers only.
 
     Attributes:
-        prototypes: ``[C, D]``, unit rows, float32 (float64 where built from float64).
+        prototypes: `[C, D]`, unit rows, float32 (float64 where built from float64).
     """
 
     prototypes: Tensor
@@ -29,10 +29,10 @@ class PrototypeMemory(nn.Module):
     def __init__(
         self, prototypes: Tensor, *, temperature: float = 0.05, momentum: float = 0.1, update: Update = "hard"
     ) -> None:
-        """Keep a copy of ``prototypes``.
+        """Keep a copy of `prototypes`.
 
         Args:
-            prototypes: ``[C, D]``, unit rows (to 1e-3).
+            prototypes: `[C, D]`, unit rows (to 1e-3).
             temperature: tau, above 0.
             momentum: m, the share of the old prototype that stays, in [0, 1]; 0.2 supervised, 0.1
                 unsupervised.
@@ -76,8 +76,8 @@ class PrototypeMemory(nn.Module):
         """Build the memory: per label the mean of its unit embeddings, then unit norm.
 
         Args:
-            embeddings_ND: ``[N, D]`` floats; rows are L2-normalised first.
-            labels_N: ``[N]`` int64 in 0..num_classes-1, each at least once.
+            embeddings_ND: `[N, D]` floats; rows are L2-normalised first.
+            labels_N: `[N]` int64 in 0..num_classes-1, each at least once.
             num_classes: C.
             temperature: see the constructor.
             momentum: see the constructor.
@@ -95,16 +95,16 @@ class PrototypeMemory(nn.Module):
         )
 
     def loss(self, embeddings_BD: Tensor, labels_B: Tensor) -> Tensor:
-        """Return ``mean_b cross-entropy(q_b M^T / tau, y_b)``, q the L2-normalised embeddings.
+        """Return `mean_b cross-entropy(q_b M^T / tau, y_b)`, q the L2-normalised embeddings.
 
         In float32 at least, under autocast too. The prototypes take no gradient and are not changed.
 
         Args:
-            embeddings_BD: ``[B, D]`` floats.
-            labels_B: ``[B]`` int64 in 0..C-1.
+            embeddings_BD: `[B, D]` floats.
+            labels_B: `[B]` int64 in 0..C-1.
 
         Returns:
-            A scalar.
+            a scalar.
 
         Raises:
             ValueError: shapes that do not match, or a label out of range.
@@ -114,11 +114,11 @@ class PrototypeMemory(nn.Module):
             return F.cross_entropy(logits_BC, labels_B)
 
     def similarities(self, embeddings_BD: Tensor, labels_B: Tensor) -> Tensor:
-        """Return ``q M^T``, q the L2-normalised embeddings: ``[B, C]``, float32 at least.
+        """Return `q M^T`, q the L2-normalised embeddings: `[B, C]`, float32 at least.
 
         Args:
-            embeddings_BD: ``[B, D]`` floats.
-            labels_B: ``[B]`` int64 in 0..C-1, whom the rows belong to; only checked.
+            embeddings_BD: `[B, D]` floats.
+            labels_B: `[B]` int64 in 0..C-1, whom the rows belong to; only checked.
 
         Raises:
             ValueError: shapes that do not match, or a label out of range.
@@ -130,15 +130,15 @@ class PrototypeMemory(nn.Module):
 
     @torch.no_grad()
     def update(self, embeddings_BD: Tensor, labels_B: Tensor) -> None:
-        """Move the prototypes of the batch's identities: ``M[y] <- m M[y] + (1 - m) q``, then unit norm.
+        """Move the prototypes of the batch's identities: `M[y] <- m M[y] + (1 - m) q`, then unit norm.
 
         To be called after the optimiser's step, with that step's own embeddings; never inside autograd.
         "mean": for each instance in batch order, unit norm after every one. "hard": once per identity, with
         the instance least similar to M[y] as it was before the update (ties: the first in the batch).
 
         Args:
-            embeddings_BD: ``[B, D]`` floats; gradients are ignored.
-            labels_B: ``[B]`` int64 in 0..C-1.
+            embeddings_BD: `[B, D]` floats; gradients are ignored.
+            labels_B: `[B]` int64 in 0..C-1.
 
         Raises:
             ValueError: shapes that do not match, or a label out of range.
@@ -192,7 +192,7 @@ class PrototypeMemory(nn.Module):
 
 
 def unit_means(embeddings_ND: Tensor, labels_N: Tensor, num_classes: int) -> Tensor:
-    """Return per label the mean of its unit embeddings, normalised: ``[C, D]``."""
+    """Return per label the mean of its unit embeddings, normalised: `[C, D]`."""
     _check_batch(embeddings_ND, labels_N, num_classes)
     counts_C = torch.bincount(labels_N, minlength=num_classes)
     empty = (counts_C == 0).nonzero().squeeze(1).tolist()
@@ -219,6 +219,6 @@ def _check_batch(embeddings_BD: Tensor, labels_B: Tensor, num_classes: int) -> N
 
 
 def _runs(sorted_B: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Return the distinct values of sorted labels, how often each stands, and where first: ``[U]`` each."""
+    """Return the distinct values of sorted labels, how often each stands, and where first: `[U]` each."""
     values_U, counts_U = torch.unique_consecutive(sorted_B, return_counts=True)
     return values_U, counts_U, counts_U.cumsum(dim=0) - counts_U

@@ -12,7 +12,7 @@ from reid_pipeline.losses._inputs import check_same_shape, raised
 def simsiam_loss(
     predicted_1_BD: Tensor, projected_1_BD: Tensor, predicted_2_BD: Tensor, projected_2_BD: Tensor
 ) -> Tensor:
-    """Return ``D(p1, stop(z2)) / 2 + D(p2, stop(z1)) / 2``, D the mean negative cosine over the batch.
+    """Return `D(p1, stop(z2)) / 2 + D(p2, stop(z1)) / 2`, D the mean negative cosine over the batch.
 
     z are the projections of two views, p the predictor's outputs for them. No gradient reaches the z: this
     is what keeps the features from collapsing. Source: Chen and He, "Exploring Simple Siamese
@@ -22,13 +22,13 @@ def simsiam_loss(
     with everything.
 
     Args:
-        predicted_1_BD: p1, ``[B, D]`` floats.
+        predicted_1_BD: p1, `[B, D]` floats.
         projected_1_BD: z1, the same shape.
         predicted_2_BD: p2, the same shape.
         projected_2_BD: z2, the same shape.
 
     Returns:
-        A scalar in -1 to 1, float32 (float64 for float64 features).
+        a scalar in -1 to 1, float32 (float64 for float64 features).
 
     Raises:
         ValueError: the four are not matrices of one shape, or the batch is empty.

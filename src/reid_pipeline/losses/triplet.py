@@ -10,7 +10,7 @@ from reid_pipeline.losses._inputs import check_labelled, check_no_noise, no_auto
 
 
 def batch_hard_triplet_loss(features_BD: Tensor, labels_B: Tensor, *, margin: float = 0.3) -> Tensor:
-    """Return ``(1 / B) sum_a max(0, max_p d(a, p) - min_n d(a, n) + margin)``.
+    """Return `(1 / B) sum_a max(0, max_p d(a, p) - min_n d(a, n) + margin)`.
 
     d is the Euclidean distance of the features as given (not normalised); p runs over the rows with the
     label of a, n over the others. Source: Hermans et al., "In Defense of the Triplet Loss for Person
@@ -30,12 +30,12 @@ def batch_hard_triplet_loss(features_BD: Tensor, labels_B: Tensor, *, margin: fl
     autocast makes half precision, and may overflow); no floor of 1e-6 under a distance.
 
     Args:
-        features_BD: ``[B, D]`` floats.
-        labels_B: ``[B]`` integers from 0 on; only their equality counts.
+        features_BD: `[B, D]` floats.
+        labels_B: `[B]` integers from 0 on; only their equality counts.
         margin: 0 or more.
 
     Returns:
-        A scalar, float32 (float64 for float64 features), 0 or more.
+        a scalar, float32 (float64 for float64 features), 0 or more.
 
     Raises:
         ValueError: shapes that do not match, an empty batch, a negative label or a negative margin.
@@ -57,7 +57,7 @@ def batch_hard_triplet_loss(features_BD: Tensor, labels_B: Tensor, *, margin: fl
 
 
 def _hardest(features_BD: Tensor, same_BB: Tensor) -> tuple[Tensor, Tensor]:
-    """Return each anchor's furthest row of its label and nearest row of another: two ``[B]`` int64."""
+    """Return each anchor's furthest row of its label and nearest row of another: two `[B]` int64."""
     distances_BB = torch.cdist(features_BD, features_BD, compute_mode="donot_use_mm_for_euclid_dist")
     positive_B = distances_BB.masked_fill(~same_BB, -torch.inf).argmax(dim=1)
     negative_B = distances_BB.masked_fill(same_BB, torch.inf).argmin(dim=1)

@@ -224,10 +224,10 @@ def augmented_prompts(
     """Return an augmented copy of embedded prompts.
 
     Args:
-        model: Its prompts and text tower say which tokens are learnt, and what padding is.
-        prompts: Float [B, L, T], one per identity.
-        chosen: How.
-        generator: A CPU generator.
+        model: its prompts and text tower say which tokens are learnt, and what padding is.
+        prompts: float [B, L, T], one per identity.
+        chosen: how.
+        generator: a CPU generator.
     """
     import torch
 
@@ -252,8 +252,8 @@ def disagreement(head: nn.Module, first: Tensor, second: Tensor, parameters: SVL
 
     Args:
         head: of the model, as `parameters.self_supervision` asks for.
-        first: Float [B, D], B at least 2.
-        second: The same of the other view.
+        first: float [B, D], B at least 2.
+        second: the same of the other view.
         parameters: which loss, and its temperature.
     """
     from reid_pipeline.losses import nt_xent_loss, simsiam_loss

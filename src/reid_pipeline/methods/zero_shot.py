@@ -1,4 +1,4 @@
-"""The pretrained image encoder as it is: the floor of every table (methods.md section 3)."""
+"""The pretrained image encoder as it is: what every method is compared with (methods.md section 3)."""
 
 from typing import TYPE_CHECKING
 

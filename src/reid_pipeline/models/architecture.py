@@ -1,6 +1,6 @@
 """Which networks can serve as a backbone: open_clip's configurations by name, and our demo model.
 
-Nothing here reads weights. ``open_clip`` is imported inside the functions: it takes seconds.
+Nothing here reads weights. `open_clip` is imported inside the functions: it takes seconds.
 """
 
 from pathlib import Path
@@ -36,10 +36,10 @@ def model_names() -> list[str]:
 
 
 def model_config(name: str) -> ModelConfig:
-    """Return open_clip's configuration of ``name``.
+    """Return open_clip's configuration of `name`.
 
     Raises:
-        UserError: No architecture has this name.
+        UserError: no architecture has this name.
     """
     import open_clip
 
@@ -56,7 +56,7 @@ def model_config(name: str) -> ModelConfig:
 
 
 def tower_kind(config: ModelConfig) -> str:
-    """Name the kind of image tower a configuration describes; ``SUPPORTED_KINDS`` can be built."""
+    """Name the kind of image tower a configuration describes; `SUPPORTED_KINDS` can be built."""
     vision = config["vision_cfg"]
     if vision.get("timm_model_name"):
         return f"timm network ({vision['timm_model_name']})"
@@ -70,10 +70,10 @@ def tower_kind(config: ModelConfig) -> str:
 
 
 def supported_config(name: str) -> ModelConfig:
-    """Return the configuration of ``name`` if its image tower gives the three features.
+    """Return the configuration of `name` if its image tower gives the three features.
 
     Raises:
-        UserError: Unknown name, or an image tower of another kind.
+        UserError: unknown name, or an image tower of another kind.
     """
     config = model_config(name)
     kind = tower_kind(config)
@@ -94,8 +94,8 @@ def build_visual_tower(config: ModelConfig, *, device: str = "cpu") -> Any:
     """Return open_clip's image tower, randomly initialised from torch's global generator.
 
     Args:
-        config: Configuration of a supported kind, see ``supported_config``.
-        device: ``"meta"`` gives shapes without numbers, and draws nothing.
+        config: configuration of a supported kind, see `supported_config`.
+        device: `"meta"` gives shapes without numbers, and draws nothing.
     """
     import open_clip
 
@@ -119,13 +119,13 @@ def native_grid(visual: Any) -> Grid:
 
 
 def build_clip(name: str, *, device: str = "cpu") -> nn.Module:
-    """Return the whole CLIP (image and text tower) of ``name``, randomly initialised.
+    """Return the whole CLIP (image and text tower) of `name`, randomly initialised.
 
-    ``open_clip.CLIP``: ``encode_image``, ``encode_text``, ``logit_scale``. A model whose configuration asks
+    `open_clip.CLIP`: `encode_image`, `encode_text`, `logit_scale`. A model whose configuration asks
     for open_clip's separate text module is built as the plain one, whose numbers are the same.
 
     Raises:
-        UserError: Unknown name, an unsupported image tower, or a text tower that is not CLIP's.
+        UserError: unknown name, an unsupported image tower, or a text tower that is not CLIP's.
     """
     import open_clip
 

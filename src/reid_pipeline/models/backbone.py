@@ -13,11 +13,11 @@ def image_tower(backbone: BackboneParameters, population: Population | None = No
     """Build the image tower that `backbone` names, with its weights, pixel statistics and filter.
 
     Args:
-        backbone: What to build.
-        population: Whose cameras and views `backbone.sie` embeds; not read where it embeds none.
+        backbone: what to build.
+        population: whose cameras and views `backbone.sie` embeds; not read where it embeds none.
 
     Raises:
-        UserError: As ``build_image_encoder``; or there is nothing that `backbone.sie` could embed.
+        UserError: as `build_image_encoder`; or there is nothing that `backbone.sie` could embed.
     """
     encoder = build_image_encoder(backbone.name, **_choices(backbone, population))
     return _finished(encoder, backbone)
@@ -26,10 +26,10 @@ def image_tower(backbone: BackboneParameters, population: Population | None = No
 def both_towers(
     backbone: BackboneParameters, population: Population | None = None
 ) -> tuple[ImageEncoder, TextEncoder]:
-    """Build the image tower as ``image_tower`` does, and the text tower of the same weights.
+    """Build the image tower as `image_tower` does, and the text tower of the same weights.
 
     Raises:
-        UserError: As ``image_tower`` and ``build_text_encoder``.
+        UserError: as `image_tower` and `build_text_encoder`.
     """
     encoder, text_encoder = build_encoders(backbone.name, **_choices(backbone, population))
     return _finished(encoder, backbone), text_encoder

@@ -1,9 +1,9 @@
 """Checkpoint files in the formats CLIP weights come in, read into one layout.
 
-Formats: OpenAI's TorchScript archive, a state dict (``.pt``, ``.pth``, ``.bin``), open_clip's training
-checkpoint (``state_dict`` inside, ``module.`` before each name), safetensors. No file may run code of its
-own: pickles are read with ``weights_only``. Names come out as OpenAI's (``visual.conv1.weight``,
-``transformer.resblocks.0...``).
+Formats: OpenAI's TorchScript archive, a state dict (`.pt`, `.pth`, `.bin`), open_clip's training
+checkpoint (`state_dict` inside, `module.` before each name), safetensors. No file may run code of its
+own: pickles are read with `weights_only`. Names come out as OpenAI's (`visual.conv1.weight`,
+`transformer.resblocks.0...`).
 """
 
 import pickle
@@ -27,8 +27,8 @@ class CheckpointFile:
     """The tensors of one file.
 
     Attributes:
-        state: Name to tensor, OpenAI's names, in the precision of the file.
-        from_openai: The file bears the marks of OpenAI's own (trained with QuickGELU).
+        state: name to tensor, OpenAI's names, in the precision of the file.
+        from_openai: the file bears the marks of OpenAI's own (trained with QuickGELU).
     """
 
     state: dict[str, Tensor]
@@ -39,10 +39,10 @@ def read_checkpoint(path: Path) -> CheckpointFile:
     """Read a checkpoint file.
 
     Args:
-        path: An existing file in one of the module's formats.
+        path: an existing file in one of the module's formats.
 
     Raises:
-        UserError: The file is missing, unreadable, needs code to be run, or holds no CLIP weights.
+        UserError: the file is missing, unreadable, needs code to be run, or holds no CLIP weights.
     """
     if not path.is_file():
         beside = [other.name for other in path.parent.glob("*")] if path.parent.is_dir() else []
@@ -117,7 +117,7 @@ def _unreadable(path: Path, error: Exception) -> UserError:
 
 
 def _openai_names(raw: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Drop ``module.``, unpack open_clip's separate text module, and prefix a lone image tower."""
+    """Drop `module.`, unpack open_clip's separate text module, and prefix a lone image tower."""
     state = {key.removeprefix("module."): value for key, value in raw.items()}
     if "class_embedding" in state and "conv1.weight" in state:
         return {f"visual.{key}": value for key, value in state.items()}

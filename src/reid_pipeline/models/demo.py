@@ -1,7 +1,7 @@
 """The small CLIP of our own: its packed weights, its network and its tokenizer.
 
 The token embedding of a CLIP has 49,408 rows; the demo's captions touch a few hundred. The packed form
-stores those rows alone (``token_embedding.rows``, ``token_embedding.values``), all else in half precision.
+stores those rows alone (`token_embedding.rows`, `token_embedding.values`), all else in half precision.
 
 Shape suffixes: R stored rows, V vocabulary, T width of the text tower.
 """
@@ -26,10 +26,10 @@ _VALUES = "token_embedding.values"
 
 
 def build_demo_clip() -> nn.Module:
-    """Return the whole demo CLIP (``open_clip.CLIP``), randomly initialised from torch's global generator.
+    """Return the whole demo CLIP (`open_clip.CLIP`), randomly initialised from torch's global generator.
 
-    ``encode_image`` takes float [B, 3, 96, 48], ``encode_text`` int64 [B, 77]; both give float [B, 128].
-    Its ``visual`` is the network of ``build_image_encoder("demo-vit")``.
+    `encode_image` takes float [B, 3, 96, 48], `encode_text` int64 [B, 77]; both give float [B, 128].
+    Its `visual` is the network of `build_image_encoder("demo-vit")`.
     """
     return build_clip(DEMO_MODEL)
 
@@ -42,18 +42,18 @@ def demo_tokenizer() -> Any:
 
 
 def pack_demo_state(state: Mapping[str, Tensor], rows: Tensor) -> dict[str, Tensor]:
-    """Return the small form of a CLIP's state, as ``safetensors`` stores it.
+    """Return the small form of a CLIP's state, as `safetensors` stores it.
 
     Args:
-        state: State of ``build_demo_clip()``, float.
+        state: state of `build_demo_clip()`, float.
         rows: Int64 [R], the token ids that training touched, in 0..V-1; repeats are merged.
 
     Returns:
         Float16 tensors; the token embedding as int64 [R] ids, ascending, and float16 [R, T] values. The
-        embedding of every other token is dropped, and is zero after ``unpack_demo_state``.
+        embedding of every other token is dropped, and is zero after `unpack_demo_state`.
 
     Raises:
-        ValueError: A row is outside the vocabulary, or a value does not fit into half precision.
+        ValueError: a row is outside the vocabulary, or a value does not fit into half precision.
     """
     embedding_VT = state[_EMBEDDING]
     rows_R = torch.unique(rows.detach().cpu().long())
@@ -77,11 +77,11 @@ def unpack_demo_state(
     """Return the full state of a CLIP, float32, from its packed form.
 
     Args:
-        packed: What ``pack_demo_state`` returned.
+        packed: what `pack_demo_state` returned.
         vocabulary: V, rows of the token embedding.
 
     Returns:
-        State for ``build_demo_clip()``; tokens that were not stored have a zero embedding.
+        state for `build_demo_clip()`; tokens that were not stored have a zero embedding.
     """
     state = {key: value.float() for key, value in packed.items() if key not in (_ROWS, _VALUES)}
     values_RT = packed[_VALUES].float()
@@ -95,10 +95,10 @@ def load_demo_state(path: Path | None = None) -> dict[str, Tensor]:
     """Read the demo CLIP's weights that ship with the package.
 
     Args:
-        path: Another file in the same form.
+        path: another file in the same form.
 
     Raises:
-        UserError: The file is absent.
+        UserError: the file is absent.
     """
     from safetensors.torch import load_file
 

@@ -21,13 +21,13 @@ NECKS = ("before", "after")
 
 
 class Embedder(nn.Module):
-    """Image tower and, with ``neck="after"``, two necks; always in eval mode, never tracking gradients.
+    """Image tower and, with `neck="after"`, two necks; always in eval mode, never tracking gradients.
 
     The embedding is [final, projected], before the necks (zero_shot, baseline, clip_reid, svll_reid) or after
     them (pcl, unsupervised_pcl), L2-normalised.
 
     Attributes:
-        origin: What it was made from; None where nobody noted it.
+        origin: what it was made from; None where nobody noted it.
     """
 
     origin: Origin | None = None
@@ -38,12 +38,12 @@ class Embedder(nn.Module):
         """Make an embedder of modules that exist; they are shared, and put in eval mode.
 
         Args:
-            encoder: The image tower.
-            neck: ``"before"`` or ``"after"``.
-            necks: The necks of ``final`` and ``projected``; fresh ones for ``"after"`` if None.
+            encoder: the image tower.
+            neck: `"before"` or `"after"`.
+            necks: the necks of `final` and `projected`; fresh ones for `"after"` if None.
 
         Raises:
-            UserError: Another word for ``neck``.
+            UserError: another word for `neck`.
         """
         super().__init__()
         if neck not in NECKS:
@@ -75,12 +75,12 @@ class Embedder(nn.Module):
         """Return unit vectors, float32 [B, E].
 
         Args:
-            images: Float [B, 3, H, W], normalised by the encoder's ``pixel_mean`` and ``pixel_std``.
-            camids: Int64 [B], see ``ImageEncoder.encode_image``.
+            images: float [B, 3, H, W], normalised by the encoder's `pixel_mean` and `pixel_std`.
+            camids: Int64 [B], see `ImageEncoder.encode_image`.
             viewids: Int64 [B], likewise.
 
         Raises:
-            UserError: The images have another size than the encoder's.
+            UserError: the images have another size than the encoder's.
         """
         if any(module.training for module in self.children()):
             self.eval()  # the modules are shared with a model that was put in training mode since
@@ -91,7 +91,7 @@ class Embedder(nn.Module):
         return F.normalize(torch.cat(parts, dim=1).float(), dim=1)
 
     def description(self) -> dict[str, Any]:
-        """Return what ``embedder_from_description`` needs beside the state dict: plain JSON values."""
+        """Return what `embedder_from_description` needs beside the state dict: plain JSON values."""
         encoder = self.encoder
         return {
             "backbone": encoder.name,
@@ -125,14 +125,14 @@ def embedder_from_description(description: Mapping[str, Any], state: Mapping[str
     """Rebuild an embedder; no pretrained weights are read, and no random number is drawn.
 
     Args:
-        description: What ``Embedder.description`` returned.
-        state: What ``Embedder.state_dict`` returned; it is copied.
+        description: what `Embedder.description` returned.
+        state: what `Embedder.state_dict` returned; it is copied.
 
     Returns:
-        An embedder on the CPU whose embeddings equal the original's to the bit.
+        an embedder on the CPU whose embeddings equal the original's to the bit.
 
     Raises:
-        UserError: The description lacks an entry, or does not fit the state; names the parameter to change.
+        UserError: the description lacks an entry, or does not fit the state; names the parameter to change.
     """
     missing = [key for key in _REQUIRED if key not in description]
     if missing:

@@ -26,10 +26,10 @@ class BNNeck(nn.Module):
         """Return the normalised feature, float [B, D].
 
         Args:
-            x_BD: Float [B, D]; in training mode B must be at least 2.
+            x_BD: float [B, D]; in training mode B must be at least 2.
 
         Raises:
-            ValueError: In training mode with a batch of one (from torch).
+            ValueError: in training mode with a batch of one (from torch).
         """
         normalised: Tensor = self.norm(x_BD)
         return normalised
@@ -58,10 +58,10 @@ def projection_head(
     generator. Source: SVLL-ReID, arXiv 2407.20647; Chen et al., SimCLR, 2020.
 
     Args:
-        width: Of the feature: 512 for a text of ViT-B/16, 768 for its ``final``.
-        hidden_width: Of the two hidden layers.
-        output_width: Of the space that NT-Xent contrasts in.
-        initialisation: ``"default"`` is torch's, the released code's for texts. ``"kaiming"`` is the released
+        width: of the feature: 512 for a text of ViT-B/16, 768 for its `final`.
+        hidden_width: of the two hidden layers.
+        output_width: of the space that NT-Xent contrasts in.
+        initialisation: `"default"` is torch's, the released code's for texts. `"kaiming"` is the released
             code's for images: linear weights by Kaiming's normal rule over the fan-in, scale and shift of the
             batch norms uniform in 0..1.
     """
@@ -88,12 +88,12 @@ def predictor_head(width: int, *, hidden_width: int = 512) -> nn.Sequential:
     """Return SimSiam's predictor, float [B, width] to [B, width]: linear, batch norm, ReLU, linear.
 
     Weights are drawn from torch's global generator, torch's own initialisation. In the released code of
-    SVLL-ReID it reads ``final`` itself, with no projection head before it.
+    SVLL-ReID it reads `final` itself, with no projection head before it.
     Source: Chen and He, Exploring Simple Siamese Representation Learning, 2021, section 3.
 
     Args:
-        width: Of the feature, in and out.
-        hidden_width: Of the bottleneck between.
+        width: of the feature, in and out.
+        hidden_width: of the bottleneck between.
     """
     return nn.Sequential(
         nn.Linear(width, hidden_width),

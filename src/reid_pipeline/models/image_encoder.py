@@ -24,23 +24,23 @@ def build_image_encoder(
     num_cameras: int = 0,
     num_views: int = 0,
 ) -> ImageEncoder:
-    """Return CLIP's image tower ``name`` with its three features.
+    """Return CLIP's image tower `name` with its three features.
 
     Args:
-        name: A class-token ViT (``ViT-B-16-quickgelu``) or a ModifiedResNet (``RN50-quickgelu``) of
-            open_clip, or ``demo-vit``.
-        pretrained: A tag, the path of a weight file, ``"demo"``, or None for random weights drawn from
-            torch's global generator; see ``reid_pipeline.models.pretrained``.
+        name: a class-token ViT (`ViT-B-16-quickgelu`) or a ModifiedResNet (`RN50-quickgelu`) of
+            open_clip, or `demo-vit`.
+        pretrained: a tag, the path of a weight file, `"demo"`, or None for random weights drawn from
+            torch's global generator; see `reid_pipeline.models.pretrained`.
         image_size: (H, W), at least one patch; for a ResNet at least 16.
         patch_stride: 1..patch; None means the patch size (no overlap). A ResNet has none.
-        num_cameras: Cameras that get a learnt embedding; 0 for none. A ResNet takes 0 only.
-        num_views: Views that get one; likewise.
+        num_cameras: cameras that get a learnt embedding; 0 for none. A ResNet takes 0 only.
+        num_views: views that get one; likewise.
 
     Returns:
-        A module in training mode, on the CPU, float32.
+        a module in training mode, on the CPU, float32.
 
     Raises:
-        UserError: Any of the above is not allowed, or the weights do not fit.
+        UserError: any of the above is not allowed, or the weights do not fit.
     """
     config = supported_config(name)
     state = None if pretrained is None else load_pretrained_state(name, pretrained)
@@ -61,16 +61,16 @@ def build_image_encoder(
 
 
 def adapt_tower(name: str, visual: Any, *, image_size: Grid, **options: Any) -> ImageEncoder:
-    """Return the encoder around open_clip's image tower ``visual``, which it changes in place.
+    """Return the encoder around open_clip's image tower `visual`, which it changes in place.
 
     Args:
-        name: Its name in open_clip.
-        visual: What ``build_visual_tower`` returned; on the meta device no number is drawn.
-        image_size: As for ``build_image_encoder``.
-        options: ``patch_stride``, ``num_cameras`` and ``num_views``, likewise.
+        name: its name in open_clip.
+        visual: what `build_visual_tower` returned; on the meta device no number is drawn.
+        image_size: as for `build_image_encoder`.
+        options: `patch_stride`, `num_cameras` and `num_views`, likewise.
 
     Raises:
-        UserError: As ``build_image_encoder``.
+        UserError: as `build_image_encoder`.
     """
     kind = ResNetEncoder if hasattr(visual, "attnpool") else ViTEncoder
     return kind(name, visual, image_size=image_size, **options)
@@ -80,9 +80,9 @@ def load_tower(encoder: ImageEncoder, state: dict[str, Tensor], native: Grid) ->
     """Put weights into a tower that lies on the meta device, the positional embedding resized.
 
     Args:
-        encoder: What ``adapt_tower`` returned; its tensors become those of ``state``, not copies.
-        state: What ``load_pretrained_state`` returned.
-        native: Grid the architecture was configured with, see ``native_grid``.
+        encoder: what `adapt_tower` returned; its tensors become those of `state`, not copies.
+        state: what `load_pretrained_state` returned.
+        native: grid the architecture was configured with, see `native_grid`.
     """
     position_LD = state[encoder.POSITION_KEY]
     source = stored_grid(len(position_LD), native) or native

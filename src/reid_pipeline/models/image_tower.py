@@ -16,28 +16,28 @@ from reid_pipeline.schema.parameters import Resize, SIETokens
 
 
 class ImageEncoder(nn.Module, ABC):
-    """The image tower of one CLIP at one input size: ``ViTEncoder`` or ``ResNetEncoder``.
+    """The image tower of one CLIP at one input size: `ViTEncoder` or `ResNetEncoder`.
 
-    Its parameters are open_clip's own, under ``visual.``; the positional embedding, ``visual.`` and
-    ``POSITION_KEY``, has the grid of this input size.
+    Its parameters are open_clip's own, under `visual.`; the positional embedding, `visual.` and
+    `POSITION_KEY`, has the grid of this input size.
 
     Attributes:
-        name: Its name in open_clip.
+        name: its name in open_clip.
         image_size: (H, W) it takes.
-        patch_stride: Step between patches, smaller than the patch for overlapping patches (OLP); None where
+        patch_stride: step between patches, smaller than the patch for overlapping patches (OLP); None where
             there are no patches.
         grid_size: (h, w) cells that the tower sees, the class token (ViT) or mean token (ResNet) apart.
-        num_cameras: Cameras known to the side information, or 0.
-        num_views: Views known to it, or 0.
-        penultimate_width: Width of ``penultimate``.
-        width: Width of ``final``.
-        projected_width: Width of ``projected``.
-        embedding_width: ``width + projected_width``, the retrieval embedding.
-        sie_coefficient: Weight of the side information, lambda of methods.md.
-        sie_tokens: Whether it is added to the class token (``"class"``) or to all (``"all"``).
-        pixel_mean: Mean per colour, of pixels in 0..1, that images are normalised with.
-        pixel_std: Standard deviation, likewise.
-        evaluation_resize: Filter by which images to be embedded are resized.
+        num_cameras: cameras known to the side information, or 0.
+        num_views: views known to it, or 0.
+        penultimate_width: width of `penultimate`.
+        width: width of `final`.
+        projected_width: width of `projected`.
+        embedding_width: `width + projected_width`, the retrieval embedding.
+        sie_coefficient: weight of the side information, lambda of methods.md.
+        sie_tokens: whether it is added to the class token (`"class"`) or to all (`"all"`).
+        pixel_mean: mean per colour, of pixels in 0..1, that images are normalised with.
+        pixel_std: standard deviation, likewise.
+        evaluation_resize: filter by which images to be embedded are resized.
     """
 
     POSITION_KEY: str
@@ -52,7 +52,7 @@ class ImageEncoder(nn.Module, ABC):
         """Keep what is common; a subclass sets the sizes.
 
         Raises:
-            UserError: A negative count.
+            UserError: a negative count.
         """
         super().__init__()
         for what, count in (("num_cameras", num_cameras), ("num_views", num_views)):
@@ -76,7 +76,7 @@ class ImageEncoder(nn.Module, ABC):
     def forward(
         self, images_B3HW: Tensor, camids: Tensor | None = None, viewids: Tensor | None = None
     ) -> ImageFeatures:
-        """Do as ``encode_image``."""
+        """Do as `encode_image`."""
         return self.encode_image(images_B3HW, camids, viewids)
 
     def encode_image(
@@ -85,13 +85,13 @@ class ImageEncoder(nn.Module, ABC):
         """Return the three features of each image.
 
         Args:
-            images: Float [B, 3, H, W], normalised by ``pixel_mean`` and ``pixel_std``.
-            camids: Int64 [B], 0-based cameras; read only if ``num_cameras`` is not 0. A camera outside the
+            images: float [B, 3, H, W], normalised by `pixel_mean` and `pixel_std`.
+            camids: Int64 [B], 0-based cameras; read only if `num_cameras` is not 0. A camera outside the
                 table, or none given, gets the mean of the learnt cameras (with one warning in eval mode).
             viewids: Int64 [B], 0-based views; likewise.
 
         Raises:
-            UserError: The images have another size, or side information is missing in training.
+            UserError: the images have another size, or side information is missing in training.
         """
         if tuple(images.shape[-2:]) != self.image_size:
             raise UserError(
@@ -102,10 +102,10 @@ class ImageEncoder(nn.Module, ABC):
 
     @abstractmethod
     def freeze_patch_projection(self) -> None:
-        """Stop training of the patch projection ``conv1`` (the stability trick of MoCo v3).
+        """Stop training of the patch projection `conv1` (the stability trick of MoCo v3).
 
         Raises:
-            UserError: The tower has none.
+            UserError: the tower has none.
         """
 
     @abstractmethod
@@ -117,12 +117,12 @@ def require_image_size(image_size: Grid, least: int, why: str) -> Grid:
     """Return (rows, columns) as whole numbers.
 
     Args:
-        image_size: As the user gave it.
-        least: Fewest pixels on each axis.
-        why: What needs them, for the message.
+        image_size: as the user gave it.
+        least: fewest pixels on each axis.
+        why: what needs them, for the message.
 
     Raises:
-        UserError: Not two numbers, or too small.
+        UserError: not two numbers, or too small.
     """
     size = tuple(int(side) for side in image_size)
     if len(size) != 2 or min(size) < least:

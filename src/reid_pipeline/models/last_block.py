@@ -14,11 +14,11 @@ from torch import Tensor
 def first_token_after(block: Any, x_BLD: Tensor) -> Tensor:
     """Return the first token after a block, float [B, D]; where it can, without computing the others.
 
-    Equal to ``block(x)[:, 0]`` but for rounding, gradients too.
+    Equal to `block(x)[:, 0]` but for rounding, gradients too.
 
     Args:
-        block: A residual attention block of open_clip. One that is not the plain kind is run whole.
-        x_BLD: Float [B, L, D], the tokens that enter it.
+        block: a residual attention block of open_clip. One that is not the plain kind is run whole.
+        x_BLD: float [B, L, D], the tokens that enter it.
     """
     if not _is_plain(block):
         token_BD: Tensor = block(x_BLD)[:, 0]
@@ -31,14 +31,14 @@ def first_token_after(block: Any, x_BLD: Tensor) -> Tensor:
 def causal_token_after(block: Any, x_BLD: Tensor, positions_B: Tensor, mask_LL: Tensor) -> Tensor:
     """Return the token at one position of each sequence after a causal block, float [B, D].
 
-    Equal to ``block(x, attn_mask=mask_LL)[b, positions_B[b]]`` but for rounding, gradients too. A token sees
+    Equal to `block(x, attn_mask=mask_LL)[b, positions_B[b]]` but for rounding, gradients too. A token sees
     those up to its own position.
 
     Args:
-        block: A residual attention block of open_clip. One that is not the plain kind is run whole.
-        x_BLD: Float [B, L, D], the tokens that enter it.
+        block: a residual attention block of open_clip. One that is not the plain kind is run whole.
+        x_BLD: float [B, L, D], the tokens that enter it.
         positions_B: Int64 [B] in 0..L-1.
-        mask_LL: Float [L, L], the causal mask: 0 where a row's token sees a column's, else minus infinity.
+        mask_LL: float [L, L], the causal mask: 0 where a row's token sees a column's, else minus infinity.
     """
     rows_B = torch.arange(len(x_BLD), device=x_BLD.device)
     if not _is_plain(block):

@@ -29,14 +29,14 @@ def require_same_architecture(
     Parts of the file that the model does not have at all (a text tower, say) are no fault.
 
     Args:
-        name: The model's name in open_clip.
-        expected: Shape of every tensor of the model.
-        state: The tensors of the file.
-        native: The model's native token grid.
-        source: Where the state came from, for the message.
+        name: the model's name in open_clip.
+        expected: shape of every tensor of the model.
+        state: the tensors of the file.
+        native: the model's native token grid.
+        source: where the state came from, for the message.
 
     Raises:
-        UserError: A tensor is missing, too many, or of another shape. Names the first one, both shapes, and
+        UserError: a tensor is missing, too many, or of another shape. Names the first one, both shapes, and
             the architecture that the file looks like.
     """
     parts = {key.split(".")[0] for key in expected}
@@ -70,7 +70,7 @@ def _problem(key: str, wanted: Sequence[int] | None, found: Tensor | None, *, na
 
 
 def looks_like(state: Mapping[str, Tensor], *, limit: int = 2) -> list[str]:
-    """Return the open_clip names whose image tower has the shapes in ``state``, the likeliest first."""
+    """Return the open_clip names whose image tower has the shapes in `state`, the likeliest first."""
     import open_clip
 
     found = _tower_facts(state)

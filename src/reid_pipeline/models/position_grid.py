@@ -23,7 +23,7 @@ def token_grid(image_size: Grid, patch_size: Grid, stride: int) -> Grid:
 
 
 def stored_grid(num_tokens: int, native: Grid) -> Grid | None:
-    """Return the grid a positional embedding of ``num_tokens`` rows stands for.
+    """Return the grid a positional embedding of `num_tokens` rows stands for.
 
     The architecture's native grid where the count fits it, else a square one (weights of the same network at
     another resolution), else None.
@@ -37,16 +37,16 @@ def stored_grid(num_tokens: int, native: Grid) -> Grid | None:
 def resize_positions(position_LW: Tensor, source: Grid, target: Grid) -> Tensor:
     """Resize the grid part bilinearly; the class token's embedding is kept.
 
-    Pixel centres aligned as in ``align_corners=False``, no anti-aliasing: as the released code of CLIP-ReID
+    Pixel centres aligned as in `align_corners=False`, no anti-aliasing: as the released code of CLIP-ReID
     and PCL-CLIP does (methods.md, section 1).
 
     Args:
-        position_LW: Float [1 + h * w, W] on the ``source`` grid.
-        source: Its grid (h, w).
-        target: The wanted grid (h', w').
+        position_LW: float [1 + h * w, W] on the `source` grid.
+        source: its grid (h, w).
+        target: the wanted grid (h', w').
 
     Returns:
-        Float [1 + h' * w', W]; the very tensor given where the grids are equal.
+        float [1 + h' * w', W]; the very tensor given where the grids are equal.
     """
     if source == target:
         return position_LW

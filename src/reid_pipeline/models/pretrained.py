@@ -1,12 +1,12 @@
 """Pretrained weights of a CLIP: by tag, from a file, or none.
 
-``pretrained`` is one of
+`pretrained` is one of
 
-- ``None``: random weights, drawn from torch's global generator (same seed, same weights);
+- `None`: random weights, drawn from torch's global generator (same seed, same weights);
 - a file: OpenAI's TorchScript archive or state dict, open_clip's checkpoint, safetensors;
-- a tag that open_clip knows for the model (``openai``, ``laion2b_s34b_b88k`` ...): open_clip downloads the
+- a tag that open_clip knows for the model (`openai`, `laion2b_s34b_b88k` ...): open_clip downloads the
   file on the user's machine and keeps it in its cache;
-- ``"demo"`` for ``demo-vit``: the weights that ship with this package.
+- `"demo"` for `demo-vit`: the weights that ship with this package.
 
 Half precision becomes float32. Weights of another architecture are refused before anything is built.
 """
@@ -44,12 +44,12 @@ Triple = tuple[float, float, float]
 
 
 def load_pretrained_state(name: str, pretrained: str | Path | None) -> dict[str, Tensor]:
-    """Return the state of the image tower of ``name``, names without ``visual.``, float32.
+    """Return the state of the image tower of `name`, names without `visual.`, float32.
 
-    The positional embedding keeps the grid it was stored with; ``build_image_encoder`` resizes it.
+    The positional embedding keeps the grid it was stored with; `build_image_encoder` resizes it.
 
     Raises:
-        UserError: Unknown or unsupported model, unknown tag, missing or unreadable file, weights of another
+        UserError: unknown or unsupported model, unknown tag, missing or unreadable file, weights of another
             architecture, weights trained with another activation, or a download that failed.
     """
     config = supported_config(name)
@@ -63,10 +63,10 @@ def load_pretrained_state(name: str, pretrained: str | Path | None) -> dict[str,
 
 
 def load_pretrained_clip_state(name: str, pretrained: str | Path | None) -> dict[str, Tensor]:
-    """Return the state of the whole CLIP of ``name`` (``architecture.build_clip``), float32.
+    """Return the state of the whole CLIP of `name` (`architecture.build_clip`), float32.
 
     Raises:
-        UserError: As ``load_pretrained_state``; also where the file's text tower is absent or another.
+        UserError: as `load_pretrained_state`; also where the file's text tower is absent or another.
     """
     if pretrained is None:
         random: dict[str, Tensor] = build_clip(name).state_dict()
@@ -78,7 +78,7 @@ def load_pretrained_clip_state(name: str, pretrained: str | Path | None) -> dict
 def _fitting_state(
     name: str, pretrained: str | Path, expected: Mapping[str, torch.Size], native: Grid
 ) -> dict[str, Tensor]:
-    """Read a checkpoint and return the tensors of ``expected``, float32, all there and of the right shape."""
+    """Read a checkpoint and return the tensors of `expected`, float32, all there and of the right shape."""
     state = dict(_fetch(name, supported_config(name), pretrained).state)
     if "logit_scale" in state and "logit_scale" in expected:
         state["logit_scale"] = state["logit_scale"].reshape(expected["logit_scale"])
@@ -92,7 +92,7 @@ def _fitting_state(
 def pixel_statistics(name: str, pretrained: str | Path | None) -> tuple[Triple, Triple]:
     """Return (mean, std) of the pixels, in 0..1, that open_clip's preprocessing has for these weights.
 
-    Those of the tag where ``pretrained`` is one, else open_clip's default (OpenAI's).
+    Those of the tag where `pretrained` is one, else open_clip's default (OpenAI's).
     """
     import open_clip
     from open_clip.transform import PreprocessCfg
@@ -104,17 +104,17 @@ def pixel_statistics(name: str, pretrained: str | Path | None) -> tuple[Triple, 
 
 
 def pretrained_tags(name: str) -> list[str]:
-    """Return the tags of a model: open_clip's, and ``demo`` for the demo model."""
+    """Return the tags of a model: open_clip's, and `demo` for the demo model."""
     import open_clip
 
     return [DEMO_TAG] if name == DEMO_MODEL else list(open_clip.list_pretrained_tags_by_model(name))
 
 
 def weights_digest(name: str, pretrained: str | Path | None) -> str:
-    """Return the SHA-256 of the file that ``pretrained`` names, or ``"random"`` where there is none.
+    """Return the SHA-256 of the file that `pretrained` names, or `"random"` where there is none.
 
     Raises:
-        UserError: Unknown tag, no such file, or a download that failed.
+        UserError: unknown tag, no such file, or a download that failed.
     """
     if pretrained is None:
         return RANDOM
@@ -186,7 +186,7 @@ def _download(name: str, tag: str) -> Path:
     """Let open_clip download a tag's file, or find it in its cache.
 
     Raises:
-        UserError: The file is neither cached nor to be had.
+        UserError: the file is neither cached nor to be had.
     """
     from open_clip import pretrained as downloads
 

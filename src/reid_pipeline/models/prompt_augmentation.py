@@ -23,21 +23,21 @@ def mask_prompts(
 ) -> Tensor:
     """Zero each component of each embedded token with a probability; the others keep their size.
 
-    The released code masks all 77 positions, start, end and padding included (``positions=None``). The
+    The released code masks all 77 positions, start, end and padding included (`positions=None`). The
     padding behind the end-of-text token does not matter to a causal tower, so prompts that end there lose
     nothing.
 
     Args:
-        prompts: Float [B, L, T].
-        generator: A CPU generator.
-        probability: In 0..1.
-        positions: Tokens that may be masked, such as ``PromptLearner.learnt_positions``; None for all.
+        prompts: float [B, L, T].
+        generator: a CPU generator.
+        probability: in 0..1.
+        positions: tokens that may be masked, such as `PromptLearner.learnt_positions`; None for all.
 
     Returns:
-        Float [B, L, T].
+        float [B, L, T].
 
     Raises:
-        UserError: Another probability.
+        UserError: another probability.
     """
     if not 0 <= probability <= 1:
         raise UserError(f"probability {probability} is not allowed: 0 to 1. Correct `probability`.")
@@ -56,22 +56,22 @@ def swap_prompts(
 ) -> Tensor:
     """Permute a random share of the token positions of each prompt among themselves.
 
-    Per prompt: share drawn uniformly between the bounds, ``int(share * L)`` positions drawn, their tokens put
+    Per prompt: share drawn uniformly between the bounds, `int(share * L)` positions drawn, their tokens put
     back in random order. Equal bounds fix the share, as the released code does.
 
     Args:
-        prompts: Float [B, L, T].
-        generator: A CPU generator.
-        share: Lowest and highest share, in 0..1.
-        padding: The released code permutes all 77 positions, so that padding enters the text and words leave
+        prompts: float [B, L, T].
+        generator: a CPU generator.
+        share: lowest and highest share, in 0..1.
+        padding: the released code permutes all 77 positions, so that padding enters the text and words leave
             it. (77, embedding of the padding token, float [T]) gives that: positions L..76 take part, and the
             first L are returned, which are all that the tower reads. None: the L positions alone.
 
     Returns:
-        Float [B, L, T].
+        float [B, L, T].
 
     Raises:
-        UserError: Bounds outside 0..1, or in the wrong order.
+        UserError: bounds outside 0..1, or in the wrong order.
     """
     low, high = share
     if not 0 <= low <= high <= 1:
@@ -95,21 +95,21 @@ def mix_prompts(
     share: float = 0.3,
     partner: Literal["other", "released"] = "other",
 ) -> Tensor:
-    """Mix each prompt with that of another identity: ``(1 - share) * own + share * partner's``.
+    """Mix each prompt with that of another identity: `(1 - share) * own + share * partner's`.
 
     Args:
-        prompts: Float [B, L, T], one per identity. A single one comes back as it is: it has no partner.
-        generator: A CPU generator.
-        share: The partner's, in 0..1.
-        partner: ``"other"``: any prompt but the own, each as likely. ``"released"``: any but the last, the
+        prompts: float [B, L, T], one per identity. A single one comes back as it is: it has no partner.
+        generator: a CPU generator.
+        share: the partner's, in 0..1.
+        partner: `"other"`: any prompt but the own, each as likely. `"released"`: any but the last, the
             own included, as the released code draws. That code also reads rows it has already mixed, which
-            this does not; and as released it cannot be asked for ``mix`` at all.
+            this does not; and as released it cannot be asked for `mix` at all.
 
     Returns:
-        Float [B, L, T].
+        float [B, L, T].
 
     Raises:
-        UserError: Another share or word.
+        UserError: another share or word.
     """
     if not 0 <= share <= 1:
         raise UserError(f"share {share} is not allowed: 0 to 1. Correct `share`.")
@@ -127,7 +127,7 @@ def mix_prompts(
 def _partial_permutation(moved_B1: Tensor, length: int, generator: torch.Generator) -> Tensor:
     """Return int64 [B, L]: which position each position takes its token from.
 
-    ``moved_B1`` positions of a row are permuted, each set and each order as likely; the others stay.
+    `moved_B1` positions of a row are permuted, each set and each order as likely; the others stay.
     """
     order_BL = torch.rand(len(moved_B1), length, generator=generator).argsort(dim=1)
     chosen_BL = torch.arange(length) < moved_B1

@@ -20,13 +20,13 @@ _OPENING = "A photo of a"
 class PromptLearner(nn.Module):
     """One prompt per identity, as embedded tokens.
 
-    Its only parameter is ``learnt``, float [C, M, T]; the fixed tokens are in its state, so that stored
+    Its only parameter is `learnt`, float [C, M, T]; the fixed tokens are in its state, so that stored
     prompts are whole without the vocabulary.
 
     Attributes:
-        text: The prompt, with X where learnt vectors stand.
+        text: the prompt, with X where learnt vectors stand.
         length: L, tokens up to the end-of-text token and with it.
-        learnt_positions: Where in 0..L-1 the learnt tokens stand.
+        learnt_positions: where in 0..L-1 the learnt tokens stand.
     """
 
     def __init__(
@@ -42,13 +42,13 @@ class PromptLearner(nn.Module):
 
         Args:
             num_identities: C.
-            text_encoder: Gives tokens and their embeddings; it is not kept.
+            text_encoder: gives tokens and their embeddings; it is not kept.
             noun: "person" or "vehicle".
             context_tokens: M.
-            generator: A CPU generator.
+            generator: a CPU generator.
 
         Raises:
-            UserError: No identity, no learnt token, no noun, or a prompt longer than the tower's context.
+            UserError: no identity, no learnt token, no noun, or a prompt longer than the tower's context.
         """
         super().__init__()
         _require(num_identities, context_tokens, noun)
@@ -70,13 +70,13 @@ class PromptLearner(nn.Module):
         self.learnt = nn.Parameter((0.02 * drawn_CMT).to(fixed_LT))
 
     def forward(self, labels: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the prompts of identities, for ``TextEncoder.encode``.
+        """Return the prompts of identities, for `TextEncoder.encode`.
 
         Args:
             labels: Int64 [B] in 0..C-1; repeats are allowed.
 
         Returns:
-            Embedded tokens, float [B, L, T], nothing behind the end-of-text token; its position, int64 [B].
+            embedded tokens, float [B, L, T], nothing behind the end-of-text token; its position, int64 [B].
         """
         learnt_BMT = self.learnt[labels]
         count = len(learnt_BMT)
@@ -97,7 +97,7 @@ def _tokens(text_encoder: TextEncoder, text: str) -> list[int]:
     """Return the ids of a text from the start-of-text to the end-of-text token.
 
     Raises:
-        UserError: The tokenizer had to cut it.
+        UserError: the tokenizer had to cut it.
     """
     row_L = text_encoder.tokenize([text])[0]
     ids: list[int] = row_L[: int(row_L.argmax()) + 1].tolist()

@@ -15,14 +15,14 @@ from reid_pipeline.schema.population import Population
 
 
 class ReIDModel(nn.Module):
-    """Image tower with a BNNeck on ``final`` and one on ``projected``; parameter names as in ``Embedder``."""
+    """Image tower with a BNNeck on `final` and one on `projected`; parameter names as in `Embedder`."""
 
     def __init__(self, encoder: ImageEncoder, *, neck: str = "after") -> None:
         """Put necks on a tower.
 
         Args:
-            encoder: The image tower; it is not copied.
-            neck: Where retrieval reads its embedding, ``"before"`` or ``"after"`` the necks.
+            encoder: the image tower; it is not copied.
+            neck: where retrieval reads its embedding, `"before"` or `"after"` the necks.
         """
         super().__init__()
         self.encoder = encoder
@@ -37,34 +37,34 @@ class ReIDModel(nn.Module):
         """Build the tower that `backbone` names, with its weights and pixel statistics, and put necks on it.
 
         Raises:
-            UserError: As ``image_tower``.
+            UserError: as `image_tower`.
         """
         return cls(image_tower(backbone, population), neck=neck)
 
     @property
     def embedding_width(self) -> int:
-        """Width E of what ``embed`` returns."""
+        """Width E of what `embed` returns."""
         return self.encoder.embedding_width
 
     def embed(self, images: Tensor, camids: Tensor | None = None, viewids: Tensor | None = None) -> Tensor:
         """Return the necked features side by side, not normalised: float [B, E].
 
         Args:
-            images: Float [B, 3, H, W]; B at least 2 in training mode.
-            camids: Int64 [B], see ``ImageEncoder.encode_image``.
+            images: float [B, 3, H, W]; B at least 2 in training mode.
+            camids: Int64 [B], see `ImageEncoder.encode_image`.
             viewids: Int64 [B], likewise.
         """
         features = self.encoder.encode_image(images, camids, viewids)
         return torch.cat([self.final_neck(features.final), self.projected_neck(features.projected)], dim=1)
 
     def forward(self, images: Tensor, camids: Tensor | None = None, viewids: Tensor | None = None) -> Tensor:
-        """Do as ``embed``."""
+        """Do as `embed`."""
         return self.embed(images, camids, viewids)
 
     def embedder(self) -> Embedder:
         """Return the inference side of this model. It shares the weights, not copies of them.
 
-        The shared modules are put in eval mode: call ``train()`` on this model before it trains on.
+        The shared modules are put in eval mode: call `train()` on this model before it trains on.
         """
         necks = (self.final_neck, self.projected_neck) if self.neck == "after" else None
         return Embedder(self.encoder, neck=self.neck, necks=necks)

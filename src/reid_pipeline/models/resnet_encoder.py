@@ -25,8 +25,8 @@ _STRIDE = 16  # pixels per grid cell on each axis once layer4 no longer halves i
 class ResNetEncoder(ImageEncoder):
     """A ModifiedResNet of open_clip.
 
-    ``penultimate`` and ``final`` are the outputs of ``layer3`` and ``layer4`` averaged over the grid,
-    ``projected`` the output of the attention pool. Batch norms train as usual: their statistics move in
+    `penultimate` and `final` are the outputs of `layer3` and `layer4` averaged over the grid,
+    `projected` the output of the attention pool. Batch norms train as usual: their statistics move in
     training mode.
     """
 
@@ -42,10 +42,10 @@ class ResNetEncoder(ImageEncoder):
         num_cameras: int = 0,
         num_views: int = 0,
     ) -> None:
-        """Adapt open_clip's tower ``visual``, in place; arguments as for ``build_image_encoder``.
+        """Adapt open_clip's tower `visual`, in place; arguments as for `build_image_encoder`.
 
         Raises:
-            UserError: A stride, cameras or views: a ResNet has neither patches nor a class token.
+            UserError: a stride, cameras or views: a ResNet has neither patches nor a class token.
         """
         super().__init__(name, visual, num_cameras=num_cameras, num_views=num_views)
         self.image_size = require_image_size(image_size, _STRIDE, "the stride of the network,")
@@ -64,7 +64,7 @@ class ResNetEncoder(ImageEncoder):
         """Refuse: a ResNet has no patch projection.
 
         Raises:
-            UserError: Always.
+            UserError: always.
         """
         raise UserError(
             f"Backbone {self.name!r} is a ResNet and has no patch projection to freeze. "

@@ -21,9 +21,9 @@ class Classified(NamedTuple):
     """What a supervised model says about B images.
 
     Attributes:
-        features: Of the image tower.
-        embedding: The two necked features side by side, float [B, width + projected_width].
-        logits: One tensor per classifier, float [B, C] each.
+        features: of the image tower.
+        embedding: the two necked features side by side, float [B, width + projected_width].
+        logits: one tensor per classifier, float [B, C] each.
     """
 
     features: ImageFeatures
@@ -34,7 +34,7 @@ class Classified(NamedTuple):
 class SupervisedReIDModel(ReIDModel):
     """Image tower, two BNNecks and identity classifiers without bias.
 
-    ``classifiers`` read the necked ``final`` and ``projected`` each (CLIP-ReID), or one reads both side by
+    `classifiers` read the necked `final` and `projected` each (CLIP-ReID), or one reads both side by
     side (PCL-CLIP).
     """
 
@@ -44,13 +44,13 @@ class SupervisedReIDModel(ReIDModel):
         """Put necks and classifiers on a tower.
 
         Args:
-            encoder: The image tower; it is not copied.
+            encoder: the image tower; it is not copied.
             identities: C, at least 1.
-            neck: Where retrieval reads its embedding, ``"before"`` or ``"after"`` the necks.
-            joint_classifier: One classifier for both features.
+            neck: where retrieval reads its embedding, `"before"` or `"after"` the necks.
+            joint_classifier: one classifier for both features.
 
         Raises:
-            UserError: There is no identity.
+            UserError: there is no identity.
         """
         if identities < 1:
             raise UserError(
@@ -68,8 +68,8 @@ class SupervisedReIDModel(ReIDModel):
         """Return features, necked embedding and logits.
 
         Args:
-            images: Float [B, 3, H, W]; B at least 2 in training mode.
-            camids: Int64 [B], see ``ImageEncoder.encode_image``.
+            images: float [B, 3, H, W]; B at least 2 in training mode.
+            camids: Int64 [B], see `ImageEncoder.encode_image`.
             viewids: Int64 [B], likewise.
         """
         features = self.encoder.encode_image(images, camids, viewids)
@@ -108,7 +108,7 @@ class PromptedReIDModel(SupervisedReIDModel):
 class SelfSupervisedReIDModel(PromptedReIDModel):
     """A prompted model with a head for self-supervision behind either tower (methods.md, section 7).
 
-    ``text_head`` reads a text feature, ``image_head`` the image feature ``final``. Retrieval reads neither.
+    `text_head` reads a text feature, `image_head` the image feature `final`. Retrieval reads neither.
     Source: SVLL-ReID, arXiv 2407.20647.
     """
 
@@ -122,20 +122,20 @@ class SelfSupervisedReIDModel(PromptedReIDModel):
         kind: Literal["nt_xent", "simsiam"] = "nt_xent",
         widths: tuple[int, int] = (4096, 256),
     ) -> None:
-        """Put heads on a ``PromptedReIDModel``; all that one has is drawn first, hence the same without them.
+        """Put heads on a `PromptedReIDModel`; all that one has is drawn first, hence the same without them.
 
         Args:
-            encoder: The image tower.
-            text_encoder: The text tower.
-            prompts: A prompt for each identity.
+            encoder: the image tower.
+            text_encoder: the text tower.
+            prompts: a prompt for each identity.
             identities: C.
-            kind: ``"nt_xent"``: projection heads, initialised as in the released code. ``"simsiam"``:
+            kind: `"nt_xent"`: projection heads, initialised as in the released code. `"simsiam"`:
                 predictors, which read the features themselves. The released code has one for images only, as
                 its first stage knows no SimSiam; ours for texts is built alike.
-            widths: Hidden and output width of the projection heads.
+            widths: hidden and output width of the projection heads.
 
         Raises:
-            UserError: As ``SupervisedReIDModel``.
+            UserError: as `SupervisedReIDModel`.
         """
         super().__init__(encoder, text_encoder, prompts, identities)
         if kind == "simsiam":
@@ -149,5 +149,5 @@ class SelfSupervisedReIDModel(PromptedReIDModel):
         )
 
     def image_side(self) -> nn.Module:
-        """Return what the second stage trains: that of ``PromptedReIDModel``, and the head for images."""
+        """Return what the second stage trains: that of `PromptedReIDModel`, and the head for images."""
         return nn.ModuleList([super().image_side(), self.image_head])

@@ -25,18 +25,18 @@ class TextEncoder(nn.Module):
     """The text tower of one CLIP. Its parameters have open_clip's names.
 
     Attributes:
-        name: Its name in open_clip.
-        width: Width T of an embedded token.
-        projected_width: Width E of a text feature, that of ``ImageFeatures.projected``.
-        context_length: Most tokens a text may have, start and end included.
-        vocabulary: Number of tokens.
+        name: its name in open_clip.
+        width: width T of an embedded token.
+        projected_width: width E of a text feature, that of `ImageFeatures.projected`.
+        context_length: most tokens a text may have, start and end included.
+        vocabulary: number of tokens.
     """
 
     def __init__(self, name: str, clip: Any) -> None:
-        """Take the text side of ``build_clip(name)``; its modules are shared, not copied.
+        """Take the text side of `build_clip(name)`; its modules are shared, not copied.
 
         Raises:
-            UserError: The tower is not causal, or its tokenizer is not CLIP's.
+            UserError: the tower is not causal, or its tokenizer is not CLIP's.
         """
         super().__init__()
         _require_plain_text(name)
@@ -72,16 +72,16 @@ class TextEncoder(nn.Module):
     def encode(self, embedded: Tensor, end_positions: Tensor) -> Tensor:
         """Return the text features, not normalised: float [B, E].
 
-        All L tokens given are run: leave out those behind the last end-of-text token, as ``PromptLearner``
-        and ``encode_tokens`` do. They change nothing. In the last block the end-of-text tokens alone are run.
+        All L tokens given are run: leave out those behind the last end-of-text token, as `PromptLearner`
+        and `encode_tokens` do. They change nothing. In the last block the end-of-text tokens alone are run.
 
         Args:
-            embedded: Float [B, L, T], embedded tokens from the start-of-text token on, L at most
-                ``context_length``; positions are added here.
+            embedded: float [B, L, T], embedded tokens from the start-of-text token on, L at most
+                `context_length`; positions are added here.
             end_positions: Int64 [B] in 0..L-1, where the end-of-text token stands.
 
         Raises:
-            UserError: More tokens than the tower has positions.
+            UserError: more tokens than the tower has positions.
         """
         length = embedded.shape[1]
         if length > self.context_length:
@@ -99,31 +99,31 @@ class TextEncoder(nn.Module):
         return features_BE
 
     def encode_tokens(self, tokens: Tensor) -> Tensor:
-        """Return the text features of token ids, not normalised: float [B, E], open_clip's ``encode_text``.
+        """Return the text features of token ids, not normalised: float [B, E], open_clip's `encode_text`.
 
         Args:
-            tokens: Int64 [B, L], as ``tokenize`` returns them; the end-of-text token is the highest id.
+            tokens: Int64 [B, L], as `tokenize` returns them; the end-of-text token is the highest id.
         """
         end_positions_B = tokens.argmax(dim=1)
         return self.encode(self.embed(tokens[:, : int(end_positions_B.max()) + 1]), end_positions_B)
 
     def forward(self, embedded: Tensor, end_positions: Tensor) -> Tensor:
-        """Do as ``encode``."""
+        """Do as `encode`."""
         return self.encode(embedded, end_positions)
 
 
 def build_text_encoder(name: str, *, pretrained: str | Path | None = None) -> TextEncoder:
-    """Return CLIP's text tower ``name``.
+    """Return CLIP's text tower `name`.
 
     Args:
-        name: As for ``build_image_encoder``.
-        pretrained: Likewise.
+        name: as for `build_image_encoder`.
+        pretrained: likewise.
 
     Returns:
-        A module in training mode, on the CPU, float32.
+        a module in training mode, on the CPU, float32.
 
     Raises:
-        UserError: As ``build_image_encoder``; also where the text tower is not CLIP's own.
+        UserError: as `build_image_encoder`; also where the text tower is not CLIP's own.
     """
     _require_plain_text(name)
     return _text_tower(name, load_pretrained_clip_state(name, pretrained))
@@ -135,16 +135,16 @@ def build_encoders(
     """Return both towers of one CLIP, its checkpoint read once.
 
     Args:
-        name: As for ``build_image_encoder``.
-        pretrained: Likewise.
-        image_size: Likewise.
-        options: ``patch_stride``, ``num_cameras`` and ``num_views``, likewise.
+        name: as for `build_image_encoder`.
+        pretrained: likewise.
+        image_size: likewise.
+        options: `patch_stride`, `num_cameras` and `num_views`, likewise.
 
     Returns:
-        The towers that ``build_image_encoder`` and ``build_text_encoder`` return for the same weights.
+        the towers that `build_image_encoder` and `build_text_encoder` return for the same weights.
 
     Raises:
-        UserError: As these two.
+        UserError: as these two.
     """
     _require_plain_text(name)
     state = load_pretrained_clip_state(name, pretrained)

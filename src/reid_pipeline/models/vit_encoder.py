@@ -23,8 +23,8 @@ from reid_pipeline.schema.errors import UserError
 class ViTEncoder(ImageEncoder):
     """A class-token ViT of open_clip.
 
-    With cameras or views there is ``side_embedding``, float [S, D], one row per (camera, view), index
-    ``camera * num_views + view``, and ``side_seen``, bool [S], the rows that training has used. All features
+    With cameras or views there is `side_embedding`, float [S, D], one row per (camera, view), index
+    `camera * num_views + view`, and `side_seen`, bool [S], the rows that training has used. All features
     are read at the class token.
     """
 
@@ -40,7 +40,7 @@ class ViTEncoder(ImageEncoder):
         num_cameras: int = 0,
         num_views: int = 0,
     ) -> None:
-        """Adapt open_clip's tower ``visual``, in place; arguments as for ``build_image_encoder``."""
+        """Adapt open_clip's tower `visual`, in place; arguments as for `build_image_encoder`."""
         super().__init__(name, visual, num_cameras=num_cameras, num_views=num_views)
         patch_size: Grid = tuple(visual.patch_size)
         self.image_size = require_image_size(image_size, max(patch_size), "the patch size")
@@ -65,7 +65,7 @@ class ViTEncoder(ImageEncoder):
             self.register_parameter("side_embedding", None)
 
     def freeze_patch_projection(self) -> None:
-        """Stop training of the patch projection ``conv1`` (the stability trick of MoCo v3)."""
+        """Stop training of the patch projection `conv1` (the stability trick of MoCo v3)."""
         self.visual.conv1.requires_grad_(False)
 
     def _features(self, images_B3HW: Tensor, camids: Tensor | None, viewids: Tensor | None) -> ImageFeatures:
@@ -94,7 +94,7 @@ class ViTEncoder(ImageEncoder):
     def _side_information(
         self, images: Tensor, camids: Tensor | None, viewids: Tensor | None
     ) -> Tensor | None:
-        """Return the row of ``side_embedding`` for each image, float [B, D]; a mean where none was learnt."""
+        """Return the row of `side_embedding` for each image, float [B, D]; a mean where none was learnt."""
         if self.side_embedding is None:
             return None
         grid = max(self.num_cameras, 1), max(self.num_views, 1)
@@ -115,7 +115,7 @@ class ViTEncoder(ImageEncoder):
         self.side_seen |= hits[:rows]
 
     def _index(self, images: Tensor, ids: Tensor | None, seen: Tensor | None, what: str) -> Tensor:
-        """Return int64 [B] in 0..count; ``count``, the length of ``seen``, stands for an unknown one."""
+        """Return int64 [B] in 0..count; `count`, the length of `seen`, stands for an unknown one."""
         count = 0 if seen is None else len(seen)
         if seen is None:
             return torch.zeros(len(images), dtype=torch.long, device=images.device)

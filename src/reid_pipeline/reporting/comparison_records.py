@@ -15,7 +15,7 @@ def method_metrics(results: Sequence[Run]) -> dict[str, dict[str, float]]:
         results: finished runs of one benchmark.
 
     Returns:
-        By method, or method and variant ("pcl+small"), `mAP`, `mAP_std`, `rank1`, `mINP`, fractions; what was
+        by method, or method and variant ("pcl+small"), `mAP`, `mAP_std`, `rank1`, `mINP`, fractions; what was
         not measured is left out. Where its runs cannot be averaged, the largest group stands under its name,
         the others under what sets them apart, too.
     """

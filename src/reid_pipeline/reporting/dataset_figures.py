@@ -15,7 +15,7 @@ def dataset_figures(summary: DatasetSummary) -> dict[str, go.Figure]:
     """Return every figure that has something to show, by name, in reading order.
 
     Returns:
-        Some of `images_per_identity`, `images_per_camera`, `image_sizes`.
+        some of `images_per_identity`, `images_per_camera`, `image_sizes`.
     """
     splits = summary.splits
     figures = {}

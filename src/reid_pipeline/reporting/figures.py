@@ -156,7 +156,7 @@ def training_curves(history: Sequence[EpochRecord]) -> dict[str, go.Figure]:
         history: one record per epoch; empty for a method that does not train.
 
     Returns:
-        Some of `loss`, `clusters`, `cluster_sizes`, `agreement`, `seconds`.
+        some of `loss`, `clusters`, `cluster_sizes`, `agreement`, `seconds`.
     """
     makers = {
         "loss": loss_curves,

@@ -66,7 +66,7 @@ def pick_queries(
         groups: [queries], such as the identities; each list then has a group twice only if it must.
 
     Returns:
-        Rows of the bad queries, worst first, and of the good ones, best first; int64, at most [count] each.
+        rows of the bad queries, worst first, and of the good ones, best first; int64, at most [count] each.
         Ties go to the smaller row.
 
     Raises:
@@ -100,7 +100,7 @@ def rank_list_strip(
         form: JPEG or PNG.
 
     Returns:
-        The encoded picture.
+        the encoded picture.
     """
     rows, columns = ranked.query_image.shape[:2]
     cell = (int(np.clip(round(height * columns / rows), height // 3, 2 * height)), height)

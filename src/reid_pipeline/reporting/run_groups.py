@@ -74,7 +74,7 @@ def group_runs(results: Sequence[Run]) -> list[RunGroup]:
         results: runs of one benchmark.
 
     Returns:
-        Groups in the order of their methods' first runs; of a method those without a variant first.
+        groups in the order of their methods' first runs; of a method those without a variant first.
     """
     found: dict[tuple[str, str, str], list[Run]] = {}
     for result in results:

@@ -91,7 +91,7 @@ def comparison_rows(
         differences: of later results to the first, if that is their zero_shot: whence the intervals.
 
     Returns:
-        Rows whose `cells` are formatted; one for each test set of a result that has several. Only results of
+        rows whose `cells` are formatted; one for each test set of a result that has several. Only results of
         the first one's benchmark, seed and test set are subtracted: others are not comparable.
     """
     results = [each for result in metrics for each in _by_test_set(result)]

@@ -22,7 +22,7 @@ def study_figures(record: Record) -> dict[str, go.Figure]:
         record: as `tuning.results.study_record` returns it.
 
     Returns:
-        Some of `history`, `importances`, `parallel`, `sensitivity`.
+        some of `history`, `importances`, `parallel`, `sensitivity`.
     """
     complete = [trial for trial in record["trials"] if trial["state"] == "complete"]
     figures: dict[str, go.Figure] = {}

@@ -23,9 +23,9 @@ class Ranked:
     """The ranks of the positives of some queries.
 
     Attributes:
-        query_rows: ``[Q]`` int64; each has a positive.
-        starts: ``[Q + 1]`` int64, where each query's ranks start.
-        ranks: ``[P]`` int64, 1-based, ascending within a query.
+        query_rows: `[Q]` int64; each has a positive.
+        starts: `[Q + 1]` int64, where each query's ranks start.
+        ranks: `[P]` int64, 1-based, ascending within a query.
     """
 
     query_rows: Indices
@@ -37,15 +37,15 @@ class Ranked:
 class Block:
     """Queries that have a positive while the gallery passes by.
 
-    Positives are ordered by (query, exact value, gallery row), so that ``bins`` can say of every negative how
+    Positives are ordered by (query, exact value, gallery row), so that `bins` can say of every negative how
     many of its query's positives come before it. The last bin of a query need not be complete.
 
     Attributes:
-        query_rows: ``[Q]`` int64.
-        starts: ``[Q + 1]`` int64, where each query's positives start.
-        rows: ``[P]`` int64, their gallery rows.
-        exact: ``[P]`` float64, their exact values.
-        bins: ``[B]`` int64, negatives found so far; a query's bins start at ``starts[q] + q``.
+        query_rows: `[Q]` int64.
+        starts: `[Q + 1]` int64, where each query's positives start.
+        rows: `[P]` int64, their gallery rows.
+        exact: `[P]` float64, their exact values.
+        bins: `[B]` int64, negatives found so far; a query's bins start at `starts[q] + q`.
     """
 
     query_rows: Indices
@@ -59,7 +59,7 @@ class Block:
 
     @classmethod
     def of(cls, matches: Matches, query_rows: Indices, exact: Exact) -> "Block":
-        """Collect the positives of ``query_rows``, leave out queries without one, and order them."""
+        """Collect the positives of `query_rows`, leave out queries without one, and order them."""
         owners_P, rows_P = matches.positives(query_rows)
         lengths = np.bincount(owners_P, minlength=len(query_rows))
         exact_P = exact(query_rows[owners_P], rows_P)
@@ -68,7 +68,7 @@ class Block:
         return cls(query_rows[lengths > 0], starts, rows_P[order_P], exact_P[order_P])
 
     def per_positive(self, values_Q: NDArray[Any]) -> NDArray[Any]:
-        """Repeat a value of each query for each of its positives: ``[Q]`` to ``[P]``."""
+        """Repeat a value of each query for each of its positives: `[Q]` to `[P]`."""
         return np.repeat(values_Q, np.diff(self.starts))
 
     def ranked(self) -> Ranked:

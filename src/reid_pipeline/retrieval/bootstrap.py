@@ -40,7 +40,7 @@ class PairedDifference:
 def bootstrap_intervals(
     result: RetrievalResult, *, resamples: int = 1000, seed: int = 0, level: float = 0.95
 ) -> dict[str, tuple[float, float]]:
-    """Return the interval of ``mAP``, ``mINP`` and ``rank1`` over resampled valid queries.
+    """Return the interval of `mAP`, `mINP` and `rank1` over resampled valid queries.
 
     Time O(resamples V), memory 8 MiB and O(resamples).
 
@@ -79,8 +79,8 @@ def paired_bootstrap(
     share counting one more.
 
     Args:
-        first_ap: ``[Q]``, NaN where the query is not valid.
-        second_ap: ``[Q]``, of the same queries in the same order.
+        first_ap: `[Q]`, NaN where the query is not valid.
+        second_ap: `[Q]`, of the same queries in the same order.
         resamples: how many samples are drawn with replacement, at least 1.
         seed: of the draws.
         level: of the interval, above 0 and below 1.
@@ -107,14 +107,14 @@ def paired_bootstraps(
     A query counts where every figure of both is known. Time O(resamples V F), memory O(F) times 8 MiB.
 
     Args:
-        first: by figure ``[Q]``, NaN where the query is not valid; all of one length.
+        first: by figure `[Q]`, NaN where the query is not valid; all of one length.
         second: the same figures of the same queries, in the same order.
         resamples: as in `paired_bootstrap`, like the next two.
         seed: of the draws.
         level: of the intervals.
 
     Returns:
-        By figure the second's mean less the first's, with its interval and p-value.
+        by figure the second's mean less the first's, with its interval and p-value.
 
     Raises:
         UserError: as `paired_bootstrap`.
@@ -162,7 +162,7 @@ def _tails(level: float) -> tuple[float, float]:
 
 
 def _resampled_means(figures_FV: NDArray[np.float64], resamples: int, seed: int) -> NDArray[np.float64]:
-    """Return the mean of every figure in every resample, ``[N, F]``."""
+    """Return the mean of every figure in every resample, `[N, F]`."""
     if isinstance(resamples, bool) or not isinstance(resamples, int | np.integer) or resamples < 1:
         raise UserError(f"resamples is {resamples!r}; a whole number of at least 1 is needed (usual: 1000).")
     return np.concatenate(
@@ -171,7 +171,7 @@ def _resampled_means(figures_FV: NDArray[np.float64], resamples: int, seed: int)
 
 
 def _draws(count: int, resamples: int, seed: int) -> Iterator[NDArray[np.int64]]:
-    """Yield rows of ``count`` drawn indices, a few resamples at a time."""
+    """Yield rows of `count` drawn indices, a few resamples at a time."""
     generator = np.random.default_rng(seed)
     step = max(1, _DRAWN_BYTES // (8 * count))
     for start in range(0, resamples, step):

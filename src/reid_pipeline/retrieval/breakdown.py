@@ -31,7 +31,7 @@ def camera_pair_breakdown(
         camera_filter: leave out the pairs of a camera with itself, in which the filter leaves no positive.
 
     Returns:
-        For each pair with a valid query, by camera: `query_camera`, `query_camera_name`, `gallery_camera`,
+        for each pair with a valid query, by camera: `query_camera`, `query_camera_name`, `gallery_camera`,
         `gallery_camera_name`, `mAP`, `rank1`, `num_valid_queries`.
     """
     found = []

@@ -2,7 +2,7 @@
 
 A query's P positives, nearest first, part the line of values into P + 1 bins. Each gallery row that is
 neither a positive nor removed belongs to one bin: the number of positives that come before it. Threshold p is
-an interval ``lower_P[p] .. upper_P[p]``, both ascending: values below it come before positive p, values above
+an interval `lower_P[p] .. upper_P[p]`, both ascending: values below it come before positive p, values above
 it after, values within it are unsure and listed for a closer look. Rows past the last threshold need no
 place, and where positives are near these are almost all: runs in which no entry reaches it are passed over.
 
@@ -27,7 +27,7 @@ _ALL_CELLS = _CELLS + 2 + _SPREAD
 
 
 def _at_most(value: Any, thresholds_P: Any, low: Any, high: Any) -> Any:
-    """Return how many ascending thresholds are at most ``value``: at least ``low``, no more than ``high``."""
+    """Return how many ascending thresholds are at most `value`: at least `low`, no more than `high`."""
     while low < high:
         middle = (low + high) // 2
         if thresholds_P[middle] <= value:
@@ -46,7 +46,7 @@ def _cell(value: Any, grid: Any) -> Any:
 def _grid(lowest: Any, highest: Any, one: Any) -> Any:
     """Return origin and scale of the cells between two thresholds, and what places are cut off at.
 
-    ``one`` is 1 in the dtype of the values, so that nothing is computed in another.
+    `one` is 1 in the dtype of the values, so that nothing is computed in another.
     """
     scale = one
     if highest > lowest:

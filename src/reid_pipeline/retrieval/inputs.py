@@ -19,21 +19,21 @@ Given = tuple[ArrayLike, ArrayLike, ArrayLike | None]
 
 @dataclass(frozen=True)
 class Identities:
-    """Who one side's rows show: pids ``[N]`` int64, camids ``[N]`` int64 or None."""
+    """Who one side's rows show: pids `[N]` int64, camids `[N]` int64 or None."""
 
     pids: Indices
     camids: Indices | None
 
     @property
     def usable(self) -> NDArray[np.bool_]:
-        """Which rows are not junk, ``[N]``."""
+        """Which rows are not junk, `[N]`."""
         usable_N: NDArray[np.bool_] = self.pids != JUNK_PID
         return usable_N
 
 
 @dataclass(frozen=True)
 class Side(Identities):
-    """One side with its features ``[N, D]``."""
+    """One side with its features `[N, D]`."""
 
     features: Floats
 
@@ -59,7 +59,7 @@ def checked_sides(query: Given, gallery: Given) -> tuple[Side, Side]:
 def checked_identities(
     query: GivenIdentities, gallery: GivenIdentities, *, rows: tuple[int, int]
 ) -> tuple[Identities, Identities]:
-    """Check (pids, camids or None) of both sides; ``rows`` says how many there must be on each.
+    """Check (pids, camids or None) of both sides; `rows` says how many there must be on each.
 
     Raises:
         UserError: ids that are not one integer per row, camids on one side only, or a gallery of junk alone.
@@ -109,12 +109,12 @@ def _identifiers(values: ArrayLike, name: str, rows: int) -> Indices:
 
 @dataclass(frozen=True)
 class Matches:
-    """Per query the gallery rows with its pid: ``gallery_rows[starts[q] : ends[q]]``.
+    """Per query the gallery rows with its pid: `gallery_rows[starts[q] : ends[q]]`.
 
     Attributes:
         gallery_rows: gallery rows that are not junk, ordered by (pid, row).
-        starts: ``[Q]``, the first place of the query's pid.
-        ends: ``[Q]``, the end of the query's pid.
+        starts: `[Q]`, the first place of the query's pid.
+        ends: `[Q]`, the end of the query's pid.
     """
 
     query: Identities
@@ -133,7 +133,7 @@ class Matches:
         return cls(query, gallery, rows, starts, np.searchsorted(pids, query.pids, side="right"))
 
     def same(self, query_rows: Indices) -> tuple[Indices, Indices]:
-        """Return all gallery rows with the pid of several queries: place in ``query_rows``, gallery row."""
+        """Return all gallery rows with the pid of several queries: place in `query_rows`, gallery row."""
         starts_Q, lengths_Q = self.starts[query_rows], self.ends[query_rows] - self.starts[query_rows]
         owners_P = np.repeat(np.arange(len(query_rows)), lengths_Q)
         skipped_Q = starts_Q - (np.cumsum(lengths_Q) - lengths_Q)

@@ -18,10 +18,10 @@ class RankedLists:
     """What stands first for each query listed.
 
     Attributes:
-        query_rows: ``[L]`` int64.
-        gallery_rows: ``[L, T]`` int64, nearest first, -1 where the filtered gallery is shorter.
-        distances: ``[L, T]`` float64 Euclidean, infinite where there is no row.
-        matches: ``[L, T]`` bool, the row has the query's pid.
+        query_rows: `[L]` int64.
+        gallery_rows: `[L, T]` int64, nearest first, -1 where the filtered gallery is shorter.
+        distances: `[L, T]` float64 Euclidean, infinite where there is no row.
+        matches: `[L, T]` bool, the row has the query's pid.
     """
 
     query_rows: Indices
@@ -41,22 +41,22 @@ def ranked_lists(
     query_rows: ArrayLike,
     top: int = 10,
 ) -> RankedLists:
-    """List the first ``top`` gallery rows of chosen queries, in the order that `evaluate_retrieval` scores.
+    """List the first `top` gallery rows of chosen queries, in the order that `evaluate_retrieval` scores.
 
     Time O(L G D), memory O(G): meant for a few queries.
 
     Args:
         query_features: as in `evaluate_retrieval`, like the next five.
-        gallery_features: ``[G, D]``.
-        query_pids: ``[Q]``.
-        gallery_pids: ``[G]``.
-        query_camids: ``[Q]`` or None.
-        gallery_camids: ``[G]`` or None.
-        query_rows: ``[L]`` integers in 0..Q-1, in the order wanted.
+        gallery_features: `[G, D]`.
+        query_pids: `[Q]`.
+        gallery_pids: `[G]`.
+        query_camids: `[Q]` or None.
+        gallery_camids: `[G]` or None.
+        query_rows: `[L]` integers in 0..Q-1, in the order wanted.
         top: T, at least 1.
 
     Raises:
-        UserError: as `evaluate_retrieval`; a query row that does not exist; or ``top`` below 1.
+        UserError: as `evaluate_retrieval`; a query row that does not exist; or `top` below 1.
     """
     query, gallery = checked_sides(
         (query_features, query_pids, query_camids), (gallery_features, gallery_pids, gallery_camids)

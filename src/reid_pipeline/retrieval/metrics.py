@@ -24,11 +24,11 @@ class RetrievalResult:
     Attributes:
         mean_ap: mean average precision over the valid queries.
         mean_inp: mean inverse negative penalty over the valid queries.
-        cmc: ``[max_rank]`` float64; ``cmc[r - 1]`` is the share of valid queries with a positive in the first
+        cmc: `[max_rank]` float64; `cmc[r - 1]` is the share of valid queries with a positive in the first
             r.
-        average_precision: ``[Q]`` float64, NaN where the query is not valid.
-        inverse_negative_penalty: ``[Q]`` float64, NaN where the query is not valid.
-        first_match_rank: ``[Q]`` int64, 1-based rank of the nearest positive, 0 where the query is not valid.
+        average_precision: `[Q]` float64, NaN where the query is not valid.
+        inverse_negative_penalty: `[Q]` float64, NaN where the query is not valid.
+        first_match_rank: `[Q]` int64, 1-based rank of the nearest positive, 0 where the query is not valid.
         num_queries: queries given.
         num_valid_queries: queries with at least one positive after the camera filter.
         num_gallery: gallery rows that are not junk.
@@ -45,12 +45,12 @@ class RetrievalResult:
     num_gallery: int
 
     def rank(self, k: int) -> float:
-        """Return Rank-k, whatever ``max_rank`` was: the share of valid queries matched in the first k."""
+        """Return Rank-k, whatever `max_rank` was: the share of valid queries matched in the first k."""
         found = (self.first_match_rank >= 1) & (self.first_match_rank <= k)
         return float(found.sum() / self.num_valid_queries)
 
     def metrics(self) -> dict[str, float | int]:
-        """Return the figures that ``metrics.json`` holds."""
+        """Return the figures that `metrics.json` holds."""
         return {
             "mAP": self.mean_ap,
             "mINP": self.mean_inp,
@@ -81,28 +81,28 @@ def evaluate_retrieval(
     Gallery rows with pid -1 (junk) never enter; a query with pid -1 is not valid. Pid 0 is an identity like
     others: Market-1501's distractors stay because no query has it. Queries without a positive are left out of
     every mean and counted. Ties are ordered by gallery row. For a query whose P positives have ranks r_1 <
-    ... < r_P in the filtered gallery: ``AP = (1 / P) sum_i i / r_i`` (no interpolation; Zheng et al., ICCV
-    2015), ``INP = P / r_P`` (Ye et al., "Deep Learning for Person Re-identification", TPAMI 2021, equation
-    7); ``CMC(r)`` is the share of queries with r_1 <= r.
+    ... < r_P in the filtered gallery: `AP = (1 / P) sum_i i / r_i` (no interpolation; Zheng et al., ICCV
+    2015), `INP = P / r_P` (Ye et al., "Deep Learning for Person Re-identification", TPAMI 2021, equation
+    7); `CMC(r)` is the share of queries with r_1 <= r.
 
     Exact: float32 features are compared by a float32 product only where that decides, else in float64.
     Streaming: O(Q G D) time, memory one block and O(Q + G); no copy of the features where they are float32 or
     float64.
 
     Args:
-        query_features: ``[Q, D]`` floats, finite.
-        gallery_features: ``[G, D]`` floats, finite.
-        query_pids: ``[Q]`` integers.
-        gallery_pids: ``[G]`` integers.
-        query_camids: ``[Q]`` integers, or None.
-        gallery_camids: ``[G]`` integers, or None.
+        query_features: `[Q, D]` floats, finite.
+        gallery_features: `[G, D]` floats, finite.
+        query_pids: `[Q]` integers.
+        gallery_pids: `[G]` integers.
+        query_camids: `[Q]` integers, or None.
+        gallery_camids: `[G]` integers, or None.
         max_rank: length of the CMC, at least 1; beyond the gallery's size the last value repeats.
         memory_limit: bytes for a block of distances and its working arrays, at least 1 MiB.
         device: "cpu", or a torch device such as "cuda", which then also holds the gallery's features. The
             figures are the same: what a product leaves unsure is settled on the host.
 
     Returns:
-        The figures, and those of each query.
+        the figures, and those of each query.
 
     Raises:
         UserError: shapes that do not match, features that are not finite (which rows), camids on one side
@@ -134,13 +134,13 @@ def evaluate_distances(
     O(Q G) time; memory a copy of one block and O(Q + G).
 
     Args:
-        blocks: (first query row, distances ``[rows, G]``) in the order of the queries, each query once; for a
-            matrix at hand, ``[(0, matrix)]``. Float64 and integers are compared as float64, float32 and
+        blocks: (first query row, distances `[rows, G]`) in the order of the queries, each query once; for a
+            matrix at hand, `[(0, matrix)]`. Float64 and integers are compared as float64, float32 and
             float16 as float32.
-        query_pids: ``[Q]`` integers.
-        gallery_pids: ``[G]`` integers.
-        query_camids: ``[Q]`` integers, or None.
-        gallery_camids: ``[G]`` integers, or None.
+        query_pids: `[Q]` integers.
+        gallery_pids: `[G]` integers.
+        query_camids: `[Q]` integers, or None.
+        gallery_camids: `[G]` integers, or None.
         max_rank: length of the CMC, at least 1.
 
     Raises:

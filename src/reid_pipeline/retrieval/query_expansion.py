@@ -17,7 +17,7 @@ _BLOCK_ENTRIES = 1 << 21
 def average_query_expansion(
     query_features: ArrayLike, gallery_features: ArrayLike, *, k: int = 10, alpha: float = 3.0
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Return the features of both sides, each averaged with its ``k`` nearest among all of them.
+    """Return the features of both sides, each averaged with its `k` nearest among all of them.
 
     With unit rows x and n(i) the k nearest others of row i, by cosine, in query and gallery together::
 
@@ -30,13 +30,13 @@ def average_query_expansion(
     Time: the neighbour search. Memory: both sides twice and one block.
 
     Args:
-        query_features: ``[Q, D]`` floats, finite, no zero row.
-        gallery_features: ``[G, D]`` floats, finite, no zero row.
+        query_features: `[Q, D]` floats, finite, no zero row.
+        gallery_features: `[G, D]` floats, finite, no zero row.
         k: other rows averaged, at least 1; more than there are means all.
         alpha: exponent of the weights, at least 0; a greater one trusts near rows more.
 
     Returns:
-        Unit rows ``[Q, D]`` and ``[G, D]``, float32: rank them by Euclidean distance.
+        unit rows `[Q, D]` and `[G, D]`, float32: rank them by Euclidean distance.
 
     Raises:
         UserError: features that are not finite or zero (which rows) or of different widths, or an option out

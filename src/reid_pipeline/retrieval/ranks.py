@@ -49,7 +49,7 @@ def feature_ranks(
     of squared differences of the features as given; copies of a gallery row tie exactly.
 
     Time: the matrix product, plus a sweep of 0.3 to 2 ns of one core per entry. Memory: one block, at most
-    ``memory_limit`` bytes, and O(G).
+    `memory_limit` bytes, and O(G).
 
     Args:
         matches: which rows match.
@@ -60,7 +60,7 @@ def feature_ranks(
             features lie there as a whole.
 
     Raises:
-        UserError: a ``memory_limit`` below 1 MiB.
+        UserError: a `memory_limit` below 1 MiB.
     """
     if memory_limit < _SMALLEST_LIMIT:
         raise UserError(
@@ -158,7 +158,7 @@ def _checked_distances(given: ArrayLike, start: int, expected: tuple[int, int, i
 
 
 def _block_shape(gallery_rows: int, itemsize: int, memory_limit: int, cores: int) -> tuple[int, int]:
-    """Return the rows and columns of a block of distances, whose rows are shared out to ``cores``.
+    """Return the rows and columns of a block of distances, whose rows are shared out to `cores`.
 
     Half of the limit is for the distances and the queries' copies, half for positives and working arrays.
     """

@@ -32,7 +32,7 @@ class RerankPreset:
 RERANK_PRESETS: Mapping[str, RerankPreset] = MappingProxyType(
     {"k_reciprocal": RerankPreset(20, 6, 0.3), "clip_reid": RerankPreset(50, 15, 0.3)}
 )
-"""``k_reciprocal``: Zhong et al., CVPR 2017. ``clip_reid``: what the released code of CLIP-ReID holds."""
+"""`k_reciprocal`: Zhong et al., CVPR 2017. `clip_reid`: what the released code of CLIP-ReID holds."""
 
 DEFAULT_MEMORY_LIMIT = 64 << 20
 _SMALLEST_LIMIT = 1 << 20
@@ -49,9 +49,9 @@ def rerank_k_reciprocal(
 ) -> NDArray[np.float32]:
     """Return the re-ranked distance of every query to every gallery row.
 
-    With ``d_ij`` the squared distance of rows i and j of both sides together, divided by the greatest of row
-    i: ``(1 - lambda) (1 - similarity_ij) + lambda d_ij``, where the similarity is the Jaccard similarity of
-    the k-reciprocal weights ``exp(-d_ij)``. Source: Zhong et al., "Re-ranking Person Re-identification with
+    With `d_ij` the squared distance of rows i and j of both sides together, divided by the greatest of row
+    i: `(1 - lambda) (1 - similarity_ij) + lambda d_ij`, where the similarity is the Jaccard similarity of
+    the k-reciprocal weights `exp(-d_ij)`. Source: Zhong et al., "Re-ranking Person Re-identification with
     k-reciprocal Encoding", CVPR 2017, equations 3 to 12, with the details of the code that its authors
     released: a list is the row itself and its k1 nearest others, half lists have round(k1 / 2) + 1 columns,
     and weights are averaged over the k2 nearest, the row included.
@@ -60,14 +60,14 @@ def rerank_k_reciprocal(
     its own list and ties go to the lower index; a k2 above k1 + 1 averages over the k2 nearest.
 
     Args:
-        query_features: ``[Q, D]`` floats, finite.
-        gallery_features: ``[G, D]`` floats, finite.
+        query_features: `[Q, D]` floats, finite.
+        gallery_features: `[G, D]` floats, finite.
         k1: other rows in a list, at least 1; more than there are means all.
         k2: rows averaged, at least 1.
         lambda_value: share of the original distance, in [0, 1].
 
     Returns:
-        ``[Q, G]`` float32 in about [0, 1]: within 1e-5 of the dense algorithm in float64.
+        `[Q, G]` float32 in about [0, 1]: within 1e-5 of the dense algorithm in float64.
 
     Raises:
         UserError: features that are not finite (which rows) or of different widths, or an option out of
@@ -89,7 +89,7 @@ def reranked_blocks(
     lambda_value: float = 0.3,
     memory_limit: int = DEFAULT_MEMORY_LIMIT,
 ) -> Iterator[tuple[int, NDArray[np.float32]]]:
-    """Yield (first query row, distances ``[R, G]``): `rerank_k_reciprocal` without ever holding ``[Q, G]``.
+    """Yield (first query row, distances `[R, G]`): `rerank_k_reciprocal` without ever holding `[Q, G]`.
 
     The options are checked, and all that the blocks share is computed, when the first block is asked for.
 
@@ -139,7 +139,7 @@ def _check_options(lambda_value: float, memory_limit: int) -> None:
 def _scaled_distances(
     rows_RD: Floats, gallery_GD: Floats, centre_D: Floats, scale_R: NDArray[np.float64]
 ) -> NDArray[np.float32]:
-    """Return the squared distances of a block, each row divided by its scale: ``[R, G]`` float32.
+    """Return the squared distances of a block, each row divided by its scale: `[R, G]` float32.
 
     Both sides are taken relative to the centre of all rows first. No row is further from it than the two rows
     furthest apart are from each other, so the float32 product errs by a few units in the last place of what
@@ -163,7 +163,7 @@ def _scaled_distances(
 def _subtract_similarity(
     block_RG: NDArray[np.float32], start: int, encoded: tuple[Any, Any], first: int, factor: float
 ) -> None:
-    """Subtract ``factor`` times the similarity of the rows from ``start`` with those from ``first``."""
+    """Subtract `factor` times the similarity of the rows from `start` with those from `first`."""
     from reid_pipeline.geometry.reciprocal_kernels import subtract_similarity
 
     def subtract(part: tuple[int, int]) -> None:

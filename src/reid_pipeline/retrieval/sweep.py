@@ -21,7 +21,7 @@ from reid_pipeline.retrieval.inputs import Matches
 _LISTED_BYTES = 2 * 48
 
 Limits = tuple[Floats, Floats]
-"""Thresholds of positives, ``[P]`` each: what is below the first is surely before, above the second after."""
+"""Thresholds of positives, `[P]` each: what is below the first is surely before, above the second after."""
 
 
 def thread_count(width: int, memory_limit: int) -> int:
@@ -46,7 +46,7 @@ class Sweep:
     matches: Matches
 
     def in_shares(self, block: Block, work: Callable[[slice], None]) -> None:
-        """Call ``work`` for each thread's share of the block's queries, side by side."""
+        """Call `work` for each thread's share of the block's queries, side by side."""
         count = len(block.query_rows)
         edges = [count * share // self.threads for share in range(self.threads + 1)]
         shares = [slice(start, stop) for start, stop in itertools.pairwise(edges) if start < stop]
@@ -62,9 +62,9 @@ class Sweep:
         limits: Limits,
         exact: Exact,
     ) -> None:
-        """Count ``values_SG + offsets_G``, whose first column is gallery row ``first_column``, in one thread.
+        """Count `values_SG + offsets_G`, whose first column is gallery row `first_column`, in one thread.
 
-        The rows are a share of the block's queries. Overwrites in ``values_SG`` what has the query's pid. An
+        The rows are a share of the block's queries. Overwrites in `values_SG` what has the query's pid. An
         infinite offset leaves a row out.
         """
         from reid_pipeline.retrieval.counting import count_block

@@ -18,6 +18,8 @@ from pydantic import BaseModel, ConfigDict, Field, RootModel
 from reid_pipeline.schema.errors import UserError
 
 SEPARATOR = "+"
+ZERO_SHOT = "zero_shot"
+"""The method that every other is compared with: the encoder as it comes."""
 _UNSAFE = re.compile(r"""[\x00-\x1f\x7f/\\{}%$\[\]*?"<>|:]|^[.\s]|[.\s]$""")
 _LONGEST, _LONGEST_BYTES = 120, 200
 _CUT, _DIGEST = 80, 8

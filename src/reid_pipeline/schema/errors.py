@@ -19,13 +19,13 @@ class UserError(ValueError):
 
 
 def nearest(given: str, allowed: Iterable[str]) -> str:
-    """Return ``" Did you mean 'x'?"`` for the allowed word closest to ``given``, or an empty string."""
+    """Return `" Did you mean 'x'?"` for the allowed word closest to `given`, or an empty string."""
     matches = difflib.get_close_matches(given, list(allowed), n=1)
     return f" Did you mean {matches[0]!r}?" if matches else ""
 
 
 def first_few(cases: Sequence[object], limit: int = 5) -> str:
-    """Return the first ``limit`` cases, comma separated, and how many more there are."""
+    """Return the first `limit` cases, comma separated, and how many more there are."""
     shown = ", ".join(str(case) for case in cases[:limit])
     return shown if len(cases) <= limit else f"{shown} and {len(cases) - limit} more"
 

@@ -38,24 +38,24 @@ _Path = tuple[str, ...]
 _ABSENT = object()
 
 
-def resolved(layers: Sequence[Values], conf_layers: int, models: Models, floor: str) -> dict[str, Any]:
+def resolved(layers: Sequence[Values], conf_layers: int, models: Models, zero_shot: str) -> dict[str, Any]:
     """Return the parameters in force.
 
-    Where a layer above conf/ gives backbones to single methods, `floor`, which every method is compared with,
-    takes what these change and agree on: it is a floor with the same backbone.
+    Where a layer above conf/ gives backbones to single methods, `zero_shot`, which every method is compared
+    with, takes what these change and agree on, so that both have one backbone.
 
     Args:
         layers: from base up, each a mapping as a parameter file holds it.
         conf_layers: how many of them are conf's; the first ones.
         models: of the methods' parameters, by name.
-        floor: the method that learns nothing.
+        zero_shot: the method that learns nothing.
     """
     parameters: dict[str, Any] = {}
     for place, layer in enumerate(layers):
-        spread = _spread(layer, models, floor)
-        if place >= conf_layers and isinstance(spread.get(floor, {}), Mapping):
-            followed = _followed(parameters, layer, spread, models, floor)
-            spread = merged({floor: {BACKBONE: followed}} if followed else {}, spread)
+        spread = _spread(layer, models, zero_shot)
+        if place >= conf_layers and isinstance(spread.get(zero_shot, {}), Mapping):
+            followed = _followed(parameters, layer, spread, models, zero_shot)
+            spread = merged({zero_shot: {BACKBONE: followed}} if followed else {}, spread)
         parameters = merged(parameters, spread)
     return parameters
 
@@ -80,25 +80,27 @@ def differences(below: Values, above: Values, method: str, models: Models) -> di
     return own | _changed(first, second, dump)
 
 
-def _spread(layer: Values, models: Models, floor: str) -> dict[str, Any]:
+def _spread(layer: Values, models: Models, zero_shot: str) -> dict[str, Any]:
     """Return a layer whose shared backbone lies under every method's own."""
     shared = layer.get(BACKBONE)
     if not isinstance(shared, Mapping):
         return dict(layer)
     beneath = {
-        name: {BACKBONE: {key: value for key, value in shared.items() if name != floor or key not in LEARNT}}
+        name: {
+            BACKBONE: {key: value for key, value in shared.items() if name != zero_shot or key not in LEARNT}
+        }
         for name, model in models.items()
         if BACKBONE in model.model_fields and isinstance(layer.get(name, {}), Mapping)
     }
     return merged(beneath, layer)
 
 
-def _followed(below: Values, layer: Values, spread: Values, models: Models, floor: str) -> dict[str, Any]:
+def _followed(below: Values, layer: Values, spread: Values, models: Models, zero_shot: str) -> dict[str, Any]:
     """Return what a layer's own backbones of single methods change, where all that change one agree."""
     changed = []
     for name in models:
         given = [key for key in _mapping(_mapping(layer.get(name)).get(BACKBONE)) if key in FOLLOWED]
-        if name == floor or not given:
+        if name == zero_shot or not given:
             continue
         blocks = [_mapping(each.get(name)) for each in (below, spread)]
         before, after = (

@@ -35,14 +35,14 @@ class Layers:
         named: overlay and tuned parameters, those that there are.
         given: on the command line, or what stands for it.
         models: of the methods' parameters, by name.
-        floor: the method that every other is compared with.
+        zero_shot: the method that every other is compared with.
     """
 
     conf: Sequence[Values]
     named: Sequence[Layer]
     given: Values
     models: Models
-    floor: str
+    zero_shot: str
 
     def in_force(self) -> dict[str, Any]:
         """Return the parameters of the run."""
@@ -57,7 +57,7 @@ class Layers:
         Args:
             benchmark: the benchmark or collection, as its folders are named.
             seed: of the run.
-            variant: what the user calls all that is not conf's; an equal `floor` stays in conf's cell.
+            variant: the name of all that is not conf's; an equal `zero_shot` stays in conf's cell.
         """
         steps = [self._up_to(count) for count in range(len(self.named) + 1)]
         run = self.in_force()
@@ -65,7 +65,7 @@ class Layers:
         for method in self.models:
             differs = self._differences(steps[0], run, method)
             if variant is not None:
-                called = component(variant, "variant") if differs or method != self.floor else ""
+                called = component(variant, "variant") if differs or method != self.zero_shot else ""
             else:
                 called = self._called(method, steps, run, differs)
             found[method] = Cell(
@@ -75,7 +75,7 @@ class Layers:
 
     def _up_to(self, count: int, given: Values | None = None) -> dict[str, Any]:
         layers = [*self.conf, *(layer.values for layer in self.named[:count]), *([given] if given else [])]
-        return resolved(layers, len(self.conf), self.models, self.floor)
+        return resolved(layers, len(self.conf), self.models, self.zero_shot)
 
     def _differences(self, below: Values, above: Values, method: str) -> dict[str, Any]:
         found = [item for layer in self.named for item in layer.found.items()]

@@ -48,7 +48,7 @@ def drawn_queries(table: pd.DataFrame, seed: int, purpose: str) -> tuple[pd.Inde
     so that the gallery stays the larger side.
 
     Returns:
-        The queries' index labels, and the rule, `BY_CAMERA` or `BY_IDENTITY`.
+        the queries' index labels, and the rule, `BY_CAMERA` or `BY_IDENTITY`.
     """
     has_cameras = bool(table[CAMID].notna().any())
     seen = pd.DataFrame({PID: table[PID], CAMID: table[CAMID].fillna(-1).astype("int64"), PATH: table[PATH]})
@@ -84,7 +84,7 @@ def drawn_galleries(pool: pd.DataFrame, repeats: int, seed: int) -> pd.DataFrame
         seed: of the lots.
 
     Returns:
-        As `schema.tables.GALLERIES`; no rows if the pool has none.
+        as `schema.tables.GALLERIES`; no rows if the pool has none.
     """
     sets = pool[TEST_SETS].str.split(" ")
     draws = [

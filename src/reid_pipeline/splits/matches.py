@@ -82,7 +82,7 @@ def count_matches(
         splits: test or dev queries and gallery.
 
     Returns:
-        The figures, of the first draw where galleries were drawn.
+        the figures, of the first draw where galleries were drawn.
 
     Raises:
         UserError: a gallery lists an image that is not of split `test`.

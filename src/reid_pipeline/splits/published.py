@@ -20,7 +20,7 @@ def compare_with_published(benchmark: Benchmark, reading: Reading) -> list[str]:
         reading: what was read.
 
     Returns:
-        A sentence per subset, or test set, that differs, and one on the version whose counts these are if
+        a sentence per subset, or test set, that differs, and one on the version whose counts these are if
         there is one; nothing when all agree or nothing was published.
     """
     if not benchmark.versions:

@@ -66,7 +66,7 @@ def parameter_names(model: type[Parameters], prefix: str = "") -> Iterator[str]:
 
 
 def nested(values: Values) -> dict[str, Any]:
-    """Return dotted names as mappings within mappings: ``{"a.b": 3}`` as ``{"a": {"b": 3}}``."""
+    """Return dotted names as mappings within mappings: `{"a.b": 3}` as `{"a": {"b": 3}}`."""
     result: dict[str, Any] = {}
     for name, value in values.items():
         *groups, last = name.split(".")

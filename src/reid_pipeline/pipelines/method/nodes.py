@@ -13,8 +13,7 @@ from typing import Any
 import pandas as pd
 
 from reid_pipeline.engine.stage import Method
-from reid_pipeline.pipelines.floor import FLOOR
-from reid_pipeline.schema.addresses import Cells, address
+from reid_pipeline.schema.addresses import ZERO_SHOT, Cells, address
 from reid_pipeline.schema.embeddings import Embeddings
 from reid_pipeline.schema.origin import EXTRACTION, Origin, require_match
 from reid_pipeline.schema.parameters import (
@@ -209,9 +208,9 @@ def compare_node(method: Method) -> Callable[..., Any]:
         for name, record in (("metrics", metrics), ("breakdown", breakdown)):
             require_match(node, name, record.origin, present)
         for record in (zero_shot_metrics, zero_shot_breakdown):
-            require_match(node, FLOOR, record.origin, present)
+            require_match(node, ZERO_SHOT, record.origin, present)
         found = difference_to_zero_shot(
-            metrics, breakdown, zero_shot_metrics, zero_shot_breakdown, other=address(cells[FLOOR])
+            metrics, breakdown, zero_shot_metrics, zero_shot_breakdown, other=address(cells[ZERO_SHOT])
         )
         return found.with_origin(
             _made_from(present, metrics=metrics.origin, zero_shot=zero_shot_metrics.origin)
@@ -264,7 +263,7 @@ def run_card_node(method: Method) -> Callable[..., Any]:
             history,
             run_environment,
             cell=cell,
-            zero_shot=None if method.name == FLOOR else address(cells[FLOOR]),
+            zero_shot=None if method.name == ZERO_SHOT else address(cells[ZERO_SHOT]),
             embedder=embedder,
             runtime=runtime,
         )
@@ -304,7 +303,7 @@ def report_node(method: Method) -> Callable[..., Any]:
         present = _made_from(present, embeddings=origin, metrics=metrics.origin)
         used = {"metrics": metrics, "breakdown": breakdown, "run_card": run_card}
         used |= {} if differences is None else {"differences": differences}
-        used |= {} if zero_shot_metrics is None else {FLOOR: zero_shot_metrics}
+        used |= {} if zero_shot_metrics is None else {ZERO_SHOT: zero_shot_metrics}
         for name, record in used.items():
             require_match("report", name, record.origin, present)
         tables = SplitTables(split_table, galleries)

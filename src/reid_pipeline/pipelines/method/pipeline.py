@@ -3,8 +3,8 @@
 from kedro.pipeline import Node, Pipeline, node, pipeline
 
 from reid_pipeline.engine.stage import Method
-from reid_pipeline.pipelines.floor import FLOOR
 from reid_pipeline.pipelines.method import nodes
+from reid_pipeline.schema.addresses import ZERO_SHOT
 
 SHARED = {
     "split_table",
@@ -23,16 +23,18 @@ Inputs = dict[str, str]
 def create_pipeline(method: Method) -> Pipeline:
     """Return split table -> [train ->] embedder -> embeddings -> metrics -> report.
 
-    All lies in the method's namespace but the floor's metrics and breakdown, which every other method is
+    All lies in the method's namespace but zero_shot's metrics and breakdown, which every other method is
     compared with.
     """
-    is_floor = method.name == FLOOR
+    is_zero_shot = method.name == ZERO_SHOT
     training = _training_nodes(method) if method.stage_names else [_build_node(method)]
     return pipeline(
-        [*training, *_result_nodes(method), *([] if is_floor else [_compare_node(method)])],
+        [*training, *_result_nodes(method), *([] if is_zero_shot else [_compare_node(method)])],
         namespace=method.name,
-        inputs=SHARED if is_floor else SHARED | ZERO_SHOT_RESULTS,
-        outputs={"metrics": "zero_shot_metrics", "breakdown": "zero_shot_breakdown"} if is_floor else None,
+        inputs=SHARED if is_zero_shot else SHARED | ZERO_SHOT_RESULTS,
+        outputs={"metrics": "zero_shot_metrics", "breakdown": "zero_shot_breakdown"}
+        if is_zero_shot
+        else None,
         parameters={f"params:{name}" for name in SHARED_PARAMETERS | {method.name}},
     )
 
@@ -80,7 +82,7 @@ def _training_nodes(method: Method) -> list[Node]:
 
 
 def _result_nodes(method: Method) -> list[Node]:
-    compared = () if method.name == FLOOR else ("zero_shot_metrics", "differences")
+    compared = () if method.name == ZERO_SHOT else ("zero_shot_metrics", "differences")
     return [
         node(
             nodes.extract_node(method),

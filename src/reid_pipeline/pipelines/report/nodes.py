@@ -1,7 +1,7 @@
 """Nodes of the report pipeline."""
 
 from reid_pipeline.methods import method_names
-from reid_pipeline.pipelines.floor import FLOOR
+from reid_pipeline.schema.addresses import ZERO_SHOT
 from reid_pipeline.schema.comparison import Comparison
 from reid_pipeline.schema.records import Run, RunCard
 
@@ -26,8 +26,8 @@ def compare(
 
 
 def methods_in_order() -> list[str]:
-    """Return the methods as tables list them: the floor, then the others."""
-    return [FLOOR, *(name for name in method_names() if name != FLOOR)]
+    """Return the methods as tables list them: zero_shot, then the others."""
+    return [ZERO_SHOT, *(name for name in method_names() if name != ZERO_SHOT)]
 
 
 def render_comparison(comparison: Comparison) -> tuple[str, str, str]:

@@ -1,4 +1,4 @@
-"""Telling a user's mistake from a fault of the program."""
+"""Which errors are the user's to mend, and which are faults of the program."""
 
 from kedro.framework.cli.utils import KedroCliError
 from kedro.validation import DataValidationError, ParameterValidationError
@@ -6,16 +6,16 @@ from kedro.validation import DataValidationError, ParameterValidationError
 from reid_pipeline.schema.errors import UserError
 
 # Kedro raises bare ValueErrors for these two.
-_KEDROS_OWN = ("Failed to find the pipeline named", "Given configuration path either does not exist")
+_KEDRO_MESSAGES = ("Failed to find the pipeline named", "Given configuration path either does not exist")
 
 
-def mistake_in(error: BaseException) -> str | None:
-    """Return what to tell the user if `error`, or what caused it, is a mistake of theirs; else None."""
+def user_error_text(error: BaseException) -> str | None:
+    """Return the message if `error`, or what caused it, is the user's to mend; else None."""
     seen: BaseException | None = error
     while seen is not None:
         if isinstance(seen, UserError | ParameterValidationError | DataValidationError):
             return str(seen)
-        if not isinstance(seen, KedroCliError) and str(seen).startswith(_KEDROS_OWN):
+        if not isinstance(seen, KedroCliError) and str(seen).startswith(_KEDRO_MESSAGES):
             return str(seen)
         seen = seen.__cause__ or seen.__context__
     return None

@@ -19,9 +19,9 @@ from kedro.validation import DataValidationError, ParameterValidationError
 from reid_pipeline.cli import cli
 from reid_pipeline.hooks import Preflight
 from reid_pipeline.io.raw import RawFolderDataset
-from reid_pipeline.mistakes import mistake_in
 from reid_pipeline.schema.errors import UserError
 from reid_pipeline.schema.parameters import ComputeParameters
+from reid_pipeline.user_errors import user_error_text
 
 
 def raised(*errors: BaseException, implicit: bool = False) -> BaseException:
@@ -42,7 +42,7 @@ def raised(*errors: BaseException, implicit: bool = False) -> BaseException:
 
 class TestMistakeIn:
     def test_a_user_error_itself(self):
-        assert mistake_in(UserError("give a folder")) == "give a folder"
+        assert user_error_text(UserError("give a folder")) == "give a folder"
 
     @pytest.mark.parametrize("implicit", [False, True])
     def test_a_user_error_deep_in_the_chain(self, implicit):
@@ -53,16 +53,16 @@ class TestMistakeIn:
             KeyError("inner"),
             implicit=implicit,
         )
-        assert mistake_in(chain) == "Raw folder x is empty"
+        assert user_error_text(chain) == "Raw folder x is empty"
 
     def test_the_outermost_of_two(self):
-        assert mistake_in(raised(UserError("outer"), UserError("inner"))) == "outer"
+        assert user_error_text(raised(UserError("outer"), UserError("inner"))) == "outer"
 
     @pytest.mark.parametrize(
         "error", [ParameterValidationError("seed: -1"), DataValidationError("column pid")], ids=type
     )
     def test_kedros_validation(self, error):
-        assert mistake_in(raised(RuntimeError("x"), error)) == str(error)
+        assert user_error_text(raised(RuntimeError("x"), error)) == str(error)
 
     @pytest.mark.parametrize(
         "text",
@@ -72,7 +72,7 @@ class TestMistakeIn:
         ],
     )
     def test_kedros_bare_errors(self, text):
-        assert mistake_in(raised(RuntimeError("x"), ValueError(text))) == text
+        assert user_error_text(raised(RuntimeError("x"), ValueError(text))) == text
 
     @pytest.mark.parametrize(
         "error",
@@ -85,7 +85,7 @@ class TestMistakeIn:
         ],
     )
     def test_a_fault_of_the_program_is_none(self, error):
-        assert mistake_in(error) is None
+        assert user_error_text(error) is None
 
 
 class TestRun:
