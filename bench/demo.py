@@ -63,11 +63,7 @@ class Watch:
         span.end = self.now()
 
     def record(self) -> dict[str, Any]:
-        return {
-            "marks": [vars(span) for span in self.marks.values()],
-            "epochs": self.epochs,
-            "memory": self.memory,
-        }
+        return {"marks": [vars(span) for span in self.marks.values()], "epochs": self.epochs, "memory": self.memory}
 
 
 def hooks_of(watch: Watch) -> Any:

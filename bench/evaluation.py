@@ -166,9 +166,7 @@ def memory_here(name: str, shape: Shape, kind: str) -> float:
 def memory_of(name: str, shape: Shape, kind: str) -> float:
     """Return what `memory_here` says in a process of its own."""
     job = json.dumps([name, vars(shape), kind])
-    done = subprocess.run(
-        [sys.executable, __file__, "--child", job], capture_output=True, text=True, check=True
-    )
+    done = subprocess.run([sys.executable, __file__, "--child", job], capture_output=True, text=True, check=True)
     return float(done.stdout)
 
 

@@ -141,10 +141,7 @@ def measure_tree(root: Path, repeats: int) -> list[Row]:
         began = time.perf_counter()
         plain_lists(root)
         seconds.setdefault("plain loop", []).append(time.perf_counter() - began)
-    peaks = {
-        "all": peak_of(lambda: ingest_tree(root, facts)),
-        "plain loop": peak_of(lambda: plain_lists(root)),
-    }
+    peaks = {"all": peak_of(lambda: ingest_tree(root, facts)), "plain loop": peak_of(lambda: plain_lists(root))}
     plain = statistics.median(seconds["plain loop"])
     return [
         Row(name, len(facts), statistics.median(values), plain if name == "all" else None, peaks.get(name))
@@ -181,8 +178,7 @@ def plain_decoding(root: Path, names: list[str], processes: int) -> float:
     """
     command = [sys.executable, "-c", PLAIN_IN_CHILD]
     children = [
-        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        for _ in range(processes)
+        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for _ in range(processes)
     ]
     for index, child in enumerate(children):
         paths = "\t".join(os.path.join(root, name) for name in names[index::processes])  # noqa: PTH118
@@ -225,9 +221,7 @@ def table(rows: list[Row]) -> str:
         peak = "" if row.peak is None else f"{row.peak:.0f}"
         each = f"{row.seconds / row.files * 1e6:.1f}"
         cells.append((row.name, f"{row.files:,}", f"{row.seconds:.3f}", each, ratio, peak))
-    return "\n".join(
-        f"{name:<28} {files:>8} {s:>8} {e:>8} {r:>8} {p:>9}" for name, files, s, e, r, p in cells
-    )
+    return "\n".join(f"{name:<28} {files:>8} {s:>8} {e:>8} {r:>8} {p:>9}" for name, files, s, e, r, p in cells)
 
 
 def growth(rows: list[Row]) -> str:

@@ -140,22 +140,16 @@ def works(root: Path, names: Sequence[str], folder: Path) -> dict[str, Work]:
         "decode and resize, Pillow": per_image(
             lambda path: opened(path).resize((TARGET.width, TARGET.height), Image.Resampling.BICUBIC), paths
         ),
-        "decode and resize, torchvision v2": per_image(
-            lambda path: resize(decoded_by_torchvision(path)), paths
-        ),
+        "decode and resize, torchvision v2": per_image(lambda path: resize(decoded_by_torchvision(path)), paths),
         "decode and resize, ours": per_image(lambda path: read_image(path, TARGET), paths),
         USUAL: per_image(lambda path: pillow(opened(path)), paths),
-        "usual pipeline, torchvision v2": per_image(
-            lambda path: tensors(decoded_by_torchvision(path)), paths
-        ),
+        "usual pipeline, torchvision v2": per_image(lambda path: tensors(decoded_by_torchvision(path)), paths),
         "ours, no cache": in_batches(fresh, augmented),
         "ours, from the cache": in_batches(lambda: kept, augmented),
         "cache: fill": lambda: cached_images(root, names, folder / str(next(fills))),
         "cache: gather": in_batches(lambda: kept, lambda batch: batch),
         "augmentation alone": again(rounds, lambda: augmented(loaded)),
-        "normalisation alone": again(
-            rounds, lambda: normalise(loaded, BACKBONE.pixel_mean, BACKBONE.pixel_std)
-        ),
+        "normalisation alone": again(rounds, lambda: normalise(loaded, BACKBONE.pixel_mean, BACKBONE.pixel_std)),
     }
 
 

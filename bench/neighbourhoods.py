@@ -153,10 +153,7 @@ def measure(names: tuple[str, ...], rows: int, given: argparse.Namespace) -> dic
             command = [sys.executable, __file__, "--child", name, str(rows), str(given.width)]
             done = subprocess.run(command, check=True, capture_output=True, text=True)
             seen.setdefault(name, []).append(json.loads(done.stdout))
-    return {
-        name: {key: statistics.median(one[key] for one in all_) for key in all_[0]}
-        for name, all_ in seen.items()
-    }
+    return {name: {key: statistics.median(one[key] for one in all_) for key in all_[0]} for name, all_ in seen.items()}
 
 
 def table(rows: int, seen: dict[str, dict[str, float]]) -> str:
@@ -193,9 +190,7 @@ def main() -> None:
     parser.add_argument("--reranking", type=int, nargs="*", default=None, metavar="ROWS")
     parser.add_argument("--width", type=int, default=768)
     parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument(
-        "--dense-limit", type=int, default=19_281, help="rows up to which the dense code runs"
-    )
+    parser.add_argument("--dense-limit", type=int, default=19_281, help="rows up to which the dense code runs")
     parser.add_argument("--quick", action="store_true", help="tiny sizes, once: does it run?")
     parser.add_argument("--child", nargs=3, help=argparse.SUPPRESS)
     given = parser.parse_args()

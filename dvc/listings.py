@@ -21,21 +21,14 @@ def steps() -> dict[str, tuple[list[str], list[str]]]:
     found = {}
     pages = ("atomic", "page", "records")
     for name in _modules_of("readers"):
-        roots = [
-            "pipelines.ingestion.pipeline",
-            f"readers.{name}",
-            *_io(*pages, "raw"),
-        ]
+        roots = ["pipelines.ingestion.pipeline", f"readers.{name}", *_io(*pages, "raw")]
         found[f"ingestion_{name}"] = (roots, [] if name.startswith(DRAWN) else [DRAWINGS])
     for name in _modules_of("methods"):
         datasets = _io(*pages, "environment", "image_cache", "raw", "weights")
         # The images are a dependency themselves: a cell finds them drawn.
         found[name] = (["pipelines.method.pipeline", f"methods.{name}", *datasets], [DRAWINGS])
     found["report"] = (["pipelines.report.pipeline", *_io(*pages, "results")], [])
-    found["leaderboard"] = (
-        ["pipelines.leaderboard.pipeline", *_io(*pages, "all_cells")],
-        [],
-    )
+    found["leaderboard"] = (["pipelines.leaderboard.pipeline", *_io(*pages, "all_cells")], [])
     return found
 
 
@@ -43,9 +36,7 @@ def listing(step: str) -> str:
     """Return what is written of a step: a line "<sha256>  <path>" for each file, in the order of paths."""
     roots, without = steps()[step]
     files = {file.relative_to(ROOT).as_posix(): file for file in needed_files(*roots, without=without)}
-    return "".join(
-        f"{hashlib.sha256(file.read_bytes()).hexdigest()}  {path}\n" for path, file in files.items()
-    )
+    return "".join(f"{hashlib.sha256(file.read_bytes()).hexdigest()}  {path}\n" for path, file in files.items())
 
 
 def _modules_of(room: str) -> list[str]:

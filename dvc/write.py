@@ -74,12 +74,7 @@ def text_of(env: str, overlays: Sequence[str] = ()) -> str:
     nested = f"`dvc repro -R dvc/{env}` with .venv active."
     head = HEAD.format(
         benchmark=env,
-        option="".join(
-            [
-                "" if env == HOME else f" ENV={env}",
-                f' OVERLAYS="{" ".join(overlays)}"' if overlays else "",
-            ]
-        ),
+        option="".join(["" if env == HOME else f" ENV={env}", f' OVERLAYS="{" ".join(overlays)}"' if overlays else ""]),
         how=how if env == HOME else nested,
     )
     return head + yaml.dump(document(env, overlays), Dumper=_Indented, sort_keys=False, width=110)

@@ -52,9 +52,7 @@ def dense_rerank(query, gallery, k1, k2, lambda_value):
 
 def clustered(rng, rows, width, groups, noise, *, unit=True, dtype=np.float32):
     """Rows around random centres."""
-    x = rng.normal(size=(groups, width))[rng.integers(groups, size=rows)] + noise * rng.normal(
-        size=(rows, width)
-    )
+    x = rng.normal(size=(groups, width))[rng.integers(groups, size=rows)] + noise * rng.normal(size=(rows, width))
     if unit:
         x /= np.linalg.norm(x, axis=1, keepdims=True)
     return x.astype(dtype)

@@ -179,9 +179,7 @@ class Stored(MemoryDataset):
         pass
 
 
-def test_a_cell_that_is_taken_is_refused_before_anything_runs(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_cell_that_is_taken_is_refused_before_anything_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     watched = Watched(tmp_path)
     taken = taken_by_another(monkeypatch, tmp_path / "data/.locks/b/clip_reid/seed_3.lock")
     says = (
@@ -261,12 +259,7 @@ def test_without_a_project_there_is_nothing_to_lock() -> None:
     [
         (None, "pcl", "b/pcl/seed_3", "pcl, seed 3 of b"),
         (None, "tables", "b/tables", "The tables of b"),
-        (
-            {"benchmark": "m", "seed": 4, "variant": "wide"},
-            "pcl",
-            "m/pcl+wide/seed_4",
-            "pcl+wide, seed 4 of m",
-        ),
+        ({"benchmark": "m", "seed": 4, "variant": "wide"}, "pcl", "m/pcl+wide/seed_4", "pcl+wide, seed 4 of m"),
         ({"benchmark": "m", "seed": 4, "variant": ""}, "pcl", "m/pcl/seed_4", "pcl, seed 4 of m"),
     ],
 )
@@ -282,10 +275,7 @@ def test_every_node_of_the_project_that_writes_a_cell_or_a_table_has_a_lock() ->
 
     pipelines = register_pipelines()
     free = {
-        node.name
-        for name in ("__default__", "tuning", "report")
-        for node in pipelines[name].nodes
-        if not part_of(node)
+        node.name for name in ("__default__", "tuning", "report") for node in pipelines[name].nodes if not part_of(node)
     }
     assert free == {"compare", "render_comparison", "run_study", "collect_results"}
 

@@ -69,9 +69,7 @@ class TestConf:
 
     def test_what_recipes_fill_in_is_not_shared(self):
         recipes = [
-            recipe
-            for name in method_names()
-            for recipe in getattr(find_method(name).params, "RECIPES", {}).values()
+            recipe for name in method_names() for recipe in getattr(find_method(name).params, "RECIPES", {}).values()
         ]
         filled = {name for recipe in recipes for name in recipe.get("backbone", {})}
         assert filled == {"evaluation_resize", "sie_tokens"}
@@ -83,9 +81,7 @@ class TestSharedBackbone:
     def test_from_the_command_line_it_is_every_methods(self):
         parameters = load("market1501", backbone={"pretrained": "here", "sie": "camera"})["parameters"]
         assert {parameters[name]["backbone"]["pretrained"] for name in method_names()} == {"here"}
-        assert {parameters[name]["backbone"]["sie"] for name in method_names() if name != ZERO_SHOT} == {
-            "camera"
-        }
+        assert {parameters[name]["backbone"]["sie"] for name in method_names() if name != ZERO_SHOT} == {"camera"}
         assert parameters[ZERO_SHOT]["backbone"]["sie"] == "none"
 
     def test_the_methods_own_wins_beside_it(self):
@@ -126,20 +122,11 @@ class TestCells:
         assert loader["parameters"]["cells"]["unsupervised_pcl"]["differs"] == {"clustering.eps": 0.6}
         found = paths(loader)
         folder = "unsupervised_pcl+clustering.eps=0.6"
-        assert (
-            found["unsupervised_pcl.metrics"] == f"data/08_reporting/synthetic/{folder}/seed_0/metrics.json"
-        )
+        assert found["unsupervised_pcl.metrics"] == f"data/08_reporting/synthetic/{folder}/seed_0/metrics.json"
         assert found["unsupervised_pcl.report"] == f"data/08_reporting/synthetic/{folder}/report_seed_0.html"
-        assert (
-            found["unsupervised_pcl.embedder"]
-            == f"data/06_models/synthetic/{folder}/seed_0/embedder.safetensors"
-        )
-        assert found["unsupervised_pcl.{stage}_state"].startswith(
-            f"data/06_models/synthetic/{folder}/seed_0/scratch/"
-        )
-        assert found["unsupervised_pcl.recorded_metrics"].startswith(
-            f"data/09_records/synthetic/{folder}/seed_0/"
-        )
+        assert found["unsupervised_pcl.embedder"] == f"data/06_models/synthetic/{folder}/seed_0/embedder.safetensors"
+        assert found["unsupervised_pcl.{stage}_state"].startswith(f"data/06_models/synthetic/{folder}/seed_0/scratch/")
+        assert found["unsupervised_pcl.recorded_metrics"].startswith(f"data/09_records/synthetic/{folder}/seed_0/")
         assert found["zero_shot_metrics"] == "data/08_reporting/synthetic/zero_shot/seed_0/metrics.json"
         assert not [name for name in found if name.startswith("pcl.")]
 
@@ -182,18 +169,14 @@ class TestCells:
 
 
 class TestGiven:
-    @pytest.mark.parametrize(
-        "name", ["raw_root", "collection", "variant", "overlay", "method", "study", "tuned"]
-    )
+    @pytest.mark.parametrize("name", ["raw_root", "collection", "variant", "overlay", "method", "study", "tuned"])
     @pytest.mark.parametrize("value", [202410, True, None, 1.5, ["a"]])
     def test_what_names_something_is_text(self, name, value):
         with pytest.raises(UserError, match=rf"Parameter {name} is .*: it must be text\. Put it in quotes"):
             load("custom", **{name: value})
 
     def test_the_benchmark_comes_with_the_environment(self, tmp_path):
-        with pytest.raises(
-            UserError, match=r"Parameter benchmark \('veri776'\).*--env=<benchmark>.*collection="
-        ):
+        with pytest.raises(UserError, match=r"Parameter benchmark \('veri776'\).*--env=<benchmark>.*collection="):
             load("synthetic", benchmark="veri776")
         (tmp_path / "mine.yml").write_text("benchmark: veri776")
         with pytest.raises(UserError, match=r"Parameter benchmark \('veri776'\)"):
@@ -211,9 +194,9 @@ class TestGiven:
         assert paths(loader)["raw_images"] == loader["parameters"]["raw_root"] == strange
         assert paths(loader)["split_table"] == "data/03_primary/%24%7Bx%7D%7By%7D/split_table.parquet"
         assert (
-            load("synthetic", unsupervised_pcl={"memory": {"update": "${seed}"}})["parameters"][
-                "unsupervised_pcl"
-            ]["memory"]["update"]
+            load("synthetic", unsupervised_pcl={"memory": {"update": "${seed}"}})["parameters"]["unsupervised_pcl"][
+                "memory"
+            ]["update"]
             == "${seed}"
         )
 
@@ -249,9 +232,7 @@ class TestCollections:
         assert loader["parameters"]["collection"] == "my/zoo"
         assert paths(loader)["pcl.metrics"] == "data/08_reporting/my%2Fzoo/pcl+mine/seed_2/metrics.json"
         assert load("custom", overlay=str(card), collection="my/zoo")["parameters"]["seed"] == 2
-        with pytest.raises(
-            UserError, match=r"of benchmark 'my%2Fzoo', and this run is of benchmark 'other': leave"
-        ):
+        with pytest.raises(UserError, match=r"of benchmark 'my%2Fzoo', and this run is of benchmark 'other': leave"):
             load("custom", overlay=str(card), collection="other")
 
 
@@ -261,21 +242,13 @@ class TestTuned:
         loader.project_path = tmp_path
         file = tmp_path / "data/08_reporting/synthetic/tuning/pcl/short/parameters.yml"
         file.parent.mkdir(parents=True)
-        block = (
-            find_method("pcl").params.model_validate(published("pcl", "synthetic")).model_dump(mode="json")
-        )
+        block = find_method("pcl").params.model_validate(published("pcl", "synthetic")).model_dump(mode="json")
         block["plan"]["epochs"] = 3
         block["memory"]["temperature"] = 0.07
         file.write_text(json.dumps({"pcl": block}))  # JSON is YAML
         found = loader["parameters"]["pcl"]
-        assert (found["plan"]["epochs"], found["memory"]["temperature"], found["memory"]["momentum"]) == (
-            3,
-            0.07,
-            0.5,
-        )
-        assert variants(loader) == dict.fromkeys(method_names(), "") | {
-            "pcl": "tuned-short,memory.momentum=0.5"
-        }
+        assert (found["plan"]["epochs"], found["memory"]["temperature"], found["memory"]["momentum"]) == (3, 0.07, 0.5)
+        assert variants(loader) == dict.fromkeys(method_names(), "") | {"pcl": "tuned-short,memory.momentum=0.5"}
         assert loader["parameters"]["cells"]["pcl"]["differs"] == {
             "plan.epochs": 3,
             "memory.temperature": 0.07,
@@ -287,7 +260,5 @@ class TestTuned:
     def test_a_study_that_is_not_there(self, tmp_path):
         loader = load("synthetic", tuned="pcl")
         loader.project_path = tmp_path
-        with pytest.raises(
-            UserError, match=r"tuned is 'pcl', and there is nothing in .*/pcl/main/parameters\.yml"
-        ):
+        with pytest.raises(UserError, match=r"tuned is 'pcl', and there is nothing in .*/pcl/main/parameters\.yml"):
             loader["catalog"]

@@ -9,13 +9,7 @@ import torch
 
 from reid_drawings import CaptionedDrawings, draw_captioned
 from reid_pipeline.models import build_demo_clip, demo_tokenizer, unpack_demo_state
-from reid_pipeline.pretraining import (
-    _without_padding,
-    contrastive_loss,
-    encode_text_prefix,
-    pretrain,
-    rate_factor,
-)
+from reid_pipeline.pretraining import _without_padding, contrastive_loss, encode_text_prefix, pretrain, rate_factor
 from reid_pipeline.schema.errors import UserError
 from reid_pipeline.schema.pretraining import ContrastParameters
 
@@ -26,14 +20,7 @@ CAPTIONS = [
     "!",
 ]
 MICRO = ContrastParameters(
-    seed=1,
-    epochs=2,
-    batch_size=16,
-    learning_rate=1e-3,
-    warmup_share=0.1,
-    weight_decay=0.05,
-    padding=2,
-    held_out=16,
+    seed=1, epochs=2, batch_size=16, learning_rate=1e-3, warmup_share=0.1, weight_decay=0.05, padding=2, held_out=16
 )
 
 
@@ -104,9 +91,9 @@ class TestLoss:
         for i in range(5):
             total -= logits[i][i] - math.log(sum(math.exp(value) for value in logits[i]))
             total -= logits[i][i] - math.log(sum(math.exp(row[i]) for row in logits))
-        assert contrastive_loss(
-            images, texts, torch.tensor(scale, dtype=torch.float64)
-        ).item() == pytest.approx(total / 10, abs=1e-12)
+        assert contrastive_loss(images, texts, torch.tensor(scale, dtype=torch.float64)).item() == pytest.approx(
+            total / 10, abs=1e-12
+        )
 
     def test_images_that_all_look_alike_cost_the_logarithm_of_their_number(self):
         loss = contrastive_loss(torch.ones(8, 3), torch.ones(8, 3), torch.tensor(10.0))

@@ -51,10 +51,7 @@ def catalog(tmp_path: Path) -> DataCatalog:
     kinds = {"zero_shot_metrics": "Metrics", "pcl.metrics": "Metrics"}
     kinds |= {"zero_shot.run_card": "RunCard", "pcl.run_card": "RunCard"}
     found = DataCatalog(
-        {
-            name: RecordDataset(filepath=str(tmp_path / f"{name}.json"), record=kind)
-            for name, kind in kinds.items()
-        }
+        {name: RecordDataset(filepath=str(tmp_path / f"{name}.json"), record=kind) for name, kind in kinds.items()}
         | {f"params:{name}": MemoryDataset(value) for name, value in shared.items()}
         | {"zero_shot.toy_state": TrainingStateDataset(filepath=str(tmp_path / "toy_state.pt"))}
     )
@@ -123,9 +120,7 @@ class TestRunSummary:
         assert "measured" not in printed
         assert "wrote" not in printed
 
-    def test_the_run_before_is_forgotten(
-        self, catalog: DataCatalog, capsys: pytest.CaptureFixture[str]
-    ) -> None:
+    def test_the_run_before_is_forgotten(self, catalog: DataCatalog, capsys: pytest.CaptureFixture[str]) -> None:
         summary = RunSummary()
         run(pipeline([measuring(*ZERO_SHOT)]), catalog, summary)
         run(pipeline([node(lambda: 1, None, "zz", name="n")]), catalog, summary)
@@ -167,11 +162,7 @@ class TestOnlyMissing:
     @pytest.mark.parametrize(
         ("where", "value", "says"),
         [
-            (
-                ("zero_shot", "backbone", "pretrained"),
-                "other",
-                r"zero_shot\.backbone\.pretrained 'other', and",
-            ),
+            (("zero_shot", "backbone", "pretrained"), "other", r"zero_shot\.backbone\.pretrained 'other', and"),
             (("splits", "seed"), 7, r"splits\.seed 7, and this run asks for 0"),
             (("ingestion", "reader"), "x", r"ingestion\.reader 'x', and this run asks for 'synthetic'"),
             (("evaluation", "gone"), 1, r"evaluation\.gone 1, and this run asks for 'nothing'"),

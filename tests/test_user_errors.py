@@ -119,9 +119,7 @@ class TestRun:
         assert (asked.options["pipeline"], asked.options["pipelines"]) == ("a", ["b", "c"])
 
     def test_everything_else_goes_through(self, asked):
-        CliRunner().invoke(
-            cli, ["run", "--env=market1501", "--params", "seed=3,compute.device=cpu", "--tags=x"]
-        )
+        CliRunner().invoke(cli, ["run", "--env=market1501", "--params", "seed=3,compute.device=cpu", "--tags=x"])
         assert asked.options["env"] == "market1501"
         assert asked.options["params"] == {"seed": 3, "compute": {"device": "cpu"}}
         assert asked.options["tags"] == ("x",) or list(asked.options["tags"]) == ["x"]
@@ -197,10 +195,7 @@ class TestPreflight:
             ({"sead": 1}, "conf/: unknown parameter 'sead'. Did you mean 'seed'?"),
             ({"seed": -1}, "seed: Input should be greater than or equal to 0; given -1."),
             ({"compute": {"device": "gpu"}}, "compute.device: String should match pattern"),
-            (
-                {"splits": {"dev_fration": 0.1}},
-                "splits: unknown parameter 'dev_fration'. Did you mean 'dev_fra",
-            ),
+            ({"splits": {"dev_fration": 0.1}}, "splits: unknown parameter 'dev_fration'. Did you mean 'dev_fra"),
             ({"zero_shot": {}}, "zero_shot.backbone: Field required"),
             ({"zero_shot": {"backbone": {"nam": "x"}}}, "zero_shot.backbone: unknown parameter 'nam'. Did"),
             ({"pretrain_demo_clip": {"drawings": {}, "contrast": 3}}, "pretrain_demo_clip.contrast: Input"),
@@ -230,9 +225,7 @@ class TestPreflight:
     def test_a_collection_is_of_ones_own_images(self):
         given = {**GIVEN, "collection": "zoo"}
         runtime = {"collection": "zoo"}
-        with pytest.raises(
-            UserError, match=r"collection is 'zoo', and this environment reads market1501: .*custom"
-        ):
+        with pytest.raises(UserError, match=r"collection is 'zoo', and this environment reads market1501: .*custom"):
             Preflight().after_context_created(
                 SimpleNamespace(config_loader=Loader(given, seed=0, runtime_params=runtime))
             )
@@ -254,8 +247,7 @@ class TestPreflight:
             )
         names = [line.split(":")[0] for line in str(caught.value).splitlines()]
         assert names == [
-            f"Parameter {name}"
-            for name in ("zero_shot.backbone", "seed", "compute.device", "compute.threads")
+            f"Parameter {name}" for name in ("zero_shot.backbone", "seed", "compute.device", "compute.threads")
         ]
 
     @pytest.mark.parametrize(("made", "says"), [(False, "does not exist"), (True, "is empty")])
@@ -304,12 +296,8 @@ class TestNamesOnTheCommandLine:
 
         return parsed
 
-    @pytest.mark.parametrize(
-        "name", ["raw_root", "collection", "variant", "overlay", "method", "study", "tuned"]
-    )
-    @pytest.mark.parametrize(
-        "value", ["2024_10", "007", "on", "My #2", "~", "1e5", "null", "a=b", "{x}", "${y}"]
-    )
+    @pytest.mark.parametrize("name", ["raw_root", "collection", "variant", "overlay", "method", "study", "tuned"])
+    @pytest.mark.parametrize("value", ["2024_10", "007", "on", "My #2", "~", "1e5", "null", "a=b", "{x}", "${y}"])
     def test_they_are_text(self, params, name, value):
         assert params("--params", f"seed=3,{name}={value}")[1] == {"seed": 3, name: value}
 

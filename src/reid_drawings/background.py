@@ -72,9 +72,7 @@ def scene_of(ground: str, backdrop: str, horizon: float, seed: int) -> Image.Ima
 
 
 def _near(generator: np.random.Generator, colour: RGB, by: float = 10.0) -> RGB:
-    values = np.clip(
-        np.asarray(colour) * generator.uniform(0.8, 1.2) + generator.normal(0, by, size=3), 0, 255
-    )
+    values = np.clip(np.asarray(colour) * generator.uniform(0.8, 1.2) + generator.normal(0, by, size=3), 0, 255)
     return int(values[0]), int(values[1]), int(values[2])
 
 
@@ -142,9 +140,7 @@ def _draw_building(draw: ImageDraw.ImageDraw, line: int, generator: np.random.Ge
 def _draw_open(draw: ImageDraw.ImageDraw, line: int, generator: np.random.Generator) -> None:
     for x, r in generator.uniform((0, 8), (_SCENE[0], 20), size=(9, 2)).tolist():
         draw.rectangle((x - 2, line - 34, x + 2, line), fill=(82, 66, 52))
-        draw.ellipse(
-            (x - r, line - 40 - r, x + r, line - 28 + r / 2), fill=_near(generator, (84, 108, 62), 12.0)
-        )
+        draw.ellipse((x - r, line - 40 - r, x + r, line - 28 + r / 2), fill=_near(generator, (84, 108, 62), 12.0))
 
 
 def _draw_furniture(draw: ImageDraw.ImageDraw, line: int, generator: np.random.Generator) -> None:

@@ -25,10 +25,7 @@ _CHUNK = 64
 
 
 def draw_benchmark(
-    parameters: SyntheticBenchmark,
-    *,
-    processes: int | None = None,
-    on_image: Callable[[int], None] | None = None,
+    parameters: SyntheticBenchmark, *, processes: int | None = None, on_image: Callable[[int], None] | None = None
 ) -> dict[str, bytes]:
     """Draw the benchmark.
 
@@ -67,9 +64,7 @@ def draw_image(parameters: SyntheticBenchmark, plan: ImagePlan) -> bytes:
     """
     camera = camera_at(parameters, plan.camera, _place_of(parameters, plan))
     camera = lit(camera, parameters.lighting, _light_of(parameters, plan))
-    generator = generator_for(
-        parameters.seed, Purpose.IMAGE, plan.pid + 1, plan.person, plan.camera, plan.frame
-    )
+    generator = generator_for(parameters.seed, Purpose.IMAGE, plan.pid + 1, plan.person, plan.camera, plan.frame)
     shot = _shot_of(parameters, plan, camera)
     bystander = None
     if generator.random() < parameters.crowding or plan.kind == "junk":

@@ -11,15 +11,7 @@ from reid_drawings.identity import Hair, Identity
 from reid_drawings.palette import RGB
 from reid_drawings.skeleton import Joint, Section, View
 
-_HEAD = (
-    (0.999, 0.42),
-    (0.989, 0.72),
-    (0.966, 0.96),
-    (0.932, 1.0),
-    (0.9, 0.92),
-    (0.876, 0.72),
-    (0.86, 0.42),
-)
+_HEAD = ((0.999, 0.42), (0.989, 0.72), (0.966, 0.96), (0.932, 1.0), (0.9, 0.92), (0.876, 0.72), (0.86, 0.42))
 _HEAD_WIDTH, _HEAD_DEPTH = 0.047, 0.056
 _LEG_TOP, _LEG_LENGTH = 0.51, 0.465
 
@@ -65,9 +57,7 @@ def draw_leg(canvas: Canvas, view: View, joints: list[Joint], identity: Identity
 def _draw_shoe(canvas: Canvas, view: View, ankle: Joint, identity: Identity) -> None:
     x, y, z = ankle
     drop = 0.022 + 0.35 * max(0.0, y - 0.06)
-    foot = view.line(
-        [(x, y - 0.014, z - 0.022), (x, y - drop, z + 0.03), (x * 1.1, y - drop - 0.004, z + 0.078)]
-    )
+    foot = view.line([(x, y - 0.014, z - 0.022), (x, y - drop, z + 0.03), (x * 1.1, y - drop - 0.004, z + 0.078)])
     size = view.scale
     canvas.tube(foot, [0.024 * size, 0.022 * size, 0.015 * size], Paint(identity.shoes.rgb))
     sole = (215, 213, 208) if sum(identity.shoes.rgb) < 520 else (120, 118, 116)
@@ -86,10 +76,7 @@ def draw_arm(canvas: Canvas, view: View, joints: list[Joint], identity: Identity
     """
     points = view.line(joints)
     thick = view.scale * (0.4 + 0.6 * identity.build.width)
-    hand = (
-        points[2]
-        + (points[2] - points[1]) / max(1e-6, float(np.hypot(*(points[2] - points[1])))) * 0.03 * thick
-    )
+    hand = points[2] + (points[2] - points[1]) / max(1e-6, float(np.hypot(*(points[2] - points[1])))) * 0.03 * thick
     skin = np.vstack([points, hand])
     canvas.tube(skin, [0.03 * thick, 0.023 * thick, 0.017 * thick, 0.018 * thick], Paint(identity.skin))
     sleeve = identity.upper.length
@@ -111,11 +98,7 @@ def _part(points: Points, radii: list[float], share: float) -> tuple[Points, lis
     if not rest:
         return np.vstack([points[0], middle]), [radii[0], radius]
     end = points[1] + (points[2] - points[1]) * rest
-    return np.vstack([points[0], points[1], end]), [
-        radii[0],
-        radii[1],
-        radii[1] + (radii[2] - radii[1]) * rest,
-    ]
+    return np.vstack([points[0], points[1], end]), [radii[0], radii[1], radii[1] + (radii[2] - radii[1]) * rest]
 
 
 def draw_neck(canvas: Canvas, view: View, identity: Identity) -> None:
@@ -134,10 +117,7 @@ def draw_neck(canvas: Canvas, view: View, identity: Identity) -> None:
 def _head_cuts(size: float, *, grown: float = 1.0) -> list[Section]:
     return [
         Section(
-            0.858 + (y - 0.858) * size,
-            _HEAD_WIDTH * size * width * grown,
-            _HEAD_DEPTH * size * width * grown,
-            0.008,
+            0.858 + (y - 0.858) * size, _HEAD_WIDTH * size * width * grown, _HEAD_DEPTH * size * width * grown, 0.008
         )
         for y, width in _HEAD
     ]

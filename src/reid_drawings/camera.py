@@ -137,10 +137,7 @@ def expose(
     graded = (luma + (values - luma) * np.float32(camera.saturation)) * np.float32(255.0)
     image = Image.fromarray(np.clip(graded, 0.0, 255.0).astype(np.uint8))
     if camera.resolution > 1.02:
-        small = (
-            max(8, round(image.width / camera.resolution)),
-            max(8, round(image.height / camera.resolution)),
-        )
+        small = (max(8, round(image.width / camera.resolution)), max(8, round(image.height / camera.resolution)))
         image = image.resize(small, Image.Resampling.BOX).resize(image.size, Image.Resampling.BICUBIC)
     if camera.noise > 0.0:
         grain = generator.standard_normal(picture.shape, dtype=np.float32) * np.float32(camera.noise)

@@ -39,9 +39,7 @@ class CaptionedDrawings(Parameters):
     scene_share: float = Field(
         default=0.0, ge=0.0, le=1.0, description="Share of captions that say where the picture was taken."
     )
-    view_share: float = Field(
-        default=0.3, ge=0.0, le=1.0, description="Share of captions that say which side is seen."
-    )
+    view_share: float = Field(default=0.3, ge=0.0, le=1.0, description="Share of captions that say which side is seen.")
     completeness: float = Field(
         default=0.85, ge=0.0, le=1.0, description="Chance that a caption mentions a part of the person."
     )
@@ -49,10 +47,7 @@ class CaptionedDrawings(Parameters):
 
 
 def draw_captioned(
-    parameters: CaptionedDrawings,
-    *,
-    processes: int | None = None,
-    on_image: Callable[[int], None] | None = None,
+    parameters: CaptionedDrawings, *, processes: int | None = None, on_image: Callable[[int], None] | None = None
 ) -> tuple[NDArray[np.uint8], list[str]]:
     """Draw people and say in English what is seen of them.
 

@@ -35,12 +35,7 @@ _VIEW_WORDS = {
 }
 
 
-_GROUND_WORDS = {
-    "pavement": "on a pavement",
-    "road": "on a road",
-    "grass": "on grass",
-    "tiles": "on tiles",
-}
+_GROUND_WORDS = {"pavement": "on a pavement", "road": "on a road", "grass": "on grass", "tiles": "on tiles"}
 _BACKDROP_WORDS = {
     "wall": "in front of a wall",
     "shop": "in front of a shop",
@@ -80,9 +75,7 @@ def parts_seen(identity: Identity, shot: Shot) -> dict[str, str]:
             parts["hat"] = _with_article(f"{things.hat.name} hat")
     parts["upper"] = _garment_words(identity.upper)
     if things.inner_shirt is not None and facing > 0.3:
-        parts["upper"] = (
-            f"an open {_plain_words(identity.upper)} over {_with_article(things.inner_shirt.name)} shirt"
-        )
+        parts["upper"] = f"an open {_plain_words(identity.upper)} over {_with_article(things.inner_shirt.name)} shirt"
     if things.chest_print is not None and facing > 0.3:
         parts["upper"] += f" with {_with_article(things.chest_print.name)} print"
     if shot.lower_visible:
@@ -120,12 +113,8 @@ def describe(
         one sentence.
     """
     parts = parts_seen(identity, shot)
-    kept = {
-        name: words for name, words in parts.items() if name == "upper" or generator.random() < completeness
-    }
-    who = ("a person", "a pedestrian", f"a {identity.gender}", f"a {identity.gender}")[
-        int(generator.integers(4))
-    ]
+    kept = {name: words for name, words in parts.items() if name == "upper" or generator.random() < completeness}
+    who = ("a person", "a pedestrian", f"a {identity.gender}", f"a {identity.gender}")[int(generator.integers(4))]
     views = _VIEW_WORDS[side_seen(shot.viewpoint)]
     view = f" {views[int(generator.integers(len(views)))]}" if generator.random() < view_share else ""
     template = _TEMPLATES[int(generator.integers(len(_TEMPLATES)))]

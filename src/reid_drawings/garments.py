@@ -12,15 +12,7 @@ from reid_drawings.identity import Identity
 from reid_drawings.palette import RGB
 from reid_drawings.skeleton import Section, View, between, torso
 
-HEMS = {
-    "t-shirt": 0.49,
-    "shirt": 0.475,
-    "sweater": 0.485,
-    "hoodie": 0.48,
-    "jacket": 0.47,
-    "coat": 0.3,
-    "tank top": 0.5,
-}
+HEMS = {"t-shirt": 0.49, "shirt": 0.475, "sweater": 0.485, "hoodie": 0.48, "jacket": 0.47, "coat": 0.3, "tank top": 0.5}
 LOOSENESS = {"sweater": 0.01, "hoodie": 0.014, "jacket": 0.013, "coat": 0.014, "shirt": 0.006}
 
 
@@ -188,11 +180,7 @@ def draw_hood(canvas: Canvas, view: View, identity: Identity) -> None:
     """
     if identity.upper.kind != "hoodie":
         return
-    cuts = [
-        Section(0.868, 0.05, 0.03, -0.035),
-        Section(0.84, 0.068, 0.038, -0.045),
-        Section(0.8, 0.045, 0.026, -0.06),
-    ]
+    cuts = [Section(0.868, 0.05, 0.03, -0.035), Section(0.84, 0.068, 0.038, -0.045), Section(0.8, 0.045, 0.026, -0.06)]
     middle, radii = view.column(cuts)
     canvas.tube(middle, radii, Paint(darker(identity.upper.colour.rgb, 0.93)))
 
@@ -212,9 +200,7 @@ def draw_folds(canvas: Canvas, view: View, identity: Identity, generator: np.ran
         cut = between(cuts, y + 0.01, y - 0.01)[0]
         half = view.half_width(cut.width, cut.depth)
         x, top = view.place((0.0, y, cut.z))
-        ends = np.array(
-            [[x + half * turn[0], top], [x + half * turn[1], top + 0.05 * view.scale * (0.2 + turn[0])]]
-        )
+        ends = np.array([[x + half * turn[0], top], [x + half * turn[1], top + 0.05 * view.scale * (0.2 + turn[0])]])
         canvas.shadow(ends, FULL_LIGHT - 18, width=max(2, round(0.008 * view.scale)))
 
 

@@ -20,15 +20,7 @@ from reid_drawings.palette import (
 )
 
 SKINS: tuple[RGB, ...] = ((236, 196, 170), (222, 174, 142), (196, 146, 110), (150, 102, 72), (98, 66, 48))
-UPPER_KINDS = {
-    "t-shirt": 30,
-    "shirt": 18,
-    "sweater": 12,
-    "hoodie": 12,
-    "jacket": 16,
-    "coat": 8,
-    "tank top": 4,
-}
+UPPER_KINDS = {"t-shirt": 30, "shirt": 18, "sweater": 12, "hoodie": 12, "jacket": 16, "coat": 8, "tank top": 4}
 LOWER_KINDS = {"jeans": 36, "trousers": 28, "shorts": 22, "skirt": 14}
 PATTERNS = {
     "plain": 56,
@@ -146,9 +138,7 @@ def draw_identity(generator: np.random.Generator, *, spread: float = 1.0) -> Ide
     upper = _draw_upper(generator, spread)
     lower = _draw_lower(generator, gender, spread)
     shoes = draw_colour(generator, SHOE_WEIGHTS, spread=spread)
-    return Identity(
-        gender, build, skin, hair, upper, lower, shoes, _draw_accessories(generator, upper, spread)
-    )
+    return Identity(gender, build, skin, hair, upper, lower, shoes, _draw_accessories(generator, upper, spread))
 
 
 def _draw_build(generator: np.random.Generator, gender: str, spread: float) -> Build:
@@ -216,8 +206,7 @@ def _draw_accessories(generator: np.random.Generator, upper: Garment, spread: fl
     printed = not open_front and upper.pattern == "plain" and generator.random() < 0.5 * chance
     hat = generator.random() < 0.12 * chance
     colours = [
-        draw_colour(generator, UPPER_WEIGHTS, spread=max(spread, 0.7), avoid=upper.colour.name)
-        for _ in range(4)
+        draw_colour(generator, UPPER_WEIGHTS, spread=max(spread, 0.7), avoid=upper.colour.name) for _ in range(4)
     ]
     return Accessories(
         backpack=colours[0] if carried < 0.3 * chance else None,

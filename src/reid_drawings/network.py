@@ -30,13 +30,7 @@ def camera_at(parameters: DrawnBenchmark, number: int, place: int) -> Camera:
     if place == 0:
         return camera
     seen = draw_camera(generator_for(parameters.seed, Purpose.CAMERA, number, place))
-    return replace(
-        camera,
-        ground=seen.ground,
-        backdrop=seen.backdrop,
-        scene_seed=seen.scene_seed,
-        horizon=seen.horizon,
-    )
+    return replace(camera, ground=seen.ground, backdrop=seen.backdrop, scene_seed=seen.scene_seed, horizon=seen.horizon)
 
 
 def lit(camera: Camera, lighting: float, generator: np.random.Generator) -> Camera:
@@ -54,7 +48,5 @@ def lit(camera: Camera, lighting: float, generator: np.random.Generator) -> Came
     red, green, blue = camera.gains
     tint = float(np.exp(0.12 * warmth))
     return replace(
-        camera,
-        exposure=camera.exposure * float(np.exp(0.35 * level)),
-        gains=(red * tint, green, blue / tint),
+        camera, exposure=camera.exposure * float(np.exp(0.35 * level)), gains=(red * tint, green, blue / tint)
     )

@@ -64,9 +64,7 @@ def _draw_car(canvas: Canvas, x: float, generator: np.random.Generator) -> None:
     far = wide / 2 + side * wide
     roof = np.array([[edge + side * 60, top - 62], [far, top - 70], [far, top], [edge + side * 18, top]])
     canvas.polygon(roof, (62, 70, 80))
-    shell = np.array(
-        [[edge, top + 22], [edge + side * 20, top], [far, top - 4], [far, high], [edge, high - 26]]
-    )
+    shell = np.array([[edge, top + 22], [edge + side * 20, top], [far, top - 4], [far, high], [edge, high - 26]])
     canvas.polygon(shell, body)
     lower = shell.copy()
     lower[:3, 1] += 52
@@ -90,9 +88,7 @@ def _draw_bin(canvas: Canvas, x: float, generator: np.random.Generator) -> None:
     wide, high = _UNIT * canvas.size[1], canvas.size[1]
     half, top = float(generator.uniform(0.12, 0.2)) * wide, float(generator.uniform(0.62, 0.76)) * high
     colour = _tint(generator, 40, 140, 30)
-    canvas.tube(
-        np.array([[x, top], [x, high + 4.0]]), [half * 1.05, half * 0.9], Paint(colour), round_ends=False
-    )
+    canvas.tube(np.array([[x, top], [x, high + 4.0]]), [half * 1.05, half * 0.9], Paint(colour), round_ends=False)
     canvas.polygon(_box(x - half * 1.15, top - 9, x + half * 1.15, top + 5), (52, 54, 56))
 
 
@@ -105,9 +101,7 @@ def _draw_sign(canvas: Canvas, x: float, generator: np.random.Generator) -> None
     canvas.polygon(_box(x - half, top, x + half, bottom), _tint(generator, 90, 225, 40))
     ink = _tint(generator, 20, 120, 40)
     for row in np.linspace(top + 10, bottom - 14, 4).tolist():
-        canvas.polygon(
-            _box(x - half * 0.75, row, x + half * float(generator.uniform(0.1, 0.75)), row + 6), ink
-        )
+        canvas.polygon(_box(x - half * 0.75, row, x + half * float(generator.uniform(0.1, 0.75)), row + 6), ink)
 
 
 _OCCLUDERS = {

@@ -56,8 +56,7 @@ class DrawnBenchmark(Parameters):
         default=(4, 6), description="How many cameras see an identity, at most num_cameras."
     )
     images_per_camera: ImageSpan = Field(
-        default=(4, 7),
-        description="Images of one identity by one camera; one of them is the query in the test half.",
+        default=(4, 7), description="Images of one identity by one camera; one of them is the query in the test half."
     )
     places_per_camera: int = Field(
         default=3, ge=1, le=8, description="Different grounds and backdrops that a camera has in view."
@@ -71,15 +70,11 @@ class DrawnBenchmark(Parameters):
     identity_spread: float = Field(
         default=2.0, ge=0.1, le=2.0, description="How far identities differ in colours, patterns and build."
     )
-    occlusion: float = Field(
-        default=0.1, ge=0.0, le=1.0, description="Chance that an object stands in front."
-    )
+    occlusion: float = Field(default=0.1, ge=0.0, le=1.0, description="Chance that an object stands in front.")
     crowding: float = Field(
         default=0.1, ge=0.0, le=1.0, description="Chance that another one is partly in the picture."
     )
-    misalignment: float = Field(
-        default=0.3, ge=0.0, le=1.5, description="How badly crops fit; 0 is a tight crop."
-    )
+    misalignment: float = Field(default=0.3, ge=0.0, le=1.5, description="How badly crops fit; 0 is a tight crop.")
     jpeg_quality: QualitySpan = Field(
         default=(45, 92), description="Lowest and highest JPEG quality; each camera keeps to a part of it."
     )
@@ -115,6 +110,4 @@ class SyntheticVehicles(DrawnBenchmark):
         default=0.85, ge=0.0, le=2.0, description="How far the light changes from picture to picture."
     )
     train_identities: int = Field(default=50, ge=1, le=5000, description="Vehicles in image_train.")
-    test_identities: int = Field(
-        default=60, ge=1, le=4000, description="Vehicles in image_query and image_test."
-    )
+    test_identities: int = Field(default=60, ge=1, le=4000, description="Vehicles in image_query and image_test.")

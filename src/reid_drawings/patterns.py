@@ -34,9 +34,7 @@ def paint_of(garment: Garment, view: View, *, waist: float) -> Paint:
     return Paint(garment.colour.rgb, garment.second.rgb, mask)
 
 
-def _shown(
-    pattern: str, x: NDArray[np.float32], y: NDArray[np.float32], period: np.float32
-) -> NDArray[np.bool_]:
+def _shown(pattern: str, x: NDArray[np.float32], y: NDArray[np.float32], period: np.float32) -> NDArray[np.bool_]:
     if pattern == "striped":
         level = period * np.float32(0.45) - y % period
     elif pattern == "vertically striped":

@@ -115,19 +115,14 @@ def draw_figure(canvas: Canvas, identity: Identity, camera: Camera, shot: Shot) 
 
 
 def _draw_by_depth(
-    canvas: Canvas,
-    view: View,
-    identity: Identity,
-    parts: list[tuple[float, Callable[[], None]]],
+    canvas: Canvas, view: View, identity: Identity, parts: list[tuple[float, Callable[[], None]]]
 ) -> None:
     things = list(parts)
     if identity.accessories.backpack is not None:
         things.append((view.depth((0.0, 0.0, -0.11)) - 0.01, lambda: draw_backpack(canvas, view, identity)))
     if identity.accessories.shoulder_bag is not None:
         side = identity.accessories.bag_side * 0.15
-        things.append(
-            (view.depth((side, 0.0, 0.0)) + 0.02, lambda: draw_shoulder_bag(canvas, view, identity))
-        )
+        things.append((view.depth((side, 0.0, 0.0)) + 0.02, lambda: draw_shoulder_bag(canvas, view, identity)))
     for _, draw in sorted(things, key=lambda thing: thing[0]):
         draw()
 

@@ -14,10 +14,7 @@ Drawn = TypeVar("Drawn")
 
 
 def map_chunks(
-    draw: Callable[[Given, Chunk], Drawn],
-    parameters: Given,
-    chunks: Sequence[Chunk],
-    processes: int | None,
+    draw: Callable[[Given, Chunk], Drawn], parameters: Given, chunks: Sequence[Chunk], processes: int | None
 ) -> Iterator[Drawn]:
     """Draw chunk after chunk.
 

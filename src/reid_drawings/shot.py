@@ -69,9 +69,7 @@ class Shot:
         return self.ground - self.height > -0.05
 
 
-def draw_shot(
-    camera: Camera, generator: np.random.Generator, *, occlusion: float, misalignment: float
-) -> Shot:
+def draw_shot(camera: Camera, generator: np.random.Generator, *, occlusion: float, misalignment: float) -> Shot:
     """Draw a shot of one camera.
 
     Args:
@@ -101,8 +99,7 @@ def draw_shot(
         occluder=OCCLUDERS[int(generator.integers(len(OCCLUDERS)))] if occluded else "",
         occluder_place=0.5 + side * float(generator.uniform(0.08, 0.42)),
         occluder_seed=int(generator.integers(2**31)),
-        neighbour_place=centre
-        + (1.0 if generator.random() < 0.5 else -1.0) * float(generator.uniform(0.3, 0.55)),
+        neighbour_place=centre + (1.0 if generator.random() < 0.5 else -1.0) * float(generator.uniform(0.3, 0.55)),
         neighbour_front=bool(generator.random() < occlusion),
         neighbour_viewpoint=draw_viewpoint(camera, generator),
         fold_seed=int(generator.integers(2**31)),
@@ -155,9 +152,7 @@ def spoil_shot(shot: Shot, generator: np.random.Generator) -> Shot:
         return replace(shot, centre=0.5 + side * float(generator.uniform(0.42, 0.6)))
     if way == 1:
         height = float(generator.uniform(2.0, 2.8))
-        return replace(
-            shot, height=height, ground=float(generator.uniform(1.0, height)), centre=0.5 + side * 0.3
-        )
+        return replace(shot, height=height, ground=float(generator.uniform(1.0, height)), centre=0.5 + side * 0.3)
     return replace(shot, ground=0.5 + side * 0.85 + 0.3, height=float(generator.uniform(0.8, 1.0)))
 
 

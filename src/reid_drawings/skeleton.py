@@ -144,11 +144,7 @@ def _leg(stride: float, phase: float, side: int, build: Build) -> list[Joint]:
 def _arm(swing: float, bend: float, side: int, build: Build) -> list[Joint]:
     shoulder = (side * 0.094 * build.width, 0.788, 0.0)
     upper, lower = 0.16, 0.145
-    elbow = (
-        shoulder[0] + side * 0.03,
-        shoulder[1] - upper * cos(swing),
-        shoulder[2] + upper * sin(swing),
-    )
+    elbow = (shoulder[0] + side * 0.03, shoulder[1] - upper * cos(swing), shoulder[2] + upper * sin(swing))
     reach = swing + bend
     wrist = (elbow[0] - side * 0.01, elbow[1] - lower * cos(reach), elbow[2] + lower * sin(reach))
     return [shoulder, elbow, wrist]
@@ -172,9 +168,7 @@ def torso(build: Build, *, hem: float, loose: float) -> list[Section]:
         Section(0.812, 0.094 * w + loose * 0.4, 0.056, -0.005),
         Section(0.775, 0.1 * w + loose * 0.7, 0.062, -0.003),
         Section(0.72, 0.096 * w + loose, 0.066 * w + loose),
-        Section(
-            0.62, 0.083 * w + loose + build.belly * 0.6, 0.058 * w + loose + build.belly, build.belly * 0.7
-        ),
+        Section(0.62, 0.083 * w + loose + build.belly * 0.6, 0.058 * w + loose + build.belly, build.belly * 0.7),
         Section(0.54, 0.092 * w * hips + loose, 0.066 * w + loose, build.belly * 0.3),
     ]
     spread = max(0.0, 0.54 - hem)
@@ -198,8 +192,7 @@ def between(sections: list[Section], top: float, bottom: float) -> list[Section]
 
     def at(y: float) -> Section:
         values = [
-            float(np.interp(-y, heights, [getattr(s, name) for s in sections]))
-            for name in ("width", "depth", "z")
+            float(np.interp(-y, heights, [getattr(s, name) for s in sections])) for name in ("width", "depth", "z")
         ]
         return Section(y, values[0], values[1], values[2])
 

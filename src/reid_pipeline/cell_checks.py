@@ -67,9 +67,7 @@ def _require_unused(cell: Cell, file: Path, parameters: dict[str, Any]) -> None:
         card = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return  # nothing is there, or nothing that could be used
-    in_force = {
-        name: _plain(parameters[name], name) for name in (cell.method, *_DECIDE) if name in parameters
-    }
+    in_force = {name: _plain(parameters[name], name) for name in (cell.method, *_DECIDE) if name in parameters}
     require_same_cell(cell, card, file, in_force)
 
 

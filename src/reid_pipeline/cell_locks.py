@@ -73,10 +73,7 @@ class _Run:
         self._unsaved = {node.name: set(node.outputs) for node in pipeline.nodes}
         # What a generator yields is saved while it runs: it has ended when another node reads what it made.
         self._generated = {
-            output: node
-            for node in pipeline.nodes
-            if inspect.isgeneratorfunction(node.func)
-            for output in node.outputs
+            output: node for node in pipeline.nodes if inspect.isgeneratorfunction(node.func) for output in node.outputs
         }
 
     def starts(self, node: Node, reads: str = "") -> None:
@@ -156,9 +153,7 @@ class CellLocks:
         self._context = context
 
     @hook_impl(tryfirst=True)
-    def before_pipeline_run(
-        self, run_params: dict[str, Any], pipeline: Pipeline, catalog: DataCatalog
-    ) -> None:
+    def before_pipeline_run(self, run_params: dict[str, Any], pipeline: Pipeline, catalog: DataCatalog) -> None:
         """Refuse at once a run of a cell that another process is writing."""
         self._require_no_other_run()
         self._end()
@@ -265,6 +260,4 @@ def lock_of(root: Path, loader: Any, part: str) -> CellLock:
 def _lacks_outputs(node: Node, catalog: DataCatalog) -> bool:
     """Return whether `--only-missing-outputs` is going to run the node, as far as files tell."""
     files = [name for name in node.outputs if name in catalog]
-    return any(
-        not catalog.exists(name) for name in files if not getattr(catalog.get(name), "_EPHEMERAL", False)
-    )
+    return any(not catalog.exists(name) for name in files if not getattr(catalog.get(name), "_EPHEMERAL", False))

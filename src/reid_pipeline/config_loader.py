@@ -34,11 +34,7 @@ class LayeredConfigLoader(OmegaConfigLoader):
     """
 
     def __init__(
-        self,
-        conf_source: str,
-        env: str | None = None,
-        runtime_params: dict[str, Any] | None = None,
-        **rest: Any,
+        self, conf_source: str, env: str | None = None, runtime_params: dict[str, Any] | None = None, **rest: Any
     ) -> None:
         """Check what was given, and read the overlay that it names, if any.
 
@@ -113,9 +109,7 @@ class LayeredConfigLoader(OmegaConfigLoader):
             cells = self["parameters"][CELLS]
         except MissingConfigException:
             return {}
-        return {
-            method: {**cell, "folder": Cell.model_construct(**cell).folder} for method, cell in cells.items()
-        }
+        return {method: {**cell, "folder": Cell.model_construct(**cell).folder} for method, cell in cells.items()}
 
     def _in_layers(self, base: dict[str, Any], environment: dict[str, Any]) -> dict[str, Any]:
         for values in (base, environment):
@@ -124,9 +118,7 @@ class LayeredConfigLoader(OmegaConfigLoader):
         models = {name: find_method(name).params for name in method_names()}
         known = {name: model for name, model in models.items() if name in base or name in environment}
         collected = {name: value for name, value in given.items() if name == "collection"}
-        layers = Layers(
-            [base, environment], self._named(given), {**self._given, **collected}, known, ZERO_SHOT
-        )
+        layers = Layers([base, environment], self._named(given), {**self._given, **collected}, known, ZERO_SHOT)
         parameters = layers.in_force()
         seed = parameters.get("seed")
         cells = layers.cells(

@@ -55,9 +55,7 @@ class Preflight:
     def before_pipeline_run(self, pipeline: Pipeline, catalog: DataCatalog) -> None:
         """Check the search space, the raw folder, the device, and that checkpoints load into backbones."""
         inputs = pipeline.inputs()
-        given = {
-            name: catalog.load(f"params:{name}") for name in method_names() if f"params:{name}" in inputs
-        }
+        given = {name: catalog.load(f"params:{name}") for name in method_names() if f"params:{name}" in inputs}
         if "params:tuning" in inputs and "parameters" in inputs:
             parameters = catalog.load("parameters")
             method, _ = require_searchable(parameters, catalog.load("params:tuning"))

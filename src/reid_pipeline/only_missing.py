@@ -34,9 +34,7 @@ class OnlyMissing:
     """
 
     @hook_impl
-    def before_pipeline_run(
-        self, run_params: dict[str, Any], pipeline: Pipeline, catalog: DataCatalog
-    ) -> None:
+    def before_pipeline_run(self, run_params: dict[str, Any], pipeline: Pipeline, catalog: DataCatalog) -> None:
         """Compare the run card of each method of the run with the parameters in force."""
         if not run_params.get("only_missing_outputs"):
             return
@@ -88,9 +86,7 @@ def recorded_card(method: str, catalog: DataCatalog) -> dict[str, Any] | None:
 def _in_force(method: str, card: Mapping[str, Any], catalog: DataCatalog) -> dict[str, Any]:
     """Return what this run's card would say of its parameters, as far as they decide figures."""
     models = {**_SHARED, method: find_method(method).params}
-    wanted = {
-        name: _validated(model, name, catalog).model_dump(mode="json") for name, model in models.items()
-    }
+    wanted = {name: _validated(model, name, catalog).model_dump(mode="json") for name, model in models.items()}
     if "precision" in card:
         from reid_pipeline.engine.runtime import resolve_runtime
 

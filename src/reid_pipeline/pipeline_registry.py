@@ -24,9 +24,7 @@ def register_pipelines() -> dict[str, Pipeline]:
     """
     prepared = ingestion.create_pipeline()
     zero_shot = method.create_pipeline(find_method(ZERO_SHOT))
-    methods = {
-        name: prepared + zero_shot + method.create_pipeline(find_method(name)) for name in method_names()
-    }
+    methods = {name: prepared + zero_shot + method.create_pipeline(find_method(name)) for name in method_names()}
     return {
         **methods,
         "ingestion": ingestion.create_pipeline(),

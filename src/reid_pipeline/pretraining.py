@@ -27,9 +27,7 @@ _LOG_100 = math.log(100.0)  # CLIP clips its temperature there
 _PIXELS = ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
 
 
-def contrastive_loss(
-    image_BE: torch.Tensor, text_BE: torch.Tensor, logit_scale: torch.Tensor
-) -> torch.Tensor:
+def contrastive_loss(image_BE: torch.Tensor, text_BE: torch.Tensor, logit_scale: torch.Tensor) -> torch.Tensor:
     """Return the mean of image-to-text and text-to-image cross-entropy over unit embeddings [B, E]."""
     logits_BB = logit_scale * F.normalize(image_BE, dim=1) @ F.normalize(text_BE, dim=1).T
     target_B = torch.arange(len(logits_BB), device=logits_BB.device)
@@ -75,10 +73,7 @@ def _train(
 ) -> list[float]:
     decayed = [p for p in model.parameters() if p.ndim > 1 and p is not model.token_embedding.weight]
     plain = [p for p in model.parameters() if not any(p is other for other in decayed)]
-    groups: list[dict[str, Any]] = [
-        {"params": decayed, "weight_decay": parameters.weight_decay},
-        {"params": plain},
-    ]
+    groups: list[dict[str, Any]] = [{"params": decayed, "weight_decay": parameters.weight_decay}, {"params": plain}]
     optimiser = torch.optim.AdamW(groups, lr=parameters.learning_rate, weight_decay=0.0)
     steps = len(images_NCHW) // parameters.batch_size
     losses = []
@@ -137,9 +132,7 @@ def rate_factor(share: float, warmup_share: float) -> float:
 @torch.inference_mode()
 def _held_out(model: Any, images_NCHW: torch.Tensor, tokens_NL: torch.Tensor) -> dict[str, float]:
     model.eval()
-    image_NE = torch.cat(
-        [model.encode_image(normalise(part, *_PIXELS)) for part in torch.split(images_NCHW, 250)]
-    )
+    image_NE = torch.cat([model.encode_image(normalise(part, *_PIXELS)) for part in torch.split(images_NCHW, 250)])
     text_NE = torch.cat([encode_text_prefix(model, part) for part in torch.split(tokens_NL, 250)])
     loss = contrastive_loss(image_NE, text_NE, model.logit_scale.exp())
     similarity_NN = F.normalize(image_NE, dim=1) @ F.normalize(text_NE, dim=1).T

@@ -13,11 +13,7 @@ from reid_pipeline.methods import method_names
 from reid_pipeline.only_missing import recorded_card
 
 ZERO_SHOT_METRICS = "zero_shot_metrics"
-_SUMMARIES = {
-    "study_trials": "tuning_text",
-    "comparison": "comparison_text",
-    "leaderboard": "leaderboard_text",
-}
+_SUMMARIES = {"study_trials": "tuning_text", "comparison": "comparison_text", "leaderboard": "leaderboard_text"}
 """The functions of `reporting` that put these into words."""
 _RESULTS = ("metrics", "differences", "history", "run_card", "report")
 
@@ -107,8 +103,7 @@ def _nothing_ran(pipeline: Pipeline, catalog: DataCatalog) -> str:
     made = [
         f"{method} by the run that started {card.get('started', 'at a time not recorded')}"
         for method in method_names()
-        if f"{method}.run_card" in pipeline.all_outputs()
-        and (card := recorded_card(method, catalog)) is not None
+        if f"{method}.run_card" in pipeline.all_outputs() and (card := recorded_card(method, catalog)) is not None
     ]
     by = f", made earlier ({'; '.join(made)})" if made else ""
     return (

@@ -19,12 +19,7 @@ def test_the_table(demo: ModuleType) -> None:
             {"name": "unsupervised_pcl.train_cluster_contrast", "begin": 2.0, "end": 9.0},
         ],
         "epochs": [5.0, 9.0],
-        "memory": [
-            [1.0, 100 * mebibyte],
-            [2.5, 300 * mebibyte],
-            [4.0, 400 * mebibyte],
-            [8.0, 500 * mebibyte],
-        ],
+        "memory": [[1.0, 100 * mebibyte], [2.5, 300 * mebibyte], [4.0, 400 * mebibyte], [8.0, 500 * mebibyte]],
     }
     history = [
         {"seconds": {"extraction": 1.0, "training": 2.0, "epoch": 3.0}},

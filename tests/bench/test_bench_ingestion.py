@@ -65,21 +65,12 @@ def test_the_table(ingestion):
 
 def test_it_runs():
     done = subprocess.run(
-        [sys.executable, str(PROGRAM), "--quick", "--files", "400"],
-        capture_output=True,
-        text=True,
-        timeout=120,
+        [sys.executable, str(PROGRAM), "--quick", "--files", "400"], capture_output=True, text=True, timeout=120
     )
     assert done.returncode == 0, done.stderr
     names = re.findall(r"^(\S.*?)  +[0-9,]+ ", done.stdout, flags=re.MULTILINE)
     assert (
         names
         == [*["list", "read", "normalise", "all", "plain loop"] * 3]
-        + [
-            "plain loop, 1 process",
-            "plain loop, 2 processes",
-            "check, 2 cores",
-            "check again, all known",
-        ]
-        * 2
+        + ["plain loop, 1 process", "plain loop, 2 processes", "check, 2 cores", "check again, all known"] * 2
     )

@@ -54,9 +54,7 @@ def test_equals_scikit_learn_on_features(eps, min_samples):
 def test_equals_scikit_learn_on_any_graph(seed, rows, eps, min_samples, density):
     # Few distinct values, and exactly 1 - eps among them, so that many pairs lie on the threshold itself.
     rng = np.random.default_rng(seed)
-    levels = np.array(
-        [0.05, 0.3, 1 - eps, np.nextafter(np.float32(1 - eps), np.float32(0)), 0.6, 0.95], np.float32
-    )
+    levels = np.array([0.05, 0.3, 1 - eps, np.nextafter(np.float32(1 - eps), np.float32(0)), 0.6, 0.95], np.float32)
     dense = rng.choice(levels, size=(rows, rows)) * (rng.random((rows, rows)) < density)
     dense = np.maximum(np.triu(dense, 1), np.triu(dense, 1).T).astype(np.float32)
     np.fill_diagonal(dense, 1)
@@ -121,18 +119,9 @@ def test_dbscan_wants_a_square_matrix():
 @pytest.mark.parametrize(
     ("labels", "message"),
     [
-        (
-            [-1] * 8,
-            r"no cluster was found \(0 clusters, 100\.0% noise of 8 .*eps 0\.3.*\)\. Raise eps \(0\.3\)",
-        ),
-        (
-            [0] * 8,
-            r"one cluster \(1 clusters, 0\.0% noise of 8 .*k1 20, .*\)\. Lower eps \(0\.3\).*learning rate",
-        ),
-        (
-            [-1] * 97 + [0, 1, 1],
-            r"nearly everything is noise \(2 clusters, 97\.0% noise of 100.*at most 95% noise",
-        ),
+        ([-1] * 8, r"no cluster was found \(0 clusters, 100\.0% noise of 8 .*eps 0\.3.*\)\. Raise eps \(0\.3\)"),
+        ([0] * 8, r"one cluster \(1 clusters, 0\.0% noise of 8 .*k1 20, .*\)\. Lower eps \(0\.3\).*learning rate"),
+        ([-1] * 97 + [0, 1, 1], r"nearly everything is noise \(2 clusters, 97\.0% noise of 100.*at most 95% noise"),
     ],
 )
 def test_a_collapse_is_explained(labels, message):

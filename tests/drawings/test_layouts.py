@@ -177,12 +177,7 @@ def test_lists_of_msmt17(layout, train):
         lines = files[f"{archive}/list_{stem}.txt"].decode().splitlines()
         lists[stem] = [line.split(" ") for line in lines]
         assert all(int(name[:4]) == int(number) for name, number in lists[stem])
-    assert {stem: len(rows) for stem, rows in lists.items()} == {
-        "train": 12,
-        "val": 4,
-        "query": 6,
-        "gallery": 6,
-    }
+    assert {stem: len(rows) for stem, rows in lists.items()} == {"train": 12, "val": 4, "query": 6, "gallery": 6}
     assert {number for _, number in lists["train"]} == {"0", "1", "2", "3"}
     assert {number for _, number in lists["query"] + lists["gallery"]} == {"0", "1", "2"}
     listed = [f"{archive}/{train}/{name}" for name, _ in lists["train"] + lists["val"]]
@@ -198,15 +193,8 @@ def test_lists_of_vehicleid_are_nested(drawn):
     }
     assert set(lists) == {"train_list.txt", "test_list_800.txt", "test_list_1600.txt", "test_list_2400.txt"}
     sizes = {name: len({vehicle for _, vehicle in rows}) for name, rows in lists.items()}
-    assert sizes == {
-        "train_list.txt": 4,
-        "test_list_800.txt": 1,
-        "test_list_1600.txt": 2,
-        "test_list_2400.txt": 3,
-    }
-    assert (
-        set(lists["test_list_800.txt"]) < set(lists["test_list_1600.txt"]) < set(lists["test_list_2400.txt"])
-    )
+    assert sizes == {"train_list.txt": 4, "test_list_800.txt": 1, "test_list_1600.txt": 2, "test_list_2400.txt": 3}
+    assert set(lists["test_list_800.txt"]) < set(lists["test_list_1600.txt"]) < set(lists["test_list_2400.txt"])
     for name, vehicle in lists["train_list.txt"] + lists["test_list_2400.txt"]:
         picture = drawn[SyntheticVehicles][files[f"VehicleID_V1.0/image/{name}.jpg"]]
         assert picture.identity == int(vehicle)

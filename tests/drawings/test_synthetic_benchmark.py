@@ -189,9 +189,7 @@ def test_contact_sheet_has_a_row_per_identity_and_a_group_per_camera(drawn):
     assert sheet.mode == "RGB"
     assert sheet.height >= 3 * 128
     assert sheet.width >= 6 * 2 * 64
-    chosen = contact_sheet(
-        drawn, pids=[min(p for f, p, _ in parsed(drawn) if f == "query")], subsets=["query"]
-    )
+    chosen = contact_sheet(drawn, pids=[min(p for f, p, _ in parsed(drawn) if f == "query")], subsets=["query"])
     assert 128 <= chosen.height < 2 * 128
 
 

@@ -74,8 +74,7 @@ def test_cut_feet_are_not_described(person, shot):
 
 
 @pytest.mark.parametrize(
-    ("viewpoint", "side"),
-    [(0, "front"), (350, "front"), (90, "right"), (180, "back"), (260, "left"), (-30, "front")],
+    ("viewpoint", "side"), [(0, "front"), (350, "front"), (90, "right"), (180, "back"), (260, "left"), (-30, "front")]
 )
 def test_sides(viewpoint, side):
     assert side_seen(float(viewpoint)) == side
@@ -91,9 +90,7 @@ def test_captions_never_mention_a_backpack_from_the_front(person, shot):
     assert not any("behind" in caption or "away" in caption for caption in front)
     assert len(set(behind)) > 30, "templates vary and parts are left out"
     assert all(caption.endswith(".") and "  " not in caption and " a o" not in caption for caption in behind)
-    assert {
-        word for caption in front for word in ("person", "pedestrian", person.gender) if word in caption
-    } == {
+    assert {word for caption in front for word in ("person", "pedestrian", person.gender) if word in caption} == {
         "person",
         "pedestrian",
         person.gender,
@@ -135,9 +132,7 @@ def test_pretraining_people_are_not_the_benchmark_s():
     assert theirs.isdisjoint(ours)
 
 
-@pytest.mark.parametrize(
-    ("field", "value"), [("count", 0), ("height", 8), ("camera_strength", 3.0), ("sizes", 4)]
-)
+@pytest.mark.parametrize(("field", "value"), [("count", 0), ("height", 8), ("camera_strength", 3.0), ("sizes", 4)])
 def test_parameters_out_of_bounds_are_refused(field, value):
     with pytest.raises(ValidationError, match=field):
         CaptionedDrawings(**{field: value})

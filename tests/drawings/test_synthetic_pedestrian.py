@@ -30,12 +30,7 @@ def person():
     lower = replace(identity.lower, kind="jeans", colour=black, pattern="plain", length=0.05)
     hair = replace(identity.hair, style="short")
     return replace(
-        identity,
-        upper=upper,
-        lower=lower,
-        hair=hair,
-        shoes=black,
-        accessories=replace(identity.accessories, **BARE),
+        identity, upper=upper, lower=lower, hair=hair, shoes=black, accessories=replace(identity.accessories, **BARE)
     )
 
 

@@ -24,9 +24,7 @@ from reid_drawings.vehicles.shapes import TYPES
 from reid_drawings.vehicles.solid import Solid, box, normal_of
 from reid_drawings.vehicles.view import Stand, angle_of, look_at, viewpoint_at
 
-SMALL = SyntheticVehicles(
-    seed=2, num_cameras=4, train_identities=4, test_identities=3, images_per_camera=(2, 3)
-)
+SMALL = SyntheticVehicles(seed=2, num_cameras=4, train_identities=4, test_identities=3, images_per_camera=(2, 3))
 GRAMMAR = re.compile(r"image_(train|query|test)/([0-9]{4})_c([0-9]{3})_([0-9]{8})_0\.jpg")
 FRONT, REAR, LEFT, LEFT_FRONT, LEFT_REAR, RIGHT, RIGHT_FRONT, RIGHT_REAR = range(8)
 
@@ -139,9 +137,7 @@ class TestDrawing:
 
     def test_another_seed_gives_other_vehicles(self, drawn):
         other = draw_vehicles(SMALL.model_copy(update={"seed": 3}), processes=1)
-        pictures = [
-            {data for path, data in files.items() if path.endswith("jpg")} for files in (drawn, other)
-        ]
+        pictures = [{data for path, data in files.items() if path.endswith("jpg")} for files in (drawn, other)]
         assert pictures[0].isdisjoint(pictures[1])
 
     def test_default_size(self):
@@ -326,9 +322,7 @@ class TestPicture:
 
     def test_tail_lamps_are_red_behind_and_headlamps_white_ahead(self):
         camera = draw_camera(np.random.default_rng(1), strength=0.0)
-        green = replace(
-            vehicle_of("sedan"), paint=(40, 120, 70), roof=(40, 120, 70), stickers=(), stripe=None
-        )
+        green = replace(vehicle_of("sedan"), paint=(40, 120, 70), roof=(40, 120, 70), stickers=(), stripe=None)
         model = model_of(green)
         for viewpoint, point, wanted in ((REAR, 17, "red"), (FRONT, 7, "white")):
             shot = shot_at(angle_of(viewpoint))
@@ -344,8 +338,7 @@ class TestPicture:
         for viewpoint, differs in ((LEFT, True), (RIGHT, False), (FRONT, False), (REAR, False)):
             shot = shot_at(angle_of(viewpoint))
             pictures = [
-                np.asarray(draw_vehicle(model_of(v), camera, shot, np.random.default_rng(0)))
-                for v in (plain, marked)
+                np.asarray(draw_vehicle(model_of(v), camera, shot, np.random.default_rng(0))) for v in (plain, marked)
             ]
             assert bool((pictures[0] != pictures[1]).any()) is differs
 

@@ -47,7 +47,4 @@ def test_every_embedder_on_every_test_split(project: Project) -> None:
     text = (folder / "cross_benchmark.md").read_text()
     assert text.count("| zero_shot |") == 3
     assert text.count(" * |") == 3  # its own benchmark, marked
-    assert (
-        "<h1>Trained on one benchmark, tested on another</h1>"
-        in (folder / "cross_benchmark.html").read_text()
-    )
+    assert "<h1>Trained on one benchmark, tested on another</h1>" in (folder / "cross_benchmark.html").read_text()

@@ -130,8 +130,7 @@ def test_from_files_to_a_report(layout: str, project: Project, tmp_path: Path) -
     assert 0 < metrics["mAP"] <= 1
     assert table.loc[table["split"] == "train", "pid"].nunique() >= 2
     assert (
-        table.loc[table["split"] == "train", "label"].max() + 1
-        == table.loc[table["split"] == "train", "pid"].nunique()
+        table.loc[table["split"] == "train", "label"].max() + 1 == table.loc[table["split"] == "train", "pid"].nunique()
     )
     if layout == "custom_metadata":
         check_names(raw, table, page, dataset_page)
@@ -192,13 +191,7 @@ class TestUnreadable:
         assert "ingestion.on_unreadable=skip" in told
 
     def test_skip_leaves_it_out_and_lists_it(self, project: Project, raw: tuple[Path, str]) -> None:
-        run(
-            project,
-            "market1501",
-            "ingestion",
-            raw_root=str(raw[0]),
-            ingestion={"on_unreadable": "skip"},
-        )
+        run(project, "market1501", "ingestion", raw_root=str(raw[0]), ingestion={"on_unreadable": "skip"})
         assert raw[1] not in set(tables(project, "market1501")["path"])
         summary = (results(project, "market1501", "dataset") / "summary.json").read_text()
         assert raw[1] in summary

@@ -25,9 +25,7 @@ def read(path: Path) -> Any:
 def slow_mean_average_precision(project: Project, method: str) -> float:
     """mAP by sorting every row, from the stored embeddings and the split table alone."""
     table = pd.read_parquet(project.root / "data/03_primary/synthetic/split_table.parquet")
-    arrays = load_file(
-        project.root / f"data/07_model_output/synthetic/{method}/seed_0/embeddings.safetensors"
-    )
+    arrays = load_file(project.root / f"data/07_model_output/synthetic/{method}/seed_0/embeddings.safetensors")
     rows = table.iloc[arrays["rows"]].reset_index(drop=True)
     features = arrays["embeddings"].astype(np.float64)
     gallery = np.flatnonzero(rows["split"] == "gallery")
@@ -110,9 +108,7 @@ def wait_for_epoch(project: Project, epoch: int) -> None:
 
 
 @pytest.mark.parametrize("epoch", [1, 2])
-def test_killed_and_resumed_is_the_same_run(
-    finished: tuple[Project, str], tmp_path: Path, epoch: int
-) -> None:
+def test_killed_and_resumed_is_the_same_run(finished: tuple[Project, str], tmp_path: Path, epoch: int) -> None:
     unbroken, _ = finished
     project = make_project(tmp_path / "project")
     process = project.start("run", "--pipelines=unsupervised_pcl")
@@ -135,9 +131,7 @@ def without_seconds(project: Project) -> list[dict[str, Any]]:
     return [{key: value for key, value in record.items() if key != "seconds"} for record in history]
 
 
-def test_another_seed_is_another_run_and_keeps_its_own_results(
-    finished: tuple[Project, str], tmp_path: Path
-) -> None:
+def test_another_seed_is_another_run_and_keeps_its_own_results(finished: tuple[Project, str], tmp_path: Path) -> None:
     project = make_project(tmp_path / "project")
     status, printed = project.kedro("run", "--pipeline=unsupervised_pcl", "--params=seed=1")
     assert status == 0, printed

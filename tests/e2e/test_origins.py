@@ -130,9 +130,7 @@ def test_another_split(project: Project, data: Path, node: str) -> None:
 
 def test_tables_of_other_parameters_are_refused_before_any_work(project: Project, data: Path) -> None:
     told = refused(project, "train_prototype_contrast", splits={"seed": 3})
-    assert (
-        "The split table was made with other parameters than this run's: splits.seed was 0 and is 3" in told
-    )
+    assert "The split table was made with other parameters than this run's: splits.seed was 0 and is 3" in told
     assert "kedro run --pipeline=ingestion" in told
 
 
@@ -143,9 +141,7 @@ def test_rows_without_an_embedding(project: Project, data: Path) -> None:
     with safe_open(file, framework="np") as opened:
         header = opened.metadata()
     save_file({name: array[:-1] for name, array in arrays.items()}, file, metadata=header)
-    assert "is damaged or was changed: its tensors are not those that pcl.extract wrote" in refused(
-        project, "evaluate"
-    )
+    assert "is damaged or was changed: its tensors are not those that pcl.extract wrote" in refused(project, "evaluate")
 
 
 def test_an_image_that_changed_after_ingestion(project: Project, data: Path) -> None:

@@ -74,8 +74,7 @@ def test_a_run_card_makes_the_same_figures(project: Project) -> None:
     assert after["parameters"][METHOD]["plan"]["learning_rate"] == 1e-05
     assert after["parameters"]["evaluation"]["query_expansion"] == 2
     losses = [
-        [record["loss"] for record in json.loads((folder / "history.json").read_text())]
-        for folder in (first, again)
+        [record["loss"] for record in json.loads((folder / "history.json").read_text())] for folder in (first, again)
     ]
     assert losses[0] == losses[1]
     assert {"numba", "optuna", "torchvision", "torch"} <= {
@@ -95,9 +94,7 @@ def test_every_run_leaves_a_version_of_its_records(project: Project) -> None:
     assert len(records(project, f"zero_shot+{AGAIN}", "metrics.json")) == 1
 
 
-def test_an_earlier_version_is_loaded_by_its_name(
-    project: Project, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_an_earlier_version_is_loaded_by_its_name(project: Project, capsys: pytest.CaptureFixture[str]) -> None:
     given = {"seed": 1, "method": "zero_shot"}
     version = records(project, "zero_shot", "metrics.json")[0].parent.name
     versions = {"earlier_metrics": version, "earlier_run_card": version}

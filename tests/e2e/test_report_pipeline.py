@@ -41,19 +41,14 @@ def compared(project: Project, name: str, benchmark: str = "synthetic") -> Path:
 def test_runs_on_disk_become_a_table(project: Project, capsys: pytest.CaptureFixture[str]) -> None:
     run_session(project, "report")
     printed = capsys.readouterr().out
-    card = json.loads(
-        (project.root / "data/08_reporting/synthetic/zero_shot/seed_0/run_card.json").read_text()
-    )
+    card = json.loads((project.root / "data/08_reporting/synthetic/zero_shot/seed_0/run_card.json").read_text())
     assert card["num_trainable_parameters"] == 0 < card["num_parameters"]
     lines = compared(project, "csv").read_text().splitlines()
     rows = list(csv.DictReader(lines))
     floors = [row for row in rows if row["method"] == "zero_shot"]
     assert [(row["n"], row["seeds"]) for row in floors] == [("2", "0 1"), ("1", "2")]
     assert ["[48, 24]" in row["apart_by"] for row in floors] == [False, True]
-    stored = [
-        json.loads(project.result("zero_shot", "metrics.json", seed=seed).read_text())["mAP"]
-        for seed in (0, 1)
-    ]
+    stored = [json.loads(project.result("zero_shot", "metrics.json", seed=seed).read_text())["mAP"] for seed in (0, 1)]
     assert float(floors[0]["measured_mAP_mean"]) == pytest.approx(sum(stored) / 2, abs=1e-12)
     assert {row["method"] for row in rows} == set(method_names())
     assert rows[0]["method"] == "zero_shot"

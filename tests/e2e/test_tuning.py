@@ -62,9 +62,7 @@ def record(project: Project) -> dict[str, Any]:
 
 def tables(project: Project) -> tuple[pd.DataFrame, pd.DataFrame]:
     folder = project.root / "data/03_primary/synthetic"
-    return pd.read_parquet(folder / "split_table.parquet"), pd.read_parquet(
-        folder / "tuning_split_table.parquet"
-    )
+    return pd.read_parquet(folder / "split_table.parquet"), pd.read_parquet(folder / "tuning_split_table.parquet")
 
 
 def test_the_second_session_went_on(project: Project) -> None:
@@ -173,11 +171,7 @@ def test_what_was_found_is_checked_as_all_parameters_are(project: Project) -> No
 @pytest.mark.parametrize(
     ("pipeline", "given", "said"),
     [
-        (
-            "pcl",
-            {"tuned": "pcl/other"},
-            r"tuned is 'pcl/other', and there is nothing in .*other/parameters.yml",
-        ),
+        ("pcl", {"tuned": "pcl/other"}, r"tuned is 'pcl/other', and there is nothing in .*other/parameters.yml"),
         ("tuning", {}, r"Which method is tuned\? Give --params method=<name>"),
         ("tuning", {"method": "plc"}, r"There is no method 'plc'. Did you mean 'pcl'\?"),
         ("tuning", {"method": "zero_shot"}, r"'zero_shot' trains nothing"),
@@ -194,10 +188,7 @@ def test_what_was_found_is_checked_as_all_parameters_are(project: Project) -> No
         ),
         (
             "tuning",
-            {
-                "method": "pcl",
-                "tuning": {"search": {"pcl": {"momentum": {"type": "int", "low": 1, "high": 2}}}},
-            },
+            {"method": "pcl", "tuning": {"search": {"pcl": {"momentum": {"type": "int", "low": 1, "high": 2}}}}},
             r"names 'momentum', which pcl does not have. Did you mean '(memory|plan).momentum'",
         ),
     ],

@@ -126,9 +126,7 @@ def test_a_run_with_nothing_to_do_shows_no_figures_and_wrote_nothing(
     only_missing(done)
     said = " ".join(capsys.readouterr().out.split())
     started = json.loads(done.result(METHOD, "run_card.json").read_text())["started"]
-    assert re.search(
-        rf"Nothing ran and nothing .*{METHOD} by the run that started {started}; zero_shot", said
-    )
+    assert re.search(rf"Nothing ran and nothing .*{METHOD} by the run that started {started}; zero_shot", said)
     assert "measured in this run" not in said
     assert "wrote" not in said
     assert results(done) == before
@@ -138,9 +136,7 @@ def test_what_other_parameters_made_is_not_kept(finished: tuple[Project, str], t
     """An edit of conf/ stays in the cell, so that files of the old parameters lie there."""
     done = make_project(tmp_path / "project")
     shutil.copytree(finished[0].root / "data", done.root / "data")
-    done.configure(
-        "synthetic", **{METHOD: {"clustering": {"eps": 0.5}}, "evaluation": {"query_expansion": 2}}
-    )
+    done.configure("synthetic", **{METHOD: {"clustering": {"eps": 0.5}}, "evaluation": {"query_expansion": 2}})
     bootstrap_project(done.root)
     before = results(done)
     try:

@@ -48,9 +48,7 @@ def test_each_stage_is_stored_and_says_what_it_is(project: Project) -> None:
         assert (origin["method"], described["stage"], origin["seed"]) == ("clip_reid", stage, 0)
         parameters = origin["parameters"]["clip_reid"]
         assert parameters["prompts"]["noun"] == "person"
-        assert (parameters.get("recipe") == "released") is (
-            stage == "visual_fine_tuning"
-        )  # the first reads none
+        assert (parameters.get("recipe") == "released") is (stage == "visual_fine_tuning")  # the first reads none
         assert len(described["label_map"]) == described["population"]["identities"] == 12
     assert not list(models(project).glob("scratch/*_state.pt"))
 

@@ -77,9 +77,7 @@ def test_a_checkpoint_of_another_architecture(used: Project) -> None:
     narrow = {"visual.conv1.weight": torch.zeros(64, 3, 16, 16), "visual.proj": torch.zeros(64, 128)}
     narrow["visual.class_embedding"] = torch.zeros(64)
     torch.save(narrow, used.root / "narrow.pt")
-    printed = refused(
-        used, "--pipeline=unsupervised_pcl", "--params=unsupervised_pcl.backbone.pretrained=./narrow.pt"
-    )
+    printed = refused(used, "--pipeline=unsupervised_pcl", "--params=unsupervised_pcl.backbone.pretrained=./narrow.pt")
     assert re.search(r"narrow\.pt.*demo-vit", printed)
 
 

@@ -9,12 +9,7 @@ from reid_pipeline.engine.runtime import Runtime
 from reid_pipeline.engine.seeding import numpy_generator, torch_generator
 from reid_pipeline.engine.stage import TrainingData
 from reid_pipeline.images.augment import augment, normalise
-from reid_pipeline.images.samplers import (
-    batches_per_pass,
-    camera_preferring_batches,
-    identity_batches,
-    random_batches,
-)
+from reid_pipeline.images.samplers import batches_per_pass, camera_preferring_batches, identity_batches, random_batches
 from reid_pipeline.schema.errors import UserError
 from reid_pipeline.schema.parameters import AugmentationParameters, BackboneParameters
 
@@ -113,12 +108,7 @@ def test_the_camera_preferring_batches_are_batches_of_its_rows(make_plan):
     plan = make_plan(batch_size=6, instances=2, iterations_per_epoch=3)
     data = training_data()
     rows = camera_preferring_batches(
-        LABELS,
-        CAMIDS,
-        batch_size=6,
-        instances=2,
-        iterations=3,
-        generator=numpy_generator(7, "sampler", *POSITION),
+        LABELS, CAMIDS, batch_size=6, instances=2, iterations=3, generator=numpy_generator(7, "sampler", *POSITION)
     )
     pixels = (BACKBONE, AUGMENTATION)
     made = list(augmented_batches(LABELS, data, plan, pixels=pixels, position=POSITION))
@@ -129,9 +119,7 @@ def test_the_camera_preferring_batches_are_batches_of_its_rows(make_plan):
 
 def test_the_camera_preferring_batches_of_one_pass(make_plan):
     plan = make_plan(batch_size=4, instances=2, iterations_per_epoch=None)
-    made = list(
-        augmented_batches(LABELS, training_data(), plan, pixels=(BACKBONE, AUGMENTATION), position=POSITION)
-    )
+    made = list(augmented_batches(LABELS, training_data(), plan, pixels=(BACKBONE, AUGMENTATION), position=POSITION))
     # 5, 4, 4 and 2 images: 2 + 2 + 2 + 1 groups of two, two groups to a batch.
     assert len(made) == batches_per_pass(LABELS, batch_size=4, instances=2) == 3
 
@@ -178,6 +166,4 @@ class TestRows:
         with pytest.raises(UserError, match=says):
             identity_rows(LABELS, training_data(), plan, position=POSITION)
         with pytest.raises(UserError, match=says):
-            augmented_batches(
-                LABELS, training_data(), plan, pixels=(BACKBONE, AUGMENTATION), position=POSITION
-            )
+            augmented_batches(LABELS, training_data(), plan, pixels=(BACKBONE, AUGMENTATION), position=POSITION)

@@ -115,9 +115,7 @@ def test_a_full_disk_is_said_before_anything_is_written(rows, root, cache, monke
 
 def test_a_folder_that_cannot_be_written_is_named(rows, root, cache):
     cache.folder.parent.write_text("a file where the folder should be")
-    with pytest.raises(
-        UserError, match=r"image cache in .* cannot be used: Not a directory.*image_cache_limit=0"
-    ):
+    with pytest.raises(UserError, match=r"image cache in .* cannot be used: Not a directory.*image_cache_limit=0"):
         images(rows, root, cache)
 
 

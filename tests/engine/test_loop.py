@@ -68,9 +68,7 @@ class TestOrder:
         fit(stage, make_model(), make_data())
         assert stage.asked == []
 
-    def test_a_stage_in_eval_mode_is_put_back_in_training_mode(
-        self, toy_stage, make_plan, make_model, make_data
-    ):
+    def test_a_stage_in_eval_mode_is_put_back_in_training_mode(self, toy_stage, make_plan, make_model, make_data):
         class Extracting(toy_stage):
             def epoch_batches(self, model, data, epoch):
                 model.eval()
@@ -103,9 +101,7 @@ class TestHistory:
                 self.number = getattr(self, "number", 0) + 1
                 return StepOutput({"count": 0 * output.losses["near"] + self.number}, output.kept)
 
-        (first, second) = fit(
-            Counting(make_plan(epochs=2, iterations_per_epoch=3)), make_model(), make_data()
-        )
+        (first, second) = fit(Counting(make_plan(epochs=2, iterations_per_epoch=3)), make_model(), make_data())
         assert first.history[0]["losses"] == {"count": 2.0}  # 1, 2, 3
         assert second.history[1]["losses"] == {"count": 5.0}  # 4, 5, 6
 
@@ -158,18 +154,14 @@ class TestResume:
         assert without_seconds(rest[-1].history) == without_seconds(wanted.history)
         assert rest[-1].history[:epoch] == tuple(state["history"]), "finished epochs keep their seconds"
 
-    def test_the_stage_begins_again_but_trains_no_finished_epoch(
-        self, toy_stage, make_plan, make_model, make_data
-    ):
+    def test_the_stage_begins_again_but_trains_no_finished_epoch(self, toy_stage, make_plan, make_model, make_data):
         first = fit(toy_stage(make_plan()), make_model(), make_data())
         state = stored([next(first) for _ in range(3)][-1].state)
         stage = toy_stage(make_plan())
         list(fit(stage, make_model(), make_data(), resume=state))
         assert [word for word in stage.asked if word.startswith(("begin", "epoch"))] == ["begin", "epoch 4"]
 
-    def test_two_runs_of_a_seed_are_equal_and_of_two_seeds_are_not(
-        self, toy_stage, make_plan, make_model, make_data
-    ):
+    def test_two_runs_of_a_seed_are_equal_and_of_two_seeds_are_not(self, toy_stage, make_plan, make_model, make_data):
         def weights(seed):
             torch.manual_seed(torch.seed())
             model = make_model()
@@ -237,16 +229,7 @@ class TestMixedPrecision:
 
         stage = Overflowing(make_plan(epochs=1, iterations_per_epoch=3))
         *_, last = fit(stage, make_model(), make_data(runtime=Float16(torch.device("cpu"))))
-        assert stage.asked == [
-            "begin",
-            "epoch 1",
-            "step",
-            "after_step",
-            "step",
-            "step",
-            "after_step",
-            "facts",
-        ]
+        assert stage.asked == ["begin", "epoch 1", "step", "after_step", "step", "step", "after_step", "facts"]
         assert stage.unchanged, "the skipped step moved nothing"
         assert last.state["scaler"]["scale"] == 512.0
 

@@ -7,12 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from reid_pipeline.engine.optimisers import (
-    build_optimiser,
-    learning_rate,
-    set_learning_rate,
-    trainable_groups,
-)
+from reid_pipeline.engine.optimisers import build_optimiser, learning_rate, set_learning_rate, trainable_groups
 from reid_pipeline.engine.runtime import Runtime, resolve_runtime
 from reid_pipeline.engine.seeding import derived_seed, numpy_generator, seed_global_state, torch_generator
 from reid_pipeline.schema.errors import UserError
@@ -30,12 +25,7 @@ class TestLearningRate:
     def test_the_published_plan(self, make_plan):
         """Warm-up 10 from 0.01, x0.1 at 20 and 40; 60 epochs (methods.md section 8)."""
         plan = make_plan(
-            epochs=60,
-            learning_rate=1.0,
-            warmup_epochs=10,
-            warmup_factor=0.01,
-            milestones=(20, 40),
-            decay=0.1,
+            epochs=60, learning_rate=1.0, warmup_epochs=10, warmup_factor=0.01, milestones=(20, 40), decay=0.1
         )
         rates = rates_of(plan)
         warm = [0.01, 0.109, 0.208, 0.307, 0.406, 0.505, 0.604, 0.703, 0.802, 0.901]
@@ -50,9 +40,7 @@ class TestLearningRate:
         assert rates_of(plan) == [1.0, 0.5, 0.5, 0.25]
 
     def test_a_milestone_within_the_warm_up_multiplies(self, make_plan):
-        plan = make_plan(
-            epochs=5, learning_rate=1.0, warmup_epochs=4, warmup_factor=0.2, milestones=(2,), decay=0.1
-        )
+        plan = make_plan(epochs=5, learning_rate=1.0, warmup_epochs=4, warmup_factor=0.2, milestones=(2,), decay=0.1)
         assert rates_of(plan) == pytest.approx([0.2, 0.4, 0.06, 0.08, 0.1])
 
     def test_groups_move_at_multiples(self, make_plan):
@@ -70,15 +58,11 @@ class TestLearningRate:
         model[0].weight.requires_grad_(False)
         (group,) = trainable_groups(model, make_plan(weight_decay=0.3))
         assert group["weight_decay"] == 0.3
-        assert {id(p) for p in group["params"]} == {
-            id(p) for p in (model[0].bias, model[1].weight, model[1].bias)
-        }
+        assert {id(p) for p in group["params"]} == {id(p) for p in (model[0].bias, model[1].weight, model[1].bias)}
 
     @pytest.mark.parametrize(("name", "kind"), [("sgd", torch.optim.SGD), ("adam", torch.optim.Adam)])
     def test_the_plans_optimiser(self, make_plan, name, kind):
-        optimiser = build_optimiser(
-            [{"params": nn.Linear(1, 1).parameters()}], make_plan(optimiser=name, momentum=0.7)
-        )
+        optimiser = build_optimiser([{"params": nn.Linear(1, 1).parameters()}], make_plan(optimiser=name, momentum=0.7))
         assert type(optimiser) is kind
         if name == "sgd":
             assert optimiser.param_groups[0]["momentum"] == 0.7
@@ -158,14 +142,10 @@ class TestRuntime:
         assert _resolve_precision("float32", torch.device("cuda:0")) == "float32"
 
     def test_float16_on_the_cpu(self):
-        with pytest.raises(
-            UserError, match=r"'float16', which the CPU is not trained in.*'bfloat16' or 'auto'"
-        ):
+        with pytest.raises(UserError, match=r"'float16', which the CPU is not trained in.*'bfloat16' or 'auto'"):
             resolve_runtime(ComputeParameters(precision="float16"))
 
-    @pytest.mark.parametrize(
-        ("precision", "dtype"), [("float32", torch.float32), ("bfloat16", torch.bfloat16)]
-    )
+    @pytest.mark.parametrize(("precision", "dtype"), [("float32", torch.float32), ("bfloat16", torch.bfloat16)])
     def test_autocast(self, precision, dtype):
         runtime = resolve_runtime(ComputeParameters(precision=precision))
         with runtime.autocast():

@@ -13,12 +13,7 @@ import torch
 from torch import nn
 
 from reid_pipeline.config_loader import LayeredConfigLoader
-from reid_pipeline.engine.optimisers import (
-    build_optimiser,
-    learning_rate,
-    set_learning_rate,
-    trainable_groups,
-)
+from reid_pipeline.engine.optimisers import build_optimiser, learning_rate, set_learning_rate, trainable_groups
 from reid_pipeline.methods import find_method
 from reid_pipeline.schema.parameters import TrainingPlan
 from reid_pipeline.settings import CONFIG_LOADER_ARGS
@@ -102,10 +97,7 @@ VEHICLEID_START = [*VEHICLEID_WARM, *[5e-5] * 20, *[5e-6] * 20, *[5e-7] * 11]
 VEHICLEID_END = [5e-6, *VEHICLEID_WARM, *[5e-5] * 20, *[5e-6] * 20, *[5e-7] * 10]
 
 # RN50: 3.5e-4 (0.01 + 0.99 t / 10) = 3.5e-6 + 3.465e-5 t; drops at t = 40 and 70 of 120.
-RN50_WARM = [
-    *(3.815e-5, 7.28e-5, 1.0745e-4, 1.421e-4, 1.7675e-4),
-    *(2.114e-4, 2.4605e-4, 2.807e-4, 3.1535e-4),
-]
+RN50_WARM = [*(3.815e-5, 7.28e-5, 1.0745e-4, 1.421e-4, 1.7675e-4), *(2.114e-4, 2.4605e-4, 2.807e-4, 3.1535e-4)]
 RN50_START = [*RN50_WARM, *[3.5e-4] * 30, *[3.5e-5] * 30, *[3.5e-6] * 51]
 RN50_END = [3.5e-6, *RN50_WARM, *[3.5e-4] * 30, *[3.5e-5] * 30, *[3.5e-6] * 50]
 
@@ -169,23 +161,11 @@ STEPPED_AT_THE_START = {
     "svll_reid stage 2, VeRi": (SVLL_VERI, VIT_START, VIT_END),
     "svll_reid stage 2, VehicleID": (SVLL_VEHICLEID, VEHICLEID_START, VEHICLEID_END),
 }
-STEPPED_AT_THE_END = {
-    "pcl": (PCL, PCL_END),
-    "unsupervised_pcl": (UNSUPERVISED_PCL, UNSUPERVISED_END),
-}
+STEPPED_AT_THE_END = {"pcl": (PCL, PCL_END), "unsupervised_pcl": (UNSUPERVISED_PCL, UNSUPERVISED_END)}
 CASES = [
-    *(
-        pytest.param(p | {"step_at": "start"}, s, id=f"{n}, released")
-        for n, (p, s, _) in STEPPED_AT_THE_START.items()
-    ),
-    *(
-        pytest.param(p | {"step_at": "end"}, e, id=f"{n}, corrected")
-        for n, (p, _, e) in STEPPED_AT_THE_START.items()
-    ),
-    *(
-        pytest.param(p | {"step_at": "end"}, e, id=f"{n}, both recipes")
-        for n, (p, e) in STEPPED_AT_THE_END.items()
-    ),
+    *(pytest.param(p | {"step_at": "start"}, s, id=f"{n}, released") for n, (p, s, _) in STEPPED_AT_THE_START.items()),
+    *(pytest.param(p | {"step_at": "end"}, e, id=f"{n}, corrected") for n, (p, _, e) in STEPPED_AT_THE_START.items()),
+    *(pytest.param(p | {"step_at": "end"}, e, id=f"{n}, both recipes") for n, (p, e) in STEPPED_AT_THE_END.items()),
 ]
 
 
@@ -309,12 +289,7 @@ class TestGroups:
     def test_biases_learn_twice_as_fast(self):
         model = Attentive()
         others, biases = trainable_groups(model, TrainingPlan(**VIT))
-        assert self.names(model, biases) == {
-            "attention.in_proj_bias",
-            "attention.out_proj.bias",
-            "head.bias",
-            "bias",
-        }
+        assert self.names(model, biases) == {"attention.in_proj_bias", "attention.out_proj.bias", "head.bias", "bias"}
         assert self.names(model, others) == {
             "attention.in_proj_weight",
             "attention.out_proj.weight",

@@ -16,13 +16,7 @@ from reid_pipeline.engine.checkpoint import Checkpoint, checkpoint_of
 from reid_pipeline.engine.progress import track
 from reid_pipeline.engine.runtime import Runtime
 from reid_pipeline.engine.stage import Method, TrainingData
-from reid_pipeline.engine.training import (
-    TrainingRun,
-    camera_ids,
-    population_of,
-    train_stage,
-    trained_model,
-)
+from reid_pipeline.engine.training import TrainingRun, camera_ids, population_of, train_stage, trained_model
 from reid_pipeline.evaluation.embedding import embed_test_rows
 from reid_pipeline.evaluation.extraction import extract_embeddings
 from reid_pipeline.evaluation.ranked_queries import choose_ranked_queries
@@ -183,9 +177,7 @@ class TestFingerprint:
         ):
             assert fingerprint(make_run(runtime=runtime)) == fingerprint(make_run())
         monkeypatch.setattr("reid_pipeline.engine.training.__version__", "999")
-        moved = make_run(
-            raw_images=RawFolder(tmp_path, ()), split_table=split_table.sample(frac=1, random_state=0)
-        )
+        moved = make_run(raw_images=RawFolder(tmp_path, ()), split_table=split_table.sample(frac=1, random_state=0))
         assert fingerprint(moved) == fingerprint(make_run())
 
 
@@ -211,9 +203,7 @@ class TestTrainStages:
         assert [record.epoch for record in history] == [1, 2, 3, 4]
 
     @pytest.mark.parametrize("change", ["seed", "parameter", "data"])
-    def test_something_else_starts_anew_with_a_warning(
-        self, make_run, make_plan, split_table, change, caplog
-    ):
+    def test_something_else_starts_anew_with_a_warning(self, make_run, make_plan, split_table, change, caplog):
         killed = trained(make_run(), None)
         next(killed)
         state = copied(next(killed)[0])
@@ -233,9 +223,7 @@ class TestTrainStages:
             "parameter": r"parameters\.toy\.plan\.learning_rate was [\d.]+ and is 0\.2",
             "data": "data was '[0-9a-f]{64}' and is '[0-9a-f]{64}'",
         }[change]
-        assert re.search(
-            rf"after epoch 2, but it is of another training \({says}\): training starts anew", message
-        )
+        assert re.search(rf"after epoch 2, but it is of another training \({says}\): training starts anew", message)
 
     def test_another_number_of_threads_is_said(self, make_run, caplog):
         killed = trained(make_run(runtime=Runtime(torch.device("cpu"), threads=1)), None)
@@ -392,16 +380,10 @@ class TestExtraction:
     def test_the_rows_that_are_judged(self, split_table, drawn_folder, drawn_files, splits):
         table = split_table
         if splits == "dev":
-            table = table.assign(
-                split=table["split"].replace({"query": "dev_query", "gallery": "dev_gallery"})
-            )
+            table = table.assign(split=table["split"].replace({"query": "dev_query", "gallery": "dev_gallery"}))
         raw = RawFolder(drawn_folder, tuple(drawn_files))
         made = embed_test_rows(
-            MeanColour(),
-            SplitTables(table, NO_GALLERIES),
-            raw,
-            CPU,
-            EvaluationParameters(splits=splits, batch_size=5),
+            MeanColour(), SplitTables(table, NO_GALLERIES), raw, CPU, EvaluationParameters(splits=splits, batch_size=5)
         )
         chosen = table.iloc[made.rows]
         prefix = "dev_" if splits == "dev" else ""
@@ -415,8 +397,7 @@ class TestExtraction:
         runtime = Runtime(torch.device("cpu"), image_cache_limit=10**9)
         cache = ImageCache(tmp_path / "images")
         plain, cached = (
-            embed_test_rows(MeanColour(), tables, raw, found, EvaluationParameters(), cache)
-            for found in (CPU, runtime)
+            embed_test_rows(MeanColour(), tables, raw, found, EvaluationParameters(), cache) for found in (CPU, runtime)
         )
         assert len(cache.shelf(TargetSize(16, 8)).places()) == len(plain.rows)
         assert np.array_equal(plain.vectors, cached.vectors)
@@ -600,8 +581,4 @@ class TestShown:
         }
 
     def test_a_bar_yields_every_step_and_does_not_overrun(self):
-        assert list(track(iter("abc"), "title [/not markup]", total=5, unit="images", size=2)) == [
-            "a",
-            "b",
-            "c",
-        ]
+        assert list(track(iter("abc"), "title [/not markup]", total=5, unit="images", size=2)) == ["a", "b", "c"]

@@ -43,13 +43,7 @@ def test_one_pair_without_figures_says_why(monkeypatch: pytest.MonkeyPatch) -> N
         ("", 0, "b", None, "the camera of a test image is unknown"),
         ("x", 1, "a", 0.5, None),
         ("x", 1, "b", None, "the camera of a test image is unknown"),
-        (
-            "",
-            2,
-            "a",
-            None,
-            "trained on other tables of this benchmark than are there now: run the method again",
-        ),
+        ("", 2, "a", None, "trained on other tables of this benchmark than are there now: run the method again"),
         ("", 2, "b", None, "the camera of a test image is unknown"),
     ]
     assert found.results[0].num_valid_queries == 8

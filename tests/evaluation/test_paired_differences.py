@@ -17,9 +17,7 @@ from reid_pipeline.schema.records import Differences, Figures, Run
 Precisions = list[float | None]
 
 
-def make_run(
-    method: str, seed: int, precisions: Precisions | None, *, data: str = "a", **changes: Any
-) -> Run:
+def make_run(method: str, seed: int, precisions: Precisions | None, *, data: str = "a", **changes: Any) -> Run:
     known = [value for value in precisions or [0.5] if value is not None]
     metrics = {"method": method, "seed": seed, "mAP": sum(known) / len(known) if known else None}
     compute = {"device": changes.pop("device", "cpu")}
@@ -92,10 +90,7 @@ def test_of_several_galleries_it_is_the_first_of_the_test_set_shown() -> None:
     figures = {name: getattr(make_metrics(), name) for name in Figures.model_fields} | {"repeats": 10}
     several = {"test_set": "2400", "test_sets": {"2400": figures, "800": figures}}
     stored = {"test_set": "800", "repeat": 0}
-    runs = [
-        make_run(name, 0, [0.9, value], metrics=several, draw=stored)
-        for name, value in (("a", 0.9), ("b", 0.5))
-    ]
+    runs = [make_run(name, 0, [0.9, value], metrics=several, draw=stored) for name, value in (("a", 0.9), ("b", 0.5))]
     (found,) = differences_to_best(runs)
     assert found.note == "of the first of 10 galleries"
     other = {"test_set": "2400", "repeat": 0}
@@ -105,10 +100,7 @@ def test_of_several_galleries_it_is_the_first_of_the_test_set_shown() -> None:
 
 
 def test_variants_are_compared_with_each_other_as_other_methods_are() -> None:
-    runs = [
-        make_run("pcl", 0, [0.9, 0.8]),
-        make_run("pcl", 0, [0.5, 0.4], metrics={"variant": "small"}),
-    ]
+    runs = [make_run("pcl", 0, [0.9, 0.8]), make_run("pcl", 0, [0.5, 0.4], metrics={"variant": "small"})]
     (found,) = differences_to_best(runs)
     assert (found.best.variant, found.other.variant) == ("", "small")
     assert found.difference == pytest.approx(0.4)
@@ -172,9 +164,7 @@ def test_of_files_of_the_first_version_it_is_map_alone(pair: tuple[Run, Run]) ->
     first = scored("pcl", generator, lists=False)
     found = to_zero_shot(first, pair[1])
     assert list(found.figures) == ["mAP"]
-    alone = paired_bootstrap(
-        *(np.array(run.breakdown.average_precision, dtype=float) for run in (pair[1], first))
-    )
+    alone = paired_bootstrap(*(np.array(run.breakdown.average_precision, dtype=float) for run in (pair[1], first)))
     figure = found.figures["mAP"]
     assert (figure.difference, figure.low, figure.high) == (alone.difference, alone.low, alone.high)
 
@@ -182,10 +172,7 @@ def test_of_files_of_the_first_version_it_is_map_alone(pair: tuple[Run, Run]) ->
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        (
-            {"metrics": {"mAP": None, "not_evaluated": "no image is query"}},
-            "nothing was tested: no image is",
-        ),
+        ({"metrics": {"mAP": None, "not_evaluated": "no image is query"}}, "nothing was tested: no image is"),
         ({"metrics": {"splits": "dev"}}, "the queries are not the same: splits"),
         ({"metrics": {"camera_filter": False}}, "the queries are not the same: camera filter"),
         ({"metrics": {"num_gallery": 3}}, "the queries are not the same: size of the gallery"),
@@ -194,10 +181,7 @@ def test_of_files_of_the_first_version_it_is_map_alone(pair: tuple[Run, Run]) ->
             {"metrics": {"test_set": "800"}, "draw": {"test_set": "800", "repeat": 0}},
             "the queries are not the same: test set, queries drawn",
         ),
-        (
-            {"metrics": {"test_set": "800"}},
-            "no AP of each query of the test set shown is stored of zero_shot seed 0",
-        ),
+        ({"metrics": {"test_set": "800"}}, "no AP of each query of the test set shown is stored of zero_shot seed 0"),
     ],
 )
 def test_why_there_are_no_figures(pair: tuple[Run, Run], changes: dict[str, Any], said: str) -> None:
@@ -209,9 +193,7 @@ def test_why_there_are_no_figures(pair: tuple[Run, Run], changes: dict[str, Any]
 
 def test_other_data_are_told_by_the_origins(pair: tuple[Run, Run]) -> None:
     origins = [Origin(made_by="x", data=digit * 64, code="1") for digit in "ab"]
-    metrics = [
-        run.metrics.model_copy(update={"origin": origin}) for run, origin in zip(pair, origins, strict=True)
-    ]
+    metrics = [run.metrics.model_copy(update={"origin": origin}) for run, origin in zip(pair, origins, strict=True)]
     found = difference_to_zero_shot(metrics[0], pair[0].breakdown, metrics[1], pair[1].breakdown, other=OTHER)
     assert found.why_not == "the queries are not the same: data"
 

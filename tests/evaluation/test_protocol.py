@@ -6,34 +6,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from reid_pipeline.evaluation.protocol import (
-    evaluate_draws,
-    retrieval_draws,
-    retrieval_inputs,
-    retrieval_rows,
-)
-from reid_pipeline.retrieval import (
-    average_query_expansion,
-    evaluate_distances,
-    evaluate_retrieval,
-    rerank_k_reciprocal,
-)
+from reid_pipeline.evaluation.protocol import evaluate_draws, retrieval_draws, retrieval_inputs, retrieval_rows
+from reid_pipeline.retrieval import average_query_expansion, evaluate_distances, evaluate_retrieval, rerank_k_reciprocal
 from reid_pipeline.schema.embeddings import Embeddings
 from reid_pipeline.schema.parameters import EvaluationParameters
 
 TEST, DEV = EvaluationParameters(), EvaluationParameters(splits="dev")
 NONE = pd.DataFrame({"test_set": [], "repeat": [], "path": []})
-SPLITS = [
-    "gallery",
-    "query",
-    "train",
-    "dev_query",
-    "gallery",
-    "query",
-    "dev_gallery",
-    "gallery",
-    "dev_gallery",
-]
+SPLITS = ["gallery", "query", "train", "dev_query", "gallery", "query", "dev_gallery", "gallery", "dev_gallery"]
 PIDS = [1, 1, 9, 5, 2, 2, 5, 0, 6]
 CAMIDS = [1, 0, 0, 0, 1, 0, 1, 1, 1]
 
@@ -141,16 +121,11 @@ class TestRerankedAndExpanded:
         table = table_of(splits, pids.tolist(), [place % 2 for place in range(60)])
         return table, Embeddings(np.arange(60), features)
 
-    @pytest.mark.parametrize(
-        ("rerank", "preset"), [("k_reciprocal", (20, 6, 0.3)), ("clip_reid", (50, 15, 0.3))]
-    )
+    @pytest.mark.parametrize(("rerank", "preset"), [("k_reciprocal", (20, 6, 0.3)), ("clip_reid", (50, 15, 0.3))])
     def test_reranked(self, case, rerank, preset):
         table, embeddings = case
         found, _ = evaluate_draws(embeddings, table, NONE, EvaluationParameters(rerank=rerank))
-        query, k1_k2_lambda = (
-            table["split"] == "query",
-            dict(zip(("k1", "k2", "lambda_value"), preset, strict=True)),
-        )
+        query, k1_k2_lambda = (table["split"] == "query", dict(zip(("k1", "k2", "lambda_value"), preset, strict=True)))
         features = embeddings.vectors
         distances = rerank_k_reciprocal(features[query], features[~query], **k1_k2_lambda)
         ids = [table[name].to_numpy(np.int64)[rows] for name in ("pid", "camid") for rows in (query, ~query)]
@@ -204,20 +179,14 @@ class TestRepeatedGalleries:
             for gallery in parts:
                 query = [row for row in range(3 * int(name)) if row not in gallery]
                 single.append(
-                    evaluate_retrieval(
-                        features[query], features[gallery], pids[query], pids[gallery], max_rank=2
-                    )
+                    evaluate_retrieval(features[query], features[gallery], pids[query], pids[gallery], max_rank=2)
                 )
             found = metrics["test_sets"][name]
             assert found["mAP"] == pytest.approx((single[0].mean_ap + single[1].mean_ap) / 2)
             spread = abs(single[0].mean_ap - single[1].mean_ap) / 2**0.5
             assert found["mAP_std"] == pytest.approx(spread)
             assert found["cmc"] == pytest.approx(((single[0].cmc + single[1].cmc) / 2).tolist())
-            assert (found["repeats"], found["num_queries"], found["num_gallery"]) == (
-                2,
-                2 * int(name),
-                int(name),
-            )
+            assert (found["repeats"], found["num_queries"], found["num_gallery"]) == (2, 2 * int(name), int(name))
         assert metrics["test_set"] == "2"
         assert metrics["mAP"] == metrics["test_sets"]["2"]["mAP"]
         assert metrics["camera_filter"] is False

@@ -91,9 +91,7 @@ def test_permutation_equivariance(seed):
 
 def test_far_apart_rows_do_not_underflow():
     features = np.random.default_rng(0).normal(size=(30, 4)).astype(np.float32) * 1000
-    np.testing.assert_array_equal(
-        jaccard_distance(features, k1=4, k2=1).toarray(), np.eye(30, dtype=np.float32)
-    )
+    np.testing.assert_array_equal(jaccard_distance(features, k1=4, k2=1).toarray(), np.eye(30, dtype=np.float32))
 
 
 @pytest.mark.parametrize(

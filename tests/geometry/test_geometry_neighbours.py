@@ -66,9 +66,7 @@ def test_equals_a_full_sort(backend, copies, own):
 def test_backends_agree_to_the_bit(offset):
     rng = np.random.default_rng(0)
     centres = rng.normal(size=(60, 64))
-    features = (centres[rng.integers(60, size=1500)] + 0.1 * rng.normal(size=(1500, 64)) + offset).astype(
-        np.float32
-    )
+    features = (centres[rng.integers(60, size=1500)] + 0.1 * rng.normal(size=(1500, 64)) + offset).astype(np.float32)
     features[100:140] = features[7]
     by_tiles = exact_neighbours(features, 30, None, tile_candidates)
     for backend in (faiss_candidates, torch_candidates):
@@ -153,18 +151,8 @@ def test_tolerance_covers_the_error_of_the_product(dtype, shift):
         (np.ones(3), 1, None, r"features has shape \[3\]; a matrix \[rows, width\]"),
         (np.ones((3, 0)), 1, None, r"shape \[3, 0\]"),
         (np.ones((3, 2)), 1, np.ones((1, 5)), r"queries are 5 wide and features 2"),
-        (
-            np.array([[1.0], [np.nan], [np.inf]]),
-            1,
-            None,
-            r"NaN or infinite values in 2 of 3 rows \(rows 1, 2\)",
-        ),
-        (
-            np.full((2, 2), 1e30, np.float32),
-            1,
-            None,
-            r"squares overflow in 2 of 2 rows .* scale the features down",
-        ),
+        (np.array([[1.0], [np.nan], [np.inf]]), 1, None, r"NaN or infinite values in 2 of 3 rows \(rows 1, 2\)"),
+        (np.full((2, 2), 1e30, np.float32), 1, None, r"squares overflow in 2 of 2 rows .* scale the features down"),
         (np.array([["a"]]), 1, None, r"dtype <U1; real numbers"),
         (np.full((2, 2), 1e25), 1, None, r"squared norms up to 2e\+50; at most 8e\+37 .* scale the features"),
     ],

@@ -128,9 +128,7 @@ def summary(path: Path) -> Trace:
         "digest": digest.hexdigest(),
         "numbers": sum(map(len, flat)),
         "norms": [float(np.sqrt((value * value).sum())) for value in flat],
-        "samples": [
-            float(value[len(value) * (2 * i + 1) // (2 * share)]) for value in flat for i in range(share)
-        ],
+        "samples": [float(value[len(value) * (2 * i + 1) // (2 * share)]) for value in flat for i in range(share)],
     }
 
 

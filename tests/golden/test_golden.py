@@ -46,10 +46,7 @@ def test_the_traces_hold_what_they_are_for() -> None:
     for name, run in RUNS.items():
         trace = stored(name)["trace"]
         stages = {record["stage"] for record in trace["history"]}
-        assert set(trace["tensors"]) == {f"{stage}_checkpoint" for stage in stages} | {
-            "embedder",
-            "embeddings",
-        }
+        assert set(trace["tensors"]) == {f"{stage}_checkpoint" for stage in stages} | {"embedder", "embeddings"}
         assert trace["metrics"]["num_valid_queries"] == 15
         assert len(trace["pseudo_labels"]) == (2 if run.method == "unsupervised_pcl" else 0)
         assert all(len(labels) == 72 and max(labels) > 3 for labels in trace["pseudo_labels"])
@@ -102,9 +99,7 @@ def test_a_change_is_reported(name: str, value: Any, field: str, reported: tuple
         ({"a": 1}, {"a": 1.0}, "a: recorded 1, found 1.0"),
     ],
 )
-def test_what_is_missing_or_of_another_length_or_kind_is_reported(
-    recorded: Any, found: Any, told: str
-) -> None:
+def test_what_is_missing_or_of_another_length_or_kind_is_reported(recorded: Any, found: Any, told: str) -> None:
     for exact in (True, False):
         assert differences(recorded, found, exact=exact) == [told]
 

@@ -44,9 +44,7 @@ def test_what_a_cell_loads_is_listed_as_its_code(reproduced: ProjectCopy, method
     listed = {line.split("  src/")[1].removesuffix(".py").replace("/", ".") for line in listing.splitlines()}
     # A package that hands on names loads all that it could hand on.
     handing_on = ("losses", "clustering", "geometry", "retrieval", "splits")
-    own = {
-        name for name in loaded if name.split(".")[1] not in handing_on and f"{name}.__init__" not in listed
-    }
+    own = {name for name in loaded if name.split(".")[1] not in handing_on and f"{name}.__init__" not in listed}
     assert {"reid_pipeline.engine.loop", "reid_pipeline.models.pretrained"} <= own
     packages = {f"reid_pipeline.{room}" for room in ("engine", "images", "models", "reporting", "schema")}
     assert own - packages - {"reid_pipeline.engine.progress"} <= listed
@@ -201,9 +199,7 @@ def test_a_run_without_dvc_does_not_write_through_a_linked_cache(history: Projec
     ]
     before = {file: file.read_bytes() for file in linked}
     assert all(file.stat().st_nlink > 1 for file in linked)
-    with edited(
-        history.folder / "conf/synthetic/parameters_zero_shot.yml", "pretrained: null", "pretrained: demo"
-    ):
+    with edited(history.folder / "conf/synthetic/parameters_zero_shot.yml", "pretrained: null", "pretrained: demo"):
         history.run("kedro", "run", "--pipelines=zero_shot", "--namespaces=zero_shot")
     assert all(file.stat().st_nlink == 1 for file in linked)
     assert [file.name for file in linked if file.read_bytes() != before[file]] == [

@@ -120,16 +120,12 @@ def test_dvc_reads_what_is_written(tmp_path: Path) -> None:
             env = "synthetic" if Path(stage.dvcfile.path).parent == tmp_path else "market1501"
             ours = stages(env)[stage.name]
             assert stage.cmd == ours["cmd"]
-            assert {Path(out.fs_path).relative_to(tmp_path).as_posix() for out in stage.outs} == set(
-                ours["outs"]
-            )
+            assert {Path(out.fs_path).relative_to(tmp_path).as_posix() for out in stage.outs} == set(ours["outs"])
             files = {Path(dep.fs_path).relative_to(tmp_path).as_posix() for dep in stage.deps}
             assert files == ours["deps"] | set(ours["params"])
         assert len(repo.index.stages) == len(stages("synthetic")) + len(stages("market1501"))
         graph = repo.index.graph  # whoever makes a path comes before whoever needs it
-        (report,) = (
-            each for each in graph if each.name == "report" and Path(each.dvcfile.path).parent == tmp_path
-        )
+        (report,) = (each for each in graph if each.name == "report" and Path(each.dvcfile.path).parent == tmp_path)
         assert {each.name for each in graph.successors(report)} == {"code"} | {
             f"{method}@{seed}" for method in METHODS for seed in write.SEEDS
         }
@@ -216,9 +212,7 @@ def bounds() -> dict[str, tuple[set[str], set[str]]]:
         spaced = f" --namespaces={step}" if step in METHODS else ""
         used = {type(each).__module__ for each in kedro_paths(f"kedro run --pipelines={pipeline}{spaced}")[2]}
         starts = {f"reid_pipeline.{root}" for root in roots} | {name for name in used if "reid_" in name}
-        few, many = (
-            starts.union(*(graph.find_upstream_modules(name) for name in starts)) for graph in (least, most)
-        )
+        few, many = (starts.union(*(graph.find_upstream_modules(name) for name in starts)) for graph in (least, most))
         found[step] = few - WITHOUT_EFFECT, many
     return found
 

@@ -22,16 +22,12 @@ def rooms() -> set[str]:
 
 def test_every_room_has_a_layer() -> None:
     layered = {
-        name.strip(" ()")
-        for layer in CONTRACTS["layers"]["layers"]
-        for name in layer.replace("|", ":").split(":")
+        name.strip(" ()") for layer in CONTRACTS["layers"]["layers"] for name in layer.replace("|", ":").split(":")
     }
     assert layered == rooms()
     assert CONTRACTS["layers"]["exhaustive"] is True
 
 
 def test_every_room_but_the_entry_may_not_import_kedro() -> None:
-    kept_apart = {
-        name.removeprefix("reid_pipeline.") for name in CONTRACTS["kedro-at-the-edge"]["source_modules"]
-    }
+    kept_apart = {name.removeprefix("reid_pipeline.") for name in CONTRACTS["kedro-at-the-edge"]["source_modules"]}
     assert kept_apart == (rooms() - ENTRY) | {"reid_drawings"}

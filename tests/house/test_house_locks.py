@@ -11,11 +11,7 @@ from project_copy import ROOT
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 GROUPS = PROJECT["dependency-groups"]
-RUNTIME = [
-    *PROJECT["project"]["dependencies"],
-    *PROJECT["project"]["optional-dependencies"]["cpu"],
-    *GROUPS["build"],
-]
+RUNTIME = [*PROJECT["project"]["dependencies"], *PROJECT["project"]["optional-dependencies"]["cpu"], *GROUPS["build"]]
 WANTED = {
     "requirements.lock": RUNTIME,
     "requirements-dev.lock": [*RUNTIME, *GROUPS["dev"]],
@@ -60,9 +56,7 @@ def test_lock_satisfies_pyproject(file: str, platform: str, machine: str, python
         wanted = Requirement(text)
         version = have.get(canonicalize_name(wanted.name))
         assert version is not None, f"{wanted.name} is not in {file}: make lock"
-        assert wanted.specifier.contains(version), (
-            f"{file} has {wanted.name} {version}, not {wanted}: make lock"
-        )
+        assert wanted.specifier.contains(version), f"{file} has {wanted.name} {version}, not {wanted}: make lock"
 
 
 @pytest.mark.parametrize("file", WANTED)

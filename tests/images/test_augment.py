@@ -57,9 +57,7 @@ class TestFlipAndCrop:
     def test_shifts_are_distributed_as_torchvisions(self):
         """The centre pixel tells the shift: chi-squared over all of them, ours and torchvision's."""
         padding, side, count = 2, 9, 5000
-        coordinates = torch.stack(torch.meshgrid(torch.arange(side), torch.arange(side), indexing="ij")).to(
-            torch.uint8
-        )
+        coordinates = torch.stack(torch.meshgrid(torch.arange(side), torch.arange(side), indexing="ij")).to(torch.uint8)
         image = torch.cat([coordinates, coordinates[:1]])
         ours = flip_and_crop(image.expand(count, -1, -1, -1), 0.0, padding, generator(1))[:, :2, 4, 4]
         torch.manual_seed(1)
@@ -146,8 +144,7 @@ class TestErase:
         ones = torch.ones(1, self.H, self.W)
         theirs = rectangles(torch.stack([theirs_of(ones)[0] == 0 for _ in range(2000)]))
         ours, theirs = (
-            np.array([box for box in boxes if box], dtype=float)
-            for boxes in (self.boxes(count=2000, seed=5), theirs)
+            np.array([box for box in boxes if box], dtype=float) for boxes in (self.boxes(count=2000, seed=5), theirs)
         )
         for measure in (
             lambda boxes: boxes[:, 2] * boxes[:, 3],

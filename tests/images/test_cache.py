@@ -152,9 +152,7 @@ def test_several_writers_at_a_time_write_each_image_once(shelf, files):
     """In threads, whose locks on a file of their own exclude one another as those of processes do."""
     orders = [list(np.random.default_rng(seed).permutation(list(files))) for seed in range(4)]
     work = [
-        threading.Thread(
-            target=shelf.fill, args=({name: files[name] for name in order},), kwargs={"limit": PLENTY}
-        )
+        threading.Thread(target=shelf.fill, args=({name: files[name] for name in order},), kwargs={"limit": PLENTY})
         for order in orders
     ]
     for thread in work:

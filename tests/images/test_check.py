@@ -34,8 +34,7 @@ def many_pictures(folder: Path) -> list[str]:
     """Write enough pictures, all different, that processes decode some of them."""
     colours = np.arange(2 * FEW + 400)
     return write(
-        folder,
-        {f"{colour:05d}.ppm": b"P6 1 2 255\n" + int(colour).to_bytes(3, "big") * 2 for colour in colours},
+        folder, {f"{colour:05d}.ppm": b"P6 1 2 255\n" + int(colour).to_bytes(3, "big") * 2 for colour in colours}
     )
 
 
@@ -183,9 +182,7 @@ class TestMany:
     @pytest.mark.parametrize("threads", [None, 1, 2])
     def test_all_facts_are_those_of_the_files(self, tmp_path, threads):
         paths = many_pictures(tmp_path)
-        broken = write(
-            tmp_path, {"aaa.jpg": b"", "zzz.jpg": b"none", "wide.ppm": b"P6 3 1 255\n" + b"abcabcabc"}
-        )
+        broken = write(tmp_path, {"aaa.jpg": b"", "zzz.jpg": b"none", "wide.ppm": b"P6 3 1 255\n" + b"abcabcabc"})
         paths = [*paths[:50], broken[0], *paths[50:], *broken[1:]]
         steps: list[int] = []
         facts = check_images(tmp_path, paths, threads=threads, on_done=steps.append)

@@ -128,13 +128,9 @@ class TestEndings:
             assert [file.size for file in found] == [len(content) for content in contents]
             assert widths(check, found) == [1, 4, None, 7, 4]
             ended = check.pictures[hashlib.sha256(b"end").hexdigest()]
-        assert ended == Picture(
-            None, None, "", "decoding it ended the process: damaged, or too large for the memory"
-        )
+        assert ended == Picture(None, None, "", "decoding it ended the process: damaged, or too large for the memory")
 
-    @pytest.mark.parametrize(
-        "command", [("/no/such/program",), (sys.executable, "-c", "print('I end at once')")]
-    )
+    @pytest.mark.parametrize("command", [("/no/such/program",), (sys.executable, "-c", "print('I end at once')")])
     def test_where_no_process_can_be_started_this_one_does_the_work(self, tmp_path, paths, command):
         process = ReadingProcess(str(tmp_path), command)
         with _Check(str(tmp_path), 1, len(paths), {}) as check:

@@ -10,12 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reid_pipeline.images.samplers import (
-    batches_per_pass,
-    camera_preferring_batches,
-    identity_batches,
-    random_batches,
-)
+from reid_pipeline.images.samplers import batches_per_pass, camera_preferring_batches, identity_batches, random_batches
 
 
 def batches_of(labels, camids=None, *, batch_size, instances, iterations, seed=0):
@@ -45,12 +40,7 @@ def test_composition(data):
     camids = np.array(data.draw(st.lists(st.integers(0, 3), min_size=len(labels), max_size=len(labels))))
     instances = data.draw(st.integers(2, 6))
     batches = batches_of(
-        labels,
-        camids,
-        batch_size=3 * instances,
-        instances=instances,
-        iterations=4,
-        seed=data.draw(st.integers(0, 9)),
+        labels, camids, batch_size=3 * instances, instances=instances, iterations=4, seed=data.draw(st.integers(0, 9))
     )
     assert [len(batch) for batch in batches] == [3 * instances] * 4
     for group in groups_of(batches, instances):
@@ -127,9 +117,7 @@ def test_the_generator_decides(camids):
     labels = np.repeat(np.arange(6), 4)
 
     def flat(seed):
-        return np.concatenate(
-            batches_of(labels, camids, batch_size=8, instances=4, iterations=5, seed=seed)
-        ).tolist()
+        return np.concatenate(batches_of(labels, camids, batch_size=8, instances=4, iterations=5, seed=seed)).tolist()
 
     assert flat(3) == flat(3)
     assert flat(3) != flat(4)

@@ -24,12 +24,7 @@ from reid_pipeline.io.atomic import (
 )
 from reid_pipeline.io.page import HTMLPageDataset, TextDataset
 from reid_pipeline.io.tensors import TensorsDataset
-from reid_pipeline.io.weights import (
-    CheckpointDataset,
-    EmbedderDataset,
-    EmbeddingsDataset,
-    TrainingStateDataset,
-)
+from reid_pipeline.io.weights import CheckpointDataset, EmbedderDataset, EmbeddingsDataset, TrainingStateDataset
 from reid_pipeline.models.reid_model import ReIDModel
 from reid_pipeline.schema.embeddings import Embeddings
 from reid_pipeline.schema.origin import Origin
@@ -286,9 +281,7 @@ class TestEveryType:
             for entry in catalog.values()
             if isinstance(entry, dict)
         }
-        drawn = {
-            name for name in named if name.startswith("Synthetic")
-        }  # a folder, swapped whole: test_raw.py
+        drawn = {name for name in named if name.startswith("Synthetic")}  # a folder, swapped whole: test_raw.py
         elsewhere = {"RecordDataset"}  # test_record_dataset.py
         assert named - drawn - elsewhere == {kind.__name__ for kind in samples} | NEVER_WRITE
         assert len(drawn) == 1

@@ -98,9 +98,7 @@ def dataset_at(folder, **drawing):
 
 
 def contents(folder):
-    return {
-        path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()
-    }
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 class TestSyntheticBenchmark:
@@ -178,14 +176,8 @@ class TestSyntheticBenchmark:
         ("drawing", "says"),
         [
             ({"sed": 1}, "synthetic: unknown parameter 'sed'. Did you mean 'seed'?"),
-            (
-                {"num_cameras": 1},
-                "synthetic.num_cameras: Input should be greater than or equal to 2; given 1.",
-            ),
-            (
-                {"jpeg_quality": [90, 40]},
-                "synthetic.jpeg_quality: the range 90..40 is empty: write the lower",
-            ),
+            ({"num_cameras": 1}, "synthetic.num_cameras: Input should be greater than or equal to 2; given 1."),
+            ({"jpeg_quality": [90, 40]}, "synthetic.jpeg_quality: the range 90..40 is empty: write the lower"),
         ],
     )
     def test_a_wrong_parameter_is_told_before_anything_is_drawn(self, tmp_path, drawing, says):

@@ -146,18 +146,10 @@ DAMAGES: dict[str, tuple[str, dict[str, Any], str]] = {
     "missing": ("metrics", {"rank5": ...}, "rank5: Field required"),
     "unknown": ("metrics", {"mApp": 0.5}, "mApp: Extra inputs are not permitted, given 0.5"),
     "negative count": ("metrics", {"num_gallery": -1}, "num_gallery: Input should be greater than or equal"),
-    "label use": (
-        "metrics",
-        {"label_use": "some"},
-        "label_use: Input should be 'none', 'source',",
-    ),
+    "label use": ("metrics", {"label_use": "some"}, "label_use: Input should be 'none', 'source',"),
     "version": ("metrics", {"version": 3}, "version: Input should be 1 or 2, given 3"),
     "data": ("run_card", {"data_hash": None}, "data_hash: Input should be a valid string, given None"),
-    "parameters": (
-        "run_card",
-        {"parameters": []},
-        "parameters: Input should be a valid dictionary, giv",
-    ),
+    "parameters": ("run_card", {"parameters": []}, "parameters: Input should be a valid dictionary, giv"),
 }
 
 
@@ -282,10 +274,7 @@ def test_all_benchmarks_that_have_results(root: Path) -> None:
     card = root.parent / "veri776/pcl/seed_1/run_card.json"
     card.write_text(card.read_text().replace(BENCHMARK, "veri776"))
     found = everything.load()
-    assert {name: [run.seed for run in runs] for name, runs in found.items()} == {
-        "market1501": [0],
-        "veri776": [1],
-    }
+    assert {name: [run.seed for run in runs] for name, runs in found.items()} == {"market1501": [0], "veri776": [1]}
 
 
 def test_embedders_are_listed_with_their_variants(tmp_path: Path) -> None:

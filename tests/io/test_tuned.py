@@ -62,18 +62,14 @@ def test_without_the_trials_it_is_refused(tmp_path: Path, trials: str | None) ->
     file = write(tmp_path, OLD, facts=False)
     if trials is not None:
         (tmp_path / "trials.json").write_text(trials)
-    says = (
-        r"does not say what the study had for recipe, backbone\.name, .* and \d+ more, nor does trials\.json"
-    )
+    says = r"does not say what the study had for recipe, backbone\.name, .* and \d+ more, nor does trials\.json"
     with pytest.raises(UserError, match=says):
         read_tuned(file, "pcl")
 
 
 def test_a_parameter_that_the_study_did_not_know_is_named(tmp_path: Path) -> None:
     file = write(tmp_path, OLD, left_out="label_smoothing")
-    with pytest.raises(
-        UserError, match=r"had for label_smoothing, nor does.*method=pcl,study=<another name>"
-    ):
+    with pytest.raises(UserError, match=r"had for label_smoothing, nor does.*method=pcl,study=<another name>"):
         read_tuned(file, "pcl")
 
 

@@ -18,12 +18,7 @@ import reid_pipeline
 from reid_pipeline.engine.checkpoint import Checkpoint, digest_of_tensors
 from reid_pipeline.io.environment import PACKAGES, RunEnvironmentDataset
 from reid_pipeline.io.tensors import TensorsDataset
-from reid_pipeline.io.weights import (
-    CheckpointDataset,
-    EmbedderDataset,
-    EmbeddingsDataset,
-    TrainingStateDataset,
-)
+from reid_pipeline.io.weights import CheckpointDataset, EmbedderDataset, EmbeddingsDataset, TrainingStateDataset
 from reid_pipeline.models.reid_model import ReIDModel
 from reid_pipeline.schema.digests import digest_of_arrays
 from reid_pipeline.schema.embeddings import Embeddings
@@ -197,9 +192,7 @@ def origin(**given):
 
 
 def described(**given):
-    return StageDescription(
-        origin=origin(**given), stage="toy", population=Trained(identities=2), label_map=("a", "b")
-    )
+    return StageDescription(origin=origin(**given), stage="toy", population=Trained(identities=2), label_map=("a", "b"))
 
 
 class TestOrigins:
@@ -217,10 +210,7 @@ class TestOrigins:
                 EmbeddingsDataset,
                 Embeddings(np.arange(4), vectors, origin(digest=digest_of_arrays(arrays))),
             ),
-            "checkpoint": (
-                CheckpointDataset,
-                Checkpoint(tensors, described(digest=digest_of_tensors(tensors))),
-            ),
+            "checkpoint": (CheckpointDataset, Checkpoint(tensors, described(digest=digest_of_tensors(tensors)))),
         }
         found = {}
         for name, (kind, thing) in things.items():
@@ -384,10 +374,7 @@ class TestRunEnvironment:
 
     def test_a_package_that_is_not_installed(self, monkeypatch):
         monkeypatch.setattr("reid_pipeline.io.environment.PACKAGES", ("numpy", "no-such-package"))
-        assert RunEnvironmentDataset().load()["packages"] == {
-            "numpy": np.__version__,
-            "no-such-package": None,
-        }
+        assert RunEnvironmentDataset().load()["packages"] == {"numpy": np.__version__, "no-such-package": None}
 
     def test_it_is_never_saved(self):
         says = "The run environment cannot be saved; got dict."

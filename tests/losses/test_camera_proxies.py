@@ -98,9 +98,7 @@ LOSSES = {
     "inter": lambda memory, *row: memory.inter_camera_loss(*row),
     "offline": lambda memory, *row: memory.inter_camera_loss(*row, own_camera=True),
     "online": lambda memory, *row: memory.online_loss(*row),
-    "penalised": lambda memory, *row: memory.online_loss(
-        *row, positives=2, instance_share=0.6, camera_penalty=0.4
-    ),
+    "penalised": lambda memory, *row: memory.online_loss(*row, positives=2, instance_share=0.6, camera_penalty=0.4),
 }
 
 
@@ -270,10 +268,7 @@ ZEROS, NUMBERS = torch.zeros(3, dtype=torch.long), torch.arange(3)
             r"3 prototypes, clusters of shape \[2\] and camids of shape \[3\]",
         ),
         (lambda: CameraProxyMemory(MEMORY, ZEROS, ZEROS), r"3 proxies are of 1 pairs of cluster and camera"),
-        (
-            lambda: CameraProxyMemory(MEMORY, ZEROS, NUMBERS, hard_negatives=0),
-            r"hard_negatives is 0; at least 1",
-        ),
+        (lambda: CameraProxyMemory(MEMORY, ZEROS, NUMBERS, hard_negatives=0), r"hard_negatives is 0; at least 1"),
         (
             lambda: CameraProxyMemory(MEMORY, ZEROS, NUMBERS).intra_camera_loss(torch.eye(3), NUMBERS + 1),
             r"labels range from 1 to 3; 3 prototypes allow 0 to 2",
@@ -287,15 +282,11 @@ ZEROS, NUMBERS = torch.zeros(3, dtype=torch.long), torch.arange(3)
             r"positives is 0; at least 1",
         ),
         (
-            lambda: CameraProxyMemory(MEMORY, ZEROS, NUMBERS).online_loss(
-                torch.eye(3), NUMBERS, instance_share=1.5
-            ),
+            lambda: CameraProxyMemory(MEMORY, ZEROS, NUMBERS).online_loss(torch.eye(3), NUMBERS, instance_share=1.5),
             r"instance_share is 1\.5 and camera_penalty 0\.0; instance_share must be in \[0, 1\]",
         ),
         (
-            lambda: CameraProxyMemory(MEMORY, ZEROS, NUMBERS).online_loss(
-                torch.eye(3), NUMBERS, camera_penalty=-1
-            ),
+            lambda: CameraProxyMemory(MEMORY, ZEROS, NUMBERS).online_loss(torch.eye(3), NUMBERS, camera_penalty=-1),
             r"camera_penalty -1; .*camera_penalty 0 or more",
         ),
     ],

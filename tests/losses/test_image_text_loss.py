@@ -67,8 +67,7 @@ def test_gradients_reach_both_sides(normalise):
     images, texts = draw(2, 6).requires_grad_(), draw(3, 3).requires_grad_()
     labels = torch.tensor(IMAGES), torch.tensor([2, 0, 5])
     assert torch.autograd.gradcheck(
-        lambda x, y: image_text_contrastive_loss(x, y, *labels, temperature=0.7, normalise=normalise),
-        (images, texts),
+        lambda x, y: image_text_contrastive_loss(x, y, *labels, temperature=0.7, normalise=normalise), (images, texts)
     )
 
 
@@ -91,10 +90,7 @@ ONES = torch.ones(2, 3)
             lambda: image_text_contrastive_loss(ONES, ONES, LABELS[:1], LABELS),
             r"features have shape \[2, 3\] and labels \[1\]",
         ),
-        (
-            lambda: image_text_contrastive_loss(ONES, ONES, LABELS, LABELS - 1),
-            r"the lowest label is -1; .* Drop noise",
-        ),
+        (lambda: image_text_contrastive_loss(ONES, ONES, LABELS, LABELS - 1), r"the lowest label is -1; .* Drop noise"),
         (
             lambda: image_text_contrastive_loss(ONES, ONES, LABELS + 4, LABELS),
             r"2 of 2 anchors have nothing of their label on the other side \(labels \[4, 5\]\)",

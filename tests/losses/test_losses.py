@@ -36,21 +36,15 @@ def update_by_loops(prototypes, embeddings, labels, momentum, rule):
                 chosen[label] = (similarity, q)
         instances = [(label, q) for label, (_, q) in chosen.items()]
     for label, q in instances:
-        memory[label] = unit(
-            [momentum * a + (1 - momentum) * b for a, b in zip(memory[label], q, strict=True)]
-        )
+        memory[label] = unit([momentum * a + (1 - momentum) * b for a, b in zip(memory[label], q, strict=True)])
     return memory
 
 
 def random_memory(seed, *, dtype=torch.float64, classes=7, width=5, batch=24, **options):
     generator = torch.Generator().manual_seed(seed)
-    prototypes = torch.nn.functional.normalize(
-        torch.randn(classes, width, generator=generator, dtype=dtype), dim=1
-    )
+    prototypes = torch.nn.functional.normalize(torch.randn(classes, width, generator=generator, dtype=dtype), dim=1)
     embeddings = 3 * torch.randn(batch, width, generator=generator, dtype=dtype)
-    labels = torch.randint(
-        0, classes - 1, (batch,), generator=generator
-    )  # the last identity is never in the batch
+    labels = torch.randint(0, classes - 1, (batch,), generator=generator)  # the last identity is never in the batch
     return PrototypeMemory(prototypes, **options), embeddings, labels
 
 
@@ -59,9 +53,7 @@ def test_identity_loss_equals_the_loops(smoothing):
     logits = torch.randn(9, 6, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     labels = torch.arange(9) % 6
     expected = cross_entropy_by_loops(logits.tolist(), labels.tolist(), smoothing)
-    assert float(identity_loss(logits, labels, label_smoothing=smoothing)) == pytest.approx(
-        expected, abs=1e-12
-    )
+    assert float(identity_loss(logits, labels, label_smoothing=smoothing)) == pytest.approx(expected, abs=1e-12)
     assert identity_loss(logits.half(), labels).dtype == torch.float32
 
 
@@ -69,10 +61,7 @@ def test_identity_loss_equals_the_loops(smoothing):
 def test_prototype_loss_equals_the_loops(temperature):
     memory, embeddings, labels = random_memory(1, temperature=temperature)
     logits = [
-        [
-            sum(a * b for a, b in zip(unit(row), m, strict=True)) / temperature
-            for m in memory.prototypes.tolist()
-        ]
+        [sum(a * b for a, b in zip(unit(row), m, strict=True)) / temperature for m in memory.prototypes.tolist()]
         for row in embeddings.tolist()
     ]
     expected = cross_entropy_by_loops(logits, labels.tolist(), 0.0)
@@ -84,14 +73,10 @@ def test_prototype_loss_equals_the_loops(temperature):
 @pytest.mark.parametrize("seed", range(3))
 def test_update_equals_the_loops(rule, momentum, seed):
     memory, embeddings, labels = random_memory(seed, momentum=momentum, update=rule)
-    expected = update_by_loops(
-        memory.prototypes.tolist(), embeddings.tolist(), labels.tolist(), momentum, rule
-    )
+    expected = update_by_loops(memory.prototypes.tolist(), embeddings.tolist(), labels.tolist(), momentum, rule)
     untouched = memory.prototypes[-1].clone()
     memory.update(embeddings, labels)
-    torch.testing.assert_close(
-        memory.prototypes, torch.tensor(expected, dtype=torch.float64), rtol=0, atol=1e-12
-    )
+    torch.testing.assert_close(memory.prototypes, torch.tensor(expected, dtype=torch.float64), rtol=0, atol=1e-12)
     assert torch.equal(memory.prototypes[-1], untouched)
 
 
@@ -199,33 +184,18 @@ LABELS = torch.tensor([0, 1])
     ("call", "message"),
     [
         (lambda m: m.loss(torch.ones(2, 4), LABELS), r"embeddings are 4 wide, the prototypes 3"),
-        (
-            lambda m: m.update(torch.ones(2, 3), LABELS - 1),
-            r"labels range from -1 to 0; 3 prototypes allow 0 to 2",
-        ),
+        (lambda m: m.update(torch.ones(2, 3), LABELS - 1), r"labels range from -1 to 0; 3 prototypes allow 0 to 2"),
         (lambda m: m.loss(torch.ones(2, 3), LABELS + 2), r"labels range from 2 to 3"),
         (lambda m: m.loss(torch.ones(3, 3), LABELS), r"embeddings have shape \[3, 3\] and labels \[2\]"),
         (lambda _: PrototypeMemory(2 * torch.eye(3)), r"prototype 0 has norm 2; each must be a unit vector"),
         (lambda _: PrototypeMemory(torch.full((1, 2), torch.nan)), r"prototype 0 has norm nan"),
         (lambda _: PrototypeMemory(torch.ones(3)), r"prototypes have shape \[3\]"),
-        (
-            lambda _: PrototypeMemory(torch.eye(3), update="soft"),
-            r"update is 'soft'; allowed: 'hard', 'mean'",
-        ),
+        (lambda _: PrototypeMemory(torch.eye(3), update="soft"), r"update is 'soft'; allowed: 'hard', 'mean'"),
         (lambda _: PrototypeMemory(torch.eye(3), temperature=0), r"temperature is 0 .* must be above 0"),
         (lambda _: PrototypeMemory(torch.eye(3), momentum=1.5), r"momentum 1\.5; .* momentum in \[0, 1\]"),
-        (
-            lambda _: PrototypeMemory.from_embeddings(torch.ones(2, 3), LABELS, 4),
-            r"2 of 4 labels .* \[2, 3\]",
-        ),
-        (
-            lambda _: identity_loss(torch.ones(2, 3), LABELS + 2),
-            r"labels range from 2 to 3; 3 logits allow 0 to 2",
-        ),
-        (
-            lambda _: identity_loss(torch.ones(2, 3), LABELS[:1]),
-            r"logits have shape \[2, 3\] and labels \[1\]",
-        ),
+        (lambda _: PrototypeMemory.from_embeddings(torch.ones(2, 3), LABELS, 4), r"2 of 4 labels .* \[2, 3\]"),
+        (lambda _: identity_loss(torch.ones(2, 3), LABELS + 2), r"labels range from 2 to 3; 3 logits allow 0 to 2"),
+        (lambda _: identity_loss(torch.ones(2, 3), LABELS[:1]), r"logits have shape \[2, 3\] and labels \[1\]"),
         (lambda _: identity_loss(torch.ones(2, 3), LABELS, label_smoothing=1.0), r"label_smoothing is 1\.0"),
     ],
 )

@@ -21,9 +21,7 @@ def nt_xent_by_loops(first, second, temperature):
         for i, view in enumerate(here):
             positive = math.exp(cosine(view, there[i]) / temperature)
             everyone = sum(math.exp(cosine(view, other) / temperature) for other in there)
-            everyone += sum(
-                math.exp(cosine(view, other) / temperature) for k, other in enumerate(here) if k != i
-            )
+            everyone += sum(math.exp(cosine(view, other) / temperature) for k, other in enumerate(here) if k != i)
             total -= math.log(positive / everyone)
     return total / (2 * len(first))
 
@@ -38,9 +36,7 @@ def test_nt_xent_equals_the_loops(temperature, rows):
     first, second = 3 * draw(0, rows), draw(1, rows)
     loss = nt_xent_loss(first, second, temperature=temperature)
     assert loss.dtype == torch.float64
-    assert float(loss) == pytest.approx(
-        nt_xent_by_loops(first.tolist(), second.tolist(), temperature), abs=1e-10
-    )
+    assert float(loss) == pytest.approx(nt_xent_by_loops(first.tolist(), second.tolist(), temperature), abs=1e-10)
 
 
 def test_nt_xent_by_hand():
@@ -73,9 +69,7 @@ def test_nt_xent_gradients():
 
 def test_simsiam_equals_the_loops():
     p1, z1, p2, z2 = (draw(seed) for seed in range(4))
-    expected = -sum(
-        cosine(p1.tolist()[i], z2.tolist()[i]) + cosine(p2.tolist()[i], z1.tolist()[i]) for i in range(5)
-    )
+    expected = -sum(cosine(p1.tolist()[i], z2.tolist()[i]) + cosine(p2.tolist()[i], z1.tolist()[i]) for i in range(5))
     loss = simsiam_loss(p1, z1, p2, z2)
     assert loss.dtype == torch.float64
     assert float(loss) == pytest.approx(expected / 10, abs=1e-12)

@@ -40,11 +40,7 @@ def test_equals_the_loops(labels, margin, seed):
 
 
 @settings(max_examples=60, deadline=None)
-@given(
-    labels=st.lists(st.integers(0, 4), min_size=1, max_size=12),
-    seed=st.integers(0, 10_000),
-    data=st.data(),
-)
+@given(labels=st.lists(st.integers(0, 4), min_size=1, max_size=12), seed=st.integers(0, 10_000), data=st.data())
 def test_any_labels_any_order_any_shift(labels, seed, data):
     features, marks = draw(seed, len(labels)), torch.tensor(labels)
     expected = triplet_by_loops(features.tolist(), labels, 0.3)
@@ -119,10 +115,7 @@ def test_small_distances_between_long_features():
             lambda: batch_hard_triplet_loss(torch.ones(3, 2), torch.tensor([0, 1])),
             r"features have shape \[3, 2\] and labels \[2\]; \[B, D\] and \[B\] are needed",
         ),
-        (
-            lambda: batch_hard_triplet_loss(torch.ones(0, 2), torch.zeros(0, dtype=torch.long)),
-            r"B and D above 0",
-        ),
+        (lambda: batch_hard_triplet_loss(torch.ones(0, 2), torch.zeros(0, dtype=torch.long)), r"B and D above 0"),
         (
             lambda: batch_hard_triplet_loss(torch.ones(2, 2), torch.tensor([0, -1])),
             r"the lowest label is -1; labels start at 0\. Drop noise \(-1\) first",

@@ -191,9 +191,7 @@ class TestBuild:
         from reid_pipeline.models import embedder_from_description
 
         embedder = built(find_method(name), small_parameters(name)).embedder()
-        rebuilt = embedder_from_description(
-            json.loads(json.dumps(embedder.description())), embedder.state_dict()
-        )
+        rebuilt = embedder_from_description(json.loads(json.dumps(embedder.description())), embedder.state_dict())
         images = torch.randn(3, 3, *SIZE)
         assert torch.equal(embedder(images), rebuilt(images))
 
@@ -273,9 +271,7 @@ class TestDiscovery:
             )
         )
         assert "dropped_in" not in method_names()
-        monkeypatch.setattr(
-            reid_pipeline.methods, "__path__", [*reid_pipeline.methods.__path__, str(tmp_path)]
-        )
+        monkeypatch.setattr(reid_pipeline.methods, "__path__", [*reid_pipeline.methods.__path__, str(tmp_path)])
         importlib.invalidate_caches()
         try:
             assert method_names() == sorted([*ALL, "dropped_in"])
@@ -291,10 +287,7 @@ class TestDiscovery:
     @pytest.mark.parametrize(
         ("given", "says"),
         [
-            (
-                "unsupervised_pc",
-                "no method 'unsupervised_pc'. Did you mean 'unsupervised_pcl'? Methods are: ",
-            ),
+            ("unsupervised_pc", "no method 'unsupervised_pc'. Did you mean 'unsupervised_pcl'? Methods are: "),
             ("qqq", "no method 'qqq'. Methods are: "),
         ],
     )
@@ -337,9 +330,7 @@ class TestUnsupervisedPCL:
         assert sum(part["clusters"] for part in histogram) == record["clusters"] >= 2
         assert 0 <= record["noise_share"] < 1
         assert set(record["losses"]) == {"pcl"}
-        assert {"ari", "nmi", "precision", "recall"} <= set(
-            " ".join(record["ground_truth"]).replace("_", " ").split()
-        )
+        assert {"ari", "nmi", "precision", "recall"} <= set(" ".join(record["ground_truth"]).replace("_", " ").split())
         assert set(record["seconds"]) == {"extraction", "clustering", "training", "epoch"}
         assert record["seconds"]["extraction"] > 0
 

@@ -174,9 +174,7 @@ class TestCLIPReID:
         same = batch.labels[:, None] == batch.labels[None]
 
         def one_way(scores):
-            rows = [
-                -torch.log_softmax(row, dim=0)[mask].mean() for row, mask in zip(scores, same, strict=True)
-            ]
+            rows = [-torch.log_softmax(row, dim=0)[mask].mean() for row, mask in zip(scores, same, strict=True)]
             return float(torch.stack(rows).mean())
 
         found = said(stage.step(model, batch))
@@ -244,8 +242,7 @@ class TestRecipes:
     @pytest.mark.parametrize("sie", [False, True])
     def test_the_first_stage_takes_images_resized_as_the_tests_with_or_without_cameras(self, data, sie):
         resized = replace(
-            data,
-            evaluation_images=ReIDImages(data.images.root, data.images.paths, TargetSize(48, 24, "bilinear")),
+            data, evaluation_images=ReIDImages(data.images.root, data.images.paths, TargetSize(48, 24, "bilinear"))
         )
         parameters = parameters_of("clip_reid", backbone={"sie": "camera"}, prompts={"sie": sie})
         model = built("clip_reid", parameters)
@@ -282,6 +279,4 @@ class TestSideInformationElsewhere:
 
     def test_zero_shot_cannot_have_learnt_it(self):
         with pytest.raises(ValueError, match=r"sie 'camera' is learnt, and zero_shot learns nothing"):
-            find_method("zero_shot").params.model_validate(
-                {"backbone": {"name": "demo-vit", "sie": "camera"}}
-            )
+            find_method("zero_shot").params.model_validate({"backbone": {"name": "demo-vit", "sie": "camera"}})

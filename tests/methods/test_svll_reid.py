@@ -114,9 +114,7 @@ class TestWithoutWeight:
 
     @pytest.mark.parametrize("recipe", ["released", "corrected"])
     @pytest.mark.parametrize(
-        ("place", "changes"),
-        [(0, {"language_weight": 0}), (1, {"vision_weight": 0})],
-        ids=["language", "vision"],
+        ("place", "changes"), [(0, {"language_weight": 0}), (1, {"vision_weight": 0})], ids=["language", "vision"]
     )
     def test_either_stage_alone(self, data, place, changes, recipe):
         plain_parameters = parameters_of("clip_reid", recipe=recipe)
@@ -267,9 +265,7 @@ class TestLanguage:
         assert not any(value.requires_grad for value in model.text_head.parameters())
 
     def test_the_head_learns_at_the_rate_and_decay_of_the_prompts(self):
-        stage, _ = stages_of(
-            parameters_of(train_projection_head=True, prompts={"plan": {"weight_decay": 3e-3}})
-        )
+        stage, _ = stages_of(parameters_of(train_projection_head=True, prompts={"plan": {"weight_decay": 3e-3}}))
         model = built(parameters_of(train_projection_head=True))
         groups = stage.param_groups(model)
         held = {id(value) for group in groups for value in group["params"]}
@@ -442,10 +438,7 @@ class TestVision:
 class TestHeads:
     def test_projection_heads(self):
         model = built(parameters_of(projection_head={"hidden_width": 64, "output_width": 8}))
-        for head, width in (
-            (model.text_head, model.encoder.projected_width),
-            (model.image_head, model.encoder.width),
-        ):
+        for head, width in ((model.text_head, model.encoder.projected_width), (model.image_head, model.encoder.width)):
             shapes = [tuple(layer.weight.shape) for layer in head if isinstance(layer, torch.nn.Linear)]
             assert shapes == [(64, width), (64, 64), (8, 64)]
         text_scale, image_scale = (head[1].weight.detach() for head in (model.text_head, model.image_head))
@@ -454,10 +447,7 @@ class TestHeads:
 
     def test_predictors(self):
         model = built(parameters_of(self_supervision="simsiam"))
-        for head, width in (
-            (model.text_head, model.encoder.projected_width),
-            (model.image_head, model.encoder.width),
-        ):
+        for head, width in ((model.text_head, model.encoder.projected_width), (model.image_head, model.encoder.width)):
             assert head(torch.rand(3, width)).shape == (3, width)
             assert len(head) == 4
 
@@ -511,9 +501,7 @@ class TestParameters:
         found = find_method("svll_reid").params.model_validate(published("svll_reid", *environment))
         assert (found.backbone.patch_stride, found.backbone.image_size, found.backbone.sie) == (12, size, sie)
         assert found.prompts.noun == noun
-        plans = [
-            (plan.batch_size, plan.epochs, plan.learning_rate) for plan in (found.prompts.plan, found.plan)
-        ]
+        plans = [(plan.batch_size, plan.epochs, plan.learning_rate) for plan in (found.prompts.plan, found.plan)]
         assert plans == [first, second]
         assert (found.language_weight, found.vision_weight) == (language, 0.8)
         assert (found.projection_head.hidden_width, found.projection_head.output_width) == (4096, 256)

@@ -53,11 +53,7 @@ def vit_b16_shapes() -> Shapes:
     shapes |= {"visual.ln_post.weight": (768,), "visual.ln_post.bias": (768,)}
     for block in range(12):
         shapes |= _block_shapes(f"transformer.resblocks.{block}", 512)
-    return shapes | {
-        "token_embedding.weight": (49408, 512),
-        "ln_final.weight": (512,),
-        "ln_final.bias": (512,),
-    }
+    return shapes | {"token_embedding.weight": (49408, 512), "ln_final.weight": (512,), "ln_final.bias": (512,)}
 
 
 def random_openai_state() -> dict[str, Tensor]:

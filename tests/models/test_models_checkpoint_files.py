@@ -5,12 +5,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from reid_pipeline.models import (
-    build_clip,
-    build_image_encoder,
-    load_pretrained_clip_state,
-    load_pretrained_state,
-)
+from reid_pipeline.models import build_clip, build_image_encoder, load_pretrained_clip_state, load_pretrained_state
 from reid_pipeline.models.mismatch import looks_like
 from reid_pipeline.schema.errors import UserError
 
@@ -33,11 +28,7 @@ def _half_safetensors(state: State, path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("write", "file_name"),
-    [
-        (_training_checkpoint, "epoch_3.pt"),
-        (_separate_text_module, "text.bin"),
-        (_half_safetensors, "a.safetensors"),
-    ],
+    [(_training_checkpoint, "epoch_3.pt"), (_separate_text_module, "text.bin"), (_half_safetensors, "a.safetensors")],
 )
 def test_open_clips_own_formats(tmp_path: Path, demo_state: State, write, file_name: str) -> None:
     path = tmp_path / file_name
@@ -59,9 +50,7 @@ def test_a_lone_image_tower(tmp_path: Path, demo_state: State) -> None:
         load_pretrained_clip_state("demo-vit", tmp_path / "visual.pt")
 
 
-def test_random_weights_follow_the_seed_and_pretrained_ones_draw_nothing(
-    tmp_path: Path, demo_state: State
-) -> None:
+def test_random_weights_follow_the_seed_and_pretrained_ones_draw_nothing(tmp_path: Path, demo_state: State) -> None:
     def encoder_after(seed: int) -> Tensor:
         torch.manual_seed(seed)
         return build_image_encoder("demo-vit", image_size=(96, 48)).visual.conv1.weight
@@ -76,9 +65,7 @@ def test_random_weights_follow_the_seed_and_pretrained_ones_draw_nothing(
 
 def test_a_missing_file(tmp_path: Path) -> None:
     (tmp_path / "ViT-B-16.pt").touch()
-    with pytest.raises(
-        UserError, match=r"ViT-B-61.pt' does not exist. Did you mean 'ViT-B-16.pt'\?.*`pretrained`"
-    ):
+    with pytest.raises(UserError, match=r"ViT-B-61.pt' does not exist. Did you mean 'ViT-B-16.pt'\?.*`pretrained`"):
         load_pretrained_state("demo-vit", str(tmp_path / "ViT-B-61.pt"))
     with pytest.raises(UserError, match="is a folder"):
         load_pretrained_state("demo-vit", tmp_path)
@@ -111,9 +98,7 @@ def test_weights_of_another_make(tmp_path: Path) -> None:
 def test_another_depth_is_named(tmp_path: Path, demo_state: State) -> None:
     shallow = {key: value for key, value in demo_state.items() if ".resblocks.5." not in key}
     torch.save(shallow, tmp_path / "shallow.pt")
-    with pytest.raises(
-        UserError, match=r"'visual.transformer.resblocks.5\S+' is absent.* \(11 more tensors differ\)"
-    ):
+    with pytest.raises(UserError, match=r"'visual.transformer.resblocks.5\S+' is absent.* \(11 more tensors differ\)"):
         load_pretrained_state("demo-vit", tmp_path / "shallow.pt")
 
 
@@ -122,9 +107,7 @@ def test_a_file_tells_its_architecture(name: str) -> None:
     import open_clip
 
     with torch.device("meta"):
-        state = (
-            open_clip.CLIP(**open_clip.get_model_config(name)).state_dict() if name != "demo-vit" else None
-        )
+        state = open_clip.CLIP(**open_clip.get_model_config(name)).state_dict() if name != "demo-vit" else None
     state = state or build_clip(name, device="meta").state_dict()
     assert looks_like(state)[0] == name
     assert looks_like({"visual.proj": torch.zeros(1)}) == []

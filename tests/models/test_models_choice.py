@@ -13,33 +13,21 @@ from reid_pipeline.schema.errors import UserError
 @pytest.mark.parametrize(
     ("options", "text"),
     [
-        (
-            {"name": "ViT-B-16-quickgleu"},
-            r"Unknown backbone 'ViT-B-16-quickgleu'. Did you mean 'ViT-B-16-quickgelu'\?",
-        ),
+        ({"name": "ViT-B-16-quickgleu"}, r"Unknown backbone 'ViT-B-16-quickgleu'. Did you mean 'ViT-B-16-quickgelu'\?"),
         (
             {"name": "convnext_base"},
             r"kind timm network \(convnext_base\).*Supported: the \d+ class-token ViTs and the 10 Modi",
         ),
-        (
-            {"name": "ViT-B-16-SigLIP"},
-            r"kind timm network \(vit_base_patch16_siglip_224\).*Did you mean 'ViT-B-16'",
-        ),
+        ({"name": "ViT-B-16-SigLIP"}, r"kind timm network \(vit_base_patch16_siglip_224\).*Did you mean 'ViT-B-16'"),
         ({"name": "ViT-H-14-CLIPA"}, "kind average-pooled ViT"),
         ({"name": "coca_ViT-B-32"}, "kind attention-pooled ViT"),
-        (
-            {"name": "ViT-B-16-quickgelu", "pretrained": "opnai"},
-            r"Did you mean 'openai'\? Allowed: its tags openai",
-        ),
+        ({"name": "ViT-B-16-quickgelu", "pretrained": "opnai"}, r"Did you mean 'openai'\? Allowed: its tags openai"),
         ({"name": "ViT-S-16", "pretrained": "openai"}, "Allowed: none of its own tags"),
         ({"name": "demo-vit", "pretrained": "openai"}, "Allowed: its tags demo, the path"),
         ({"name": "ViT-B-16", "pretrained": "openai"}, "Set `backbone` to 'ViT-B-16-quickgelu'"),
         ({"name": "demo-vit", "image_size": (256,)}, r"image_size \[256\] is not allowed: two whole numbers"),
         ({"name": "demo-vit", "image_size": (96, 7)}, r"image_size \[96, 7\].*at least the patch size \d+\."),
-        (
-            {"name": "demo-vit", "patch_stride": 33},
-            r"patch_stride 33 is not allowed: 1 to the patch size, \d+ ",
-        ),
+        ({"name": "demo-vit", "patch_stride": 33}, r"patch_stride 33 is not allowed: 1 to the patch size, \d+ "),
         ({"name": "demo-vit", "patch_stride": 0}, "patch_stride 0 is not allowed"),
         ({"name": "demo-vit", "num_cameras": -1}, "num_cameras -1 is not allowed"),
     ],
@@ -52,9 +40,7 @@ def test_what_is_not_allowed(options: dict[str, object], text: str) -> None:
 @pytest.mark.parametrize(
     "failure",
     [
-        FileNotFoundError(
-            "Failed to download file (open_clip_pytorch_model.bin) for timm/vit. Last error: offline"
-        ),
+        FileNotFoundError("Failed to download file (open_clip_pytorch_model.bin) for timm/vit. Last error: offline"),
         urllib.error.URLError("Name or service not known"),
         RuntimeError("Model has been downloaded but the SHA256 checksum does not not match"),
     ],

@@ -53,9 +53,7 @@ def test_the_shipped_file_is_the_tag_demo(
     clip.load_state_dict(load_pretrained_clip_state("demo-vit", "demo"))
     encoder = build_image_encoder("demo-vit", pretrained="demo", image_size=(96, 48)).eval()
     with torch.no_grad():
-        torch.testing.assert_close(
-            encoder(demo_images).projected, clip.encode_image(demo_images), atol=1e-5, rtol=1e-5
-        )
+        torch.testing.assert_close(encoder(demo_images).projected, clip.encode_image(demo_images), atol=1e-5, rtol=1e-5)
 
 
 def test_an_absent_file_names_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -110,23 +110,14 @@ def test_a_rebuilt_embedder_is_the_same_to_the_bit(model: ReIDModel, demo_images
 @pytest.mark.parametrize(
     ("change", "text"),
     [
-        (
-            {"num_cameras": 6},
-            r"'encoder.side_embedding' is \[3, 192\].*num_cameras: 6.*Change `num_cameras` or `num_v",
-        ),
-        (
-            {"num_cameras": 0},
-            r"'encoder.side_embedding' is \[3, 192\] in the weights, and absent with num_cameras: 0",
-        ),
+        ({"num_cameras": 6}, r"'encoder.side_embedding' is \[3, 192\].*num_cameras: 6.*Change `num_cameras` or `num_v"),
+        ({"num_cameras": 0}, r"'encoder.side_embedding' is \[3, 192\] in the weights, and absent with num_cameras: 0"),
         (
             {"image_size": [128, 64]},
             r"positional_embedding'.*image_size: \[128, 64\].*Change `image_size` or `patch_st",
         ),
         ({"patch_stride": 8}, r"positional_embedding'.*patch_stride: 8"),
-        (
-            {"neck": "before"},
-            r"'final_neck.norm.weight' is \[192\] in the weights, and absent.*Change `neck`",
-        ),
+        ({"neck": "before"}, r"'final_neck.norm.weight' is \[192\] in the weights, and absent.*Change `neck`"),
         ({"backbone": "ViT-B-32", "patch_stride": 32}, r"with backbone: ViT-B-32.*Change `backbone`"),
         ({"neck": "befor"}, r"neck 'befor' is not allowed. Did you mean 'before'"),
         ({"backbone": "demo-vti"}, "Unknown backbone 'demo-vti'"),

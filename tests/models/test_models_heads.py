@@ -24,17 +24,12 @@ def test_published_widths() -> None:
     with torch.device("meta"):
         shapes = [tuple(p.shape) for p in projection_head(512).parameters() if p.ndim == 2]
         assert shapes == [(4096, 512), (4096, 4096), (256, 4096)]
-        assert [tuple(p.shape) for p in predictor_head(768).parameters() if p.ndim == 2] == [
-            (512, 768),
-            (768, 512),
-        ]
+        assert [tuple(p.shape) for p in predictor_head(768).parameters() if p.ndim == 2] == [(512, 768), (768, 512)]
 
 
 def test_the_image_heads_initialisation() -> None:
     torch.manual_seed(0)
-    default, kaiming = (
-        projection_head(100, hidden_width=400, initialisation=how) for how in ("default", "kaiming")
-    )
+    default, kaiming = (projection_head(100, hidden_width=400, initialisation=how) for how in ("default", "kaiming"))
     assert kaiming[0].weight.std().item() == pytest.approx((2 / 100) ** 0.5, rel=0.02)
     assert kaiming[3].weight.std().item() == pytest.approx((2 / 400) ** 0.5, rel=0.02)
     for part in (kaiming[1].weight, kaiming[4].bias):

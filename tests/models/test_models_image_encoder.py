@@ -18,9 +18,7 @@ def test_open_clips_forward_is_our_projected_at_the_native_size(demo_images: Ten
     encoder = _encoder()
     for mode in (True, False):
         encoder.train(mode)
-        torch.testing.assert_close(
-            encoder(demo_images).projected, encoder.visual(demo_images), atol=1e-5, rtol=1e-5
-        )
+        torch.testing.assert_close(encoder(demo_images).projected, encoder.visual(demo_images), atol=1e-5, rtol=1e-5)
 
 
 def test_saving_in_the_last_block_leaves_features_and_gradients_as_they_are(demo_images: Tensor) -> None:
@@ -72,9 +70,7 @@ def test_the_last_block_runs_its_mlp_on_one_token(demo_images: Tensor) -> None:
     assert shapes == [(3, 33, 192)] * 5 + [(3, 192)]
 
 
-def test_the_saving_is_most_of_the_last_of_six_blocks(
-    monkeypatch: pytest.MonkeyPatch, demo_images: Tensor
-) -> None:
+def test_the_saving_is_most_of_the_last_of_six_blocks(monkeypatch: pytest.MonkeyPatch, demo_images: Tensor) -> None:
     from torch.utils.flop_counter import FlopCounterMode
 
     encoder = _encoder()
@@ -92,9 +88,7 @@ def test_the_saving_is_most_of_the_last_of_six_blocks(
 def test_penultimate_and_final_are_the_class_token_of_the_last_two_blocks(demo_images: Tensor) -> None:
     encoder = _encoder().eval()
     seen: list[Tensor] = []
-    hook = encoder.visual.transformer.resblocks[4].register_forward_hook(
-        lambda *args: seen.append(args[2][:, 0])
-    )
+    hook = encoder.visual.transformer.resblocks[4].register_forward_hook(lambda *args: seen.append(args[2][:, 0]))
     with torch.no_grad():
         features = encoder(demo_images)
         hook.remove()
@@ -111,18 +105,12 @@ def test_custom_blocks_take_the_long_way(demo_images: Tensor) -> None:
     config = model_config("demo-vit")
     config["vision_cfg"] |= {"block_type": "custom", "qk_norm": True, "no_ln_pre": True, "layers": 2}
     encoder = ViTEncoder("demo-vit", build_visual_tower(config), image_size=(96, 48))
-    torch.testing.assert_close(
-        encoder(demo_images).projected, encoder.visual(demo_images), atol=1e-5, rtol=1e-5
-    )
+    torch.testing.assert_close(encoder(demo_images).projected, encoder.visual(demo_images), atol=1e-5, rtol=1e-5)
 
 
 @pytest.mark.parametrize(
     ("options", "camids", "viewids", "row"),
-    [
-        ({"num_cameras": 4}, 3, None, 3),
-        ({"num_views": 2}, None, 1, 1),
-        ({"num_cameras": 4, "num_views": 2}, 3, 1, 7),
-    ],
+    [({"num_cameras": 4}, 3, None, 3), ({"num_views": 2}, None, 1, 1), ({"num_cameras": 4, "num_views": 2}, 3, 1, 7)],
 )
 def test_side_information_moves_the_class_token_only(
     demo_images: Tensor, options: dict[str, int], camids: int | None, viewids: int | None, row: int
@@ -151,10 +139,7 @@ def test_side_table_is_drawn_with_std_002() -> None:
 
 def test_an_unseen_camera_gets_the_mean_and_a_warning(demo_images: Tensor) -> None:
     encoder = _encoder(num_cameras=4).eval()
-    with (
-        torch.no_grad(),
-        pytest.warns(UserWarning, match=r"Not seen in training: camera \[9\];"),
-    ):
+    with torch.no_grad(), pytest.warns(UserWarning, match=r"Not seen in training: camera \[9\];"):
         unseen = encoder(demo_images, torch.tensor([0, 9, 1]))
     with torch.no_grad():
         nothing = encoder(demo_images)
@@ -174,9 +159,7 @@ def test_the_warning_is_given_once_and_not_per_batch(demo_images: Tensor) -> Non
         for camera in (5, 6, -1):
             encoder(demo_images, torch.tensor([0, camera, 1]), zeros)
         encoder(demo_images, None, zeros)
-        assert [str(warning.message).split(";")[0] for warning in caught] == [
-            "Not seen in training: camera [5]"
-        ]
+        assert [str(warning.message).split(";")[0] for warning in caught] == ["Not seen in training: camera [5]"]
         encoder(demo_images, zeros, None)
         encoder(demo_images, zeros, zeros + 2)
     assert len(caught) == 2
@@ -240,9 +223,7 @@ def test_training_needs_the_cameras(demo_images: Tensor) -> None:
 
 
 def test_images_of_another_size(demo_images: Tensor) -> None:
-    with pytest.raises(
-        UserError, match=r"images are \(90, 48\).*built for \(96, 48\).*`image_size` to \[90, 48\]"
-    ):
+    with pytest.raises(UserError, match=r"images are \(90, 48\).*built for \(96, 48\).*`image_size` to \[90, 48\]"):
         _encoder()(demo_images[:, :, :90])
 
 

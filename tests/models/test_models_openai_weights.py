@@ -29,15 +29,11 @@ def test_features_equal_an_independent_computation(
 def test_projected_equals_open_clips_own_model_at_the_native_size(openai_files: OpenAIFiles) -> None:
     from open_clip.model import build_model_from_openai_state_dict
 
-    theirs = (
-        build_model_from_openai_state_dict(dict(openai_files.state), cast_dtype=torch.float32).float().visual
-    )
+    theirs = build_model_from_openai_state_dict(dict(openai_files.state), cast_dtype=torch.float32).float().visual
     encoder = build_image_encoder(NAME, pretrained=str(openai_files.state_dict), image_size=(224, 224)).eval()
     images = torch.randn(2, 3, 224, 224, generator=torch.Generator().manual_seed(2))
     with torch.no_grad():
-        torch.testing.assert_close(
-            encoder.encode_image(images).projected, theirs(images), atol=2e-5, rtol=1e-5
-        )
+        torch.testing.assert_close(encoder.encode_image(images).projected, theirs(images), atol=2e-5, rtol=1e-5)
 
 
 def test_archive_and_state_dict_hold_the_same_float32_weights(openai_files: OpenAIFiles) -> None:
@@ -52,9 +48,7 @@ def test_archive_and_state_dict_hold_the_same_float32_weights(openai_files: Open
 
 
 def test_weights_of_another_resolution_are_resized(openai_files: OpenAIFiles) -> None:
-    encoder = build_image_encoder(
-        "ViT-B-16-quickgelu", pretrained=openai_files.state_dict, image_size=(32, 16)
-    )
+    encoder = build_image_encoder("ViT-B-16-quickgelu", pretrained=openai_files.state_dict, image_size=(32, 16))
     assert encoder.visual.positional_embedding.shape == (3, 768)
     assert encoder.visual.positional_embedding.requires_grad
 
@@ -67,8 +61,6 @@ def test_exact_gelu_is_refused(openai_files: OpenAIFiles) -> None:
 def test_another_architecture_names_the_tensor_and_the_guess(openai_files: OpenAIFiles) -> None:
     with pytest.raises(UserError) as error:
         load_pretrained_state("ViT-B-32-quickgelu", openai_files.archive)
-    assert "'visual.conv1.weight' is [768, 3, 16, 16] in the file and [768, 3, 32, 32] in the model" in str(
-        error.value
-    )
+    assert "'visual.conv1.weight' is [768, 3, 16, 16] in the file and [768, 3, 32, 32] in the model" in str(error.value)
     assert "looks like ViT-B-16" in str(error.value)
     assert "Set `backbone` to 'ViT-B-16" in str(error.value)

@@ -78,9 +78,7 @@ def test_only_the_learnt_vectors_train(text: TextEncoder) -> None:
 
 def test_vectors_are_drawn_from_the_generator_with_std_002(text: TextEncoder) -> None:
     before = torch.get_rng_state()
-    first, again, other = (
-        PromptLearner(400, text, "person", generator=_generator(seed)).learnt for seed in (1, 1, 2)
-    )
+    first, again, other = (PromptLearner(400, text, "person", generator=_generator(seed)).learnt for seed in (1, 1, 2))
     assert torch.equal(before, torch.get_rng_state())
     assert torch.equal(first, again)
     assert not torch.equal(first, other)
@@ -113,11 +111,7 @@ def test_what_is_not_allowed(text: TextEncoder, options: dict[str, object], mess
     given = {"num_identities": 2, "noun": "person", "context_tokens": 4} | options
     with pytest.raises(UserError, match=message):
         PromptLearner(
-            given["num_identities"],
-            text,
-            given["noun"],
-            context_tokens=given["context_tokens"],
-            generator=_generator(),
+            given["num_identities"], text, given["noun"], context_tokens=given["context_tokens"], generator=_generator()
         )
 
 
@@ -160,12 +154,7 @@ def test_masked_padding_does_not_matter_to_the_text_feature(text: TextEncoder) -
 
 
 @settings(max_examples=60, deadline=None)
-@given(
-    length=st.integers(1, 20),
-    low=st.floats(0, 1),
-    high=st.floats(0, 1),
-    seed=st.integers(0, 1000),
-)
+@given(length=st.integers(1, 20), low=st.floats(0, 1), high=st.floats(0, 1), seed=st.integers(0, 1000))
 def test_swap_permutes_at_most_its_share(length: int, low: float, high: float, seed: int) -> None:
     low, high = min(low, high), max(low, high)
     prompts = torch.arange(3 * length).view(3, length, 1).expand(-1, -1, 2).float()
@@ -180,9 +169,7 @@ def test_swap_takes_every_set_and_every_order_alike() -> None:
     source = _partial_permutation(torch.full((12000, 1), 2), 3, _generator())
     shares = {
         tuple(row): count / 12000
-        for row, count in zip(
-            *[part.tolist() for part in source.unique(dim=0, return_counts=True)], strict=True
-        )
+        for row, count in zip(*[part.tolist() for part in source.unique(dim=0, return_counts=True)], strict=True)
     }
     wanted = {(0, 1, 2): 1 / 2, (0, 2, 1): 1 / 6, (1, 0, 2): 1 / 6, (2, 1, 0): 1 / 6}
     assert shares.keys() == wanted.keys()
@@ -239,11 +226,7 @@ def test_augmentations_are_pure(augment) -> None:
     prompts = _prompts(8)
     kept, before = prompts.clone(), torch.get_rng_state()
     generator = _generator(1)
-    first, second, again = (
-        augment(prompts, generator),
-        augment(prompts, generator),
-        augment(prompts, _generator(1)),
-    )
+    first, second, again = (augment(prompts, generator), augment(prompts, generator), augment(prompts, _generator(1)))
     assert torch.equal(prompts, kept)
     assert torch.equal(before, torch.get_rng_state())
     assert torch.equal(first, again)

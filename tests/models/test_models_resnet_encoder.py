@@ -27,9 +27,7 @@ State = dict[str, Tensor]
 @pytest.fixture
 def state(monkeypatch: pytest.MonkeyPatch) -> State:
     """OpenAI-format weights of a small ModifiedResNet, which goes by the name of RN50 for the test."""
-    monkeypatch.setattr(
-        "reid_pipeline.models.architecture.model_config", lambda _: copy.deepcopy(SMALL_RESNET)
-    )
+    monkeypatch.setattr("reid_pipeline.models.architecture.model_config", lambda _: copy.deepcopy(SMALL_RESNET))
     shapes = {key: value.shape for key, value in build_clip(NAME, device="meta").state_dict().items()}
     return random_resnet_state(shapes)
 
@@ -45,8 +43,7 @@ def _images(rows: int, columns: int, count: int = 2) -> Tensor:
 
 
 @pytest.mark.parametrize(
-    ("size", "grid"),
-    [((256, 128), (16, 8)), ((224, 224), (14, 14)), ((112, 112), (7, 7)), ((63, 34), (4, 2))],
+    ("size", "grid"), [((256, 128), (16, 8)), ((224, 224), (14, 14)), ((112, 112), (7, 7)), ((63, 34), (4, 2))]
 )
 def test_features_equal_an_independent_computation(
     state: State, weights: Path, size: tuple[int, int], grid: tuple[int, int]
@@ -70,9 +67,7 @@ def test_the_independent_computation_is_open_clips_at_stride_2(state: State) -> 
     from open_clip.modified_resnet import ModifiedResNet
 
     theirs = ModifiedResNet([2, 1, 1, 2], output_dim=24, heads=2, width=4).double().eval()
-    theirs.load_state_dict(
-        {k.removeprefix("visual."): v for k, v in state.items() if k.startswith("visual.")}
-    )
+    theirs.load_state_dict({k.removeprefix("visual."): v for k, v in state.items() if k.startswith("visual.")})
     images = _images(224, 224)
     *_, projected, grid = plain_resnet_features(state, images, last_stride=2, heads=2)
     assert grid == (7, 7)
@@ -195,9 +190,7 @@ def test_cameras_are_taken_and_not_read(weights: Path) -> None:
 
 
 def test_weights_of_another_resnet_name_the_one_they_look_like(tmp_path: Path) -> None:
-    shapes = {
-        key: value.shape for key, value in build_clip("RN101", device="meta").visual.state_dict().items()
-    }
+    shapes = {key: value.shape for key, value in build_clip("RN101", device="meta").visual.state_dict().items()}
     torch.save({f"visual.{key}": torch.empty(shape) for key, shape in shapes.items()}, tmp_path / "RN101.pt")
     with pytest.raises(UserError, match=r"not those of 'RN50-quickgelu'.*looks like RN101"):
         build_image_encoder(NAME, pretrained=tmp_path / "RN101.pt")

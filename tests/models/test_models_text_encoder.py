@@ -5,13 +5,7 @@ import torch
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
-from reid_pipeline.models import (
-    TextEncoder,
-    build_clip,
-    build_encoders,
-    build_image_encoder,
-    build_text_encoder,
-)
+from reid_pipeline.models import TextEncoder, build_clip, build_encoders, build_image_encoder, build_text_encoder
 from reid_pipeline.models.last_block import causal_token_after
 from reid_pipeline.schema.errors import UserError
 
@@ -32,9 +26,7 @@ def test_text_features_are_open_clips(clip: torch.nn.Module) -> None:
     for mode in (True, False):
         clip.train(mode)
         with torch.no_grad():
-            torch.testing.assert_close(
-                text.encode_tokens(tokens), clip.encode_text(tokens), atol=1e-6, rtol=1e-6
-            )
+            torch.testing.assert_close(text.encode_tokens(tokens), clip.encode_text(tokens), atol=1e-6, rtol=1e-6)
     text.double()
     with torch.no_grad():
         torch.testing.assert_close(
@@ -99,10 +91,7 @@ def test_a_custom_block_is_run_whole_and_agrees() -> None:
     torch.manual_seed(0)
     mask = torch.full((6, 6), float("-inf")).triu_(1)
     x, ends = torch.randn(4, 6, 32), torch.tensor([5, 0, 3, 2])
-    for block in (
-        CustomResidualAttentionBlock(32, 4, qk_norm=True),
-        ResidualAttentionBlock(32, 4, ls_init_value=0.1),
-    ):
+    for block in (CustomResidualAttentionBlock(32, 4, qk_norm=True), ResidualAttentionBlock(32, 4, ls_init_value=0.1)):
         wanted = block(x, attn_mask=mask)[torch.arange(4), ends]
         torch.testing.assert_close(causal_token_after(block, x, ends, mask), wanted, atol=1e-6, rtol=1e-6)
 

@@ -57,11 +57,7 @@ def test_the_benchmark_is_nobodys_in_particular():
 class TestSplitsAndIdentities:
     def test_train_query_gallery(self, read):
         reading = read(
-            "train/fox-7/1.jpg",
-            "train/owl/1.PNG",
-            "query/owl/2.jpeg",
-            "gallery/owl/3.webp",
-            "gallery/0/4.tif",
+            "train/fox-7/1.jpg", "train/owl/1.PNG", "query/owl/2.jpeg", "gallery/owl/3.webp", "gallery/0/4.tif"
         )
         assert rows_of(reading) == {
             "train/fox-7/1.jpg": ("fox-7", 2, "train"),
@@ -78,9 +74,7 @@ class TestSplitsAndIdentities:
     def test_train_and_test(self, read):
         reading = read("train/a/1.jpg", "test/b/1.jpg", "test/b/2.jpg")
         assert rows_of(reading)["test/b/1.jpg"] == ("b", 2, "unassigned")
-        assert reading.notes[1:] == (
-            "Training is as given by split; query and gallery are drawn from 2 test images.",
-        )
+        assert reading.notes[1:] == ("Training is as given by split; query and gallery are drawn from 2 test images.",)
 
     def test_identities_alone(self, read):
         reading = read("10/1.jpg", "9/1.jpg", "9/2.jpg", "-1/1.jpg")
@@ -170,20 +164,9 @@ class TestUnlabelled:
 
 
 class TestOtherFiles:
-    COMPANIONS = (
-        "README",
-        "Readme.md",
-        "LICENSE",
-        "licence.txt",
-        "about.json",
-        "labels.csv",
-        "x.yml",
-        "images.dvc",
-    )
+    COMPANIONS = ("README", "Readme.md", "LICENSE", "licence.txt", "about.json", "labels.csv", "x.yml", "images.dvc")
 
-    @pytest.mark.parametrize(
-        "images", [("a.jpg",), ("a/1.jpg", "b/1.jpg"), ("train/a/1.jpg", "test/b/1.jpg")]
-    )
+    @pytest.mark.parametrize("images", [("a.jpg",), ("a/1.jpg", "b/1.jpg"), ("train/a/1.jpg", "test/b/1.jpg")])
     def test_companions_at_the_root_are_noted(self, read, images):
         reading = read(*images, *self.COMPANIONS)
         assert reading.manifest["path"].tolist() == sorted(images)
@@ -199,14 +182,9 @@ class TestOtherFiles:
 
     @pytest.mark.parametrize("variant", [None, "folders", "unlabelled"])
     def test_what_is_no_image(self, refused, variant):
-        said = refused(
-            "a/1.jpg", "b/1.jpg", "a/notes.txt", "clip.mp4", "b/README.md", "a/no_suffix", variant=variant
-        )
+        said = refused("a/1.jpg", "b/1.jpg", "a/notes.txt", "clip.mp4", "b/README.md", "a/no_suffix", variant=variant)
         assert said.startswith("4 files below ")
-        assert (
-            "are no images: a/no_suffix, a/notes.txt, b/README.md, clip.mp4. Images end in .jpg, .jpeg"
-            in said
-        )
+        assert "are no images: a/no_suffix, a/notes.txt, b/README.md, clip.mp4. Images end in .jpg, .jpeg" in said
 
     def test_many_are_bounded(self, refused):
         said = refused("a/1.jpg", *(f"a/{number}.txt" for number in range(30)))
@@ -216,9 +194,7 @@ class TestOtherFiles:
 
     @pytest.mark.parametrize("paths", [("README.md",), (".hidden.jpg",), ("train/",)])
     def test_nothing_to_read(self, refused, paths):
-        assert re.match(
-            r"There is no image below .*/own\. Images end in .*pass --params raw_root=", refused(*paths)
-        )
+        assert re.match(r"There is no image below .*/own\. Images end in .*pass --params raw_root=", refused(*paths))
 
     @pytest.mark.parametrize("name", ["manifest_1.csv", "Metadata.csv"])
     def test_a_misnamed_table_is_left_aside_only_if_said_so(self, read, refused, name):

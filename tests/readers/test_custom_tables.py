@@ -132,9 +132,7 @@ class TestManifest:
 
     def test_quoted_cells_blank_lines_and_windows_line_ends(self, folder):
         folder.images("a, b.jpg", "c.jpg")
-        (folder.root / "manifest.csv").write_bytes(
-            b'\xef\xbb\xbf"path", pid \r\n"a, b.jpg",x\r\n\r\nc.jpg,y\r\n,\r\n'
-        )
+        (folder.root / "manifest.csv").write_bytes(b'\xef\xbb\xbf"path", pid \r\n"a, b.jpg",x\r\n\r\nc.jpg,y\r\n,\r\n')
         assert column(folder.read(), "identity") == {"a, b.jpg": "x", "c.jpg": "y"}
 
     def test_row_numbers_are_those_of_an_editor(self, folder):
@@ -220,12 +218,7 @@ class TestIdentities:
 
     def test_empty_in_training_and_gallery(self, folder):
         reading = folder.manifest(
-            "path,pid,split",
-            "a.jpg,,train",
-            "b.jpg,x,train",
-            "c.jpg,x,query",
-            "d.jpg, ,gallery",
-            "e.jpg,x,gallery",
+            "path,pid,split", "a.jpg,,train", "b.jpg,x,train", "c.jpg,x,query", "d.jpg, ,gallery", "e.jpg,x,gallery"
         )
         assert column(reading, "pid") == {"a.jpg": -2, "b.jpg": 1, "c.jpg": 1, "d.jpg": 0, "e.jpg": 1}
         assert column(reading, "identity")["d.jpg"] == ""
@@ -250,9 +243,7 @@ class TestIdentities:
 
     def test_empty_in_query(self, folder):
         said = folder.refused("path,pid,split", "a.jpg,,query", "b.jpg,x,gallery", "c.jpg,x,query")
-        assert said.startswith(
-            "Column pid names nobody in 1 query rows of manifest.csv: line 2. A query needs"
-        )
+        assert said.startswith("Column pid names nobody in 1 query rows of manifest.csv: line 2. A query needs")
 
     @pytest.mark.parametrize(
         ("one", "other"),
@@ -268,8 +259,7 @@ class TestIdentities:
     def test_two_forms(self, folder, one, other):
         said = folder.refused("path,pid", f"a.jpg,{one}", "b.jpg,x", f"c.jpg,{other}", f"d.jpg,{one}")
         assert said.startswith(
-            "Column pid of manifest.csv writes 1 names in two forms:"
-            f" {one!r} (line 2) and {other!r} (line 4)."
+            f"Column pid of manifest.csv writes 1 names in two forms: {one!r} (line 2) and {other!r} (line 4)."
         )
         assert "Write each in one form" in said
 
@@ -359,9 +349,7 @@ class TestCamerasViewsAndTracks:
         names = [f"{number:05d}x" for number in range(10_001)]
         folder.images(*(f"many/{name}.png" for name in names))
         said = folder.refused("path,pid,camid", *(f"many/{name}.png,y,{name}" for name in names))
-        assert (
-            "camid out of range: manifest.csv has 10001 different names in it, and 10000 are allowed" in said
-        )
+        assert "camid out of range: manifest.csv has 10001 different names in it, and 10000 are allowed" in said
 
     def test_views_may_be_missing_and_named(self, folder):
         reading = folder.manifest("path,pid,viewid", "a.jpg,x,left", "b.jpg,y,", "c.jpg,y,front")
@@ -410,10 +398,7 @@ class TestSplits:
             (("test", "test"), r"^manifest\.csv: split says test, and nothing says train\. Say train"),
             (("test", ""), r"split says test, and nothing says train"),
             (("Train", "test"), r"1 unknown words: 'Train' \(line 2\)\. Did you mean 'train'\?"),
-            (
-                ("train", "galery"),
-                r"'galery' \(line 3\)\. Did you mean 'gallery'\? Allowed are train, query,",
-            ),
+            (("train", "galery"), r"'galery' \(line 3\)\. Did you mean 'gallery'\? Allowed are train, query,"),
             (("train", "0"), r"'0' \(line 3\)\. Allowed are train, query, gallery, test, or nothing\.$"),
         ],
     )
@@ -422,9 +407,7 @@ class TestSplits:
 
 
 class TestPaths:
-    @pytest.mark.parametrize(
-        "path", ["/data/a.jpg", "C:\\data\\a.jpg", "https://x.org/a.jpg", "\\\\nas\\a.jpg"]
-    )
+    @pytest.mark.parametrize("path", ["/data/a.jpg", "C:\\data\\a.jpg", "https://x.org/a.jpg", "\\\\nas\\a.jpg"])
     def test_absolute(self, folder, path):
         said = folder.refused("path,pid", "b.jpg,1", f"{path},2")
         assert "1 paths in manifest.csv are absolute or lead outside the folder" in said
@@ -444,27 +427,17 @@ class TestPaths:
     def test_missing_on_disk(self, folder):
         lines = [f"gone_{number}.jpg,x" for number in range(7)]
         said = folder.refused("path,pid", "a.jpg,y", *lines)
-        assert said.startswith(
-            f"7 of 8 paths in manifest.csv are not below {folder.root}: 'gone_0.jpg' (line 3)"
-        )
+        assert said.startswith(f"7 of 8 paths in manifest.csv are not below {folder.root}: 'gone_0.jpg' (line 3)")
         assert "'gone_4.jpg' (line 7) and 2 more." in said
         assert said.count("gone_") == 5
 
     @pytest.mark.parametrize(
         ("path", "meant"),
-        [
-            ("a.jpg", "deep/a.jpg"),
-            ("deep/A.JPG", "deep/a.jpg"),
-            ("deep/picture_11.jpg", "deep/picture_1.jpg"),
-        ],
+        [("a.jpg", "deep/a.jpg"), ("deep/A.JPG", "deep/a.jpg"), ("deep/picture_11.jpg", "deep/picture_1.jpg")],
     )
     def test_missing_with_a_hint(self, folder, path, meant):
-        folder.images("deep/a.jpg", "deep/picture_1.jpg", "z.jpg").write(
-            "manifest.csv", "path,pid", f"{path},1"
-        )
-        with pytest.raises(
-            UserError, match=re.escape(f" Did you mean {meant!r}? Paths are relative to that")
-        ):
+        folder.images("deep/a.jpg", "deep/picture_1.jpg", "z.jpg").write("manifest.csv", "path,pid", f"{path},1")
+        with pytest.raises(UserError, match=re.escape(f" Did you mean {meant!r}? Paths are relative to that")):
             folder.read()
 
     def test_paths_are_below_the_root_wherever_the_table_lies(self, folder):
@@ -483,9 +456,7 @@ class TestPaths:
     def test_no_image(self, folder):
         folder.write("notes.txt", "hello")
         said = folder.refused("path,pid", "a.jpg,1", "notes.txt,1")
-        assert said.startswith(
-            "1 paths in manifest.csv do not name an image: 'notes.txt' (line 3). Images end in"
-        )
+        assert said.startswith("1 paths in manifest.csv do not name an image: 'notes.txt' (line 3). Images end in")
 
     def test_backslashes_are_noted(self, folder):
         folder.images("deep/er/a.jpg", "deep/b.jpg", "odd\\name.jpg")
@@ -537,8 +508,7 @@ class TestWhichTable:
     def test_a_table_of_another_kind(self, folder):
         said = folder.refused("x", name="labels.xlsx", table="labels.xlsx")
         assert said == (
-            "labels.xlsx cannot be read as a table: its name ends in '.xlsx'. Allowed are .csv, .tsv, .txt,"
-            " .parquet."
+            "labels.xlsx cannot be read as a table: its name ends in '.xlsx'. Allowed are .csv, .tsv, .txt, .parquet."
         )
 
     def test_a_manifest_goes_before_metadata(self, folder):
@@ -568,9 +538,7 @@ class TestWhichTable:
 
     def test_an_unknown_form(self, folder):
         folder.images("a.jpg")
-        says = (
-            r"variant: 'unlabeled' is no form.* Did you mean 'unlabelled'\? Allowed are manifest, metadata,"
-        )
+        says = r"variant: 'unlabeled' is no form.* Did you mean 'unlabelled'\? Allowed are manifest, metadata,"
         with pytest.raises(UserError, match=says):
             folder.read(variant="unlabeled")
 
@@ -634,9 +602,7 @@ class TestMetadata:
     def test_the_split_may_be_called_split(self, folder):
         reading = self.metadata(folder, "path,identity,split", "a.jpg,x,train", "b.jpg,x,test")
         assert column(reading, "subset") == {"a.jpg": "train", "b.jpg": "unassigned"}
-        both = self.metadata(
-            folder, "path,identity,split,original_split", "a.jpg,x,test,train", "b.jpg,x,train,"
-        )
+        both = self.metadata(folder, "path,identity,split,original_split", "a.jpg,x,test,train", "b.jpg,x,train,")
         assert column(both, "subset") == {"a.jpg": "train", "b.jpg": "unassigned"}
         assert "Columns not used: split." in both.notes
 
@@ -649,14 +615,8 @@ class TestMetadata:
     @pytest.mark.parametrize(
         ("lines", "says"),
         [
-            (
-                ["path,name", "a.jpg,x"],
-                r"^Column 'identity' is missing in metadata\.csv.*Did you mean 'name'\?",
-            ),
-            (
-                ["path,identity,cam", "a.jpg,x,0"],
-                r"has a column 'cam', which is not read\. Did you mean 'camera'",
-            ),
+            (["path,name", "a.jpg,x"], r"^Column 'identity' is missing in metadata\.csv.*Did you mean 'name'\?"),
+            (["path,identity,cam", "a.jpg,x,0"], r"has a column 'cam', which is not read\. Did you mean 'camera'"),
             (["path,identity,viewpoint", "a.jpg,x,0"], r"Did you mean 'orientation'\?"),
             (
                 ["path,identity,original_split", "a.jpg,x,trian"],
@@ -667,10 +627,7 @@ class TestMetadata:
                 r"^Column camera of metadata\.csv is empty in 1 of 2 rows: line 3",
             ),
             (["path,identity,camera", "a.jpg,x,-1"], r"^camera out of range in 1 rows of metadata\.csv"),
-            (
-                ["path,identity", "a.jpg,Rex", "b.jpg,rex"],
-                r"^Column identity of metadata\.csv writes 1 names",
-            ),
+            (["path,identity", "a.jpg,Rex", "b.jpg,rex"], r"^Column identity of metadata\.csv writes 1 names"),
             (
                 ["path,identity,original_split", "a.jpg,unknown,query", "b.jpg,x,gallery"],
                 r"^Column identity names nobody in 1 query rows of metadata\.csv: line 2",

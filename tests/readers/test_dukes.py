@@ -9,10 +9,7 @@ from reid_pipeline.schema.tables import MANIFEST
 
 BOTH = pytest.mark.parametrize(
     ("module", "archive", "title"),
-    [
-        (dukemtmc, "DukeMTMC-reID", "DukeMTMC-reID"),
-        (occluded_duke, "Occluded_Duke", "Occluded-Duke"),
-    ],
+    [(dukemtmc, "DukeMTMC-reID", "DukeMTMC-reID"), (occluded_duke, "Occluded_Duke", "Occluded-Duke")],
 )
 FILES = [
     "bounding_box_train/0001_c2_f0046182.jpg",
@@ -59,7 +56,5 @@ def test_the_withdrawal_is_told(module, archive, title):
 
 
 def test_one_dukes_archive_is_not_the_others(lay):
-    with pytest.raises(
-        UserError, match=r"No images in .* a DukeMTMC-reID folder holds .* holds Occluded_Duke\."
-    ):
+    with pytest.raises(UserError, match=r"No images in .* a DukeMTMC-reID folder holds .* holds Occluded_Duke\."):
         dukemtmc.read(lay([f"Occluded_Duke/{path}" for path in FILES]), INGESTION)

@@ -15,9 +15,7 @@ from reid_pipeline.schema.parameters import EvaluationParameters, IngestionParam
 OWN_DATA = {"custom"}  # described in docs/own_data.md
 PUBLIC = {"market1501", "msmt17", "dukemtmc", "occluded_duke", "veri776", "vehicleid"}
 CONF = Path(__file__).resolve().parents[2] / "conf"
-ENVIRONMENTS = sorted(
-    path.name for path in CONF.iterdir() if path.is_dir() and path.name not in ("base", "overlays")
-)
+ENVIRONMENTS = sorted(path.name for path in CONF.iterdir() if path.is_dir() and path.name not in ("base", "overlays"))
 
 
 def section(project: Path, title: str) -> str:

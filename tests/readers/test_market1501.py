@@ -55,9 +55,7 @@ def test_the_manifest_is_valid_sorted_and_the_same_in_any_order_of_files(lay):
 @pytest.mark.parametrize("archive", ["Market-1501-v15.09.15", "market-1501-V15.09.15"])
 def test_one_level_down_paths_stay_below_the_raw_folder(lay, rows, archive):
     table = manifest(lay, [f"{archive}/{path}" for path in FILES])
-    assert rows(table.assign(path=table["path"].str.removeprefix(f"{archive}/"))) == rows(
-        manifest(lay, FILES)
-    )
+    assert rows(table.assign(path=table["path"].str.removeprefix(f"{archive}/"))) == rows(manifest(lay, FILES))
 
 
 @pytest.mark.parametrize(
@@ -133,9 +131,7 @@ def test_a_missing_folder_is_named_with_what_is_there_instead(lay, tmp_path):
 
 def test_two_copies_are_not_read_as_one(lay):
     twice = [*FILES, *(f"Market-1501-v15.09.15/{path}" for path in FILES)]
-    with pytest.raises(
-        UserError, match=r"Market-1501 lies in \S+ more than once: the top, Market-1501-v15\.09\.15/"
-    ):
+    with pytest.raises(UserError, match=r"Market-1501 lies in \S+ more than once: the top, Market-1501-v15\.09\.15/"):
         manifest(lay, twice)
 
 
@@ -170,6 +166,4 @@ def test_an_unknown_reader_gives_the_nearest():
     assert "market1501" in reader_names()
     with pytest.raises(UserError) as caught:
         reader("market")
-    assert re.search(
-        r"no reader 'market'\. Did you mean 'market1501'\?.*one of:.*market1501", str(caught.value)
-    )
+    assert re.search(r"no reader 'market'\. Did you mean 'market1501'\?.*one of:.*market1501", str(caught.value))

@@ -11,14 +11,10 @@ from reid_pipeline.schema.parameters import IngestionParameters
 from reid_pipeline.schema.tables import MANIFEST
 
 LISTS = {
-    "list_train.txt": (
-        "0000/0000_000_01_0303morning_0015_0.jpg 0\n1040/1040_003_15_0302noon_0001_2_ex.jpg 1040\n"
-    ),
+    "list_train.txt": ("0000/0000_000_01_0303morning_0015_0.jpg 0\n1040/1040_003_15_0302noon_0001_2_ex.jpg 1040\n"),
     "list_val.txt": "0000/0000_001_14_0303morning_0245_0.jpg 0\r\n",
     "list_query.txt": "0000/0000_030_14_0303morning_0245_0.jpg 0\n",
-    "list_gallery.txt": (
-        "0000/0000_031_02_0303morning_0245_0.jpg 0\n\n3059/3059_000_01_0303noon_0015_0.jpg 3059"
-    ),
+    "list_gallery.txt": ("0000/0000_031_02_0303morning_0245_0.jpg 0\n\n3059/3059_000_01_0303noon_0015_0.jpg 3059"),
 }
 IMAGES = [
     "train/0000/0000_000_01_0303morning_0015_0.jpg",
@@ -101,9 +97,7 @@ def test_the_re_pack_with_its_names_or_the_archives(lay, rows):
 
 @pytest.mark.parametrize("name", ["000_c1_0000.jpg", "0000_cx_0000.jpg", "-1_c1_0000.jpg", "0000.jpg"])
 def test_a_strange_name_in_the_re_pack(lay, name):
-    with pytest.raises(
-        UserError, match=rf"1 file names are not MSMT17's: query/{name}\. A name is <person>_c"
-    ):
+    with pytest.raises(UserError, match=rf"1 file names are not MSMT17's: query/{name}\. A name is <person>_c"):
         read(lay([*MARKET, f"query/{name}"]), ingestion())
 
 
@@ -166,19 +160,12 @@ def test_a_list_that_names_absent_images(lay):
 
 @pytest.mark.parametrize(
     "line",
-    [
-        "0000/0000_000_01_0303morning_0015_0.jpg",
-        "0000_000_01_0303morning_0015_0.jpg 0",
-        "\ufeff0 0",
-        "0000/a.jpg 0",
-    ],
+    ["0000/0000_000_01_0303morning_0015_0.jpg", "0000_000_01_0303morning_0015_0.jpg 0", "\ufeff0 0", "0000/a.jpg 0"],
 )
 def test_a_malformed_line(lay, line):
     with pytest.raises(UserError) as caught:
         read(lay(IMAGES, changed("list_val.txt", f"{LISTS['list_val.txt']}\n{line}\n")), ingestion())
-    assert str(caught.value).startswith(
-        "list_val.txt: 1 lines are not '<folder>/<image> <person>', for example"
-    )
+    assert str(caught.value).startswith("list_val.txt: 1 lines are not '<folder>/<image> <person>', for example")
     assert f"line 3 {line!r}" in str(caught.value)
 
 
@@ -201,8 +188,7 @@ def test_three_numbers_of_a_person_must_agree(lay):
 
 def test_an_image_in_two_lists_or_twice_in_one(lay):
     with pytest.raises(
-        UserError,
-        match=rf"1 images are listed twice: {IMAGES[0]} \(list_train\.txt and list_val\.txt\)",
+        UserError, match=rf"1 images are listed twice: {IMAGES[0]} \(list_train\.txt and list_val\.txt\)"
     ):
         read(lay(IMAGES, changed("list_val.txt", LISTS["list_train.txt"].splitlines()[0])), ingestion())
     with pytest.raises(UserError, match=r"1 images are listed twice: .*list_query\.txt and list_query\.txt"):
@@ -212,9 +198,7 @@ def test_an_image_in_two_lists_or_twice_in_one(lay):
 @pytest.mark.parametrize("camera", ["00", "16"])
 def test_there_are_fifteen_cameras(lay, camera):
     image = f"0000/0000_030_{camera}_0303morning_0245_0.jpg"
-    with pytest.raises(
-        UserError, match=r"1 file names tell of a camera that MSMT17 .*\(it has 1 to 15\): test/0000"
-    ):
+    with pytest.raises(UserError, match=r"1 file names tell of a camera that MSMT17 .*\(it has 1 to 15\): test/0000"):
         read(lay([*IMAGES, f"test/{image}"], changed("list_query.txt", f"{image} 0")), ingestion())
 
 

@@ -66,13 +66,7 @@ def test_one_level_down_and_in_any_order(lay, rows):
 def test_what_is_left_aside_is_counted(lay):
     lists = {name: text for name, text in LISTS.items() if "1600" not in name}
     lists["test_list_13164.txt"] = "0000099 1\n"
-    images = [
-        *IMAGES,
-        "image/0000098.jpg",
-        "image/0000099.jpg",
-        "image/Thumbs.db",
-        "attribute/color_attr.txt",
-    ]
+    images = [*IMAGES, "image/0000098.jpg", "image/0000099.jpg", "image/Thumbs.db", "attribute/color_attr.txt"]
     reading = read(folder(lay, lists, images), INGESTION)
     assert reading.notes[1:] == (
         "Test lists that are not there: test_list_1600.txt.",
@@ -83,15 +77,11 @@ def test_what_is_left_aside_is_counted(lay):
 
 
 def test_missing_lists_and_images(lay):
-    with pytest.raises(
-        UserError, match=r"VehicleID's test_list_800\.txt, .*2400\.txt are missing in .*at least one"
-    ):
+    with pytest.raises(UserError, match=r"VehicleID's test_list_800\.txt, .*2400\.txt are missing in .*at least one"):
         read(folder(lay, {"train_list.txt": LISTS["train_list.txt"]}), INGESTION)
     with pytest.raises(UserError, match=r"VehicleID's train_list\.txt, test_list_1600"):
         read(folder(lay, {"test_list_800.txt": "0000010 5"}), INGESTION)
-    with pytest.raises(
-        UserError, match=r"No images in image: a VehicleID folder holds .* holds train_test_split"
-    ):
+    with pytest.raises(UserError, match=r"No images in image: a VehicleID folder holds .* holds train_test_split"):
         read(folder(lay, images=[]), INGESTION)
 
 
@@ -105,9 +95,7 @@ def test_absent_images_are_named(lay):
         read(folder(lay, lists), INGESTION)
 
 
-@pytest.mark.parametrize(
-    "line", ["0000001", "0000001 a", "0000001,1", "image/0000001 1", "0000001 -1", "1 2 3"]
-)
+@pytest.mark.parametrize("line", ["0000001", "0000001 a", "0000001,1", "image/0000001 1", "0000001 -1", "1 2 3"])
 def test_a_malformed_line(lay, line):
     lists = {**LISTS, "train_list.txt": f"0000001 0\n{line}\n"}
     with pytest.raises(UserError) as caught:
@@ -119,11 +107,7 @@ def test_a_malformed_line(lay, line):
 @pytest.mark.parametrize(
     ("name", "line", "answer"),
     [
-        (
-            "train_list.txt",
-            "0000001 0",
-            r"1 images are listed twice: image/0000001\.jpg \(train_list\.txt and train",
-        ),
+        ("train_list.txt", "0000001 0", r"1 images are listed twice: image/0000001\.jpg \(train_list\.txt and train"),
         ("train_list.txt", "0000001 8", r"1 images are listed twice: image/0000001\.jpg"),
         (
             "test_list_2400.txt",

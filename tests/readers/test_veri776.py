@@ -31,11 +31,7 @@ def item(name, colour=1, kind=4, **changes):
         "typeID": kind,
         **changes,
     }
-    return (
-        "<Item "
-        + " ".join(f'{key}="{value}"' for key, value in attributes.items() if value is not None)
-        + " />\n"
-    )
+    return "<Item " + " ".join(f'{key}="{value}"' for key, value in attributes.items() if value is not None) + " />\n"
 
 
 def xml(*items, head=HEAD):
@@ -108,8 +104,7 @@ def test_one_level_down_in_any_order(lay):
     texts = {**LABELS, **KEY_POINTS}
     flat = read(lay(IMAGES, texts), INGESTION).manifest
     nested = read(
-        lay([f"VeRi/{path}" for path in IMAGES], {f"VeRi/{name}": text for name, text in texts.items()}),
-        INGESTION,
+        lay([f"VeRi/{path}" for path in IMAGES], {f"VeRi/{name}": text for name, text in texts.items()}), INGESTION
     ).manifest
     pd.testing.assert_frame_equal(nested.assign(path=nested["path"].str.removeprefix("VeRi/")), flat)
     generator = random.Random(3)
@@ -138,36 +133,21 @@ def test_encodings(lay, content):
 @pytest.mark.parametrize(
     ("content", "answer"),
     [
-        (
-            TRAIN_LABELS[:-30],
-            r"train_label\.xml is no well-formed XML: .* in line \d+, column \d+\. Take it from",
-        ),
+        (TRAIN_LABELS[:-30], r"train_label\.xml is no well-formed XML: .* in line \d+, column \d+\. Take it from"),
         (b"", r"train_label\.xml is no well-formed XML: no element found"),
         (xml(), r"train_label\.xml has no Item elements"),
-        (
-            TRAIN_LABELS.replace(b"gb2312", b"gb2313"),
-            r"train_label\.xml says that it is in gb2313, and is not",
-        ),
+        (TRAIN_LABELS.replace(b"gb2312", b"gb2313"), r"train_label\.xml says that it is in gb2313, and is not"),
         (TRAIN_LABELS.replace(b"Items", b"\xff\xffs"), r"says that it is in gb2312, and is not"),
         (
             TRAIN_LABELS.replace(b"?>", b"?><!DOCTYPE a [<!ENTITY b 'c'>]>"),
             r"train_label\.xml declares a document type",
         ),
-        (
-            xml(item(TRAIN[0]), item(TRAIN[1], typeID=None)),
-            r"1 Items are wrong: Item 2 \(no typeID\)\. An Item has",
-        ),
-        (
-            xml(item(TRAIN[0], 11), item(TRAIN[1])),
-            r"Item 1 \(colorID 11\).*colorID is 1 to 10, typeID 1 to 9",
-        ),
+        (xml(item(TRAIN[0]), item(TRAIN[1], typeID=None)), r"1 Items are wrong: Item 2 \(no typeID\)\. An Item has"),
+        (xml(item(TRAIN[0], 11), item(TRAIN[1])), r"Item 1 \(colorID 11\).*colorID is 1 to 10, typeID 1 to 9"),
         (xml(item(TRAIN[0], 1, 10), item(TRAIN[1])), r"Item 1 \(typeID 10\)"),
         (xml(item(TRAIN[0], "red"), item(TRAIN[1])), r"Item 1 \(colorID 'red'\)"),
         (xml(item(TRAIN[0], cameraID="cam1"), item(TRAIN[1])), r"Item 1 \(cameraID 'cam1'\)"),
-        (
-            xml(item(TRAIN[0]), item(TRAIN[0]), item(TRAIN[1])),
-            r"Item 2 \(0001_c001_00016450_0\.jpg is named twice\)",
-        ),
+        (xml(item(TRAIN[0]), item(TRAIN[0]), item(TRAIN[1])), r"Item 2 \(0001_c001_00016450_0\.jpg is named twice\)"),
         (
             xml(*[item(f"000{n}_c001_0.jpg", 99) for n in range(9)]),
             r"9 Items are wrong: .*Item 5 \(colorID 99\) and 4 more",
@@ -202,10 +182,7 @@ def test_test_labels_of_absent_images_are_refused_even_in_the_reduced_version(la
 
 
 def test_the_reduced_version_lacks_training_images(lay):
-    labels = {
-        **LABELS,
-        "train_label.xml": xml(item(TRAIN[0]), item(TRAIN[1]), item("0009_c001_00000000_0.jpg")),
-    }
+    labels = {**LABELS, "train_label.xml": xml(item(TRAIN[0]), item(TRAIN[1]), item("0009_c001_00000000_0.jpg"))}
     reading = read(lay(IMAGES, labels), IngestionParameters(reader="veri776", variant="reduced"))
     assert reading.version == "reduced"
     assert len(reading.manifest) == 5
@@ -213,14 +190,9 @@ def test_the_reduced_version_lacks_training_images(lay):
 
 
 def test_unknown_colours_and_unlabelled_test_images_are_null_and_counted(lay):
-    labels = {
-        "train_label.xml": xml(item(TRAIN[0], 1, 0), item(TRAIN[1], 0, 0)),
-        "test_label.xml": xml(item(TEST[1])),
-    }
+    labels = {"train_label.xml": xml(item(TRAIN[0], 1, 0), item(TRAIN[1], 0, 0)), "test_label.xml": xml(item(TEST[1]))}
     reading = read(lay(IMAGES, labels), INGESTION)
-    assert column(reading.manifest, "type") == dict(
-        zip(IMAGES, [None, None, None, None, "hatchback"], strict=True)
-    )
+    assert column(reading.manifest, "type") == dict(zip(IMAGES, [None, None, None, None, "hatchback"], strict=True))
     assert column(reading.manifest, "colour")[IMAGES[0]] == "yellow"
     assert reading.notes[:3] == (
         "train_label.xml gives 1 images the colour 0, which is none; theirs is null.",
@@ -247,19 +219,13 @@ def test_key_points_of_some_images(lay):
 def test_a_malformed_line_of_key_points(lay, line):
     with pytest.raises(UserError) as caught:
         read(lay(IMAGES, {"keypoint_train.txt": f"{TRAIN[0]} 1\n{line}\n"}), INGESTION)
-    assert str(caught.value).startswith(
-        "keypoint_train.txt: 1 lines are not '<image path> <key points> <viewpoint"
-    )
+    assert str(caught.value).startswith("keypoint_train.txt: 1 lines are not '<image path> <key points> <viewpoint")
     assert f"line 2 {line!r}" in str(caught.value)
 
 
 def test_tracks_are_noted_as_unread(lay):
-    reading = read(
-        lay(IMAGES, {**LABELS, **KEY_POINTS, "test_track.txt": f"{TEST[0]} {TEST[1]}\n"}), INGESTION
-    )
-    assert reading.notes == (
-        "Track files are not read: trackid is null, and queries are matched image by image.",
-    )
+    reading = read(lay(IMAGES, {**LABELS, **KEY_POINTS, "test_track.txt": f"{TEST[0]} {TEST[1]}\n"}), INGESTION)
+    assert reading.notes == ("Track files are not read: trackid is null, and queries are matched image by image.",)
 
 
 @pytest.mark.parametrize(

@@ -13,9 +13,7 @@ from reid_pipeline.schema.records import EpochRecord, Metrics
 @pytest.fixture
 def ranked() -> RankedQuery:
     grey = np.full((64, 32, 3), 128, dtype=np.uint8)
-    return RankedQuery(
-        grey, "id 7 · camera 2", 0.25, [grey, grey, grey], [True, False, True], ["a", "b", "c"]
-    )
+    return RankedQuery(grey, "id 7 · camera 2", 0.25, [grey, grey, grey], [True, False, True], ["a", "b", "c"])
 
 
 @pytest.fixture

@@ -120,10 +120,7 @@ DIFFERENCES: dict[str, tuple[Record, list[str]]] = {
     "repeats": ({"metrics": {"repeats": 10}}, ["protocol.repeats 10"]),
     "filter": ({"metrics": {"camera_filter": False}}, ["protocol.camera_filter false"]),
     "splits": (
-        {
-            "metrics": {"splits": "dev"},
-            "shared": {"evaluation": {"splits": "dev", "camera_filter": True}},
-        },
+        {"metrics": {"splits": "dev"}, "shared": {"evaluation": {"splits": "dev", "camera_filter": True}}},
         ["evaluation.splits dev"],
     ),
     "test set": ({"metrics": {"test_set": "small"}}, ["protocol.test_set small"]),
@@ -159,10 +156,7 @@ class TestApart:
         same = compare(make_run(), make_run(method="baseline", margin=0.3))
         assert [row.apart for row in measured_rows(same)] == [(), ()]
         other = compare(make_run(), make_run(method="baseline", card={"data_hash": "f" * 64}))
-        assert [row.apart for row in measured_rows(other)] == [
-            ("data_hash ffffffff",),
-            ("data_hash 01234567",),
-        ]
+        assert [row.apart for row in measured_rows(other)] == [("data_hash ffffffff",), ("data_hash 01234567",)]
 
     def test_a_recipe_other_than_the_released_one_is_always_said(self) -> None:
         (row,) = measured_rows(compare(make_run(recipe="corrected")))
@@ -170,10 +164,7 @@ class TestApart:
 
     def test_shared_parameters_named_seed_are_no_seeds(self) -> None:
         runs = [make_run(seed, shared={"splits": {"seed": seed}}) for seed in (0, 1)]
-        assert [row.apart for row in measured_rows(compare(*runs))] == [
-            ("splits.seed 0",),
-            ("splits.seed 1",),
-        ]
+        assert [row.apart for row in measured_rows(compare(*runs))] == [("splits.seed 0",), ("splits.seed 1",)]
 
 
 class TestPublished:
@@ -278,10 +269,7 @@ class TestPublished:
         (row,) = measured_rows(comparison)
         assert row.published.variant == "ViT CLIP-ReID"
         assert row.published.mAP is None
-        assert {name: round(100 * value, 1) for name, value in row.difference.items()} == {
-            "rank1": 0.6,
-            "rank5": -1.0,
-        }
+        assert {name: round(100 * value, 1) for name, value in row.difference.items()} == {"rank1": 0.6, "rank5": -1.0}
         assert row.notes == ()
         assert comparison_text(comparison).startswith("Methods on vehicleid, test set 800")
         header = comparison_text(comparison).splitlines()[1]
@@ -313,9 +301,7 @@ class TestPublishedTable:
             assert all(list(figure.values) == pair for figure in published_figures(benchmark))
             assert {figure.mark for figure in published_figures(benchmark)} <= set(MARKS)
 
-    @pytest.mark.parametrize(
-        "benchmark", ["msmt17", "market1501", "dukemtmc", "occluded_duke", "veri776", "vehicleid"]
-    )
+    @pytest.mark.parametrize("benchmark", ["msmt17", "market1501", "dukemtmc", "occluded_duke", "veri776", "vehicleid"])
     def test_its_protocol_is_the_benchmarks(self, benchmark: str) -> None:
         known = importlib.import_module(f"reid_pipeline.readers.{benchmark}").BENCHMARK
         counts = known.versions[0].counts
@@ -458,15 +444,9 @@ class TestLabelsAndVariants:
 
     def test_runs_that_noted_other_labels_or_weights_are_not_averaged(self) -> None:
         runs = [make_run(seed, metrics={"label_use": use}) for seed, use in ((0, "none"), (1, "source"))]
-        assert [row.apart for row in measured_rows(compare(*runs))] == [
-            ("label_use none",),
-            ("label_use source",),
-        ]
+        assert [row.apart for row in measured_rows(compare(*runs))] == [("label_use none",), ("label_use source",)]
         runs = [make_run(seed, card={"weights": digit * 64}) for seed, digit in ((0, "a"), (1, "b"))]
-        assert [row.apart for row in measured_rows(compare(*runs))] == [
-            ("weights aaaaaaaa",),
-            ("weights bbbbbbbb",),
-        ]
+        assert [row.apart for row in measured_rows(compare(*runs))] == [("weights aaaaaaaa",), ("weights bbbbbbbb",)]
 
     def test_what_was_not_noted_is_averaged_with_what_was(self) -> None:
         runs = [make_run(0), make_run(1, metrics={"label_use": "all"})]
@@ -504,9 +484,7 @@ class TestLabelsAndVariants:
             differences=[difference],
         )
         behind = {
-            line["variant"]: line["behind_best_mAP_low_points"]
-            for line in csv_rows(comparison)
-            if line["n"] == "1"
+            line["variant"]: line["behind_best_mAP_low_points"] for line in csv_rows(comparison) if line["n"] == "1"
         }
         assert behind == {"": "", "same": "0.5"}
         assert "clip_reid+same, seeds 0" in comparison_text(comparison)

@@ -11,22 +11,13 @@ from reid_pipeline.schema.records import Run
 
 
 def run(method: str, seed: int, mean_ap: float | None, cmc: list[float] | None, **rest: Any) -> Run:
-    return make_run(
-        seed, method=method, metrics={"mAP": mean_ap, "cmc": cmc or [], **rest.pop("metrics", {})}, **rest
-    )
+    return make_run(seed, method=method, metrics={"mAP": mean_ap, "cmc": cmc or [], **rest.pop("metrics", {})}, **rest)
 
 
 def test_means_and_deviations_over_the_seeds() -> None:
-    found = method_metrics(
-        [run("pcl", 0, 0.5, None), run("zero_shot", 0, 0.25, None), run("pcl", 1, 0.75, None)]
-    )
+    found = method_metrics([run("pcl", 0, 0.5, None), run("zero_shot", 0, 0.25, None), run("pcl", 1, 0.75, None)])
     assert list(found) == ["pcl", "zero_shot"]
-    assert found["pcl"] == {
-        "mAP": 0.625,
-        "mAP_std": pytest.approx(math.sqrt(2 * 0.125**2)),
-        "rank1": 0.95,
-        "mINP": 0.5,
-    }
+    assert found["pcl"] == {"mAP": 0.625, "mAP_std": pytest.approx(math.sqrt(2 * 0.125**2)), "rank1": 0.95, "mINP": 0.5}
     assert found["zero_shot"] == {"mAP": 0.25, "rank1": 0.95, "mINP": 0.5}, "one seed has no deviation"
 
 
@@ -45,11 +36,7 @@ def test_runs_that_cannot_be_averaged_stand_apart_and_the_most_have_the_name() -
 
 def test_the_curves_are_means_by_rank() -> None:
     records = method_cmc(
-        [
-            run("pcl", 0, 0.5, [0.5, 0.7, 1.0]),
-            run("pcl", 1, 0.5, [0.7, 0.9]),
-            run("zero_shot", 0, 0.5, [0.1, 0.2, 0.3]),
-        ]
+        [run("pcl", 0, 0.5, [0.5, 0.7, 1.0]), run("pcl", 1, 0.5, [0.7, 0.9]), run("zero_shot", 0, 0.5, [0.1, 0.2, 0.3])]
     )
     assert records == [
         {"rank": 1, "pcl": pytest.approx(0.6), "zero_shot": 0.1},
@@ -62,8 +49,5 @@ def test_a_variant_is_never_averaged_with_its_method() -> None:
     small = run("pcl", 0, 0.9, [0.9], metrics={"variant": "small"})
     runs = [small, run("pcl", 0, 0.5, [0.5]), run("pcl", 1, 0.7, [0.7])]
     found = method_metrics(runs)
-    assert {name: each["mAP"] for name, each in found.items()} == {
-        "pcl": pytest.approx(0.6),
-        "pcl+small": 0.9,
-    }
+    assert {name: each["mAP"] for name, each in found.items()} == {"pcl": pytest.approx(0.6), "pcl+small": 0.9}
     assert method_cmc(runs) == [{"rank": 1, "pcl": pytest.approx(0.6), "pcl+small": 0.9}]

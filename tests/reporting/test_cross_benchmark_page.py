@@ -38,9 +38,7 @@ def test_a_row_for_each_embedder_and_its_own_benchmark_marked() -> None:
 
 
 def test_why_there_are_no_figures_is_said() -> None:
-    matrix = crossed(
-        {"tested_on": "a", "why_not": "cameras are unknown: | <b>"}, {"tested_on": "b", **FIGURES}
-    )
+    matrix = crossed({"tested_on": "a", "why_not": "cameras are unknown: | <b>"}, {"tested_on": "b", **FIGURES})
     said = "pcl of a, seed 0, on a: cameras are unknown: | <b>"
     assert f"- {said}\n" in cross_markdown(matrix)
     page = Page(render_cross_page(matrix))

@@ -140,14 +140,10 @@ def test_every_problem_is_told_first(bad: DatasetSummary, page: Page) -> None:
             " matches of its own camera (e.g. q/2.jpg).",
         ),
         ("Identities in both training and test", "1 identity is in both training and test."),
-        (
-            "Identical files with different identities",
-            "1 group of identical files (3 files) has different identities.",
-        ),
+        ("Identical files with different identities", "1 group of identical files (3 files) has different identities."),
         (
             "Identical files in different splits",
-            "2 groups of identical files (5 files) lie in different splits (train + query: 1,"
-            " train + gallery: 1).",
+            "2 groups of identical files (5 files) lie in different splits (train + query: 1, train + gallery: 1).",
         ),
         ("Identical files in one split", "1 group of identical files (3 files) lies in one split."),
         ("Images that no split uses", "1 image of the manifest is in no split."),
@@ -211,11 +207,7 @@ def test_figures_hold_the_counts(bad: DatasetSummary) -> None:
         "gallery": (["am &lt;Teich&gt; &amp; Weg", "gate"], [2, 2]),
     }
     identities = {trace.name: (list(trace.x), list(trace.y)) for trace in figures["images_per_identity"].data}
-    assert identities == {
-        "train": (["1", "2"], [1, 1]),
-        "query": (["1", "2"], [3, 0]),
-        "gallery": (["1", "2"], [1, 1]),
-    }
+    assert identities == {"train": (["1", "2"], [1, 1]), "query": (["1", "2"], [3, 0]), "gallery": (["1", "2"], [1, 1])}
     for trace in figures["image_sizes"].data:
         assert sum(trace.y) == 12
 
@@ -231,9 +223,7 @@ def test_cameras_with_numbers_stand_in_their_order() -> None:
 
 
 def test_identities_with_many_images_share_bars() -> None:
-    images = [
-        image(f"t/{pid}/{i}.jpg", pid, 0, "train") for pid, n in ((1, 61), (2, 3), (3, 4)) for i in range(n)
-    ]
+    images = [image(f"t/{pid}/{i}.jpg", pid, 0, "train") for pid, n in ((1, 61), (2, 3), (3, 4)) for i in range(n)]
     (trace,) = dataset_figures(summarised(images))["images_per_identity"].data
     assert list(trace.x)[:2] == ["1–3", "4–6"]  # noqa: RUF001
     assert list(trace.x)[-1] == "61–63"  # noqa: RUF001
@@ -262,17 +252,13 @@ def test_nothing_decodes() -> None:
 
 
 def test_every_text_of_the_user_is_escaped() -> None:
-    images = [
-        {**each, "path": f"{HOSTILE}/{each['path']}", "identity": f"{HOSTILE}{each['pid']}"} for each in BAD
-    ]
+    images = [{**each, "path": f"{HOSTILE}/{each['path']}", "identity": f"{HOSTILE}{each['pid']}"} for each in BAD]
     for each in images:
         each["content"] = each["content"].rsplit("/")[-1]
         each["mode"], each["fault"] = each["mode"] and HOSTILE, each["fault"] and HOSTILE
         each["rule"] = HOSTILE
     benchmark = Benchmark(HOSTILE, HOSTILE, HOSTILE, HOSTILE, HOSTILE, HOSTILE)
-    summary = summarised(
-        images, benchmark, reader=HOSTILE, version=HOSTILE, notes=[HOSTILE], warnings=[HOSTILE]
-    )
+    summary = summarised(images, benchmark, reader=HOSTILE, version=HOSTILE, notes=[HOSTILE], warnings=[HOSTILE])
     source = render_dataset_page(summary)
     page = Page(source)
     assert "<script>alert" not in source
@@ -327,10 +313,7 @@ def test_text_stays_short_whatever_there_is() -> None:
     pool = [image("p/0.jpg", 8, 0, "test")]
     modes = [image(f"m/{i}.jpg", 1, 1, "train", mode=f"mode{i}") for i in range(60)]
     summary = summarised(
-        [*BAD, *dev, *pool, *modes],
-        benchmark,
-        notes=["A long note. " * 50] * 30,
-        warnings=["Two\nlines " * 40] * 30,
+        [*BAD, *dev, *pool, *modes], benchmark, notes=["A long note. " * 50] * 30, warnings=["Two\nlines " * 40] * 30
     )
     text = dataset_text(summary)
     assert len(text.splitlines()) <= 40

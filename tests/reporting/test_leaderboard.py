@@ -108,9 +108,7 @@ def test_runs_that_differ_are_not_averaged_and_it_says_in_what() -> None:
 def test_whether_two_methods_differ() -> None:
     leaderboard = make(DIFFERENCES, market1501=market_runs())
     text = leaderboard_markdown(leaderboard)
-    lines = [
-        line for line in section_of(text, "### Best less other").splitlines() if "| pcl, seeds 0 |" in line
-    ]
+    lines = [line for line in section_of(text, "### Best less other").splitlines() if "| pcl, seeds 0 |" in line]
     cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
     assert cells == [
         ["pcl, seeds 0", "clip_reid, seeds 0, 1", "+3.4", "+2.1 to +4.9", "0.002", "3,368", "yes", ""],
@@ -118,11 +116,7 @@ def test_whether_two_methods_differ() -> None:
         ["pcl, seeds 0", "zero_shot, seeds 0", "", "", "", "", "", "no AP is stored"],
     ]
     assert "paired bootstrap over queries" in text
-    rows = {
-        row["method"]: row
-        for row in csv.DictReader(leaderboard_csv(leaderboard).splitlines())
-        if row["n"] != "0"
-    }
+    rows = {row["method"]: row for row in csv.DictReader(leaderboard_csv(leaderboard).splitlines()) if row["n"] != "0"}
     assert rows["clip_reid"]["behind_best_mAP_difference_points"] == "3.4"
     assert rows["baseline"]["behind_best_mAP_low_points"] == "-0.4"
     assert rows["pcl"]["behind_best_mAP_high_points"] == rows["zero_shot"]["behind_best_mAP_low_points"] == ""
@@ -165,9 +159,7 @@ def test_each_run_has_its_card() -> None:
 
 def test_the_page_loads_nothing_and_escapes() -> None:
     run = make_run(method=HOSTILE, benchmark=HOSTILE, card={**CARD, "started": HOSTILE}, note=HOSTILE)
-    page = Page(
-        render_leaderboard_page(make_leaderboard({HOSTILE: [run]}, methods=[], differences={HOSTILE: []}))
-    )
+    page = Page(render_leaderboard_page(make_leaderboard({HOSTILE: [run]}, methods=[], differences={HOSTILE: []})))
     assert_self_contained(page)
     assert (page.tags["script"], page.tags["img"]) == (0, 0)
 
@@ -175,9 +167,7 @@ def test_the_page_loads_nothing_and_escapes() -> None:
 def test_runs_lead_to_their_reports_whatever_they_are_called() -> None:
     run = make_run(1, metrics={"variant": "My #2 50%25"}, card={"variant": "My #2 50%25"})
     page = Page(
-        render_leaderboard_page(
-            make_leaderboard({"market1501": [run]}, methods=[], differences={"market1501": []})
-        )
+        render_leaderboard_page(make_leaderboard({"market1501": [run]}, methods=[], differences={"market1501": []}))
     )
     hrefs = [value for tag, name, value in page.attributes if (tag, name) == ("a", "href")]
     assert hrefs == ["../market1501/clip_reid+My%20%232%2050%2525/report_seed_1.html"]

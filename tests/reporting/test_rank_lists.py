@@ -51,9 +51,7 @@ def test_pick_queries_never_overlaps_and_is_deterministic() -> None:
         assert (np.diff(scores[good]) <= 0).all()
 
 
-@pytest.mark.parametrize(
-    ("scores", "count", "groups"), [([[0.1]], 1, None), ([0.1], -1, None), ([0.1], 1, [1, 2])]
-)
+@pytest.mark.parametrize(("scores", "count", "groups"), [([[0.1]], 1, None), ([0.1], -1, None), ([0.1], 1, [1, 2])])
 def test_pick_queries_refuses(scores: Any, count: int, groups: Any) -> None:
     with pytest.raises(ValueError, match="expected"):
         pick_queries(scores, count, groups=groups)
@@ -66,23 +64,14 @@ def _border_colours(pixels: np.ndarray, cells: int) -> list[np.ndarray]:
 
 
 @pytest.mark.parametrize("form", ["JPEG", "PNG"])
-def test_strip_borders_are_green_and_red(
-    ranked: RankedQuery, opened: Callable[[bytes], np.ndarray], form: Any
-) -> None:
+def test_strip_borders_are_green_and_red(ranked: RankedQuery, opened: Callable[[bytes], np.ndarray], form: Any) -> None:
     pixels = opened(rank_list_strip(ranked, form=form))
     query, first, second, third = _border_colours(pixels, 4)
-    for colour, wanted in (
-        (query, (87, 96, 106)),
-        (first, (0, 135, 90)),
-        (second, (209, 36, 47)),
-        (third, first),
-    ):
+    for colour, wanted in ((query, (87, 96, 106)), (first, (0, 135, 90)), (second, (209, 36, 47)), (third, first)):
         assert np.abs(colour - np.array(wanted)).max() <= 12
 
 
-def test_tick_and_cross_differ_beyond_colour(
-    ranked: RankedQuery, opened: Callable[[bytes], np.ndarray]
-) -> None:
+def test_tick_and_cross_differ_beyond_colour(ranked: RankedQuery, opened: Callable[[bytes], np.ndarray]) -> None:
     pixels = opened(rank_list_strip(ranked, form="PNG"))
     marks = [
         (pixels[22:42, left : left + 20] > 200).all(axis=2)
@@ -119,6 +108,4 @@ def test_a_ranked_query_is_checked(ranked: RankedQuery) -> None:
 
 
 def test_description_in_words(ranked: RankedQuery) -> None:
-    assert describe(ranked) == (
-        "Query id 7 · camera 2, average precision 0.250. Ranks: 1 match, 2 mismatch, 3 match."
-    )
+    assert describe(ranked) == ("Query id 7 · camera 2, average precision 0.250. Ranks: 1 match, 2 mismatch, 3 match.")

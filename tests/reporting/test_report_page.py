@@ -58,14 +58,7 @@ class Page(HTMLParser):
 @pytest.fixture
 def content(history: list[EpochRecord], results: list[Metrics], ranked: RankedQuery) -> ReportContent:
     return ReportContent(
-        "synthetic",
-        "unsupervised_pcl",
-        0,
-        results,
-        CARD,
-        history,
-        bad_queries=[ranked],
-        good_queries=[ranked, ranked],
+        "synthetic", "unsupervised_pcl", 0, results, CARD, history, bad_queries=[ranked], good_queries=[ranked, ranked]
     )
 
 
@@ -101,9 +94,7 @@ def test_plotly_is_inlined_once(content: ReportContent, render: Any) -> None:
 
 def test_figures_on_the_page(content: ReportContent, render: Any) -> None:
     _, page = render(content)
-    charts = [
-        value for tag, name, value in page.attributes if (tag, name, value) == ("figure", "class", "chart")
-    ]
+    charts = [value for tag, name, value in page.attributes if (tag, name, value) == ("figure", "class", "chart")]
     assert len(charts) == 6
     assert page.attributes.count(("script", "type", "application/json")) == 6
     assert "Diagnostics only, never used in training." in page.text("p")
@@ -188,9 +179,7 @@ def test_hostile_names_are_text(content: ReportContent, ranked: RankedQuery, ren
         benchmark=HOSTILE,
         method=HOSTILE,
         description=HOSTILE,
-        metrics=[
-            result.model_copy(update={"method": HOSTILE, "benchmark": HOSTILE}) for result in content.metrics
-        ],
+        metrics=[result.model_copy(update={"method": HOSTILE, "benchmark": HOSTILE}) for result in content.metrics],
         history=[make_epoch(epoch, losses={HOSTILE: 1.0, "b": 2.0}) for epoch in (1, 2, 3)],
         bad_queries=[replace(ranked, query_caption=HOSTILE)],
     )
@@ -234,9 +223,7 @@ def differences(**others: Any) -> Differences:
     return Differences.model_validate({**content, **others})
 
 
-def test_intervals_stand_in_tiles_and_table_and_grey_what_may_be_chance(
-    content: ReportContent, render: Any
-) -> None:
+def test_intervals_stand_in_tiles_and_table_and_grey_what_may_be_chance(content: ReportContent, render: Any) -> None:
     source, page = render(replace(content, differences=differences()))
     clear, unclear = "+34.1 (+10.0 to +45.0)", "+30.0 (−0.8 to +64.0)"  # noqa: RUF001
     assert f'<span class="gain">{clear}</span> points from 27.1</span>' in source
@@ -274,9 +261,7 @@ def test_which_zero_shot_it_is_compared_with(content: ReportContent, render: Any
         for method, backbone in zip(("unsupervised_pcl", "zero_shot"), backbones, strict=True)
     ]
     _, page = render(replace(content, run_card=cards[0], zero_shot_card=cards[1]))
-    assert "The backbone is not that of zero_shot: image_size [48, 24] (zero_shot: [32, 16])." in page.text(
-        "p"
-    )
+    assert "The backbone is not that of zero_shot: image_size [48, 24] (zero_shot: [32, 16])." in page.text("p")
 
 
 def test_a_variant_is_named(content: ReportContent, render: Any) -> None:
@@ -294,10 +279,7 @@ def test_names_of_cameras_and_identities_are_the_users(content: ReportContent, r
             {"query_camera": 0, "gallery_camera": 1, **figures, **named},
             {"query_camera": 2, "gallery_camera": 3, **figures},
         ],
-        identities=[
-            {"pid": 12, "identity": "fox-12", "mINP": 0.5, **figures},
-            {"pid": 13, "mINP": 0.5, **figures},
-        ],
+        identities=[{"pid": 12, "identity": "fox-12", "mINP": 0.5, **figures}, {"pid": 13, "mINP": 0.5, **figures}],
     )
     _, page = render(replace(content, breakdown=breakdown))
     expected = {"camera c7", f"camera {HOSTILE}", "camera 3", "camera 4", "fox-12", "pid 13"}

@@ -38,10 +38,7 @@ def test_several_losses_are_drawn_apart_and_an_absent_one_is_a_gap(history: Hist
 
 
 def test_clusters_and_noise(history: History) -> None:
-    assert values(cluster_curves(history)) == {
-        "clusters": [99, 98, 97],
-        "noise share": [0.5, 0.25, 0.5 / 3],
-    }
+    assert values(cluster_curves(history)) == {"clusters": [99, 98, 97], "noise share": [0.5, 0.25, 0.5 / 3]}
 
 
 def test_what_an_epoch_has_not_is_a_gap_not_zero(history: History) -> None:
@@ -118,9 +115,7 @@ def test_epochs_that_start_anew_in_a_second_stage_run_on(history: History) -> No
 def test_every_axis_has_a_title_and_figures_are_plain_json(history: History, results: list[Metrics]) -> None:
     for figure in [*training_curves(history).values(), cmc_curves(results)]:
         drawn = json.loads(figure.to_json())
-        assert all(
-            axis["title"]["text"] for name, axis in drawn["layout"].items() if name.startswith("yaxis")
-        )
+        assert all(axis["title"]["text"] for name, axis in drawn["layout"].items() if name.startswith("yaxis"))
         assert any(axis.get("title") for name, axis in drawn["layout"].items() if name.startswith("xaxis"))
         assert "bdata" not in figure.to_json()
 

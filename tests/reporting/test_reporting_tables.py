@@ -134,13 +134,7 @@ def differences(**others: Any) -> Differences:
 def test_the_interval_stands_beside_the_difference(results: Results) -> None:
     difference = comparison_rows(results, [differences()])[2]
     assert difference.label == "difference, points"
-    assert difference.cells == (
-        "+34.1 (+10.0 to +45.0)",
-        "—",
-        "+30.0 (−0.8 to +64.0)",
-        "0.0 (0.0 to 0.0)",
-        "0.0",
-    )
+    assert difference.cells == ("+34.1 (+10.0 to +45.0)", "—", "+30.0 (−0.8 to +64.0)", "0.0 (0.0 to 0.0)", "0.0")
     assert difference.uncertain == (False, False, True, True, False)
     notes = [
         "0 lies inside the interval of Rank-1, Rank-5: these differences may be chance.",
@@ -210,6 +204,4 @@ def test_a_variant_has_a_name_of_its_own(results: Results) -> None:
         "unsupervised_pcl − zero_shot",
         "unsupervised_pcl+small − zero_shot",
     ]
-    assert difference_notes([*results, small], [differences()])[0].startswith(
-        "unsupervised_pcl − zero_shot: 0 lies"
-    )
+    assert difference_notes([*results, small], [differences()])[0].startswith("unsupervised_pcl − zero_shot: 0 lies")

@@ -19,9 +19,7 @@ SPACE = {
 }
 
 
-def trial(
-    number: int, values: tuple[Any, ...], scores: list[float], state: str = "complete"
-) -> dict[str, Any]:
+def trial(number: int, values: tuple[Any, ...], scores: list[float], state: str = "complete") -> dict[str, Any]:
     return {
         "number": number,
         "state": state,

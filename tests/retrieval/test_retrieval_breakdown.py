@@ -81,9 +81,7 @@ def test_metrics_and_breakdown_of_one_draw(table):
     assert (metrics["flip_averaging"], metrics["camera_mean_subtraction"]) == (False, False)
     assert metrics["mAP_low"] <= metrics["mAP"] <= metrics["mAP_high"]
     assert breakdown["intervals"] == {name: metrics[name] for name in breakdown["intervals"]}
-    assert set(breakdown["intervals"]) == {
-        f"{n}_{e}" for n in ("mAP", "mINP", "rank1") for e in ("low", "high")
-    }
+    assert set(breakdown["intervals"]) == {f"{n}_{e}" for n in ("mAP", "mINP", "rank1") for e in ("low", "high")}
     assert len(breakdown["camera_pairs"]) == 3
     assert {row["pid"]: row["identity"] for row in breakdown["identities"]} == NAMES
     for pair in breakdown["camera_pairs"]:

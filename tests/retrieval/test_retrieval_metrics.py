@@ -253,10 +253,7 @@ def test_properties(seed, queries, gallery):
         evaluate_retrieval(query_features, gallery_features[order], query_pids, gallery_pids[order]),
         evaluate_retrieval(query_features * 3, gallery_features * 3, query_pids, gallery_pids),
         evaluate_retrieval(
-            query_features,
-            gallery_features,
-            query_pids * 7 + 5,
-            np.where(gallery_pids < 0, -1, gallery_pids * 7 + 5),
+            query_features, gallery_features, query_pids * 7 + 5, np.where(gallery_pids < 0, -1, gallery_pids * 7 + 5)
         ),
     ):
         np.testing.assert_allclose(other.average_precision, result.average_precision, atol=1e-12)
@@ -290,16 +287,8 @@ ONES = np.ones((2, 3), np.float32)
         ((ONES, ONES, [1, 2, 3], [1, 2]), {}, r"query_pids have shape \[3\] for 2 rows"),
         ((ONES, ONES, [1.5, 2], [1, 2]), {}, r"query_pids have dtype float64; whole numbers"),
         ((ONES, ONES * np.nan, [1, 2], [1, 2]), {}, r"gallery features has NaN .* 2 of 2 rows \(rows 0, 1\)"),
-        (
-            (ONES, ONES, [1, 2], [1, 2], [0, 0], None),
-            {},
-            r"query_camids were given and gallery_camids were not",
-        ),
-        (
-            (ONES, ONES, [1, 2], [1, 2], None, [0, 0]),
-            {},
-            r"gallery_camids were given and query_camids were not",
-        ),
+        ((ONES, ONES, [1, 2], [1, 2], [0, 0], None), {}, r"query_camids were given and gallery_camids were not"),
+        ((ONES, ONES, [1, 2], [1, 2], None, [0, 0]), {}, r"gallery_camids were given and query_camids were not"),
         ((ONES, ONES[:0], [1, 2], []), {}, r"gallery features has shape \[0, 3\]"),
         ((ONES, ONES.astype(str), [1, 2], [1, 2]), {}, r"gallery features has dtype"),
         ((ONES * np.inf, ONES, [1, 2], [1, 2]), {}, r"query features has NaN or infinite .* 2 of 2 rows"),
@@ -333,9 +322,7 @@ def test_ranked_lists_show_what_is_scored():
         places = np.flatnonzero(listed.matches[place]) + 1
         assert np.mean(np.arange(1, len(places) + 1) / places) == pytest.approx(result.average_precision[row])
         shown = listed.gallery_rows[place][present]
-        assert not (
-            (arguments[3][shown] == arguments[2][row]) & (arguments[5][shown] == arguments[4][row])
-        ).any()
+        assert not ((arguments[3][shown] == arguments[2][row]) & (arguments[5][shown] == arguments[4][row])).any()
         assert (arguments[3][shown] != -1).all()
 
 

@@ -8,12 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from k_reciprocal_oracle import dense_rerank
 
-from reid_pipeline.retrieval import (
-    RERANK_PRESETS,
-    average_query_expansion,
-    rerank_k_reciprocal,
-    reranked_blocks,
-)
+from reid_pipeline.retrieval import RERANK_PRESETS, average_query_expansion, rerank_k_reciprocal, reranked_blocks
 from reid_pipeline.schema.errors import UserError
 
 
@@ -28,8 +23,7 @@ def sides(rng, queries, gallery, *, groups=0, width=12, noise=0.4):
 
 @pytest.mark.parametrize("groups", [0, 12])
 @pytest.mark.parametrize(
-    ("k1", "k2", "lambda_value"),
-    [(20, 6, 0.3), (50, 15, 0.3), (20, 1, 0.3), (1, 1, 0.5), (7, 9, 0.0), (6, 3, 1.0)],
+    ("k1", "k2", "lambda_value"), [(20, 6, 0.3), (50, 15, 0.3), (20, 1, 0.3), (1, 1, 0.5), (7, 9, 0.0), (6, 3, 1.0)]
 )
 def test_equals_the_dense_algorithm(groups, k1, k2, lambda_value):
     query, gallery = sides(np.random.default_rng(k1 + groups), 25, 110, groups=groups)
@@ -52,9 +46,7 @@ def test_equals_the_dense_algorithm(groups, k1, k2, lambda_value):
 def test_equals_the_dense_algorithm_anywhere(seed, queries, gallery, k1, k2, offset, double):
     rng = np.random.default_rng(seed)
     kind = np.float64 if double else np.float32
-    left, right = (
-        side.astype(kind) + kind(offset) for side in sides(rng, queries, gallery, groups=3, width=5)
-    )
+    left, right = (side.astype(kind) + kind(offset) for side in sides(rng, queries, gallery, groups=3, width=5))
     right[rng.integers(gallery, size=gallery // 4)] = left[0]
     ours = rerank_k_reciprocal(left, right, k1=k1, k2=k2)
     np.testing.assert_allclose(ours, dense_rerank(left, right, k1, k2, 0.3), atol=1e-5)
@@ -153,11 +145,7 @@ def test_a_block_needs_room():
 @pytest.mark.parametrize(
     ("query", "options", "message"),
     [
-        (
-            np.array([[1.0, 0], [0, 0], [0, 0]]),
-            {},
-            r"query features are zero in 2 of 3 rows \(rows 1, 2\).*no cosine",
-        ),
+        (np.array([[1.0, 0], [0, 0], [0, 0]]), {}, r"query features are zero in 2 of 3 rows \(rows 1, 2\).*no cosine"),
         (GOOD, {"k": 0}, r"k is 0; a whole number of at least 1"),
         (GOOD, {"alpha": -1}, r"alpha is -1; a finite number of at least 0"),
         (GOOD, {"alpha": float("nan")}, r"alpha is nan"),

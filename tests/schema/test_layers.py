@@ -65,9 +65,7 @@ class TestResolved:
         assert found["floor"]["backbone"] == {"name": "A", "image_size": [8, 8]}
 
     def test_within_a_layer_the_methods_own_wins(self):
-        found = in_force(
-            {"backbone": {"name": "B", "image_size": [4, 4]}, "learner": {"backbone": {"name": "C"}}}
-        )
+        found = in_force({"backbone": {"name": "B", "image_size": [4, 4]}, "learner": {"backbone": {"name": "C"}}})
         assert (found["learner"]["backbone"]["name"], found["other"]["backbone"]["name"]) == ("C", "B")
         assert found["learner"]["backbone"]["image_size"] == [4, 4]
 
@@ -109,9 +107,7 @@ class TestTheFloorFollows:
         assert self.floor(given | {"backbone": {"name": "D"}})["name"] == "D"
 
     def test_a_later_layer_over_an_earlier_shared_one(self):
-        assert (
-            self.floor({"backbone": {"name": "B"}}, {"learner": {"backbone": {"name": "C"}}})["name"] == "C"
-        )
+        assert self.floor({"backbone": {"name": "B"}}, {"learner": {"backbone": {"name": "C"}}})["name"] == "C"
 
     def test_what_repeats_conf_moves_nothing(self):
         """A run card holds the whole backbone; a recipe may give it another filter than the floor's."""
@@ -194,9 +190,7 @@ class TestNames:
         assert self.names(only) == {"floor": "", "learner": "long", "other": ""}
 
     def test_what_else_differs_is_added(self):
-        found = self.names(
-            self.RN, Layer({"learner": {"rate": 0.5}}, "tuned-short"), given={"other": {"steps": 2}}
-        )
+        found = self.names(self.RN, Layer({"learner": {"rate": 0.5}}, "tuned-short"), given={"other": {"steps": 2}})
         assert found == {"floor": "rn50", "learner": "rn50,tuned-short", "other": "rn50,steps=2"}
         assert self.names(self.RN, given={"learner": {"steps": 3}})["learner"] == "rn50,steps=3"
 
@@ -228,9 +222,7 @@ class TestNames:
 
     def test_what_a_run_found_by_itself_makes_no_variant(self):
         card = Layer(
-            {"compute": {"precision": "float32"}},
-            card=("learner", ""),
-            found={"compute.precision": "float32"},
+            {"compute": {"precision": "float32"}}, card=("learner", ""), found={"compute.precision": "float32"}
         )
         assert set(self.names(card).values()) == {""}
         given = {"compute": {"precision": "bfloat16"}}

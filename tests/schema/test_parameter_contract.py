@@ -39,9 +39,7 @@ SHARED = {
 
 
 def environments(project):
-    return sorted(
-        folder.name for folder in (project / "conf").iterdir() if folder.is_dir() and folder.name != FOLDER
-    )
+    return sorted(folder.name for folder in (project / "conf").iterdir() if folder.is_dir() and folder.name != FOLDER)
 
 
 def pytest_generate_tests(metafunc):
@@ -94,9 +92,7 @@ def test_every_node_that_takes_parameters_has_a_model_for_them(pipelines):
 def test_the_published_recipe_validates(project, name):
     content = yaml.safe_load((project / f"conf/base/parameters_{name}.yml").read_text())
     assert set(content) == {name}, "a method's file holds its own parameters and nothing else"
-    given = LayeredConfigLoader(conf_source=str(project / "conf"), env="base", **CONFIG_LOADER_ARGS)[
-        "parameters"
-    ]
+    given = LayeredConfigLoader(conf_source=str(project / "conf"), env="base", **CONFIG_LOADER_ARGS)["parameters"]
     find_method(name).params.model_validate(given[name])
 
 
@@ -201,11 +197,7 @@ class TestOverlays:
     def test_what_else_is_given_goes_over_it(self, project):
         loaded = load(project, "market1501", overlay="sie_olp", clip_reid={"backbone": {"sie": "none"}})
         backbone = loaded["parameters"]["clip_reid"]["backbone"]
-        assert (backbone["patch_stride"], backbone["sie"], backbone["name"]) == (
-            12,
-            "none",
-            "ViT-B-16-quickgelu",
-        )
+        assert (backbone["patch_stride"], backbone["sie"], backbone["name"]) == (12, "none", "ViT-B-16-quickgelu")
         assert loaded["parameters"]["baseline"]["backbone"]["sie"] == "camera"
 
     @pytest.mark.parametrize("overlay", ["rn50", "sie_olp"])
@@ -256,11 +248,7 @@ class TestRunCards:
     @pytest.mark.parametrize(
         ("chosen", "given", "says"),
         [
-            (
-                "market1501",
-                {},
-                r"of benchmark 'synthetic', and this run is of benchmark 'market1501': give --env=syn",
-            ),
+            ("market1501", {}, r"of benchmark 'synthetic', and this run is of benchmark 'market1501': give --env=syn"),
             ("synthetic", {"seed": 0}, r"of seed 3, and this run is of seed 0: leave out seed"),
         ],
     )
@@ -270,11 +258,7 @@ class TestRunCards:
 
     @pytest.mark.parametrize(
         ("content", "says"),
-        [
-            ("[1]", "is JSON, and no run card"),
-            ('{"mAP": 0.5}', "is JSON, and no run card"),
-            ("{", "is not JSON"),
-        ],
+        [("[1]", "is JSON, and no run card"), ('{"mAP": 0.5}', "is JSON, and no run card"), ("{", "is not JSON")],
     )
     def test_other_json_is_refused(self, project, tmp_path, content, says):
         (tmp_path / "metrics.json").write_text(content)

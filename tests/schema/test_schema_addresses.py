@@ -47,9 +47,7 @@ class TestComponent:
 
     @pytest.mark.parametrize("name", ["", " ", ".", "..", "...", ". ."])
     def test_what_names_nothing_is_refused(self, name):
-        with pytest.raises(
-            UserError, match=r"Parameter collection is .*, which cannot name a folder\. Give a"
-        ):
+        with pytest.raises(UserError, match=r"Parameter collection is .*, which cannot name a folder\. Give a"):
             component(name, "collection")
 
     @pytest.mark.parametrize("name", ["a" * 121, "象" * 70, "/" * 70])
@@ -151,8 +149,7 @@ class TestSameCell:
         require_same_cell(self.CELL, card, PurePath("pcl+mine/seed_0/run_card.json"), in_force or {})
 
     @pytest.mark.parametrize(
-        "card",
-        [{}, [], {"differs": {"plan.epochs": 3}}, {"variant": "mine", "differs": {"plan.epochs": 3}}],
+        "card", [{}, [], {"differs": {"plan.epochs": 3}}, {"variant": "mine", "differs": {"plan.epochs": 3}}]
     )
     def test_the_same_and_cards_that_do_not_say(self, card):
         self.check(card)

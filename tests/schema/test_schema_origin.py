@@ -7,14 +7,7 @@ from typing import Any
 import pytest
 
 from reid_pipeline.schema.errors import UserError
-from reid_pipeline.schema.origin import (
-    NEEDS,
-    Origin,
-    inherited_label_use,
-    mismatches,
-    require_match,
-    warn_of_rounding,
-)
+from reid_pipeline.schema.origin import NEEDS, Origin, inherited_label_use, mismatches, require_match, warn_of_rounding
 
 PARAMETERS = {"pcl": {"plan": {"epochs": 3}}, "evaluation": {"splits": "test", "batch_size": 256}}
 ANCESTORS = ("embedder", "embeddings", "metrics", "checkpoint")
@@ -67,9 +60,7 @@ def test_an_artefact_of_another_run_is_refused_wherever_its_consumer_declares_it
         with pytest.raises(UserError) as caught:
             require_match(consumer, artefact, other, present)
         text = str(caught.value)
-        assert text.startswith(
-            f"data/x, the {artefact} that pcl.{consumer} reads, was not made by this run: "
-        )
+        assert text.startswith(f"data/x, the {artefact} that pcl.{consumer} reads, was not made by this run: ")
         assert re.search(rf"{re.escape(field)}\S* was .+ and is ", text)
         assert "pcl.evaluate made it. Make it anew: run the" in text
 
@@ -90,9 +81,7 @@ def test_both_sides_of_every_difference_are_named() -> None:
 
 
 def test_without_an_origin_nothing_is_known() -> None:
-    with pytest.raises(
-        UserError, match=r"embedder that pcl\.extract reads does not say what it was made from"
-    ):
+    with pytest.raises(UserError, match=r"embedder that pcl\.extract reads does not say what it was made from"):
         require_match("extract", "embedder", None, Origin(**{**ALL, "made_by": "pcl.extract"}))
 
 
@@ -142,10 +131,7 @@ def test_labels_that_were_used_once_stay_used(own, started_from, found) -> None:
     [
         ({"weights": "f" * 64}, "kedro run --pipeline=pcl"),
         ({"parameters": {**PARAMETERS, "pcl": {"plan": {"epochs": 4}}}}, "kedro run --pipeline=pcl"),
-        (
-            {"parameters": {**PARAMETERS, "evaluation": {"splits": "test", "batch_size": 8}}},
-            "--from-nodes=pcl.extract",
-        ),
+        ({"parameters": {**PARAMETERS, "evaluation": {"splits": "test", "batch_size": 8}}}, "--from-nodes=pcl.extract"),
         ({"made_from": {**ALL["made_from"], "embedder": "f" * 64}}, "--from-nodes=pcl.evaluate"),
     ],
 )

@@ -20,13 +20,7 @@ from reid_pipeline.schema.parameters import (
 )
 from reid_pipeline.schema.pretraining import ContrastParameters
 
-PLAN = {
-    "epochs": 60,
-    "iterations_per_epoch": 200,
-    "batch_size": 256,
-    "instances": 16,
-    "learning_rate": 3.5e-4,
-}
+PLAN = {"epochs": 60, "iterations_per_epoch": 200, "batch_size": 256, "instances": 16, "learning_rate": 3.5e-4}
 CONTRAST = {
     "epochs": 1,
     "batch_size": 2,
@@ -57,9 +51,7 @@ def test_an_unknown_name_gives_the_nearest_and_the_allowed_ones():
 
 
 def test_an_unknown_name_far_from_all_gives_only_the_allowed_ones():
-    with pytest.raises(
-        ValidationError, match=r"unknown parameter 'zzz'\. Allowed here: dev_fraction, dev_seed"
-    ):
+    with pytest.raises(ValidationError, match=r"unknown parameter 'zzz'\. Allowed here: dev_fraction, dev_seed"):
         SplitParameters(zzz=1)
 
 
@@ -216,11 +208,7 @@ class TestTrainingPlan:
             ),
             ("step_at", "middle", "'start' or 'end'"),
             ("warmup_learning_rate", 0, "greater than 0"),
-            (
-                "warmup_learning_rate",
-                3.6e-4,
-                r"warmup_learning_rate 0\.00036 must not be above learning_rate 0\.00035",
-            ),
+            ("warmup_learning_rate", 3.6e-4, r"warmup_learning_rate 0\.00036 must not be above learning_rate 0\.00035"),
             ("final_learning_rate", 0, "greater than 0"),
         ],
     )
@@ -260,10 +248,7 @@ class TestBackbone:
             ({"name": "x", "pixel_mean": (0.5, 0.5)}, "pixel_mean"),
             ({"name": "x", "pretrained": "weights/none.pt"}, "no checkpoint file at 'weights/none.pt'"),
             ({"name": "x", "pretrained": "none.safetensors"}, "no checkpoint file at 'none.safetensors'"),
-            (
-                {"name": "x", "pretrained": "/work"},
-                "no checkpoint file at '/work'.*or one of open_clip's tags",
-            ),
+            ({"name": "x", "pretrained": "/work"}, "no checkpoint file at '/work'.*or one of open_clip's tags"),
         ],
     )
     def test_constraints(self, given, says):

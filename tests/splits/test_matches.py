@@ -10,14 +10,7 @@ from reid_pipeline.evaluation.protocol import evaluate_draws
 from reid_pipeline.schema.embeddings import Embeddings
 from reid_pipeline.schema.errors import UserError
 from reid_pipeline.schema.parameters import EvaluationParameters
-from reid_pipeline.splits.matches import (
-    ABSENT,
-    SAME_CAMERA,
-    QueryMatches,
-    count_matches,
-    require_some_match,
-    sentences,
-)
+from reid_pipeline.splits.matches import ABSENT, SAME_CAMERA, QueryMatches, count_matches, require_some_match, sentences
 
 Row = tuple[str, int, int | None]
 
@@ -26,9 +19,7 @@ def split_table(rows: list[Row], test_sets: list[str] | None = None) -> pd.DataF
     """The columns that matter here; row i is image `<split>/i.jpg`."""
     return pd.DataFrame(
         {
-            "path": pd.Series(
-                [f"{split}/{place}.jpg" for place, (split, *_) in enumerate(rows)], dtype="str"
-            ),
+            "path": pd.Series([f"{split}/{place}.jpg" for place, (split, *_) in enumerate(rows)], dtype="str"),
             "split": pd.Series([split for split, *_ in rows], dtype="str"),
             "identity": pd.Series([f"fox-{pid}" for _, pid, _ in rows], dtype="str"),
             "pid": pd.Series([pid for _, pid, _ in rows], dtype="int64"),
@@ -109,8 +100,7 @@ def test_examples_are_bounded_and_numbers_readable() -> None:
     found = count_matches(split_table(rows), galleries(), camera_filter=True)
     assert found.examples[ABSENT] == tuple(f"query/{place}.jpg" for place in range(5))
     assert sentences(found) == [
-        "1,200 of 1,200 queries have no valid match: 1,200 are absent from the gallery"
-        " (e.g. query/0.jpg, query/1.jpg)."
+        "1,200 of 1,200 queries have no valid match: 1,200 are absent from the gallery (e.g. query/0.jpg, query/1.jpg)."
     ]
 
 
@@ -125,19 +115,11 @@ def test_all_valid_and_none_asked() -> None:
 
 
 # Pool of identities 1 (three images) and 2 (two): a gallery without one of them leaves its images unanswered.
-POOL: list[Row] = [
-    ("test", 1, None),
-    ("test", 1, None),
-    ("test", 1, None),
-    ("test", 2, None),
-    ("test", 2, None),
-]
+POOL: list[Row] = [("test", 1, None), ("test", 1, None), ("test", 1, None), ("test", 2, None), ("test", 2, None)]
 
 
 def test_first_draw_and_the_worst() -> None:
-    drawn = galleries(
-        [("", 0, "test/0.jpg"), ("", 0, "test/3.jpg"), ("", 1, "test/3.jpg"), ("", 2, "test/1.jpg")]
-    )
+    drawn = galleries([("", 0, "test/0.jpg"), ("", 0, "test/3.jpg"), ("", 1, "test/3.jpg"), ("", 2, "test/1.jpg")])
     found = count_matches(split_table(POOL), drawn, camera_filter=True)
     assert (found.draw, found.num_draws, found.num_queries, found.num_valid) == ("draw 0", 3, 3, 3)
     assert found.worst is not None
@@ -150,9 +132,7 @@ def test_first_draw_and_the_worst() -> None:
 
 
 def test_draws_that_are_no_worse_are_not_mentioned() -> None:
-    drawn = galleries(
-        [("", 0, "test/0.jpg"), ("", 0, "test/3.jpg"), ("", 1, "test/2.jpg"), ("", 1, "test/4.jpg")]
-    )
+    drawn = galleries([("", 0, "test/0.jpg"), ("", 0, "test/3.jpg"), ("", 1, "test/2.jpg"), ("", 1, "test/4.jpg")])
     found = count_matches(split_table(POOL), drawn, camera_filter=True)
     assert (found.num_draws, found.worst) == (2, None)
     assert sentences(found) == ["All 3 queries have a valid match in draw 0."]
@@ -196,9 +176,7 @@ def test_refusal_of_one_camera_names_the_filter() -> None:
 def test_refusal_of_absent_identities_names_the_split() -> None:
     rows: list[Row] = [("query", 1, 0), ("gallery", 2, 1)]
     found = count_matches(split_table(rows), galleries(), camera_filter=True)
-    with pytest.raises(
-        UserError, match=r"1 is absent from the gallery .*check the folder, list or"
-    ) as caught:
+    with pytest.raises(UserError, match=r"1 is absent from the gallery .*check the folder, list or") as caught:
         require_some_match(found)
     assert "camera_filter" not in str(caught.value)
 

@@ -109,9 +109,7 @@ def test_distractors_stay_in_the_gallery_and_nowhere_else(make_manifest, manifes
 
 def positives_elsewhere(queries, gallery):
     """For each query, how many gallery images of its pid another camera took."""
-    return [
-        sum(g.pid == q.pid and g.camid != q.camid for g in gallery.itertuples()) for q in queries.itertuples()
-    ]
+    return [sum(g.pid == q.pid and g.camid != q.camid for g in gallery.itertuples()) for q in queries.itertuples()]
 
 
 class TestDev:
@@ -162,9 +160,7 @@ class TestDev:
     @settings(max_examples=60, deadline=None)
     @given(
         counts=st.lists(
-            st.dictionaries(st.integers(0, 4), st.integers(1, 3), min_size=1, max_size=4),
-            min_size=2,
-            max_size=4,
+            st.dictionaries(st.integers(0, 4), st.integers(1, 3), min_size=1, max_size=4), min_size=2, max_size=4
         ),
         seed=st.integers(0, 5),
     )
@@ -210,9 +206,7 @@ class TestErrors:
     def test_dev_takes_too_many(self, make_manifest):
         rows = [(pid, camera, "train") for pid in (5, 6, 7) for camera in (0, 1) for _ in range(2)]
         with pytest.raises(UserError, match=r"Lower splits\.dev_fraction"):
-            normalised(
-                make_manifest([*rows, (9, 0, "query"), (9, 1, "gallery")]), SplitParameters(dev_fraction=0.5)
-            )
+            normalised(make_manifest([*rows, (9, 0, "query"), (9, 1, "gallery")]), SplitParameters(dev_fraction=0.5))
 
     @pytest.mark.parametrize(
         ("rows", "says"),
@@ -339,9 +333,7 @@ class TestUnassigned:
         assert queries.groupby(["pid", "camid"]).size().tolist() == [1] * 6
         assert min(positives_elsewhere(queries, tested[tested["split"] == "gallery"])) == 2
 
-    def test_with_one_image_a_camera_half_are_queries_and_galleries_come_from_all_cameras(
-        self, make_manifest
-    ):
+    def test_with_one_image_a_camera_half_are_queries_and_galleries_come_from_all_cameras(self, make_manifest):
         table = normalised(pool(make_manifest, identities=60, cameras=6, images=1))
         tested = table[table["split"] != "train"]
         assert tested.groupby(["pid", "split"]).size().unique().tolist() == [3]
@@ -350,9 +342,7 @@ class TestUnassigned:
     def test_without_cameras_one_query_for_each_identity_with_a_second_image(self, make_manifest):
         manifest = pool(make_manifest, cameras=0)
         alone = make_manifest([(50, None, "unassigned")]).assign(path="alone.jpg")
-        table = normalised(
-            pd.concat([manifest, alone], ignore_index=True), SplitParameters(test_fraction=0.7)
-        )
+        table = normalised(pd.concat([manifest, alone], ignore_index=True), SplitParameters(test_fraction=0.7))
         tested = table[table["split"] != "train"]
         queries = tested[tested["split"] == "query"]
         assert set(tested["rule"]) == {"one_query_per_identity"}
@@ -389,9 +379,7 @@ class TestUnassigned:
     def test_the_drawing_is_written_down(self, make_manifest):
         """By hand: the SHA-256 of seed, purpose and pid orders the identities; the first two are tested."""
         manifest = pool(make_manifest, identities=4)
-        lot = {
-            pid: hashlib.sha256(f"7\0training_identities\0{pid}".encode()).digest()[:8] for pid in range(1, 5)
-        }
+        lot = {pid: hashlib.sha256(f"7\0training_identities\0{pid}".encode()).digest()[:8] for pid in range(1, 5)}
         table = normalised(manifest, SplitParameters(seed=7))
         assert set(table.loc[table["split"] != "train", "pid"]) == set(sorted(lot, key=lot.get)[:2])
 
@@ -413,8 +401,7 @@ class TestUnlabelled:
 
     def test_beside_labelled_ones(self, make_manifest):
         manifest = pd.concat(
-            [pool(make_manifest), make_manifest([(-2, 0, "unassigned")]).assign(path="who.jpg")],
-            ignore_index=True,
+            [pool(make_manifest), make_manifest([(-2, 0, "unassigned")]).assign(path="who.jpg")], ignore_index=True
         )
         table = normalised(manifest).set_index("path")
         SPLIT_TABLE.validate(table.reset_index())
@@ -452,9 +439,7 @@ class TestRepeatedGalleries:
         assert made.galleries.groupby("test_set")["repeat"].nunique().to_dict() == {"6": 5, "10": 5}
         assert made.galleries["test_set"].unique().tolist() == ["6", "10"]
         assert set(made.split_table["split"]) == {"train", "test"}
-        assert set(made.split_table.loc[made.split_table["split"] == "test", "rule"]) == {
-            "repeated_galleries"
-        }
+        assert set(made.split_table.loc[made.split_table["split"] == "test", "rule"]) == {"repeated_galleries"}
 
     def test_repeats_differ_and_seeds_differ(self, manifest):
         first = tables(manifest, SplitParameters(repeats=4)).galleries

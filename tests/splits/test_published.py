@@ -37,10 +37,7 @@ def test_nothing_published():
 @pytest.mark.parametrize(
     ("counts", "sentence"),
     [
-        (
-            Counts(12_936, 751),
-            "train has 4 images of 2 identities; published (v1): 12,936 of 751, 12,932 fewer.",
-        ),
+        (Counts(12_936, 751), "train has 4 images of 2 identities; published (v1): 12,936 of 751, 12,932 fewer."),
         (Counts(3, 2), "train has 4 images of 2 identities; published (v1): 3 of 2, 1 more."),
         (Counts(4, 3), "train has 4 images of 2 identities; published (v1): 4 of 3, 1 fewer identity."),
         (Counts(4, 5), "train has 4 images of 2 identities; published (v1): 4 of 5, 3 fewer identities."),
@@ -48,9 +45,7 @@ def test_nothing_published():
     ],
 )
 def test_by_how_much(counts, sentence):
-    assert compare_with_published(benchmark(Version("v1", {**RIGHT, "train": counts})), reading(ROWS)) == [
-        sentence
-    ]
+    assert compare_with_published(benchmark(Version("v1", {**RIGHT, "train": counts})), reading(ROWS)) == [sentence]
 
 
 def test_identities_that_were_not_published_are_not_compared():

@@ -40,11 +40,7 @@ def test_their_own_parameters_are_accepted(tables: SplitTables, tmp_path: Path) 
     [
         (INGESTION, {"seed": 3}, r"splits\.seed was 0 and is 3"),
         (INGESTION, {"repeats": 2}, r"splits\.repeats was 10 and is 2"),
-        (
-            INGESTION.model_copy(update={"on_unreadable": "skip"}),
-            {},
-            r"on_unreadable was 'fail' and is 'skip'",
-        ),
+        (INGESTION.model_copy(update={"on_unreadable": "skip"}), {}, r"on_unreadable was 'fail' and is 'skip'"),
     ],
 )
 def test_others_are_refused(tables: SplitTables, tmp_path: Path, ingestion, splits, says) -> None:
@@ -53,9 +49,7 @@ def test_others_are_refused(tables: SplitTables, tmp_path: Path, ingestion, spli
         require_tables(found.split_table, found.galleries, ingestion, SplitParameters(**splits))
 
 
-def test_galleries_of_another_table_and_tables_of_the_first_version(
-    tables: SplitTables, tmp_path: Path
-) -> None:
+def test_galleries_of_another_table_and_tables_of_the_first_version(tables: SplitTables, tmp_path: Path) -> None:
     found = stored(tables, tmp_path)
     other = found.split_table.copy()
     other.loc[0, "sha256"] = "f" * 64

@@ -51,19 +51,7 @@ IMAGES: list[tuple[Any, ...]] = [
     ("g/5.jpg", "fox-d", 4, 1, "gallery", None, "", "12", None, None, ""),
     ("q/2.jpg", "none", 0, 1, "query", None, "", "13", 64, 128, "RGB"),
 ]
-COLUMNS = [
-    "path",
-    "identity",
-    "pid",
-    "camid",
-    "subset",
-    "split",
-    "rule",
-    "content",
-    "width",
-    "height",
-    "mode",
-]
+COLUMNS = ["path", "identity", "pid", "camid", "subset", "split", "rule", "content", "width", "height", "mode"]
 
 CAMERAS = {0: "pond", 1: "gate"}
 
@@ -73,9 +61,7 @@ def tables(images: list[tuple[Any, ...]]) -> tuple[pd.DataFrame, pd.DataFrame, p
     table = pd.DataFrame(images, columns=COLUMNS).sort_values("path", ignore_index=True)
     table["sha256"] = [f"{int(content):064x}" for content in table["content"]]
     table["fault"] = ["truncated" if pd.isna(width) else "" for width in table["width"]]
-    table["camera"] = [
-        "" if pd.isna(camid) else CAMERAS.get(camid, f"mast {camid}") for camid in table["camid"]
-    ]
+    table["camera"] = ["" if pd.isna(camid) else CAMERAS.get(camid, f"mast {camid}") for camid in table["camid"]]
     table = table.assign(bytes=10, viewid=pd.NA, trackid=pd.NA, test_sets="", label=-1)
     labelled = (table["split"] == "train") & (table["pid"] > 0)
     table.loc[labelled, "label"] = pd.factorize(table.loc[labelled, "pid"], sort=True)[0]
@@ -138,9 +124,7 @@ def test_counts_against_the_published_ones(summary: dict[str, Any]) -> None:
     names = ["subset", "images", "identities", "published_images", "published_identities"]
     rows = [[row[name] for name in names] for row in summary["counts"]["subsets"]]
     assert rows == [["train", 7, 3, 6, 2], ["query", 3, 2, 2, 2], ["gallery", 6, 2, 6, None]]
-    differences = [
-        (row["image_difference"], row["identity_difference"]) for row in summary["counts"]["subsets"]
-    ]
+    differences = [(row["image_difference"], row["identity_difference"]) for row in summary["counts"]["subsets"]]
     assert differences == [(1, 1), (1, 0), (0, None)]
     assert summary["counts"]["version"] == "v1"
 
@@ -177,18 +161,13 @@ def test_own_data_has_no_published_counts() -> None:
 
 
 def test_a_pool_is_counted_by_its_test_sets() -> None:
-    pool = [
-        (f"p/{i}.jpg", f"{i % 3}", i % 3 + 1, None, "test", "test", "r", str(i), 8, 8, "RGB")
-        for i in range(7)
-    ]
+    pool = [(f"p/{i}.jpg", f"{i % 3}", i % 3 + 1, None, "test", "test", "r", str(i), 8, 8, "RGB") for i in range(7)]
     train = [(f"t/{i}.jpg", "x", 9, None, "train", "train", "r", str(90 + i), 8, 8, "RGB") for i in range(2)]
     manifest, image_facts, split_table = tables([*pool, *train])
     among = {"p/0.jpg": "8 80", "p/1.jpg": "8 80", "p/2.jpg": "80", "p/3.jpg": "8"}
     for table in (manifest, split_table):
         table["test_sets"] = [among.get(path, "") for path in table["path"]]
-    benchmark = Benchmark(
-        "P", "fox", "", "", "", "", versions=(Version("", {"8": Counts(3, 2), "80": Counts(5, 3)}),)
-    )
+    benchmark = Benchmark("P", "fox", "", "", "", "", versions=(Version("", {"8": Counts(3, 2), "80": Counts(5, 3)}),))
     drawn = galleries([("8", 0, "p/0.jpg"), ("8", 1, "p/1.jpg"), ("80", 0, "p/1.jpg"), ("80", 0, "p/2.jpg")])
     made = summarise(benchmark, READING, manifest, image_facts, split_table, drawn, camera_filter=True)
     found = made.content()
@@ -315,9 +294,7 @@ def test_unreadable_junk_and_images_without_a_use(summary: dict[str, Any]) -> No
 
 
 def test_all_skipped_files_are_listed_but_few_shown() -> None:
-    broken = [
-        (f"b/{i}.jpg", "fox-z", 8, 0, "train", None, "", str(50 + i), None, None, "") for i in range(40)
-    ]
+    broken = [(f"b/{i}.jpg", "fox-z", 8, 0, "train", None, "", str(50 + i), None, None, "") for i in range(40)]
     found = summary_of([*IMAGES, *broken])
     assert len(found["skipped"]) == found["unreadable"]["count"] == 41
     assert len(found["unreadable"]["first"]) == 5
@@ -341,18 +318,14 @@ def test_queries(summary: dict[str, Any]) -> None:
         "draw": "",
         "num_draws": 0,
         "worst": None,
-        "sentences": [
-            "1 of 2 queries has no valid match: 1 has only matches of its own camera (e.g. q/0.jpg)."
-        ],
+        "sentences": ["1 of 2 queries has no valid match: 1 has only matches of its own camera (e.g. q/0.jpg)."],
     }
     assert summary["dev_queries"]["num_valid"] == 1
     assert summary_of(IMAGES, camera_filter=False)["queries"]["num_valid"] == 2
 
 
 def test_a_bare_folder_has_no_queries() -> None:
-    images = [
-        (row[0], "", -2, None, "unassigned", "train", "published", *row[7:8], 8, 8, "RGB") for row in IMAGES
-    ]
+    images = [(row[0], "", -2, None, "unassigned", "train", "published", *row[7:8], 8, 8, "RGB") for row in IMAGES]
     found = summary_of(images)
     assert (found["queries"], found["dev_queries"], found["galleries"]) == (None, None, [])
     assert (found["identities"], found["unlabelled"]) == (0, 16)
@@ -370,9 +343,7 @@ def drawn_images(count: int, generator: np.random.Generator) -> list[tuple[Any, 
         camid = None if generator.random() < 0.1 else int(generator.integers(0, 5))
         content = str(int(generator.integers(0, count * 2)))
         size = (int(generator.integers(8, 900)), int(generator.integers(8, 900)))
-        images.append(
-            (f"{place}.jpg", f"i{pid}", pid, camid, "train", str(split), "r", content, *size, "RGB")
-        )
+        images.append((f"{place}.jpg", f"i{pid}", pid, camid, "train", str(split), "r", content, *size, "RGB"))
     return images
 
 

@@ -120,9 +120,5 @@ def test_ranges_that_are_none(given: dict[str, Any], said: str) -> None:
 
 def test_the_command_lines_mappings_are_merged_into_the_files_names() -> None:
     block = {"plan.rate": RANGE, "update": None, "plan": {"rate": {"low": 0.2}, "epochs": {"type": "int"}}}
-    assert dotted(block) == {
-        "plan.rate": {**RANGE, "low": 0.2},
-        "update": None,
-        "plan.epochs": {"type": "int"},
-    }
+    assert dotted(block) == {"plan.rate": {**RANGE, "low": 0.2}, "update": None, "plan.epochs": {"type": "int"}}
     assert space({"plan.rate": RANGE, "plan": {"rate": {"low": 0.2}}})["plan.rate"].low == 0.2

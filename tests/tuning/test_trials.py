@@ -250,7 +250,5 @@ def test_nothing_found(tmp_path: Path) -> None:
 def test_a_trial_in_words(tmp_path: Path) -> None:
     first, second = run_trials(plan(tmp_path, trials=2, start={**START, "plan.rate": 2.0}), Toy())
     study = open_study(plan(tmp_path))
-    assert describe_trial(study, first).startswith(
-        "trial 0, mAP 86.0 % (plan.rate=2, cluster.k=4, fill=mean); best "
-    )
+    assert describe_trial(study, first).startswith("trial 0, mAP 86.0 % (plan.rate=2, cluster.k=4, fill=mean); best ")
     assert f"trial 1, mAP {100 * second.value:.1f} %" in describe_trial(study, second)

@@ -84,9 +84,7 @@ def draw_layout(
     found = _LAYOUTS[layout]
     given = parameters or (SyntheticVehicles() if found.of is _VEHICLES else SyntheticBenchmark())
     if not isinstance(given, found.of):
-        raise ValueError(
-            f"Layout {layout} is drawn from {found.of.__name__}, and {type(given).__name__} was given."
-        )
+        raise ValueError(f"Layout {layout} is drawn from {found.of.__name__}, and {type(given).__name__} was given.")
     if found.cameras is not None and given.num_cameras > found.cameras:
         raise ValueError(
             f"Layout {layout} has {found.cameras} cameras at most, and num_cameras is {given.num_cameras}."
@@ -112,6 +110,4 @@ def drawn_pictures(parameters: DrawnBenchmark, *, processes: int | None = None) 
         return vehicle_pictures(parameters, processes=processes)
     if isinstance(parameters, SyntheticBenchmark):
         return people_pictures(parameters, processes=processes)
-    raise ValueError(
-        f"{type(parameters).__name__} cannot be drawn: give SyntheticBenchmark or SyntheticVehicles."
-    )
+    raise ValueError(f"{type(parameters).__name__} cannot be drawn: give SyntheticBenchmark or SyntheticVehicles.")

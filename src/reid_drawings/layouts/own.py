@@ -32,9 +32,7 @@ def manifest_files(pictures: Sequence[Picture]) -> dict[str, bytes]:
 
 def folder_files(pictures: Sequence[Picture]) -> dict[str, bytes]:
     """Lay pictures out in folders `<split>/<identity>/`; the cameras get lost."""
-    files = {
-        f"{picture.subset}/{picture.identity:04d}/{name}": picture.data for name, picture in _named(pictures)
-    }
+    files = {f"{picture.subset}/{picture.identity:04d}/{name}": picture.data for name, picture in _named(pictures)}
     return dict(sorted(files.items()))
 
 
@@ -48,14 +46,7 @@ def metadata_files(pictures: Sequence[Picture]) -> dict[str, bytes]:
         files by relative POSIX path, sorted by path.
     """
     viewed = any(picture.viewpoint is not None for picture in pictures)
-    header = [
-        "image_id",
-        "identity",
-        "path",
-        "camera",
-        *(["orientation"] if viewed else []),
-        "original_split",
-    ]
+    header = ["image_id", "identity", "path", "camera", *(["orientation"] if viewed else []), "original_split"]
     rows: list[list[object]] = [[*header]]
     files: dict[str, bytes] = {}
     for number, (name, picture) in enumerate(_named(pictures)):

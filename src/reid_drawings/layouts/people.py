@@ -85,11 +85,7 @@ def msmt17_files(pictures: Sequence[Picture], *, version: int = 1) -> dict[str, 
         files by relative POSIX path, sorted by path.
     """
     archive = f"MSMT17_V{version}"
-    halves = (
-        {"train": "train", "test": "test"}
-        if version == 1
-        else {"train": "mask_train_v2", "test": "mask_test_v2"}
-    )
+    halves = {"train": "train", "test": "test"} if version == 1 else {"train": "mask_train_v2", "test": "mask_test_v2"}
     files: dict[str, bytes] = {}
     lists: dict[str, list[str]] = {"train": [], "val": [], "query": [], "gallery": []}
     for picture, person, number in _numbered(pictures):

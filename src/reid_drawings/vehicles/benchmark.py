@@ -26,10 +26,7 @@ _CHUNK = 64
 
 
 def draw_vehicles(
-    parameters: SyntheticVehicles,
-    *,
-    processes: int | None = None,
-    on_image: Callable[[int], None] | None = None,
+    parameters: SyntheticVehicles, *, processes: int | None = None, on_image: Callable[[int], None] | None = None
 ) -> dict[str, bytes]:
     """Draw the benchmark.
 
@@ -46,10 +43,7 @@ def draw_vehicles(
 
 
 def vehicle_pictures(
-    parameters: SyntheticVehicles,
-    *,
-    processes: int | None = None,
-    on_image: Callable[[int], None] | None = None,
+    parameters: SyntheticVehicles, *, processes: int | None = None, on_image: Callable[[int], None] | None = None
 ) -> list[Picture]:
     """Draw the benchmark's pictures, without a layout; see `draw_vehicles`."""
     plans = vehicle_images(parameters)

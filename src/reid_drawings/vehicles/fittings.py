@@ -84,17 +84,9 @@ def _screen(house: Solid, heights: Spot, glass: RGB, *, front: bool) -> list[Sur
     shine = [(-0.55, low), (-0.15, low), (0.35, high), (-0.05, high)]
     found = [lay(pane, glass), lay(shine, _lighter(glass, 20))]
     if front:
-        dash = [
-            (-0.88, low),
-            (0.88, low),
-            (0.88, low + 0.12 * (high - low)),
-            (-0.88, low + 0.12 * (high - low)),
-        ]
+        dash = [(-0.88, low), (0.88, low), (0.88, low + 0.12 * (high - low)), (-0.88, low + 0.12 * (high - low))]
         return [*found, lay(dash, _DARK)]
-    return [
-        *found,
-        lay([(-0.88, middle), (0.88, middle), (0.88, middle + 0.01), (-0.88, middle + 0.01)], _PILLAR),
-    ]
+    return [*found, lay([(-0.88, middle), (0.88, middle), (0.88, middle + 0.01), (-0.88, middle + 0.01)], _PILLAR)]
 
 
 def sides_of(vehicle: Vehicle, frame: Frame) -> Iterator[Surface]:
@@ -172,13 +164,9 @@ def _lamps(vehicle: Vehicle, frame: Frame) -> Iterator[Surface]:
     for side in _SIDES:
         inner = side * (0.97 - vehicle.lamp)
         yield body.on_front(_band(low, top, side * 0.98, inner), (206, 210, 214), gloss=1.2)
-        yield body.on_front(
-            _band(low + 0.02, top - 0.02, side * 0.86, side * 0.72), (242, 244, 246), gloss=1.3
-        )
+        yield body.on_front(_band(low + 0.02, top - 0.02, side * 0.86, side * 0.72), (242, 244, 246), gloss=1.3)
         x = body.front_at((low + top) / 2)
-        yield body.on_side(
-            side, [(x, low), (x - 0.2, low + 0.05), (x - 0.24, top), (x - 0.02, top)], (206, 210, 214)
-        )
+        yield body.on_side(side, [(x, low), (x - 0.2, low + 0.05), (x - 0.24, top), (x - 0.02, top)], (206, 210, 214))
         if frame.cargo is None:
             inner = side * (0.99 - vehicle.lamp * 0.9)
             yield body.on_rear(_band(tail[0], tail[1], side * 0.99, inner), (172, 26, 30), gloss=1.15)
@@ -205,9 +193,7 @@ def _bed(vehicle: Vehicle, frame: Frame) -> Iterator[Surface]:
     yield frame.body.on_top([(near, -0.84), (near, 0.84), (far, 0.84), (far, -0.84)], _DARK, gloss=0.8)
     if vehicle.loaded:
         near, far = near - 0.15, far + 0.5
-        yield frame.body.on_top(
-            [(near, -0.6), (near, 0.6), (far, 0.6), (far, -0.6)], vehicle.cargo, gloss=0.9
-        )
+        yield frame.body.on_top([(near, -0.6), (near, 0.6), (far, 0.6), (far, -0.6)], vehicle.cargo, gloss=0.9)
 
 
 def roof_of(vehicle: Vehicle, frame: Frame) -> Iterator[tuple[Solid, RGB, list[Surface]]]:

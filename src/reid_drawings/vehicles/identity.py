@@ -171,9 +171,7 @@ def _draw_cargo(generator: np.random.Generator, paint: RGB) -> RGB:
     return shade_of(generator, _LABEL_COLOURS[int(generator.integers(len(_LABEL_COLOURS)))], spread=1.0)
 
 
-def _draw_stickers(
-    generator: np.random.Generator, kind: str, paint: RGB, spread: float
-) -> tuple[Sticker, ...]:
+def _draw_stickers(generator: np.random.Generator, kind: str, paint: RGB, spread: float) -> tuple[Sticker, ...]:
     size = 1.7 if SHAPES[kind].size[0] > 5.5 else 1.0
     sides = ("left", "right", "front", "rear", "windscreen", "rear window")
     found = []

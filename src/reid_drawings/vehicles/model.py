@@ -9,13 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reid_drawings.palette import RGB
-from reid_drawings.vehicles.fittings import (
-    ends_of,
-    panes_of,
-    roof_of,
-    sides_of,
-    stickers_of,
-)
+from reid_drawings.vehicles.fittings import ends_of, panes_of, roof_of, sides_of, stickers_of
 from reid_drawings.vehicles.frame import Frame, frame_of
 from reid_drawings.vehicles.identity import Vehicle
 from reid_drawings.vehicles.solid import LEFT, RIGHT, Part, Points, Surface, box, normal_of
@@ -79,16 +73,10 @@ def _parts(vehicle: Vehicle, frame: Frame) -> Iterator[Part]:
     glazed = panes_of(vehicle, frame)
     shell += glazed if whole else []
     yield Part(
-        _BODY if frame.cargo is None else _UPON,
-        body.centre,
-        (*shell, *stickers_of(vehicle, frame, glass=whole)),
+        _BODY if frame.cargo is None else _UPON, body.centre, (*shell, *stickers_of(vehicle, frame, glass=whole))
     )
     if not whole:
-        upper = [
-            *house.surfaces(vehicle.paint),
-            *glazed,
-            *stickers_of(vehicle, frame, glass=True, body=False),
-        ]
+        upper = [*house.surfaces(vehicle.paint), *glazed, *stickers_of(vehicle, frame, glass=True, body=False)]
         yield Part(_UPON, house.centre, tuple(upper))
     if frame.cargo is not None:
         yield from _load(vehicle, frame)
@@ -113,10 +101,7 @@ def _load(vehicle: Vehicle, frame: Frame) -> Iterator[Part]:
     dark = (int(vehicle.cargo[0] * 0.7), int(vehicle.cargo[1] * 0.7), int(vehicle.cargo[2] * 0.7))
     surfaces.append(cargo.on_rear([(-0.02, low), (0.02, low), (0.02, high), (-0.02, high)], dark))
     if vehicle.stripe is not None:
-        edge = (
-            low + 0.3 * (high - low),
-            low + (0.42 if vehicle.stripe_place == "sill" else 0.62) * (high - low),
-        )
+        edge = (low + 0.3 * (high - low), low + (0.42 if vehicle.stripe_place == "sill" else 0.62) * (high - low))
         span = cargo.rows[:, 0].max(), cargo.rows[:, 0].min()
         spots = [(span[0], edge[0]), (span[0], edge[1]), (span[1], edge[1]), (span[1], edge[0])]
         surfaces += [cargo.on_side(side, spots, vehicle.stripe) for side in (LEFT, RIGHT)]

@@ -108,11 +108,7 @@ def shot_of(parameters: SyntheticVehicles, plan: VehiclePlan, camera: Camera, le
         viewpoint=viewpoint_at(angle),
         fill=float(0.92 * np.exp(0.07 * misfit[0])),
         shift=(float(0.04 * misfit[1]), float(0.04 * misfit[2])),
-        window=(
-            float(generator.random()),
-            float(generator.normal(0.0, 0.05)),
-            float(generator.uniform(1.2, 1.5)),
-        ),
+        window=(float(generator.random()), float(generator.normal(0.0, 0.05)), float(generator.uniform(1.2, 1.5))),
         brightness=float(np.exp(generator.normal(0.0, 0.07))),
         occluder=OCCLUDERS[int(generator.integers(len(OCCLUDERS)))] if occluded else "",
         occluder_place=0.5 + side * float(generator.uniform(0.1, 0.45)),

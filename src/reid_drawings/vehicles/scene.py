@@ -52,12 +52,7 @@ class VehicleShot:
 
 
 def draw_vehicle(
-    model: Model,
-    camera: Camera,
-    shot: VehicleShot,
-    generator: np.random.Generator,
-    *,
-    neighbour: Model | None = None,
+    model: Model, camera: Camera, shot: VehicleShot, generator: np.random.Generator, *, neighbour: Model | None = None
 ) -> Image.Image:
     """Draw a given shot.
 
@@ -128,13 +123,7 @@ def place(model: Model, shot: VehicleShot, *, fill: float, shift: tuple[float, f
 
 
 def _place(
-    canvas: Canvas,
-    model: Model,
-    camera: Camera,
-    shot: VehicleShot,
-    *,
-    fill: float,
-    shift: tuple[float, float],
+    canvas: Canvas, model: Model, camera: Camera, shot: VehicleShot, *, fill: float, shift: tuple[float, float]
 ) -> None:
     placed = place(model, shot, fill=fill, shift=shift)
     _draw_shadow(canvas, model, placed)
@@ -175,7 +164,5 @@ def _draw_shadow(canvas: Canvas, model: Model, placed: Placed) -> None:
     frame = model.frame
     for reach, light in ((1.12, 104), (1.03, 66)):
         x, y = frame.half_length * (reach if reach < 1.1 else 1.05), frame.half_width * reach
-        corners = np.array(
-            [[x, y, 0], [x * 1.01, 0, 0], [x, -y, 0], [-x, -y, 0], [-x * 1.01, 0, 0], [-x, y, 0]]
-        )
+        corners = np.array([[x, y, 0], [x * 1.01, 0, 0], [x, -y, 0], [-x, -y, 0], [-x * 1.01, 0, 0], [-x, y, 0]])
         canvas.shadow(placed.points(corners)[:, :2], light)

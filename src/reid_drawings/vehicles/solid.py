@@ -60,11 +60,7 @@ class Solid:
     """
 
     def __init__(
-        self,
-        outline: Iterable[Sequence[float]],
-        scale: Sequence[float] = (1.0, 1.0, 1.0),
-        *,
-        middle: float = 0.0,
+        self, outline: Iterable[Sequence[float]], scale: Sequence[float] = (1.0, 1.0, 1.0), *, middle: float = 0.0
     ) -> None:
         """Scale an outline.
 
@@ -161,9 +157,7 @@ def box(x: Spot, y: Spot, z: Spot) -> Solid:
     middle, half = (y[0] + y[1]) / 2, abs(y[1] - y[0]) / 2
     front, rear = max(x), min(x)
     low, high = min(z), max(z)
-    return Solid(
-        [(front, low, half), (front, high, half), (rear, high, half), (rear, low, half)], middle=middle
-    )
+    return Solid([(front, low, half), (front, high, half), (rear, high, half), (rear, low, half)], middle=middle)
 
 
 def normal_of(corners: Points) -> Points:

@@ -62,8 +62,7 @@ def check_options(*, eps: float, min_samples: int) -> None:
     """Raise UserError where `eps` or `min_samples` is outside its range."""
     if not 0.0 < eps <= 1.0:
         raise UserError(
-            f"eps is {eps}; it is a Jaccard distance and must lie in (0, 1] "
-            "(usual: 0.4 to 0.7; higher merges more)."
+            f"eps is {eps}; it is a Jaccard distance and must lie in (0, 1] (usual: 0.4 to 0.7; higher merges more)."
         )
     if isinstance(min_samples, bool) or not isinstance(min_samples, int | np.integer) or min_samples < 1:
         raise UserError(f"min_samples is {min_samples!r}; a whole number of at least 1 is needed (usual: 4).")

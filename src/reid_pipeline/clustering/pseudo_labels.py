@@ -69,9 +69,7 @@ def check_collapse(
     seen = pseudo_label_quality(pseudo_labels)
     if seen.clusters >= 2 and seen.noise_share <= max_noise_share:
         return
-    options = (
-        "" if settings is None else ", ".join(f"{key} {value}" for key, value in asdict(settings).items())
-    )
+    options = "" if settings is None else ", ".join(f"{key} {value}" for key, value in asdict(settings).items())
     eps = "eps" if settings is None else f"eps ({settings.eps})"
     if seen.clusters == 1 and seen.noise_share <= max_noise_share:
         what = "everything fell into one cluster"
@@ -79,8 +77,7 @@ def check_collapse(
     else:
         what = "no cluster was found" if seen.clusters == 0 else "nearly everything is noise"
         remedy = (
-            f"Raise {eps}, or lower min_samples; with few images per identity lower k1; "
-            "or lower the learning rate."
+            f"Raise {eps}, or lower min_samples; with few images per identity lower k1; or lower the learning rate."
         )
     raise ClusteringCollapse(
         f"Clustering collapsed: {what} ({seen.clusters} clusters, {seen.noise_share:.1%} noise "

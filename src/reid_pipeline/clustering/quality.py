@@ -134,9 +134,7 @@ def _adjusted_rand(both: int, predicted: int, actual: int, rows: int) -> float:
     return (both - expected) / ((predicted + actual) / 2 - expected)
 
 
-def _normalised_information(
-    shared_M: Integers, sizes_G: Integers, sizes_C: Integers, product_M: Integers
-) -> float:
+def _normalised_information(shared_M: Integers, sizes_G: Integers, sizes_C: Integers, product_M: Integers) -> float:
     """Return mutual information over the mean of both entropies; 1 where both are a single group."""
     if len(sizes_G) == len(sizes_C) == 1:
         return 1.0

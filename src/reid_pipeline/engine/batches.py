@@ -9,12 +9,7 @@ import torch
 from reid_pipeline.engine.seeding import numpy_generator, torch_generator
 from reid_pipeline.engine.stage import Batch, TrainingData
 from reid_pipeline.images.augment import augment, normalise
-from reid_pipeline.images.samplers import (
-    batches_per_pass,
-    camera_preferring_batches,
-    identity_batches,
-    random_batches,
-)
+from reid_pipeline.images.samplers import batches_per_pass, camera_preferring_batches, identity_batches, random_batches
 from reid_pipeline.schema.errors import UserError
 from reid_pipeline.schema.parameters import AugmentationParameters, TrainingPlan
 

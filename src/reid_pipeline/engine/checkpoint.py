@@ -30,8 +30,7 @@ class Checkpoint:
 def digest_of_tensors(tensors: Mapping[str, torch.Tensor]) -> str:
     """Return the SHA-256 of named tensors: names, types, shapes and bytes enter."""
     return digest_of_buffers(
-        (name, str(tensor.dtype), list(tensor.shape), _bytes_of(tensor))
-        for name, tensor in sorted(tensors.items())
+        (name, str(tensor.dtype), list(tensor.shape), _bytes_of(tensor)) for name, tensor in sorted(tensors.items())
     )
 
 

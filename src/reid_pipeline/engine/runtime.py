@@ -96,7 +96,6 @@ def _resolve_precision(name: str, device: torch.device) -> str:
         return "bfloat16" if torch.cuda.is_bf16_supported() else "float16"
     if name == "float16" and device.type == "cpu":
         raise UserError(
-            "compute.precision is 'float16', which the CPU is not trained in."
-            " Use 'float32', 'bfloat16' or 'auto'."
+            "compute.precision is 'float16', which the CPU is not trained in. Use 'float32', 'bfloat16' or 'auto'."
         )
     return name

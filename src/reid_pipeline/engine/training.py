@@ -175,10 +175,7 @@ def stages_behind(checkpoint: Checkpoint) -> dict[str, str]:
 
 
 def train_stage(
-    run: TrainingRun,
-    name: str,
-    resume_point: Mapping[str, Any] | None,
-    earlier: Checkpoint | None = None,
+    run: TrainingRun, name: str, resume_point: Mapping[str, Any] | None, earlier: Checkpoint | None = None
 ) -> Iterator[tuple[dict[str, Any], list[EpochRecord]]]:
     """Train one stage of the method and yield (resumable state, history) after every epoch.
 
@@ -263,12 +260,9 @@ def _usable(resume_point: Mapping[str, Any] | None, origin: Origin) -> Mapping[s
         return None
     stored = StageDescription.model_validate(resume_point["description"]).origin
     if stored.fingerprint != origin.fingerprint:
-        differing = [
-            f"{name} was {old!r} and is {new!r}" for name, old, new in mismatches(stored, origin, DECIDING)
-        ]
+        differing = [f"{name} was {old!r} and is {new!r}" for name, old, new in mismatches(stored, origin, DECIDING)]
         _log.warning(
-            "A killed run left a state after epoch %d, but it is of another training (%s): training starts"
-            " anew.",
+            "A killed run left a state after epoch %d, but it is of another training (%s): training starts anew.",
             resume_point["epoch"],
             first_few(differing) or "parameters were added or removed",
         )

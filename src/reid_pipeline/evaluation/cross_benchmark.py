@@ -70,11 +70,7 @@ def evaluate_everywhere(
 
 
 def _evaluated(
-    trained: TrainedEmbedder,
-    embedder: Embedder,
-    split: TestSplit,
-    runtime: Runtime,
-    protocol: EvaluationParameters,
+    trained: TrainedEmbedder, embedder: Embedder, split: TestSplit, runtime: Runtime, protocol: EvaluationParameters
 ) -> CrossResult:
     own = trained.benchmark == split.benchmark
     named = {

@@ -44,9 +44,7 @@ def extract_embeddings(
     """
     encode = _averaged_over_flips(embedder) if flip_averaging else embedder
     with torch.inference_mode():
-        batches = encoded(
-            encode, embedder.encoder, images, runtime, ids=(camids, viewids), batch_size=batch_size
-        )
+        batches = encoded(encode, embedder.encoder, images, runtime, ids=(camids, viewids), batch_size=batch_size)
         made = None  # as wide as the first batch says; each batch is written to its place, without a copy
         done = 0
         for batch in batches:

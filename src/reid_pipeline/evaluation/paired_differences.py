@@ -62,9 +62,7 @@ def difference_to_zero_shot(
     )
 
 
-def _figures(
-    breakdown: Breakdown, zero_shot: Breakdown, resamples: int
-) -> tuple[int, dict[str, PairedDifference]]:
+def _figures(breakdown: Breakdown, zero_shot: Breakdown, resamples: int) -> tuple[int, dict[str, PairedDifference]]:
     """Return how many queries both have, and by metric the difference over them."""
     own, theirs = _per_query(breakdown), _per_query(zero_shot)
     names = [name for name in own if name in theirs]
@@ -73,9 +71,7 @@ def _figures(
         return 0, {}
     first, second = ({name: each[name] for name in names} for each in (theirs, own))
     figures = {
-        name: PairedDifference(
-            difference=found.difference, low=found.low, high=found.high, p_value=found.p_value
-        )
+        name: PairedDifference(difference=found.difference, low=found.low, high=found.high, p_value=found.p_value)
         for name, found in paired_bootstraps(first, second, resamples=resamples).items()
     }
     return int(known.sum()), figures
@@ -114,9 +110,7 @@ def _per_query(breakdown: Breakdown) -> dict[str, NDArray[np.float64]]:
     if len(breakdown.first_match_rank) == queries:
         ranks = np.array(breakdown.first_match_rank, dtype=np.float64)
         valid = ranks > 0  # neither NaN nor 0
-        found |= {
-            name: np.where(valid, (ranks <= most).astype(np.float64), np.nan) for name, most in _HITS.items()
-        }
+        found |= {name: np.where(valid, (ranks <= most).astype(np.float64), np.nan) for name, most in _HITS.items()}
     return found
 
 

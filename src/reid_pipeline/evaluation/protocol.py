@@ -12,17 +12,7 @@ from reid_pipeline.retrieval.breakdown import camera_pair_breakdown, identity_br
 from reid_pipeline.retrieval.metrics import RetrievalResult, evaluate_distances, evaluate_retrieval
 from reid_pipeline.retrieval.query_expansion import average_query_expansion
 from reid_pipeline.retrieval.rerank import RERANK_PRESETS, reranked_blocks
-from reid_pipeline.schema.columns import (
-    CAMERA,
-    CAMID,
-    IDENTITY,
-    PATH,
-    PID,
-    REPEAT,
-    SPLIT,
-    TEST_SET,
-    TEST_SETS,
-)
+from reid_pipeline.schema.columns import CAMERA, CAMID, IDENTITY, PATH, PID, REPEAT, SPLIT, TEST_SET, TEST_SETS
 from reid_pipeline.schema.embeddings import Embeddings
 from reid_pipeline.schema.errors import UserError
 from reid_pipeline.schema.parameters import EvaluationParameters
@@ -30,13 +20,7 @@ from reid_pipeline.schema.parameters import EvaluationParameters
 SPLITS_OF = {"test": ("query", "gallery"), "dev": ("dev_query", "dev_gallery")}
 NOT_EVALUATED = "no image is query or gallery: nothing to score, the embeddings alone were made"
 _OPTIONS = ("flip_averaging", "camera_mean_subtraction", "query_expansion", "rerank")
-_BREAKDOWN = (
-    "camera_pairs",
-    "identities",
-    "average_precision",
-    "inverse_negative_penalty",
-    "first_match_rank",
-)
+_BREAKDOWN = ("camera_pairs", "identities", "average_precision", "inverse_negative_penalty", "first_match_rank")
 _SPREAD = ("mAP", "mINP", "rank1", "rank5", "rank10")
 
 
@@ -57,9 +41,7 @@ class Draw:
     repeat: int = 0
 
 
-def retrieval_draws(
-    split_table: pd.DataFrame, galleries: pd.DataFrame, evaluation: EvaluationParameters
-) -> list[Draw]:
+def retrieval_draws(split_table: pd.DataFrame, galleries: pd.DataFrame, evaluation: EvaluationParameters) -> list[Draw]:
     """Return the pairs of query and gallery that embeddings are judged on.
 
     One pair where query and gallery were published or drawn once; for rows of split `test` one for every
@@ -104,16 +86,11 @@ def retrieval_rows(split_table: pd.DataFrame, draws: Sequence[Draw]) -> np.ndarr
         return np.arange(len(split_table))
     if len(draws) == 1:
         return np.concatenate([draws[0].query_rows, draws[0].gallery_rows])
-    return np.unique(
-        np.concatenate([rows for draw in draws for rows in (draw.query_rows, draw.gallery_rows)])
-    )
+    return np.unique(np.concatenate([rows for draw in draws for rows in (draw.query_rows, draw.gallery_rows)]))
 
 
 def retrieval_inputs(
-    embeddings: Embeddings,
-    split_table: pd.DataFrame,
-    draw: Draw,
-    evaluation: EvaluationParameters,
+    embeddings: Embeddings, split_table: pd.DataFrame, draw: Draw, evaluation: EvaluationParameters
 ) -> dict[str, np.ndarray | None]:
     """Return the arguments of `evaluate_retrieval`, by name, from row-aligned embeddings.
 
@@ -135,10 +112,7 @@ def retrieval_inputs(
                 "needs every image's camera: set it to false."
             )
         camids = split_table[CAMID].iloc[np.concatenate(list(sides.values()))].to_numpy(np.int64)
-        without = subtract_camera_means(
-            np.concatenate([inputs["query_features"], inputs["gallery_features"]]),
-            camids,
-        )
+        without = subtract_camera_means(np.concatenate([inputs["query_features"], inputs["gallery_features"]]), camids)
         count = len(draw.query_rows)
         inputs |= {"query_features": without[:count], "gallery_features": without[count:]}
     if evaluation.query_expansion:
@@ -178,10 +152,7 @@ def subtract_camera_means(features: np.ndarray, camids: np.ndarray) -> np.ndarra
 
 
 def evaluate_draws(
-    embeddings: Embeddings,
-    split_table: pd.DataFrame,
-    galleries: pd.DataFrame,
-    evaluation: EvaluationParameters,
+    embeddings: Embeddings, split_table: pd.DataFrame, galleries: pd.DataFrame, evaluation: EvaluationParameters
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return the metrics of row-aligned embeddings, as in metrics.json, and breakdown.json's content.
 

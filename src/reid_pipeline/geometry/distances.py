@@ -40,9 +40,7 @@ def checked_features(features: ArrayLike, *, name: str = "features") -> Floats:
     """
     given = np.asarray(features)
     if given.dtype.kind not in "fiu":
-        raise UserError(
-            f"{name} has dtype {given.dtype}; real numbers are needed: give a float32 or float64 array."
-        )
+        raise UserError(f"{name} has dtype {given.dtype}; real numbers are needed: give a float32 or float64 array.")
     if given.ndim != 2 or 0 in given.shape:
         raise UserError(
             f"{name} has shape {list(given.shape)}; a matrix [rows, width] with at least one row is needed."
@@ -68,9 +66,7 @@ def squared_norms(values_ND: Floats) -> Floats:
     return norms_N
 
 
-def expansion_tolerance(
-    left_norms_M: Floats, right_norm: float, *, width: int, dtype: Any
-) -> NDArray[np.float64]:
+def expansion_tolerance(left_norms_M: Floats, right_norm: float, *, width: int, dtype: Any) -> NDArray[np.float64]:
     """Bound the rounding error of `|x|^2 + |y|^2 - 2 x.y` computed in `dtype`.
 
     The inner product of width D is taken to be off by at most `4 sqrt(D) u |x||y|` (Higham and Mary, "A new
@@ -94,12 +90,7 @@ def expansion_tolerance(
 
 
 def pair_squared_distances(
-    left_MD: Floats,
-    right_ND: Floats,
-    left_rows_P: Indices,
-    right_rows_P: Indices,
-    *,
-    in_one_thread: bool = False,
+    left_MD: Floats, right_ND: Floats, left_rows_P: Indices, right_rows_P: Indices, *, in_one_thread: bool = False
 ) -> NDArray[np.float64]:
     """Return `sum_d (x_d - y_d)^2` for each pair of rows, in float64.
 

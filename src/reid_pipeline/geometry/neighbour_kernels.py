@@ -21,9 +21,7 @@ _PAIRS = 8
 
 
 @compiled
-def fill_pairs(
-    left_MD: Floats, right_ND: Floats, left_rows_P: Indices, right_rows_P: Indices, out_P: Floats
-) -> None:
+def fill_pairs(left_MD: Floats, right_ND: Floats, left_rows_P: Indices, right_rows_P: Indices, out_P: Floats) -> None:
     """Write `sum_d (x_d - y_d)^2` of each pair of rows, in float64 by 64 running sums, in one fixed order.
 
     Element d is added to sum d mod 64, the sums are then folded in halves, and what is left of a width
@@ -122,9 +120,7 @@ def _squared_distance(norm: float, other: float, product: float) -> float:
 
 
 @compiled
-def offer_to_rows(
-    products_RS: Floats, corner: tuple[int, int], norms_N: Floats, near: Heaps, far: Heaps
-) -> None:
+def offer_to_rows(products_RS: Floats, corner: tuple[int, int], norms_N: Floats, near: Heaps, far: Heaps) -> None:
     """Offer every column of a tile to the heaps of its rows.
 
     Args:
@@ -155,9 +151,7 @@ def offer_to_rows(
 
 
 @compiled
-def offer_to_columns(
-    products_RS: Floats, corner: tuple[int, int], norms_N: Floats, near: Heaps, far: Heaps
-) -> None:
+def offer_to_columns(products_RS: Floats, corner: tuple[int, int], norms_N: Floats, near: Heaps, far: Heaps) -> None:
     """Offer every row of a tile to the heaps of its columns; see `offer_to_rows`."""
     first, last = corner[1], corner[1] + products_RS.shape[1]
     norms_S, nearest_S, furthest_S = norms_N[first:last], near[2][first:last], far[2][first:last]

@@ -96,9 +96,7 @@ def choose_backend(device: str, *, own: bool) -> Candidates:
         return tile_candidates
     if device == "cpu" and importlib.util.find_spec("faiss") is not None:
         return faiss_candidates
-    return lambda queries_MD, features_ND, count: torch_candidates(
-        queries_MD, features_ND, count, device=device
-    )
+    return lambda queries_MD, features_ND, count: torch_candidates(queries_MD, features_ND, count, device=device)
 
 
 def exact_neighbours(
@@ -131,9 +129,7 @@ def _decided(
     total, rows = len(features_ND), len(left_MD)
     shape = (rows, min(k, total))
     found = (np.empty(shape, dtype=np.float32), np.empty(shape, dtype=np.int64))
-    in_threads(
-        lambda part: rank_candidates(left_MD, features_ND, proposed[1], own, found, *part), even_parts(rows)
-    )
+    in_threads(lambda part: rank_candidates(left_MD, features_ND, proposed[1], own, found, *part), even_parts(rows))
     if proposed[1].shape[1] < total:
         unsure = _undecided(left_MD, features_ND, found[0], proposed[0].max(axis=1))
         if own:
@@ -184,9 +180,7 @@ def _furthest(features_ND: Floats, far_NF: Float32s, rows_NF: Indices) -> NDArra
     furthest_N: NDArray[np.float64] = exact_P.reshape(total, count).max(axis=1)
     if count < total:
         norms_N = squared_norms(features_ND)
-        tolerance_N = expansion_tolerance(
-            norms_N, float(norms_N.max()), width=features_ND.shape[1], dtype=np.float32
-        )
+        tolerance_N = expansion_tolerance(norms_N, float(norms_N.max()), width=features_ND.shape[1], dtype=np.float32)
         unsure = np.flatnonzero(far_NF.min(axis=1) + tolerance_N > furthest_N)
         for start in range(0, len(unsure), _EXHAUSTIVE_ROWS):
             part = unsure[start : start + _EXHAUSTIVE_ROWS]

@@ -139,8 +139,4 @@ def expand_queries(weights: sparse.csr_array, nearest_NK: Indices) -> sparse.csr
 
 def parts_of(matrix: sparse.csr_array | sparse.csc_array) -> tuple[Any, Any, Any]:
     """Return (indptr int64, indices int32, data) of a matrix, as the kernels take it."""
-    return (
-        matrix.indptr.astype(np.int64, copy=False),
-        matrix.indices.astype(np.int32, copy=False),
-        matrix.data,
-    )
+    return (matrix.indptr.astype(np.int64, copy=False), matrix.indices.astype(np.int32, copy=False), matrix.data)

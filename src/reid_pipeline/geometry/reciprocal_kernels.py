@@ -110,9 +110,7 @@ def average(
 
 
 @compiled
-def _share(
-    row: int, first: int, weights: Sparse, columns: Sparse, sums_N: np.ndarray, touched_N: np.ndarray
-) -> int:
+def _share(row: int, first: int, weights: Sparse, columns: Sparse, sums_N: np.ndarray, touched_N: np.ndarray) -> int:
     """Add `min(V_rc, V_jc)` to `sums_N[j]` for all columns c and rows j from `first` on.
 
     Returns how many rows were met; they stand in `touched_N`. Rows of a column ascend: read from the end.

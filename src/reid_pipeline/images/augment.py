@@ -61,9 +61,7 @@ def augment(
     return _erase(normalise(images, statistics.pixel_mean, statistics.pixel_std), parameters, generator)
 
 
-def flip_and_crop(
-    images_BCHW: torch.Tensor, flip: float, padding: int, generator: torch.Generator
-) -> torch.Tensor:
+def flip_and_crop(images_BCHW: torch.Tensor, flip: float, padding: int, generator: torch.Generator) -> torch.Tensor:
     """Flip each image with probability `flip`, then shift it by up to `padding` pixels, black outside."""
     B, C, H, W = images_BCHW.shape
     device = images_BCHW.device
@@ -85,9 +83,7 @@ def flip_and_crop(
     return made.view(B, H, W, C).permute(0, 3, 1, 2)
 
 
-def erase(
-    images_BCHW: torch.Tensor, parameters: AugmentationParameters, generator: torch.Generator
-) -> torch.Tensor:
+def erase(images_BCHW: torch.Tensor, parameters: AugmentationParameters, generator: torch.Generator) -> torch.Tensor:
     """Erase one rectangle in a share of the images: its area and aspect drawn, then its place.
 
     A drawn rectangle that is larger than the image is drawn again. The fill is 0, the mean colour after
@@ -96,9 +92,7 @@ def erase(
     return _erase(images_BCHW.clone(memory_format=torch.channels_last), parameters, generator)
 
 
-def _erase(
-    images_BCHW: torch.Tensor, parameters: AugmentationParameters, generator: torch.Generator
-) -> torch.Tensor:
+def _erase(images_BCHW: torch.Tensor, parameters: AugmentationParameters, generator: torch.Generator) -> torch.Tensor:
     """Erase in place, where the channels lie last in memory."""
     B, C, H, W = images_BCHW.shape
     device = images_BCHW.device

@@ -60,11 +60,7 @@ def _stamp(file: str) -> tuple[int, int, int]:
 
 
 def require_unchanged(
-    root: Path,
-    rows: pd.DataFrame,
-    stamps: pd.DataFrame | None,
-    *,
-    on_done: Callable[[int, int], None] | None = None,
+    root: Path, rows: pd.DataFrame, stamps: pd.DataFrame | None, *, on_done: Callable[[int, int], None] | None = None
 ) -> None:
     """Refuse images that are not those that ingestion saw.
 
@@ -84,9 +80,7 @@ def require_unchanged(
     with ThreadPoolExecutor(_THREADS, thread_name_prefix="hash") as pool:
         changed = []
         found = pool.map(lambda path: _digest(root / path), suspect[PATH])
-        for done, (path, digest, now) in enumerate(
-            zip(suspect[PATH], suspect[SHA256], found, strict=True), start=1
-        ):
+        for done, (path, digest, now) in enumerate(zip(suspect[PATH], suspect[SHA256], found, strict=True), start=1):
             if now != digest:
                 changed.append(path if now else f"{path} (gone)")
             if on_done is not None:

@@ -79,9 +79,7 @@ class TestSplitsDataset(_ReadOnly):
         intermediate: name of the folder beside it with what ingestion noted of the files.
     """
 
-    def __init__(
-        self, *, filepath: str, raw: str, intermediate: str, metadata: dict[str, Any] | None = None
-    ) -> None:
+    def __init__(self, *, filepath: str, raw: str, intermediate: str, metadata: dict[str, Any] | None = None) -> None:
         super().__init__(filepath=filepath, metadata=metadata)
         self._raw = self._folder.with_name(raw)
         self._intermediate = intermediate

@@ -29,9 +29,7 @@ class ImageCacheDataset(AbstractDataset[Any, ImageCache]):
 
     def save(self, data: Any) -> None:
         """Refuse: the nodes that hold the handle fill the cache."""
-        raise UserError(
-            f"{self._folder} is filled through its handle; {type(data).__name__} was not written."
-        )
+        raise UserError(f"{self._folder} is filled through its handle; {type(data).__name__} was not written.")
 
     def _exists(self) -> bool:
         return True  # an empty cache is a cache

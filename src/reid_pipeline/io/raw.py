@@ -78,9 +78,7 @@ class SyntheticBenchmarkDataset(RawFolderDataset):
     ) -> None:
         super().__init__(filepath=filepath, metadata=metadata)
         if kind not in _REAL:
-            raise UserError(
-                f"kind: {kind!r} cannot be drawn.{nearest(kind, _REAL)} It is one of: {', '.join(_REAL)}."
-            )
+            raise UserError(f"kind: {kind!r} cannot be drawn.{nearest(kind, _REAL)} It is one of: {', '.join(_REAL)}.")
         self._kind = kind
         self._drawing = {name: value for name, value in (drawing or {}).items() if value is not None}
 
@@ -157,8 +155,7 @@ def _check_folder(root: Path) -> None:
         raise UserError(f"Raw folder {root} is a file. Unpack the archive and link the folder instead.")
     if not any(root.iterdir()):
         raise UserError(
-            f"Raw folder {root} is empty. Put or link the benchmark's files there, or pass"
-            " --params raw_root=<folder>."
+            f"Raw folder {root} is empty. Put or link the benchmark's files there, or pass --params raw_root=<folder>."
         )
 
 

@@ -31,9 +31,7 @@ class RecordDataset(AtomicJSONDataset):
         **options: as for kedro-datasets' JSONDataset.
     """
 
-    def __init__(
-        self, *, filepath: str, record: str, many: bool = False, node: str = "", **options: Any
-    ) -> None:
+    def __init__(self, *, filepath: str, record: str, many: bool = False, node: str = "", **options: Any) -> None:
         if record not in _MODELS:
             raise UserError(f"There is no record {record!r}.{nearest(record, _MODELS)}")
         super().__init__(filepath=filepath, **options)

@@ -59,8 +59,7 @@ class RunResultsDataset(AbstractDataset[Any, list[Run]]):
         found = [
             (folder, self._cell(*parse_folder(folder.parent.name), int(match[1])))
             for folder in self._folder.glob("*/seed_*")
-            if (match := _SEED_FOLDER.fullmatch(folder.name))
-            and any(_file(folder, name).exists() for name in _NEEDED)
+            if (match := _SEED_FOLDER.fullmatch(folder.name)) and any(_file(folder, name).exists() for name in _NEEDED)
         ]
         return sorted(found, key=lambda each: (each[1].method, each[1].variant, each[1].seed))
 

@@ -269,9 +269,7 @@ class EmbeddingsDataset(_SafetensorsDataset):
         from reid_pipeline.schema.embeddings import Embeddings
 
         again = "Make them anew: run the pipeline from the node `extract`."
-        arrays, header = self._read(
-            "np", missing=f"file of embeddings at {self._filepath}. {again}", again=again
-        )
+        arrays, header = self._read("np", missing=f"file of embeddings at {self._filepath}. {again}", again=again)
         if set(arrays) != {"rows", "embeddings"}:
             raise UserError(f"{self._filepath} holds no embeddings. {again}")
         origin = self._origin(header, digest_of_arrays(arrays), again)

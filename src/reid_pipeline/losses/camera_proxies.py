@@ -58,9 +58,7 @@ class CameraProxyMemory(nn.Module):
             )
         distinct = len(torch.unique(torch.stack((clusters_P, camids_P), dim=1), dim=0))
         if distinct < count:
-            raise ValueError(
-                f"{count} proxies are of {distinct} pairs of cluster and camera; each pair has one proxy."
-            )
+            raise ValueError(f"{count} proxies are of {distinct} pairs of cluster and camera; each pair has one proxy.")
         _at_least_one(hard_negatives=hard_negatives)
         self.memory, self.hard_negatives = memory, hard_negatives
         cameras_K, slots_P = torch.unique(camids_P, return_inverse=True)
@@ -90,9 +88,7 @@ class CameraProxyMemory(nn.Module):
             terms_B = F.cross_entropy(own_BP, proxies_B, reduction="none")
             return self._camera_mean(terms_B, proxies_B)
 
-    def inter_camera_loss(
-        self, embeddings_BD: Tensor, proxies_B: Tensor, *, own_camera: bool = False
-    ) -> Tensor:
+    def inter_camera_loss(self, embeddings_BD: Tensor, proxies_B: Tensor, *, own_camera: bool = False) -> Tensor:
         """Pull each row to the proxies of its cluster, and push it from the hardest others (CAP, equation 4).
 
         A row's term is `-(1 / |A|) sum_{a in A} log( exp(q . m_a / tau) / sum_{j in A + N}
@@ -195,12 +191,7 @@ class CameraProxyMemory(nn.Module):
         return _marked(first_BK.gather(1, order_BK[:, :positives]), count)
 
     def _associate(
-        self,
-        similarity_BP: Tensor,
-        positive_BP: Tensor,
-        score_BP: Tensor,
-        other_BP: Tensor,
-        proxies_B: Tensor,
+        self, similarity_BP: Tensor, positive_BP: Tensor, score_BP: Tensor, other_BP: Tensor, proxies_B: Tensor
     ) -> Tensor:
         """Return the loss against given positives and the hardest others, hard by `score_BP`."""
         score_BP = score_BP.detach().masked_fill(~other_BP, -torch.inf)

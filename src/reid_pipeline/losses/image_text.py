@@ -6,13 +6,7 @@ Shape suffixes: B images, E texts, D feature width; in one direction A anchors, 
 from torch import Tensor
 from torch.nn import functional as F
 
-from reid_pipeline.losses._inputs import (
-    check_labelled,
-    check_no_noise,
-    check_temperature,
-    no_autocast,
-    raised,
-)
+from reid_pipeline.losses._inputs import check_labelled, check_no_noise, check_temperature, no_autocast, raised
 
 
 def image_text_contrastive_loss(

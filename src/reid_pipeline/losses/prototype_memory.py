@@ -88,10 +88,7 @@ class PrototypeMemory(nn.Module):
                 (which).
         """
         return cls(
-            unit_means(embeddings_ND, labels_N, num_classes),
-            temperature=temperature,
-            momentum=momentum,
-            update=update,
+            unit_means(embeddings_ND, labels_N, num_classes), temperature=temperature, momentum=momentum, update=update
         )
 
     def loss(self, embeddings_BD: Tensor, labels_B: Tensor) -> Tensor:

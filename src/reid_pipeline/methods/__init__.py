@@ -26,8 +26,6 @@ def find_method(name: str) -> "Method":
     """
     names = method_names()
     if name not in names:
-        raise UserError(
-            f"There is no method {name!r}.{nearest(name, names)} Methods are: {', '.join(names)}."
-        )
+        raise UserError(f"There is no method {name!r}.{nearest(name, names)} Methods are: {', '.join(names)}.")
     method: Method = importlib.import_module(f"{__name__}.{name}").METHOD
     return method

@@ -27,10 +27,7 @@ class FineTuningParameters(RecipeParameters):
             "plan": {"step_at": "start"},
             "backbone": {"evaluation_resize": "bilinear", "sie_tokens": "class"},
         },
-        "corrected": {
-            "plan": {"step_at": "end"},
-            "backbone": {"evaluation_resize": "bicubic", "sie_tokens": "all"},
-        },
+        "corrected": {"plan": {"step_at": "end"}, "backbone": {"evaluation_resize": "bicubic", "sie_tokens": "all"}},
     }
 
     backbone: BackboneParameters

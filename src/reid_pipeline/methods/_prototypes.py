@@ -136,12 +136,7 @@ def proxy_memory(
 
 
 def camera_aware_losses(
-    memory: CameraProxyMemory,
-    embeddings: Tensor,
-    proxies: Tensor,
-    *,
-    chosen: CameraAwareParameters,
-    epoch: int,
+    memory: CameraProxyMemory, embeddings: Tensor, proxies: Tensor, *, chosen: CameraAwareParameters, epoch: int
 ) -> dict[str, Tensor]:
     """Return the weighted losses that are in force in an epoch, by name; a weight of 0 leaves its loss out.
 

@@ -10,12 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from reid_pipeline.engine.stage import Method
-from reid_pipeline.methods._prompted import (
-    PromptedParameters,
-    PromptLearning,
-    VisualFineTuning,
-    prompted_parts,
-)
+from reid_pipeline.methods._prompted import PromptedParameters, PromptLearning, VisualFineTuning, prompted_parts
 from reid_pipeline.schema.population import Population
 
 if TYPE_CHECKING:

@@ -14,12 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from pydantic import Field
 
 from reid_pipeline.engine.stage import Batch, Method, Stage, StepOutput, TrainingData
-from reid_pipeline.schema.parameters import (
-    AugmentationParameters,
-    BackboneParameters,
-    MemoryParameters,
-    TrainingPlan,
-)
+from reid_pipeline.schema.parameters import AugmentationParameters, BackboneParameters, MemoryParameters, TrainingPlan
 from reid_pipeline.schema.population import Population
 from reid_pipeline.schema.recipes import RecipeParameters
 

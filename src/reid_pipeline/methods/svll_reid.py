@@ -79,22 +79,14 @@ class SVLLReIDParameters(PromptedParameters):
         "released": merged(
             PromptedParameters.RECIPES["released"],
             {
-                "prompt_augmentation": {
-                    "mask_positions": "all",
-                    "swap_padding": True,
-                    "mix_partner": "released",
-                },
+                "prompt_augmentation": {"mask_positions": "all", "swap_padding": True, "mix_partner": "released"},
                 "views_with_sie": False,
             },
         ),
         "corrected": merged(
             PromptedParameters.RECIPES["corrected"],
             {
-                "prompt_augmentation": {
-                    "mask_positions": "learnt",
-                    "swap_padding": False,
-                    "mix_partner": "other",
-                },
+                "prompt_augmentation": {"mask_positions": "learnt", "swap_padding": False, "mix_partner": "other"},
                 "views_with_sie": True,
             },
         ),
@@ -104,8 +96,7 @@ class SVLLReIDParameters(PromptedParameters):
     self_supervision_temperature: float = Field(0.1, gt=0, description="of NT-Xent")
     projection_head: ProjectionHeadParameters
     train_projection_head: bool = Field(
-        True,
-        description="the first stage's head learns; false: it stays random, as released",
+        True, description="the first stage's head learns; false: it stays random, as released"
     )
     language_weight: float = Field(0.8, ge=0, description="of the first stage's self-supervision; 0: none")
     prompt_augmentation: PromptAugmentationParameters
@@ -177,9 +168,7 @@ class SelfSupervisedPromptLearning(PromptLearning):
             return torch.zeros((), device=labels.device)
         embedded, ends = model.prompts(labels)
         copies = [
-            augmented_prompts(
-                model, embedded, self.parameters.prompt_augmentation, torch.Generator().manual_seed(seed)
-            )
+            augmented_prompts(model, embedded, self.parameters.prompt_augmentation, torch.Generator().manual_seed(seed))
             for seed in batch.copies
         ]
         texts = model.text_encoder.encode(torch.cat(copies), ends.repeat(len(copies)))
@@ -281,10 +270,7 @@ METHOD = Method(
     name="svll_reid",
     params=SVLLReIDParameters,
     build=build,
-    stages=lambda parameters: (
-        SelfSupervisedPromptLearning(parameters),
-        SelfSupervisedFineTuning(parameters),
-    ),
+    stages=lambda parameters: (SelfSupervisedPromptLearning(parameters), SelfSupervisedFineTuning(parameters)),
     stage_names=(SelfSupervisedPromptLearning.name, SelfSupervisedFineTuning.name),
     label_use="all",
     description="CLIP-ReID with self-supervision of the prompts, then of the images.",

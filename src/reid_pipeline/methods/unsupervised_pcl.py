@@ -17,12 +17,7 @@ from pydantic import Field
 from reid_pipeline.engine.stage import Batch, Method, Stage, StepOutput, TrainingData
 from reid_pipeline.methods._prototypes import CameraAwareParameters
 from reid_pipeline.schema.base import Parameters
-from reid_pipeline.schema.parameters import (
-    AugmentationParameters,
-    BackboneParameters,
-    MemoryParameters,
-    TrainingPlan,
-)
+from reid_pipeline.schema.parameters import AugmentationParameters, BackboneParameters, MemoryParameters, TrainingPlan
 from reid_pipeline.schema.population import Population
 
 if TYPE_CHECKING:
@@ -164,9 +159,7 @@ class ClusterContrastStage(Stage):
         check_collapse(pseudo_labels, settings=settings, max_noise_share=chosen.max_noise_share)
         return pseudo_labels
 
-    def _batches(
-        self, model: nn.Module, pseudo_labels: np.ndarray, data: TrainingData, epoch: int
-    ) -> Iterator[Batch]:
+    def _batches(self, model: nn.Module, pseudo_labels: np.ndarray, data: TrainingData, epoch: int) -> Iterator[Batch]:
         from reid_pipeline.engine.batches import augmented_batches
 
         return augmented_batches(

@@ -22,9 +22,7 @@ class ZeroShotParameters(Parameters):
     @classmethod
     def _nothing_learnt(cls, value: BackboneParameters) -> BackboneParameters:
         if value.sie != "none":
-            raise ValueError(
-                f"backbone.sie {value.sie!r} is learnt, and zero_shot learns nothing. Write none"
-            )
+            raise ValueError(f"backbone.sie {value.sie!r} is learnt, and zero_shot learns nothing. Write none")
         return value
 
 

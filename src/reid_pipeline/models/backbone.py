@@ -23,9 +23,7 @@ def image_tower(backbone: BackboneParameters, population: Population | None = No
     return _finished(encoder, backbone)
 
 
-def both_towers(
-    backbone: BackboneParameters, population: Population | None = None
-) -> tuple[ImageEncoder, TextEncoder]:
+def both_towers(backbone: BackboneParameters, population: Population | None = None) -> tuple[ImageEncoder, TextEncoder]:
     """Build the image tower as `image_tower` does, and the text tower of the same weights.
 
     Raises:

@@ -58,9 +58,7 @@ def pack_demo_state(state: Mapping[str, Tensor], rows: Tensor) -> dict[str, Tens
     embedding_VT = state[_EMBEDDING]
     rows_R = torch.unique(rows.detach().cpu().long())
     if rows_R.numel() and (rows_R[0] < 0 or rows_R[-1] >= len(embedding_VT)):
-        raise ValueError(
-            f"Token ids lie in 0..{len(embedding_VT) - 1}; got {int(rows_R[0])}..{int(rows_R[-1])}."
-        )
+        raise ValueError(f"Token ids lie in 0..{len(embedding_VT) - 1}; got {int(rows_R[0])}..{int(rows_R[-1])}.")
     kept = {key: value for key, value in state.items() if key != _EMBEDDING}
     kept[_VALUES] = embedding_VT.detach().cpu()[rows_R]
     packed = {key: value.detach().cpu().half().contiguous() for key, value in kept.items()}
@@ -71,9 +69,7 @@ def pack_demo_state(state: Mapping[str, Tensor], rows: Tensor) -> dict[str, Tens
     return packed
 
 
-def unpack_demo_state(
-    packed: Mapping[str, Tensor], *, vocabulary: int = DEMO_VOCABULARY
-) -> dict[str, Tensor]:
+def unpack_demo_state(packed: Mapping[str, Tensor], *, vocabulary: int = DEMO_VOCABULARY) -> dict[str, Tensor]:
     """Return the full state of a CLIP, float32, from its packed form.
 
     Args:

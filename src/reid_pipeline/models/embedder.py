@@ -109,16 +109,7 @@ class Embedder(nn.Module):
         }
 
 
-_REQUIRED = (
-    "backbone",
-    "image_size",
-    "patch_stride",
-    "num_cameras",
-    "num_views",
-    "neck",
-    "pixel_mean",
-    "pixel_std",
-)
+_REQUIRED = ("backbone", "image_size", "patch_stride", "num_cameras", "num_views", "neck", "pixel_mean", "pixel_std")
 
 
 def embedder_from_description(description: Mapping[str, Any], state: Mapping[str, Tensor]) -> Embedder:

@@ -96,8 +96,5 @@ def predictor_head(width: int, *, hidden_width: int = 512) -> nn.Sequential:
         hidden_width: of the bottleneck between.
     """
     return nn.Sequential(
-        nn.Linear(width, hidden_width),
-        nn.BatchNorm1d(hidden_width),
-        nn.ReLU(),
-        nn.Linear(hidden_width, width),
+        nn.Linear(width, hidden_width), nn.BatchNorm1d(hidden_width), nn.ReLU(), nn.Linear(hidden_width, width)
     )

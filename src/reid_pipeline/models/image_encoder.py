@@ -47,12 +47,7 @@ def build_image_encoder(
     visual = build_visual_tower(config, device="cpu" if state is None else "meta")
     native = native_grid(visual)
     encoder = adapt_tower(
-        name,
-        visual,
-        image_size=image_size,
-        patch_stride=patch_stride,
-        num_cameras=num_cameras,
-        num_views=num_views,
+        name, visual, image_size=image_size, patch_stride=patch_stride, num_cameras=num_cameras, num_views=num_views
     )
     if state is not None:
         load_tower(encoder, state, native)

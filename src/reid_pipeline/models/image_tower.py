@@ -57,9 +57,7 @@ class ImageEncoder(nn.Module, ABC):
         super().__init__()
         for what, count in (("num_cameras", num_cameras), ("num_views", num_views)):
             if count < 0:
-                raise UserError(
-                    f"{what} {count} is not allowed: 0 (no side information) or more. Correct `{what}`."
-                )
+                raise UserError(f"{what} {count} is not allowed: 0 (no side information) or more. Correct `{what}`.")
         self.name = name
         self.visual = visual
         self.num_cameras, self.num_views = int(num_cameras), int(num_views)

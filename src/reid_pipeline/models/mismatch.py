@@ -17,12 +17,7 @@ POSITIONS = ("visual.positional_embedding", "visual.attnpool.positional_embeddin
 
 
 def require_same_architecture(
-    name: str,
-    expected: Mapping[str, Sequence[int]],
-    state: Mapping[str, Tensor],
-    *,
-    native: Grid,
-    source: str,
+    name: str, expected: Mapping[str, Sequence[int]], state: Mapping[str, Tensor], *, native: Grid, source: str
 ) -> None:
     """Check that a state fits a model, the grid of the image tower's positional embedding apart.
 

@@ -122,9 +122,7 @@ def weights_digest(name: str, pretrained: str | Path | None) -> str:
     try:
         return digest_of_file(path)
     except OSError as error:
-        raise UserError(
-            f"The weights {path} cannot be read: {error.strerror}. Correct `pretrained`."
-        ) from error
+        raise UserError(f"The weights {path} cannot be read: {error.strerror}. Correct `pretrained`.") from error
 
 
 def _fetch(name: str, config: ModelConfig, pretrained: str | Path) -> CheckpointFile:

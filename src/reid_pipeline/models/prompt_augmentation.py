@@ -15,11 +15,7 @@ from reid_pipeline.schema.errors import UserError
 
 
 def mask_prompts(
-    prompts: Tensor,
-    generator: torch.Generator,
-    *,
-    probability: float = 0.5,
-    positions: slice | None = None,
+    prompts: Tensor, generator: torch.Generator, *, probability: float = 0.5, positions: slice | None = None
 ) -> Tensor:
     """Zero each component of each embedded token with a probability; the others keep their size.
 
@@ -75,9 +71,7 @@ def swap_prompts(
     """
     low, high = share
     if not 0 <= low <= high <= 1:
-        raise UserError(
-            f"share {list(share)} is not allowed: two numbers of 0..1, the lower first. Correct `share`."
-        )
+        raise UserError(f"share {list(share)} is not allowed: two numbers of 0..1, the lower first. Correct `share`.")
     count, length, width = prompts.shape
     total = length if padding is None else max(length, padding[0])
     share_B1 = low + (high - low) * torch.rand(count, 1, generator=generator)
@@ -89,11 +83,7 @@ def swap_prompts(
 
 
 def mix_prompts(
-    prompts: Tensor,
-    generator: torch.Generator,
-    *,
-    share: float = 0.3,
-    partner: Literal["other", "released"] = "other",
+    prompts: Tensor, generator: torch.Generator, *, share: float = 0.3, partner: Literal["other", "released"] = "other"
 ) -> Tensor:
     """Mix each prompt with that of another identity: `(1 - share) * own + share * partner's`.
 

@@ -88,11 +88,7 @@ class ResNetEncoder(ImageEncoder):
         x_BLD = x_BLD + pool.positional_embedding.to(x_BLD.dtype)
         query_BALK, key_BALK, value_BALK = (
             projection(tokens_BLD).unflatten(2, (pool.num_heads, -1)).transpose(1, 2)
-            for projection, tokens_BLD in (
-                (pool.q_proj, x_BLD[:, :1]),
-                (pool.k_proj, x_BLD),
-                (pool.v_proj, x_BLD),
-            )
+            for projection, tokens_BLD in ((pool.q_proj, x_BLD[:, :1]), (pool.k_proj, x_BLD), (pool.v_proj, x_BLD))
         )
         attended_BA1K = F.scaled_dot_product_attention(query_BALK, key_BALK, value_BALK)
         pooled: Tensor = pool.c_proj(attended_BA1K.flatten(1))
@@ -113,9 +109,7 @@ def _grid(image_size: Grid) -> Grid:
     return rows, columns
 
 
-def _refuse_what_only_a_vit_has(
-    name: str, patch_stride: int | None, num_cameras: int, num_views: int
-) -> None:
+def _refuse_what_only_a_vit_has(name: str, patch_stride: int | None, num_cameras: int, num_views: int) -> None:
     if patch_stride is not None:
         raise UserError(
             f"patch_stride {patch_stride} is not allowed with {name!r}: a ResNet has no patches. "

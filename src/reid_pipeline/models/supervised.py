@@ -38,9 +38,7 @@ class SupervisedReIDModel(ReIDModel):
     side (PCL-CLIP).
     """
 
-    def __init__(
-        self, encoder: ImageEncoder, identities: int, *, neck: str, joint_classifier: bool = False
-    ) -> None:
+    def __init__(self, encoder: ImageEncoder, identities: int, *, neck: str, joint_classifier: bool = False) -> None:
         """Put necks and classifiers on a tower.
 
         Args:
@@ -62,9 +60,7 @@ class SupervisedReIDModel(ReIDModel):
         read = (sum(widths),) if joint_classifier else widths
         self.classifiers = nn.ModuleList(identity_classifier(width, identities) for width in read)
 
-    def classify(
-        self, images: Tensor, camids: Tensor | None = None, viewids: Tensor | None = None
-    ) -> Classified:
+    def classify(self, images: Tensor, camids: Tensor | None = None, viewids: Tensor | None = None) -> Classified:
         """Return features, necked embedding and logits.
 
         Args:

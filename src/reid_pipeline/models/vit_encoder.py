@@ -91,9 +91,7 @@ class ViTEncoder(ImageEncoder):
         tokens_BLD: Tensor = self.visual.ln_pre(self.visual.patch_dropout(x_BLD))
         return tokens_BLD
 
-    def _side_information(
-        self, images: Tensor, camids: Tensor | None, viewids: Tensor | None
-    ) -> Tensor | None:
+    def _side_information(self, images: Tensor, camids: Tensor | None, viewids: Tensor | None) -> Tensor | None:
         """Return the row of `side_embedding` for each image, float [B, D]; a mean where none was learnt."""
         if self.side_embedding is None:
             return None

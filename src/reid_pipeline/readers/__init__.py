@@ -39,7 +39,6 @@ def reader(name: str) -> Reader:
     names = reader_names()
     if name not in names:
         raise UserError(
-            f"There is no reader {name!r}.{nearest(name, names)}"
-            f" `ingestion.reader` is one of: {', '.join(names)}."
+            f"There is no reader {name!r}.{nearest(name, names)} `ingestion.reader` is one of: {', '.join(names)}."
         )
     return cast("Reader", importlib.import_module(f"{__name__}.{name}"))

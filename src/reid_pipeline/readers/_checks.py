@@ -28,9 +28,7 @@ def check_cameras(images: Iterable[Image], benchmark: Benchmark) -> None:
         )
 
 
-def check_variant(
-    ingestion: IngestionParameters, benchmark: Benchmark, variants: Sequence[str] | None = None
-) -> None:
+def check_variant(ingestion: IngestionParameters, benchmark: Benchmark, variants: Sequence[str] | None = None) -> None:
     """Refuse a version that is not one of the benchmark's.
 
     Args:
@@ -46,6 +44,5 @@ def check_variant(
     if given is not None and given not in names:
         allowed = f"one of: {', '.join(names)}, or null" if names else "null: there are no versions"
         raise UserError(
-            f"{benchmark.title} has no version {given!r}.{nearest(given, names)}"
-            f" `ingestion.variant` is {allowed}."
+            f"{benchmark.title} has no version {given!r}.{nearest(given, names)} `ingestion.variant` is {allowed}."
         )

@@ -24,9 +24,7 @@ def places(files: Iterable[str], folders: Collection[str], distributed_as: Colle
     return sorted(found)
 
 
-def only_place(
-    raw: RawFolder, benchmark: Benchmark, folders: Collection[str], archives: Collection[str]
-) -> str:
+def only_place(raw: RawFolder, benchmark: Benchmark, folders: Collection[str], archives: Collection[str]) -> str:
     """Return the one place where any of `folders` lies, as `places` writes it.
 
     Raises:
@@ -44,9 +42,7 @@ def only_place(
     return found[0]
 
 
-def absent(
-    raw: RawFolder, benchmark: Benchmark, missing: Collection[str], archives: Collection[str]
-) -> UserError:
+def absent(raw: RawFolder, benchmark: Benchmark, missing: Collection[str], archives: Collection[str]) -> UserError:
     """Return the error for folders that hold no images."""
     lies = sorted({path.split("/", 1)[0] for path in raw.files if not is_litter(path)})
     return UserError(

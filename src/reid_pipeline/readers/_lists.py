@@ -7,9 +7,7 @@ from reid_pipeline.schema.errors import UserError, first_few
 from reid_pipeline.schema.raw_folder import RawFolder
 
 
-def matched_lines(
-    raw: RawFolder, path: str, line: re.Pattern[str], grammar: str
-) -> list[tuple[int, re.Match[str]]]:
+def matched_lines(raw: RawFolder, path: str, line: re.Pattern[str], grammar: str) -> list[tuple[int, re.Match[str]]]:
     """Return the number and the match of every line of a list; blank lines are passed over.
 
     Raises:

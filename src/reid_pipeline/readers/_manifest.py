@@ -5,17 +5,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from reid_pipeline.schema.columns import (
-    CAMERA,
-    CAMID,
-    IDENTITY,
-    PATH,
-    PID,
-    SUBSET,
-    TEST_SETS,
-    TRACKID,
-    VIEWID,
-)
+from reid_pipeline.schema.columns import CAMERA, CAMID, IDENTITY, PATH, PID, SUBSET, TEST_SETS, TRACKID, VIEWID
 
 # Left by file managers in many copies of the archives; they are no images and carry no information.
 _LITTER = frozenset({"Thumbs.db", ".DS_Store", "desktop.ini"})

@@ -29,8 +29,7 @@ BENCHMARK = Benchmark(
     cameras=8,
     versions=(
         Version(
-            "iccv2017",
-            {"train": Counts(16_522, 702), "query": Counts(2_228, 702), "gallery": Counts(17_661, 1_110)},
+            "iccv2017", {"train": Counts(16_522, 702), "query": Counts(2_228, 702), "gallery": Counts(17_661, 1_110)}
         ),
     ),
 )

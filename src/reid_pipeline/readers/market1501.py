@@ -22,8 +22,7 @@ BENCHMARK = Benchmark(
     cameras=6,
     versions=(
         Version(
-            "v15.09.15",
-            {"train": Counts(12_936, 751), "query": Counts(3_368, 750), "gallery": Counts(19_732, 750)},
+            "v15.09.15", {"train": Counts(12_936, 751), "query": Counts(3_368, 750), "gallery": Counts(19_732, 750)}
         ),
     ),
 )

@@ -70,12 +70,7 @@ MARKET_LAYOUT = MarketLayout(
 )
 
 _LISTS = MappingProxyType(
-    {
-        "list_train.txt": "train",
-        "list_val.txt": "train",
-        "list_query.txt": "query",
-        "list_gallery.txt": "gallery",
-    }
+    {"list_train.txt": "train", "list_val.txt": "train", "list_query.txt": "query", "list_gallery.txt": "gallery"}
 )
 _LINE = re.compile(
     r"(?P<path>(?P<folder>[0-9]{4})/(?P<name>[0-9]{4})_[0-9]+_(?P<camera>[0-9]{2})_[^/\s]+\.jpg)"
@@ -93,9 +88,7 @@ def read(raw: RawFolder, ingestion: IngestionParameters) -> Reading:
     """
     check_variant(ingestion, BENCHMARK, list(FOLDERS))
     variant = _variant(raw, ingestion.variant)
-    numbers = (
-        "Train and test number their people separately: identities are train/<number> and test/<number>."
-    )
+    numbers = "Train and test number their people separately: identities are train/<number> and test/<number>."
     if variant == "market":
         return Reading(read_market_layout(raw, MARKET_LAYOUT), variant, (numbers,))
     images, unlisted = _listed(raw, variant)
@@ -115,9 +108,7 @@ def _variant(raw: RawFolder, wanted: str | None) -> str:
         return wanted
     if not found:
         raise absent(raw, BENCHMARK, ["train", "mask_train_v2", "bounding_box_train"], ARCHIVES)
-    lies = [
-        f"{name} (in {', '.join(place or 'the top' for place in where)})" for name, where in found.items()
-    ]
+    lies = [f"{name} (in {', '.join(place or 'the top' for place in where)})" for name, where in found.items()]
     if wanted is None:
         raise UserError(
             f"{raw.root} holds more than one form of MSMT17: {' and '.join(lies)}. Choose with"

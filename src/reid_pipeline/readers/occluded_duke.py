@@ -22,15 +22,12 @@ BENCHMARK = Benchmark(
     cameras=dukemtmc.BENCHMARK.cameras,
     versions=(
         Version(
-            "iccv2019",
-            {"train": Counts(15_618, 702), "query": Counts(2_210, 519), "gallery": Counts(17_661, 1_110)},
+            "iccv2019", {"train": Counts(15_618, 702), "query": Counts(2_210, 519), "gallery": Counts(17_661, 1_110)}
         ),
     ),
 )
 
-LAYOUT = replace(
-    dukemtmc.LAYOUT, benchmark=BENCHMARK, distributed_as=("Occluded_Duke", "Occluded-DukeMTMC-reID")
-)
+LAYOUT = replace(dukemtmc.LAYOUT, benchmark=BENCHMARK, distributed_as=("Occluded_Duke", "Occluded-DukeMTMC-reID"))
 
 
 def read(raw: RawFolder, ingestion: IngestionParameters) -> Reading:

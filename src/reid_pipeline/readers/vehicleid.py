@@ -21,14 +21,11 @@ from reid_pipeline.schema.raw_folder import RawFolder
 BENCHMARK = Benchmark(
     title="VehicleID",
     noun="vehicle",
-    reference=(
-        "Liu et al., Deep Relative Distance Learning: Tell the Difference Between Similar Vehicles, CVPR 2016"
-    ),
+    reference=("Liu et al., Deep Relative Distance Learning: Tell the Difference Between Similar Vehicles, CVPR 2016"),
     licence="For academic research only, on the terms of its authors.",
     source="Peking University (PKU-VehicleID) hands it out on request.",
     layout=(
-        "image/ and train_test_split/ with train_list.txt, test_list_800.txt, test_list_1600.txt,"
-        " test_list_2400.txt"
+        "image/ and train_test_split/ with train_list.txt, test_list_800.txt, test_list_1600.txt, test_list_2400.txt"
     ),
     versions=(
         Version(
@@ -142,8 +139,7 @@ def _check_forms(written: Iterable[str]) -> None:
     twice = [" and ".join(sorted(texts)) for _, texts in sorted(forms.items()) if len(texts) > 1]
     if twice:
         raise UserError(
-            f"{len(twice)} vehicles are written in two forms: {first_few(twice)}. Write each in one form in"
-            " all lists."
+            f"{len(twice)} vehicles are written in two forms: {first_few(twice)}. Write each in one form in all lists."
         )
 
 

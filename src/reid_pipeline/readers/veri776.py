@@ -75,9 +75,7 @@ def read(raw: RawFolder, ingestion: IngestionParameters) -> Reading:
     return Reading(manifest, ingestion.variant, (*notes, *view_notes))
 
 
-def _labels(
-    raw: RawFolder, place: str, images: list[Image], variant: str | None
-) -> tuple[dict[str, Label], list[str]]:
+def _labels(raw: RawFolder, place: str, images: list[Image], variant: str | None) -> tuple[dict[str, Label], list[str]]:
     """Return labels by image path, and notes."""
     found: dict[str, Label] = {}
     notes = []
@@ -89,9 +87,7 @@ def _labels(
         labels = read_labels(raw, f"{place}{name}")
         present = {_name(image): (image.pid, (image.camid or 0) + 1) for image in in_half}
         check_labels(f"{place}{name}", labels, present, [*present] if half == "train" else [])
-        notes += _absent(
-            f"{place}{name}", labels, present, tolerated=half == "train" and variant == FEWER_TRAIN
-        )
+        notes += _absent(f"{place}{name}", labels, present, tolerated=half == "train" and variant == FEWER_TRAIN)
         found.update({image.path: labels[_name(image)] for image in in_half if _name(image) in labels})
         without = sum(_name(image) not in labels for image in in_half)
         if without:
@@ -101,15 +97,11 @@ def _labels(
             ("type", sum(label.type is None for label in labels.values())),
         ):
             if unknown:
-                notes.append(
-                    f"{name} gives {unknown:,} images the {column} 0, which is none; theirs is null."
-                )
+                notes.append(f"{name} gives {unknown:,} images the {column} 0, which is none; theirs is null.")
     return found, notes
 
 
-def _absent(
-    path: str, labels: dict[str, Label], present: dict[str, tuple[int, int]], *, tolerated: bool
-) -> list[str]:
+def _absent(path: str, labels: dict[str, Label], present: dict[str, tuple[int, int]], *, tolerated: bool) -> list[str]:
     """Refuse Items of images that are not there, or note them where the version is known to lack some."""
     missing = [name for name in labels if name not in present]
     if not missing:

@@ -23,11 +23,7 @@ def breakdown_tables(breakdown: Breakdown | None) -> list[TextTable]:
     """Return each table that has something to show."""
     if breakdown is None:
         return []
-    tables = [
-        _intervals(breakdown),
-        _camera_pairs(breakdown.camera_pairs),
-        _identities(breakdown.identities),
-    ]
+    tables = [_intervals(breakdown), _camera_pairs(breakdown.camera_pairs), _identities(breakdown.identities)]
     return [table for table in tables if table.rows]
 
 
@@ -51,8 +47,7 @@ def _camera_pairs(pairs: Sequence[CameraPair]) -> TextTable:
     across = {pair.gallery_camera: _camera(pair.gallery_camera, pair.gallery_camera_name) for pair in pairs}
     down = {pair.query_camera: _camera(pair.query_camera, pair.query_camera_name) for pair in pairs}
     rows = [
-        [down[query], *(_pair(found.get((query, gallery))) for gallery in sorted(across))]
-        for query in sorted(down)
+        [down[query], *(_pair(found.get((query, gallery))) for gallery in sorted(across))] for query in sorted(down)
     ]
     return TextTable(
         title="pairs of cameras",

@@ -10,14 +10,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
-from reid_pipeline.reporting.comparison_columns import (
-    Column,
-    Table,
-    legend_of,
-    short_table,
-    tables_of,
-    title_of,
-)
+from reid_pipeline.reporting.comparison_columns import Column, Table, legend_of, short_table, tables_of, title_of
 from reid_pipeline.reporting.differences import LEGEND as DIFFERENCES_LEGEND
 from reid_pipeline.reporting.differences import behind_best, differences_lines, differences_table
 from reid_pipeline.reporting.page import rendered
@@ -52,11 +45,7 @@ class ShownTable:
 
 
 def compare_methods(
-    results: Sequence[Run],
-    *,
-    benchmark: str,
-    methods: Sequence[str],
-    differences: Sequence[DifferenceToBest] = (),
+    results: Sequence[Run], *, benchmark: str, methods: Sequence[str], differences: Sequence[DifferenceToBest] = ()
 ) -> Comparison:
     """Set every method of a benchmark beside its published figures.
 
@@ -80,16 +69,11 @@ def compare_methods(
     )
     sets = {group.metrics.test_set or "" for group in groups} | {figure.test_set for figure in figures}
     return Comparison(
-        benchmark=benchmark,
-        test_set=", ".join(sorted(sets - {""})) or None,
-        rows=rows,
-        differences=tuple(differences),
+        benchmark=benchmark, test_set=", ".join(sorted(sets - {""})) or None, rows=rows, differences=tuple(differences)
     )
 
 
-def _rows_of(
-    method: str, groups: Sequence[RunGroup], figures: Sequence[PublishedFigure]
-) -> list[ComparisonRow]:
+def _rows_of(method: str, groups: Sequence[RunGroup], figures: Sequence[PublishedFigure]) -> list[ComparisonRow]:
     rows, placed = [], set()
     for group in groups:
         fitting = [figure for figure in figures if figure.fits(group.parameters)]
@@ -125,9 +109,7 @@ def _row(group: RunGroup, figure: PublishedFigure | None) -> ComparisonRow:
     difference: dict[str, float | None] = {}
     if figure and not obstacles and figure.mark != _NO_TARGET:
         means = {name: found[name].mean for name in figure.values}
-        difference = {
-            name: None if mean is None else mean - figure.values[name] for name, mean in means.items()
-        }
+        difference = {name: None if mean is None else mean - figure.values[name] for name, mean in means.items()}
     seconds = card_numbers(group, "training_seconds")
     most = {name: max(card_numbers(group, name), default=None) for name in ("peak_memory_bytes", *_SIZES)}
     return ComparisonRow.model_validate(
@@ -170,8 +152,7 @@ def html_tables(tables: Sequence[Table[Any]]) -> list[ShownTable]:
             spans=[(unit, len([*members])) for unit, members in groupby(c.unit for c in table.columns)],
             columns=table.columns,
             rows=[
-                (table.faint(row), [(column.cell(row), column.words) for column in table.columns])
-                for row in table.rows
+                (table.faint(row), [(column.cell(row), column.words) for column in table.columns]) for row in table.rows
             ],
         )
         for table in tables

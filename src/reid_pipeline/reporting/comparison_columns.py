@@ -69,8 +69,7 @@ class Table(Generic[Row]):
         """Return a header and the rows as text; what is above a figure says its kind."""
         figures = set(METRICS.values())
         header = [
-            f"{column.kind} {column.title}" if column.title in figures else column.title
-            for column in self.columns
+            f"{column.kind} {column.title}" if column.title in figures else column.title for column in self.columns
         ]
         return [header, *([column.cell(row) for column in self.columns] for row in self.rows)]
 
@@ -99,9 +98,7 @@ def short_table(comparison: Comparison) -> Table[ComparisonRow]:
     return Table(title_of(comparison), _shown([_LABEL, _SEEDS, *figures, _COSTS[0]], rows), rows)
 
 
-def _shown(
-    columns: Sequence[Column[ComparisonRow]], rows: Sequence[ComparisonRow]
-) -> list[Column[ComparisonRow]]:
+def _shown(columns: Sequence[Column[ComparisonRow]], rows: Sequence[ComparisonRow]) -> list[Column[ComparisonRow]]:
     return [column for column in columns if column.always or any(column.cell(row) for row in rows)]
 
 

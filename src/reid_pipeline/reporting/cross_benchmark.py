@@ -10,14 +10,7 @@ from reid_pipeline.reporting.words import run_name
 from reid_pipeline.schema.comparison import CrossBenchmark, CrossResult
 
 _TITLE = "Trained on one benchmark, tested on another"
-_PROTOCOL = (
-    "splits",
-    "camera_filter",
-    "flip_averaging",
-    "camera_mean_subtraction",
-    "query_expansion",
-    "rerank",
-)
+_PROTOCOL = ("splits", "camera_filter", "flip_averaging", "camera_mean_subtraction", "query_expansion", "rerank")
 _HEADS = ("Trained on", "Method", "Seed")
 _CSV_HEADS = ("trained_on", "method", "variant", "seed", "tested_on", "test_set")
 _COUNTS = ("num_queries", "num_valid_queries", "num_gallery")

@@ -30,11 +30,7 @@ def dataset_figures(summary: DatasetSummary) -> dict[str, go.Figure]:
 
 def images_per_identity(splits: Mapping[str, SplitFacts]) -> go.Figure:
     """Return how many identities of each split have how many images, in bins of equal width."""
-    told = {
-        name: facts.images_per_identity.histogram
-        for name, facts in splits.items()
-        if facts.images_per_identity
-    }
+    told = {name: facts.images_per_identity.histogram for name, facts in splits.items() if facts.images_per_identity}
     most = max(images for histogram in told.values() for images, _ in histogram)
     step = -(-most // _IDENTITY_BINS)
     starts = range(1, most + 1, step)

@@ -126,10 +126,7 @@ def _sections(summary: DatasetSummary) -> list[Section]:
             title=title,
             caption=caption,
             header=grid[0],
-            rows=[
-                [Cell(text, _differs(grid[0][place], text)) for place, text in enumerate(row)]
-                for row in grid[1:]
-            ],
+            rows=[[Cell(text, _differs(grid[0][place], text)) for place, text in enumerate(row)] for row in grid[1:]],
             below=below.get(name, []),
         )
         for name, title, caption, make in sections

@@ -82,8 +82,7 @@ def _queries(summary: DatasetSummary) -> Iterator[Problem]:
             remedies.append("Identities absent from the gallery: check how the split was made.")
         if any(each.only_same_camera for each in reasons):
             remedies.append(
-                "Matches of the own camera only: where cameras mean nothing, set"
-                " evaluation.camera_filter: false."
+                "Matches of the own camera only: where cameras mean nothing, set evaluation.camera_filter: false."
             )
         yield Problem(
             title,
@@ -143,8 +142,7 @@ def _left_out(other: Cases) -> Iterator[Problem]:
     if other.count:
         yield Problem(
             "Images that no split uses",
-            f"{counted(other.count, 'image')} of the manifest"
-            f" {'is' if other.count == 1 else 'are'} in no split.",
+            f"{counted(other.count, 'image')} of the manifest {'is' if other.count == 1 else 'are'} in no split.",
             "They are neither junk nor unreadable; distractors (pid 0) outside the gallery are such images.",
             "Check their identities and subsets in the manifest.",
             other.first,

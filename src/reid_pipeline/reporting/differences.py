@@ -50,9 +50,7 @@ def behind_best(differences: Sequence[DifferenceToBest], row: ComparisonRow) -> 
     named = RunsNamed(method=row.method, variant=row.variant, apart=row.apart, seeds=row.seeds)
     own = next((each for each in differences if each.other == named), None)
     values = {name: getattr(own, name, None) for name in _ENDS}
-    return {
-        f"{name}_points": None if value is None else round(100 * value, 4) for name, value in values.items()
-    }
+    return {f"{name}_points": None if value is None else round(100 * value, 4) for name, value in values.items()}
 
 
 def _named(runs: RunsNamed | None) -> str:

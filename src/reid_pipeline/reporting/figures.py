@@ -175,10 +175,7 @@ def curves_overview(history: Sequence[EpochRecord]) -> go.Figure:
         note = {"text": "This method does not train.", "showarrow": False, "xref": "paper", "yref": "paper"}
         hidden = {"visible": False}
         return dress(go.Figure(), "Training").update_layout(annotations=[note], xaxis=hidden, yaxis=hidden)
-    x, rows = (
-        epochs(history),
-        3 if any(record.ground_truth for record in history) else 2,
-    )
+    x, rows = (epochs(history), 3 if any(record.ground_truth for record in history) else 2)
     figure = make_subplots(
         rows=rows,
         cols=1,

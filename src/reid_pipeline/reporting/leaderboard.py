@@ -19,13 +19,7 @@ from reid_pipeline.reporting.run_groups import of_one_test_set
 from reid_pipeline.reporting.tables import METRICS, percent
 from reid_pipeline.reporting.words import label_word, run_name
 from reid_pipeline.schema.addresses import link
-from reid_pipeline.schema.comparison import (
-    DifferenceToBest,
-    FiveFigures,
-    Leaderboard,
-    ListedBenchmark,
-    ListedRun,
-)
+from reid_pipeline.schema.comparison import DifferenceToBest, FiveFigures, Leaderboard, ListedBenchmark, ListedRun
 from reid_pipeline.schema.records import Run
 
 TITLE = "Leaderboard"
@@ -79,9 +73,7 @@ def render_leaderboard_page(leaderboard: Leaderboard) -> str:
         }
         for comparison in leaderboard.benchmarks
     ]
-    return rendered(
-        "leaderboard.html.j2", title=TITLE, units=UNITS, sections=sections, legend=_legend(leaderboard)
-    )
+    return rendered("leaderboard.html.j2", title=TITLE, units=UNITS, sections=sections, legend=_legend(leaderboard))
 
 
 def leaderboard_markdown(leaderboard: Leaderboard) -> str:

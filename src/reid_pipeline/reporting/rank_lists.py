@@ -129,9 +129,7 @@ def describe(ranked: RankedQuery) -> str:
     return f"Query {caption}, average precision {ranked.average_precision:.3f}. Ranks: {verdicts or 'none'}."
 
 
-def _spread(
-    rows: NDArray[np.int64], groups: Sequence[Hashable] | NDArray[np.int64] | None
-) -> NDArray[np.int64]:
+def _spread(rows: NDArray[np.int64], groups: Sequence[Hashable] | NDArray[np.int64] | None) -> NDArray[np.int64]:
     """Move rows whose group came before behind all others."""
     if groups is None:
         return rows
@@ -147,9 +145,7 @@ def _in_order(chosen: NDArray[np.int64], order: NDArray[np.int64]) -> NDArray[np
     return order[np.isin(order, chosen)].astype(np.int64)
 
 
-def _framed(
-    image: NDArray[np.uint8], cell: tuple[int, int], border: int, colour: tuple[int, int, int]
-) -> Image.Image:
+def _framed(image: NDArray[np.uint8], cell: tuple[int, int], border: int, colour: tuple[int, int, int]) -> Image.Image:
     """Return the image, whole and centred, in a cell (width, height) with a border around it."""
     pixels = Image.fromarray(image)
     scale = min(cell[0] / pixels.width, cell[1] / pixels.height)

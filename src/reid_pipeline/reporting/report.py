@@ -9,14 +9,7 @@ from reid_pipeline.reporting.figures import cmc_curves, training_curves
 from reid_pipeline.reporting.page import chart, exact_duration, flattened, rendered
 from reid_pipeline.reporting.rank_lists import RankedQuery, describe, rank_list_strip
 from reid_pipeline.reporting.records import epochs
-from reid_pipeline.reporting.tables import (
-    METRICS,
-    UNMEASURED,
-    comparison_rows,
-    count,
-    difference_notes,
-    percent,
-)
+from reid_pipeline.reporting.tables import METRICS, UNMEASURED, comparison_rows, count, difference_notes, percent
 from reid_pipeline.reporting.words import compared_with, label_sentence, label_word, run_name
 from reid_pipeline.schema.records import Breakdown, Differences, EpochRecord, Metrics, RunCard
 
@@ -132,10 +125,7 @@ def render_report(content: ReportContent) -> str:
         headlines=_headlines(content),
         facts=_facts(content.run_card),
         cmc=chart("cmc", curve, _EXPLANATIONS["cmc"]) if curve.data else None,
-        curves=[
-            chart(name, figure, _EXPLANATIONS[name])
-            for name, figure in training_curves(content.history).items()
-        ],
+        curves=[chart(name, figure, _EXPLANATIONS[name]) for name, figure in training_curves(content.history).items()],
         epoch_table=_epoch_table(content.history),
         breakdown=breakdown_tables(content.breakdown),
         rank_lists=_rank_lists(content),
@@ -145,9 +135,7 @@ def render_report(content: ReportContent) -> str:
 
 def _headlines(content: ReportContent) -> list[Headline]:
     """Return mAP, Rank-1 and mINP of this run's method, each with what it was before (first test set)."""
-    before, after = (
-        each.model_copy(update={"test_sets": {}}) for each in (content.metrics[0], content.result)
-    )
+    before, after = (each.model_copy(update={"test_sets": {}}) for each in (content.metrics[0], content.result))
     cards = [Headline(METRICS[name], percent(after.value(name))) for name in _HEADLINES]
     rows = comparison_rows([before, after], content.known_differences)
     if content.metrics[0] is content.result or not rows[-1].is_difference:

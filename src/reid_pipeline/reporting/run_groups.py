@@ -165,9 +165,7 @@ def _apart(group: RunGroup, groups: Sequence[RunGroup]) -> tuple[str, ...]:
     differing |= {name for name in shared if not _agreed(groups, name)}
     if group.facts.get(f"{prefix}recipe", '"released"') != '"released"':
         differing.add(f"{prefix}recipe")
-    told_twice = {
-        name for name in differing if name.replace("protocol.", "evaluation.") in differing - {name}
-    }
+    told_twice = {name for name in differing if name.replace("protocol.", "evaluation.") in differing - {name}}
     names = sorted(differing - told_twice, key=lambda name: (_rank(name), name))
     return tuple(f"{name.removeprefix(prefix)} {_shown(name, group.facts.get(name))}" for name in names)
 

@@ -9,13 +9,7 @@ from reid_pipeline.schema.records import Differences, Figures, Metrics, PairedDi
 
 UNMEASURED = "—"
 _COMPARABLE = ("benchmark", "seed", "test_set")
-METRICS: Mapping[str, str] = {
-    "mAP": "mAP",
-    "mINP": "mINP",
-    "rank1": "Rank-1",
-    "rank5": "Rank-5",
-    "rank10": "Rank-10",
-}
+METRICS: Mapping[str, str] = {"mAP": "mAP", "mINP": "mINP", "rank1": "Rank-1", "rank5": "Rank-5", "rank10": "Rank-10"}
 
 
 @dataclass(frozen=True)
@@ -81,9 +75,7 @@ def interval_text(low: float, high: float) -> str:
     return f"{points(low)} to {points(high)}"
 
 
-def comparison_rows(
-    metrics: Sequence[Metrics], differences: Sequence[Differences] = ()
-) -> list[ComparisonRow]:
+def comparison_rows(metrics: Sequence[Metrics], differences: Sequence[Differences] = ()) -> list[ComparisonRow]:
     """Return a row per result, then one for each later result's difference to the first.
 
     Args:
@@ -181,10 +173,7 @@ def _said_of(row: ComparisonRow) -> list[str]:
 
 
 def text_table(
-    metrics: Sequence[Metrics],
-    differences: Sequence[Differences] = (),
-    *,
-    earlier: Sequence[Metrics] = (),
+    metrics: Sequence[Metrics], differences: Sequence[Differences] = (), *, earlier: Sequence[Metrics] = ()
 ) -> str:
     """Return the comparison for a terminal: values in %, differences in percentage points.
 
@@ -200,9 +189,7 @@ def text_table(
     rows = comparison_rows(metrics, differences)
     measured = [each in earlier for result in metrics for each in [result] * max(1, len(result.test_sets))]
     listed = [
-        replace(row, label=f"{row.label} (measured earlier)")
-        if place < len(measured) and measured[place]
-        else row
+        replace(row, label=f"{row.label} (measured earlier)") if place < len(measured) and measured[place] else row
         for place, row in enumerate(rows)
         if not row.paired
     ]
@@ -242,9 +229,7 @@ def markdown_table(metrics: Sequence[Metrics], differences: Sequence[Differences
     """
     if not metrics:
         return "(nothing measured)"
-    grid = [
-        [cell.replace("|", "\\|") for cell in row] for row in _grid(comparison_rows(metrics, differences))
-    ]
+    grid = [[cell.replace("|", "\\|") for cell in row] for row in _grid(comparison_rows(metrics, differences))]
     rule = "|".join([" --- ", *[" ---: "] * (len(grid[0]) - 1)])
     lines = [f"| {' | '.join(row)} |" for row in grid]
     notes = difference_notes(metrics, differences)

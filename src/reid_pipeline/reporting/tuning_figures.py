@@ -78,9 +78,7 @@ def importance_bars(importances: Mapping[str, float]) -> go.Figure:
         )
     )
     figure.update_xaxes(title_text="Share of the variance of the dev mAP (fANOVA)", tickformat=".0%")
-    return dress(figure, "What mattered", height=max(240, 44 * len(ordered) + 120)).update_layout(
-        showlegend=False
-    )
+    return dress(figure, "What mattered", height=max(240, 44 * len(ordered) + 120)).update_layout(showlegend=False)
 
 
 def parallel_coordinates(complete: Sequence[Record], space: Mapping[str, Record]) -> go.Figure:
@@ -103,12 +101,7 @@ def _axis(name: str, values: Sequence[Any], kind: Record) -> dict[str, Any]:
     logs = [math.log10(value) for value in values]
     ticks = [min(logs) + step * (max(logs) - min(logs)) / 4 for step in range(5)]
     ticks = ticks if max(logs) > min(logs) else ticks[:1]
-    return {
-        "label": name,
-        "values": logs,
-        "tickvals": ticks,
-        "ticktext": [f"{10**tick:.3g}" for tick in ticks],
-    }
+    return {"label": name, "values": logs, "tickvals": ticks, "ticktext": [f"{10**tick:.3g}" for tick in ticks]}
 
 
 def sensitivity_map(trials: Sequence[Record], x_name: str, y_name: str) -> go.Figure:

@@ -12,10 +12,8 @@ from reid_pipeline.reporting.tuning_figures import study_figures
 
 _EXPLANATIONS = {
     "history": "Every trial that was scored, in the order they began.",
-    "importances": "How much of the differences between trials goes back to each parameter. Few trials say"
-    " little.",
-    "parallel": "One line per trial trained to the end, the brighter the better; drag along an axis to pick"
-    " lines.",
+    "importances": "How much of the differences between trials goes back to each parameter. Few trials say little.",
+    "parallel": "One line per trial trained to the end, the brighter the better; drag along an axis to pick lines.",
     "sensitivity": "Mean over the trials of a cell that were trained to the end, their number in brackets,"
     " and how many were given up.",
 }

@@ -84,8 +84,7 @@ def compared_with(run_card: RunCard, other: str | None, zero_shot: RunCard | Non
 
 def _backbones_apart(run_card: RunCard, zero_shot: RunCard) -> list[str]:
     own, theirs = (
-        dict(leaves(card.parameters.get(card.method, {}).get("backbone") or {}))
-        for card in (run_card, zero_shot)
+        dict(leaves(card.parameters.get(card.method, {}).get("backbone") or {})) for card in (run_card, zero_shot)
     )
     return [
         f"{name} {own.get(name)} (zero_shot: {theirs.get(name)})"

@@ -64,8 +64,7 @@ def bootstrap_intervals(
     means_NF = _resampled_means(figures_FV, resamples, seed)
     low_F, high_F = np.quantile(means_NF, _tails(level), axis=0)
     return {
-        name: (float(low), float(high))
-        for name, low, high in zip(("mAP", "mINP", "rank1"), low_F, high_F, strict=True)
+        name: (float(low), float(high)) for name, low, high in zip(("mAP", "mINP", "rank1"), low_F, high_F, strict=True)
     }
 
 
@@ -88,9 +87,7 @@ def paired_bootstrap(
     Raises:
         UserError: lengths that differ, no query that is valid for both, or an option out of range.
     """
-    found = paired_bootstraps(
-        {"ap": first_ap}, {"ap": second_ap}, resamples=resamples, seed=seed, level=level
-    )
+    found = paired_bootstraps({"ap": first_ap}, {"ap": second_ap}, resamples=resamples, seed=seed, level=level)
     return found["ap"]
 
 
@@ -122,9 +119,7 @@ def paired_bootstraps(
     differences_FQ = np.stack([_differences(name, first[name], second[name]) for name in first])
     differences_FV = differences_FQ[:, ~np.isnan(differences_FQ).any(axis=0)]
     if not differences_FV.size:
-        raise UserError(
-            f"None of the {differences_FQ.shape[1]} queries is valid for both methods: nothing to compare."
-        )
+        raise UserError(f"None of the {differences_FQ.shape[1]} queries is valid for both methods: nothing to compare.")
     means_NF = _resampled_means(differences_FV, resamples, seed)
     low_F, high_F = np.quantile(means_NF, _tails(level), axis=0)
     return {

@@ -43,9 +43,7 @@ def camera_pair_breakdown(
             searched = (camids[1] == gallery_camera) & (pids[1] != JUNK_PID)
             if not np.isin(pids[0][asked], pids[1][searched]).any():
                 continue
-            result = evaluate_retrieval(
-                features[0][asked], features[1][searched], pids[0][asked], pids[1][searched]
-            )
+            result = evaluate_retrieval(features[0][asked], features[1][searched], pids[0][asked], pids[1][searched])
             found.append(
                 {
                     "query_camera": int(query_camera),

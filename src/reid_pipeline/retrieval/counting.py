@@ -144,9 +144,7 @@ def _count_row(
     return found
 
 
-def _count_block(
-    values_QG: Any, offsets_G: Any, thresholds: Any, same: Any, bins_B: Any, job: Any, unsure: Any
-) -> Any:
+def _count_block(values_QG: Any, offsets_G: Any, thresholds: Any, same: Any, bins_B: Any, job: Any, unsure: Any) -> Any:
     """Count rows of a block until they end or no room is left; see `count_block`."""
     lower_P, upper_P, starts_Q = thresholds
     same_rows, same_starts_Q, same_ends_Q = same

@@ -72,9 +72,7 @@ def checked_identities(
         )
     left, right = _identities(query, "query", rows[0]), _identities(gallery, "gallery", rows[1])
     if not right.usable.any():
-        raise UserError(
-            f"all {len(right.pids)} gallery rows have pid -1 (junk); at least one must be an identity."
-        )
+        raise UserError(f"all {len(right.pids)} gallery rows have pid -1 (junk); at least one must be an identity.")
     return left, right
 
 

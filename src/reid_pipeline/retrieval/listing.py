@@ -75,9 +75,7 @@ def ranked_lists(
         usable = gallery.usable.copy()
         usable[matches.removed(int(row))] = False
         candidates = np.flatnonzero(usable)
-        squared = pair_squared_distances(
-            query.features, gallery.features, np.full(len(candidates), row), candidates
-        )
+        squared = pair_squared_distances(query.features, gallery.features, np.full(len(candidates), row), candidates)
         order = np.argsort(squared, kind="stable")[:top]
         listed[place, : len(order)] = candidates[order]
         distances[place, : len(order)] = np.sqrt(squared[order])

@@ -113,9 +113,7 @@ def evaluate_retrieval(
         (query_features, query_pids, query_camids), (gallery_features, gallery_pids, gallery_camids)
     )
     matches = Matches.of(query, gallery)
-    ranked = feature_ranks(
-        matches, query.features, gallery.features, memory_limit=memory_limit, device=device
-    )
+    ranked = feature_ranks(matches, query.features, gallery.features, memory_limit=memory_limit, device=device)
     return _result(matches, ranked, max_rank)
 
 
@@ -149,9 +147,7 @@ def evaluate_distances(
     """
     _check_max_rank(max_rank)
     rows = len(np.atleast_1d(np.asarray(query_pids))), len(np.atleast_1d(np.asarray(gallery_pids)))
-    matches = Matches.of(
-        *checked_identities((query_pids, query_camids), (gallery_pids, gallery_camids), rows=rows)
-    )
+    matches = Matches.of(*checked_identities((query_pids, query_camids), (gallery_pids, gallery_camids), rows=rows))
     return _result(matches, distance_ranks(matches, blocks), max_rank)
 
 

@@ -17,13 +17,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from reid_pipeline.geometry.compiled import worker_count
-from reid_pipeline.geometry.distances import (
-    Floats,
-    Indices,
-    expansion_tolerance,
-    pair_squared_distances,
-    squared_norms,
-)
+from reid_pipeline.geometry.distances import Floats, Indices, expansion_tolerance, pair_squared_distances, squared_norms
 from reid_pipeline.retrieval.bins import Block, Exact, Ranked
 from reid_pipeline.retrieval.inputs import Matches
 from reid_pipeline.retrieval.sweep import Limits, Sweep, settle, thread_count
@@ -64,8 +58,7 @@ def feature_ranks(
     """
     if memory_limit < _SMALLEST_LIMIT:
         raise UserError(
-            f"memory_limit is {memory_limit} bytes; at least {_SMALLEST_LIMIT} (1 MiB) is needed, "
-            "256 MiB is usual."
+            f"memory_limit is {memory_limit} bytes; at least {_SMALLEST_LIMIT} (1 MiB) is needed, 256 MiB is usual."
         )
     offsets_G = squared_norms(gallery_GD)
     greatest = float(offsets_G.max())
@@ -81,9 +74,7 @@ def feature_ranks(
             one_thread = partial(exact, in_one_thread=True)
             count = _on_cpu(sweep, gallery_GD, offsets_G, width, one_thread)
         else:
-            count = _on_device(
-                matches, gallery_GD, offsets_G, exact, memory_limit=memory_limit, device=device
-            )
+            count = _on_device(matches, gallery_GD, offsets_G, exact, memory_limit=memory_limit, device=device)
         for query_rows in _groups(matches, height, memory_limit // (2 * _POSITIVE_BYTES)):
             block = Block.of(matches, query_rows, exact)
             if len(block.query_rows):
@@ -115,14 +106,10 @@ def distance_ranks(matches: Matches, blocks: Iterable[tuple[int, ArrayLike]]) ->
                 _count_given(sweep, block, values_QG[block.query_rows - start], offsets_G, exact)
                 yield block.ranked()
     if expected != queries:
-        raise UserError(
-            f"the blocks of distances end at query {expected} of {queries}; each must be there once."
-        )
+        raise UserError(f"the blocks of distances end at query {expected} of {queries}; each must be there once.")
 
 
-def _given_distances(
-    values_QG: Floats, start: int, query_rows: Indices, gallery_rows: Indices
-) -> NDArray[np.float64]:
+def _given_distances(values_QG: Floats, start: int, query_rows: Indices, gallery_rows: Indices) -> NDArray[np.float64]:
     return values_QG[query_rows - start, gallery_rows].astype(np.float64)
 
 
@@ -235,9 +222,7 @@ def _on_device(
         limits_2QR = np.full((2, len(lengths_Q), lengths_Q.max()), padding, dtype=features_QD.dtype)
         limits_2QR[:, owners_P, places_P] = limits
         width = max(1, memory_limit // (_DEVICE_ENTRY_BYTES * len(lengths_Q)))
-        found_QB, owners_U, rows_U = counter.count(
-            features_QD, limits_2QR, matches.same(block.query_rows), width=width
-        )
+        found_QB, owners_U, rows_U = counter.count(features_QD, limits_2QR, matches.same(block.query_rows), width=width)
         block.bins[...] = found_QB[np.arange(found_QB.shape[1]) <= lengths_Q[:, None]]
         settle(block, owners_U, rows_U, exact)
 

@@ -40,12 +40,7 @@ _GALLERY_ROWS = 2048
 
 
 def rerank_k_reciprocal(
-    query_features: ArrayLike,
-    gallery_features: ArrayLike,
-    *,
-    k1: int = 20,
-    k2: int = 6,
-    lambda_value: float = 0.3,
+    query_features: ArrayLike, gallery_features: ArrayLike, *, k1: int = 20, k2: int = 6, lambda_value: float = 0.3
 ) -> NDArray[np.float32]:
     """Return the re-ranked distance of every query to every gallery row.
 

@@ -23,12 +23,7 @@ def digest_of_json(value: Any) -> str:
 def digest_of_arrays(arrays: Mapping[str, np.ndarray]) -> str:
     """Return the SHA-256 of named arrays: names, types, shapes and bytes enter."""
     return digest_of_buffers(
-        (
-            name,
-            str(array.dtype),
-            list(array.shape),
-            np.ascontiguousarray(array).reshape(-1).view(np.uint8).data,
-        )
+        (name, str(array.dtype), list(array.shape), np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
         for name, array in sorted(arrays.items())
     )
 

@@ -37,9 +37,7 @@ def read_record(model: type[R], content: Any, *, where: str, again: str) -> R:
     try:
         return _read_from(model.model_validate(given), where)
     except ValidationError as error:
-        raise UserError(
-            f"{where} is no whole record of a run: {first_few(_faults(error))}. {again}"
-        ) from error
+        raise UserError(f"{where} is no whole record of a run: {first_few(_faults(error))}. {again}") from error
 
 
 def _read_from(record: R, where: str) -> R:
@@ -61,9 +59,7 @@ def read_stage_description(content: Any, *, where: str, again: str) -> StageDesc
     if isinstance(given, dict) and "origin" not in given:
         missing = sorted(_FIRST - given.keys())
         if missing:
-            raise UserError(
-                f"{where} does not say what it was made from: {first_few(missing)} missing. {again}"
-            )
+            raise UserError(f"{where} does not say what it was made from: {first_few(missing)} missing. {again}")
         read = given["reads"] or given["parameters"]
         given = {
             "version": 1,

@@ -86,9 +86,7 @@ def _spread(layer: Values, models: Models, zero_shot: str) -> dict[str, Any]:
     if not isinstance(shared, Mapping):
         return dict(layer)
     beneath = {
-        name: {
-            BACKBONE: {key: value for key, value in shared.items() if name != zero_shot or key not in LEARNT}
-        }
+        name: {BACKBONE: {key: value for key, value in shared.items() if name != zero_shot or key not in LEARNT}}
         for name, model in models.items()
         if BACKBONE in model.model_fields and isinstance(layer.get(name, {}), Mapping)
     }
@@ -103,9 +101,7 @@ def _followed(below: Values, layer: Values, spread: Values, models: Models, zero
         if name == zero_shot or not given:
             continue
         blocks = [_mapping(each.get(name)) for each in (below, spread)]
-        before, after = (
-            _backbone(block, models[name]) for block in (blocks[0], merged(blocks[0], blocks[1]))
-        )
+        before, after = (_backbone(block, models[name]) for block in (blocks[0], merged(blocks[0], blocks[1])))
         changed.append({key: after.get(key) for key in given if after.get(key) != before.get(key)})
     changed = [each for each in changed if each]
     return {
@@ -138,9 +134,7 @@ def _shared(parameters: Values, models: Models) -> dict[str, Any]:
     return chosen
 
 
-def _dump_of(
-    model: type[Parameters], beside: Values | None = None
-) -> Callable[[Values], dict[str, Any] | None]:
+def _dump_of(model: type[Parameters], beside: Values | None = None) -> Callable[[Values], dict[str, Any] | None]:
     """Return the function to plain values as `model` reads them, None where it refuses them."""
 
     def dump(values: Values) -> dict[str, Any] | None:

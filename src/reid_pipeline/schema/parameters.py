@@ -21,9 +21,7 @@ class ComputeParameters(Parameters):
     device: str = Field(
         "auto", pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$", description="auto, cpu, cuda, cuda:<index> or mps"
     )
-    precision: Precision = Field(
-        "auto", description="auto: bfloat16 (else float16) on CUDA, float32 elsewhere"
-    )
+    precision: Precision = Field("auto", description="auto: bfloat16 (else float16) on CUDA, float32 elsewhere")
     deterministic: bool = Field(True, description="deterministic kernels on CUDA; the CPU always is")
     threads: int = Field(0, ge=0, description="CPU threads; 0 leaves torch's own choice")
     image_memory: PositiveInt = Field(
@@ -107,8 +105,7 @@ class BackboneParameters(Parameters):
     def _existing_file(cls, value: str | None) -> str | None:
         if value is not None and _looks_like_path(value) and not Path(value).is_file():
             raise ValueError(
-                f"no checkpoint file at {value!r}. Give an existing file, or one of open_clip's tags such as"
-                " 'openai'"
+                f"no checkpoint file at {value!r}. Give an existing file, or one of open_clip's tags such as 'openai'"
             )
         return value
 
@@ -184,8 +181,7 @@ class TrainingPlan(Parameters):
             return self
         if self.batch_size % self.instances or self.batch_size == self.instances:
             raise ValueError(
-                f"batch_size {self.batch_size} must be a multiple (at least twice) of instances"
-                f" {self.instances}"
+                f"batch_size {self.batch_size} must be a multiple (at least twice) of instances {self.instances}"
             )
         return self
 
@@ -195,8 +191,7 @@ class TrainingPlan(Parameters):
             raise ValueError(f"milestones must increase, got {self.milestones}")
         if self.schedule == "cosine" and self.milestones:
             raise ValueError(
-                f"schedule cosine has no milestones, got {self.milestones}. Write milestones: [] or"
-                " schedule: steps"
+                f"schedule cosine has no milestones, got {self.milestones}. Write milestones: [] or schedule: steps"
             )
         lower = {"warmup_learning_rate": self.warmup_learning_rate}
         if self.schedule == "cosine":
@@ -224,8 +219,7 @@ class EvaluationParameters(Parameters):
         False, description="embed every test image and its mirror image, and take the mean of both"
     )
     camera_mean_subtraction: bool = Field(
-        False,
-        description="take its camera's mean test embedding from every embedding; all test images decide it",
+        False, description="take its camera's mean test embedding from every embedding; all test images decide it"
     )
     query_expansion: int = Field(
         0, ge=0, description="average every embedding with this many nearest of both sides; 0: as it is"

@@ -10,12 +10,8 @@ _SHA256 = pa.Column(str, pa.Check.str_matches(r"^[0-9a-f]{64}$"), description="h
 _IMAGE_COLUMNS = {
     "path": pa.Column(str, unique=True, description="POSIX path below the raw folder"),
     "identity": pa.Column(str, description="the individual, as the collection writes it; empty: not told"),
-    "pid": pa.Column(
-        "int64", pa.Check.ge(-2), description="identity from 1; 0 distractor, -1 junk, -2 unlabelled"
-    ),
-    "camid": pa.Column(
-        "Int64", pa.Check.ge(0), nullable=True, description="camera, from 0; null: no cameras"
-    ),
+    "pid": pa.Column("int64", pa.Check.ge(-2), description="identity from 1; 0 distractor, -1 junk, -2 unlabelled"),
+    "camid": pa.Column("Int64", pa.Check.ge(0), nullable=True, description="camera, from 0; null: no cameras"),
     "camera": pa.Column(str, description="the camera, as the collection writes it; empty: no cameras"),
     "viewid": pa.Column("Int64", pa.Check.ge(0), nullable=True, description="viewpoint, from 0"),
     "trackid": pa.Column("Int64", pa.Check.ge(0), nullable=True, description="tracklet"),
@@ -106,9 +102,7 @@ SPLIT_TABLE = pa.DataFrameSchema(
             error="junk (pid -1) does not enter the split table",
         ),
         pa.Check(
-            lambda table: (
-                ((table["split"] == "train") & (table["pid"] > DISTRACTOR_PID)) == (table["label"] >= 0)
-            ),
+            lambda table: ((table["split"] == "train") & (table["pid"] > DISTRACTOR_PID)) == (table["label"] >= 0),
             error="label is set for the rows of train with an identity and for no others",
         ),
     ],

@@ -84,9 +84,7 @@ class TuningParameters(Parameters):
     storage: str | None = Field(
         None, description="database URL for workers on several machines; null: a file among the results"
     )
-    stale_hours: float = Field(
-        24.0, gt=0, description="silence after which a trial of another machine counts as dead"
-    )
+    stale_hours: float = Field(24.0, gt=0, description="silence after which a trial of another machine counts as dead")
     sampler: SamplerParameters
     pruner: PrunerParameters
     search: dict[str, dict[str, SearchedParameter | None]] = Field(
@@ -98,9 +96,7 @@ class TuningParameters(Parameters):
     def _dotted(cls, value: Any) -> Any:
         if not isinstance(value, dict):
             return value
-        return {
-            method: dotted(block) if isinstance(block, dict) else block for method, block in value.items()
-        }
+        return {method: dotted(block) if isinstance(block, dict) else block for method, block in value.items()}
 
 
 def dotted(block: Mapping[str, Any]) -> dict[str, Any]:

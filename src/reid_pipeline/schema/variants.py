@@ -68,9 +68,7 @@ class Layers:
                 called = component(variant, "variant") if differs or method != self.zero_shot else ""
             else:
                 called = self._called(method, steps, run, differs)
-            found[method] = Cell(
-                benchmark=benchmark, method=method, variant=called, seed=seed, differs=differs
-            )
+            found[method] = Cell(benchmark=benchmark, method=method, variant=called, seed=seed, differs=differs)
         return found
 
     def _up_to(self, count: int, given: Values | None = None) -> dict[str, Any]:

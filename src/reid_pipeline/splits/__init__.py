@@ -3,11 +3,4 @@
 from reid_pipeline.splits.normalise import SplitTables, data_hash, normalise_splits
 from reid_pipeline.splits.origin import galleries_hash, require_tables, with_origin
 
-__all__ = [
-    "SplitTables",
-    "data_hash",
-    "galleries_hash",
-    "normalise_splits",
-    "require_tables",
-    "with_origin",
-]
+__all__ = ["SplitTables", "data_hash", "galleries_hash", "normalise_splits", "require_tables", "with_origin"]

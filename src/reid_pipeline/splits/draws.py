@@ -93,9 +93,7 @@ def drawn_galleries(pool: pd.DataFrame, repeats: int, seed: int) -> pd.DataFrame
         for repeat in range(repeats)
     ]
     empty = pd.DataFrame({TEST_SET: [], REPEAT: [], PATH: []})
-    return pd.concat([empty, *draws], ignore_index=True).astype(
-        {TEST_SET: "str", REPEAT: "int64", PATH: "str"}
-    )
+    return pd.concat([empty, *draws], ignore_index=True).astype({TEST_SET: "str", REPEAT: "int64", PATH: "str"})
 
 
 def _gallery(pool: pd.DataFrame, name: str, repeat: int, seed: int) -> pd.DataFrame:

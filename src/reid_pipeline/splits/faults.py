@@ -10,17 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from reid_pipeline.schema.columns import (
-    DISTRACTOR_PID,
-    FAULT,
-    IDENTITY,
-    JUNK_PID,
-    PATH,
-    PID,
-    SHA256,
-    SPLIT,
-    SPLITS,
-)
+from reid_pipeline.schema.columns import DISTRACTOR_PID, FAULT, IDENTITY, JUNK_PID, PATH, PID, SHA256, SPLIT, SPLITS
 from reid_pipeline.schema.summary import Cases, Copies, Duplicates, FaultyFile, LeftOut, Unreadable
 
 FEW = 5
@@ -98,9 +88,7 @@ def not_used(manifest: pd.DataFrame, image_facts: pd.DataFrame, split_table: pd.
         unreadable=Unreadable(count=len(unreadable), first=_files(unreadable[:FEW])),
         skipped=_files(skipped),
         left_out=LeftOut(
-            junk=int(junk.sum()),
-            unreadable=int((faulty & ~junk).sum()),
-            other=few(absent.loc[~faulty & ~junk, PATH]),
+            junk=int(junk.sum()), unreadable=int((faulty & ~junk).sum()), other=few(absent.loc[~faulty & ~junk, PATH])
         ),
     )
 
@@ -124,6 +112,4 @@ def _among(texts: "pd.Series[str]", allowed: "pd.Series[str]") -> NDArray[np.boo
 
 
 def _files(rows: pd.DataFrame) -> tuple[FaultyFile, ...]:
-    return tuple(
-        FaultyFile(path=path, fault=fault) for path, fault in zip(rows[PATH], rows[FAULT], strict=True)
-    )
+    return tuple(FaultyFile(path=path, fault=fault) for path, fault in zip(rows[PATH], rows[FAULT], strict=True))

@@ -8,16 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from reid_pipeline.schema.columns import (
-    CAMID,
-    DISTRACTOR_PID,
-    PATH,
-    PID,
-    REPEAT,
-    SPLIT,
-    TEST_SET,
-    TEST_SETS,
-)
+from reid_pipeline.schema.columns import CAMID, DISTRACTOR_PID, PATH, PID, REPEAT, SPLIT, TEST_SET, TEST_SETS
 from reid_pipeline.schema.errors import UserError, first_few
 
 ABSENT = "absent_from_gallery"
@@ -62,11 +53,7 @@ class QueryMatches:
 
 
 def count_matches(
-    split_table: pd.DataFrame,
-    galleries: pd.DataFrame,
-    *,
-    camera_filter: bool,
-    splits: Literal["test", "dev"] = "test",
+    split_table: pd.DataFrame, galleries: pd.DataFrame, *, camera_filter: bool, splits: Literal["test", "dev"] = "test"
 ) -> QueryMatches:
     """Count the queries that have a match in the gallery.
 
@@ -99,9 +86,7 @@ def count_matches(
         for name, rows, drawn in _draws(pool, galleries)
     ]
     first, worst = found[0], min(found, key=lambda each: each.valid_share)
-    return replace(
-        first, num_draws=len(found), worst=worst if worst.valid_share < first.valid_share else None
-    )
+    return replace(first, num_draws=len(found), worst=worst if worst.valid_share < first.valid_share else None)
 
 
 def sentences(matches: QueryMatches) -> list[str]:
@@ -183,10 +168,7 @@ def _judge(
         num_valid=queries - int(absent.sum()) - int(same_camera.sum()),
         absent_from_gallery=int(absent.sum()),
         only_same_camera=int(same_camera.sum()),
-        examples={
-            ABSENT: tuple(paths[absent][:_EXAMPLES]),
-            SAME_CAMERA: tuple(paths[same_camera][:_EXAMPLES]),
-        },
+        examples={ABSENT: tuple(paths[absent][:_EXAMPLES]), SAME_CAMERA: tuple(paths[same_camera][:_EXAMPLES])},
         splits=splits,
     )
 

@@ -49,11 +49,7 @@ class SplitTables:
 
 
 def normalise_splits(
-    manifest: pd.DataFrame,
-    image_facts: pd.DataFrame,
-    parameters: SplitParameters,
-    *,
-    skip_unreadable: bool = False,
+    manifest: pd.DataFrame, image_facts: pd.DataFrame, parameters: SplitParameters, *, skip_unreadable: bool = False
 ) -> SplitTables:
     """Give every image its split, every training identity its label, and every pool its galleries.
 
@@ -83,9 +79,7 @@ def normalise_splits(
     pids = np.unique(table.loc[train & (table[PID] > DISTRACTOR_PID), PID].to_numpy())
     _check_training(table[train], len(pids), manifest)
     _check_none_empty(table[SPLIT], manifest, parameters)
-    label = np.where(
-        train & (table[PID] > DISTRACTOR_PID), np.searchsorted(pids, table[PID].to_numpy()), NO_LABEL
-    )
+    label = np.where(train & (table[PID] > DISTRACTOR_PID), np.searchsorted(pids, table[PID].to_numpy()), NO_LABEL)
     table = table.assign(label=label.astype("int64")).astype({SPLIT: "str", RULE: "str"})
     galleries = drawn_galleries(table[table[SPLIT] == "test"], parameters.repeats, parameters.seed)
     return SplitTables(table[list(SPLIT_TABLE.columns)], galleries)

@@ -30,10 +30,7 @@ def with_origin(tables: SplitTables, ingestion: IngestionParameters, splits: Spl
 
 
 def require_tables(
-    split_table: pd.DataFrame,
-    galleries: pd.DataFrame | None,
-    ingestion: IngestionParameters,
-    splits: SplitParameters,
+    split_table: pd.DataFrame, galleries: pd.DataFrame | None, ingestion: IngestionParameters, splits: SplitParameters
 ) -> None:
     """Refuse tables that were made with other parameters than a run's, or that are not of each other.
 

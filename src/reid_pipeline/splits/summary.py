@@ -207,8 +207,7 @@ def _sizes(readable: pd.DataFrame) -> ImageSizes | None:
         width=_range(width),
         height=_range(height),
         common=tuple(
-            SizeCount(width=wide, height=tall, images=number)
-            for wide, tall, number in common.to_numpy().tolist()
+            SizeCount(width=wide, height=tall, images=number) for wide, tall, number in common.to_numpy().tolist()
         ),
         histogram=tuple(
             SizeSpan(low=start, high=start + step - 1, width=wide, height=tall) for start, wide, tall in bins

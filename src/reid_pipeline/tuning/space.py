@@ -18,9 +18,7 @@ Space = dict[str, SearchedParameter]
 Values = Mapping[str, Any]
 
 
-def search_space(
-    method: str, model: type[Parameters], given: Mapping[str, Any], tuning: TuningParameters
-) -> Space:
+def search_space(method: str, model: type[Parameters], given: Mapping[str, Any], tuning: TuningParameters) -> Space:
     """Return what is searched for a method, with `relative` ranges made absolute.
 
     Args:
@@ -113,9 +111,7 @@ def _absolute(name: str, found: SearchedParameter, value: Any) -> SearchedParame
             " Write the range itself, without relative."
         )
     whole = found.type == "int"
-    scaled = {
-        key: factor * value for key in ("low", "high", "step") if (factor := getattr(found, key)) is not None
-    }
+    scaled = {key: factor * value for key in ("low", "high", "step") if (factor := getattr(found, key)) is not None}
     bounds = {key: max(1.0, float(round(bound))) if whole else bound for key, bound in scaled.items()}
     return SearchedParameter(type=found.type, log=found.log, **bounds)
 

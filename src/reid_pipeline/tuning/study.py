@@ -87,9 +87,7 @@ def fail_dead_trials(study: optuna.Study, *, stale_seconds: float) -> list[int]:
     A process of this machine is asked after; one of another machine counts as dead after `stale_seconds`
     without a sign.
     """
-    dead = [
-        trial for trial in study.get_trials(states=(TrialState.RUNNING,)) if _is_dead(trial, stale_seconds)
-    ]
+    dead = [trial for trial in study.get_trials(states=(TrialState.RUNNING,)) if _is_dead(trial, stale_seconds)]
     for trial in dead:
         study.tell(trial.number, state=TrialState.FAIL, skip_if_finished=True)
     return [trial.number for trial in dead]
@@ -132,8 +130,7 @@ def describe_trial(study: optuna.Study, trial: FrozenTrial) -> str:
     best = max(complete, key=lambda each: each.value or 0.0, default=None)
     told = f"; best {100 * (best.value or 0.0):.1f} %, trial {best.number}" if best else ""
     drawn = ", ".join(
-        f"{name}={value:.4g}" if isinstance(value, float) else f"{name}={value}"
-        for name, value in trial.params.items()
+        f"{name}={value:.4g}" if isinstance(value, float) else f"{name}={value}" for name, value in trial.params.items()
     )
     return f"trial {trial.number}, {value}{given_up} ({drawn}){told}"
 
@@ -154,9 +151,7 @@ def _open_storage(address: str) -> optuna.storages.BaseStorage:
 def _pruner(chosen: PrunerParameters) -> optuna.pruners.BasePruner:
     if chosen.name == "none":
         return optuna.pruners.NopPruner()
-    return optuna.pruners.MedianPruner(
-        n_startup_trials=chosen.startup_trials, n_warmup_steps=chosen.warmup_epochs
-    )
+    return optuna.pruners.MedianPruner(n_startup_trials=chosen.startup_trials, n_warmup_steps=chosen.warmup_epochs)
 
 
 def _is_dead(trial: FrozenTrial, stale_seconds: float) -> bool:

@@ -8,13 +8,7 @@ from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 
 from optuna.trial import FrozenTrial
 
-from reid_pipeline.tuning.study import (
-    StudyPlan,
-    begin_as_configured,
-    fail_dead_trials,
-    finished_trials,
-    open_study,
-)
+from reid_pipeline.tuning.study import StudyPlan, begin_as_configured, fail_dead_trials, finished_trials, open_study
 from reid_pipeline.tuning.trials import Objective, run_trials
 
 _POLL_SECONDS = 1.0

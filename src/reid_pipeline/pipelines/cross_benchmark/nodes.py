@@ -7,10 +7,7 @@ from reid_pipeline.schema.parameters import ComputeParameters, EvaluationParamet
 
 
 def evaluate_all(
-    trained_embedders: list[Any],
-    test_splits: list[Any],
-    compute: ComputeParameters,
-    evaluation: EvaluationParameters,
+    trained_embedders: list[Any], test_splits: list[Any], compute: ComputeParameters, evaluation: EvaluationParameters
 ) -> CrossBenchmark:
     """Evaluate every embedder on every test split."""
     from reid_pipeline.engine.runtime import resolve_runtime

@@ -51,9 +51,7 @@ def check_image_files(
     stamps = stamp_files(raw_images.root, paths)  # before they are read: what changes meanwhile is found
     with progress_bar() as bar:
         task = bar.add_task("decode images", total=len(paths), unit="images")
-        facts = check_images(
-            raw_images.root, paths, known=known, on_done=lambda done: bar.update(task, completed=done)
-        )
+        facts = check_images(raw_images.root, paths, known=known, on_done=lambda done: bar.update(task, completed=done))
     return facts, stamps
 
 
@@ -66,14 +64,9 @@ def make_split_table(
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Give every image its split, every training identity its label, every pool its galleries."""
     skip = ingestion.on_unreadable == "skip"
-    tables = with_origin(
-        normalise_splits(manifest, image_facts, splits, skip_unreadable=skip), ingestion, splits
-    )
+    tables = with_origin(normalise_splits(manifest, image_facts, splits, skip_unreadable=skip), ingestion, splits)
     matches = count_matches(
-        tables.split_table,
-        tables.galleries,
-        camera_filter=evaluation.camera_filter,
-        splits=evaluation.splits,
+        tables.split_table, tables.galleries, camera_filter=evaluation.camera_filter, splits=evaluation.splits
     )
     require_some_match(matches)
     level = logging.INFO if matches.num_valid == matches.num_queries else logging.WARNING

@@ -212,9 +212,7 @@ def compare_node(method: Method) -> Callable[..., Any]:
         found = difference_to_zero_shot(
             metrics, breakdown, zero_shot_metrics, zero_shot_breakdown, other=address(cells[ZERO_SHOT])
         )
-        return found.with_origin(
-            _made_from(present, metrics=metrics.origin, zero_shot=zero_shot_metrics.origin)
-        )
+        return found.with_origin(_made_from(present, metrics=metrics.origin, zero_shot=zero_shot_metrics.origin))
 
     return _for_method(compare_with_zero_shot, method)
 

@@ -6,14 +6,7 @@ from reid_pipeline.engine.stage import Method
 from reid_pipeline.pipelines.method import nodes
 from reid_pipeline.schema.addresses import ZERO_SHOT
 
-SHARED = {
-    "split_table",
-    "galleries",
-    "raw_images",
-    "image_cache",
-    "known_image_stamps",
-    "run_environment",
-}
+SHARED = {"split_table", "galleries", "raw_images", "image_cache", "known_image_stamps", "run_environment"}
 SHARED_PARAMETERS = {"cells", "compute", "ingestion", "splits", "evaluation", "report"}
 ZERO_SHOT_RESULTS = {"zero_shot_metrics", "zero_shot_breakdown"}
 
@@ -32,9 +25,7 @@ def create_pipeline(method: Method) -> Pipeline:
         [*training, *_result_nodes(method), *([] if is_zero_shot else [_compare_node(method)])],
         namespace=method.name,
         inputs=SHARED if is_zero_shot else SHARED | ZERO_SHOT_RESULTS,
-        outputs={"metrics": "zero_shot_metrics", "breakdown": "zero_shot_breakdown"}
-        if is_zero_shot
-        else None,
+        outputs={"metrics": "zero_shot_metrics", "breakdown": "zero_shot_breakdown"} if is_zero_shot else None,
         parameters={f"params:{name}" for name in SHARED_PARAMETERS | {method.name}},
     )
 
@@ -126,15 +117,7 @@ def _result_nodes(method: Method) -> list[Node]:
 def _compare_node(method: Method) -> Node:
     return node(
         nodes.compare_node(method),
-        _read(
-            method,
-            "metrics",
-            "breakdown",
-            "zero_shot_metrics",
-            "zero_shot_breakdown",
-            "galleries",
-            "evaluation",
-        ),
+        _read(method, "metrics", "breakdown", "zero_shot_metrics", "zero_shot_breakdown", "galleries", "evaluation"),
         "differences",
         name="compare_with_zero_shot",
     )

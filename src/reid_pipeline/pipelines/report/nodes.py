@@ -19,9 +19,7 @@ def compare(
     from reid_pipeline.reporting import compare_methods, method_cmc, method_metrics
 
     differences = differences_to_best(run_results)
-    comparison = compare_methods(
-        run_results, benchmark=benchmark, methods=methods_in_order(), differences=differences
-    )
+    comparison = compare_methods(run_results, benchmark=benchmark, methods=methods_in_order(), differences=differences)
     return comparison, method_metrics(run_results), method_cmc(run_results)
 
 

@@ -44,11 +44,7 @@ def require_searchable(parameters: Parameters, tuning: TuningParameters) -> "tup
 
 
 def study_plan(
-    parameters: Parameters,
-    tuning: TuningParameters,
-    evaluation: EvaluationParameters,
-    facts: Parameters,
-    file: str,
+    parameters: Parameters, tuning: TuningParameters, evaluation: EvaluationParameters, facts: Parameters, file: str
 ) -> "StudyPlan":
     """Return the plan of the study that the parameters name.
 
@@ -70,9 +66,7 @@ def study_plan(
         method=method.name,
         name=parameters.get("study", DEFAULT_STUDY),
         facts={
-            "parameters": {
-                path: _at(dumped, path) for path in parameter_names(method.params) if path not in space
-            },
+            "parameters": {path: _at(dumped, path) for path in parameter_names(method.params) if path not in space},
             "seed": parameters["seed"],
             "camera_filter": evaluation.camera_filter,
             "version": __version__,

@@ -16,9 +16,7 @@ _WHOLE = re.compile(r"\+?([0-9]+)(?:\.0*)?")
 _NOBODY = frozenset({"nan", "none", "null", "na", "n/a", "unknown", "?"})
 
 
-def number_identities(
-    rows: Rows, subset: "pd.Series[str]"
-) -> tuple["pd.Series[str]", "pd.Series[int]", list[str]]:
+def number_identities(rows: Rows, subset: "pd.Series[str]") -> tuple["pd.Series[str]", "pd.Series[int]", list[str]]:
     """Give every individual a pid from 1, by the sorted names, whatever the order of the rows.
 
     Names that are whole numbers sort as numbers. `-1` is junk. Without a name an image is a distractor in

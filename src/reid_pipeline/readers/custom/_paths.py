@@ -142,8 +142,7 @@ def _refuse_twice(rows: Rows, path: "pd.Series[str]", remedy: str) -> None:
     again = path[twice]
     places = again.index.to_series().groupby(again.to_numpy(), sort=False).agg(list)
     cases = [
-        f"{shown(str(file))} ({first_few([rows.place(row) for row in found], 3)})"
-        for file, found in places.items()
+        f"{shown(str(file))} ({first_few([rows.place(row) for row in found], 3)})" for file, found in places.items()
     ]
     raise UserError(
         f"{len(places)} files are named more than once in {rows.source}: {first_few(cases)}. One row per"

@@ -7,17 +7,7 @@ from reid_pipeline.readers.custom._numbers import camera_names, numbered
 from reid_pipeline.readers.custom._rows import Rows
 from reid_pipeline.readers.custom._subsets import SPLIT_WORDS, subsets_of
 from reid_pipeline.schema.benchmark import Reading
-from reid_pipeline.schema.columns import (
-    CAMERA,
-    CAMID,
-    IDENTITY,
-    PATH,
-    PID,
-    SUBSET,
-    TEST_SETS,
-    TRACKID,
-    VIEWID,
-)
+from reid_pipeline.schema.columns import CAMERA, CAMID, IDENTITY, PATH, PID, SUBSET, TEST_SETS, TRACKID, VIEWID
 
 
 def reading_of(

@@ -110,12 +110,7 @@ def _csv(raw: RawFolder, path: str) -> tuple[Rows, list[str]]:
     try:
         # The header is read as a row like any other: else a row with too many cells would shift its columns.
         cells = pd.read_csv(
-            io.StringIO(text),
-            sep=separator,
-            header=None,
-            dtype=str,
-            keep_default_na=False,
-            skip_blank_lines=False,
+            io.StringIO(text), sep=separator, header=None, dtype=str, keep_default_na=False, skip_blank_lines=False
         )
     except (pd.errors.ParserError, pd.errors.EmptyDataError) as error:
         raise UserError(

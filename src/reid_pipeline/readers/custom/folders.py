@@ -92,9 +92,7 @@ def read_folders(raw: RawFolder) -> Reading:
     return reading_of(Rows(_SOURCE, table, "", _NAMES), images, [first, *notes])
 
 
-_OTHER_WAYS = (
-    "List the images in manifest.csv, or give ingestion.variant=unlabelled to read all without identities."
-)
+_OTHER_WAYS = "List the images in manifest.csv, or give ingestion.variant=unlabelled to read all without identities."
 
 
 def _identities(raw: RawFolder, images: "pd.Series[str]", notes: list[str]) -> Reading:
@@ -124,6 +122,4 @@ def _refuse_depth(images: "pd.Series[str]", depth: "pd.Series[int]", wanted: int
 def _refuse_empty(raw: RawFolder, used: set[str]) -> None:
     empty = [word for word in SPLIT_WORDS if word not in used and (raw.root / word).is_dir()]
     if empty:
-        raise UserError(
-            f"Folder {first_few(empty)} of {raw.root} holds no image. Put images there, or remove it."
-        )
+        raise UserError(f"Folder {first_few(empty)} of {raw.root} holds no image. Put images there, or remove it.")
