@@ -4,7 +4,7 @@
 #   make demo    env, then: kedro run --pipeline=unsupervised_pcl
 #                (DATA=vehicles: the same with --env=synthetic_vehicles)
 #   make dev     the environment with the development group, from requirements-dev.lock
-#   make test    dev, then every check: ruff, mypy, import-linter, pytest
+#   make test    dev, then every check: ruff, mypy, import-linter, deptry, pytest
 #   make golden  record the golden traces anew: make golden REASON="why the numbers change"
 #   make bench   what the parts of the demo cost, and ingestion, loading, training, clustering, evaluation
 #   make viz     the pipelines as a graph, in a browser
@@ -69,6 +69,7 @@ check:
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/deptry src
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 # The numbers of small runs of all methods, which the suite compares with. The reason stands in every file.
