@@ -66,50 +66,51 @@ class Watch:
         return {"marks": [vars(span) for span in self.marks.values()], "epochs": self.epochs, "memory": self.memory}
 
 
-def hooks_of(watch: Watch) -> Any:
+class Hooks:
+    """Kedro's hooks, which mark what a run is busy with; `hooks_of` makes them known to Kedro."""
+
+    def __init__(self, watch: Watch) -> None:
+        self._watch = watch
+
+    def after_catalog_created(self) -> None:
+        self._watch.extend("start: imports, configuration", 0.0)
+
+    def before_pipeline_run(self) -> None:
+        self._watch.extend("checks before any work", self._watch.marks["start: imports, configuration"].end)
+
+    def before_dataset_loaded(self, dataset_name: str, node: Any) -> None:
+        self._watch._loading = self._watch.now()
+        if not self._draws(dataset_name):
+            self._watch.extend(node.name, self._watch._loading)
+
+    def after_dataset_loaded(self, dataset_name: str, node: Any) -> None:
+        self._watch.extend(DRAWING if self._draws(dataset_name) else node.name, self._watch._loading)
+
+    def before_node_run(self, node: Any) -> None:
+        self._watch.extend(node.name, self._watch.now())
+
+    def after_node_run(self, node: Any) -> None:
+        self._watch.extend(node.name, self._watch.now())
+
+    def before_dataset_saved(self, dataset_name: str) -> None:
+        if dataset_name.endswith("_state"):
+            self._watch.epochs.append(self._watch.now())
+
+    def after_dataset_saved(self, node: Any) -> None:
+        self._watch.extend(node.name, self._watch.now())
+
+    def _draws(self, dataset_name: str) -> bool:
+        return dataset_name == "raw_images" and DRAWING not in self._watch.marks
+
+
+def hooks_of(watch: Watch) -> Hooks:
     """Return the hooks; Kedro is imported here, so that the start is measured too."""
     from kedro.framework.hooks import hook_impl
 
-    class Hooks:
-        @hook_impl
-        def after_catalog_created(self) -> None:
-            watch.extend("start: imports, configuration", 0.0)
-
-        @hook_impl(trylast=True)  # after the project's own checks
-        def before_pipeline_run(self) -> None:
-            watch.extend("checks before any work", watch.marks["start: imports, configuration"].end)
-
-        @hook_impl
-        def before_dataset_loaded(self, dataset_name: str, node: Any) -> None:
-            watch._loading = watch.now()
-            if not (dataset_name == "raw_images" and DRAWING not in watch.marks):
-                watch.extend(node.name, watch._loading)
-
-        @hook_impl
-        def after_dataset_loaded(self, dataset_name: str, node: Any) -> None:
-            if dataset_name == "raw_images" and DRAWING not in watch.marks:
-                watch.extend(DRAWING, watch._loading)
-            else:
-                watch.extend(node.name, watch._loading)
-
-        @hook_impl
-        def before_node_run(self, node: Any) -> None:
-            watch.extend(node.name, watch.now())
-
-        @hook_impl
-        def after_node_run(self, node: Any) -> None:
-            watch.extend(node.name, watch.now())
-
-        @hook_impl
-        def before_dataset_saved(self, dataset_name: str) -> None:
-            if dataset_name.endswith("_state"):
-                watch.epochs.append(watch.now())
-
-        @hook_impl
-        def after_dataset_saved(self, node: Any) -> None:
-            watch.extend(node.name, watch.now())
-
-    return Hooks()
+    for name, hook in vars(Hooks).items():
+        if not name.startswith("_"):
+            hook_impl(hook, trylast=name == "before_pipeline_run")  # after the project's own checks
+    return Hooks(watch)
 
 
 def run_child(project: Path, began: float, params: list[str]) -> None:

@@ -3,7 +3,7 @@
     .venv/bin/python bench/loading.py [--quick] [--files N] [--repeats N]
 
 JPEGs in the shapes of Market-1501 (128 x 64) and MSMT17 (300 x 130 stands for its mean) are drawn and become
-256 x 128. All files lie in the memory of the operating system, and everything runs in one thread. The usual
+256 x 128. All files lie in the memory of the operating system, and all runs in one thread. The usual
 pipelines take one image at a time: open, resize (bicubic), flip, pad, crop, to a tensor, normalise, erase; by
 Pillow, and by torchvision's v2 transforms on the tensors of its own decoder. Ours decodes by Pillow, resizes
 by torch and augments batches of 64. All take turns. Time is that of the processor, which other work on the
@@ -120,8 +120,8 @@ def works(root: Path, names: Sequence[str], folder: Path) -> dict[str, Work]:
     pillow, tensors = usual_transforms("pillow"), usual_transforms("tensors")
     resize = tensors.transforms[0]  # type: ignore[attr-defined]
     generator = torch.Generator()
-    kept = cached_images(root, names, folder / "kept")
-    loaded = kept.batch(np.arange(min(BATCH, len(names))))
+    cached = cached_images(root, names, folder / "cached")
+    loaded = cached.batch(np.arange(min(BATCH, len(names))))
     fills = iter(range(10**9))
 
     def opened(path: Path) -> Image.Image:
@@ -145,9 +145,9 @@ def works(root: Path, names: Sequence[str], folder: Path) -> dict[str, Work]:
         USUAL: per_image(lambda path: pillow(opened(path)), paths),
         "usual pipeline, torchvision v2": per_image(lambda path: tensors(decoded_by_torchvision(path)), paths),
         "ours, no cache": in_batches(fresh, augmented),
-        "ours, from the cache": in_batches(lambda: kept, augmented),
+        "ours, from the cache": in_batches(lambda: cached, augmented),
         "cache: fill": lambda: cached_images(root, names, folder / str(next(fills))),
-        "cache: gather": in_batches(lambda: kept, lambda batch: batch),
+        "cache: gather": in_batches(lambda: cached, lambda batch: batch),
         "augmentation alone": again(rounds, lambda: augmented(loaded)),
         "normalisation alone": again(rounds, lambda: normalise(loaded, BACKBONE.pixel_mean, BACKBONE.pixel_std)),
     }

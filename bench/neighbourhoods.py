@@ -49,9 +49,9 @@ def draw_features(rows: int, width: int) -> Features:
 
 def split(features: Features) -> tuple[Features, Features]:
     """Return queries, taken from all over the rows, and gallery."""
-    chosen = np.zeros(len(features), dtype=bool)
-    chosen[np.linspace(0, len(features) - 1, max(1, round(QUERY_SHARE * len(features)))).astype(int)] = True
-    return features[chosen], features[~chosen]
+    queries = np.zeros(len(features), dtype=bool)
+    queries[np.linspace(0, len(features) - 1, max(1, round(QUERY_SHARE * len(features)))).astype(int)] = True
+    return features[queries], features[~queries]
 
 
 def dense_weights(distance: np.ndarray, ranking: np.ndarray, columns: int, half: int, k2: int) -> np.ndarray:
@@ -179,8 +179,8 @@ def growth(results: dict[int, dict[str, dict[str, float]]]) -> str:
                 key: exponent(sizes, [max(results[rows][name][key], 1e-3) for rows in sizes])
                 for key in ("seconds", "cpu", "memory")
             }
-            said = ", ".join(f"{key} rows^{power:.2f}" for key, power in powers.items())
-            lines.append(f"{name}: {said} over {len(sizes)} sizes")
+            growth = ", ".join(f"{key} rows^{power:.2f}" for key, power in powers.items())
+            lines.append(f"{name}: {growth} over {len(sizes)} sizes")
     return "\n".join(lines)
 
 

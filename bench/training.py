@@ -78,7 +78,7 @@ def write_images(root: Path) -> list[str]:
 
 
 def training_data(root: Path, setting: Setting) -> TrainingData:
-    """Return the images; none is kept in memory, so that each is decoded each time."""
+    """Return the images; none stays in memory, so that each is decoded each time."""
     size = tuple(setting.backbone["image_size"])
     images = ReIDImages(root, write_images(root), size, memory_limit=0)
     labels = np.repeat(np.arange(IDENTITIES), INSTANCES)
@@ -253,7 +253,7 @@ def table(rows: list[Row]) -> str:
 
 
 def measure(setting: Setting) -> None:
-    """Print everything for one setting."""
+    """Print all figures of one setting."""
     with tempfile.TemporaryDirectory() as folder:
         data = training_data(Path(folder), setting)
         rows = [*method_rows(setting, data), plain_row(setting, data)]

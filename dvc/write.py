@@ -128,7 +128,7 @@ def _ingestion(env: str) -> Stage:
     outs = [
         f"{tables}/manifest.parquet",
         f"{tables}/reading.json",
-        # Kept from run to run: images whose bytes it knows are not decoded again.
+        # It stays from run to run: images whose bytes it knows are not decoded again.
         {f"{tables}/image_facts.parquet": {"persist": True}},
         f"{primary}/galleries.parquet",
         f"{primary}/split_table.parquet",
@@ -234,8 +234,8 @@ def _plot(title: str, x: str, y: dict[str, Any], *, y_label: str) -> dict[str, A
 
 
 def _command(env: str, pipeline: str, *options: str) -> str:
-    chosen = [] if env == HOME else [f"--env={env}"]
-    return " ".join(["kedro run", *chosen, f"--pipelines={pipeline}", *options])
+    environment = [] if env == HOME else [f"--env={env}"]
+    return " ".join(["kedro run", *environment, f"--pipelines={pipeline}", *options])
 
 
 def _conf(folder: str, *names: str) -> list[dict[str, None]]:
