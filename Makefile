@@ -5,6 +5,7 @@
 #                (DATA=vehicles: the same with --env=synthetic_vehicles)
 #   make dev     the environment with the development group, from requirements-dev.lock
 #   make test    dev, then every check: ruff, mypy, import-linter, deptry, pytest
+#   make quick   the checks that take seconds and the tests without the slow ones, in under 90 s
 #   make golden  record the golden traces anew: make golden REASON="why the numbers change"
 #   make bench   what the parts of the demo cost, and ingestion, loading, training, clustering, evaluation
 #   make viz     the pipelines as a graph, in a browser
@@ -25,7 +26,7 @@ COMPILE := $(UV) pip compile --quiet --universal --generate-hashes --python-vers
 unexport VIRTUAL_ENV CONDA_PREFIX PYTHONHOME PYTHONPATH
 
 .DEFAULT_GOAL := help
-.PHONY: help env dev demo test check golden bench viz repro stages lock clean
+.PHONY: help env dev demo test quick check rules golden bench viz repro stages lock clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -64,13 +65,18 @@ demo: env
 test: dev check
 
 # The checks alone, in the environment as it is.
-check:
+check: rules
+	$(BIN)/python -m pytest -n 2 --dist loadfile
+
+quick: dev rules
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow"
+
+rules:
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/deptry src
-	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 # The numbers of small runs of all methods, which the suite compares with. The reason stands in every file.
 golden:

@@ -12,7 +12,16 @@ from reid_drawings import SyntheticBenchmark, draw_benchmark
 
 PROJECT = Path(__file__).resolve().parents[1]
 
+SLOW = {"bench", "e2e", "golden"}
+"""Folders whose tests run whole pipelines or programs; elsewhere a test of over a second is marked `slow` itself."""
+
 WriteJPEG = Callable[..., Path]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.path.relative_to(PROJECT / "tests").parts[0] in SLOW:
+            item.add_marker(pytest.mark.slow)
 
 
 @pytest.fixture(scope="session")
