@@ -15,13 +15,8 @@ import yaml
 from kedro.io import DatasetError, Version
 
 from reid_pipeline.engine.checkpoint import Checkpoint
-from reid_pipeline.io.atomic import (
-    AtomicJSONDataset,
-    AtomicParquetDataset,
-    AtomicPlotlyDataset,
-    AtomicYAMLDataset,
-    replacing,
-)
+from reid_pipeline.io.atomic import AtomicJSONDataset, AtomicParquetDataset, AtomicPlotlyDataset, AtomicYAMLDataset
+from reid_pipeline.io.base import replacing
 from reid_pipeline.io.page import HTMLPageDataset, TextDataset
 from reid_pipeline.io.tensors import TensorsDataset
 from reid_pipeline.io.weights import CheckpointDataset, EmbedderDataset, EmbeddingsDataset, TrainingStateDataset
