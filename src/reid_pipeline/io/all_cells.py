@@ -21,11 +21,7 @@ class TrainedEmbeddersDataset(ReadOnlyDataset["list[TrainedEmbedder]"]):
     """Every `<benchmark>/<method>[+<variant>]/seed_<n>/embedder.safetensors` in a folder of models; loaded lazily."""
 
     def load(self) -> "list[TrainedEmbedder]":
-        """List the embedders by benchmark, method, variant and seed.
-
-        Raises:
-            UserError: there is none.
-        """
+        """List the embedders by benchmark, method, variant and seed; a folder without any is refused."""
         from reid_pipeline.evaluation.cross_benchmark import TrainedEmbedder
 
         found = []
@@ -57,11 +53,7 @@ class TestSplitsDataset(ReadOnlyDataset["list[TestSplit]"]):
         self._intermediate = self._filepath.with_name(intermediate)
 
     def load(self) -> "list[TestSplit]":
-        """List the test splits by benchmark; those without images are left out.
-
-        Raises:
-            UserError: none is left, or a table cannot be used.
-        """
+        """List the test splits by benchmark, without those whose images are missing; none at all is refused."""
         from reid_pipeline.evaluation.cross_benchmark import TestSplit
 
         found = []
@@ -104,11 +96,7 @@ class AllResultsDataset(ReadOnlyDataset[dict[str, list[Run]]]):
     """Every finished run in a folder of results of all benchmarks, as `RunResultsDataset` reads them."""
 
     def load(self) -> dict[str, list[Run]]:
-        """Return the runs of each benchmark that has any, by name.
-
-        Raises:
-            UserError: there is no finished run, or one that is not whole.
-        """
+        """Return the runs of each benchmark that has any, by name; none at all is refused."""
         folders = sorted(folder for folder in self._filepath.glob("*") if folder.is_dir())
         of_benchmark = {folder.name: RunResultsDataset(filepath=str(folder)) for folder in folders}
         found = {name: results.load() for name, results in of_benchmark.items() if results.exists()}

@@ -25,11 +25,7 @@ class RawFolderDataset(ReadOnlyDataset[RawFolder]):
     _refusal = "Raw folder {path} is read only; {kind} was not written."
 
     def load(self) -> RawFolder:
-        """List the folder.
-
-        Raises:
-            UserError: it is missing, no folder, or empty.
-        """
+        """List the folder; one that is missing, no folder, or empty is refused."""
         self.check()
         return RawFolder(self._filepath, tuple(_files_below(self._filepath)))
 
@@ -61,9 +57,6 @@ class SyntheticBenchmarkDataset(RawFolderDataset):
             have their defaults.
         kind: what is drawn.
         metadata: for kedro viz.
-
-    Raises:
-        UserError: there is no such kind.
     """
 
     def __init__(
@@ -81,12 +74,7 @@ class SyntheticBenchmarkDataset(RawFolderDataset):
         self._drawing = {name: value for name, value in (drawing or {}).items() if value is not None}
 
     def load(self) -> RawFolder:
-        """Draw if needed, then list the folder.
-
-        Raises:
-            UserError: a parameter of the drawing is wrong, or the folder holds files that the project did not
-                draw.
-        """
+        """Draw if needed, then list the folder; one with files that the project did not draw is refused."""
         parameters = self._parameters()
         wanted = parameters.model_dump(mode="json")
         if self._drawn_from() != wanted:

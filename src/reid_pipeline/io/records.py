@@ -41,11 +41,7 @@ class RecordDataset(AtomicSave, JSONDataset):
         self._node = node
 
     def load(self) -> Any:
-        """Return the record, or the list of records.
-
-        Raises:
-            UserError: the file holds none; names the file, the field, and how to make it anew.
-        """
+        """Return the record, or the list of records; an error names file, field, and how to make it anew."""
         file, content = self._json()
         if not self._many:
             return self._record(content, str(file))

@@ -30,19 +30,13 @@ def cell_of(folder: Path) -> Cell | None:
 class RunResultsDataset(ReadOnlyDataset[list[Run]]):
     """The finished runs of one benchmark: metrics.json and run_card.json of `<method>[+<variant>]/seed_<n>/`.
 
-    `breakdown.json` is read where it exists; git tracks only the other two.
-
-    Args:
-        filepath: the benchmark's folder of results; its name is the benchmark's.
-        metadata: for kedro viz.
+    `breakdown.json` is read where it exists; git tracks only the other two. The folder's name is the benchmark's.
     """
 
     _refusal = "Results in {path} are read only; {kind} was not written."
 
     def load(self) -> list[Run]:
-        """Return each finished run, by method, variant and seed.
-
-        A run that has neither metrics nor a run card yet, because it is training, is left out.
+        """Return each finished run, by method, variant and seed; one still training is left out.
 
         Raises:
             UserError: there is no finished run, a file is missing or is no whole record, is of another run
@@ -61,7 +55,7 @@ class RunResultsDataset(ReadOnlyDataset[list[Run]]):
         found = [
             (folder, cell)
             for folder in self._filepath.glob("*/seed_*")
-            if (cell := cell_of(folder)) and any(_file(folder, name).exists() for name in _NEEDED)
+            if (cell := cell_of(folder)) and any((folder / f"{name}.json").exists() for name in _NEEDED)
         ]
         return sorted(found, key=lambda run: (run[1].method, run[1].variant, run[1].seed))
 
@@ -71,14 +65,10 @@ class RunResultsDataset(ReadOnlyDataset[list[Run]]):
 
 def _read_run(folder: Path, cell: Cell) -> Run:
     metrics, run_card = _read(Metrics, folder, "metrics", cell), _read(RunCard, folder, "run_card", cell)
-    has_breakdown = _file(folder, "breakdown").exists()
+    has_breakdown = (folder / "breakdown.json").exists()
     run = Run(metrics, run_card, _read(Breakdown, folder, "breakdown", cell) if has_breakdown else None)
     _require_same_sources(folder, run, cell)
     return run
-
-
-def _file(folder: Path, name: str) -> Path:
-    return folder / f"{name}.json"
 
 
 def _again(folder: Path, cell: Cell) -> str:
@@ -89,7 +79,7 @@ def _again(folder: Path, cell: Cell) -> str:
 
 
 def _read(model: type[_Result], folder: Path, name: str, cell: Cell) -> _Result:
-    file, again = _file(folder, name), _again(folder, cell)
+    file, again = folder / f"{name}.json", _again(folder, cell)
     if not file.exists():
         others = " and ".join(f"{each}.json" for each in _NEEDED if each != name)
         raise UserError(f"{file} is missing, though {others} is there: that run has not finished. {again}")
@@ -112,6 +102,6 @@ def _require_same_sources(folder: Path, run: Run, cell: Cell) -> None:
         present = metrics.digest if source == "metrics" else metrics.made_from.get(source)
         if recorded and present and recorded != present:
             raise UserError(
-                f"{_file(folder, name)} was made from other {source} than {_file(folder, 'metrics')} tells:"
+                f"{folder / name}.json was made from other {source} than {folder / 'metrics'}.json tells:"
                 f" {recorded[:_SHOWN]}, not {present[:_SHOWN]}. They are not of one run. {_again(folder, cell)}"
             )

@@ -36,7 +36,10 @@ _log = logging.getLogger(__name__)
 
 
 class _SafetensorsDataset(FileDataset[Any]):
-    """One safetensors file, with a description and an origin in its header."""
+    """One safetensors file, with a description and an origin in its header.
+
+    Loading refuses a file that is missing, of another kind, or whose tensors were changed.
+    """
 
     _framework: ClassVar = "pt"
     _missing: ClassVar[str]
@@ -101,11 +104,7 @@ class EmbedderDataset(_SafetensorsDataset):
     _again = "Export it again."
 
     def load(self) -> "Embedder":
-        """Rebuild the embedder on the CPU from the file alone; one of the first version has no origin.
-
-        Raises:
-            UserError: the file is not one of ours, its tensors were changed, or do not fit its description.
-        """
+        """Rebuild the embedder on the CPU from the file alone; one of the first version has no origin."""
         from reid_pipeline.engine.checkpoint import digest_of_tensors
         from reid_pipeline.models.embedder import embedder_from_description
 
@@ -131,11 +130,7 @@ class CheckpointDataset(_SafetensorsDataset):
     _again = "Train it again."
 
     def load(self) -> "Checkpoint":
-        """Return the checkpoint, on the CPU.
-
-        Raises:
-            UserError: the file does not exist, is not one of ours, or its tensors were changed.
-        """
+        """Return the checkpoint, on the CPU."""
         from reid_pipeline.engine.checkpoint import Checkpoint, digest_of_tensors
         from reid_pipeline.schema.earlier_records import read_stage_description
 
@@ -161,11 +156,7 @@ class EmbeddingsDataset(_SafetensorsDataset):
     _missing = f"file of embeddings at {{path}}. {_again}"
 
     def load(self) -> "Embeddings":
-        """Return the embeddings; those of the first version have no origin.
-
-        Raises:
-            UserError: the file does not exist, holds something else, or was changed.
-        """
+        """Return the embeddings; those of the first version have no origin."""
         from reid_pipeline.schema.digests import digest_of_arrays
         from reid_pipeline.schema.embeddings import Embeddings
 
@@ -191,11 +182,7 @@ class TrainingStateDataset(FileDataset["dict[str, Any] | None"]):
     _EPHEMERAL = True
 
     def load(self) -> dict[str, Any] | None:
-        """Return the stored state on the CPU, or None where there is none to resume from.
-
-        A state that is damaged, or of the first version, counts as none: a warning names it, and the first
-        epoch overwrites it.
-        """
+        """Return the stored state on the CPU, or None where there is none, or (with a warning) no usable one."""
         if not self._filepath.is_file():
             return None
         state, fault = self._read()
