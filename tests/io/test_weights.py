@@ -17,8 +17,13 @@ from safetensors.torch import save_file
 import reid_pipeline
 from reid_pipeline.engine.checkpoint import Checkpoint, digest_of_tensors
 from reid_pipeline.io.environment import PACKAGES, RunEnvironmentDataset
-from reid_pipeline.io.tensors import TensorsDataset
-from reid_pipeline.io.weights import CheckpointDataset, EmbedderDataset, EmbeddingsDataset, TrainingStateDataset
+from reid_pipeline.io.weights import (
+    CheckpointDataset,
+    EmbedderDataset,
+    EmbeddingsDataset,
+    TensorsDataset,
+    TrainingStateDataset,
+)
 from reid_pipeline.models.reid_model import ReIDModel
 from reid_pipeline.schema.digests import digest_of_arrays
 from reid_pipeline.schema.embeddings import Embeddings

@@ -1,6 +1,6 @@
-"""Weights on disk: self-describing embedders and checkpoints, resumable training state, embeddings.
+"""Weights on disk: self-describing embedders and checkpoints, embeddings, resumable training state, plain tensors.
 
-Each holds its origin, and with it the digest of its tensors, which is compared at every load.
+The first three hold their origin, and with it the digest of their tensors, which is compared at every load.
 """
 
 import json
@@ -216,3 +216,18 @@ class TrainingStateDataset(FileDataset["dict[str, Any] | None"]):
     def discard(self) -> None:
         """Remove the file, after the run that wrote it has finished."""
         self._filepath.unlink(missing_ok=True)
+
+
+class TensorsDataset(FileDataset[dict[str, Any]]):
+    """Named torch tensors as safetensors, loaded to the CPU."""
+
+    def load(self) -> dict[str, Any]:
+        """Return the tensors by name."""
+        from safetensors.torch import load_file
+
+        return dict(load_file(self._filepath))
+
+    def _write(self, data: dict[str, Any], file: Path) -> None:
+        from safetensors.torch import save_file
+
+        save_file(data, file)
