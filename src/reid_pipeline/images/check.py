@@ -161,21 +161,12 @@ def _pictures_of(known: pd.DataFrame | None) -> dict[str, Picture | None]:
     """Return what an earlier table knows, by hash."""
     if known is None:
         return {}
-    sizes = [known[name].astype(object).where(known[name].notna(), None) for name in (WIDTH, HEIGHT)]
-    rows = zip(known[SHA256], *sizes, known[MODE], known[FAULT], strict=True)
-    return {digest: Picture(width, height, mode, fault) for digest, width, height, mode, fault in rows}
+    table = known[[SHA256, WIDTH, HEIGHT, MODE, FAULT]].astype(object)
+    rows = table.where(table.notna(), None).itertuples(index=False, name=None)
+    return {digest: Picture(*picture) for digest, *picture in rows}
 
 
 def _table(paths: Sequence[str], files: list[ReadFile], pictures: dict[str, Picture | None]) -> pd.DataFrame:
-    found = [picture for file in files if (picture := pictures[file.sha256])]  # all of them, by now
-    return pd.DataFrame(
-        {
-            PATH: pd.Series(list(paths), dtype="str"),
-            SHA256: pd.Series([file.sha256 for file in files], dtype="str"),
-            BYTES: pd.Series([file.size for file in files], dtype="int64"),
-            WIDTH: pd.Series([picture.width for picture in found], dtype="Int64"),
-            HEIGHT: pd.Series([picture.height for picture in found], dtype="Int64"),
-            MODE: pd.Series([picture.mode for picture in found], dtype="str"),
-            FAULT: pd.Series([picture.fault for picture in found], dtype="str"),
-        }
-    )
+    types = {PATH: "str", SHA256: "str", BYTES: "int64", WIDTH: "Int64", HEIGHT: "Int64", MODE: "str", FAULT: "str"}
+    found = [(path, *file[:2], *(pictures[file.sha256] or ())) for path, file in zip(paths, files, strict=True)]
+    return pd.DataFrame(found, columns=list(types)).astype(types)

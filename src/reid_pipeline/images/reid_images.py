@@ -1,7 +1,8 @@
 """The images of a split as arrays of one size: from the cache, from memory, or decoded on demand."""
 
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -108,14 +109,14 @@ class ReIDImages:
     def batches(self, groups: Iterable[np.ndarray]) -> Iterator[tuple[np.ndarray, torch.Tensor]]:
         """Yield (rows, images) for each group of rows, decoding one group ahead of the consumer."""
         with ThreadPoolExecutor(1, thread_name_prefix="prefetch") as ahead:
-            pending = None
+            pending: deque[tuple[np.ndarray, Future[torch.Tensor]]] = deque()
             for rows in groups:
-                following = (rows, ahead.submit(self.batch, rows))
-                if pending is not None:
-                    yield pending[0], pending[1].result()
-                pending = following
-            if pending is not None:
-                yield pending[0], pending[1].result()
+                pending.append((rows, ahead.submit(self.batch, rows)))
+                if len(pending) > 1:
+                    first, images = pending.popleft()
+                    yield first, images.result()
+            for last, images in pending:
+                yield last, images.result()
 
     def _from_memory(self, rows: np.ndarray, out: np.ndarray) -> None:
         """Copy the images of `rows` into `out`; decode those that are not stored, and store what fits."""

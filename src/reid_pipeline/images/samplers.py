@@ -1,4 +1,9 @@
-"""Which rows make a batch."""
+"""Which rows make a batch.
+
+In all samplers, `labels` are int [n], and rows with a label below 0 are never sampled; PK batches of `batch_size`
+rows have P identities with K = `instances` rows each, side by side; row numbers are int64; `generator` is the only
+source of randomness. Without any row to sample, a `ValueError` is raised.
+"""
 
 from collections.abc import Iterator
 from itertools import chain, islice, repeat
@@ -23,18 +28,15 @@ def camera_preferring_batches(
     With fewer than P identities a round is shorter than a batch and identities repeat within it.
 
     Args:
-        labels: int [n]; rows with a label below 0 are never sampled.
+        labels: int [n].
         camids: int [n], -1 where unknown; None if there are no cameras.
         batch_size: P x K, a multiple of `instances`.
         instances: K.
         iterations: number of batches.
-        generator: the only source of randomness.
+        generator: the source of randomness.
 
     Yields:
-        int64 [batch_size] row numbers, the K instances of an identity side by side.
-
-    Raises:
-        ValueError: no row has a label.
+        row numbers [batch_size].
     """
     rows_of_label = _rows_by_label(labels)
     order: list[np.ndarray] = []
@@ -67,17 +69,14 @@ def identity_batches(
     a pass has `batches_per_pass` batches.
 
     Args:
-        labels: int [n]; rows with a label below 0 are never sampled.
+        labels: int [n].
         batch_size: P x K, a multiple of `instances`.
         instances: K.
-        generator: the only source of randomness.
+        generator: the source of randomness.
         iterations: number of batches, from as many passes as necessary; None: one whole pass.
 
     Yields:
-        int64 row numbers, [batch_size] but for the exception above, the K instances of an identity side by side.
-
-    Raises:
-        ValueError: no row has a label.
+        row numbers [batch_size], but for the exception above.
     """
     rows_of_label = _rows_by_label(labels)
     places = batch_size // instances
@@ -96,9 +95,6 @@ def batches_per_pass(labels: np.ndarray, *, batch_size: int, instances: int) -> 
 
     As the released sampler counts: groups of K images, at least one for each identity, and P groups to a batch.
     `identity_batches` may yield fewer, since the last groups of a pass can belong to fewer than P identities.
-
-    Raises:
-        ValueError: no row has a label.
     """
     rows_of_label = _rows_by_label(labels)
     groups = sum(max(1, len(rows) // instances) for rows in rows_of_label)
@@ -116,14 +112,11 @@ def random_batches(
     Args:
         count: number of rows.
         batch_size: rows in a batch.
-        generator: the only source of randomness.
+        generator: the source of randomness.
         iterations: number of batches, from as many passes as necessary; None: one whole pass.
 
     Yields:
-        int64 [batch_size] row numbers, fewer in the last batch of a pass.
-
-    Raises:
-        ValueError: there are no rows.
+        row numbers [batch_size], fewer in the last batch of a pass.
     """
     if count < 1:
         raise ValueError(f"There is nothing to sample: {count} rows.")

@@ -75,10 +75,12 @@ def require_unchanged(
         UserError: files are gone or have other bytes; the first few are named.
     """
     suspect = rows[_suspect(stamp_files(root, rows[PATH].tolist()), stamps)]
+    changed = []
     with ThreadPoolExecutor(_THREADS, thread_name_prefix="hash") as pool:
-        changed = []
-        found = pool.map(lambda path: _digest(root / path), suspect[PATH])
-        for done, (path, digest, now) in enumerate(zip(suspect[PATH], suspect[SHA256], found, strict=True), start=1):
+        found = zip(
+            suspect[PATH], suspect[SHA256], pool.map(lambda path: _digest(root / path), suspect[PATH]), strict=True
+        )
+        for done, (path, digest, now) in enumerate(found, start=1):
             if now != digest:
                 changed.append(path if now else f"{path} (gone)")
             if on_done is not None:
