@@ -36,9 +36,9 @@ from reid_pipeline.user_errors import user_error_text
 def message_of(call) -> str:
     with pytest.raises(DatasetError) as caught:
         call()
-    mistake = user_error_text(caught.value)
-    assert mistake is not None, "it is told as the user's mistake"
-    return mistake
+    message = user_error_text(caught.value)
+    assert message is not None, "it is an error of the user"
+    return message
 
 
 @pytest.fixture(scope="module")

@@ -2,7 +2,7 @@
 
 In all samplers, `labels` are int [n], and rows with a label below 0 are never sampled; PK batches of `batch_size`
 rows have P identities with K = `instances` rows each, side by side; row numbers are int64; `generator` is the only
-source of randomness. Without any row to sample, a `ValueError` is raised.
+source of randomness. A `ValueError` says that there is no row to sample.
 """
 
 from collections.abc import Iterator
@@ -133,8 +133,8 @@ def _identity_pass(
     waiting = list(range(len(groups)))
     while len(waiting) >= places:
         # The first `places` steps of a Fisher-Yates shuffle: a fair sample at the cost of the batch alone.
-        for place, drawn in enumerate(generator.integers(np.arange(places), len(waiting))):
-            waiting[place], waiting[drawn] = waiting[drawn], waiting[place]
+        for place, other in enumerate(generator.integers(np.arange(places), len(waiting))):
+            waiting[place], waiting[other] = waiting[other], waiting[place]
         yield np.concatenate([groups[identity].pop() for identity in waiting[:places]])
         for place in reversed(range(places)):
             if not groups[waiting[place]]:
@@ -179,5 +179,5 @@ def _sample_instances(
         others = others[camids[others] != camids[anchor]]
     if len(others) == 0:
         return np.repeat(anchor, instances)
-    drawn = generator.choice(others, size=instances - 1, replace=len(others) < instances - 1)
-    return np.concatenate([[anchor], drawn])
+    rest = generator.choice(others, size=instances - 1, replace=len(others) < instances - 1)
+    return np.concatenate([[anchor], rest])
