@@ -18,9 +18,10 @@ from kedro.io import DataCatalog
 from project_copy import ROOT
 
 from reid_pipeline.config_loader import LayeredConfigLoader
+from reid_pipeline.io.all_cells import AllResultsDataset
 from reid_pipeline.io.environment import RunEnvironmentDataset
 from reid_pipeline.io.image_cache import ImageCacheDataset
-from reid_pipeline.io.results import AllResultsDataset, RunResultsDataset
+from reid_pipeline.io.results import RunResultsDataset
 from reid_pipeline.methods import find_method, method_names
 from reid_pipeline.settings import CONFIG_LOADER_ARGS
 

@@ -9,7 +9,8 @@ import pytest
 from kedro.io import DatasetError
 from made_records import DATA, make_breakdown, make_run
 
-from reid_pipeline.io.results import AllResultsDataset, RunResultsDataset, TrainedEmbeddersDataset
+from reid_pipeline.io.all_cells import AllResultsDataset, TrainedEmbeddersDataset
+from reid_pipeline.io.results import RunResultsDataset
 from reid_pipeline.schema.errors import UserError
 from reid_pipeline.schema.origin import Origin
 from reid_pipeline.schema.records import Run

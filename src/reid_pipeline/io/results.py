@@ -1,23 +1,15 @@
-"""What finished runs have written: results of one or all benchmarks, trained embedders, test splits."""
+"""Results of finished runs, as their pipelines wrote them."""
 
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TypeVar
 
-from reid_pipeline.io.atomic import EarlierTableDataset
 from reid_pipeline.io.base import ReadOnlyDataset
 from reid_pipeline.io.records import read_json
-from reid_pipeline.io.weights import EmbedderDataset
 from reid_pipeline.schema.addresses import Cell, address, parse_folder
-from reid_pipeline.schema.columns import PATH
 from reid_pipeline.schema.earlier_records import read_record
 from reid_pipeline.schema.errors import UserError
-from reid_pipeline.schema.raw_folder import RawFolder
 from reid_pipeline.schema.records import Breakdown, Metrics, Run, RunCard
-
-if TYPE_CHECKING:
-    from reid_pipeline.evaluation.cross_benchmark import TestSplit, TrainedEmbedder
-    from reid_pipeline.splits import SplitTables
 
 _Result = TypeVar("_Result", Metrics, RunCard, Breakdown)
 
@@ -26,7 +18,7 @@ _SHOWN = 12  # digits of a digest, in messages
 _SEED_FOLDER = re.compile(r"seed_(0|[1-9][0-9]*)")
 
 
-def _cell_of(folder: Path) -> Cell | None:
+def cell_of(folder: Path) -> Cell | None:
     """Return the cell of a folder `<benchmark>/<method>[+<variant>]/seed_<n>`, None for another folder."""
     seed = _SEED_FOLDER.fullmatch(folder.name)
     if not seed:
@@ -63,82 +55,12 @@ class RunResultsDataset(ReadOnlyDataset[list[Run]]):
         found = [
             (folder, cell)
             for folder in self._filepath.glob("*/seed_*")
-            if (cell := _cell_of(folder)) and any((folder / f"{name}.json").exists() for name in _NEEDED)
+            if (cell := cell_of(folder)) and any((folder / f"{name}.json").exists() for name in _NEEDED)
         ]
         return sorted(found, key=lambda run: (run[1].method, run[1].variant, run[1].seed))
 
     def _exists(self) -> bool:
         return bool(self._runs())
-
-
-class AllResultsDataset(ReadOnlyDataset[dict[str, list[Run]]]):
-    """Every finished run in a folder of results of all benchmarks, as `RunResultsDataset` reads them."""
-
-    def load(self) -> dict[str, list[Run]]:
-        """Return the runs of each benchmark that has any, by name; none at all is refused."""
-        folders = sorted(folder for folder in self._filepath.glob("*") if folder.is_dir())
-        of_benchmark = {folder.name: RunResultsDataset(filepath=str(folder)) for folder in folders}
-        found = {name: results.load() for name, results in of_benchmark.items() if results.exists()}
-        if not found:
-            raise UserError(
-                f"There are no results in {self._filepath}: nothing to compare. Run a method first: kedro run"
-                " --pipeline=zero_shot"
-            )
-        return found
-
-
-class TrainedEmbeddersDataset(ReadOnlyDataset["list[TrainedEmbedder]"]):
-    """Every `<benchmark>/<method>[+<variant>]/seed_<n>/embedder.safetensors` in a folder of models; loaded lazily."""
-
-    def load(self) -> "list[TrainedEmbedder]":
-        """List the embedders by benchmark, method, variant and seed; a folder without any is refused."""
-        from reid_pipeline.evaluation.cross_benchmark import TrainedEmbedder
-
-        found = []
-        for file in self._filepath.glob("*/*/seed_*/embedder.safetensors"):
-            if cell := _cell_of(file.parent):
-                load = EmbedderDataset(filepath=str(file)).load
-                found.append(TrainedEmbedder(cell.benchmark, cell.method, cell.seed, load, cell.variant))
-        if not found:
-            raise UserError(
-                f"There is no embedder in {self._filepath}: nothing to evaluate. Run a method first: kedro run"
-                " --pipeline=zero_shot"
-            )
-        return sorted(found, key=lambda each: (each.benchmark, each.method, each.variant, each.seed))
-
-
-class TestSplitsDataset(ReadOnlyDataset["list[TestSplit]"]):
-    """Every `<benchmark>/split_table.parquet` whose images exist.
-
-    Args:
-        filepath: the folder of tables of all benchmarks.
-        raw: name of the folder beside it with the raw images of all benchmarks.
-        intermediate: name of the folder beside it with what ingestion recorded of the files.
-        metadata: for kedro viz.
-    """
-
-    def __init__(self, *, filepath: str, raw: str, intermediate: str, metadata: dict[str, Any] | None = None) -> None:
-        super().__init__(filepath=filepath, metadata=metadata)
-        self._raw = self._filepath.with_name(raw)
-        self._intermediate = self._filepath.with_name(intermediate)
-
-    def load(self) -> "list[TestSplit]":
-        """List the test splits by benchmark, without those whose images are missing; none at all is refused."""
-        from reid_pipeline.evaluation.cross_benchmark import TestSplit
-
-        found = []
-        for file in sorted(self._filepath.glob("*/split_table.parquet")):
-            tables, name = _tables_at(file), file.parent.name
-            raw = RawFolder(self._raw / name, ())
-            if all((raw.root / path).is_file() for path in tables.split_table[PATH].iloc[[0, -1]]):
-                stamps = EarlierTableDataset(filepath=str(self._intermediate / name / "scratch/image_stamps.parquet"))
-                found.append(TestSplit(name, tables, raw, stamps.load()))
-        if not found:
-            raise UserError(
-                f"There is no split table in {self._filepath} with its images in {self._raw}. Run ingestion"
-                " first: kedro run --pipeline=ingestion --env=<benchmark>"
-            )
-        return found
 
 
 def _read_run(folder: Path, cell: Cell) -> Run:
@@ -183,24 +105,3 @@ def _require_same_sources(folder: Path, run: Run, cell: Cell) -> None:
                 f"{folder / name}.json was made from other {source} than {folder / 'metrics'}.json tells:"
                 f" {recorded[:_SHOWN]}, not {present[:_SHOWN]}. They are not of one run. {_again(folder, cell)}"
             )
-
-
-def _tables_at(file: Path) -> "SplitTables":
-    """Return a benchmark's split table and the galleries beside it, or refuse files that cannot be used."""
-    import pandas as pd
-    from pandera.errors import SchemaError
-
-    from reid_pipeline.schema.tables import GALLERIES, SPLIT_TABLE
-    from reid_pipeline.splits import SplitTables
-
-    try:
-        return SplitTables(
-            SPLIT_TABLE.validate(pd.read_parquet(file)),
-            GALLERIES.validate(pd.read_parquet(file.with_name("galleries.parquet"))),
-        )
-    except (OSError, ValueError, SchemaError) as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise UserError(
-            f"{file} and the galleries beside it cannot be used: {reason}. An earlier version of this project"
-            f" may have made them. Run ingestion again for {file.parent.name}, or remove {file.parent}."
-        ) from error
