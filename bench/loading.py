@@ -28,7 +28,7 @@ from PIL import Image
 from reid_pipeline.images.augment import augment, normalise
 from reid_pipeline.images.cache import ImageCache
 from reid_pipeline.images.decode import TargetSize, read_image
-from reid_pipeline.images.reid_images import KeptImages, ReIDImages
+from reid_pipeline.images.reid_images import DecodedImages, ReIDImages
 from reid_pipeline.schema.parameters import AugmentationParameters, BackboneParameters
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -108,10 +108,10 @@ def again(times: int, one: Callable[[], Any]) -> Work:
 def cached_images(root: Path, names: Sequence[str], folder: Path) -> ReIDImages:
     """Fill a cache and return the images that come from it."""
     digests = {hashlib.sha256((root / name).read_bytes()).hexdigest(): root / name for name in names}
-    shelf = ImageCache(folder).shelf(TARGET)
-    shelf.fill(digests, limit=10**12, threads=1)
-    places = np.array([shelf.places()[digest] for digest in digests])
-    return ReIDImages(root, names, TARGET, cached=KeptImages(shelf.pixels(), places), threads=1)
+    stored = ImageCache(folder).of_size(TARGET)
+    stored.fill(digests, limit=10**12, threads=1)
+    places = np.array([stored.places()[digest] for digest in digests])
+    return ReIDImages(root, names, TARGET, cached=DecodedImages(stored.pixels(), places), threads=1)
 
 
 def works(root: Path, names: Sequence[str], folder: Path) -> dict[str, Work]:

@@ -399,7 +399,7 @@ class TestExtraction:
         plain, cached = (
             embed_test_rows(MeanColour(), tables, raw, found, EvaluationParameters(), cache) for found in (CPU, runtime)
         )
-        assert len(cache.shelf(TargetSize(16, 8)).places()) == len(plain.rows)
+        assert len(cache.of_size(TargetSize(16, 8)).places()) == len(plain.rows)
         assert np.array_equal(plain.vectors, cached.vectors)
 
     def test_every_row_where_nothing_is_tested_on(self, split_table, drawn_folder, drawn_files):

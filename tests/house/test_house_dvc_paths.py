@@ -18,6 +18,10 @@ from kedro.io import DataCatalog
 from project_copy import ROOT
 
 from reid_pipeline.config_loader import LayeredConfigLoader
+from reid_pipeline.io.all_cells import AllResultsDataset
+from reid_pipeline.io.environment import RunEnvironmentDataset
+from reid_pipeline.io.image_cache import ImageCacheDataset
+from reid_pipeline.io.results import RunResultsDataset
 from reid_pipeline.methods import find_method, method_names
 from reid_pipeline.settings import CONFIG_LOADER_ARGS
 
@@ -28,6 +32,8 @@ TRAINED = {name for name in METHODS if find_method(name).stage_names}
 # Nothing that they decide is in a result: the bar on the console, and the package's version.
 WITHOUT_EFFECT = {"reid_pipeline.engine.progress", "reid_pipeline"}
 PACKAGES = ("reid_drawings", "reid_pipeline")
+# Neither an input nor a result, or folders whose files are listed one by one.
+NO_DEPS = (RunEnvironmentDataset, ImageCacheDataset, RunResultsDataset, AllResultsDataset)
 ROOTS = {
     "ingestion_synthetic": ("pipelines.ingestion.pipeline", "readers.synthetic"),
     "report": ("pipelines.report.pipeline",),
@@ -95,7 +101,7 @@ def kedro_paths(command: str) -> tuple[set[str], set[str], list[Any]]:
     datasets = {name: catalog.get(name) for name in pipeline.datasets() if not name.startswith("param")}
     paths = {}
     for name, dataset in datasets.items():
-        path = getattr(dataset, "_filepath", getattr(dataset, "_root", None))
+        path = None if isinstance(dataset, NO_DEPS) else getattr(dataset, "_filepath", None)
         versioned = getattr(dataset, "_version", None) is not None
         if path is not None and not versioned and "scratch" not in Path(str(path)).parts:
             paths[name] = PurePosixPath(str(path)).as_posix()

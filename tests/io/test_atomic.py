@@ -15,16 +15,16 @@ import yaml
 from kedro.io import DatasetError, Version
 
 from reid_pipeline.engine.checkpoint import Checkpoint
-from reid_pipeline.io.atomic import (
-    AtomicJSONDataset,
-    AtomicParquetDataset,
-    AtomicPlotlyDataset,
-    AtomicYAMLDataset,
-    replacing,
-)
+from reid_pipeline.io.atomic import AtomicJSONDataset, AtomicParquetDataset, AtomicPlotlyDataset, AtomicYAMLDataset
+from reid_pipeline.io.base import replacing
 from reid_pipeline.io.page import HTMLPageDataset, TextDataset
-from reid_pipeline.io.tensors import TensorsDataset
-from reid_pipeline.io.weights import CheckpointDataset, EmbedderDataset, EmbeddingsDataset, TrainingStateDataset
+from reid_pipeline.io.weights import (
+    CheckpointDataset,
+    EmbedderDataset,
+    EmbeddingsDataset,
+    TensorsDataset,
+    TrainingStateDataset,
+)
 from reid_pipeline.models.reid_model import ReIDModel
 from reid_pipeline.schema.embeddings import Embeddings
 from reid_pipeline.schema.origin import Origin

@@ -21,9 +21,9 @@ def message_of(call) -> str:
     """The words that the command line prints for a failing call."""
     with pytest.raises(DatasetError) as caught:
         call()
-    mistake = user_error_text(caught.value)
-    assert mistake is not None, "it is told as the user's mistake"
-    return mistake
+    message = user_error_text(caught.value)
+    assert message is not None, "it is an error of the user"
+    return message
 
 
 class TestRawFolder:

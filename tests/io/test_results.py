@@ -45,7 +45,7 @@ def load(root: Path) -> list[Run]:
     return RunResultsDataset(filepath=str(root)).load()
 
 
-def mistake(root: Path) -> str:
+def error_of(root: Path) -> str:
     with pytest.raises(DatasetError) as caught:
         load(root)
     assert isinstance(caught.value.__cause__, UserError)
@@ -94,9 +94,9 @@ def test_no_results_name_the_command(root: Path, prepare: str) -> None:
         root.mkdir()
     if prepare == "training":
         (root / "pcl/seed_0").mkdir(parents=True)
-    said = mistake(root)
-    assert said.startswith(f"There are no results of {BENCHMARK}")
-    assert "kedro run --pipeline=zero_shot, with --env and --params as here" in said
+    message = error_of(root)
+    assert message.startswith(f"There are no results of {BENCHMARK}")
+    assert "kedro run --pipeline=zero_shot, with --env and --params as here" in message
     assert not RunResultsDataset(filepath=str(root)).exists()
 
 
@@ -106,17 +106,17 @@ def test_a_half_written_file_is_named(root: Path, name: str, content: bytes) -> 
     write_run(root, "baseline", 0)
     folder = write_run(root, "zero_shot", 4)
     (folder / f"{name}.json").write_bytes(content)
-    said = mistake(root)
-    assert said.startswith(f"{folder / name}.json cannot be read as JSON: ")
+    message = error_of(root)
+    assert message.startswith(f"{folder / name}.json cannot be read as JSON: ")
     again = "kedro run --pipeline=zero_shot --params seed=4, with --env, collection and other parameters as"
-    assert said.endswith(f"Make it anew: {again} that run had them; or remove {folder}.")
+    assert message.endswith(f"Make it anew: {again} that run had them; or remove {folder}.")
 
 
 def test_a_folder_in_the_place_of_a_file_is_named(root: Path) -> None:
     folder = write_run(root, "zero_shot", 4)
     (folder / "metrics.json").unlink()
     (folder / "metrics.json").mkdir()
-    assert mistake(root).startswith(f"{folder / 'metrics.json'} cannot be read")
+    assert error_of(root).startswith(f"{folder / 'metrics.json'} cannot be read")
 
 
 @pytest.mark.parametrize("name", ["metrics", "run_card"])
@@ -124,14 +124,14 @@ def test_one_file_of_two_is_a_run_that_did_not_finish(root: Path, name: str) -> 
     folder = write_run(root, "zero_shot", 4)
     (folder / f"{name}.json").unlink()
     other = {"metrics": "run_card", "run_card": "metrics"}[name]
-    said = mistake(root)
-    assert said.startswith(f"{folder / name}.json is missing, though {other}.json is there")
+    message = error_of(root)
+    assert message.startswith(f"{folder / name}.json is missing, though {other}.json is there")
 
 
 def test_a_list_is_no_record(root: Path) -> None:
     folder = write_run(root, "zero_shot", 4)
     (folder / "metrics.json").write_text("[1, 2]")
-    assert "holds a list, not the record of a run" in mistake(root)
+    assert "holds a list, not the record of a run" in error_of(root)
 
 
 DAMAGES: dict[str, tuple[str, dict[str, Any], str]] = {
@@ -159,9 +159,9 @@ def test_what_is_no_record_is_refused_by_file_field_and_remedy(root: Path, damag
     write_run(root, "baseline", 0)
     folder = write_run(root, "zero_shot", 4)
     change(folder / f"{name}.json", **values)
-    said = mistake(root)
-    assert said.startswith(f"{folder / name}.json is no whole record of a run: {fault}")
-    assert "Make it anew: kedro run --pipeline=zero_shot --params seed=4, with --env, coll" in said
+    message = error_of(root)
+    assert message.startswith(f"{folder / name}.json is no whole record of a run: {fault}")
+    assert "Make it anew: kedro run --pipeline=zero_shot --params seed=4, with --env, coll" in message
 
 
 def test_a_reason_makes_an_absent_figure_whole(root: Path) -> None:
@@ -177,21 +177,21 @@ def test_a_copied_run_is_not_counted_twice(root: Path, moved: tuple[str, int]) -
     target = root / moved[0] / f"seed_{moved[1]}"
     target.parent.mkdir(exist_ok=True)
     folder.rename(target)
-    said = mistake(root)
-    assert f"is of {BENCHMARK}/zero_shot/seed_0, and lies" in said
-    assert f"folder of {BENCHMARK}/{moved[0]}/seed_{moved[1]}. Move it" in said
+    message = error_of(root)
+    assert f"is of {BENCHMARK}/zero_shot/seed_0, and lies" in message
+    assert f"folder of {BENCHMARK}/{moved[0]}/seed_{moved[1]}. Move it" in message
 
 
-@pytest.mark.parametrize(("said", "folder"), [("", "pcl+rn50"), ("rn50", "pcl"), ("rn50", "pcl+sie_olp")])
-def test_a_run_of_another_variant_is_not_counted(root: Path, said: str, folder: str) -> None:
+@pytest.mark.parametrize(("variant", "folder"), [("", "pcl+rn50"), ("rn50", "pcl"), ("rn50", "pcl+sie_olp")])
+def test_a_run_of_another_variant_is_not_counted(root: Path, variant: str, folder: str) -> None:
     written = write_run(root, "pcl", 0)
     for file in written.glob("*.json"):
-        file.write_text(json.dumps(json.loads(file.read_text()) | ({"variant": said} if said else {})))
+        file.write_text(json.dumps(json.loads(file.read_text()) | ({"variant": variant} if variant else {})))
     if folder != "pcl":
         (root / "pcl").rename(root / folder)
-    told = f"pcl+{said}" if said else "pcl"
-    says = f"is of {BENCHMARK}/{told}/seed_0, and lies in the folder of {BENCHMARK}/{folder}/seed_0. Move"
-    assert says in mistake(root)
+    folder_named = f"pcl+{variant}" if variant else "pcl"
+    says = f"is of {BENCHMARK}/{folder_named}/seed_0, and lies in the folder of {BENCHMARK}/{folder}/seed_0. Move"
+    assert says in error_of(root)
 
 
 def test_it_is_read_only(root: Path) -> None:
@@ -246,22 +246,22 @@ def test_files_of_one_make_are_read(root: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("digests", "said"),
+    ("digests", "beginning"),
     [
         ({"metrics": "b" * 64}, "run_card.json was made from other metrics than"),
         ({"beside": "b" * 64}, "breakdown.json was made from other embeddings than"),
     ],
 )
-def test_files_of_two_runs_are_refused(root: Path, digests: dict[str, str], said: str) -> None:
+def test_files_of_two_runs_are_refused(root: Path, digests: dict[str, str], beginning: str) -> None:
     folder = write_with_origins(root, **digests)
-    told = mistake(root)
-    assert told.startswith(f"{folder}/{said} {folder}/metrics.json tells: bbbbbbbbbbbb, not ")
-    assert "They are not of one run. Make it anew: kedro run --pipeline=pcl" in told
+    message = error_of(root)
+    assert message.startswith(f"{folder}/{beginning} {folder}/metrics.json tells: bbbbbbbbbbbb, not ")
+    assert "They are not of one run. Make it anew: kedro run --pipeline=pcl" in message
 
 
 def test_a_figure_that_was_changed_is_noticed(root: Path) -> None:
     change(write_with_origins(root) / "metrics.json", mAP=0.99)
-    assert "its content is not what its origin's digest says" in mistake(root)
+    assert "its content is not what its origin's digest says" in error_of(root)
 
 
 def test_all_benchmarks_that_have_results(root: Path) -> None:

@@ -17,8 +17,13 @@ from safetensors.torch import save_file
 import reid_pipeline
 from reid_pipeline.engine.checkpoint import Checkpoint, digest_of_tensors
 from reid_pipeline.io.environment import PACKAGES, RunEnvironmentDataset
-from reid_pipeline.io.tensors import TensorsDataset
-from reid_pipeline.io.weights import CheckpointDataset, EmbedderDataset, EmbeddingsDataset, TrainingStateDataset
+from reid_pipeline.io.weights import (
+    CheckpointDataset,
+    EmbedderDataset,
+    EmbeddingsDataset,
+    TensorsDataset,
+    TrainingStateDataset,
+)
 from reid_pipeline.models.reid_model import ReIDModel
 from reid_pipeline.schema.digests import digest_of_arrays
 from reid_pipeline.schema.embeddings import Embeddings
@@ -31,9 +36,9 @@ from reid_pipeline.user_errors import user_error_text
 def message_of(call) -> str:
     with pytest.raises(DatasetError) as caught:
         call()
-    mistake = user_error_text(caught.value)
-    assert mistake is not None, "it is told as the user's mistake"
-    return mistake
+    message = user_error_text(caught.value)
+    assert message is not None, "it is an error of the user"
+    return message
 
 
 @pytest.fixture(scope="module")

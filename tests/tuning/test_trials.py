@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -20,8 +20,7 @@ from reid_pipeline.schema.errors import UserError
 from reid_pipeline.schema.tuning import PrunerParameters
 from reid_pipeline.tuning.results import best_parameters, study_record
 from reid_pipeline.tuning.study import describe_trial, fail_dead_trials, open_study, process_name
-from reid_pipeline.tuning.trials import Score, Unusable, run_trials
-from reid_pipeline.tuning.workers import run_in_processes
+from reid_pipeline.tuning.trials import Score, Unusable, run_in_processes, run_trials
 
 
 def told(study: optuna.Study) -> list[tuple[Any, ...]]:
@@ -183,7 +182,7 @@ def test_two_processes_lose_nothing(tmp_path: Path) -> None:
     assert len({trial.params["plan.rate"] for trial in finished}) == len(finished)
 
 
-def refuse(_: object) -> Iterator[Score]:
+def refuse(_: object) -> Generator[Score, None, None]:
     raise UserError("no such image")
 
 

@@ -1,7 +1,7 @@
 """A training that costs nothing: a parabola approached epoch by epoch. Importable, so that it can be sent."""
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -35,7 +35,7 @@ class Toy:
     seconds: float = 0.0
     sign: Path | None = None
 
-    def __call__(self, values: Mapping[str, Any]) -> Iterator[Score]:
+    def __call__(self, values: Mapping[str, Any]) -> Generator[Score, None, None]:
         for epoch in range(1, 5):
             if self.sign is not None and epoch == 3 and values["plan.rate"] != START["plan.rate"]:
                 self.sign.touch()

@@ -9,9 +9,9 @@ import pandas as pd
 
 from reid_pipeline.engine.progress import progress_bar
 from reid_pipeline.engine.runtime import Runtime
-from reid_pipeline.images.cache import ImageCache, Shelf
+from reid_pipeline.images.cache import ImageCache, SizedImages
 from reid_pipeline.images.decode import TargetSize
-from reid_pipeline.images.reid_images import KeptImages, ReIDImages
+from reid_pipeline.images.reid_images import DecodedImages, ReIDImages
 from reid_pipeline.images.unchanged import require_unchanged
 from reid_pipeline.schema.columns import PATH, SHA256
 from reid_pipeline.schema.errors import UserError
@@ -46,12 +46,12 @@ def images_of_rows(
     target = TargetSize(*size)
     cached = None
     if image_cache is not None and runtime.image_cache_limit:
-        shelf = image_cache.shelf(target)
+        stored = image_cache.of_size(target)
         try:
-            cached = _cached(rows, raw_images, image_cache, shelf, runtime.image_cache_limit)
+            cached = _cached(rows, raw_images, image_cache, stored, runtime.image_cache_limit)
         except OSError as error:
             raise UserError(
-                f"The image cache in {shelf.folder} cannot be used: {error.strerror}. What it holds already"
+                f"The image cache in {stored.folder} cannot be used: {error.strerror}. What it holds already"
                 " is good. Mend the folder or make room, or do without: compute.image_cache_limit=0."
             ) from error
     elif 0 < memory_limit < len(rows) * target.nbytes:
@@ -60,14 +60,9 @@ def images_of_rows(
             " compute.image_cache_limit they are kept on disk.",
             *(len(rows), _text(len(rows) * target.nbytes), _text(memory_limit)),
         )
-    return ReIDImages(
-        raw_images.root,
-        rows[PATH].tolist(),
-        target,
-        memory_limit=memory_limit,
-        cached=cached,
-        pinned=runtime.device.type == "cuda",
-    )
+    images = ReIDImages(raw_images.root, rows[PATH].tolist(), target, memory_limit=memory_limit, cached=cached)
+    images.pinned = runtime.device.type == "cuda"
+    return images
 
 
 def check_unchanged(split_table: pd.DataFrame, raw_images: RawFolder, stamps: pd.DataFrame | None) -> None:
@@ -92,22 +87,22 @@ def check_unchanged(split_table: pd.DataFrame, raw_images: RawFolder, stamps: pd
 
 
 def _cached(
-    rows: pd.DataFrame, raw_images: RawFolder, image_cache: ImageCache, shelf: Shelf, limit: int
-) -> KeptImages | None:
+    rows: pd.DataFrame, raw_images: RawFolder, image_cache: ImageCache, stored: SizedImages, limit: int
+) -> DecodedImages | None:
     files = dict(zip(rows[SHA256], (raw_images.root / path for path in rows[PATH]), strict=True))
-    places = shelf.places()
+    places = stored.places()
     if not files.keys() <= places.keys():
-        _fill(files, len(files.keys() - places.keys()), image_cache, shelf, limit)
-        places = shelf.places()
+        _fill(files, len(files.keys() - places.keys()), image_cache, stored, limit)
+        places = stored.places()
     found = np.array([places.get(digest, -1) for digest in rows[SHA256]], dtype=np.int64)
-    return KeptImages(shelf.pixels(), found) if (found >= 0).any() else None
+    return DecodedImages(stored.pixels(), found) if (found >= 0).any() else None
 
 
-def _fill(files: dict[str, Path], missing: int, image_cache: ImageCache, shelf: Shelf, limit: int) -> None:
+def _fill(files: dict[str, Path], missing: int, image_cache: ImageCache, stored: SizedImages, limit: int) -> None:
     """Write what is missing as far as the limit lets it; say before what it takes, and what does not fit."""
-    height, width, _ = shelf.target
+    height, width, _ = stored.target
     taken = image_cache.nbytes()
-    fitting = min(missing, max(0, limit - taken) // shelf.bytes_each)
+    fitting = min(missing, max(0, limit - taken) // stored.bytes_each)
     if fitting < missing:
         _log.warning(
             "compute.image_cache_limit is %s, and the image cache in %s takes %s: %d of %d images do not fit"
@@ -117,15 +112,15 @@ def _fill(files: dict[str, Path], missing: int, image_cache: ImageCache, shelf: 
         )
     if not fitting:
         return
-    needed = fitting * shelf.bytes_each
+    needed = fitting * stored.bytes_each
     _log.info(
         "The image cache grows by %d images of %d x %d, %s, in %s; next time they are not decoded.",
-        *(fitting, height, width, _text(needed), shelf.folder),
+        *(fitting, height, width, _text(needed), stored.folder),
     )
     _require_space(image_cache.folder, needed)
     with progress_bar() as bar:
         task = bar.add_task("fill image cache", total=len(files), unit="images")
-        shelf.fill(
+        stored.fill(
             files,
             limit=limit,
             on_done=lambda done: bar.update(task, completed=done),

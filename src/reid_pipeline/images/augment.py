@@ -1,4 +1,4 @@
-"""Training augmentation of a whole batch at once, on whatever device the batch lies.
+"""Training augmentation of a whole batch at once, on the device of the batch.
 
 Equal in distribution to the usual per-image pipeline (methods.md section 1): horizontal flip, zero
 padding and random crop back to size, normalisation, random erasing (Zhong et al., AAAI 2020).
@@ -16,8 +16,8 @@ import torch
 
 from reid_pipeline.schema.parameters import AugmentationParameters, Channels
 
-_ASPECT = (0.3, 1 / 0.3)  # of the erased rectangle, drawn log-uniformly
-_ATTEMPTS = 20  # rectangles tried before an image is left whole; the chance of a miss is below 1e-6
+_ASPECT = (0.3, 1 / 0.3)  # of the erased rectangle, sampled log-uniformly
+_ATTEMPTS = 20  # rectangles tried before an image is left as it is; the chance of a miss is below 1e-6
 _FILLS = {"mean": 0.0, "half": 0.5}  # after normalisation
 
 
@@ -34,7 +34,7 @@ def normalise(images_BCHW: torch.Tensor, mean: Channels, std: Channels) -> torch
     The result has its channels last in memory, as batches of `ReIDImages` do.
     """
     B, C, H, W = images_BCHW.shape
-    # A row's W x 3 values are computed with at a time; pixel by pixel it would take ten times as long.
+    # A row's W x 3 values at a time: pixel by pixel it would take ten times as long.
     rows_BHR = images_BCHW.permute(0, 2, 3, 1).contiguous().flatten(2).float()
     mean_R, std_R = (torch.tensor(values, device=rows_BHR.device).repeat(W) for values in (mean, std))
     return rows_BHR.div_(255).sub_(mean_R).div_(std_R).view(B, H, W, C).permute(0, 3, 1, 2)
@@ -52,13 +52,13 @@ def augment(
         images_BCHW: uint8 [B, 3, H, W].
         statistics: pixel mean and std.
         parameters: probabilities and sizes.
-        generator: a CPU generator; the draws are the same on every device.
+        generator: a CPU generator; the samples are the same on every device.
 
     Returns:
         float32 [B, 3, H, W] on the device of the input.
     """
     images = flip_and_crop(images_BCHW, parameters.flip, parameters.padding, generator)
-    return _erase(normalise(images, statistics.pixel_mean, statistics.pixel_std), parameters, generator)
+    return erase(normalise(images, statistics.pixel_mean, statistics.pixel_std), parameters, generator)
 
 
 def flip_and_crop(images_BCHW: torch.Tensor, flip: float, padding: int, generator: torch.Generator) -> torch.Tensor:
@@ -84,22 +84,18 @@ def flip_and_crop(images_BCHW: torch.Tensor, flip: float, padding: int, generato
 
 
 def erase(images_BCHW: torch.Tensor, parameters: AugmentationParameters, generator: torch.Generator) -> torch.Tensor:
-    """Erase one rectangle in a share of the images: its area and aspect drawn, then its place.
+    """Erase one rectangle in a share of the images, in place; the channels must lie last in memory.
 
-    A drawn rectangle that is larger than the image is drawn again. The fill is 0, the mean colour after
-    normalisation; 0.5; or standard normal noise of its own for every pixel and channel (`erasing_fill`).
+    Its area and aspect are sampled, then its place; a rectangle larger than the image is sampled again. The
+    fill is 0, the mean colour after normalisation; 0.5; or standard normal noise of its own for every pixel
+    and channel (`erasing_fill`).
     """
-    return _erase(images_BCHW.clone(memory_format=torch.channels_last), parameters, generator)
-
-
-def _erase(images_BCHW: torch.Tensor, parameters: AugmentationParameters, generator: torch.Generator) -> torch.Tensor:
-    """Erase in place, where the channels lie last in memory."""
     B, C, H, W = images_BCHW.shape
     device = images_BCHW.device
     in_rows_BH, in_columns_BW = _rectangles((B, H, W), parameters, generator)
     if parameters.erasing_fill == "noise":
         mask_BHW = in_rows_BH[:, :, None] & in_columns_BW[:, None]
-        # Only what is erased is drawn: a draw for every pixel costs ten times as much.
+        # Noise only for what is erased: for every pixel it costs ten times as much.
         noise = torch.randn(C * int(mask_BHW.sum()), generator=generator).to(device)
         return images_BCHW.masked_scatter(mask_BHW[:, None].to(device), noise)
     # Only rows that lose something are touched: in the usual setting a fifth of them.
@@ -114,7 +110,7 @@ def _erase(images_BCHW: torch.Tensor, parameters: AugmentationParameters, genera
 def _rectangles(
     shape: tuple[int, int, int], parameters: AugmentationParameters, generator: torch.Generator
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Draw what is erased of B images of H x W: its rows, bool [B, H], and its columns, bool [B, W]."""
+    """Return what is erased of B images of H x W: its rows, bool [B, H], and its columns, bool [B, W]."""
     B, H, W = shape
     low, high = parameters.erasing_area
     area_BA = H * W * (low + (high - low) * torch.rand(B, _ATTEMPTS, generator=generator))
@@ -125,9 +121,9 @@ def _rectangles(
     fits_BA = (height_BA < H) & (width_BA < W)
     first_B = fits_BA.int().argmax(dim=1, keepdim=True)
     height_B1, width_B1 = height_BA.gather(1, first_B), width_BA.gather(1, first_B)
-    chosen_B1 = (torch.rand(B, 1, generator=generator) < parameters.erasing) & fits_BA.any(1, keepdim=True)
+    erased_B1 = (torch.rand(B, 1, generator=generator) < parameters.erasing) & fits_BA.any(1, keepdim=True)
     top_B1 = (torch.rand(B, 1, generator=generator) * (H - height_B1 + 1)).floor()
     left_B1 = (torch.rand(B, 1, generator=generator) * (W - width_B1 + 1)).floor()
     row_H, column_W = torch.arange(H), torch.arange(W)
-    in_rows_BH = (row_H >= top_B1) & (row_H < top_B1 + height_B1) & chosen_B1
+    in_rows_BH = (row_H >= top_B1) & (row_H < top_B1 + height_B1) & erased_B1
     return in_rows_BH, (column_W >= left_B1) & (column_W < left_B1 + width_B1)

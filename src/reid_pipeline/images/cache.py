@@ -1,10 +1,10 @@
 """Images of one size on disk: decoded and resized once, then mapped into memory.
 
-A shelf holds the images of one size. Its file `pixels` is an array of uint8 [n, height, width, 3], and its
-file `hashes` has the SHA-256 of the n files that they were decoded from, 32 bytes each. Both only grow. The
-hashes are written after the pixels have reached the disk, so that what a killed process leaves is a tail that
-no hash names; the next process cuts it off. One process writes at a time, under a lock that the operating
-system lifts when the process ends; readers need none.
+For each size there is a folder of two files: `pixels` is an array of uint8 [n, height, width, 3], and `hashes`
+has the SHA-256 of the n files that they were decoded from, 32 bytes each. Both only grow. The hashes are
+written after the pixels have reached the disk, so that what a killed process leaves is a tail that no hash
+names; the next process cuts it off. One process writes at a time, under a lock that the operating system lifts
+when the process ends; readers need none.
 """
 
 import hashlib
@@ -17,6 +17,7 @@ from itertools import islice
 from pathlib import Path
 
 import numpy as np
+from filelock import FileLock, Timeout
 
 from reid_pipeline.images.decode import READING, TargetSize, decode_image, read_file
 from reid_pipeline.schema.errors import UserError
@@ -27,37 +28,27 @@ _AT_A_TIME = 64_000_000  # bytes of pixels that are written before their hashes 
 
 @dataclass(frozen=True)
 class ImageCache:
-    """A folder of shelves, one for each size and way of resizing; the folder need not exist.
-
-    Attributes:
-        folder: where it lies.
-    """
+    """A folder with a folder for each size and way of resizing; it need not exist."""
 
     folder: Path
 
-    def shelf(self, target: TargetSize) -> "Shelf":
-        """Return the shelf of a size; those of earlier versions of the decoder are not found."""
+    def of_size(self, target: TargetSize) -> "SizedImages":
+        """Return the images of a size; those of earlier versions of the decoder are not found."""
         name = f"{target.height}x{target.width}_{target.resize_filter}_{READING}"
-        return Shelf(self, self.folder / name, target)
+        return SizedImages(self, self.folder / name, target)
 
     def nbytes(self) -> int:
-        """Return the bytes that all shelves take on disk."""
+        """Return the bytes that all sizes take on disk."""
         return sum(path.stat().st_size for path in self.folder.glob("*/*"))
 
 
-class Shelf:
-    """The images of one size.
+@dataclass(frozen=True)
+class SizedImages:
+    """The cached images of one size, in a folder of two files."""
 
-    Args:
-        cache: that it belongs to.
-        folder: of its two files.
-        target: the size.
-    """
-
-    def __init__(self, cache: ImageCache, folder: Path, target: TargetSize) -> None:
-        self.folder = folder
-        self.target = target
-        self._cache = cache
+    cache: ImageCache
+    folder: Path
+    target: TargetSize
 
     @property
     def bytes_each(self) -> int:
@@ -65,7 +56,7 @@ class Shelf:
         return self.target.nbytes + _HASH_BYTES
 
     def places(self) -> dict[str, int]:
-        """Return, by SHA-256 as hexadecimal digits, which image of `pixels` it is; none where nothing is."""
+        """Return the index into `pixels` by SHA-256 in hexadecimal digits; empty where nothing is stored."""
         try:
             hashes = (self.folder / "hashes").read_bytes()
             whole = (self.folder / "pixels").stat().st_size // self.target.nbytes
@@ -75,7 +66,7 @@ class Shelf:
         return {hashes[_HASH_BYTES * place :][:_HASH_BYTES].hex(): place for place in range(count)}
 
     def pixels(self) -> np.ndarray:
-        """Map the images, read only: uint8 [n, height, width, 3], with all that `places` told of before.
+        """Map the images, read only: uint8 [n, height, width, 3], with all that `places` named before.
 
         Raises:
             FileNotFoundError: nothing was ever written.
@@ -94,12 +85,12 @@ class Shelf:
         on_wait: Callable[[], None] | None = None,
         threads: int = 4,
     ) -> None:
-        """Decode what is not there yet and write it, as far as the limit lets it.
+        """Decode and write the images that are missing, as far as the limit allows.
 
         Args:
-            files: by SHA-256 of its content as hexadecimal digits, where an image lies.
+            files: image file by SHA-256 of its content in hexadecimal digits.
             limit: bytes that the whole cache may take.
-            on_done: called in this thread with the number of images of `files` that are there.
+            on_done: called in this thread with the number of images of `files` that are stored.
             on_wait: called if another process is writing; this one goes on after it.
             threads: decoding threads.
 
@@ -112,11 +103,12 @@ class Shelf:
             self._cut(len(places))
             missing = [(digest, path) for digest, path in files.items() if digest not in places]
             done = len(files) - len(missing)
-            room = max(0, limit - self._cache.nbytes())
-            wanted = iter(missing[: room // self.bytes_each])
+            fitting = max(0, limit - self.cache.nbytes()) // self.bytes_each
+            wanted = iter(missing[:fitting])
             while chunk := list(islice(wanted, max(1, _AT_A_TIME // self.target.nbytes))):
                 images = list(pool.map(lambda item: self._decode(*item), chunk))
-                self._append(images, [digest for digest, _ in chunk])
+                self._append("pixels", [image.data for image in images])
+                self._append("hashes", [bytes.fromhex(digest) for digest, _ in chunk])
                 done += len(chunk)
                 if on_done is not None:
                     on_done(done)
@@ -131,32 +123,28 @@ class Shelf:
         return decode_image(content, path, self.target)
 
     def _cut(self, count: int) -> None:
-        """Remove what a killed process left behind `count` images; the hashes first, they vouch for it."""
+        """Remove what a killed process left after `count` images; the hashes first, they vouch for it."""
         for name, size in (("hashes", _HASH_BYTES), ("pixels", self.target.nbytes)):
             if (self.folder / name).exists():
                 os.truncate(self.folder / name, size * count)
 
-    def _append(self, images: list[np.ndarray], digests: list[str]) -> None:
-        """Write images, then their hashes."""
-        for name, parts in (
-            ("pixels", [image.data for image in images]),
-            ("hashes", [bytes.fromhex(digest) for digest in digests]),
-        ):
-            with (self.folder / name).open("ab") as file:
-                file.writelines(parts)
-                file.flush()
-                os.fsync(file.fileno())
+    def _append(self, name: str, parts: list[bytes] | list[memoryview]) -> None:
+        with (self.folder / name).open("ab") as file:
+            file.writelines(parts)
+            file.flush()
+            os.fsync(file.fileno())
 
     @contextmanager
     def _only_writer(self, on_wait: Callable[[], None] | None) -> Iterator[None]:
-        import fcntl  # Windows has none
-
         self.folder.mkdir(parents=True, exist_ok=True)
-        with (self._cache.folder / "lock").open("wb") as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                if on_wait is not None:
-                    on_wait()
-                fcntl.flock(lock, fcntl.LOCK_EX)
+        lock = FileLock(self.cache.folder / "lock", fallback_to_soft=False)
+        try:
+            lock.acquire(blocking=False)
+        except Timeout:
+            if on_wait is not None:
+                on_wait()
+            lock.acquire()
+        try:
             yield
+        finally:
+            lock.release()

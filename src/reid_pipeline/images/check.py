@@ -1,4 +1,4 @@
-"""Every image file, hashed and decoded once: what the dataset page and the split table are made of."""
+"""Every image file, hashed and decoded once: the input of the dataset page and the split table."""
 
 import os
 import queue
@@ -9,15 +9,14 @@ from pathlib import Path
 
 import pandas as pd
 
-from reid_pipeline.images.file_reader import FileReader, ReadFile
+from reid_pipeline.images.file_reader import FileReader, ReaderGone, ReadFile, ReadingProcess
 from reid_pipeline.images.picture import Picture
-from reid_pipeline.images.reading_process import ReaderGone, ReadingProcess
 from reid_pipeline.schema.columns import BYTES, FAULT, HEIGHT, MODE, PATH, SHA256, WIDTH
 from reid_pipeline.schema.errors import UserError, first_few
 
 FEW = 500
-"""Pictures that threads decode before processes are started, and files that must then be left. A process
-takes up to 0.1 s to start, in which a core decodes some 500 pictures of 128 x 64."""
+"""Pictures that threads decode before processes are started, and files that must then be left: a process
+starts in 0.1 s, in which a core decodes some 500 pictures of 128 x 64."""
 
 # Few files at a time, so that the bar moves; many, so that processes seldom wait for the next.
 _FEWEST_AT_A_TIME, _MOST_AT_A_TIME = 8, 256
@@ -35,28 +34,29 @@ def check_images(
 ) -> pd.DataFrame:
     """Read every file once, hash it, and decode it to the last pixel unless its content is known.
 
-    What is known of a content holds under any name: a renamed file is not decoded again, a changed one is,
-    and of equal files one is decoded. Time grows with the bytes read and the pixels decoded; memory with the
-    number of files, some 500 bytes each, and not with their size. Animations are judged by their first frame.
+    A renamed file is not decoded again, a changed one is, and of equal files one is decoded. Time grows with
+    the bytes read and the pixels decoded; memory with the number of files, some 500 bytes each. Of an
+    animation, the first frame counts.
 
     Args:
         root: folder that `paths` are relative to.
         paths: one file a row.
-        known: an earlier result, of any files; contents found in it are taken as it says.
+        known: an earlier result, of any files; contents found in it are not decoded.
         threads: files decoded at a time, in processes where there are many; 1 stays in this process; None:
             one for each core, 16 at most.
-        on_done: called in this thread with the number of files done so far, the last time with all.
+        on_done: called in this thread with the number of files done so far.
 
     Returns:
-        as `schema.tables.IMAGE_FACTS`, in the order of `paths`. A file that cannot be decoded is a row with a
-        `fault`, never an exception.
+        a table as `schema.tables.IMAGE_FACTS`, in the order of `paths`. A file that cannot be decoded is a row
+        with a `fault`, never an exception.
 
     Raises:
         UserError: files are missing or cannot be opened; the first few are named.
     """
     if threads is not None and threads < 1:
         raise UserError(f"`threads` is {threads}; give 1 or more, or None for one for each core.")
-    workers = threads or min(_cores(), _MOST_WORKERS)
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    workers = threads or min(cores, _MOST_WORKERS)
     files: list[ReadFile] = []
     check = _Check(os.fspath(root), workers, len(paths), _pictures_of(known))
     size = min(max(len(paths) // (8 * workers), _FEWEST_AT_A_TIME), _MOST_AT_A_TIME)
@@ -69,19 +69,17 @@ def check_images(
                     on_done(len(files))
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
-    _refuse_missing(root, paths, files)
+    missing = [f"{path} ({file.error})" for path, file in zip(paths, files, strict=True) if file.error]
+    if missing:
+        raise UserError(
+            f"{len(missing)} of {len(paths)} images cannot be opened in {root}: {first_few(missing)}."
+            " Put them back, or run ingestion again so that the folder is listed anew."
+        )
     return _table(paths, files, check.pictures)
 
 
 class _Check:
-    """What the workers of one check share.
-
-    Args:
-        folder: what paths are relative to.
-        workers: how many files are decoded at a time.
-        files: how many there are to look at.
-        pictures: by hash, what is known; None for a picture that a worker is decoding.
-    """
+    """The shared state of one check's workers; `pictures`, by hash, has None for one that a worker is decoding."""
 
     def __init__(self, folder: str, workers: int, files: int, pictures: dict[str, Picture | None]) -> None:
         self.pictures = pictures
@@ -113,16 +111,16 @@ class _Check:
             self._idle.put(process)
 
     def _look_through(self, process: ReadingProcess, paths: Sequence[str]) -> list[ReadFile]:
-        """Do the same with a process, whatever happens to it."""
+        """Do the same with a process, even if it ends."""
         if process.startable:
             try:
                 return self._look_with(process, paths)
             except ReaderGone:
                 if process.startable:  # it had been started, and ended at one of these files
-                    return [found for path in paths for found in self._look_at_suspect(process, path)]
+                    return [found for path in paths for found in self._look_at_one(process, path)]
         return self._look_with(FileReader(self._folder), paths)  # no process can be started
 
-    def _look_at_suspect(self, process: ReadingProcess, path: str) -> list[ReadFile]:
+    def _look_at_one(self, process: ReadingProcess, path: str) -> list[ReadFile]:
         found = FileReader(self._folder).read([path])
         try:
             return self._look_with(process, [path])
@@ -145,11 +143,11 @@ class _Check:
         return files
 
     def _claim(self, found: list[ReadFile]) -> dict[str, int]:
-        """Return place by hash of the pictures that nobody has decoded or is decoding."""
+        """Return, by hash, the places of the pictures that no worker has decoded or is decoding."""
         claimed: dict[str, int] = {}
         with self._claiming:
             self._missing |= any(file.error for file in found)
-            if not self._missing:  # else the rest is read only to count what is missing
+            if not self._missing:  # else the rest is read only to count the missing files
                 for place, file in enumerate(found):
                     if file.sha256 not in self.pictures:
                         self.pictures[file.sha256] = None
@@ -159,43 +157,16 @@ class _Check:
         return claimed
 
 
-def _refuse_missing(root: Path, paths: Sequence[str], files: list[ReadFile]) -> None:
-    missing = [f"{path} ({file.error})" for path, file in zip(paths, files, strict=True) if file.error]
-    if missing:
-        raise UserError(
-            f"{len(missing)} of {len(paths)} images cannot be opened in {root}: {first_few(missing)}."
-            " Put them back, or run ingestion again so that the folder is listed anew."
-        )
-
-
 def _pictures_of(known: pd.DataFrame | None) -> dict[str, Picture | None]:
     """Return what an earlier table knows, by hash."""
     if known is None:
         return {}
-    sizes = [known[name].astype(object).where(known[name].notna(), None) for name in (WIDTH, HEIGHT)]
-    rows = zip(known[SHA256], *sizes, known[MODE], known[FAULT], strict=True)
-    return {digest: Picture(width, height, mode, fault) for digest, width, height, mode, fault in rows}
+    table = known[[SHA256, WIDTH, HEIGHT, MODE, FAULT]].astype(object)
+    rows = table.where(table.notna(), None).itertuples(index=False, name=None)
+    return {digest: Picture(*picture) for digest, *picture in rows}
 
 
 def _table(paths: Sequence[str], files: list[ReadFile], pictures: dict[str, Picture | None]) -> pd.DataFrame:
-    found = [pictures[file.sha256] for file in files]
-    shown = [picture for picture in found if picture is not None]  # all of them, by now
-    return pd.DataFrame(
-        {
-            PATH: pd.Series(list(paths), dtype="str"),
-            SHA256: pd.Series([file.sha256 for file in files], dtype="str"),
-            BYTES: pd.Series([file.size for file in files], dtype="int64"),
-            WIDTH: pd.Series([picture.width for picture in shown], dtype="Int64"),
-            HEIGHT: pd.Series([picture.height for picture in shown], dtype="Int64"),
-            MODE: pd.Series([picture.mode for picture in shown], dtype="str"),
-            FAULT: pd.Series([picture.fault for picture in shown], dtype="str"),
-        }
-    )
-
-
-def _cores() -> int:
-    """Return how many cores this process may use."""
-    try:
-        return len(os.sched_getaffinity(0))
-    except AttributeError:  # macOS and Windows do not tell
-        return os.cpu_count() or 1
+    types = {PATH: "str", SHA256: "str", BYTES: "int64", WIDTH: "Int64", HEIGHT: "Int64", MODE: "str", FAULT: "str"}
+    found = [(path, *file[:2], *(pictures[file.sha256] or ())) for path, file in zip(paths, files, strict=True)]
+    return pd.DataFrame(found, columns=list(types)).astype(types)

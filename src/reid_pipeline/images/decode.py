@@ -12,11 +12,11 @@ from reid_pipeline.schema.errors import UserError
 from reid_pipeline.schema.parameters import Resize
 
 READING = 1
-"""Number of this way from file to pixels; raised when the pixels change, so that no cache keeps old ones."""
+"""Version of the way from file to pixels; incremented when pixels change, so that no cache returns old ones."""
 
 
 class TargetSize(NamedTuple):
-    """Height and width in pixels that images are resized to, and how; a plain (height, width) is bicubic."""
+    """Height and width in pixels that images are resized to, and the filter; a plain (height, width) is bicubic."""
 
     height: int
     width: int
@@ -29,12 +29,12 @@ class TargetSize(NamedTuple):
 
 
 def read_image(path: Path, size: tuple[int, int] | TargetSize | None = None) -> np.ndarray:
-    """Decode an image as RGB and, if asked, resize it (antialiased, aspect not kept).
+    """Decode an image as RGB and, where a size is given, resize it (antialiased, aspect ratio not preserved).
 
     Args:
         path: a file in any format Pillow reads; EXIF rotation is applied; grey, CMYK and palette images
             become RGB, transparent parts white, 16-bit grey is scaled (`picture.to_rgb`).
-        size: height, width in pixels, and the filter; the file's own when None.
+        size: height, width in pixels, and the filter; None: the file's own size.
 
     Returns:
         uint8 array [height, width, 3].
@@ -46,11 +46,7 @@ def read_image(path: Path, size: tuple[int, int] | TargetSize | None = None) -> 
 
 
 def read_file(path: Path) -> bytes:
-    """Return what an image file holds.
-
-    Raises:
-        UserError: the file is absent or cannot be opened; the message names it.
-    """
+    """Return the bytes of an image file, or refuse one that is absent or cannot be opened."""
     try:
         return path.read_bytes()
     except FileNotFoundError as error:
@@ -63,7 +59,7 @@ def read_file(path: Path) -> bytes:
 
 
 def decode_image(content: bytes, path: Path, size: tuple[int, int] | TargetSize | None = None) -> np.ndarray:
-    """Decode the bytes of the file `path`; as `read_image`, whose second half this is."""
+    """Decode `content`, the bytes of the file `path`, as `read_image` does."""
     try:
         pixels = np.array(to_rgb(upright(load_picture(content))))
     except PictureError as error:
@@ -77,11 +73,11 @@ def decode_image(content: bytes, path: Path, size: tuple[int, int] | TargetSize 
 def resize(pixels: np.ndarray, target: TargetSize) -> np.ndarray:
     """Resize uint8 [h, w, 3] with antialiasing, in fixed-point arithmetic.
 
-    A quarter of the time that Pillow takes, and Pillow's result but for rounding: weights have 16 bits here
-    and 22 there, and rows come first, where Pillow 13 begins with what makes less work. In drawn people, one
-    level in a few pixels and at most two were found (docs/performance.md).
+    Four times as fast as Pillow, and Pillow's result but for rounding: weights have 16 bits here and 22 there,
+    and rows come first, where Pillow 13 begins with the axis that makes less work. Drawn people differ by one
+    level in a few pixels, by two at most (docs/performance.md).
     """
-    # The batch axis is added in front of the rows: only then torch sees that channels come last.
+    # The batch axis goes in front of the rows: only then torch sees that channels come last.
     batch = torch.from_numpy(pixels)[None].permute(0, 3, 1, 2)
     made = F.interpolate(batch, (target.height, target.width), mode=target.resize_filter, antialias=True)
     return made[0].permute(1, 2, 0).numpy()

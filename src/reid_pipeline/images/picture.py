@@ -1,6 +1,6 @@
-"""The bytes of an image file to a picture, or to a reason why there is none.
+"""From the bytes of an image file to a picture, or to a reason why there is none.
 
-Imports Pillow and the standard library only, so that the processes which import it start within 0.1 s.
+Imports Pillow and the standard library only, so that processes that import it start within 0.1 s.
 """
 
 import io
@@ -18,7 +18,7 @@ _UPRIGHT = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-_LIES_ON_ITS_SIDE = frozenset({5, 6, 7, 8})
+_TRANSPOSED = frozenset({5, 6, 7, 8})
 _SURE_TO_CONVERT = frozenset({"RGB", "L", "P", "1", "CMYK", "RGBA", "LA", "YCbCr"})
 _LARGEST_16_BIT = 65535
 _SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF8", b"BM", b"II*\0", b"MM\0*")
@@ -28,11 +28,11 @@ _LONGEST_REASON = 100  # characters of Pillow's own message
 
 
 class PictureError(ValueError):
-    """The bytes hold no picture that can be used; the message is a short phrase that says why."""
+    """The bytes hold no usable picture; the message is a short phrase with the reason."""
 
 
 class Picture(NamedTuple):
-    """What decoding showed: the size in pixels as displayed, Pillow's mode as stored, or what is wrong."""
+    """The result of decoding: the size in pixels as displayed and Pillow's mode as stored, or what is wrong."""
 
     width: int | None
     height: int | None
@@ -44,11 +44,11 @@ def load_picture(content: bytes) -> Image.Image:
     """Decode a whole file to its last pixel, as stored; of an animation, the first frame.
 
     Raises:
-        PictureError: it is empty, truncated, damaged, too large, or no image.
+        PictureError: the file is empty, truncated, damaged, too large, or no image.
     """
     if not content:
         raise PictureError("empty file, 0 bytes")
-    # Other code of this process may have asked Pillow to pass over missing pixels, for all its callers.
+    # Other code of this process may have set Pillow to ignore missing pixels, for all its callers.
     ImageFile.LOAD_TRUNCATED_IMAGES = False
     try:
         image = Image.open(io.BytesIO(content))
@@ -66,7 +66,7 @@ def orientation(image: Image.Image) -> int:
     """Return the EXIF orientation, 1 to 8; 1 where there is none or the EXIF block is damaged."""
     try:
         found = image.getexif().get(ExifTags.Base.Orientation, 1)
-    except Exception:  # viewers show a picture whose EXIF block is damaged, and so do we
+    except Exception:  # viewers, too, show a picture whose EXIF block is damaged
         return 1
     return found if isinstance(found, int) and 1 <= found <= 8 else 1
 
@@ -80,12 +80,11 @@ def upright(image: Image.Image) -> Image.Image:
 def to_rgb(image: Image.Image) -> Image.Image:
     """Return the picture in 8-bit RGB.
 
-    Transparent parts are laid on white, as most viewers show them; dropping the alpha channel instead would
-    show colours that nobody was meant to see. 16-bit grey is scaled (65535 becomes 255), where Pillow would
-    clip it. CMYK is taken as Adobe stores it in JPEG and converted without a colour profile.
+    Transparent parts become white, as in most viewers. 16-bit grey is scaled (65535 becomes 255), where Pillow
+    would clip it. CMYK is taken as Adobe stores it in JPEG and converted without a colour profile.
 
     Raises:
-        PictureError: there is no agreed way to make the mode's numbers colours.
+        PictureError: there is no agreed way from the mode's numbers to colours.
     """
     if image.mode.startswith(("I", "F")):
         return _grey_of_numbers(image).convert("RGB")
@@ -99,7 +98,7 @@ def to_rgb(image: Image.Image) -> Image.Image:
 
 
 def describe(content: bytes) -> Picture:
-    """Decode a whole file and return what it showed; never raises for what the bytes are."""
+    """Decode a whole file; whatever its bytes are, a `Picture` is returned and nothing raised."""
     try:
         image = load_picture(content)
         if image.mode not in _SURE_TO_CONVERT:
@@ -107,7 +106,7 @@ def describe(content: bytes) -> Picture:
     except PictureError as fault:
         return Picture(None, None, "", str(fault))
     width, height = image.size
-    if orientation(image) in _LIES_ON_ITS_SIDE:
+    if orientation(image) in _TRANSPOSED:
         width, height = height, width
     return Picture(width, height, image.mode, "")
 
@@ -115,7 +114,7 @@ def describe(content: bytes) -> Picture:
 def _has_end(content: bytes) -> bool:
     """Return whether the end marker follows the last scan of a JPEG.
 
-    Pillow misses files that were cut and then filled up, as broken downloads are: it decodes the filling.
+    Pillow accepts files that were cut and then filled up, such as broken downloads, and decodes the filling.
     """
     return content.endswith(_END_OF_IMAGE) or content.rfind(_END_OF_IMAGE) > content.rfind(_START_OF_SCAN)
 

@@ -1,7 +1,8 @@
-"""The images of a split as arrays of one size: from the cache, from memory, or decoded when asked for."""
+"""The images of a split as arrays of one size: from the cache, from memory, or decoded on demand."""
 
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,45 +13,46 @@ from reid_pipeline.images.decode import TargetSize, read_image
 
 
 @dataclass(frozen=True)
-class KeptImages:
-    """Decoded images, and where among them the image of each row is.
+class DecodedImages:
+    """Decoded images, and the index of each row's image among them.
 
     Attributes:
         pixels: uint8 [m, height, width, 3], in memory or mapped from a file.
-        places: int64 [rows], index into `pixels`; -1: not among them.
+        places: int64 [rows], index into `pixels`; -1: not decoded.
     """
 
     pixels: np.ndarray
     places: np.ndarray
 
     def gather(self, rows: np.ndarray, out: np.ndarray) -> np.ndarray:
-        """Copy the images of `rows` that are here into `out`; return where in `rows` the others are."""
+        """Copy the decoded images of `rows` into `out`; return the positions in `rows` of the others."""
         places = self.places[rows]
-        here = places >= 0
-        if here.all():
+        found = places >= 0
+        if found.all():
             # With checks of the index, numpy would copy by way of a buffer.
             np.take(self.pixels, places, axis=0, out=out, mode="clip")
             return np.empty(0, dtype=np.int64)
-        out[here] = self.pixels[places[here]]
-        return np.flatnonzero(~here)
+        out[found] = self.pixels[places[found]]
+        return np.flatnonzero(~found)
 
 
 class ReIDImages:
     """Images of one size, addressed by row, returned as uint8 batches.
 
-    Decoding releases the interpreter lock, so threads serve; there are no worker processes to seed or to
-    fork. Rows of the cache are copied from it. Of the others, as many as fit in `memory_limit` bytes together
-    are decoded once and kept; what is left is decoded whenever it is asked for. One image takes
-    height x width x 3 bytes.
+    Decoding releases the interpreter lock, so threads suffice; there are no worker processes to seed or to
+    fork. Rows in the cache are copied from it. Of the others, as many as fit into `memory_limit` bytes are
+    decoded once and stored; the rest is decoded at each use. One image takes height x width x 3 bytes.
 
     Args:
         root: folder that `paths` are relative to.
         paths: one file a row.
         size: height, width of the arrays in pixels, and how to resize to it.
-        memory_limit: bytes of decoded images to keep.
+        memory_limit: bytes of decoded images to store.
         threads: decoding threads.
         cached: images that need no decoding.
-        pinned: batches lie in page-locked memory, from where a CUDA device copies them by itself.
+
+    Attributes:
+        pinned: whether batches are made in page-locked memory, from which a CUDA device copies by itself.
     """
 
     def __init__(
@@ -61,23 +63,22 @@ class ReIDImages:
         *,
         memory_limit: int = 2_000_000_000,
         threads: int = 4,
-        cached: KeptImages | None = None,
-        pinned: bool = False,
+        cached: DecodedImages | None = None,
     ) -> None:
         self.root = root
         self.paths = list(paths)
         self.target = TargetSize(*size)
-        self.pinned = pinned
+        self.pinned = False
         self._threads = threads
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="decode")
         self._shape = (self.target.height, self.target.width, 3)
         nowhere = np.full(len(self.paths), -1, dtype=np.int64)
-        self._cached = cached or KeptImages(np.empty((0, *self._shape), dtype=np.uint8), nowhere)
+        self._cached = cached or DecodedImages(np.empty((0, *self._shape), dtype=np.uint8), nowhere)
         uncached = int((self._cached.places < 0).sum())
         # Memory that is not written to is not taken.
-        room = np.empty((min(memory_limit // self.target.nbytes, uncached), *self._shape), dtype=np.uint8)
-        self._kept = KeptImages(room, nowhere.copy())
-        self._count_kept = 0
+        buffer = np.empty((min(memory_limit // self.target.nbytes, uncached), *self._shape), dtype=np.uint8)
+        self._stored = DecodedImages(buffer, nowhere.copy())
+        self._stored_count = 0
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -108,18 +109,18 @@ class ReIDImages:
     def batches(self, groups: Iterable[np.ndarray]) -> Iterator[tuple[np.ndarray, torch.Tensor]]:
         """Yield (rows, images) for each group of rows, decoding one group ahead of the consumer."""
         with ThreadPoolExecutor(1, thread_name_prefix="prefetch") as ahead:
-            pending = None
+            pending: deque[tuple[np.ndarray, Future[torch.Tensor]]] = deque()
             for rows in groups:
-                following = (rows, ahead.submit(self.batch, rows))
-                if pending is not None:
-                    yield pending[0], pending[1].result()
-                pending = following
-            if pending is not None:
-                yield pending[0], pending[1].result()
+                pending.append((rows, ahead.submit(self.batch, rows)))
+                if len(pending) > 1:
+                    first, images = pending.popleft()
+                    yield first, images.result()
+            for last, images in pending:
+                yield last, images.result()
 
     def _from_memory(self, rows: np.ndarray, out: np.ndarray) -> None:
-        """Copy the images of `rows` into `out`; decode those that are not kept, and keep what fits."""
-        unknown = list(dict.fromkeys(rows[self._kept.places[rows] < 0].tolist()))
+        """Copy the images of `rows` into `out`; decode those that are not stored, and store what fits."""
+        unknown = list(dict.fromkeys(rows[self._stored.places[rows] < 0].tolist()))
         # A share for each thread: handing over image by image took a quarter of the time.
         shares = [unknown[start :: self._threads] for start in range(self._threads)]
         decoded = {
@@ -127,11 +128,11 @@ class ReIDImages:
             for share, images in zip(shares, self._pool.map(self._decode, shares), strict=True)
             for row, image in zip(share, images, strict=True)
         }
-        for row in unknown[: len(self._kept.pixels) - self._count_kept]:
-            self._kept.pixels[self._count_kept] = decoded[row]
-            self._kept.places[row] = self._count_kept
-            self._count_kept += 1
-        for place in self._kept.gather(rows, out):
+        for row in unknown[: len(self._stored.pixels) - self._stored_count]:
+            self._stored.pixels[self._stored_count] = decoded[row]
+            self._stored.places[row] = self._stored_count
+            self._stored_count += 1
+        for place in self._stored.gather(rows, out):
             out[place] = decoded[int(rows[place])]
 
     def _decode(self, rows: list[int]) -> list[np.ndarray]:

@@ -1,4 +1,4 @@
-"""Whether image files are still those that ingestion saw: by size and time, then by their bytes."""
+"""Whether image files are still those that ingestion read: by size and time, then by their bytes."""
 
 import hashlib
 import os
@@ -18,10 +18,10 @@ _ROOT = "root"
 
 
 def stamp_files(root: Path, paths: Sequence[str]) -> pd.DataFrame:
-    """Return size and times of files: as `schema.tables.IMAGE_STAMPS`, in the order of `paths`.
+    """Return size and times of files as `schema.tables.IMAGE_STAMPS`, in the order of `paths`, without opening any.
 
-    A few microseconds a file; nothing is opened. Times are those of the last change of the content and of the
-    entry (renaming, replacing), in nanoseconds; a file that is not there has -1 throughout.
+    Times are those of the last change of the content and of the entry (renaming, replacing), in nanoseconds; a
+    missing file has -1 throughout.
     """
     stamps = np.array([_stamp(os.path.join(root, path)) for path in paths], dtype=np.int64)  # noqa: PTH118
     columns = dict(zip(_STAMP, stamps.reshape(-1, len(_STAMP)).T, strict=True))
@@ -31,16 +31,14 @@ def stamp_files(root: Path, paths: Sequence[str]) -> pd.DataFrame:
 
 
 def require_same_folder(root: Path, stamps: pd.DataFrame | None) -> None:
-    """Refuse to read one's own collection from another folder than the one that its tables are of.
-
-    A folder that is gone was moved, and is no other collection.
+    """Refuse to read one's own collection from another folder than before, unless that folder no longer exists.
 
     Args:
-        root: where the images lie.
+        root: the folder of the images.
         stamps: as `stamp_files` returned them when the collection was read before, or None.
 
     Raises:
-        UserError: the tables are of another folder, which is still there.
+        UserError: the tables are of another folder, which still exists.
     """
     before = "" if stamps is None else str(stamps.attrs.get(_ROOT, ""))
     if before and before != str(root.resolve()) and Path(before).is_dir():
@@ -62,10 +60,10 @@ def _stamp(file: str) -> tuple[int, int, int]:
 def require_unchanged(
     root: Path, rows: pd.DataFrame, stamps: pd.DataFrame | None, *, on_done: Callable[[int, int], None] | None = None
 ) -> None:
-    """Refuse images that are not those that ingestion saw.
+    """Refuse images that are not those that ingestion read.
 
-    A file whose size and times are those of its stamp counts as unchanged. Every other is read and hashed:
-    time grows with the bytes of these, at about 1 GB/s; copied or checked out anew, that is all of them.
+    A file whose size and times are those of its stamp counts as unchanged. Every other is read and hashed, at
+    about 1 GB/s: all of them after copying or checking out anew.
 
     Args:
         root: folder that the paths are relative to.
@@ -77,10 +75,12 @@ def require_unchanged(
         UserError: files are gone or have other bytes; the first few are named.
     """
     suspect = rows[_suspect(stamp_files(root, rows[PATH].tolist()), stamps)]
+    changed = []
     with ThreadPoolExecutor(_THREADS, thread_name_prefix="hash") as pool:
-        changed = []
-        found = pool.map(lambda path: _digest(root / path), suspect[PATH])
-        for done, (path, digest, now) in enumerate(zip(suspect[PATH], suspect[SHA256], found, strict=True), start=1):
+        found = zip(
+            suspect[PATH], suspect[SHA256], pool.map(lambda path: _digest(root / path), suspect[PATH]), strict=True
+        )
+        for done, (path, digest, now) in enumerate(found, start=1):
             if now != digest:
                 changed.append(path if now else f"{path} (gone)")
             if on_done is not None:
@@ -94,13 +94,11 @@ def require_unchanged(
 
 
 def _suspect(now: pd.DataFrame, stamps: pd.DataFrame | None) -> np.ndarray:
-    """Say of every file whether its stamp is another than it was, bool [n]."""
+    """Return whether each file's stamp has changed, bool [n]."""
     if stamps is None:
         return np.ones(len(now), dtype=bool)
     before = now[[PATH]].merge(stamps, on=PATH, how="left")
-    same = [(before[name] == now[name]).to_numpy(dtype=bool) for name in _STAMP]
-    suspect: np.ndarray = ~np.logical_and.reduce(same)
-    return suspect
+    return (before[list(_STAMP)] != now[list(_STAMP)]).any(axis=1).to_numpy(dtype=bool)
 
 
 def _digest(file: Path) -> str:

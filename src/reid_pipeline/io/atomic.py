@@ -1,118 +1,82 @@
-"""Writing files and folders so that a reader, or a kill, never meets half of one."""
+"""Classes of kedro-datasets, with files that are replaced whole."""
 
-import contextlib
-import os
-import shutil
-import tempfile
-from collections.abc import Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kedro.io import AbstractDataset, Version
+from kedro.io import AbstractVersionedDataset, Version
 from kedro_datasets.json import JSONDataset
 from kedro_datasets.pandas import ParquetDataset
 from kedro_datasets.plotly import JSONDataset as PlotlyJSONDataset
 from kedro_datasets.yaml import YAMLDataset
 
-from reid_pipeline.schema.errors import UserError
+from reid_pipeline.io.base import ReadOnlyDataset, replacing
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    _Versioned = AbstractVersionedDataset[Any, Any]
+else:
+    _Versioned = object  # Kedro would wrap `save` of the mixin as well, and begin a version twice
+
 _VERSION = "%Y-%m-%dT%H.%M.%S.%fZ"
-"""Kedro's name of a version; of the fraction it keeps the milliseconds."""
+"""Kedro's name of a version, which has milliseconds only."""
 
 
-@contextlib.contextmanager
-def replacing(target: Path) -> Iterator[Path]:
-    """Yield a path to write to; on success it takes the place of `target`, on failure it vanishes.
-
-    Works for a file or a folder, on one file system.
-    """
-    target.parent.mkdir(parents=True, exist_ok=True)
-    scratch = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
-    try:
-        written = scratch / target.name
-        yield written
-        if not target.is_dir():
-            os.replace(written, target)  # noqa: PTH105 - replaces an existing file on every platform
-        else:
-            _swap_folders(written, target, aside=scratch / f"old.{target.name}")
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
-
-
-def _swap_folders(new: Path, target: Path, *, aside: Path) -> None:
-    """Put `new` where `target` is; if that fails, `target` is as it was."""
-    target.rename(aside)
-    try:
-        new.rename(target)
-    except OSError:
-        aside.rename(target)
-        raise
-
-
-class _AtomicSave:
+class AtomicSave(_Versioned):
     """Let a kedro-datasets class write beside its target (or its next version), then rename."""
 
-    _filepath: Any
-    _version: Any
-
     def save(self, data: Any) -> None:
-        self._take_a_free_version()
+        """Write `data`, as the class that this is mixed into does."""
+        self._take_free_version()
         entry = self._filepath, self._version
-        target = self._get_save_path()  # type: ignore[attr-defined]
+        target = self._get_save_path()
         with replacing(Path(target)) as written:
             written.parent.mkdir(exist_ok=True)
             self._filepath, self._version = type(target)(written.as_posix()), None
             try:
-                super().save(data)  # type: ignore[misc]
+                super().save(self._content(data))  # type: ignore[safe-super] # that of the class beside it
             finally:
                 self._filepath, self._version = entry
 
-    def _take_a_free_version(self) -> None:
-        """Step aside by a millisecond: a version is when a run started, and two may start at one moment."""
-        while self._version and self._version.save and self._version_exists():
+    def _content(self, data: Any) -> Any:
+        """Return what is written for `data`."""
+        return data
+
+    def _take_free_version(self) -> None:
+        """Advance by a millisecond: a version is when a run started, and two may start at one moment."""
+        while (version := self._version) and version.save and self._is_taken(version.save):
             try:
-                moment = datetime.strptime(self._version.save, _VERSION) + timedelta(milliseconds=1)
+                moment = datetime.strptime(version.save, _VERSION) + timedelta(milliseconds=1)
             except ValueError:
-                return  # a name that a user chose; Kedro refuses to write over it
-            self._version = Version(self._version.load, f"{moment:{_VERSION[:-1]}}"[:-3] + "Z")
+                return  # a name given by the user; Kedro refuses to write over it
+            self._version = Version(version.load, f"{moment:{_VERSION[:-1]}}"[:-3] + "Z")
 
-    def _version_exists(self) -> bool:
-        path = self._get_versioned_path(self._version.save)  # type: ignore[attr-defined]
-        return bool(self._exists_function(str(path)))  # type: ignore[attr-defined]
+    def _is_taken(self, version: str) -> bool:
+        return self._exists_function(str(self._get_versioned_path(version)))
 
 
-class AtomicJSONDataset(_AtomicSave, JSONDataset):  # type: ignore[misc]
+class AtomicJSONDataset(AtomicSave, JSONDataset):
     """JSON, written atomically; previewed by kedro viz."""
 
 
-class AtomicParquetDataset(_AtomicSave, ParquetDataset):  # type: ignore[misc]
+class AtomicParquetDataset(AtomicSave, ParquetDataset):
     """A table as Parquet, written atomically; previewed by kedro viz."""
 
 
-class AtomicYAMLDataset(_AtomicSave, YAMLDataset):  # type: ignore[misc]
+class AtomicYAMLDataset(AtomicSave, YAMLDataset):
     """A parameter file, written atomically."""
 
 
-class AtomicPlotlyDataset(_AtomicSave, PlotlyJSONDataset):  # type: ignore[misc]
+class AtomicPlotlyDataset(AtomicSave, PlotlyJSONDataset):
     """A plotly figure as JSON, written atomically; previewed by kedro viz."""
 
 
-class EarlierTableDataset(AbstractDataset[Any, "pd.DataFrame | None"]):
-    """A Parquet table that an earlier run may have left; loading gives None where there is none, or no table.
+class EarlierTableDataset(ReadOnlyDataset["pd.DataFrame | None"]):
+    """A Parquet table that an earlier run may have left; loading gives None where there is no readable one.
 
-    What it holds only saves work, so that a file that cannot be read is as good as none.
-
-    Args:
-        filepath: the `.parquet` file.
+    What it holds only saves work. The table's own entry in the catalog writes it.
     """
-
-    def __init__(self, *, filepath: str, metadata: dict[str, Any] | None = None) -> None:
-        self._filepath = Path(filepath)
-        self.metadata = metadata
 
     def load(self) -> "pd.DataFrame | None":
         """Return the table, or None."""
@@ -123,12 +87,5 @@ class EarlierTableDataset(AbstractDataset[Any, "pd.DataFrame | None"]):
         except (OSError, ValueError):
             return None
 
-    def save(self, data: Any) -> None:
-        """Refuse: the table's own entry in the catalog writes it."""
-        raise UserError(f"{self._filepath} is only read here; {type(data).__name__} was not written.")
-
     def _exists(self) -> bool:
         return True  # an absent table is None, so that there is always something to load
-
-    def _describe(self) -> dict[str, Any]:
-        return {"filepath": str(self._filepath)}

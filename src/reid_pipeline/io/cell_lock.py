@@ -3,7 +3,6 @@
 import contextlib
 import json
 import logging
-import math
 import os
 import shlex
 import socket
@@ -19,23 +18,16 @@ from reid_pipeline.schema.errors import UserError
 
 _STARTED = time.time()
 _PATIENCE = 0.5
-"""Seconds in which a holder has written who it is, and after which one that only looked has let go."""
+"""Seconds within which a holder has written who it is, and a process that only checked has let go."""
 _POLL = 0.1
-_SAY_AGAIN = 30.0
+_LOG_AGAIN = 30.0
 _in_this_process = threading.Lock()
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Holder:
-    """The process that holds a lock, as it wrote itself down.
-
-    Attributes:
-        pid: its number.
-        host: the machine that it runs on.
-        command: what the user typed.
-        started: when it was started, in UTC.
-    """
+class _Holder:
+    """The process that holds a lock, as it describes itself; `started` is in UTC."""
 
     pid: int
     host: str
@@ -46,7 +38,7 @@ class Holder:
         return f"process {self.pid} on {self.host} (started {self.started}: {self.command})"
 
     def lives(self) -> bool:
-        """Return whether there is such a process; of another machine's there is no knowing."""
+        """Return whether there is such a process; one of another machine counts as alive."""
         if self.host != socket.gethostname():
             return True
         if self.pid == os.getpid():
@@ -56,7 +48,7 @@ class Holder:
         except ProcessLookupError:
             return False
         except PermissionError:
-            return True
+            pass  # alive, and somebody else's
         return True
 
 
@@ -67,8 +59,8 @@ class CellLock:
     never lock two files of one name. Within a process it can be taken several times, from any thread.
 
     Args:
-        file: the lock file; its folder is made. Beside it lies who holds it, as JSON.
-        what: what it keeps, for messages: "Zero_shot, seed 0 of market1501".
+        file: the lock file; its folder is made. A JSON file beside it names the holder.
+        what: what it protects, for messages: "Zero_shot, seed 0 of market1501".
     """
 
     def __init__(self, file: Path, what: str) -> None:
@@ -84,21 +76,15 @@ class CellLock:
         return self._taken > 0
 
     def acquire(self, *, wait: bool, remedy: str = "") -> None:
-        """Take the lock.
-
-        Args:
-            wait: for as long as another process has it, saying for whom; otherwise refuse.
-            remedy: what the user may do where it is refused.
-
-        Raises:
-            UserError: another process has it and `wait` is false, or the file system has no locks.
-        """
-        if not self._try_for(0 if wait else _PATIENCE):
+        """Take the lock; if another process has it, wait for that one, or refuse with `remedy`."""
+        patience = 0.0 if wait else _PATIENCE
+        while not self._try_for(patience):
             if not wait:
                 raise self._refusal(remedy)
-            self._wait()
+            _log.info("Waiting for %s: %s is writing there.", self.what, self._holder(_PATIENCE))
+            patience = _LOG_AGAIN
         if self._lock.lock_counter == 1:
-            self._sign()
+            self._write_owner()
 
     def release(self) -> None:
         """Give the lock back, as often as it was taken; without having it, do nothing."""
@@ -111,36 +97,25 @@ class CellLock:
             self._give_back()
 
     def check(self, remedy: str = "") -> None:
-        """Refuse, as `acquire` would, where another process has the lock; keep nothing.
-
-        Raises:
-            UserError: another process has it, or the file system has no locks.
-        """
+        """Refuse, as `acquire` would, where another process has the lock, without taking it."""
         if not self._try_for(_PATIENCE):
             raise self._refusal(remedy)
         with _in_this_process:
             self._give_back()
 
-    def holder(self, patience: float = 0) -> Holder | str:
-        """Return who has the lock, as far as it can be told within `patience` seconds."""
+    def _refusal(self, remedy: str) -> UserError:
+        return UserError(f"{self.what}: {self._holder()} is writing there. {remedy}".strip())
+
+    def _holder(self, patience: float = 0) -> str:
+        """Return who has the lock, as far as this can be found out within `patience` seconds."""
         deadline = time.monotonic() + patience
         while True:
-            found = _read(self._owner)
-            if found is not None and found.lives():
-                return found
+            with contextlib.suppress(OSError, ValueError, TypeError):  # not written yet, or not completely
+                found = _Holder(**json.loads(self._owner.read_text(encoding="utf-8")))
+                if found.lives():
+                    return str(found)
             if time.monotonic() >= deadline:
                 return "another process"
-            time.sleep(_POLL)
-
-    def _refusal(self, remedy: str) -> UserError:
-        return UserError(f"{self.what}: {self.holder()} is writing there. {remedy}".strip())
-
-    def _wait(self) -> None:
-        said = -math.inf
-        while not self._try():
-            if time.monotonic() - said >= _SAY_AGAIN:
-                said = time.monotonic()
-                _log.info("Waiting for %s: %s is writing there.", self.what, self.holder(_PATIENCE))
             time.sleep(_POLL)
 
     def _try_for(self, seconds: float) -> bool:
@@ -150,10 +125,6 @@ class CellLock:
                 return False
             time.sleep(_POLL)
         return True
-
-    def _give_back(self) -> None:
-        self._taken -= 1
-        self._lock.release()
 
     def _try(self) -> bool:
         try:
@@ -171,18 +142,15 @@ class CellLock:
             ) from error
         return True
 
-    def _sign(self) -> None:
+    def _give_back(self) -> None:
+        self._taken -= 1
+        self._lock.release()
+
+    def _write_owner(self) -> None:
         started = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(_STARTED))
-        ours = Holder(os.getpid(), socket.gethostname(), _command(), started)
-        with contextlib.suppress(OSError):  # a full disk: others are told "another process"
+        ours = _Holder(os.getpid(), socket.gethostname(), _command(), started)
+        with contextlib.suppress(OSError):  # a full disk: messages then name "another process"
             self._owner.write_text(json.dumps(asdict(ours)) + "\n", encoding="utf-8")
-
-
-def _read(file: Path) -> Holder | None:
-    try:
-        return Holder(**json.loads(file.read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError):
-        return None  # not written yet, or half of it
 
 
 def _command() -> str:

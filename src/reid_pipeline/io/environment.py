@@ -5,14 +5,11 @@ import os
 import platform
 import subprocess
 import time
-from pathlib import Path
 from typing import Any
 
-from kedro.io import AbstractDataset
-
 from reid_pipeline import __version__
+from reid_pipeline.io.base import ReadOnlyDataset
 from reid_pipeline.io.memory import peak_memory
-from reid_pipeline.schema.errors import UserError
 
 PACKAGES = (
     "faiss-cpu", "kedro", "numba", "numpy", "open-clip-torch", "optuna", "pandas", "pillow", "scikit-learn",
@@ -21,16 +18,17 @@ PACKAGES = (
 _STARTED = time.time()
 
 
-class RunEnvironmentDataset(AbstractDataset[Any, dict[str, Any]]):
-    """Read-only facts, as they are when loaded.
+class RunEnvironmentDataset(ReadOnlyDataset[dict[str, Any]]):
+    """Facts as they are when loaded.
 
     Args:
         filepath: a folder of the git work tree whose commit is reported.
     """
 
+    _refusal = "The run environment cannot be saved; got {kind}."
+
     def __init__(self, *, filepath: str = ".", metadata: dict[str, Any] | None = None) -> None:
-        self._folder = Path(filepath)
-        self.metadata = metadata
+        super().__init__(filepath=filepath, metadata=metadata)
 
     def load(self) -> dict[str, Any]:
         """Return code version, git commit, packages, machine, wall seconds and peak memory so far."""
@@ -45,13 +43,9 @@ class RunEnvironmentDataset(AbstractDataset[Any, dict[str, Any]]):
             "peak_memory_bytes": peak_memory(),
         }
 
-    def save(self, data: Any) -> None:
-        """Refuse: facts are observed, not written."""
-        raise UserError(f"The run environment cannot be saved; got {type(data).__name__}.")
-
     def _git(self) -> dict[str, Any]:
         def ask(*words: str) -> str | None:
-            command = ["git", "-C", str(self._folder), *words]
+            command = ["git", "-C", str(self._filepath), *words]
             try:
                 done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=20)  # noqa: S603
             except (OSError, subprocess.SubprocessError):
@@ -62,9 +56,6 @@ class RunEnvironmentDataset(AbstractDataset[Any, dict[str, Any]]):
         results = (":(exclude)data", ":(exclude,glob)**/dvc.lock")
         status = ask("status", "--porcelain", "--", ".", *results)
         return {"git_commit": ask("rev-parse", "HEAD"), "git_dirty": None if status is None else bool(status)}
-
-    def _describe(self) -> dict[str, Any]:
-        return {"filepath": str(self._folder)}
 
 
 def _version(name: str) -> str | None:

@@ -10,9 +10,8 @@ _STATUS = Path("/proc/self/status")
 def peak_memory() -> int:
     """Return the largest resident memory of this process so far, in bytes.
 
-    On Linux the kernel's status of the process says it. There `getrusage`, which is asked elsewhere, has the
-    parent's peak too, even after another program was started: the child of a process that was once large
-    would seem as large.
+    On Linux it is the kernel's status of the process: there `getrusage` includes the parent's peak, even after
+    another program was started.
     """
     if _STATUS.exists():
         for line in _STATUS.read_text().splitlines():

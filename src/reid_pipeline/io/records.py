@@ -1,12 +1,13 @@
-"""Records as JSON files: what is written is a record, and what is read back is one, or is refused by name."""
+"""Records as JSON files: what is written is a record; what is read back is one, or an error names the fault."""
 
 import json
 from pathlib import Path
 from typing import Any
 
 from kedro_datasets._typing import JSONPreview
+from kedro_datasets.json import JSONDataset
 
-from reid_pipeline.io.atomic import AtomicJSONDataset
+from reid_pipeline.io.atomic import AtomicSave
 from reid_pipeline.schema import comparison, records, summary
 from reid_pipeline.schema.earlier_records import read_record
 from reid_pipeline.schema.errors import UserError, nearest
@@ -20,14 +21,14 @@ _MODELS: dict[str, type[Record]] = {
 }
 
 
-class RecordDataset(AtomicJSONDataset):
+class RecordDataset(AtomicSave, JSONDataset):
     """A record of `schema.records`, `schema.comparison` or `schema.summary`, written atomically.
 
     Args:
         filepath: the JSON file.
-        record: name of the model: "Metrics".
+        record: name of the model, such as "Metrics".
         many: whether the file holds a list of such records.
-        node: which node makes the file, for messages; otherwise what the record's origin says.
+        node: which node makes the file, for messages; by default the one that the record's origin names.
         **options: as for kedro-datasets' JSONDataset.
     """
 
@@ -40,40 +41,32 @@ class RecordDataset(AtomicJSONDataset):
         self._node = node
 
     def load(self) -> Any:
-        """Return the record, or the list of records.
-
-        Raises:
-            UserError: it is none; names the file, the field, and what makes it anew.
-        """
-        file = Path(self._get_load_path())
-        content = read_json(file, again=_again(self._node, None))
+        """Return the record, or the list of records; an error names file, field, and how to make it anew."""
+        file, content = self._json()
         if not self._many:
-            return self._read(content, str(file))
+            return self._record(content, str(file))
         if not isinstance(content, list):
             kind = type(content).__name__
             raise UserError(f"{file} holds a {kind}, not a list of records. {_again(self._node, None)}")
-        return [self._read(each, f"{file}, entry {place}") for place, each in enumerate(content, start=1)]
-
-    def save(self, data: Any) -> None:
-        """Write a record, or a list of records.
-
-        Raises:
-            TypeError: it is something else.
-        """
-        given = list(data) if self._many else [data]
-        strange = [type(each).__name__ for each in given if not isinstance(each, self._model)]
-        if strange:
-            raise TypeError(f"{self._filepath} takes {self._model.__name__}, not {strange[0]}")
-        contents = [each.content() for each in given]
-        # Past AtomicJSONDataset's own save, which kedro wraps as it wraps this one: a version is begun once.
-        super(AtomicJSONDataset, self).save(contents if self._many else contents[0])
+        return [self._record(each, f"{file}, entry {place}") for place, each in enumerate(content, start=1)]
 
     def preview(self) -> JSONPreview:
         """Return the file's JSON, for kedro viz."""
-        content = read_json(Path(self._get_load_path()), again=_again(self._node, None))
-        return JSONPreview(json.dumps(content))
+        return JSONPreview(json.dumps(self._json()[1]))
 
-    def _read(self, content: Any, where: str) -> Record:
+    def _content(self, data: Any) -> Any:
+        given = list(data) if self._many else [data]
+        other = [type(each).__name__ for each in given if not isinstance(each, self._model)]
+        if other:
+            raise TypeError(f"{self._filepath} takes {self._model.__name__}, not {other[0]}")
+        contents = [each.content() for each in given]
+        return contents if self._many else contents[0]
+
+    def _json(self) -> tuple[Path, Any]:
+        file = Path(self._get_load_path())
+        return file, read_json(file, again=_again(self._node, None))
+
+    def _record(self, content: Any, where: str) -> Record:
         return read_record(self._model, content, where=where, again=_again(self._node, content))
 
     def _describe(self) -> dict[str, Any]:
@@ -81,15 +74,7 @@ class RecordDataset(AtomicJSONDataset):
 
 
 def read_json(file: Path, *, again: str) -> Any:
-    """Return what a JSON file holds.
-
-    Args:
-        file: the file.
-        again: how it is made anew, a sentence for messages.
-
-    Raises:
-        UserError: it cannot be read, or is no JSON.
-    """
+    """Return what a JSON file holds, or refuse it with `again`, a sentence on how it is made anew."""
     try:
         return json.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError as error:

@@ -1,4 +1,4 @@
-"""Taking what a study found, by its name."""
+"""The parameters that a study found, by its name."""
 
 import json
 from collections.abc import Mapping
@@ -8,27 +8,28 @@ from typing import Any
 from reid_pipeline.io.atomic import AtomicYAMLDataset
 from reid_pipeline.methods import find_method
 from reid_pipeline.schema.errors import UserError, first_few
+from reid_pipeline.schema.leaves import leaves
 from reid_pipeline.schema.recipes import merged
 from reid_pipeline.tuning.space import nested, parameter_names
 
 ENTRY = "tuned_parameters"
 """The catalog's name of the file."""
 TRIALS = "trials.json"
-"""The file beside it with all that the study holds."""
+"""The file beside it with all trials of the study."""
 
 
 def read_tuned(file: Path, tuned: str) -> dict[str, Any]:
-    """Return all parameters of a study's method: what it searched as the best trial has it, and the rest.
+    """Return all parameters of a study's method, those searched with the values of the best trial.
 
-    A file of an earlier version holds what was searched alone; the rest is taken from the trials beside it.
+    A file of an earlier version holds only those searched; the others are taken from the trials beside it.
 
     Args:
         file: the study's parameter file.
-        tuned: as it was given: <method>, or <method>/<study>.
+        tuned: the study as the user gave it: <method>, or <method>/<study>.
 
     Raises:
         UserError: there is no such study of this benchmark, none of its trials was trained to the end, or
-            what else was in force is not known.
+            the other parameters in force are not known.
     """
     method = find_method(tuned.partition("/")[0])
     values = AtomicYAMLDataset(filepath=str(file)).load() if file.is_file() else None
@@ -42,7 +43,7 @@ def read_tuned(file: Path, tuned: str) -> dict[str, Any]:
         raise UserError(f"{file} does not hold parameters of {method.name!r}. Run the study again.")
     missing = _missing(values[method.name], list(parameter_names(method.params)))
     if missing:
-        known = _of_the_best(file.with_name(TRIALS))
+        known = _best_values(file.with_name(TRIALS))
         unknown = [name for name in missing if name not in known]
         if unknown:
             raise UserError(
@@ -56,20 +57,12 @@ def read_tuned(file: Path, tuned: str) -> dict[str, Any]:
 
 def _missing(block: Mapping[str, Any], names: list[str]) -> list[str]:
     """Return the names that neither the block nor a mapping in it holds."""
-
-    def holds(name: str) -> bool:
-        place: Any = block
-        for part in name.split("."):
-            if not isinstance(place, Mapping) or part not in place:
-                return False
-            place = place[part]
-        return True
-
-    return [name for name in names if not holds(name)]
+    held = [f"{name}." for name, _ in leaves(block)]
+    return [name for name in names if not any(each.startswith(f"{name}.") for each in held)]
 
 
-def _of_the_best(file: Path) -> dict[str, Any]:
-    """Return what a study's best trial had, by dotted name; nothing where its trials are not there."""
+def _best_values(file: Path) -> dict[str, Any]:
+    """Return the values of a study's best trial by dotted name; empty where its trials cannot be read."""
     try:
         record = json.loads(file.read_text(encoding="utf-8"))
         return {**record["facts"]["parameters"], **record["best"]["params"]}

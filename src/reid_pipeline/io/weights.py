@@ -1,6 +1,6 @@
-"""Weights on disk: self-describing embedders and checkpoints, resumable training state, embeddings.
+"""Weights on disk: self-describing embedders and checkpoints, embeddings, resumable training state, plain tensors.
 
-Each holds its origin, and with it the digest of its tensors, which is compared at every load.
+The first three hold their origin, and with it the digest of their tensors, which is compared at every load.
 """
 
 import json
@@ -9,11 +9,9 @@ import pickle
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from kedro.io import AbstractDataset
-
-from reid_pipeline.io.atomic import replacing
+from reid_pipeline.io.base import FileDataset
 from reid_pipeline.schema.digests import digest_of_json
 from reid_pipeline.schema.errors import UserError
 from reid_pipeline.schema.origin import Origin
@@ -29,7 +27,7 @@ _UNREADABLE = (
     AttributeError, EOFError, IndexError, KeyError, OSError, RuntimeError, TypeError, ValueError,
     pickle.UnpicklingError, zipfile.BadZipFile,
 )  # fmt: skip
-"""What torch.load says of bytes that are not what it wrote."""
+"""The errors of torch.load for bytes that it did not write."""
 _HEADER, _SHA256 = "header", "sha256"
 _FIRST = {"embedder", "checkpoint"}
 """The header's entry in files of the first version."""
@@ -37,36 +35,31 @@ _FIRST = {"embedder", "checkpoint"}
 _log = logging.getLogger(__name__)
 
 
-class _SafetensorsDataset(AbstractDataset[Any, Any]):
-    """One safetensors file.
+class _SafetensorsDataset(FileDataset[Any]):
+    """One safetensors file, with a description and an origin in its header.
 
-    Args:
-        filepath: the `.safetensors` file.
+    Loading refuses a file that is missing, of another kind, or whose tensors were changed.
     """
 
-    def __init__(self, *, filepath: str, metadata: dict[str, Any] | None = None) -> None:
-        self._filepath = Path(filepath)
-        self.metadata = metadata
+    _framework: ClassVar = "pt"
+    _missing: ClassVar[str]
+    _again: ClassVar[str]
 
-    def _read(self, framework: str, *, missing: str, again: str) -> tuple[dict[str, Any], dict[str, Any]]:
-        """Return tensors and header.
-
-        Raises:
-            UserError: the file is not there, or no safetensors file; ends in `missing` or `again`.
-        """
+    def _read(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Return tensors and header, or refuse a file that is missing or no safetensors file."""
         from safetensors import SafetensorError, safe_open
 
         try:
-            with safe_open(self._filepath, framework=framework) as file:
-                header = dict(file.metadata() or {})
+            with safe_open(self._filepath, framework=self._framework) as file:
+                metadata = dict(file.metadata() or {})
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         except FileNotFoundError as error:
-            raise UserError(f"There is no {missing}") from error
-        except (SafetensorError, ValueError, TypeError) as error:  # a header that names strange types
-            raise UserError(f"{self._filepath} is no safetensors file: {error}. {again}") from error
-        return tensors, self._header(header, again)
+            raise UserError(f"There is no {self._missing.format(path=self._filepath)}") from error
+        except (SafetensorError, ValueError, TypeError) as error:  # a header that names unknown types
+            raise self._refused(f"is no safetensors file: {error}.") from error
+        return tensors, self._header(metadata)
 
-    def _header(self, metadata: dict[str, str], again: str) -> dict[str, Any]:
+    def _header(self, metadata: dict[str, str]) -> dict[str, Any]:
         """Return the entries of the header; the first version had one at most, and no digest of it."""
         if _HEADER not in metadata and metadata.keys() <= _FIRST:
             return {name: json.loads(text) for name, text in metadata.items()}
@@ -76,136 +69,120 @@ class _SafetensorsDataset(AbstractDataset[Any, Any]):
         except (KeyError, TypeError, ValueError):
             whole = False
         if not whole:
-            raise UserError(
-                f"{self._filepath} is damaged or was changed: its description is not the one written. {again}"
-            )
+            raise self._refused("is damaged or was changed: its description is not the one written.")
         return header
 
-    def _write(self, tensors: dict[str, Any], header: dict[str, Any], save_file: Any) -> None:
-        """Write tensors and header, in one entry: of several, safetensors leaves the order to chance."""
-        text = json.dumps({**header, _SHA256: digest_of_json(header)}, sort_keys=True)
-        with replacing(self._filepath) as written:
-            save_file(tensors, written, metadata={_HEADER: text})
-
-    def _origin(self, header: Mapping[str, Any], digest: str, again: str) -> Origin | None:
-        """Return the origin in a header, after comparing its digest with that of the tensors.
-
-        Raises:
-            UserError: the tensors are not those that were written.
-        """
+    def _origin(self, header: Mapping[str, Any], digest: str) -> Origin | None:
+        """Return the origin in a header; refuse tensors of another digest than it records."""
         if _ORIGIN not in header:
             return None
         origin = Origin.model_validate(header[_ORIGIN]).replace(file=str(self._filepath))
         if origin.digest not in (None, digest):
-            raise UserError(
-                f"{self._filepath} is damaged or was changed: its tensors are not those that {origin.made_by}"
-                f" wrote (SHA-256 {digest[:12]} instead of {str(origin.digest)[:12]}). {again}"
+            raise self._refused(
+                f"is damaged or was changed: its tensors are not those that {origin.made_by} wrote"
+                f" (SHA-256 {digest[:12]} instead of {str(origin.digest)[:12]})."
             )
         return origin.replace(digest=digest)
 
-    def _exists(self) -> bool:
-        return self._filepath.is_file()
+    def _refused(self, fault: str) -> UserError:
+        return UserError(f"{self._filepath} {fault} {self._again}")
 
-    def _describe(self) -> dict[str, Any]:
-        return {"filepath": str(self._filepath)}
+
+def _metadata(**header: Any) -> dict[str, str]:
+    """Return a header as one entry: the order of several entries is random in safetensors."""
+    return {_HEADER: json.dumps({**header, _SHA256: digest_of_json(header)}, sort_keys=True)}
+
+
+def _origin_entry(origin: Origin | None) -> dict[str, Any]:
+    return {} if origin is None else {_ORIGIN: origin.model_dump(mode="json")}
 
 
 class EmbedderDataset(_SafetensorsDataset):
-    """An inference-only embedder: tensors as safetensors, its description and origin in the header.
+    """An inference-only embedder: tensors as safetensors, its description and origin in the header."""
 
-    Args:
-        filepath: the `.safetensors` file.
-    """
+    _missing = "embedder at {path}. Train or build it first: run the whole pipeline."
+    _again = "Export it again."
 
     def load(self) -> "Embedder":
-        """Rebuild the embedder on the CPU from the file alone.
-
-        An embedder of the first version has no origin.
-
-        Raises:
-            UserError: the file is not one of ours, its tensors were changed, or do not fit its description.
-        """
+        """Rebuild the embedder on the CPU from the file alone; one of the first version has no origin."""
         from reid_pipeline.engine.checkpoint import digest_of_tensors
         from reid_pipeline.models.embedder import embedder_from_description
 
-        again = "Export it again."
-        missing = f"embedder at {self._filepath}. Train or build it first: run the whole pipeline."
-        state, header = self._read("pt", missing=missing, again=again)
+        state, header = self._read()
         if "embedder" not in header:
-            raise UserError(f"{self._filepath} does not describe an embedder. {again}")
-        origin = self._origin(header, digest_of_tensors(state), again)
+            raise self._refused("does not describe an embedder.")
+        origin = self._origin(header, digest_of_tensors(state))
         embedder = embedder_from_description(header["embedder"], state)
         embedder.origin = origin
         return embedder
 
-    def save(self, data: "Embedder") -> None:
-        """Write the embedder's tensors, description and origin."""
+    def _write(self, data: "Embedder", file: Path) -> None:
         from safetensors.torch import save_file
 
         state = {name: tensor.detach().cpu().contiguous() for name, tensor in data.state_dict().items()}
-        header = {"embedder": data.description()}
-        if data.origin is not None:
-            header[_ORIGIN] = data.origin.model_dump(mode="json")
-        self._write(state, header, save_file)
+        save_file(state, file, metadata=_metadata(embedder=data.description(), **_origin_entry(data.origin)))
 
 
 class CheckpointDataset(_SafetensorsDataset):
-    """A trained stage: tensors as safetensors, its description as the JSON header.
+    """A trained stage: tensors as safetensors, its description and origin in the header."""
 
-    Args:
-        filepath: the `.safetensors` file.
-    """
+    _missing = "checkpoint at {path}. Train that stage first: run the whole pipeline."
+    _again = "Train it again."
 
     def load(self) -> "Checkpoint":
-        """Return the checkpoint, on the CPU.
-
-        Raises:
-            UserError: the file is not there, not one of ours, or its tensors were changed.
-        """
+        """Return the checkpoint, on the CPU."""
         from reid_pipeline.engine.checkpoint import Checkpoint, digest_of_tensors
         from reid_pipeline.schema.earlier_records import read_stage_description
 
-        again = "Train it again."
-        missing = f"checkpoint at {self._filepath}. Train that stage first: run the whole pipeline."
-        tensors, header = self._read("pt", missing=missing, again=again)
+        tensors, header = self._read()
         if "checkpoint" not in header:
-            raise UserError(f"{self._filepath} does not describe a trained stage. {again}")
-        where = str(self._filepath)
-        description = read_stage_description(header["checkpoint"], where=where, again=again)
-        stored = {_ORIGIN: description.origin.model_dump()}
-        origin = self._origin(stored, digest_of_tensors(tensors), again)
+            raise self._refused("does not describe a trained stage.")
+        description = read_stage_description(header["checkpoint"], where=str(self._filepath), again=self._again)
+        origin = self._origin({_ORIGIN: description.origin.model_dump()}, digest_of_tensors(tensors))
         return Checkpoint(tensors, description.model_copy(update={"origin": origin}))
 
-    def save(self, data: "Checkpoint") -> None:
-        """Write the tensors and the description."""
+    def _write(self, data: "Checkpoint", file: Path) -> None:
         from safetensors.torch import save_file
 
         tensors = {name: tensor.contiguous() for name, tensor in data.tensors.items()}
-        header = {"checkpoint": data.description.content()}
-        self._write(tensors, header, save_file)
+        save_file(tensors, file, metadata=_metadata(checkpoint=data.description.content()))
 
 
-class TrainingStateDataset(AbstractDataset[dict[str, Any], "dict[str, Any] | None"]):
-    """The state from which a killed run goes on; a scratch file that a finished run removes.
+class EmbeddingsDataset(_SafetensorsDataset):
+    """Embeddings [n, D], the row numbers of the split table that they belong to, and their origin."""
+
+    _framework = "np"
+    _again = "Make them anew: run the pipeline from the node `extract`."
+    _missing = f"file of embeddings at {{path}}. {_again}"
+
+    def load(self) -> "Embeddings":
+        """Return the embeddings; those of the first version have no origin."""
+        from reid_pipeline.schema.digests import digest_of_arrays
+        from reid_pipeline.schema.embeddings import Embeddings
+
+        arrays, header = self._read()
+        if set(arrays) != {"rows", "embeddings"}:
+            raise self._refused("holds no embeddings.")
+        return Embeddings(arrays["rows"], arrays["embeddings"], self._origin(header, digest_of_arrays(arrays)))
+
+    def _write(self, data: "Embeddings", file: Path) -> None:
+        from safetensors.numpy import save_file
+
+        arrays = {"rows": data.rows, "embeddings": data.vectors}
+        save_file(arrays, file, metadata=_metadata(**_origin_entry(data.origin)))
+
+
+class TrainingStateDataset(FileDataset["dict[str, Any] | None"]):
+    """The state from which a killed run goes on, a `.pt` file; a finished run removes it.
 
     It is no DVC output, since DVC deletes outputs before it runs a stage again.
-
-    Args:
-        filepath: the `.pt` file. Loading a file that is not there gives None: nothing to resume.
     """
 
-    # To `--only-missing-outputs` a training lacks nothing if what is kept of it is there.
+    # With `--only-missing-outputs`, a training without this file lacks nothing.
     _EPHEMERAL = True
 
-    def __init__(self, *, filepath: str, metadata: dict[str, Any] | None = None) -> None:
-        self._filepath = Path(filepath)
-        self.metadata = metadata
-
     def load(self) -> dict[str, Any] | None:
-        """Return the stored state on the CPU, or None; one that is damaged, or of the first version, is none.
-
-        Such a state is said by a warning, and overwritten after the first epoch.
-        """
+        """Return the stored state on the CPU, or None where there is none, or (with a warning) no usable one."""
         if not self._filepath.is_file():
             return None
         state, fault = self._read()
@@ -229,55 +206,28 @@ class TrainingStateDataset(AbstractDataset[dict[str, Any], "dict[str, Any] | Non
             return None, "is damaged: its numbers are not those that were written"
         return stored[_STATE], ""
 
-    def save(self, data: dict[str, Any]) -> None:
-        """Write the state and its digest; tensors are copied as they are now."""
+    def _write(self, data: dict[str, Any] | None, file: Path) -> None:
         import torch
 
         from reid_pipeline.engine.checkpoint import digest_of_state
 
-        with replacing(self._filepath) as written:
-            torch.save({_DIGEST: digest_of_state(data), _STATE: data}, written)
-
-    def _release(self) -> None:
-        """Keep the file: kedro releases datasets as soon as no node needs them."""
+        torch.save({_DIGEST: digest_of_state(data), _STATE: data}, file)
 
     def discard(self) -> None:
-        """Remove the file, once the run that wrote it has finished."""
+        """Remove the file, after the run that wrote it has finished."""
         self._filepath.unlink(missing_ok=True)
 
-    def _exists(self) -> bool:
-        return self._filepath.is_file()
 
-    def _describe(self) -> dict[str, Any]:
-        return {"filepath": str(self._filepath)}
+class TensorsDataset(FileDataset[dict[str, Any]]):
+    """Named torch tensors as safetensors, loaded to the CPU."""
 
+    def load(self) -> dict[str, Any]:
+        """Return the tensors by name."""
+        from safetensors.torch import load_file
 
-class EmbeddingsDataset(_SafetensorsDataset):
-    """Embeddings [n, D], the row numbers of the split table that they belong to, and their origin.
+        return dict(load_file(self._filepath))
 
-    Args:
-        filepath: the `.safetensors` file.
-    """
+    def _write(self, data: dict[str, Any], file: Path) -> None:
+        from safetensors.torch import save_file
 
-    def load(self) -> "Embeddings":
-        """Return the embeddings; those of the first version have no origin.
-
-        Raises:
-            UserError: the file is not there, holds something else, or was changed.
-        """
-        from reid_pipeline.schema.digests import digest_of_arrays
-        from reid_pipeline.schema.embeddings import Embeddings
-
-        again = "Make them anew: run the pipeline from the node `extract`."
-        arrays, header = self._read("np", missing=f"file of embeddings at {self._filepath}. {again}", again=again)
-        if set(arrays) != {"rows", "embeddings"}:
-            raise UserError(f"{self._filepath} holds no embeddings. {again}")
-        origin = self._origin(header, digest_of_arrays(arrays), again)
-        return Embeddings(arrays["rows"], arrays["embeddings"], origin)
-
-    def save(self, data: "Embeddings") -> None:
-        """Write rows, vectors and origin."""
-        from safetensors.numpy import save_file
-
-        header = {} if data.origin is None else {_ORIGIN: data.origin.model_dump(mode="json")}
-        self._write({"rows": data.rows, "embeddings": data.vectors}, header, save_file)
+        save_file(data, file)

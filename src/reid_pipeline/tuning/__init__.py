@@ -1,1 +1,1 @@
-"""Search: a space, a study, its trials. Knows no method, no data, no network; Optuna draws and prunes."""
+"""Search: a space, a study, its trials. Knows no method, no data, no network; Optuna samples and prunes."""

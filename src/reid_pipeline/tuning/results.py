@@ -1,4 +1,4 @@
-"""What a study found, as plain records."""
+"""The results of a study, as plain JSON values."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -10,17 +10,15 @@ from reid_pipeline.schema.recipes import merged
 from reid_pipeline.tuning.space import nested
 from reid_pipeline.tuning.study import FACTS, STOPPED, WORKER, StudyPlan, open_study
 
-Record = dict[str, Any]
-
 _MIN_FOR_IMPORTANCE = 4
 
 
-def study_record(plan: StudyPlan) -> Record:
-    """Return all trials, the best one and how much each parameter mattered: plain JSON values.
+def study_record(plan: StudyPlan) -> dict[str, Any]:
+    """Return all trials, the best one, and the importance of each parameter.
 
-    A trial's `value` is its score after its last epoch, None unless it got there; `scores` are (epoch, score)
-    pairs. `best` is None where no trial was trained to the end; `start` is the trial of the parameters as
-    configured, where the space holds them.
+    A trial's `value` is its score after its last epoch, None unless it was trained to the end; `scores` are
+    (epoch, score) pairs. `best` is None where no trial was trained to the end; `start` is the trial of the
+    parameters as configured, where the space contains them.
     """
     study = open_study(plan)
     trials = [_trial_record(trial) for trial in study.get_trials()]
@@ -42,18 +40,15 @@ def study_record(plan: StudyPlan) -> Record:
     }
 
 
-def best_parameters(record: Mapping[str, Any]) -> Record:
-    """Return the parameters of the best trial as a parameter file; empty where there is none.
-
-    These are all of the method's: what was searched, and what was in force beside it.
-    """
+def best_parameters(record: Mapping[str, Any]) -> dict[str, Any]:
+    """Return all of the method's parameters in the best trial as a parameter file; empty where there is none."""
     best = record["best"]
     if best is None:
         return {}
     return {record["method"]: merged(nested(record["facts"]["parameters"]), nested(best["params"]))}
 
 
-def _trial_record(trial: FrozenTrial) -> Record:
+def _trial_record(trial: FrozenTrial) -> dict[str, Any]:
     duration = trial.duration
     return {
         "number": trial.number,

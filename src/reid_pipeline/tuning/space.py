@@ -1,7 +1,8 @@
-"""From the search space in conf/ to the distributions that trials draw from, checked before anything runs."""
+"""From the search space in conf/ to the distributions of Optuna, checked before anything runs."""
 
 import inspect
 from collections.abc import Iterator, Mapping
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
@@ -15,15 +16,14 @@ if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
 
 Space = dict[str, SearchedParameter]
-Values = Mapping[str, Any]
 
 
 def search_space(method: str, model: type[Parameters], given: Mapping[str, Any], tuning: TuningParameters) -> Space:
-    """Return what is searched for a method, with `relative` ranges made absolute.
+    """Return the searched parameters of a method, with `relative` ranges made absolute.
 
     Args:
         method: its name.
-        model: of its parameters.
+        model: the model of its parameters.
         given: its parameters in force, as nested mappings.
         tuning: the study's parameters.
 
@@ -46,7 +46,7 @@ def search_space(method: str, model: type[Parameters], given: Mapping[str, Any],
             f"{nearest(unknown[0], allowed)} Allowed: {first_few(allowed, 30)}."
         )
     in_force = model.model_validate(given)
-    space = {name: _absolute(name, found, _value(in_force, name)) for name, found in block.items()}
+    space = {name: _absolute(name, found, attrgetter(name)(in_force)) for name, found in block.items()}
     faults = [fault for name in space for fault in _faults(name, space[name], model, given, method)]
     if faults:
         raise UserError("\n".join(faults))
@@ -63,7 +63,7 @@ def parameter_names(model: type[Parameters], prefix: str = "") -> Iterator[str]:
             yield f"{prefix}{name}"
 
 
-def nested(values: Values) -> dict[str, Any]:
+def nested(values: Mapping[str, Any]) -> dict[str, Any]:
     """Return dotted names as mappings within mappings: `{"a.b": 3}` as `{"a": {"b": 3}}`."""
     result: dict[str, Any] = {}
     for name, value in values.items():
@@ -76,8 +76,8 @@ def nested(values: Values) -> dict[str, Any]:
 
 
 def configured(space: Space, parameters: Parameters) -> dict[str, Any]:
-    """Return the values in force of what is searched, by dotted name."""
-    return {name: _value(parameters, name) for name in space}
+    """Return the values in force of the searched parameters, by dotted name."""
+    return {name: attrgetter(name)(parameters) for name in space}
 
 
 def distributions(space: Space) -> "dict[str, BaseDistribution]":
@@ -93,13 +93,6 @@ def _distribution(found: SearchedParameter) -> "BaseDistribution":
     if found.type == "int":
         return IntDistribution(int(found.low), int(found.high), log=found.log, step=int(found.step or 1))
     return FloatDistribution(found.low, found.high, log=found.log, step=found.step)
-
-
-def _value(parameters: Parameters, name: str) -> Any:
-    value: Any = parameters
-    for part in name.split("."):
-        value = getattr(value, part)
-    return value
 
 
 def _absolute(name: str, found: SearchedParameter, value: Any) -> SearchedParameter:

@@ -1,4 +1,4 @@
-"""A study and where it is kept. The storage is the state: whoever opens it again goes on."""
+"""A study in its storage, which is its whole state: opened again, it goes on."""
 
 import hashlib
 import os
@@ -23,19 +23,15 @@ FACTS, WORKER, SEEN, STOPPED = "facts", "worker", "seen", "stopped"
 
 @dataclass(frozen=True)
 class StudyPlan:
-    """All that a worker must know of a study; plain values, so that it can be sent to another process.
+    """The description of a study for its workers; plain values, so that it can be sent to another process.
 
     Attributes:
         storage: a file, or a database URL.
-        benchmark: whose images.
-        method: that is tuned.
-        name: of the study among this method's.
+        name: name of the study among this method's.
         facts: what makes its trials comparable, as plain JSON values: parameters, data, seed.
-        space: what is searched.
-        start: values of the first trial, by dotted name; the parameters as they are configured.
-        trials: finished ones that are wanted.
-        sampler: how values are drawn.
-        pruner: when a trial is given up.
+        space: the searched parameters.
+        start: values of the first trial, by dotted name: the parameters as configured.
+        trials: number of finished trials to reach.
         stale_seconds: silence after which another machine's trial counts as dead.
     """
 
@@ -61,7 +57,7 @@ def open_study(plan: StudyPlan) -> optuna.Study:
     """Create the study, or go on with the one of that name.
 
     Raises:
-        UserError: it was begun with other facts or another search space; names each thing that differs.
+        UserError: it was begun with other facts or another search space; names each difference.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = optuna.create_study(
@@ -82,10 +78,9 @@ def open_study(plan: StudyPlan) -> optuna.Study:
 
 
 def fail_dead_trials(study: optuna.Study, *, stale_seconds: float) -> list[int]:
-    """Mark as failed what a dead process left running; return the numbers of those trials.
+    """Mark trials of dead processes as failed, and return their numbers.
 
-    A process of this machine is asked after; one of another machine counts as dead after `stale_seconds`
-    without a sign.
+    A process of another machine counts as dead `stale_seconds` after its last report.
     """
     dead = [trial for trial in study.get_trials(states=(TrialState.RUNNING,)) if _is_dead(trial, stale_seconds)]
     for trial in dead:
@@ -94,9 +89,9 @@ def fail_dead_trials(study: optuna.Study, *, stale_seconds: float) -> list[int]:
 
 
 def prepare_sampler(study: optuna.Study, plan: StudyPlan, *, worker: int) -> None:
-    """Give the study a sampler whose draw depends on seed, worker and trials so far, and on nothing else.
+    """Give the study a sampler that depends on seed, worker and number of trials so far, and on nothing else.
 
-    Hence a study that was killed goes on with the values that an unbroken one would have drawn.
+    Hence a study that was killed goes on with the values that an uninterrupted one would have sampled.
     """
     position = f"{plan.sampler.seed}/{worker}/{len(live_trials(study))}"
     seed = int.from_bytes(hashlib.sha256(position.encode()).digest()[:4], "big")
@@ -109,12 +104,12 @@ def live_trials(study: optuna.Study) -> list[FrozenTrial]:
 
 
 def finished_trials(study: optuna.Study) -> list[FrozenTrial]:
-    """Return the trials that count: trained to the end, or given up."""
+    """Return the trials that count: trained to the end, or pruned."""
     return study.get_trials(states=FINISHED)
 
 
 def begin_as_configured(study: optuna.Study, plan: StudyPlan) -> None:
-    """Let a study's first trial be the parameters as configured, if the space holds them all."""
+    """Make the parameters as configured a study's first trial, if the space contains them all."""
     if study.get_trials(states=(*FINISHED, TrialState.RUNNING, TrialState.WAITING)):
         return
     spread = distributions(plan.space)
@@ -123,16 +118,16 @@ def begin_as_configured(study: optuna.Study, plan: StudyPlan) -> None:
 
 
 def describe_trial(study: optuna.Study, trial: FrozenTrial) -> str:
-    """Return what became of a trial, in a line, with the best one so far."""
+    """Return the outcome of a trial in a line, with the best one so far."""
     value = f"mAP {100 * trial.value:.1f} %" if trial.value is not None else "no score"
     given_up = " when given up" if trial.state == TrialState.PRUNED else ""
     complete = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
     best = max(complete, key=lambda each: each.value or 0.0, default=None)
-    told = f"; best {100 * (best.value or 0.0):.1f} %, trial {best.number}" if best else ""
-    drawn = ", ".join(
+    best_so_far = f"; best {100 * (best.value or 0.0):.1f} %, trial {best.number}" if best else ""
+    values = ", ".join(
         f"{name}={value:.4g}" if isinstance(value, float) else f"{name}={value}" for name, value in trial.params.items()
     )
-    return f"trial {trial.number}, {value}{given_up} ({drawn}){told}"
+    return f"trial {trial.number}, {value}{given_up} ({values}){best_so_far}"
 
 
 def process_name() -> str:
@@ -148,10 +143,10 @@ def _open_storage(address: str) -> optuna.storages.BaseStorage:
     return optuna.storages.JournalStorage(JournalFileBackend(address))
 
 
-def _pruner(chosen: PrunerParameters) -> optuna.pruners.BasePruner:
-    if chosen.name == "none":
+def _pruner(given: PrunerParameters) -> optuna.pruners.BasePruner:
+    if given.name == "none":
         return optuna.pruners.NopPruner()
-    return optuna.pruners.MedianPruner(n_startup_trials=chosen.startup_trials, n_warmup_steps=chosen.warmup_epochs)
+    return optuna.pruners.MedianPruner(n_startup_trials=given.startup_trials, n_warmup_steps=given.warmup_epochs)
 
 
 def _is_dead(trial: FrozenTrial, stale_seconds: float) -> bool:
@@ -168,13 +163,13 @@ def _alive(process: int) -> bool:
         os.kill(process, 0)
     except ProcessLookupError:
         return False
-    except PermissionError:  # there, and somebody else's
-        return True
+    except PermissionError:
+        pass  # alive, and somebody else's
     return True
 
 
 def _started(process: int) -> str:
-    """Return when a process started, where the system tells: process numbers are used again."""
+    """Return when a process started, empty where unknown: process numbers are used again."""
     try:
         return Path(f"/proc/{process}/stat").read_text().rsplit(")", 1)[1].split()[19]
     except OSError:

@@ -1,72 +1,102 @@
-"""Running trials: draw, train epoch by epoch, report, give up, tell."""
+"""Running trials, in this process or in several: sample values, train epoch by epoch, report, prune."""
 
+import multiprocessing
+import os
+import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
+from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from contextlib import closing
 from typing import Any, NamedTuple
 
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
+from reid_pipeline.tuning import study as studies
 from reid_pipeline.tuning.space import distributions
-from reid_pipeline.tuning.study import (
-    SEEN,
-    STOPPED,
-    WORKER,
-    StudyPlan,
-    begin_as_configured,
-    fail_dead_trials,
-    live_trials,
-    open_study,
-    prepare_sampler,
-    process_name,
-)
+from reid_pipeline.tuning.study import StudyPlan, finished_trials
+
+_POLL_SECONDS = 1.0
 
 
 class Score(NamedTuple):
-    """How good a trial is after an epoch: larger is better; `epochs` is its last one."""
+    """The score of a trial after an epoch, larger is better; `epochs` is the number of its last epoch."""
 
     epoch: int
     epochs: int
     value: float
 
 
-class Unusable(Exception):  # noqa: N818 - says what the values are, not what went wrong in the program
-    """The drawn values cannot be trained with: the trial ends there and counts as given up."""
+class Unusable(Exception):  # noqa: N818 - describes the values; nothing went wrong in the program
+    """The sampled values cannot be trained with: the trial ends there and counts as pruned."""
 
 
-Objective = Callable[[Mapping[str, Any]], Iterator[Score]]
-"""Values by dotted name to the scores of one training; whoever consumes it may stop at any epoch."""
+Objective = Callable[[Mapping[str, Any]], Generator[Score, None, None]]
+"""From values by dotted name to the scores of one training; the caller may stop at any epoch."""
 
 
 def run_trials(plan: StudyPlan, objective: Objective, *, worker: int = 0) -> Iterator[FrozenTrial]:
-    """Run trials until the study has as many finished ones as are wanted; yield each as it ends.
+    """Run trials until the study has as many finished ones as planned; yield each as it ends.
 
     Several processes may do so at once; together they finish `plan.trials`, and at most one more for each
-    further process where two begin within milliseconds. A trial that a dead process left is marked as failed
-    first and does not count.
+    further process where two begin within milliseconds. A trial of a dead process is marked as failed first
+    and does not count.
 
     Raises:
         UserError: the study was begun with other facts.
     """
-    study = open_study(plan)
-    fail_dead_trials(study, stale_seconds=plan.stale_seconds)
-    begin_as_configured(study, plan)
-    while len(live_trials(study)) < plan.trials:
-        prepare_sampler(study, plan, worker=worker)
+    study = _ready_study(plan)
+    while len(studies.live_trials(study)) < plan.trials:
+        studies.prepare_sampler(study, plan, worker=worker)
         yield _run_trial(study, plan, objective)
+
+
+def run_in_processes(
+    plan: StudyPlan, objective: Objective, *, workers: int, prepare: Callable[[], None] | None = None
+) -> Iterator[FrozenTrial]:
+    """Run trials in `workers` processes; yield each finished one, by number.
+
+    Args:
+        plan: the study. Its storage must serve several processes: a journal file does, a database does.
+        objective: is sent to the processes, so it must be picklable.
+        workers: number of processes.
+        prepare: called in each process before its first trial, such as to set its number of threads.
+
+    Raises:
+        UserError: the error of a worker; the others end their trials first.
+    """
+    study = _ready_study(plan)
+    seen = {trial.number for trial in finished_trials(study)}
+    spawn = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(workers, mp_context=spawn) as pool:
+        jobs = {pool.submit(_work, plan, objective, worker, prepare) for worker in range(workers)}
+        while jobs:
+            done, jobs = wait(jobs, timeout=_POLL_SECONDS, return_when=FIRST_COMPLETED)
+            for trial in finished_trials(study):
+                if trial.number not in seen:
+                    seen.add(trial.number)
+                    yield trial
+            for job in done:
+                job.result()
+
+
+def _ready_study(plan: StudyPlan) -> optuna.Study:
+    study = studies.open_study(plan)
+    studies.fail_dead_trials(study, stale_seconds=plan.stale_seconds)
+    studies.begin_as_configured(study, plan)
+    return study
 
 
 def _run_trial(study: optuna.Study, plan: StudyPlan, objective: Objective) -> FrozenTrial:
     trial = study.ask(distributions(plan.space))
-    trial.set_user_attr(WORKER, process_name())
+    trial.set_user_attr(studies.WORKER, studies.process_name())
     state = TrialState.FAIL  # unless it comes to an end below: an error, Ctrl-C
     value = None
     try:
         value = _last_value(trial, objective)
         state = TrialState.PRUNED if value is None else TrialState.COMPLETE
     except Unusable as error:
-        trial.set_user_attr(STOPPED, str(error))
+        trial.set_user_attr(studies.STOPPED, str(error))
         state = TrialState.PRUNED
     finally:
         study.tell(trial, value, state=state)
@@ -74,13 +104,27 @@ def _run_trial(study: optuna.Study, plan: StudyPlan, objective: Objective) -> Fr
 
 
 def _last_value(trial: optuna.Trial, objective: Objective) -> float | None:
-    """Train, and return the last epoch's score; None if the trial was given up before."""
+    """Train, and return the last epoch's score; None if the trial was pruned before."""
     value = None
-    with closing(objective(trial.params)) as scores:  # type: ignore[type-var] # a generator, which closes
+    with closing(objective(trial.params)) as scores:
         for score in scores:
             trial.report(score.value, score.epoch)
-            trial.set_user_attr(SEEN, time.time())
+            trial.set_user_attr(studies.SEEN, time.time())
             if score.epoch < score.epochs and trial.should_prune():
                 return None
             value = score.value
     return value
+
+
+def _work(plan: StudyPlan, objective: Objective, worker: int, prepare: Callable[[], None] | None) -> int:
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    if prepare is not None:
+        prepare()
+    return sum(1 for _ in run_trials(plan, objective, worker=worker))
+
+
+def _end_with_parent() -> None:
+    """End this process when the one that started it is gone: its trial is then marked as failed."""
+    if parent := multiprocessing.parent_process():
+        parent.join()
+        os._exit(1)

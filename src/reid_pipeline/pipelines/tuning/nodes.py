@@ -94,8 +94,7 @@ def _shared_out(compute: ComputeParameters, workers: int) -> ComputeParameters:
 
 
 def _trials(plan: "StudyPlan", trial: Trial, workers: int) -> "Iterator[FrozenTrial]":
-    from reid_pipeline.tuning.trials import run_trials
-    from reid_pipeline.tuning.workers import run_in_processes
+    from reid_pipeline.tuning.trials import run_in_processes, run_trials
 
     if workers == 1:
         return run_trials(plan, trial)

@@ -1,6 +1,6 @@
 """What one trial does, as a value that can be sent to another process."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -42,7 +42,7 @@ class Trial:
     seed: int
     score_every: int
 
-    def __call__(self, values: Mapping[str, Any]) -> "Iterator[Score]":
+    def __call__(self, values: Mapping[str, Any]) -> "Generator[Score, None, None]":
         """Yield the scores.
 
         Raises:

@@ -11,9 +11,8 @@ import pytest
 from PIL import Image
 
 from reid_pipeline.images.check import _Check
-from reid_pipeline.images.file_reader import FileReader, ReadFile
+from reid_pipeline.images.file_reader import FileReader, ReaderGone, ReadFile, ReadingProcess
 from reid_pipeline.images.picture import Picture, describe
-from reid_pipeline.images.reading_process import ReaderGone, ReadingProcess
 
 # A reader that tells each file's length as its width, and ends where it is to decode "end".
 STAND_IN = """
