@@ -1,21 +1,54 @@
-"""Where in the raw folder a benchmark lies: at its top, or in its archive's own folder, one level down."""
+"""What readers share: where a benchmark lies, rows to a manifest, what every reader refuses."""
 
 from collections.abc import Collection, Iterable
+from typing import NamedTuple
 
-from reid_pipeline.readers._manifest import is_litter
+import pandas as pd
+
 from reid_pipeline.schema.benchmark import Benchmark
-from reid_pipeline.schema.errors import UserError, first_few
+from reid_pipeline.schema.columns import CAMERA, CAMID, IDENTITY, PATH, PID, SUBSET, TEST_SETS, TRACKID, VIEWID
+from reid_pipeline.schema.errors import UserError, first_few, nearest
+from reid_pipeline.schema.parameters import IngestionParameters
 from reid_pipeline.schema.raw_folder import RawFolder
 
+# Left by file managers in many copies of the archives; macOS writes one `._<name>` beside every file.
+_SYSTEM_FILES = frozenset({"Thumbs.db", ".DS_Store", "desktop.ini"})
 
-def places(files: Iterable[str], folders: Collection[str], distributed_as: Collection[str]) -> list[str]:
-    """Return where any of `folders` lies, as prefixes of paths: "" for the top, else "<folder>/".
+
+class Image(NamedTuple):
+    """One row of a manifest; see `schema.tables.MANIFEST`. Cameras are published by their number from 1."""
+
+    path: str
+    identity: str
+    pid: int
+    subset: str
+    camid: int | None = None
+    test_sets: str = ""
+
+
+def manifest_of(images: Iterable[Image]) -> pd.DataFrame:
+    """Return the manifest of `images`, sorted by path, with the columns' types."""
+    table = pd.DataFrame(images, columns=Image._fields).sort_values(PATH, ignore_index=True)
+    table = table.astype({CAMID: "Int64", PID: "int64", **dict.fromkeys((PATH, IDENTITY, SUBSET, TEST_SETS), "str")})
+    table[CAMERA] = (table[CAMID] + 1).astype("str").fillna("")
+    table[VIEWID] = table[TRACKID] = pd.Series(pd.NA, table.index, dtype="Int64")
+    return table[[PATH, IDENTITY, SUBSET, TEST_SETS, CAMERA, PID, CAMID, VIEWID, TRACKID]]
+
+
+def is_system_file(path: str) -> bool:
+    """Return whether a file manager left this file, which is then no data."""
+    name = path.rsplit("/", 1)[-1]
+    return name in _SYSTEM_FILES or name.startswith("._")
+
+
+def places(raw: RawFolder, benchmark: Benchmark, folders: Collection[str]) -> list[str]:
+    """Return where any of `folders` lies, as prefixes of paths: "" for the top, else "<archive>/".
 
     Names of archives are compared without regard to case, since users rename them. Linear in files.
     """
-    archives = {name.casefold() for name in distributed_as}
+    archives = {name.casefold() for name in benchmark.archives}
     found = set()
-    for path in files:
+    for path in raw.files:
         parts = path.split("/", 2)
         if len(parts) > 1 and parts[0] in folders:
             found.add("")
@@ -24,15 +57,15 @@ def places(files: Iterable[str], folders: Collection[str], distributed_as: Colle
     return sorted(found)
 
 
-def only_place(raw: RawFolder, benchmark: Benchmark, folders: Collection[str], archives: Collection[str]) -> str:
+def only_place(raw: RawFolder, benchmark: Benchmark, folders: Collection[str]) -> str:
     """Return the one place where any of `folders` lies, as `places` writes it.
 
     Raises:
         UserError: they lie nowhere, or in several places, whose images would be taken twice.
     """
-    found = places(raw.files, folders, archives)
+    found = places(raw, benchmark, folders)
     if not found:
-        raise absent(raw, benchmark, sorted(folders), archives)
+        raise absent(raw, benchmark, sorted(folders))
     if len(found) > 1:
         where = [place or "the top" for place in found]
         raise UserError(
@@ -42,12 +75,39 @@ def only_place(raw: RawFolder, benchmark: Benchmark, folders: Collection[str], a
     return found[0]
 
 
-def absent(raw: RawFolder, benchmark: Benchmark, missing: Collection[str], archives: Collection[str]) -> UserError:
+def absent(raw: RawFolder, benchmark: Benchmark, missing: Collection[str]) -> UserError:
     """Return the error for folders that hold no images."""
-    lies = sorted({path.split("/", 1)[0] for path in raw.files if not is_litter(path)})
+    lies = sorted({path.split("/", 1)[0] for path in raw.files if not is_system_file(path)})
     return UserError(
         f"No images in {first_few(list(missing))}: a {benchmark.title} folder holds {benchmark.layout}, at"
-        f" its top or in {' or '.join(f'{name}/' for name in archives)}. {raw.root} holds"
+        f" its top or in {' or '.join(f'{name}/' for name in benchmark.archives)}. {raw.root} holds"
         f" {first_few(lies) or 'nothing'}. Link the folder that holds them, or pass"
         " --params raw_root=<folder>."
     )
+
+
+def check_cameras(images: Iterable[Image], benchmark: Benchmark) -> None:
+    """Refuse cameras outside the published range with a `UserError`."""
+    count = benchmark.cameras
+    outside = [
+        image.path
+        for image in images
+        if image.camid is not None and (image.camid < 0 or (count is not None and image.camid >= count))
+    ]
+    if outside:
+        has = "they count from 1" if count is None else f"it has 1 to {count}"
+        raise UserError(
+            f"{len(outside)} file names tell of a camera that {benchmark.title} does not have ({has}):"
+            f" {first_few(outside)}. Rename or remove these files."
+        )
+
+
+def check_variant(ingestion: IngestionParameters, benchmark: Benchmark) -> None:
+    """Refuse an `ingestion.variant` that is no form or version of the benchmark with a `UserError`."""
+    names = benchmark.forms or tuple(version.name for version in benchmark.versions)
+    given = ingestion.variant
+    if given is not None and given not in names:
+        allowed = f"one of: {', '.join(names)}, or null" if names else "null: there are no versions"
+        raise UserError(
+            f"{benchmark.title} has no version {given!r}.{nearest(given, names)} `ingestion.variant` is {allowed}."
+        )

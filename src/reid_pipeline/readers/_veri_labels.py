@@ -1,10 +1,11 @@
-"""VeRi-776's label files: XML with an Item per image that tells vehicle, camera, colour and type."""
+"""VeRi-776's label files: XML with an Item per image that has vehicle, camera, colour and type."""
 
 import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from xml.etree import ElementTree
 
+from reid_pipeline.readers._layout import Picture
 from reid_pipeline.schema.errors import UserError, first_few
 from reid_pipeline.schema.raw_folder import RawFolder
 
@@ -18,7 +19,7 @@ _ATTRIBUTES = ("imageName", "vehicleID", "cameraID", "colorID", "typeID")
 
 @dataclass(frozen=True, slots=True)
 class Label:
-    """What one Item tells; colour and type are None where it says 0, which stands for unknown."""
+    """What one Item has; colour and type are None where it says 0, which stands for unknown."""
 
     vehicle: int
     camera: int
@@ -68,8 +69,7 @@ def check_labels(
         required: names that must have an Item.
 
     Raises:
-        UserError: an image that must have an Item has none, or Item and file name give different vehicles or
-            cameras.
+        UserError: a required Item is missing, or Item and file name give different vehicles or cameras.
     """
     unlabelled = [name for name in required if name not in labels]
     if unlabelled:
@@ -77,16 +77,27 @@ def check_labels(
             f"{path} has no Item for {len(unlabelled)} images: {first_few(unlabelled)}. Take the file from"
             " the archive again, or remove it to read the images without colour and type."
         )
-    at_odds = [
+    different = [
         f"{name} (Item: vehicle {label.vehicle}, camera {label.camera})"
         for name, label in labels.items()
         if name in present and present[name] != (label.vehicle, label.camera)
     ]
-    if at_odds:
+    if different:
         raise UserError(
-            f"{path} gives {len(at_odds)} images another vehicle or camera than their file names:"
-            f" {first_few(at_odds)}. Take the file from the archive again."
+            f"{path} gives {len(different)} images another vehicle or camera than their file names:"
+            f" {first_few(different)}. Take the file from the archive again."
         )
+
+
+def label_file(root: str, pictures: Mapping[str, Picture]) -> bytes:
+    """Return the label file of pictures by file name, as `read_labels` reads it, with the root element `root`."""
+    items = [
+        f'    <Item imageName="{name}" vehicleID="{picture.identity:04d}" cameraID="c{picture.camera + 1:03d}"'
+        f' colorID="{COLOURS.index(picture.colour or "") + 1}" typeID="{TYPES.index(picture.type or "") + 1}" />'
+        for name, picture in pictures.items()
+    ]
+    first = ['<?xml version="1.0" encoding="gb2312"?>', f'<{root} Version="1.0">', f'  <Items number="{len(items)}">']
+    return "\n".join([*first, *items, "  </Items>", f"</{root}>", ""]).encode("gb2312")
 
 
 def _parse(raw: RawFolder, path: str) -> ElementTree.Element:

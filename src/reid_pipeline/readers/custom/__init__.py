@@ -1,15 +1,20 @@
 """Anyone's own images: a manifest, a metadata table, folders, or a bare folder."""
 
-from reid_pipeline.readers.custom import manifest, metadata
-from reid_pipeline.readers.custom._rows import Rows
-from reid_pipeline.readers.custom._table import load_table, refuse_misnamed, table_at
-from reid_pipeline.readers.custom.folders import read_folders, read_unlabelled
+from collections.abc import Iterable
+
+import pandas as pd
+
+from reid_pipeline.readers._layout import Picture, numbered
+from reid_pipeline.readers.custom._folders import read_folders, read_unlabelled
+from reid_pipeline.readers.custom._rows import load_table, refuse_misnamed
+from reid_pipeline.readers.custom._tables import FORMS, form_of, read_table
 from reid_pipeline.schema.benchmark import Benchmark, Reading
-from reid_pipeline.schema.columns import IDENTITY, PID
+from reid_pipeline.schema.columns import CAMID, PATH, PID, SPLIT, VIEWID
 from reid_pipeline.schema.errors import UserError, first_few, nearest
 from reid_pipeline.schema.parameters import IngestionParameters
 from reid_pipeline.schema.raw_folder import RawFolder
 
+VARIANTS = (*FORMS, "folders", "unlabelled")
 BENCHMARK = Benchmark(
     title="your own images",
     noun="individual",
@@ -20,18 +25,17 @@ BENCHMARK = Benchmark(
         "manifest.csv or manifest.parquet; metadata.csv or metadata.parquet; <split>/<identity>/<image> or"
         " <identity>/<image>; or images alone"
     ),
+    forms=VARIANTS,
 )
 
-_READERS = {"manifest": manifest.read_manifest, "metadata": metadata.read_metadata}
-_USUAL = {"manifest": manifest.FILES, "metadata": metadata.FILES}
-VARIANTS = ("manifest", "metadata", "folders", "unlabelled")
+_VIEWPOINTS = ("front", "rear", "left", "left front", "left rear", "right", "right front", "right rear")
 
 
 def read(raw: RawFolder, ingestion: IngestionParameters) -> Reading:
-    """Choose the form that the folder has, and turn it into the manifest.
+    """Detect the form that the folder has, and turn it into the manifest.
 
     `ingestion.table`, else a table of a usual name at the root, else the folders; `ingestion.variant`
-    says which of the four forms to take instead. The first note says which one was taken.
+    names which of the four forms to take instead. The first note names the one that was taken.
 
     Raises:
         UserError: no form fits, or what was found is wrong; the message says where and what to do.
@@ -49,32 +53,55 @@ def read(raw: RawFolder, ingestion: IngestionParameters) -> Reading:
                 f" {variant}. Leave one of the two out."
             )
         return read_unlabelled(raw) if variant == "unlabelled" else read_folders(raw)
-    form, path = _table_of(raw, variant, ingestion.table)
+    usual = [name for form in FORMS.values() for name in form.files]
+    path = ingestion.table or _usual_table(raw, variant)
     if path is None:
-        refuse_misnamed(raw, [name for names in _USUAL.values() for name in names])
+        refuse_misnamed(raw, usual)
         return read_folders(raw)
     rows, notes = load_table(raw, path)
-    others = [name for names in _USUAL.values() for name in names if name in raw.files and name != path]
+    others = [name for name in usual if name in raw.files and name != path]
     if others:
         notes.append(f"Not read, since {path} is: {first_few(others)}.")
-    return _READERS[form or _form_of(rows)](raw, rows, notes)
+    return read_table(raw, rows, notes, variant or form_of(rows, None if ingestion.table else path))
 
 
-def _table_of(raw: RawFolder, variant: str | None, given: str | None) -> tuple[str | None, str | None]:
-    """Return the form and path of the table to read; form None: its columns tell; path None: no table."""
-    if given is not None:
-        return variant, given
-    for form, usual in _USUAL.items():
-        path = table_at(raw, usual) if variant in (None, form) else None
-        if path is not None:
-            return form, path
+def _usual_table(raw: RawFolder, variant: str | None) -> str | None:
+    """Return the table of a usual name at the root, the manifest before the metadata, or None."""
+    for name, form in FORMS.items():
+        present = [file for file in form.files if file in raw.files] if variant in (None, name) else []
+        if len(present) > 1:
+            raise UserError(
+                f"{raw.root} holds {' and '.join(present)}, and they may differ. Remove one, or give"
+                f" ingestion.table={present[0]}."
+            )
+        if present:
+            return present[0]
     if variant is not None:
         raise UserError(
-            f"Parameter ingestion.variant: {variant!r} needs {' or '.join(_USUAL[variant])} in {raw.root}, or"
+            f"Parameter ingestion.variant: {variant!r} needs {' or '.join(FORMS[variant].files)} in {raw.root}, or"
             " ingestion.table=<file below it>."
         )
-    return None, None
+    return None
 
 
-def _form_of(rows: Rows) -> str:
-    return "metadata" if IDENTITY in rows.table and PID not in rows.table else "manifest"
+def lay_out(pictures: Iterable[Picture], form: str) -> dict[str, bytes]:
+    """Name pictures as somebody's own data; where there are folders alone, the cameras get lost."""
+    named = numbered(pictures, "{:06d}.jpg")
+    if form == "unlabelled":
+        return {name: picture.data for name, picture in named.items()}
+    if form == "folders":
+        return {f"{picture.subset}/{picture.identity:04d}/{name}": picture.data for name, picture in named.items()}
+    rows = []
+    for number, (name, picture) in enumerate(named.items()):
+        row: dict[str, object]
+        if form == "manifest":
+            row = {PATH: f"images/{name}", PID: picture.identity, CAMID: picture.camera, VIEWID: picture.viewpoint}
+            row[SPLIT] = picture.subset
+        else:
+            row = {"image_id": number, "identity": f"individual-{picture.identity:04d}", "path": f"images/{name}"}
+            row["camera"] = f"camera-{picture.camera + 1:02d}"
+            row["orientation"] = None if picture.viewpoint is None else _VIEWPOINTS[picture.viewpoint]
+            row["original_split"] = "train" if picture.subset == "train" else "test"
+        rows.append(row)
+    table = pd.DataFrame(rows).dropna(axis="columns", how="all").to_csv(index=False, lineterminator="\n")
+    return {f"images/{name}": picture.data for name, picture in named.items()} | {f"{form}.csv": table.encode()}

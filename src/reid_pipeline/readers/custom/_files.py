@@ -1,11 +1,11 @@
-"""Paths that a table gives, against the files on disk."""
+"""Files below the folder: which are images, and which of them the paths of a table mean."""
 
 import unicodedata
 from pathlib import PurePosixPath
 
 import pandas as pd
 
-from reid_pipeline.readers._manifest import is_litter
+from reid_pipeline.readers._folder import is_system_file
 from reid_pipeline.readers.custom._rows import Rows, shown
 from reid_pipeline.schema.columns import PATH
 from reid_pipeline.schema.errors import UserError, first_few, nearest
@@ -13,19 +13,49 @@ from reid_pipeline.schema.raw_folder import RawFolder
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".gif", ".ppm")
 
+_ENDINGS = ", ".join(IMAGE_SUFFIXES)
+# Files beside images that are no images, and that nobody expects to be read as such.
+_COMPANIONS = r"(?i)(?:(?:readme|licen[cs]e)[^/]*|[^/]+\.(?:md|txt|csv|tsv|json|ya?ml|dvc|parquet))"
 _OUTSIDE = r"^(?:/|[A-Za-z]:|[A-Za-z][A-Za-z0-9+.-]*://)|(?:^|/)\.\.(?:/|$)"
 _COMPARED = 500  # names among which a similar one is sought
 
 
-def is_image(paths: "pd.Series[str]") -> "pd.Series[bool]":
-    """Return which paths have the name of an image."""
+def _is_image(paths: "pd.Series[str]") -> "pd.Series[bool]":
     return paths.str.lower().str.endswith(IMAGE_SUFFIXES)
 
 
-def is_hidden(paths: "pd.Series[str]") -> "pd.Series[bool]":
+def _is_hidden(paths: "pd.Series[str]") -> "pd.Series[bool]":
     """Return which paths are hidden, or left by file managers and archivers."""
-    hidden = paths.str.contains(r"(?:^|/)(?:\.|__MACOSX/)", regex=True)
-    return hidden | pd.Series([is_litter(path) for path in paths], index=paths.index, dtype=bool)
+    return paths.str.contains(r"(?:^|/)(?:\.|__MACOSX/)", regex=True) | paths.map(is_system_file).astype(bool)
+
+
+def image_files(raw: RawFolder) -> tuple["pd.Series[str]", list[str]]:
+    """Return the images below the folder, indexed by themselves, and notes on what else lies there. Linear.
+
+    Raises:
+        UserError: there is no image, or a file among them is none.
+    """
+    files = pd.Series(raw.files, index=list(raw.files), dtype="str")
+    hidden = _is_hidden(files)
+    image = _is_image(files) & ~hidden
+    companion = ~hidden & ~image & files.str.fullmatch(_COMPANIONS)
+    foreign = files[~hidden & ~image & ~companion]
+    if len(foreign):
+        raise UserError(
+            f"{len(foreign)} files below {raw.root} are no images: {first_few(foreign.tolist())}. Images end"
+            f" in {_ENDINGS}. Move the others away, or list the images in manifest.csv."
+        )
+    if not image.any():
+        raise UserError(
+            f"There is no image below {raw.root}. Images end in {_ENDINGS}. Put or link them"
+            " there, or pass --params raw_root=<folder>."
+        )
+    notes = []
+    if companion.any():
+        notes.append(f"Beside the images, and not read: {first_few(files[companion].tolist())}.")
+    if hidden.any():
+        notes.append(f"{int(hidden.sum())} hidden files and files of file managers were left aside.")
+    return files[image], notes
 
 
 def files_named_by(rows: Rows, raw: RawFolder, *, if_twice: str = "") -> tuple["pd.Series[str]", list[str]]:
@@ -44,23 +74,21 @@ def files_named_by(rows: Rows, raw: RawFolder, *, if_twice: str = "") -> tuple["
             twice.
     """
     given = rows.table[PATH]
-    empty, foreign = given.str.strip() == "", ~is_image(given)
-    if empty.any():
-        raise UserError(
-            f"Column path of {rows.source} is empty in {int(empty.sum())} rows: {rows.places(empty)}. Fill"
-            " these cells, or remove the rows."
-        )
-    if foreign.any():
-        raise UserError(
-            f"{int(foreign.sum())} paths in {rows.source} do not name an image: {rows.cases(PATH, foreign)}."
-            f" Images end in {', '.join(IMAGE_SUFFIXES)}. Remove these rows."
-        )
+    rows.refuse(
+        given.str.strip() == "",
+        "Column path of {source} is empty in {count} rows: {places}. Fill these cells, or remove the rows.",
+    )
+    rows.refuse(
+        ~_is_image(given),
+        "{count} paths in {source} do not name an image: {cases}. Images end in {endings}. Remove these rows.",
+        endings=_ENDINGS,
+    )
     files = pd.Series(raw.files, dtype="str")
     path = given.copy()
     notes = _repair(rows, raw, path, files)
     _refuse_twice(rows, path, if_twice)
     unlisted = files[~_among(files, set(path))]
-    unlisted = unlisted[is_image(unlisted) & ~is_hidden(unlisted)]
+    unlisted = unlisted[_is_image(unlisted) & ~_is_hidden(unlisted)]
     if len(unlisted):
         notes.append(
             f"{len(unlisted)} images below the folder are not in {rows.source} and were left aside:"
@@ -76,7 +104,12 @@ def _repair(rows: Rows, raw: RawFolder, path: "pd.Series[str]", files: "pd.Serie
     if not missing.any():
         return notes
     plain = path[missing].str.replace("\\", "/", regex=False)
-    _refuse_outside(rows, raw, plain.str.contains(_OUTSIDE, regex=True).reindex(path.index, fill_value=False))
+    rows.refuse(
+        plain.str.contains(_OUTSIDE, regex=True).reindex(path.index, fill_value=False),
+        "{count} paths in {source} are absolute or lead outside the folder: {cases}. Write them relative to {root},"
+        " without `..`.",
+        root=raw.root,
+    )
     plain = plain.str.replace(r"/(?:\.?/)+", "/", regex=True).str.replace(r"^(?:\./)+", "", regex=True)
     backslashes = int((path[missing].str.contains("\\", regex=False) & _among(plain, known)).sum())
     if backslashes:
@@ -93,10 +126,13 @@ def _repair(rows: Rows, raw: RawFolder, path: "pd.Series[str]", files: "pd.Serie
                 " write accents in different Unicode forms."
             )
     if missing.any():
-        first = str(rows.table.loc[missing, PATH].iloc[0])
-        raise UserError(
-            f"{int(missing.sum())} of {len(missing)} paths in {rows.source} are not below {raw.root}:"
-            f" {rows.cases(PATH, missing)}.{_likely(first, raw.files)} Paths are relative to that folder."
+        likely = _likely(str(rows.table.loc[missing, PATH].iloc[0]), raw.files)
+        rows.refuse(
+            missing,
+            "{count} of {total} paths in {source} are not below {root}: {cases}.{likely} Paths are relative to that"
+            " folder.",
+            root=raw.root,
+            likely=likely,
         )
     return notes
 
@@ -117,14 +153,6 @@ def _by_composed_form(files: "pd.Series[str]") -> dict[str, str]:
     return dict(zip(composed[alone], files[alone], strict=True))
 
 
-def _refuse_outside(rows: Rows, raw: RawFolder, outside: "pd.Series[bool]") -> None:
-    if outside.any():
-        raise UserError(
-            f"{int(outside.sum())} paths in {rows.source} are absolute or lead outside the folder:"
-            f" {rows.cases(PATH, outside)}. Write them relative to {raw.root}, without `..`."
-        )
-
-
 def _likely(path: str, files: tuple[str, ...]) -> str:
     """Return a hint at the file that was meant: one of the same name elsewhere, or of a similar name."""
     name, folder = PurePosixPath(path).name.casefold(), PurePosixPath(path).parent.as_posix()
@@ -136,10 +164,9 @@ def _likely(path: str, files: tuple[str, ...]) -> str:
 
 
 def _refuse_twice(rows: Rows, path: "pd.Series[str]", remedy: str) -> None:
-    twice = path.duplicated(keep=False)
-    if not twice.any():
+    again = path[path.duplicated(keep=False)]
+    if again.empty:
         return
-    again = path[twice]
     places = again.index.to_series().groupby(again.to_numpy(), sort=False).agg(list)
     cases = [
         f"{shown(str(file))} ({first_few([rows.place(row) for row in found], 3)})" for file, found in places.items()
