@@ -6,11 +6,12 @@ benchmark; `draw_captioned` returns drawings of other people with captions. No f
 state is read.
 """
 
-from reid_drawings.benchmark import benchmark_images, draw_benchmark, draw_people
+from reid_drawings.benchmark import draw_benchmark, draw_people
 from reid_drawings.captions import CaptionedDrawings, draw_captioned
 from reid_drawings.contact_sheet import contact_sheet
 from reid_drawings.parameters import DrawnBenchmark, SyntheticBenchmark, SyntheticVehicles
 from reid_drawings.pictures import Picture
+from reid_drawings.plan import benchmark_images
 from reid_drawings.vehicles import draw_vehicles, vehicle_images
 
 __all__ = [

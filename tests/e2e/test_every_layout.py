@@ -14,9 +14,8 @@ from kedro.framework.startup import bootstrap_project
 from safetensors.numpy import load_file
 from small_project import Project, make_project, run_session
 
-from reid_drawings import SyntheticBenchmark
-from reid_drawings.layouts import LAYOUTS, draw_layout
-from reid_drawings.parameters import SyntheticVehicles
+from reid_drawings import SyntheticBenchmark, SyntheticVehicles, draw_pictures
+from reid_pipeline.readers import lay_out, layouts, reader
 
 SIZE = {"cameras_per_identity": (2, 3), "images_per_camera": (3, 3), "num_cameras": 3}
 PEOPLE = SyntheticBenchmark(train_identities=5, test_identities=3, distractors=2, junk=2, **SIZE)
@@ -34,12 +33,15 @@ SMALL = {
 }
 
 
+CONF = Path(__file__).parents[2] / "conf"
+# Environments with a catalog of their own draw their images themselves; the other end-to-end tests run these.
+LAYOUTS = [layout for layout, (name, _) in layouts().items() if not (CONF / name / "catalog.yml").exists()]
+
+
 def environment_of(layout: str) -> str:
-    return next(
-        name
-        for name in ("custom", "msmt17", "market1501", "occluded_duke", "dukemtmc", "veri776", "vehicleid")
-        if layout.startswith(name)
-    )
+    """Return the environment of a layout's benchmark, or of one's own images where it has none."""
+    name, _ = layouts()[layout]
+    return name if (CONF / name).is_dir() else "custom"
 
 
 @pytest.fixture(scope="module")
@@ -65,8 +67,9 @@ def tables(project: Project, environment: str) -> pd.DataFrame:
 
 
 def draw(layout: str, root: Path) -> Path:
-    vehicles = layout in {"veri776", "vehicleid"}
-    for path, content in draw_layout(layout, VEHICLES if vehicles else PEOPLE, processes=1).items():
+    vehicles = reader(layouts()[layout][0]).BENCHMARK.noun == "vehicle"
+    pictures = draw_pictures(VEHICLES if vehicles else PEOPLE, processes=1)
+    for path, content in lay_out(layout, pictures).items():
         (root / path).parent.mkdir(parents=True, exist_ok=True)
         (root / path).write_bytes(content)
     if layout == "custom_metadata":
@@ -79,7 +82,7 @@ def draw(layout: str, root: Path) -> Path:
 
 
 def check_names(folder: Path, split_table: pd.DataFrame, page: str, dataset_page: str) -> None:
-    """Everything calls individuals and cameras as the user's table does, and nothing by a number."""
+    """All pages call individuals and cameras as the user's table does, and nothing by a number."""
     given = pd.read_csv(folder / "metadata.csv", dtype=str).set_index("path")
     found = split_table.set_index("path")
     for column in ("identity", "camera"):
@@ -104,9 +107,9 @@ def check_names(folder: Path, split_table: pd.DataFrame, page: str, dataset_page
 def test_from_files_to_a_report(layout: str, project: Project, tmp_path: Path) -> None:
     environment = environment_of(layout)
     raw = draw(layout, tmp_path / "raw")
-    named = {"collection": layout} if environment == "custom" else {}
-    run(project, environment, "unsupervised_pcl", raw_root=str(raw), **named)
-    environment = named.get("collection", environment)
+    own = {"collection": layout, "ingestion": {"reader": layouts()[layout][0]}} if environment == "custom" else {}
+    run(project, environment, "unsupervised_pcl", raw_root=str(raw), **own)
+    environment = layout if own else environment
     table = tables(project, environment)
     metrics = json.loads((results(project, environment) / "seed_0/metrics.json").read_text())
     assert metrics["benchmark"] == environment
@@ -137,7 +140,7 @@ def test_from_files_to_a_report(layout: str, project: Project, tmp_path: Path) -
     if layout == "market1501":
         assert {"camera 1", "camera 2", "camera 3"} <= set(re.findall(r"<th[^>]*>(.*?)</th>", page))
     has_cameras = bool(table["camid"].notna().all())
-    assert metrics["camera_filter"] is (has_cameras and layout != "vehicleid")
+    assert metrics["camera_filter"] is has_cameras
     if layout == "vehicleid":
         assert metrics["repeats"] == 10
         assert set(metrics["test_sets"]) == {"800", "1600", "2400"}
