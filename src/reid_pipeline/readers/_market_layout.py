@@ -13,25 +13,15 @@ from reid_pipeline.readers._folder import (
     is_system_file,
     manifest_of,
     only_place,
+    refuse,
 )
 from reid_pipeline.readers._layout import Picture
 from reid_pipeline.schema.benchmark import Benchmark, Reading
-from reid_pipeline.schema.errors import UserError, first_few
 from reid_pipeline.schema.parameters import IngestionParameters
 from reid_pipeline.schema.raw_folder import RawFolder
 
 FOLDERS = MappingProxyType({"bounding_box_train": "train", "query": "query", "bounding_box_test": "gallery"})
 """Market-1501's folders to subsets."""
-
-
-def _as_numbered(subset: str, number: str) -> tuple[str, int]:
-    """Return identity and pid where one numbering holds for all subsets: the number itself."""
-    del subset
-    return number, int(number)
-
-
-def _usual_name(picture: Picture) -> str:
-    return f"{picture.identity:04d}_c{picture.camera + 1}_f{picture.frame:07d}.jpg"
 
 
 @dataclass(frozen=True)
@@ -52,8 +42,10 @@ class MarketLayout:
     file_name: re.Pattern[str]
     grammar: str
     folders: Mapping[str, str] = field(default_factory=lambda: FOLDERS)
-    identity: Callable[[str, str], tuple[str, int]] = _as_numbered
-    name_of: Callable[[Picture], str] = _usual_name
+    identity: Callable[[str, str], tuple[str, int]] = lambda _, number: (number, int(number))
+    name_of: Callable[[Picture], str] = lambda picture: (
+        f"{picture.identity:04d}_c{picture.camera + 1}_f{picture.frame:07d}.jpg"
+    )
     distractors: bool = False
 
     def read(self, raw: RawFolder, ingestion: IngestionParameters) -> Reading:
@@ -84,11 +76,12 @@ class MarketLayout:
             else:
                 identity, pid = self.identity(subset, match["pid"])
                 images.append(Image(path, identity, pid, subset, camid=int(match["camera"]) - 1))
-        if strange:
-            raise UserError(
-                f"{len(strange)} file names are not {self.benchmark.title}'s: {first_few(strange)}."
-                f" A name is {self.grammar}. Rename or remove these files."
-            )
+        refuse(
+            strange,
+            "{count} file names are not {title}'s: {cases}. A name is {grammar}. Rename or remove these files.",
+            title=self.benchmark.title,
+            grammar=self.grammar,
+        )
         found = {image.subset for image in images}
         missing = [folder for folder, subset in self.folders.items() if subset not in found]
         if missing:

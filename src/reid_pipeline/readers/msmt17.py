@@ -14,18 +14,21 @@ from reid_pipeline.readers._folder import (
     Image,
     absent,
     check_cameras,
+    check_named_once,
+    check_present,
     check_variant,
     is_system_file,
     manifest_of,
+    matched_lines,
     only_place,
     places,
+    refuse,
 )
 from reid_pipeline.readers._layout import Picture, individuals, lines_of
-from reid_pipeline.readers._lists import check_named_once, check_present, matched_lines
 from reid_pipeline.readers._market_layout import FOLDERS as MARKET_FOLDERS
 from reid_pipeline.readers._market_layout import MarketLayout
 from reid_pipeline.schema.benchmark import Benchmark, Counts, Reading, Version
-from reid_pipeline.schema.errors import UserError, first_few
+from reid_pipeline.schema.errors import UserError
 from reid_pipeline.schema.parameters import IngestionParameters
 from reid_pipeline.schema.raw_folder import RawFolder
 
@@ -65,7 +68,6 @@ BENCHMARK = Benchmark(
     forms=tuple(FOLDERS),
 )
 
-_NUMBERS = 10_000  # a person's number has four digits
 _HOURS = ("0303morning", "0303noon", "0303afternoon")
 
 
@@ -75,9 +77,7 @@ def identity_of(subset: str, number: str) -> tuple[str, int]:
     Train and test number their people separately, both from 0, and 0 is neither a distractor here nor junk. So the
     split is part of the identity ("test/0000"), and pids are 1 to 10000 in train, 10001 to 20000 in test.
     """
-    if subset == "train":
-        return f"train/{number}", int(number) + 1
-    return f"test/{number}", int(number) + 1 + _NUMBERS
+    return (f"train/{number}", int(number) + 1) if subset == "train" else (f"test/{number}", int(number) + 10_001)
 
 
 _LISTS = MappingProxyType(
@@ -189,11 +189,7 @@ def _listed(raw: RawFolder, variant: str) -> tuple[list[Image], int]:
 
 def _find_lists(raw: RawFolder, files: frozenset[str], place: str) -> dict[str, str]:
     """Return where each list lies: beside the image folders, or at the top."""
-    found = {}
-    for name in _LISTS:
-        beside = [path for path in (f"{place}{name}", name) if path in files]
-        if beside:
-            found[name] = beside[0]
+    found = {name: path for name in _LISTS for path in (name, f"{place}{name}") if path in files}
     missing = [name for name in _LISTS if name not in found]
     if missing:
         raise UserError(
@@ -213,9 +209,10 @@ def _rows(raw: RawFolder, path: str, subset: str, folder: str) -> list[Image]:
             continue
         identity, pid = identity_of(subset, line["folder"])
         images.append(Image(folder + line["path"], identity, pid, subset, camid=int(line["camera"]) - 1))
-    if different:
-        raise UserError(
-            f"{path}: in {len(different)} lines folder, file name and last column give different people:"
-            f" {first_few(different)}. Take the list from the archive again."
-        )
+    refuse(
+        different,
+        "{path}: in {count} lines folder, file name and last column give different people: {cases}. Take the list from"
+        " the archive again.",
+        path=path,
+    )
     return images

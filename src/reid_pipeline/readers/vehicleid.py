@@ -10,9 +10,19 @@ from types import MappingProxyType
 
 import pandas as pd
 
-from reid_pipeline.readers._folder import Image, absent, check_variant, is_system_file, manifest_of, only_place
+from reid_pipeline.readers._folder import (
+    Image,
+    absent,
+    check_named_once,
+    check_present,
+    check_variant,
+    is_system_file,
+    manifest_of,
+    matched_lines,
+    only_place,
+    refuse,
+)
 from reid_pipeline.readers._layout import Picture, lines_of, numbered
-from reid_pipeline.readers._lists import check_named_once, check_present, matched_lines
 from reid_pipeline.schema.benchmark import Benchmark, Counts, Reading, Version
 from reid_pipeline.schema.errors import UserError, first_few
 from reid_pipeline.schema.parameters import IngestionParameters
@@ -128,38 +138,25 @@ def _check_agreement(rows: pd.DataFrame) -> None:
     """Refuse lists that contradict each other, and vehicles that are written in two forms, such as 7 and 007."""
     both = rows.merge(rows.drop_duplicates("image"), on="image", suffixes=("", "_first"))
     differs = both["vehicle"].astype("int64") != both["vehicle_first"].astype("int64")
-    if differs.any():
-        at_odds = (
-            both["image"]
-            + " ("
-            + both["vehicle_first"]
-            + " in "
-            + both["list_first"]
-            + ", "
-            + both["vehicle"]
-            + " in "
-            + both["list"]
-            + ")"
-        )[differs]
-        raise UserError(
-            f"{len(at_odds)} images are different vehicles in different lists: {first_few(at_odds.tolist())}. Take the"
-            " lists from the archive again."
-        )
-    both = both[(both["list_first"] == TRAIN_LIST) & (both["list"] != TRAIN_LIST)]
-    if len(both):
-        shared = both["image"] + " (" + both["list"] + ")"
-        raise UserError(
-            f"{len(shared)} images are in {TRAIN_LIST} and in a test list: {first_few(shared.tolist())}. Remove them"
-            " from one of the two."
-        )
+    refuse(
+        [
+            f"{image} ({first} in {first_list}, {vehicle} in {name})"
+            for image, vehicle, name, first, first_list in both[differs].itertuples(index=False)
+        ],
+        "{count} images are different vehicles in different lists: {cases}. Take the lists from the archive again.",
+    )
+    shared = both[(both["list_first"] == TRAIN_LIST) & (both["list"] != TRAIN_LIST)]
+    refuse(
+        [f"{image} ({name})" for image, name in zip(shared["image"], shared["list"], strict=True)],
+        "{count} images are in {train} and in a test list: {cases}. Remove them from one of the two.",
+        train=TRAIN_LIST,
+    )
     written = rows["vehicle"].drop_duplicates().sort_values()
     number = written.astype("int64")
-    twice = written[number.duplicated(keep=False)].groupby(number).agg(" and ".join)
-    if len(twice):
-        raise UserError(
-            f"{len(twice)} vehicles are written in two forms: {first_few(twice.tolist())}."
-            " Write each in one form in all lists."
-        )
+    refuse(
+        written[number.duplicated(keep=False)].groupby(number).agg(" and ".join).tolist(),
+        "{count} vehicles are written in two forms: {cases}. Write each in one form in all lists.",
+    )
 
 
 def _images(rows: pd.DataFrame) -> list[Image]:

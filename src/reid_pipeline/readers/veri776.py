@@ -7,14 +7,12 @@ types; of the queries too, which are images of the test under the same names.
 import re
 from collections.abc import Iterable
 
-from reid_pipeline.readers._folder import Image, check_variant, manifest_of, only_place
+from reid_pipeline.readers._folder import Image, check_variant, manifest_of, matched_lines, only_place, refuse
 from reid_pipeline.readers._layout import Picture, individuals, lines_of
-from reid_pipeline.readers._lists import matched_lines
 from reid_pipeline.readers._market_layout import MarketLayout
 from reid_pipeline.readers._veri_labels import COLOURS, TYPES, Label, check_labels, label_file, read_labels
 from reid_pipeline.schema.benchmark import Benchmark, Counts, Reading, Version
 from reid_pipeline.schema.columns import PATH, VIEWID
-from reid_pipeline.schema.errors import UserError, first_few
 from reid_pipeline.schema.parameters import IngestionParameters
 from reid_pipeline.schema.raw_folder import RawFolder
 
@@ -25,9 +23,8 @@ BENCHMARK = Benchmark(
     title="VeRi-776",
     noun="vehicle",
     reference=(
-        "Liu et al., A Deep Learning-Based Approach to Progressive Vehicle Re-identification for Urban"
-        " Surveillance, ECCV 2016; viewpoints: Wang et al., Orientation Invariant Feature Embedding, ICCV"
-        " 2017"
+        "Liu et al., A Deep Learning-Based Approach to Progressive Vehicle Re-identification for Urban Surveillance,"
+        " ECCV 2016; viewpoints: Wang et al., Orientation Invariant Feature Embedding, ICCV 2017"
     ),
     licence="For non-commercial research only.",
     source="Its authors hand it out on request by e-mail; the key-point files are published separately.",
@@ -62,6 +59,10 @@ _LINE = re.compile(r"(?P<path>\S+)\s(?:.*\s)?(?P<view>[0-7])")
 _GRAMMAR = (
     "'<image path> <key points> <viewpoint from 0 to 7>', for example"
     " 'VeRi/image_train/0001_c001_00016450_0.jpg -1 -1 3'"
+)
+_MISSING = (
+    "{path} names {count} images that are not there: {cases}. Unpack the archive again. If it is the one with 37,746"
+    " training images, set `ingestion.variant` to '{fewer}'."
 )
 
 
@@ -131,7 +132,10 @@ def _labels(
         present = {_name(image.path): (image.pid, (image.camid or 0) + 1) for image in splits[split]}
         check_labels(path, labels, present, [*present] if split == "train" else [])
         missing = [name for name in labels if name not in present]
-        notes += _absent_note(path, missing, tolerated=split == "train" and variant == FEWER_TRAIN)
+        if missing and split == "train" and variant == FEWER_TRAIN:
+            notes.append(f"{path} names {len(missing):,} images that are not there; version {variant} lacks some.")
+        else:
+            refuse(missing, _MISSING, path=path, fewer=FEWER_TRAIN)
         labelled = {image.path: labels[_name(image.path)] for image in splits[split] if _name(image.path) in labels}
         found.update(labelled)
         if len(labelled) < len(splits[split]):
@@ -142,18 +146,6 @@ def _labels(
             if unknown:
                 notes.append(f"{file} gives {unknown:,} images the {column} 0, which is none; theirs is null.")
     return found, notes
-
-
-def _absent_note(path: str, missing: list[str], *, tolerated: bool) -> list[str]:
-    """Refuse Items of images that are not there, or note them where the version is known to lack some."""
-    if not missing:
-        return []
-    if tolerated:
-        return [f"{path} names {len(missing):,} images that are not there; version {FEWER_TRAIN} lacks some."]
-    raise UserError(
-        f"{path} names {len(missing)} images that are not there: {first_few(missing)}. Unpack the archive"
-        f" again. If it is the one with 37,746 training images, set `ingestion.variant` to '{FEWER_TRAIN}'."
-    )
 
 
 def _viewpoints(raw: RawFolder, place: str, splits: dict[str, list[Image]]) -> tuple[dict[str, int], list[str]]:

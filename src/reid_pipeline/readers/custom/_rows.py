@@ -173,9 +173,8 @@ def unread_columns(
             raise UserError(f"Column {column!r} is missing in {rows.source}; its columns are {names}.{hint}")
     for name, column in meant.items():
         raise UserError(
-            f"{rows.source} has a column {name!r}, which is not read. Did you mean {column!r}?"
-            " Rename it; or, if it means something else, rename it to something that looks less like"
-            " it, or remove it."
+            f"{rows.source} has a column {name!r}, which is not read. Did you mean {column!r}? Rename it; or, if it"
+            " means something else, rename it to something that looks less like it, or remove it."
         )
     return extra
 
