@@ -41,14 +41,8 @@ def reading_of(
 ) -> Reading:
     """Conclude the manifest from rows of text.
 
-    Args:
-        rows: columns pid and, where there are such, split, camid, viewid and trackid.
-        path: the file of each row.
-        notes: what was noted so far.
-        allowed: words of the split column, for messages.
-
-    Raises:
-        UserError: see the functions that conclude each column.
+    `rows` has a column pid and, where there are such, split, camid, viewid and trackid; `path` is the file of each row,
+    `notes` what was noted so far. A `UserError` names `allowed` as the words of the split column.
     """
     subset, subset_notes = _subsets(rows, allowed)
     identity, pid, pid_notes = _identities(rows, subset)
@@ -93,7 +87,12 @@ def _subsets(rows: Rows, allowed: tuple[str, ...]) -> tuple["pd.Series[str]", li
         _refuse_incomplete_test(rows, word, used)
         return word, []
     if "train" in used:
-        return word.where(word == "train", _UNASSIGNED), [_training_note(rows, word)]
+        test, silent = int((word == "test").sum()), int((word == "").sum())
+        counted = f"{test} test images" + (f" and {silent} that say nothing" if silent else "")
+        note = f"Training is as given by {rows.name(SPLIT)}; query and gallery are drawn from {counted}."
+        if not test + silent:
+            note = "All images are training images: there is no test."
+        return word.where(word == "train", _UNASSIGNED), [note]
     if "test" in used:
         raise UserError(
             f"{rows.source}: {rows.name(SPLIT)} says test, and nothing says train. Say train for the images"
@@ -118,14 +117,6 @@ def _refuse_incomplete_test(rows: Rows, word: "pd.Series[str]", used: set[str]) 
         " gallery in every row; or say train and test only, and query and gallery are drawn from test.",
         SPLIT,
     )
-
-
-def _training_note(rows: Rows, word: "pd.Series[str]") -> str:
-    test, silent = int((word == "test").sum()), int((word == "").sum())
-    if not test + silent:
-        return "All images are training images: there is no test."
-    counted = f"{test} test images" + (f" and {silent} that say nothing" if silent else "")
-    return f"Training is as given by {rows.name(SPLIT)}; query and gallery are drawn from {counted}."
 
 
 def _identities(rows: Rows, subset: "pd.Series[str]") -> tuple["pd.Series[str]", "pd.Series[int]", list[str]]:

@@ -1,4 +1,4 @@
-"""Files below the folder: which are images, and which of them the paths of a table mean."""
+"""Files below the folder: which are images, which of them the paths of a table mean, and what folders alone name."""
 
 import unicodedata
 from pathlib import PurePosixPath
@@ -6,13 +6,16 @@ from pathlib import PurePosixPath
 import pandas as pd
 
 from reid_pipeline.readers._folder import is_system_file
+from reid_pipeline.readers.custom._columns import SPLIT_WORDS, reading_of
 from reid_pipeline.readers.custom._rows import Rows, shown
-from reid_pipeline.schema.columns import PATH
+from reid_pipeline.schema.benchmark import Reading
+from reid_pipeline.schema.columns import IDENTITY, PATH, PID, SPLIT
 from reid_pipeline.schema.errors import UserError, first_few, nearest
 from reid_pipeline.schema.raw_folder import RawFolder
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".gif", ".ppm")
 
+_OTHER_WAYS = "List the images in manifest.csv, or give ingestion.variant=unlabelled to read all without identities."
 _ENDINGS = ", ".join(IMAGE_SUFFIXES)
 # Files beside images that are no images, and that nobody expects to be read as such.
 _COMPANIONS = r"(?i)(?:(?:readme|licen[cs]e)[^/]*|[^/]+\.(?:md|txt|csv|tsv|json|ya?ml|dvc|parquet))"
@@ -29,12 +32,8 @@ def _is_hidden(paths: "pd.Series[str]") -> "pd.Series[bool]":
     return paths.str.contains(r"(?:^|/)(?:\.|__MACOSX/)", regex=True) | paths.map(is_system_file).astype(bool)
 
 
-def image_files(raw: RawFolder) -> tuple["pd.Series[str]", list[str]]:
-    """Return the images below the folder, indexed by themselves, and notes on what else lies there. Linear.
-
-    Raises:
-        UserError: there is no image, or a file among them is none.
-    """
+def _image_files(raw: RawFolder) -> tuple["pd.Series[str]", list[str]]:
+    """Return the images below the folder, indexed by themselves, and notes on what else lies there. Linear."""
     files = pd.Series(raw.files, index=list(raw.files), dtype="str")
     hidden = _is_hidden(files)
     image = _is_image(files) & ~hidden
@@ -63,15 +62,8 @@ def files_named_by(rows: Rows, raw: RawFolder, *, if_twice: str = "") -> tuple["
 
     A path is taken as it stands; one that is not there is tried with `/` for `\`, without `./`, and in the
     other Unicode form, since macOS writes a letter with an accent as two characters. Linear.
-
-    Args:
-        rows: with column path.
-        raw: the folder that the paths are below.
-        if_twice: a remedy for files that are named twice.
-
-    Raises:
-        UserError: a path is empty, leads outside the raw folder, names no image, is not there, or is named
-            twice.
+    A path that is empty, leads outside the raw folder, names no image, is not there, or is named twice is a
+    `UserError`; `if_twice` is a remedy for the last.
     """
     given = rows.table[PATH]
     rows.refuse(
@@ -175,3 +167,69 @@ def _refuse_twice(rows: Rows, path: "pd.Series[str]", remedy: str) -> None:
         f"{len(places)} files are named more than once in {rows.source}: {first_few(cases)}. One row per"
         f" image: remove the others.{remedy}"
     )
+
+
+def read_unlabelled(raw: RawFolder) -> Reading:
+    """Take every image below the folder, at any depth, as an unlabelled training image."""
+    images, notes = _image_files(raw)
+    return _reading(images, ["Read as unlabelled images: {} images.", *notes], **{PID: ""})
+
+
+def read_folders(raw: RawFolder) -> Reading:
+    """Take folders as identities: `<identity>/<image>`, or `<split>/<identity>/<image>`."""
+    images, notes = _image_files(raw)
+    depth = images.str.count("/")
+    if (depth == 0).all():
+        return read_unlabelled(raw)
+    if (depth == 0).any():
+        raise UserError(
+            f"{int((depth == 0).sum())} images lie beside folders: {first_few(images[depth == 0].tolist())}."
+            f" Where folders are identities, every image lies in one. {_OTHER_WAYS}"
+        )
+    parts = images.str.split("/", expand=True)
+    top = parts[0]
+    splits = top.isin(SPLIT_WORDS)
+    if splits.any():
+        _refuse_mixed(raw, top, splits)
+        _refuse_depth(images, depth, "<split>/<identity>/<image>")
+        first = "Read as folders <split>/<identity>/<image>: {} images."
+        return _reading(images, [first, *notes], **{PID: parts[1], SPLIT: top})
+    _refuse_depth(images, depth, "<identity>/<image>")
+    if top.nunique() == 1:
+        raise UserError(
+            f"All images lie in one folder, {top.iloc[0]}/: one identity alone cannot be told from"
+            f" others. If the images are unlabelled, pass --params raw_root={raw.root / top.iloc[0]} or"
+            " give ingestion.variant=unlabelled."
+        )
+    return _reading(images, ["Read as folders <identity>/<image>: {} images.", *notes], **{PID: top})
+
+
+def _reading(images: "pd.Series[str]", notes: list[str], **columns: "pd.Series[str] | str") -> Reading:
+    """Return the reading of images with further columns; the first note has a place for their number."""
+    table = pd.DataFrame({PATH: images, **columns}, dtype="str")
+    rows = Rows("the folders", table, names={PID: IDENTITY})
+    return reading_of(rows, images, [notes[0].format(len(images)), *notes[1:]])
+
+
+def _refuse_mixed(raw: RawFolder, top: "pd.Series[str]", splits: "pd.Series[bool]") -> None:
+    """Refuse splits beside other folders, and splits that hold no image."""
+    if not splits.all():
+        raise UserError(
+            f"{raw.root} holds splits ({first_few(sorted(top[splits].unique()))}) and other folders:"
+            f" {first_few(sorted(top[~splits].unique()))}. Put these into train, query, gallery or test, or"
+            " move them away."
+        )
+    used = set(top)
+    empty = [word for word in SPLIT_WORDS if word not in used and (raw.root / word).is_dir()]
+    if empty:
+        raise UserError(f"Folder {first_few(empty)} of {raw.root} holds no image. Put images there, or remove it.")
+
+
+def _refuse_depth(images: "pd.Series[str]", depth: "pd.Series[int]", form: str) -> None:
+    for wrong, words in ((depth < form.count("/"), "not deep enough"), (depth > form.count("/"), "too deep")):
+        if wrong.any():
+            raise UserError(
+                f"{int(wrong.sum())} of {len(images)} images lie {words} for folders {form}:"
+                f" {first_few(images[wrong].tolist())}. Move them; or pass as raw_root the folder that holds"
+                f" the splits or identities. {_OTHER_WAYS}"
+            )

@@ -80,9 +80,6 @@ def load_table(raw: RawFolder, path: str) -> tuple[Rows, list[str]]:
     """Read a table as text, with a note where its separators are not commas. Linear in its size.
 
     Rows without one filled cell are left out; cells that a row lacks at its end are empty.
-
-    Raises:
-        UserError: there is no such file, it is no table, it has no row, or two columns of one name.
     """
     suffix = PurePosixPath(path).suffix.lower()
     if suffix == PARQUET_SUFFIX:
@@ -157,9 +154,6 @@ def unread_columns(
     """Return the columns that nobody reads, after making sure that none of them was meant to be read.
 
     `aliases` has other names of columns, in small letters and digits only, to the column they mean.
-
-    Raises:
-        UserError: a required column is missing, or a name looks like that of a column that is not there.
     """
     present = [str(name) for name in rows.table.columns]
     absent = [name for name in (*required, *optional) if name not in present]
