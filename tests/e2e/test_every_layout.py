@@ -99,8 +99,8 @@ def check_names(folder: Path, split_table: pd.DataFrame, page: str, dataset_page
     axes = [trace["x"] for figure in figures for trace in json.loads(figure)["data"]]
     assert ["Am &lt;Tor&gt;", "gate", "pond"] in axes, "plotly reads tags: it shows this as Am <Tor>"
     for shown in (page, dataset_page):
-        told = re.sub(r"<script.*?</script>", "", shown, flags=re.DOTALL)
-        assert not re.search(r"\b(?:pid|camid|camera) [0-9]", told)
+        text = re.sub(r"<script.*?</script>", "", shown, flags=re.DOTALL)
+        assert not re.search(r"\b(?:pid|camid|camera) [0-9]", text)
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
@@ -188,10 +188,10 @@ class TestUnreadable:
 
         with pytest.raises(Exception, match="cannot be decoded") as caught:
             run(project, "market1501", "ingestion", raw_root=str(raw[0]))
-        told = user_error_text(caught.value)
-        assert told is not None
-        assert raw[1] in told
-        assert "ingestion.on_unreadable=skip" in told
+        message = user_error_text(caught.value)
+        assert message is not None
+        assert raw[1] in message
+        assert "ingestion.on_unreadable=skip" in message
 
     def test_skip_leaves_it_out_and_lists_it(self, project: Project, raw: tuple[Path, str]) -> None:
         run(project, "market1501", "ingestion", raw_root=str(raw[0]), ingestion={"on_unreadable": "skip"})

@@ -67,8 +67,8 @@ def _subsets(rows: Rows, allowed: tuple[str, ...]) -> tuple["pd.Series[str]", li
     """Return the subset of every row, and notes.
 
     Three things can be given: nothing (all rows are unassigned), what training is (rows with `test`, or with nothing,
-    are unassigned), or all (`query` and `gallery`, and `train`, and nothing else). Where nobody is known and nothing
-    is given, all rows are training images.
+    are unassigned), or every subset (`query` and `gallery`, and `train`, and nothing else). Where nobody is known and
+    nothing is given, all rows are training images.
     """
     word = rows.text(SPLIT)
     unknown = ~word.isin(["", *SPLIT_WORDS])

@@ -23,7 +23,7 @@ _LONGEST_SHOWN = 80  # characters of a cell in a message
 
 @dataclass(frozen=True)
 class Rows:
-    """What a table, or the folders, say about the images, before anything is concluded from it.
+    """What a table, or the folders, give for the images, before anything is concluded from it.
 
     Attributes:
         source: the table's file, or "the folders".
