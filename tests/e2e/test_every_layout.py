@@ -39,15 +39,18 @@ LAYOUTS = [layout for layout, (name, _) in layouts().items() if not (CONF / name
 
 
 def environment_of(layout: str) -> str:
-    """Return the environment of a layout's benchmark, or of one's own images where it has none."""
-    name, _ = layouts()[layout]
-    return name if (CONF / name).is_dir() else "custom"
+    return layouts()[layout][0]
 
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory):
     made = make_project(tmp_path_factory.mktemp("layouts") / "project")
     for environment in {environment_of(layout) for layout in LAYOUTS}:
+        folder = made.root / "conf" / environment
+        if not folder.exists():  # a reader without an environment so far
+            folder.mkdir()
+            (folder / "globals.yml").write_text(f"benchmark: {environment}\n")
+            (folder / "parameters.yml").write_text(f"ingestion: {{reader: {environment}}}\n")
         made.configure(environment, **SMALL)
     bootstrap_project(made.root)
     yield made
@@ -107,9 +110,9 @@ def check_names(folder: Path, split_table: pd.DataFrame, page: str, dataset_page
 def test_from_files_to_a_report(layout: str, project: Project, tmp_path: Path) -> None:
     environment = environment_of(layout)
     raw = draw(layout, tmp_path / "raw")
-    own = {"collection": layout, "ingestion": {"reader": layouts()[layout][0]}} if environment == "custom" else {}
-    run(project, environment, "unsupervised_pcl", raw_root=str(raw), **own)
-    environment = layout if own else environment
+    named = {"collection": layout} if environment == "custom" else {}
+    run(project, environment, "unsupervised_pcl", raw_root=str(raw), **named)
+    environment = named.get("collection", environment)
     table = tables(project, environment)
     metrics = json.loads((results(project, environment) / "seed_0/metrics.json").read_text())
     assert metrics["benchmark"] == environment

@@ -3,6 +3,9 @@
 from collections.abc import Iterable
 from typing import Literal, Protocol
 
+VIEWPOINTS = ("front", "rear", "left", "left front", "left rear", "right", "right front", "right rear")
+"""What the numbers of vehicles' viewpoints mean, by index; those of VeRi-776's key-point files."""
+
 
 class Picture(Protocol):
     """A picture and what is known of it; `reid_drawings.pictures.Picture` is one."""
@@ -29,7 +32,7 @@ class Picture(Protocol):
 
     @property
     def viewpoint(self) -> int | None:
-        """Of a vehicle, by its index in `veri776.VIEWPOINTS`; None of a person."""
+        """Of a vehicle, by its index in `VIEWPOINTS`; None of a person."""
 
     @property
     def colour(self) -> str | None:

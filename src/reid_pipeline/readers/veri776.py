@@ -45,9 +45,6 @@ LAYOUT = MarketLayout(
     name_of=lambda picture: f"{picture.identity:04d}_c{picture.camera + 1:03d}_{picture.frame:08d}_0.jpg",
 )
 
-VIEWPOINTS = ("front", "rear", "left", "left front", "left rear", "right", "right front", "right rear")
-"""What the viewpoints' numbers mean, by index."""
-
 LABEL_FILES = {"train": "train_label.xml", "test": "test_label.xml"}
 VIEWPOINT_FILES = {
     "train": ("keypoint_train.txt", "veri_keypoint_train.txt"),

@@ -6,7 +6,7 @@ from types import MappingProxyType
 
 import pandas as pd
 
-from reid_pipeline.readers._layout import Picture, numbered
+from reid_pipeline.readers._layout import VIEWPOINTS, Picture, numbered
 from reid_pipeline.readers.custom._columns import SPLIT_WORDS, reading_of
 from reid_pipeline.readers.custom._files import files_named_by, read_folders, read_unlabelled
 from reid_pipeline.readers.custom._rows import Rows, load_table, refuse_misnamed, text_of, unread_columns
@@ -83,8 +83,6 @@ BENCHMARK = Benchmark(
     ),
     forms=VARIANTS,
 )
-
-_VIEWPOINTS = ("front", "rear", "left", "left front", "left rear", "right", "right front", "right rear")
 
 
 def read(raw: RawFolder, ingestion: IngestionParameters) -> Reading:
@@ -202,7 +200,7 @@ def lay_out(pictures: Iterable[Picture], form: str) -> dict[str, bytes]:
         else:
             row = {"image_id": number, "identity": f"individual-{picture.identity:04d}", "path": f"images/{name}"}
             row["camera"] = f"camera-{picture.camera + 1:02d}"
-            row["orientation"] = None if picture.viewpoint is None else _VIEWPOINTS[picture.viewpoint]
+            row["orientation"] = None if picture.viewpoint is None else VIEWPOINTS[picture.viewpoint]
             row["original_split"] = "train" if picture.subset == "train" else "test"
         rows.append(row)
     table = pd.DataFrame(rows).dropna(axis="columns", how="all").to_csv(index=False, lineterminator="\n")
