@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from io import BytesIO
+from types import MappingProxyType
 
 import numpy as np
 from PIL import Image
@@ -15,13 +16,13 @@ from reid_drawings.identity import Identity, draw_identity
 from reid_drawings.network import camera_at, lit
 from reid_drawings.parameters import SyntheticBenchmark
 from reid_drawings.pedestrian import draw_scene
-from reid_drawings.plan import ImagePlan, Purpose, benchmark_images, generator_for
+from reid_drawings.pictures import Picture, Subset
+from reid_drawings.plan import GALLERY, QUERY, TRAIN, ImagePlan, Purpose, benchmark_images, generator_for
 from reid_drawings.processes import map_chunks
 from reid_drawings.shot import Shot, draw_shot, spoil_shot, vary_shot
 
-__all__ = ["ImagePlan", "benchmark_images", "draw_benchmark", "draw_image"]
-
 _CHUNK = 64
+_SUBSETS: Mapping[str, Subset] = MappingProxyType({TRAIN: "train", QUERY: "query", GALLERY: "gallery"})
 
 
 def draw_benchmark(
@@ -46,6 +47,15 @@ def draw_benchmark(
         if on_image is not None:
             on_image(len(drawn))
     return drawn
+
+
+def draw_people(parameters: SyntheticBenchmark, *, processes: int | None = None) -> list[Picture]:
+    """Draw the benchmark's people, distractors and junk without a layout; see `draw_benchmark`."""
+    drawn = draw_benchmark(parameters, processes=processes)
+    return [
+        Picture(drawn[plan.path], _SUBSETS[plan.subset], plan.pid, plan.camera, plan.frame)
+        for plan in benchmark_images(parameters)
+    ]
 
 
 def _draw_chunk(parameters: SyntheticBenchmark, plans: Sequence[ImagePlan]) -> dict[str, bytes]:

@@ -26,7 +26,8 @@ def darker(colour: RGB, factor: float) -> RGB:
     Returns:
         the product, at most 255.
     """
-    return tuple(min(255, int(channel * factor)) for channel in colour)  # type: ignore[return-value]
+    red, green, blue = (min(255, int(channel * factor)) for channel in colour)
+    return red, green, blue
 
 
 def draw_leg(canvas: Canvas, view: View, joints: list[Joint], identity: Identity, paint: Paint) -> None:

@@ -1,4 +1,4 @@
-"""A drawn camera: everything that stays the same from person to person, and what it does to a picture."""
+"""A drawn camera: all that stays the same from person to person, and what it does to a picture."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ _CHUNK = 250
 class CaptionedDrawings(Parameters):
     """How many captioned drawings, of what size and variety."""
 
-    seed: int = Field(default=0, ge=0, le=2**31 - 1, description="Seed of everything that is drawn.")
+    seed: int = Field(default=0, ge=0, le=2**31 - 1, description="Seed of all that is drawn.")
     count: int = Field(default=20_000, ge=1, le=1_000_000, description="Number of drawings.")
     height: int = Field(default=128, ge=16, le=512, description="Height of a drawing in pixels.")
     width: int = Field(default=64, ge=8, le=512, description="Width of a drawing in pixels.")

@@ -37,8 +37,8 @@ def contact_sheet(
     if not cells:
         raise ValueError(f"No images below {', '.join(sorted(subsets))}: pass subsets=<folders that hold images>.")
     cameras = sorted({camera for cells_of in cells.values() for camera in cells_of})
-    chosen = _best_seen(cells, rows) if pids is None else list(pids)[:rows]
-    return _lay_out({pid: cells.get(pid, {}) for pid in chosen}, cameras, per_camera)
+    shown = _best_seen(cells, rows) if pids is None else list(pids)[:rows]
+    return _lay_out({pid: cells.get(pid, {}) for pid in shown}, cameras, per_camera)
 
 
 def _lay_out(

@@ -113,13 +113,13 @@ def describe(
         one sentence.
     """
     parts = parts_seen(identity, shot)
-    kept = {name: words for name, words in parts.items() if name == "upper" or generator.random() < completeness}
+    mentioned = {name: words for name, words in parts.items() if name == "upper" or generator.random() < completeness}
     who = ("a person", "a pedestrian", f"a {identity.gender}", f"a {identity.gender}")[int(generator.integers(4))]
     views = _VIEW_WORDS[side_seen(shot.viewpoint)]
     view = f" {views[int(generator.integers(len(views)))]}" if generator.random() < view_share else ""
     template = _TEMPLATES[int(generator.integers(len(_TEMPLATES)))]
     where = f" {surroundings}" if surroundings else ""
-    return template.format(who=who, view=f"{view}{where}", parts=_sentence(kept))
+    return template.format(who=who, view=f"{view}{where}", parts=_sentence(mentioned))
 
 
 def scene_words(camera: Camera, generator: np.random.Generator) -> str:

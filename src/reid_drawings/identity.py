@@ -1,4 +1,4 @@
-"""A drawn person: everything that stays the same from camera to camera."""
+"""A drawn person: all that stays the same from camera to camera."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Named colours with a continuous shade around each name.
 
-Many people share a colour name; each has a shade of it. So a drawn identity is told apart as a real one is:
+Many people share a colour name; each has a shade of it. So a drawn identity is recognised as a real one is:
 by a combination of garments and by shades, not by a unique colour.
 """
 

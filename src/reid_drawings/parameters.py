@@ -50,13 +50,13 @@ QualitySpan = Annotated[
 class DrawnBenchmark(Parameters):
     """What drawn benchmarks share: the cameras' network and what makes pictures differ."""
 
-    seed: int = Field(default=0, ge=0, le=2**31 - 1, description="Seed of everything that is drawn.")
+    seed: int = Field(default=0, ge=0, le=2**31 - 1, description="Seed of all that is drawn.")
     num_cameras: int = Field(default=6, ge=2, le=16, description="Cameras of the network.")
     cameras_per_identity: CameraSpan = Field(
         default=(4, 6), description="How many cameras see an identity, at most num_cameras."
     )
     images_per_camera: ImageSpan = Field(
-        default=(4, 7), description="Images of one identity by one camera; one of them is the query in the test half."
+        default=(4, 7), description="Images of one identity by one camera; one of them is the query in the test set."
     )
     places_per_camera: int = Field(
         default=3, ge=1, le=8, description="Different grounds and backdrops that a camera has in view."

@@ -60,7 +60,7 @@ class Shot:
 
     @property
     def lower_visible(self) -> bool:
-        """Whether the crop shows enough of the legs to tell what is worn on them."""
+        """Whether the crop shows enough of the legs to see what is worn on them."""
         return self.ground - 0.38 * self.height < 1.0
 
     @property

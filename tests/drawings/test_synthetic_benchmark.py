@@ -11,7 +11,7 @@ from PIL import Image
 from pydantic import ValidationError
 
 from reid_drawings import SyntheticBenchmark, contact_sheet, draw_benchmark
-from reid_drawings.benchmark import benchmark_images
+from reid_drawings.plan import benchmark_images
 
 SMALL = SyntheticBenchmark(seed=3, train_identities=6, test_identities=7, distractors=9, junk=8)
 GRAMMAR = re.compile(

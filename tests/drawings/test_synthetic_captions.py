@@ -7,12 +7,11 @@ import pytest
 from pydantic import ValidationError
 
 from reid_drawings import CaptionedDrawings, SyntheticBenchmark, draw_captioned
-from reid_drawings.benchmark import benchmark_images
 from reid_drawings.camera import draw_camera
 from reid_drawings.describe import describe, parts_seen, side_seen
 from reid_drawings.identity import draw_identity
 from reid_drawings.palette import Colour
-from reid_drawings.plan import Purpose, generator_for
+from reid_drawings.plan import Purpose, benchmark_images, generator_for
 from reid_drawings.shot import draw_shot
 
 RED, BLUE = Colour("red", (190, 30, 30)), Colour("blue", (40, 80, 190))

@@ -14,7 +14,7 @@ from PIL import Image
 
 from reid_drawings import SyntheticBenchmark, SyntheticVehicles, draw_benchmark, draw_vehicles
 from reid_drawings.camera import draw_camera
-from reid_drawings.vehicles import vehicle_images, vehicle_pictures
+from reid_drawings.vehicles import vehicle_images
 from reid_drawings.vehicles.identity import Sticker, Vehicle, draw_vehicle_identity
 from reid_drawings.vehicles.key_points import key_points_of
 from reid_drawings.vehicles.model import Model, model_of
@@ -23,15 +23,20 @@ from reid_drawings.vehicles.scene import VehicleShot, draw_vehicle
 from reid_drawings.vehicles.shapes import TYPES
 from reid_drawings.vehicles.solid import Solid, box, normal_of
 from reid_drawings.vehicles.view import Stand, angle_of, look_at, viewpoint_at
+from reid_pipeline.readers import lay_out
 
 SMALL = SyntheticVehicles(seed=2, num_cameras=4, train_identities=4, test_identities=3, images_per_camera=(2, 3))
 GRAMMAR = re.compile(r"image_(train|query|test)/([0-9]{4})_c([0-9]{3})_([0-9]{8})_0\.jpg")
 FRONT, REAR, LEFT, LEFT_FRONT, LEFT_REAR, RIGHT, RIGHT_FRONT, RIGHT_REAR = range(8)
 
 
+def files_of(parameters: SyntheticVehicles, **options) -> dict[str, bytes]:
+    return lay_out("synthetic_vehicles", draw_vehicles(parameters, **{"processes": 1, **options}))
+
+
 @pytest.fixture(scope="module")
 def drawn() -> dict[str, bytes]:
-    return draw_vehicles(SMALL, processes=1)
+    return files_of(SMALL)
 
 
 def images_in(files: dict[str, bytes]) -> dict[str, list[tuple[int, int, int]]]:
@@ -129,14 +134,14 @@ class TestDrawing:
     def test_a_seed_gives_the_same_bytes_with_any_number_of_processes(self):
         seen: list[int] = []
         parameters = SMALL.model_copy(update={"train_identities": 5})
-        one = draw_vehicles(parameters, processes=1)
-        assert digest(draw_vehicles(parameters, processes=2, on_image=seen.append)) == digest(one)
+        one = files_of(parameters)
+        assert digest(files_of(parameters, processes=2, on_image=seen.append)) == digest(one)
         assert len(seen) > 1
         assert seen == sorted(seen)
         assert seen[-1] == len(vehicle_images(parameters))
 
     def test_another_seed_gives_other_vehicles(self, drawn):
-        other = draw_vehicles(SMALL.model_copy(update={"seed": 3}), processes=1)
+        other = files_of(SMALL.model_copy(update={"seed": 3}))
         pictures = [{data for path, data in files.items() if path.endswith("jpg")} for files in (drawn, other)]
         assert pictures[0].isdisjoint(pictures[1])
 
@@ -151,7 +156,7 @@ class TestDrawing:
 
         def means(lighting: float) -> np.ndarray:
             same = {"lighting": lighting, "train_identities": 1, "test_identities": 1}
-            pictures = vehicle_pictures(SMALL.model_copy(update=same), processes=1)
+            pictures = draw_vehicles(SMALL.model_copy(update=same), processes=1)
             return np.array([np.asarray(Image.open(BytesIO(p.data))).mean() for p in pictures])
 
         dark = means(0.0)

@@ -1,4 +1,4 @@
-"""One's own images, told by folders, or not told at all."""
+"""One's own images, named by folders, or not named at all."""
 
 import re
 import unicodedata
@@ -173,7 +173,7 @@ class TestOtherFiles:
         (note,) = [note for note in reading.notes if note.startswith("Beside the images, and not read: ")]
         assert "LICENSE, README, Readme.md, about.json, images.dvc and 3 more." in note
 
-    def test_hidden_files_and_litter_are_counted(self, read):
+    def test_hidden_files_and_system_files_are_counted(self, read):
         reading = read(
             "a/1.jpg", "b/1.jpg", "a/._1.jpg", "b/Thumbs.db", ".gitignore", ".cache/c.jpg", "__MACOSX/a/1.jpg"
         )

@@ -55,7 +55,7 @@ def test_order_and_file_names_do_not_change_who_is_who(names, seed):
 @given(names=NAMES.map(one_form_each))
 def test_pids_are_the_ranks_of_the_names(names):
     found = mapping(read_lines([f"{place}.jpg" for place in range(len(names))], names))
-    told = {name for name in names if name}
-    ranked = sorted(told, key=int) if all(name.isdecimal() for name in told) else sorted(told)
+    named = {name for name in names if name}
+    ranked = sorted(named, key=int) if all(name.isdecimal() for name in named) else sorted(named)
     expected = {name: place + 1 for place, name in enumerate(ranked)}
     assert found == expected | ({"": -2} if "" in names else {})

@@ -236,7 +236,7 @@ class TestIdentities:
         assert set(column(reading, "subset").values()) == {"train"}
         assert has_note(reading, "Nobody is named: all images are unlabelled training images")
 
-    def test_empty_in_test_is_told(self, folder):
+    def test_empty_in_test_is_noted(self, folder):
         reading = folder.manifest("path,pid,split", "a.jpg,x,train", "b.jpg,,test", "c.jpg,y,test")
         assert column(reading, "pid")["b.jpg"] == -2
         assert has_note(reading, r"^1 of these are not among the given training images; .*trained on only")
@@ -638,6 +638,6 @@ class TestMetadata:
             ),
         ],
     )
-    def test_what_is_wrong_is_told_in_its_own_words(self, folder, lines, says):
+    def test_what_is_wrong_is_named_in_its_own_words(self, folder, lines, says):
         with pytest.raises(UserError, match=says):
             self.metadata(folder, *lines)

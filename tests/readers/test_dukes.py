@@ -50,7 +50,7 @@ def test_there_are_eight_cameras(lay, module, archive, title):
 
 
 @BOTH
-def test_the_withdrawal_is_told(module, archive, title):
+def test_the_withdrawal_is_stated(module, archive, title):
     assert "withdrawn" in module.BENCHMARK.source.lower()
     assert "2019" in module.BENCHMARK.source
 

@@ -59,7 +59,7 @@ def test_one_level_down_paths_stay_below_the_raw_folder(lay, rows, archive):
 
 
 @pytest.mark.parametrize(
-    "litter",
+    "other",
     [
         "bounding_box_train/Thumbs.db",
         "query/.DS_Store",
@@ -73,8 +73,8 @@ def test_one_level_down_paths_stay_below_the_raw_folder(lay, rows, archive):
         "query/deeper/0001_c2s1_001051_00.jpg",
     ],
 )
-def test_what_is_no_image_of_the_three_folders_is_left_out(lay, litter):
-    pd.testing.assert_frame_equal(manifest(lay, [*FILES, litter]), manifest(lay, FILES))
+def test_what_is_no_image_of_the_three_folders_is_left_out(lay, other):
+    pd.testing.assert_frame_equal(manifest(lay, [*FILES, other]), manifest(lay, FILES))
 
 
 @pytest.mark.parametrize(

@@ -202,7 +202,7 @@ def test_there_are_fifteen_cameras(lay, camera):
         read(lay([*IMAGES, f"test/{image}"], changed("list_query.txt", f"{image} 0")), ingestion())
 
 
-def test_images_in_no_list_are_counted_and_litter_is_not(lay):
+def test_images_in_no_list_are_counted_and_system_files_are_not(lay):
     more = ["train/0001/0001_000_01_0303noon_0015_0.jpg", "test/new.png", "test/0000/Thumbs.db", "readme.md"]
     reading = read(lay([*IMAGES, *more], LISTS), ingestion())
     assert reading.notes[-1] == "2 files in train and test are in no list and left aside."

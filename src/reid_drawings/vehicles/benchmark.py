@@ -20,32 +20,24 @@ from reid_drawings.vehicles.key_points import key_points_of
 from reid_drawings.vehicles.model import Model, model_of
 from reid_drawings.vehicles.plan import VehiclePlan, shot_of, vehicle_images
 from reid_drawings.vehicles.scene import draw_vehicle
-from reid_drawings.vehicles.veri import veri776_files
 
 _CHUNK = 64
 
 
 def draw_vehicles(
     parameters: SyntheticVehicles, *, processes: int | None = None, on_image: Callable[[int], None] | None = None
-) -> dict[str, bytes]:
+) -> list[Picture]:
     """Draw the benchmark.
 
     Args:
         parameters: seed, size and difficulty.
-        processes: how many processes draw; None takes the cores this process may use. The files do not depend
+        processes: how many processes draw; None takes the cores this process may use. The pictures do not depend
             on it.
         on_image: called with the number of pictures drawn so far.
 
     Returns:
-        files of VeRi-776's layout by relative POSIX path, sorted by path.
+        pictures by vehicle, camera and frame.
     """
-    return veri776_files(vehicle_pictures(parameters, processes=processes, on_image=on_image))
-
-
-def vehicle_pictures(
-    parameters: SyntheticVehicles, *, processes: int | None = None, on_image: Callable[[int], None] | None = None
-) -> list[Picture]:
-    """Draw the benchmark's pictures, without a layout; see `draw_vehicles`."""
     plans = vehicle_images(parameters)
     chunks = [plans[start : start + _CHUNK] for start in range(0, len(plans), _CHUNK)]
     drawn: list[Picture] = []

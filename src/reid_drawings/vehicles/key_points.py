@@ -1,4 +1,4 @@
-"""The twenty key points of VeRi-776's key-point files, told from a vehicle's model."""
+"""The twenty key points of VeRi-776's key-point files, projected from a vehicle's model."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _GRAZING = 0.1
 
 
 def key_points_of(model: Model, shot: VehicleShot) -> tuple[int, ...]:
-    """Tell where a vehicle's key points are in a picture.
+    """Return where a vehicle's key points are in a picture.
 
     Args:
         model: the vehicle's model.

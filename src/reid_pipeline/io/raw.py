@@ -111,13 +111,20 @@ class SyntheticBenchmarkDataset(RawFolderDataset):
     def _draw(self, parameters: Any, provenance: dict[str, Any]) -> None:
         from reid_drawings import benchmark_images, draw_benchmark, draw_vehicles, vehicle_images
         from reid_pipeline.engine.progress import progress_bar
+        from reid_pipeline.readers import lay_out
 
         vehicles = self._kind == "vehicles"
         total = len(vehicle_images(parameters) if vehicles else benchmark_images(parameters))
-        draw = draw_vehicles if vehicles else draw_benchmark
         with progress_bar() as bar:
             task = bar.add_task(f"draw {self._kind}", total=total, unit="images")
-            files = draw(parameters, on_image=lambda done: bar.update(task, completed=done))
+
+            def advance(done: int) -> None:
+                bar.update(task, completed=done)
+
+            if vehicles:
+                files = lay_out("synthetic_vehicles", draw_vehicles(parameters, on_image=advance))
+            else:
+                files = draw_benchmark(parameters, on_image=advance)
         with replacing(self._filepath) as folder:
             for path, content in files.items():
                 file = folder / path

@@ -1,23 +1,27 @@
-"""The layout that Market-1501 began: three folders, and file names that tell identity and camera."""
+"""The layout that Market-1501 began: three folders, and file names with identity and camera."""
 
 import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
 
-import pandas as pd
-
-from reid_pipeline.readers._checks import check_cameras
-from reid_pipeline.readers._folder import absent, only_place
-from reid_pipeline.readers._manifest import Image, is_litter, manifest_of
-from reid_pipeline.schema.benchmark import Benchmark
-from reid_pipeline.schema.errors import UserError, first_few
+from reid_pipeline.readers._folder import (
+    Image,
+    absent,
+    check_cameras,
+    check_variant,
+    is_system_file,
+    manifest_of,
+    only_place,
+    refuse,
+)
+from reid_pipeline.readers._layout import Picture
+from reid_pipeline.schema.benchmark import Benchmark, Reading
+from reid_pipeline.schema.parameters import IngestionParameters
 from reid_pipeline.schema.raw_folder import RawFolder
 
-
-def as_numbered(subset: str, number: str) -> tuple[str, int]:
-    """Return identity and pid where one numbering holds for all subsets: the number itself."""
-    del subset
-    return number, int(number)
+FOLDERS = MappingProxyType({"bounding_box_train": "train", "query": "query", "bounding_box_test": "gallery"})
+"""Market-1501's folders to subsets."""
 
 
 @dataclass(frozen=True)
@@ -26,64 +30,70 @@ class MarketLayout:
 
     Attributes:
         benchmark: whose files they are.
-        folders: folder name to subset.
-        distributed_as: folders of the archive in which the three may lie, one level down.
         file_name: matches a whole file name; groups `pid` and `camera` (from 1).
         grammar: what a file name is, in words, with an example.
+        folders: folder name to subset.
         identity: subset and number to identity and pid.
+        name_of: picture to file name.
+        distractors: whether file names can say that somebody is a distractor or junk.
     """
 
     benchmark: Benchmark
-    folders: Mapping[str, str]
-    distributed_as: tuple[str, ...]
     file_name: re.Pattern[str]
     grammar: str
-    identity: Callable[[str, str], tuple[str, int]] = as_numbered
+    folders: Mapping[str, str] = field(default_factory=lambda: FOLDERS)
+    identity: Callable[[str, str], tuple[str, int]] = lambda _, number: (number, int(number))
+    name_of: Callable[[Picture], str] = lambda picture: (
+        f"{picture.identity:04d}_c{picture.camera + 1}_f{picture.frame:07d}.jpg"
+    )
+    distractors: bool = False
 
+    def read(self, raw: RawFolder, ingestion: IngestionParameters) -> Reading:
+        """Turn the file names of three folders into the manifest, without opening a file.
 
-def read_market_layout(raw: RawFolder, layout: MarketLayout) -> pd.DataFrame:
-    """Turn the file names of three folders into a manifest, without opening a file.
+        Files elsewhere than in the three folders are none of the benchmark's and are left aside. Linear in files.
 
-    Files elsewhere than in the three folders are none of the benchmark's and are left aside. Linear in files.
+        Raises:
+            UserError: a folder is missing or empty, or all are there twice; a name is outside the grammar, or its
+                camera is none of the benchmark's; `ingestion.variant` names a version that does not exist.
+        """
+        check_variant(ingestion, self.benchmark)
+        return Reading(manifest_of(self.images(raw)))
 
-    Raises:
-        UserError: a folder is missing or empty, or all are there twice; a name is outside the grammar, or its
-            camera is none of the benchmark's.
-    """
-    images = market_images(raw, layout)
-    return manifest_of(images)
-
-
-def market_images(raw: RawFolder, layout: MarketLayout) -> list[Image]:
-    """Return the images of the three folders; see `read_market_layout`."""
-    place = only_place(raw, layout.benchmark, layout.folders, layout.distributed_as)
-    images: list[Image] = []
-    strange: list[str] = []
-    for path in raw.files:
-        if not path.startswith(place):
-            continue
-        folder, _, name = path[len(place) :].partition("/")
-        subset = layout.folders.get(folder)
-        if subset is None or "/" in name or is_litter(name):
-            continue
-        match = layout.file_name.fullmatch(name)
-        if match is None:
-            strange.append(path)
-            continue
-        identity, pid = layout.identity(subset, match["pid"])
-        images.append(Image(path, identity, pid, subset, camid=int(match["camera"]) - 1))
-    _check(raw, images, strange, layout)
-    return images
-
-
-def _check(raw: RawFolder, images: list[Image], strange: list[str], layout: MarketLayout) -> None:
-    if strange:
-        raise UserError(
-            f"{len(strange)} file names are not {layout.benchmark.title}'s: {first_few(strange)}."
-            f" A name is {layout.grammar}. Rename or remove these files."
+    def images(self, raw: RawFolder) -> list[Image]:
+        """Return the images of the three folders; see `read`."""
+        place = only_place(raw, self.benchmark, self.folders)
+        images: list[Image] = []
+        strange: list[str] = []
+        for path in raw.files:
+            folder, _, name = path.removeprefix(place).partition("/")
+            subset = self.folders.get(folder) if path.startswith(place) else None
+            if subset is None or "/" in name or is_system_file(name):
+                continue
+            match = self.file_name.fullmatch(name)
+            if match is None:
+                strange.append(path)
+            else:
+                identity, pid = self.identity(subset, match["pid"])
+                images.append(Image(path, identity, pid, subset, camid=int(match["camera"]) - 1))
+        refuse(
+            strange,
+            "{count} file names are not {title}'s: {cases}. A name is {grammar}. Rename or remove these files.",
+            title=self.benchmark.title,
+            grammar=self.grammar,
         )
-    found = {image.subset for image in images}
-    missing = [folder for folder, subset in layout.folders.items() if subset not in found]
-    if missing:
-        raise absent(raw, layout.benchmark, missing, layout.distributed_as)
-    check_cameras(images, layout.benchmark)
+        found = {image.subset for image in images}
+        missing = [folder for folder, subset in self.folders.items() if subset not in found]
+        if missing:
+            raise absent(raw, self.benchmark, missing)
+        check_cameras(images, self.benchmark)
+        return images
+
+    def lay_out(self, pictures: Iterable[Picture]) -> dict[str, bytes]:
+        """Name pictures as the benchmark is distributed, in its archive's folder."""
+        folder_of = {subset: folder for folder, subset in self.folders.items()}
+        return {
+            f"{self.benchmark.archives[0]}/{folder_of[picture.subset]}/{self.name_of(picture)}": picture.data
+            for picture in pictures
+            if picture.identity > 0 or self.distractors
+        }

@@ -1,11 +1,13 @@
-"""VeRi-776's label files: XML with an Item per image that tells vehicle, camera, colour and type."""
+"""VeRi-776's label files: XML with an Item per image that has vehicle, camera, colour and type."""
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from xml.etree import ElementTree
 
-from reid_pipeline.schema.errors import UserError, first_few
+from reid_pipeline.readers._folder import refuse
+from reid_pipeline.readers._layout import Picture
+from reid_pipeline.schema.errors import UserError
 from reid_pipeline.schema.raw_folder import RawFolder
 
 # Numbered from 1, as list_color.txt and list_type.txt of the archive say.
@@ -14,11 +16,12 @@ TYPES = ("sedan", "suv", "van", "hatchback", "mpv", "pickup", "bus", "truck", "e
 
 _DECLARATION = re.compile(rb"""^\s*<\?xml[^>]*?encoding\s*=\s*["']([A-Za-z0-9._-]+)["'][^>]*?\?>""")
 _ATTRIBUTES = ("imageName", "vehicleID", "cameraID", "colorID", "typeID")
+_LARGEST = {"colorID": len(COLOURS), "typeID": len(TYPES)}
 
 
 @dataclass(frozen=True, slots=True)
 class Label:
-    """What one Item tells; colour and type are None where it says 0, which stands for unknown."""
+    """What one Item has; colour and type are None where it says 0, which stands for unknown."""
 
     vehicle: int
     camera: int
@@ -47,46 +50,52 @@ def read_labels(raw: RawFolder, path: str) -> dict[str, Label]:
         if item.attrib["imageName"] in labels:
             wrong.append(f"Item {number} ({item.attrib['imageName']} is named twice)")
         labels[item.attrib["imageName"]] = label
-    if wrong:
-        raise UserError(
-            f"{path}: {len(wrong)} Items are wrong: {first_few(wrong)}. An Item has {', '.join(_ATTRIBUTES)};"
-            f" colorID is 1 to {len(COLOURS)}, typeID 1 to {len(TYPES)}, and 0 is unknown. Correct them, or"
-            " take the file from the archive again."
-        )
+    refuse(
+        wrong,
+        "{path}: {count} Items are wrong: {cases}. An Item has {attributes}; colorID is 1 to {colours}, typeID 1 to"
+        " {types}, and 0 is unknown. Correct them, or take the file from the archive again.",
+        path=path,
+        attributes=", ".join(_ATTRIBUTES),
+        colours=len(COLOURS),
+        types=len(TYPES),
+    )
     return labels
 
 
 def check_labels(
-    path: str, labels: Mapping[str, Label], present: Mapping[str, tuple[int, int]], required: Collection[str]
+    path: str, labels: Mapping[str, Label], present: Mapping[str, tuple[int, int]], required: Iterable[str]
 ) -> None:
-    """Refuse labels that do not fit the images.
+    """Refuse, with a `UserError`, labels that do not fit the images.
 
-    Args:
-        path: the label file, for messages.
-        labels: what it says.
-        present: names of the images that are there, each with vehicle and camera (from 1) of its name.
-        required: names that must have an Item.
-
-    Raises:
-        UserError: an image that must have an Item has none, or Item and file name give different vehicles or
-            cameras.
+    `present` has vehicle and camera (from 1) of the file names that are there; those `required` must have an Item.
     """
-    unlabelled = [name for name in required if name not in labels]
-    if unlabelled:
-        raise UserError(
-            f"{path} has no Item for {len(unlabelled)} images: {first_few(unlabelled)}. Take the file from"
-            " the archive again, or remove it to read the images without colour and type."
-        )
-    at_odds = [
-        f"{name} (Item: vehicle {label.vehicle}, camera {label.camera})"
-        for name, label in labels.items()
-        if name in present and present[name] != (label.vehicle, label.camera)
+    refuse(
+        [name for name in required if name not in labels],
+        "{path} has no Item for {count} images: {cases}. Take the file from the archive again, or remove it to read the"
+        " images without colour and type.",
+        path=path,
+    )
+    refuse(
+        [
+            f"{name} (Item: vehicle {label.vehicle}, camera {label.camera})"
+            for name, label in labels.items()
+            if name in present and present[name] != (label.vehicle, label.camera)
+        ],
+        "{path} gives {count} images another vehicle or camera than their file names: {cases}. Take the file from the"
+        " archive again.",
+        path=path,
+    )
+
+
+def label_file(root: str, pictures: Mapping[str, Picture]) -> bytes:
+    """Return the label file of pictures by file name, as `read_labels` reads it, with the root element `root`."""
+    items = [
+        f'    <Item imageName="{name}" vehicleID="{picture.identity:04d}" cameraID="c{picture.camera + 1:03d}"'
+        f' colorID="{COLOURS.index(picture.colour or "") + 1}" typeID="{TYPES.index(picture.type or "") + 1}" />'
+        for name, picture in pictures.items()
     ]
-    if at_odds:
-        raise UserError(
-            f"{path} gives {len(at_odds)} images another vehicle or camera than their file names:"
-            f" {first_few(at_odds)}. Take the file from the archive again."
-        )
+    first = ['<?xml version="1.0" encoding="gb2312"?>', f'<{root} Version="1.0">', f'  <Items number="{len(items)}">']
+    return "\n".join([*first, *items, "  </Items>", f"</{root}>", ""]).encode("gb2312")
 
 
 def _parse(raw: RawFolder, path: str) -> ElementTree.Element:
@@ -118,26 +127,13 @@ def _label(item: ElementTree.Element) -> Label:
     missing = [name for name in _ATTRIBUTES if name not in item.attrib]
     if missing:
         raise ValueError(f"no {', '.join(missing)}")
-    camera = re.fullmatch(r"c?([0-9]+)", item.attrib["cameraID"])
-    if camera is None:
-        raise ValueError(f"cameraID {item.attrib['cameraID']!r}")
-    return Label(
-        vehicle=_number(item, "vehicleID"),
-        camera=int(camera[1]),
-        colour=_named(item, "colorID", COLOURS),
-        type=_named(item, "typeID", TYPES),
-    )
-
-
-def _number(item: ElementTree.Element, name: str) -> int:
-    text = item.attrib[name]
-    if re.fullmatch(r"[0-9]+", text) is None:
-        raise ValueError(f"{name} {text!r}")
-    return int(text)
-
-
-def _named(item: ElementTree.Element, attribute: str, names: tuple[str, ...]) -> str | None:
-    number = _number(item, attribute)
-    if number > len(names):
-        raise ValueError(f"{attribute} {number}")
-    return names[number - 1] if number else None
+    numbers = {}
+    for name in ("cameraID", "vehicleID", "colorID", "typeID"):
+        text = item.attrib[name].removeprefix("c") if name == "cameraID" else item.attrib[name]
+        if re.fullmatch(r"[0-9]+", text) is None:
+            raise ValueError(f"{name} {item.attrib[name]!r}")
+        numbers[name] = int(text)
+        if numbers[name] > _LARGEST.get(name, numbers[name]):
+            raise ValueError(f"{name} {numbers[name]}")
+    colour, kind = (None, *COLOURS)[numbers["colorID"]], (None, *TYPES)[numbers["typeID"]]
+    return Label(numbers["vehicleID"], numbers["cameraID"], colour, kind)

@@ -6,11 +6,8 @@ numbers of their own: there is no 0000 and no junk.
 
 import re
 
-from reid_pipeline.readers._checks import check_variant
-from reid_pipeline.readers._market_layout import MarketLayout, read_market_layout
-from reid_pipeline.schema.benchmark import Benchmark, Counts, Reading, Version
-from reid_pipeline.schema.parameters import IngestionParameters
-from reid_pipeline.schema.raw_folder import RawFolder
+from reid_pipeline.readers._market_layout import MarketLayout
+from reid_pipeline.schema.benchmark import Benchmark, Counts, Version
 
 BENCHMARK = Benchmark(
     title="DukeMTMC-reID",
@@ -32,23 +29,12 @@ BENCHMARK = Benchmark(
             "iccv2017", {"train": Counts(16_522, 702), "query": Counts(2_228, 702), "gallery": Counts(17_661, 1_110)}
         ),
     ),
+    archives=("DukeMTMC-reID",),
 )
 
 LAYOUT = MarketLayout(
     benchmark=BENCHMARK,
-    folders={"bounding_box_train": "train", "query": "query", "bounding_box_test": "gallery"},
-    distributed_as=("DukeMTMC-reID",),
     file_name=re.compile(r"(?P<pid>(?!0000)[0-9]{4})_c(?P<camera>[0-9])_f[0-9]{7}\.jpg"),
     grammar="<identity from 0001>_c<camera>_f<frame>.jpg, for example 0001_c2_f0046182.jpg",
 )
-
-
-def read(raw: RawFolder, ingestion: IngestionParameters) -> Reading:
-    """Turn the file names of a DukeMTMC-reID folder into its manifest, without opening a file.
-
-    Raises:
-        UserError: a folder of the three is missing or empty, a name is outside the grammar, or
-            `ingestion.variant` names a version that does not exist.
-    """
-    check_variant(ingestion, BENCHMARK)
-    return Reading(read_market_layout(raw, LAYOUT))
+read, lay_out = LAYOUT.read, LAYOUT.lay_out

@@ -6,11 +6,9 @@ distractor.
 
 import re
 
-from reid_pipeline.readers._checks import check_variant
-from reid_pipeline.readers._market_layout import MarketLayout, read_market_layout
-from reid_pipeline.schema.benchmark import Benchmark, Counts, Reading, Version
-from reid_pipeline.schema.parameters import IngestionParameters
-from reid_pipeline.schema.raw_folder import RawFolder
+from reid_pipeline.readers._layout import Picture
+from reid_pipeline.readers._market_layout import MarketLayout
+from reid_pipeline.schema.benchmark import Benchmark, Counts, Version
 
 BENCHMARK = Benchmark(
     title="Market-1501",
@@ -25,26 +23,24 @@ BENCHMARK = Benchmark(
             "v15.09.15", {"train": Counts(12_936, 751), "query": Counts(3_368, 750), "gallery": Counts(19_732, 750)}
         ),
     ),
+    archives=("Market-1501-v15.09.15", "Market-1501"),
 )
+
+
+def _name(picture: Picture) -> str:
+    who = "-1" if picture.identity < 0 else f"{picture.identity:04d}"
+    box = 0 if picture.subset == "query" else 1
+    return f"{who}_c{picture.camera + 1}s1_{picture.frame:06d}_{box:02d}.jpg"
+
 
 LAYOUT = MarketLayout(
     benchmark=BENCHMARK,
-    folders={"bounding_box_train": "train", "query": "query", "bounding_box_test": "gallery"},
-    distributed_as=("Market-1501-v15.09.15", "Market-1501"),
     file_name=re.compile(r"(?P<pid>-1|[0-9]{4})_c(?P<camera>[0-9]+)s[0-9]+_[0-9]{6}_[0-9]{2}\.jpg"),
     grammar=(
         "<identity>_c<camera>s<sequence>_<frame>_<box>.jpg, for example 0002_c1s1_000451_03.jpg, with -1 for"
         " junk and 0000 for a distractor"
     ),
+    name_of=_name,
+    distractors=True,
 )
-
-
-def read(raw: RawFolder, ingestion: IngestionParameters) -> Reading:
-    """Turn the file names of a Market-1501 folder into its manifest, without opening a file.
-
-    Raises:
-        UserError: a folder of the three is missing or empty, a name is outside the grammar, or
-            `ingestion.variant` names a version that does not exist.
-    """
-    check_variant(ingestion, BENCHMARK)
-    return Reading(read_market_layout(raw, LAYOUT))
+read, lay_out = LAYOUT.read, LAYOUT.lay_out

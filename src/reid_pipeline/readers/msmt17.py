@@ -6,19 +6,40 @@ folders with `0000_c4_0013.jpg` or with the archives' own names.
 """
 
 import re
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from types import MappingProxyType
 
-from reid_pipeline.readers._checks import check_cameras, check_variant
-from reid_pipeline.readers._folder import absent, only_place, places
-from reid_pipeline.readers._halves import half_identity
-from reid_pipeline.readers._lists import check_named_once, check_present, matched_lines
-from reid_pipeline.readers._manifest import Image, is_litter, manifest_of
-from reid_pipeline.readers._market_layout import MarketLayout, read_market_layout
+from reid_pipeline.readers._folder import (
+    Image,
+    absent,
+    check_cameras,
+    check_named_once,
+    check_present,
+    check_variant,
+    is_system_file,
+    manifest_of,
+    matched_lines,
+    only_place,
+    places,
+    refuse,
+)
+from reid_pipeline.readers._layout import Picture, individuals, lines_of
+from reid_pipeline.readers._market_layout import FOLDERS as MARKET_FOLDERS
+from reid_pipeline.readers._market_layout import MarketLayout
 from reid_pipeline.schema.benchmark import Benchmark, Counts, Reading, Version
-from reid_pipeline.schema.errors import UserError, first_few
+from reid_pipeline.schema.errors import UserError
 from reid_pipeline.schema.parameters import IngestionParameters
 from reid_pipeline.schema.raw_folder import RawFolder
+
+FOLDERS = MappingProxyType(
+    {
+        "v1": {"train": "train", "test": "test"},
+        "v2": {"mask_train_v2": "train", "mask_test_v2": "test"},
+        "market": MARKET_FOLDERS,
+    }
+)
+"""Folders of each form, and what lies in them."""
 
 _TEST = {"query": Counts(11_659, 3_060), "gallery": Counts(82_161, 3_060)}
 _COUNTS = {"train": Counts(32_621, 1_041), **_TEST}
@@ -43,31 +64,21 @@ BENCHMARK = Benchmark(
         Version("market", _COUNTS),
         Version("list_train.txt without list_val.txt", {"train": Counts(30_248, 1_041), **_TEST}),
     ),
+    archives=("MSMT17", "MSMT17_V1", "MSMT17_V2"),
+    forms=tuple(FOLDERS),
 )
 
-FOLDERS: Mapping[str, Mapping[str, str]] = MappingProxyType(
-    {
-        "v1": {"train": "train", "test": "test"},
-        "v2": {"mask_train_v2": "train", "mask_test_v2": "test"},
-        "market": {"bounding_box_train": "train", "query": "query", "bounding_box_test": "gallery"},
-    }
-)
-"""Folders of each form, and what lies in them."""
+_HOURS = ("0303morning", "0303noon", "0303afternoon")
 
-ARCHIVES = ("MSMT17", "MSMT17_V1", "MSMT17_V2")
 
-MARKET_LAYOUT = MarketLayout(
-    benchmark=BENCHMARK,
-    folders=FOLDERS["market"],
-    distributed_as=ARCHIVES,
-    # c4 of the re-packs, or the image number and camera of the archives' own names
-    file_name=re.compile(r"(?P<pid>[0-9]{4})_(?:c|[0-9]{3,4}_)(?P<camera>[0-9]{1,2})(?:s[0-9]+)?_\w+\.jpg"),
-    grammar=(
-        "<person>_c<camera>_<number>.jpg or <person>_<image>_<camera>_<time>_<frame>_<box>.jpg, for example"
-        " 0000_c4_0013.jpg or 0000_013_04_0303morning_0020_2.jpg"
-    ),
-    identity=half_identity,
-)
+def identity_of(subset: str, number: str) -> tuple[str, int]:
+    """Return identity and pid of a person.
+
+    Train and test number their people separately, both from 0, and 0 is neither a distractor here nor junk. So the
+    split is part of the identity ("test/0000"), and pids are 1 to 10000 in train, 10001 to 20000 in test.
+    """
+    return (f"train/{number}", int(number) + 1) if subset == "train" else (f"test/{number}", int(number) + 10_001)
+
 
 _LISTS = MappingProxyType(
     {"list_train.txt": "train", "list_val.txt": "train", "list_query.txt": "query", "list_gallery.txt": "gallery"}
@@ -77,6 +88,16 @@ _LINE = re.compile(
     r"\s+(?P<number>[0-9]+)"
 )
 _GRAMMAR = "'<folder>/<image> <person>', for example '0000/0000_013_04_0303morning_0020_2.jpg 0'"
+_MARKET = MarketLayout(
+    benchmark=BENCHMARK,
+    # c4 of the re-packs, or the image number and camera of the archives' own names
+    file_name=re.compile(r"(?P<pid>[0-9]{4})_(?:c|[0-9]{3,4}_)(?P<camera>[0-9]{1,2})(?:s[0-9]+)?_\w+\.jpg"),
+    grammar=(
+        "<person>_c<camera>_<number>.jpg or <person>_<image>_<camera>_<time>_<frame>_<box>.jpg, for example"
+        " 0000_c4_0013.jpg or 0000_013_04_0303morning_0020_2.jpg"
+    ),
+    identity=identity_of,
+)
 
 
 def read(raw: RawFolder, ingestion: IngestionParameters) -> Reading:
@@ -86,11 +107,11 @@ def read(raw: RawFolder, ingestion: IngestionParameters) -> Reading:
         UserError: no form of MSMT17 lies there, or several, or another than `ingestion.variant`; a list is
             missing, malformed, contradicts itself or names an absent image; a camera is not 1 to 15.
     """
-    check_variant(ingestion, BENCHMARK, list(FOLDERS))
+    check_variant(ingestion, BENCHMARK)
     variant = _variant(raw, ingestion.variant)
     numbers = "Train and test number their people separately: identities are train/<number> and test/<number>."
     if variant == "market":
-        return Reading(read_market_layout(raw, MARKET_LAYOUT), variant, (numbers,))
+        return Reading(manifest_of(_MARKET.images(raw)), variant, (numbers,))
     images, unlisted = _listed(raw, variant)
     notes = ["train is list_train.txt and list_val.txt together.", numbers]
     if unlisted:
@@ -98,16 +119,44 @@ def read(raw: RawFolder, ingestion: IngestionParameters) -> Reading:
     return Reading(manifest_of(images), variant, tuple(notes))
 
 
+def lay_out(pictures: Iterable[Picture], form: str) -> dict[str, bytes]:
+    """Name people as one of MSMT17's forms is distributed; one of four training pictures is for validation."""
+    archive = "MSMT17" if form == "market" else f"MSMT17_{form.upper()}"
+    folder_of = {subset: folder for folder, subset in FOLDERS[form].items()}
+    files: dict[str, bytes] = {}
+    lists: dict[str, list[str]] = {name: [] for name in _LISTS}
+    for picture, person, number in _numbered(pictures):
+        camera, moment = picture.camera + 1, f"{_HOURS[picture.frame % len(_HOURS)]}_{picture.frame % 10_000:04d}"
+        if form == "market":
+            files[f"{archive}/{folder_of[picture.subset]}/{person:04d}_c{camera}_{number:04d}.jpg"] = picture.data
+            continue
+        name = f"{person:04d}/{person:04d}_{number:03d}_{camera:02d}_{moment}_0.jpg"
+        files[f"{archive}/{folder_of['train' if picture.subset == 'train' else 'test']}/{name}"] = picture.data
+        validation = picture.subset == "train" and number % 4 == 3
+        lists[f"list_{'val' if validation else picture.subset}.txt"].append(f"{name} {person}")
+    return files | {f"{archive}/{name}": lines_of(lines) for name, lines in lists.items() if form != "market"}
+
+
+def _numbered(pictures: Iterable[Picture]) -> Iterator[tuple[Picture, int, int]]:
+    """Yield each picture with its person's number in its split and its own number, both from 0."""
+    people: dict[bool, dict[int, int]] = {True: {}, False: {}}
+    count = Counter[int]()
+    for picture in sorted(individuals(pictures), key=lambda picture: picture.subset != "train"):
+        numbers = people[picture.subset == "train"]
+        yield picture, numbers.setdefault(picture.identity, len(numbers)), count[picture.identity]
+        count[picture.identity] += 1
+
+
 def _variant(raw: RawFolder, wanted: str | None) -> str:
     """Return the form of MSMT17 that lies there."""
-    found = {name: places(raw.files, folders, ARCHIVES) for name, folders in FOLDERS.items()}
+    found = {name: places(raw, BENCHMARK, folders) for name, folders in FOLDERS.items()}
     found = {name: where for name, where in found.items() if where}
     if wanted is None and len(found) == 1:
         return next(iter(found))
     if wanted in found:
         return wanted
     if not found:
-        raise absent(raw, BENCHMARK, ["train", "mask_train_v2", "bounding_box_train"], ARCHIVES)
+        raise absent(raw, BENCHMARK, ["train", "mask_train_v2", "bounding_box_train"])
     lies = [f"{name} (in {', '.join(place or 'the top' for place in where)})" for name, where in found.items()]
     if wanted is None:
         raise UserError(
@@ -122,32 +171,25 @@ def _variant(raw: RawFolder, wanted: str | None) -> str:
 
 def _listed(raw: RawFolder, variant: str) -> tuple[list[Image], int]:
     """Return the images that the lists name, and how many files no list names."""
-    place = only_place(raw, BENCHMARK, FOLDERS[variant], ARCHIVES)
-    folder_of = {half: f"{place}{folder}/" for folder, half in FOLDERS[variant].items()}
+    place = only_place(raw, BENCHMARK, FOLDERS[variant])
+    folder_of = {split: f"{place}{folder}/" for folder, split in FOLDERS[variant].items()}
     files = frozenset(raw.files)
-    lists = _find_lists(raw, files, place)
     images: list[Image] = []
-    named: list[tuple[str, str]] = []
-    for name, path in lists.items():
-        half = "train" if _LISTS[name] == "train" else "test"
-        rows = _rows(raw, path, _LISTS[name], folder_of[half])
+    lists: list[str] = []
+    for name, path in _find_lists(raw, files, place).items():
+        rows = _rows(raw, path, _LISTS[name], folder_of["train" if _LISTS[name] == "train" else "test"])
         check_present(path, (image.path for image in rows), files)
-        named += [(image.path, name) for image in rows]
+        lists += [name] * len(rows)
         images += rows
-    check_named_once(named)
+    check_named_once([image.path for image in images], lists)
     check_cameras(images, BENCHMARK)
-    halves = tuple(folder_of.values())
-    on_disk = sum(path.startswith(halves) and not is_litter(path) for path in raw.files)
+    on_disk = sum(path.startswith(tuple(folder_of.values())) and not is_system_file(path) for path in raw.files)
     return images, on_disk - len(images)
 
 
 def _find_lists(raw: RawFolder, files: frozenset[str], place: str) -> dict[str, str]:
     """Return where each list lies: beside the image folders, or at the top."""
-    found = {}
-    for name in _LISTS:
-        beside = [path for path in (f"{place}{name}", name) if path in files]
-        if beside:
-            found[name] = beside[0]
+    found = {name: path for name in _LISTS for path in (name, f"{place}{name}") if path in files}
     missing = [name for name in _LISTS if name not in found]
     if missing:
         raise UserError(
@@ -160,16 +202,17 @@ def _find_lists(raw: RawFolder, files: frozenset[str], place: str) -> dict[str, 
 def _rows(raw: RawFolder, path: str, subset: str, folder: str) -> list[Image]:
     """Return the images of one list; refuse lines whose three numbers of the person differ."""
     images = []
-    at_odds = []
+    different = []
     for number, line in matched_lines(raw, path, _LINE, _GRAMMAR):
         if line["folder"] != line["name"] or int(line["folder"]) != int(line["number"]):
-            at_odds.append(f"line {number} {line[0]!r}")
+            different.append(f"line {number} {line[0]!r}")
             continue
-        identity, pid = half_identity(subset, line["folder"])
+        identity, pid = identity_of(subset, line["folder"])
         images.append(Image(folder + line["path"], identity, pid, subset, camid=int(line["camera"]) - 1))
-    if at_odds:
-        raise UserError(
-            f"{path}: in {len(at_odds)} lines folder, file name and last column give different people:"
-            f" {first_few(at_odds)}. Take the list from the archive again."
-        )
+    refuse(
+        different,
+        "{path}: in {count} lines folder, file name and last column give different people: {cases}. Take the list from"
+        " the archive again.",
+        path=path,
+    )
     return images

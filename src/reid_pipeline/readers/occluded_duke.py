@@ -3,11 +3,7 @@
 from dataclasses import replace
 
 from reid_pipeline.readers import dukemtmc
-from reid_pipeline.readers._checks import check_variant
-from reid_pipeline.readers._market_layout import read_market_layout
-from reid_pipeline.schema.benchmark import Benchmark, Counts, Reading, Version
-from reid_pipeline.schema.parameters import IngestionParameters
-from reid_pipeline.schema.raw_folder import RawFolder
+from reid_pipeline.schema.benchmark import Benchmark, Counts, Version
 
 BENCHMARK = Benchmark(
     title="Occluded-Duke",
@@ -25,17 +21,8 @@ BENCHMARK = Benchmark(
             "iccv2019", {"train": Counts(15_618, 702), "query": Counts(2_210, 519), "gallery": Counts(17_661, 1_110)}
         ),
     ),
+    archives=("Occluded_Duke", "Occluded-DukeMTMC-reID"),
 )
 
-LAYOUT = replace(dukemtmc.LAYOUT, benchmark=BENCHMARK, distributed_as=("Occluded_Duke", "Occluded-DukeMTMC-reID"))
-
-
-def read(raw: RawFolder, ingestion: IngestionParameters) -> Reading:
-    """Turn the file names of an Occluded-Duke folder into its manifest, without opening a file.
-
-    Raises:
-        UserError: a folder of the three is missing or empty, a name is outside the grammar, or
-            `ingestion.variant` names a version that does not exist.
-    """
-    check_variant(ingestion, BENCHMARK)
-    return Reading(read_market_layout(raw, LAYOUT))
+LAYOUT = replace(dukemtmc.LAYOUT, benchmark=BENCHMARK)
+read, lay_out = LAYOUT.read, LAYOUT.lay_out

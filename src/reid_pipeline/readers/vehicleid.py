@@ -1,18 +1,28 @@
 """VehicleID, as distributed: one folder of images, and lists of lines "<image> <vehicle>".
 
-There are no cameras. The three test lists are pools, from which a gallery of one image per vehicle is drawn
+There are no cameras. The three test lists are pools, from which a gallery of one image per vehicle is sampled
 several times; an image may be in several of them.
 """
 
 import re
-from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from types import MappingProxyType
 
-from reid_pipeline.readers._checks import check_variant
-from reid_pipeline.readers._folder import absent, only_place
-from reid_pipeline.readers._lists import check_named_once, check_present, matched_lines
-from reid_pipeline.readers._manifest import Image, is_litter, manifest_of
+import pandas as pd
+
+from reid_pipeline.readers._folder import (
+    Image,
+    absent,
+    check_named_once,
+    check_present,
+    check_variant,
+    is_system_file,
+    manifest_of,
+    matched_lines,
+    only_place,
+    refuse,
+)
+from reid_pipeline.readers._layout import Picture, lines_of, numbered
 from reid_pipeline.schema.benchmark import Benchmark, Counts, Reading, Version
 from reid_pipeline.schema.errors import UserError, first_few
 from reid_pipeline.schema.parameters import IngestionParameters
@@ -47,13 +57,11 @@ BENCHMARK = Benchmark(
             },
         ),
     ),
+    archives=("VehicleID_V1.0", "VehicleID"),
 )
 
-ARCHIVES = ("VehicleID_V1.0", "VehicleID")
 TRAIN_LIST = "train_list.txt"
-TEST_LISTS: Mapping[str, str] = MappingProxyType(
-    {"test_list_800.txt": "800", "test_list_1600.txt": "1600", "test_list_2400.txt": "2400"}
-)
+TEST_LISTS = MappingProxyType({"test_list_800.txt": "800", "test_list_1600.txt": "1600", "test_list_2400.txt": "2400"})
 """Test list to test set."""
 
 _LINE = re.compile(r"(?P<image>[^\s/]+?)(?:\.jpg)?\s+(?P<vehicle>[0-9]+)")
@@ -72,20 +80,41 @@ def read(raw: RawFolder, ingestion: IngestionParameters) -> Reading:
             forms.
     """
     check_variant(ingestion, BENCHMARK)
-    place = only_place(raw, BENCHMARK, {"image", "train_test_split"}, ARCHIVES)
+    place = only_place(raw, BENCHMARK, {"image", "train_test_split"})
     files = frozenset(raw.files)
     lists = _find_lists(raw, files, place)
-    vehicles = {name: _vehicles(raw, path, f"{place}image/", files) for name, path in lists.items()}
-    _check_agreement(vehicles)
-    images = _images(vehicles)
+    rows = pd.concat(
+        [_rows(raw, name, path, f"{place}image/", files) for name, path in lists.items()], ignore_index=True
+    )
+    _check_agreement(rows)
+    images = _images(rows)
     return Reading(manifest_of(images), ingestion.variant, tuple(_notes(raw, place, lists, len(images))))
+
+
+def lay_out(pictures: Iterable[Picture]) -> dict[str, bytes]:
+    """Name vehicles as VehicleID is distributed, without their cameras.
+
+    The test lists hold a third, two thirds and all of the test vehicles.
+    """
+    named = numbered(pictures, "{:07d}")
+    archive = BENCHMARK.archives[0]
+    files = {f"{archive}/image/{name}.jpg": picture.data for name, picture in named.items()}
+    tested = sorted({picture.identity for picture in named.values() if picture.subset != "train"})
+    vehicles = {TRAIN_LIST: {picture.identity for picture in named.values() if picture.subset == "train"}}
+    for number, name in enumerate(TEST_LISTS, 1):
+        vehicles[name] = set(tested[: -(-len(tested) * number // len(TEST_LISTS))])
+    for name, listed in vehicles.items():
+        files[f"{archive}/train_test_split/{name}"] = lines_of(
+            f"{image} {picture.identity}" for image, picture in named.items() if picture.identity in listed
+        )
+    return files
 
 
 def _find_lists(raw: RawFolder, files: frozenset[str], place: str) -> dict[str, str]:
     """Return where the lists lie, the training list first."""
     folder = f"{place}train_test_split/"
     if not any(path.startswith(f"{place}image/") for path in raw.files):
-        raise absent(raw, BENCHMARK, ["image"], ARCHIVES)
+        raise absent(raw, BENCHMARK, ["image"])
     found = {name: folder + name for name in (TRAIN_LIST, *TEST_LISTS) if folder + name in files}
     if TRAIN_LIST not in found or len(found) == 1:
         missing = [name for name in (TRAIN_LIST, *TEST_LISTS) if name not in found]
@@ -96,86 +125,61 @@ def _find_lists(raw: RawFolder, files: frozenset[str], place: str) -> dict[str, 
     return found
 
 
-def _vehicles(raw: RawFolder, path: str, folder: str, files: frozenset[str]) -> dict[str, str]:
-    """Return image path to vehicle, as one list says."""
+def _rows(raw: RawFolder, name: str, path: str, folder: str, files: frozenset[str]) -> pd.DataFrame:
+    """Return the lines of one list: image path, vehicle as written, name of the list."""
     lines = [line for _, line in matched_lines(raw, path, _LINE, _GRAMMAR)]
     images = [f"{folder}{line['image']}.jpg" for line in lines]
-    name = path.rsplit("/", 1)[-1]
-    check_named_once((image, name) for image in images)
+    check_named_once(images, [name] * len(images))
     check_present(path, images, files)
-    return dict(zip(images, (line["vehicle"] for line in lines), strict=True))
+    return pd.DataFrame({"image": images, "vehicle": [line["vehicle"] for line in lines], "list": name})
 
 
-def _check_agreement(vehicles: Mapping[str, Mapping[str, str]]) -> None:
-    """Refuse lists that contradict each other."""
-    told: dict[str, tuple[str, str]] = {}
-    at_odds = []
-    shared = []
-    for name, listed in vehicles.items():
-        for image, vehicle in listed.items():
-            other, before = told.setdefault(image, (name, vehicle))
-            if int(before) != int(vehicle):
-                at_odds.append(f"{image} ({before} in {other}, {vehicle} in {name})")
-            elif other == TRAIN_LIST != name:
-                shared.append(f"{image} ({name})")
-    if at_odds:
-        raise UserError(
-            f"{len(at_odds)} images are different vehicles in different lists: {first_few(at_odds)}. Take the"
-            " lists from the archive again."
-        )
-    if shared:
-        raise UserError(
-            f"{len(shared)} images are in {TRAIN_LIST} and in a test list: {first_few(shared)}. Remove them"
-            " from one of the two."
-        )
-    _check_forms(vehicle for listed in vehicles.values() for vehicle in listed.values())
+def _check_agreement(rows: pd.DataFrame) -> None:
+    """Refuse lists that contradict each other, and vehicles that are written in two forms, such as 7 and 007."""
+    both = rows.merge(rows.drop_duplicates("image"), on="image", suffixes=("", "_first"))
+    differs = both["vehicle"].astype("int64") != both["vehicle_first"].astype("int64")
+    refuse(
+        [
+            f"{image} ({first} in {first_list}, {vehicle} in {name})"
+            for image, vehicle, name, first, first_list in both[differs].itertuples(index=False)
+        ],
+        "{count} images are different vehicles in different lists: {cases}. Take the lists from the archive again.",
+    )
+    shared = both[(both["list_first"] == TRAIN_LIST) & (both["list"] != TRAIN_LIST)]
+    refuse(
+        [f"{image} ({name})" for image, name in zip(shared["image"], shared["list"], strict=True)],
+        "{count} images are in {train} and in a test list: {cases}. Remove them from one of the two.",
+        train=TRAIN_LIST,
+    )
+    written = rows["vehicle"].drop_duplicates().sort_values()
+    number = written.astype("int64")
+    refuse(
+        written[number.duplicated(keep=False)].groupby(number).agg(" and ".join).tolist(),
+        "{count} vehicles are written in two forms: {cases}. Write each in one form in all lists.",
+    )
 
 
-def _check_forms(written: Iterable[str]) -> None:
-    """Refuse a vehicle that is written in two forms, such as 7 and 007."""
-    forms: dict[int, set[str]] = defaultdict(set)
-    for text in written:
-        forms[int(text)].add(text)
-    twice = [" and ".join(sorted(texts)) for _, texts in sorted(forms.items()) if len(texts) > 1]
-    if twice:
-        raise UserError(
-            f"{len(twice)} vehicles are written in two forms: {first_few(twice)}. Write each in one form in all lists."
-        )
-
-
-def _images(vehicles: Mapping[str, Mapping[str, str]]) -> list[Image]:
+def _images(rows: pd.DataFrame) -> list[Image]:
     """Return a row per listed image, with the test sets that it is in."""
-    sets: dict[str, list[str]] = defaultdict(list)
-    vehicle_of: dict[str, str] = {}
-    for name, listed in vehicles.items():
-        vehicle_of.update(listed)
-        if name != TRAIN_LIST:
-            for image in listed:
-                sets[image].append(TEST_LISTS[name])
-    return [
-        Image(
-            image,
-            vehicle,
-            int(vehicle) + 1,
-            "test" if image in sets else "train",
-            test_sets=" ".join(sets.get(image, ())),
-        )
-        for image, vehicle in vehicle_of.items()
-    ]
+    members = {number: set(rows["image"][rows["list"] == name]) for name, number in TEST_LISTS.items()}
+    images = []
+    for image, vehicle in rows.drop_duplicates("image")[["image", "vehicle"]].itertuples(index=False):
+        sets = " ".join(number for number, listed in members.items() if image in listed)
+        images.append(Image(image, vehicle, int(vehicle) + 1, "test" if sets else "train", test_sets=sets))
+    return images
 
 
-def _notes(raw: RawFolder, place: str, lists: Mapping[str, str], listed: int) -> list[str]:
+def _notes(raw: RawFolder, place: str, lists: dict[str, str], listed: int) -> list[str]:
     notes = ["pid is the vehicle's number plus 1, since pid 0 means a distractor."]
     absent_lists = [name for name in TEST_LISTS if name not in lists]
     if absent_lists:
         notes.append(f"Test lists that are not there: {', '.join(absent_lists)}.")
-    split = f"{place}train_test_split/"
-    others = [path for path in raw.files if path.startswith(split) and not is_litter(path)]
-    unread = [path.removeprefix(split) for path in others if path not in lists.values()]
+    split, folder = f"{place}train_test_split/", f"{place}image/"
+    others = [path for path in raw.files if path.startswith((split, folder)) and not is_system_file(path)]
+    unread = [path.removeprefix(split) for path in others if path.startswith(split) and path not in lists.values()]
     if unread:
         notes.append(f"Lists that are not read: {first_few(unread)}.")
-    folder = f"{place}image/"
-    left = sum(path.startswith(folder) and not is_litter(path) for path in raw.files) - listed
+    left = sum(path.startswith(folder) for path in others) - listed
     if left:
         notes.append(f"{left:,} files in image/ are in none of the lists and left aside.")
     return notes

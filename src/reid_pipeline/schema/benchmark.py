@@ -47,6 +47,8 @@ class Benchmark:
         layout: the folders and lists it is made of, for messages and the docs.
         cameras: how many, or None where there are none or they are not published.
         versions: those known, the usual one first; none for one's own data.
+        archives: folders that archives hold, in one of which all may lie, one level down; the usual one first.
+        forms: values of `ingestion.variant` whose files are laid out differently; none: all versions lie alike.
     """
 
     title: str
@@ -57,6 +59,8 @@ class Benchmark:
     layout: str
     cameras: int | None = None
     versions: tuple[Version, ...] = ()
+    archives: tuple[str, ...] = ()
+    forms: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
