@@ -19,7 +19,8 @@ from torch.nn import functional as F
 from reid_pipeline.engine.progress import track
 from reid_pipeline.engine.seeding import numpy_generator, seed_global_state, torch_generator
 from reid_pipeline.images.augment import flip_and_crop, normalise
-from reid_pipeline.models.demo import build_demo_clip, demo_tokenizer, pack_demo_state
+from reid_pipeline.models.architecture import DEMO_MODEL, Architecture
+from reid_pipeline.models.demo import pack_demo_state
 from reid_pipeline.schema.errors import UserError
 from reid_pipeline.schema.pretraining import ContrastParameters
 
@@ -49,8 +50,9 @@ def pretrain(
     """
     _check_size(len(captions), parameters)
     seed_global_state(parameters.seed, "pretrain")
-    model = build_demo_clip()
-    tokens_NL = _without_padding(demo_tokenizer()(captions))
+    architecture = Architecture(DEMO_MODEL)
+    model = architecture.clip()
+    tokens_NL = _without_padding(architecture.tokenizer(captions))
     images_NCHW = torch.from_numpy(drawings_NHWC).permute(0, 3, 1, 2)
     count = len(captions) - parameters.held_out
     losses = _train(model, images_NCHW[:count], tokens_NL[:count], parameters)

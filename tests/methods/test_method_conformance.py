@@ -188,7 +188,7 @@ class TestBuild:
     @pytest.mark.parametrize("name", ALL)
     def test_the_embedder_is_for_inference(self, name, small_parameters):
         """It holds no head of training, and can be rebuilt from its description and state."""
-        from reid_pipeline.models import embedder_from_description
+        from reid_pipeline.models.embedder import embedder_from_description
 
         embedder = built(find_method(name), small_parameters(name)).embedder()
         rebuilt = embedder_from_description(json.loads(json.dumps(embedder.description())), embedder.state_dict())

@@ -4,14 +4,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from reid_pipeline.models import (
-    BNNeck,
-    Embedder,
-    ReIDModel,
-    build_image_encoder,
-    embedder_from_description,
-    identity_classifier,
-)
+from reid_pipeline.models.backbone import build_image_encoder
+from reid_pipeline.models.embedder import Embedder, embedder_from_description
+from reid_pipeline.models.heads import BNNeck, identity_classifier
+from reid_pipeline.models.reid_model import ReIDModel
 from reid_pipeline.schema.errors import UserError
 
 

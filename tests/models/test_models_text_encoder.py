@@ -5,22 +5,28 @@ import torch
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
-from reid_pipeline.models import TextEncoder, build_clip, build_encoders, build_image_encoder, build_text_encoder
+from reid_pipeline.models.architecture import Architecture
+from reid_pipeline.models.backbone import build_image_encoder
 from reid_pipeline.models.last_block import causal_token_after
+from reid_pipeline.models.pretrained import pretrained_state
+from reid_pipeline.models.text_encoder import TextEncoder, both_towers
 from reid_pipeline.schema.errors import UserError
+from reid_pipeline.schema.parameters import BackboneParameters
+from reid_pipeline.schema.population import Population
 
+DEMO = Architecture("demo-vit")
 TEXTS = ["A photo of a X X X X person.", "a dog", "two people in the red hall"]
 
 
 @pytest.fixture
 def clip(demo_state: dict[str, Tensor]) -> torch.nn.Module:
-    clip = build_clip("demo-vit")
+    clip = DEMO.clip()
     clip.load_state_dict(demo_state)
     return clip
 
 
 def test_text_features_are_open_clips(clip: torch.nn.Module) -> None:
-    text = TextEncoder("demo-vit", clip)
+    text = TextEncoder(DEMO, clip.state_dict())
     tokens = text.tokenize(TEXTS)
     assert tokens.shape == (3, 77)
     for mode in (True, False):
@@ -38,7 +44,7 @@ def test_text_features_are_open_clips(clip: torch.nn.Module) -> None:
 def test_padding_behind_the_end_changes_no_feature_and_no_gradient(
     clip: torch.nn.Module, dtype: torch.dtype, tolerance: float
 ) -> None:
-    text = TextEncoder("demo-vit", clip).to(dtype)
+    text = TextEncoder(DEMO, clip.state_dict()).to(dtype)
     tokens = text.tokenize(TEXTS)
     ends = tokens.argmax(1)
     assert ends.tolist() == [11, 3, 7]
@@ -62,7 +68,7 @@ def test_padding_behind_the_end_changes_no_feature_and_no_gradient(
 
 
 def test_a_prompt_of_12_tokens_runs_12_and_the_last_block_one(clip: torch.nn.Module) -> None:
-    text = TextEncoder("demo-vit", clip)
+    text = TextEncoder(DEMO, clip.state_dict())
     shapes = []
     for block in text.transformer.resblocks:
         block.mlp.register_forward_pre_hook(lambda _, args: shapes.append(tuple(args[0].shape)))
@@ -71,7 +77,7 @@ def test_a_prompt_of_12_tokens_runs_12_and_the_last_block_one(clip: torch.nn.Mod
 
 
 def test_a_short_prompt_takes_a_sixth_of_a_padded_ones_arithmetic(clip: torch.nn.Module) -> None:
-    text = TextEncoder("demo-vit", clip)
+    text = TextEncoder(DEMO, clip.state_dict())
     tokens = text.tokenize(TEXTS[:1] * 32)
     ends = tokens.argmax(1)
 
@@ -97,7 +103,7 @@ def test_a_custom_block_is_run_whole_and_agrees() -> None:
 
 
 def test_bfloat16_autocast_gives_features_close_to_the_exact(clip: torch.nn.Module) -> None:
-    text = TextEncoder("demo-vit", clip)
+    text = TextEncoder(DEMO, clip.state_dict())
     tokens = text.tokenize(TEXTS)
     with torch.autocast("cpu", dtype=torch.bfloat16), torch.no_grad():
         rough = text.encode_tokens(tokens)
@@ -118,13 +124,14 @@ def test_both_towers_from_one_read(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     read = pretrained.read_checkpoint
     monkeypatch.setattr(pretrained, "read_checkpoint", counted)
     path = tmp_path / "clip.pt"
-    options = {"image_size": (48, 48), "patch_stride": 6, "num_cameras": 3}
+    given = {"name": "demo-vit", "pretrained": str(path), "image_size": (48, 48), "patch_stride": 6}
+    backbone = BackboneParameters(**given, sie="camera", pixel_mean=None, pixel_std=None)
     torch.manual_seed(5)
-    image, text = build_encoders("demo-vit", pretrained=path, **options)
+    image, text = both_towers(backbone, Population(identities=5, cameras=3))
     assert len(reads) == 1
     torch.manual_seed(5)
-    lone_image = build_image_encoder("demo-vit", pretrained=path, **options)
-    lone_text = build_text_encoder("demo-vit", pretrained=path)
+    lone_image = build_image_encoder(**given, num_cameras=3)
+    lone_text = TextEncoder(DEMO, pretrained_state(DEMO, path, text=True))
     for ours, wanted in ((image, lone_image), (text, lone_text)):
         state = ours.state_dict()
         assert state.keys() == wanted.state_dict().keys()
@@ -138,7 +145,7 @@ def test_both_towers_from_one_read(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 def test_random_towers_follow_the_seed() -> None:
     def weights(seed: int) -> list[Tensor]:
         torch.manual_seed(seed)
-        image, text = build_encoders("demo-vit", image_size=(96, 48))
+        image, text = both_towers(BackboneParameters(name="demo-vit", image_size=(96, 48)))
         return [image.visual.proj, text.text_projection]
 
     assert all(torch.equal(*pair) for pair in zip(weights(1), weights(1), strict=True))
@@ -147,7 +154,7 @@ def test_random_towers_follow_the_seed() -> None:
 
 def test_a_text_that_is_too_long(clip: torch.nn.Module) -> None:
     with pytest.raises(UserError, match=r"A text of 78 tokens is too long for 'demo-vit': 77 are allowed"):
-        TextEncoder("demo-vit", clip).encode(torch.zeros(1, 78, 64), torch.tensor([77]))
+        TextEncoder(DEMO, clip.state_dict()).encode(torch.zeros(1, 78, 64), torch.tensor([77]))
 
 
 @pytest.mark.parametrize(
@@ -160,4 +167,4 @@ def test_a_text_that_is_too_long(clip: torch.nn.Module) -> None:
 )
 def test_text_towers_that_cannot_have_prompts(name: str, text: str) -> None:
     with pytest.raises(UserError, match=f"{text}; prompts need CLIP's own.*ViT-B-16-quickgelu"):
-        build_text_encoder(name)
+        both_towers(BackboneParameters(name=name))

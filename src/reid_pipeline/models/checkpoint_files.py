@@ -10,20 +10,20 @@ import pickle
 import warnings
 import zipfile
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from reid_pipeline.schema.errors import UserError, first_few, nearest
 
+WEIGHT_SUFFIXES = (".pt", ".pth", ".bin", ".ckpt", ".safetensors")
 # What OpenAI's archive carries beside its weights.
 _OPENAI_FACTS = ("input_resolution", "context_length", "vocab_size")
 
 
-@dataclass(frozen=True)
-class CheckpointFile:
+class CheckpointFile(NamedTuple):
     """The tensors of one file.
 
     Attributes:
@@ -48,11 +48,10 @@ def read_checkpoint(path: Path) -> CheckpointFile:
         beside = [other.name for other in path.parent.glob("*")] if path.parent.is_dir() else []
         what = "is a folder" if path.is_dir() else "does not exist"
         raise UserError(
-            f"The checkpoint {str(path)!r} {what}.{nearest(path.name, beside)} Allowed: a file with weights "
-            f"in "
+            f"The checkpoint {str(path)!r} {what}.{nearest(path.name, beside)} Allowed: a file with weights in "
             f"OpenAI's or open_clip's format, or a tag. Correct `pretrained`."
         )
-    archive = is_torchscript(path)
+    archive = _is_torchscript(path)
     raw = _read_torchscript(path) if archive else _read_plain(path)
     facts = [key for key in _OPENAI_FACTS if key in raw]
     state = _openai_names({key: value for key, value in raw.items() if key not in facts})
@@ -65,7 +64,7 @@ def read_checkpoint(path: Path) -> CheckpointFile:
     return CheckpointFile(state, from_openai=archive or bool(facts))
 
 
-def is_torchscript(path: Path) -> bool:
+def _is_torchscript(path: Path) -> bool:
     """Say whether the file is a TorchScript archive (OpenAI's releases are)."""
     if not zipfile.is_zipfile(path):
         return False
@@ -108,10 +107,8 @@ def _read_plain(path: Path) -> dict[str, Tensor]:
 def _unreadable(path: Path, error: Exception) -> UserError:
     reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
     return UserError(
-        f"The checkpoint {str(path)!r} cannot be read as weights ({type(error).__name__}: {reason}). "
-        f"Allowed: a "
-        f"TorchScript archive, a state dict of tensors (.pt, .pth, .bin) or safetensors. Get the file "
-        f"again, or "
+        f"The checkpoint {str(path)!r} cannot be read as weights ({type(error).__name__}: {reason}). Allowed: a "
+        f"TorchScript archive, a state dict of tensors (.pt, .pth, .bin) or safetensors. Get the file again, or "
         f"save its state_dict() alone, and set `pretrained` to it."
     )
 
@@ -133,8 +130,3 @@ def _foreign_hint(raw: Mapping[str, Tensor]) -> str:
     if any(key.startswith("encoder.visual.") for key in raw):
         return " These are weights of this project: load them where they were exported for."
     return ""
-
-
-def full_precision(tensor: Tensor) -> Tensor:
-    """Return float32 for any floating type, other types as they are; contiguous."""
-    return (tensor.detach().float() if tensor.is_floating_point() else tensor.detach()).contiguous()

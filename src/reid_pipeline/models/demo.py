@@ -1,4 +1,4 @@
-"""The small CLIP of our own: its packed weights, its network and its tokenizer.
+"""The packed weights of the small CLIP of our own, `demo-vit`.
 
 The token embedding of a CLIP has 49,408 rows; the demo's captions touch a few hundred. The packed form
 stores those rows alone (`token_embedding.rows`, `token_embedding.values`), all else in half precision.
@@ -8,12 +8,10 @@ Shape suffixes: R stored rows, V vocabulary, T width of the text tower.
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from reid_pipeline.models.architecture import DEMO_MODEL, build_clip
 from reid_pipeline.schema.errors import UserError
 
 DEMO_TAG = "demo"
@@ -25,27 +23,11 @@ _ROWS = "token_embedding.rows"
 _VALUES = "token_embedding.values"
 
 
-def build_demo_clip() -> nn.Module:
-    """Return the whole demo CLIP (`open_clip.CLIP`), randomly initialised from torch's global generator.
-
-    `encode_image` takes float [B, 3, 96, 48], `encode_text` int64 [B, 77]; both give float [B, 128].
-    Its `visual` is the network of `build_image_encoder("demo-vit")`.
-    """
-    return build_clip(DEMO_MODEL)
-
-
-def demo_tokenizer() -> Any:
-    """Return CLIP's byte-pair tokenizer: texts to int64 [B, 77]. Its vocabulary ships with open_clip."""
-    from open_clip.tokenizer import SimpleTokenizer
-
-    return SimpleTokenizer(context_length=77)
-
-
 def pack_demo_state(state: Mapping[str, Tensor], rows: Tensor) -> dict[str, Tensor]:
     """Return the small form of a CLIP's state, as `safetensors` stores it.
 
     Args:
-        state: state of `build_demo_clip()`, float.
+        state: state of the demo CLIP, float.
         rows: Int64 [R], the token ids that training touched, in 0..V-1; repeats are merged.
 
     Returns:
@@ -77,7 +59,7 @@ def unpack_demo_state(packed: Mapping[str, Tensor], *, vocabulary: int = DEMO_VO
         vocabulary: V, rows of the token embedding.
 
     Returns:
-        state for `build_demo_clip()`; tokens that were not stored have a zero embedding.
+        state of the demo CLIP; tokens that were not stored have a zero embedding.
     """
     state = {key: value.float() for key, value in packed.items() if key not in (_ROWS, _VALUES)}
     values_RT = packed[_VALUES].float()
@@ -101,8 +83,7 @@ def load_demo_state(path: Path | None = None) -> dict[str, Tensor]:
     path = path or DEMO_WEIGHTS
     if not path.is_file():
         raise UserError(
-            f"The weights of the demo CLIP are not there: {str(path)!r}. They ship with the package; make "
-            f"them "
+            f"The weights of the demo CLIP are not there: {str(path)!r}. They ship with the package; make them "
             f"again with `kedro run --pipeline=pretrain_demo_clip`."
         )
     return unpack_demo_state(load_file(path, device="cpu"))

@@ -10,9 +10,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from reid_pipeline.models.architecture import build_visual_tower, supported_config
+from reid_pipeline.models.architecture import Architecture
+from reid_pipeline.models.backbone import ENCODERS
 from reid_pipeline.models.heads import BNNeck
-from reid_pipeline.models.image_encoder import ImageEncoder, adapt_tower
+from reid_pipeline.models.image_encoder import ImageEncoder, TowerSettings
 from reid_pipeline.models.mismatch import POSITIONS
 from reid_pipeline.schema.errors import UserError, first_few, nearest
 from reid_pipeline.schema.origin import Origin
@@ -48,8 +49,7 @@ class Embedder(nn.Module):
         super().__init__()
         if neck not in NECKS:
             raise UserError(
-                f"neck {neck!r} is not allowed.{nearest(str(neck), NECKS)} Allowed: 'before' (features as "
-                f"they "
+                f"neck {neck!r} is not allowed.{nearest(str(neck), NECKS)} Allowed: 'before' (features as they "
                 f"leave the encoder) or 'after' (as they leave the necks). Correct `neck`."
             )
         self.encoder = encoder
@@ -92,19 +92,11 @@ class Embedder(nn.Module):
 
     def description(self) -> dict[str, Any]:
         """Return what `embedder_from_description` needs beside the state dict: plain JSON values."""
-        encoder = self.encoder
+        values = {key: getattr(self.encoder, key) for key in TowerSettings._fields}
         return {
-            "backbone": encoder.name,
-            "image_size": list(encoder.image_size),
-            "patch_stride": encoder.patch_stride,
-            "num_cameras": encoder.num_cameras,
-            "num_views": encoder.num_views,
-            "sie_coefficient": encoder.sie_coefficient,
-            "sie_tokens": encoder.sie_tokens,
-            "evaluation_resize": encoder.evaluation_resize,
+            "backbone": self.encoder.name,
+            **{key: list(value) if isinstance(value, tuple) else value for key, value in values.items()},
             "neck": self.neck,
-            "pixel_mean": list(encoder.pixel_mean),
-            "pixel_std": list(encoder.pixel_std),
             "embedding_width": self.embedding_width,
         }
 
@@ -128,26 +120,14 @@ def embedder_from_description(description: Mapping[str, Any], state: Mapping[str
     missing = [key for key in _REQUIRED if key not in description]
     if missing:
         raise UserError(
-            f"The description of the embedder lacks {first_few(missing, 8)}. Needed: "
-            f"{', '.join(_REQUIRED)}. Use the "
+            f"The description of the embedder lacks {first_few(missing, 8)}. Needed: {', '.join(_REQUIRED)}. Use the "
             f"description that was written beside the weights."
         )
-    config = supported_config(description["backbone"])
+    values = {key: description[key] for key in TowerSettings._fields if key in description}
+    given: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}
+    architecture, settings = Architecture(description["backbone"]), TowerSettings(**given)
     with torch.device("meta"):
-        encoder = adapt_tower(
-            description["backbone"],
-            build_visual_tower(config, device="meta"),
-            image_size=description["image_size"],
-            patch_stride=description["patch_stride"],
-            num_cameras=description["num_cameras"],
-            num_views=description["num_views"],
-        )
-        embedder = Embedder(encoder, neck=description["neck"])
-    encoder.sie_coefficient = float(description.get("sie_coefficient", 1.0))
-    encoder.sie_tokens = description.get("sie_tokens", "class")
-    encoder.evaluation_resize = description.get("evaluation_resize", "bicubic")
-    encoder.pixel_mean = tuple(description["pixel_mean"])
-    encoder.pixel_std = tuple(description["pixel_std"])
+        embedder = Embedder(ENCODERS[architecture.kind](architecture, settings), neck=description["neck"])
     _require_fit(embedder, description, state)
     embedder.to_empty(device="cpu").load_state_dict(state)
     return embedder
@@ -169,8 +149,7 @@ def _require_fit(embedder: Embedder, description: Mapping[str, Any], state: Mapp
     wanted = list(expected[key].shape) if key in expected else "absent"
     given = ", ".join(f"{name}: {description[name]}" for name in parameters)
     raise UserError(
-        f"The weights do not fit the description: tensor {key!r} is {found} in the weights, and {wanted} "
-        f"with "
+        f"The weights do not fit the description: tensor {key!r} is {found} in the weights, and {wanted} with "
         f"{given} ({len(wrong)} tensors differ). Change {' or '.join(f'`{name}`' for name in parameters)}."
     )
 

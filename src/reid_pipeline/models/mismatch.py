@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 
 from torch import Tensor
 
-from reid_pipeline.models.architecture import ModelConfig, model_names
+from reid_pipeline.models.architecture import Architecture, ModelConfig, model_names, native_grid
 from reid_pipeline.models.position_grid import Grid, stored_grid
 from reid_pipeline.schema.errors import UserError
 
@@ -17,29 +17,29 @@ POSITIONS = ("visual.positional_embedding", "visual.attnpool.positional_embeddin
 
 
 def require_same_architecture(
-    name: str, expected: Mapping[str, Sequence[int]], state: Mapping[str, Tensor], *, native: Grid, source: str
+    architecture: Architecture, expected: Mapping[str, Sequence[int]], state: Mapping[str, Tensor], *, source: str
 ) -> None:
     """Check that a state fits a model, the grid of the image tower's positional embedding apart.
 
     Parts of the file that the model does not have at all (a text tower, say) are no fault.
 
     Args:
-        name: the model's name in open_clip.
+        architecture: of the model.
         expected: shape of every tensor of the model.
         state: the tensors of the file.
-        native: the model's native token grid.
         source: where the state came from, for the message.
 
     Raises:
         UserError: a tensor is missing, too many, or of another shape. Names the first one, both shapes, and
             the architecture that the file looks like.
     """
+    name = architecture.name
     parts = {key.split(".")[0] for key in expected}
     extra = [key for key in state if key not in expected and key.split(".")[0] in parts]
     problems = [
         problem
         for key in [*expected, *extra]
-        if (problem := _problem(key, expected.get(key), state.get(key), native=native))
+        if (problem := _problem(key, expected.get(key), state.get(key), architecture.grid))
     ]
     if not problems:
         return
@@ -53,7 +53,7 @@ def require_same_architecture(
     )
 
 
-def _problem(key: str, wanted: Sequence[int] | None, found: Tensor | None, *, native: Grid) -> str | None:
+def _problem(key: str, wanted: Sequence[int] | None, found: Tensor | None, native: Grid) -> str | None:
     if wanted is None and found is not None:
         return f"tensor {key!r} is {list(found.shape)} in the file and absent from the model"
     if wanted is None or found is None:
@@ -78,7 +78,8 @@ def looks_like(state: Mapping[str, Tensor], *, limit: int = 2) -> list[str]:
     def unlikeliness(name: str) -> tuple[bool, bool, int, str]:
         config = configs[name]
         other_text = text_width is not None and config["text_cfg"].get("width", 512) != text_width
-        return other_text, _tokens(config) != len(state.get(POSITIONS[0], ())), len(name), name
+        rows, columns = native_grid(config)
+        return other_text, 1 + rows * columns != len(state.get(POSITIONS[0], ())), len(name), name
 
     return sorted(fit, key=unlikeliness)[:limit]
 
@@ -111,11 +112,3 @@ def _config_facts(config: ModelConfig) -> _Facts | None:
     if isinstance(layers, list | tuple):
         return "resnet", vision["width"], tuple(layers), 0, config["embed_dim"]
     return "vit", vision.get("width", 768), layers, vision.get("patch_size", 16), config["embed_dim"]
-
-
-def _tokens(config: ModelConfig) -> int:
-    size, patch = config["vision_cfg"].get("image_size", 224), config["vision_cfg"].get("patch_size")
-    if not isinstance(patch, int):
-        return -1
-    height, width = (size, size) if isinstance(size, int) else size
-    return 1 + (height // patch) * (width // patch)

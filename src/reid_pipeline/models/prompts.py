@@ -112,11 +112,8 @@ def _tokens(text_encoder: TextEncoder, text: str) -> list[int]:
 
 def _warn_of_unknown_words(text_encoder: TextEncoder, ids: list[int], fixed_LT: Tensor) -> None:
     """Say which words the weights hold nothing for: the demo CLIP stores those of its own captions only."""
-    import open_clip
-
     empty_L = (~fixed_LT.any(dim=1)).tolist()
-    tokenizer = open_clip.get_tokenizer(text_encoder.name)
-    words = [tokenizer.decode([token]).strip() for token, empty in zip(ids, empty_L, strict=True) if empty]
+    words = [text_encoder.tokenizer.decode([token]).strip() for token, empty in zip(ids, empty_L, strict=True) if empty]
     if words:
         warnings.warn(
             f"The weights of {text_encoder.name!r} have an all-zero embedding for {first_few(words)}: the "

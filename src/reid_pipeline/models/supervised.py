@@ -8,9 +8,8 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from reid_pipeline.models.features import ImageFeatures
 from reid_pipeline.models.heads import identity_classifier, predictor_head, projection_head
-from reid_pipeline.models.image_encoder import ImageEncoder
+from reid_pipeline.models.image_encoder import ImageEncoder, ImageFeatures
 from reid_pipeline.models.prompts import PromptLearner
 from reid_pipeline.models.reid_model import ReIDModel
 from reid_pipeline.models.text_encoder import TextEncoder

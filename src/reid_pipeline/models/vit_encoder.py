@@ -8,15 +8,13 @@ D width of the tower, S rows of the side information table, C cameras, V views.
 """
 
 import warnings
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from reid_pipeline.models.features import ImageFeatures
-from reid_pipeline.models.image_tower import ImageEncoder, require_image_size
+from reid_pipeline.models.image_encoder import ImageEncoder, ImageFeatures, require_image_size
 from reid_pipeline.models.last_block import first_token_after
-from reid_pipeline.models.position_grid import Grid, resize_positions, token_grid
+from reid_pipeline.models.position_grid import Grid, token_grid
 from reid_pipeline.schema.errors import UserError
 
 
@@ -30,36 +28,25 @@ class ViTEncoder(ImageEncoder):
 
     POSITION_KEY = "positional_embedding"
 
-    def __init__(
-        self,
-        name: str,
-        visual: Any,
-        *,
-        image_size: Grid,
-        patch_stride: int | None = None,
-        num_cameras: int = 0,
-        num_views: int = 0,
-    ) -> None:
-        """Adapt open_clip's tower `visual`, in place; arguments as for `build_image_encoder`."""
-        super().__init__(name, visual, num_cameras=num_cameras, num_views=num_views)
+    side_embedding: nn.Parameter | None
+    side_seen: Tensor
+
+    def _adapt(self) -> None:
+        visual = self.visual
         patch_size: Grid = tuple(visual.patch_size)
-        self.image_size = require_image_size(image_size, max(patch_size), "the patch size")
-        stride = _stride(patch_stride, patch_size[0])
-        self.patch_stride = stride
+        self.image_size = require_image_size(self.image_size, max(patch_size), "the patch size")
+        self.patch_stride = stride = _stride(self.patch_stride, patch_size[0])
         self.grid_size = token_grid(self.image_size, patch_size, stride)
         self._warned: set[str] = set()
 
         visual.conv1.stride = (stride, stride)
-        position_LD = resize_positions(visual.positional_embedding.data, visual.grid_size, self.grid_size)
-        visual.positional_embedding = nn.Parameter(position_LD)
         visual.grid_size = self.grid_size
         visual.image_size = self.image_size
         self.width, self.projected_width = (int(size) for size in visual.proj.shape)
         self.penultimate_width = self.width
         if self.num_cameras or self.num_views:
             table_SD = torch.empty(max(self.num_cameras, 1) * max(self.num_views, 1), self.width)
-            self.side_embedding: nn.Parameter | None = nn.Parameter(nn.init.trunc_normal_(table_SD, std=0.02))
-            self.side_seen: Tensor
+            self.side_embedding = nn.Parameter(nn.init.trunc_normal_(table_SD, std=0.02))
             self.register_buffer("side_seen", torch.zeros(len(table_SD), dtype=torch.bool))
         else:
             self.register_parameter("side_embedding", None)
