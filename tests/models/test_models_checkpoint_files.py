@@ -7,7 +7,7 @@ from torch import Tensor
 
 from reid_pipeline.models.architecture import Architecture
 from reid_pipeline.models.backbone import build_image_encoder
-from reid_pipeline.models.mismatch import looks_like
+from reid_pipeline.models.checkpoint_files import looks_like
 from reid_pipeline.models.pretrained import pretrained_state
 from reid_pipeline.schema.errors import UserError
 

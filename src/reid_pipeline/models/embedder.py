@@ -14,11 +14,17 @@ from reid_pipeline.models.architecture import Architecture
 from reid_pipeline.models.backbone import ENCODERS
 from reid_pipeline.models.heads import BNNeck
 from reid_pipeline.models.image_encoder import ImageEncoder, TowerSettings
-from reid_pipeline.models.mismatch import POSITIONS
 from reid_pipeline.schema.errors import UserError, first_few, nearest
 from reid_pipeline.schema.origin import Origin
 
 NECKS = ("before", "after")
+# Parts of tensor names, and the parameters that decide such a tensor.
+_DECIDING = {
+    "neck.": ("neck",),
+    "encoder.side_": ("num_cameras", "num_views"),
+    "positional_embedding": ("image_size", "patch_stride"),
+}
+_REQUIRED = ("backbone", "image_size", "patch_stride", "num_cameras", "num_views", "neck", "pixel_mean", "pixel_std")
 
 
 class Embedder(nn.Module):
@@ -28,7 +34,7 @@ class Embedder(nn.Module):
     them (pcl, unsupervised_pcl), L2-normalised.
 
     Attributes:
-        origin: what it was made from; None where nobody noted it.
+        origin: what it was made from; None where it is not known.
     """
 
     origin: Origin | None = None
@@ -40,11 +46,11 @@ class Embedder(nn.Module):
 
         Args:
             encoder: the image tower.
-            neck: `"before"` or `"after"`.
+            neck: `"before"` or `"after"`, see the class.
             necks: the necks of `final` and `projected`; fresh ones for `"after"` if None.
 
         Raises:
-            UserError: another word for `neck`.
+            UserError: another value of `neck`.
         """
         super().__init__()
         if neck not in NECKS:
@@ -101,9 +107,6 @@ class Embedder(nn.Module):
         }
 
 
-_REQUIRED = ("backbone", "image_size", "patch_stride", "num_cameras", "num_views", "neck", "pixel_mean", "pixel_std")
-
-
 def embedder_from_description(description: Mapping[str, Any], state: Mapping[str, Tensor]) -> Embedder:
     """Rebuild an embedder; no pretrained weights are read, and no random number is drawn.
 
@@ -142,9 +145,8 @@ def _require_fit(embedder: Embedder, description: Mapping[str, Any], state: Mapp
     ]
     if not wrong:
         return
-    # The tensor that depends on the fewest parameters tells best which of them is wrong.
-    key = min(wrong, key=lambda key: (_PARAMETERS.get(_kind(key), _BACKBONE)[0], wrong.index(key)))
-    parameters = _PARAMETERS.get(_kind(key), _BACKBONE)[1]
+    key = min(wrong, key=lambda key: _blame(key)[0])
+    parameters = _blame(key)[1]
     found = list(state[key].shape) if key in state else "absent"
     wanted = list(expected[key].shape) if key in expected else "absent"
     given = ", ".join(f"{name}: {description[name]}" for name in parameters)
@@ -154,20 +156,9 @@ def _require_fit(embedder: Embedder, description: Mapping[str, Any], state: Mapp
     )
 
 
-# Kind of tensor: (order of blame, the parameters that decide its presence and shape).
-_BACKBONE = (0, ("backbone",))
-_PARAMETERS: dict[str, tuple[int, tuple[str, ...]]] = {
-    "neck": (1, ("neck",)),
-    "side": (2, ("num_cameras", "num_views")),
-    "position": (3, ("image_size", "patch_stride")),
-}
-
-_POSITIONS = tuple(f"encoder.{key}" for key in POSITIONS)
-
-
-def _kind(key: str) -> str:
-    if key.startswith(("final_neck.", "projected_neck.")):
-        return "neck"
-    if key in {"encoder.side_embedding", "encoder.side_seen"}:
-        return "side"
-    return "position" if key in _POSITIONS else "backbone"
+def _blame(key: str) -> tuple[int, tuple[str, ...]]:
+    """Return the parameters that decide presence and shape of a tensor; the fewer, the lower the number."""
+    for order, (part, parameters) in enumerate(_DECIDING.items(), start=1):
+        if part in key:
+            return order, parameters
+    return 0, ("backbone",)

@@ -170,16 +170,7 @@ class ImageEncoder(nn.Module, ABC):
 
 
 def require_image_size(image_size: Grid, least: int, why: str) -> Grid:
-    """Return (rows, columns) as whole numbers.
-
-    Args:
-        image_size: as the user gave it.
-        least: fewest pixels on each axis.
-        why: what needs them, for the message.
-
-    Raises:
-        UserError: not two numbers, or too small.
-    """
+    """Return (rows, columns) as whole numbers; refuse fewer than `least` pixels on an axis, which `why` needs."""
     size = tuple(int(side) for side in image_size)
     if len(size) != 2 or min(size) < least:
         raise UserError(

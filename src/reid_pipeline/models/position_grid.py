@@ -23,11 +23,7 @@ def token_grid(image_size: Grid, patch_size: Grid, stride: int) -> Grid:
 
 
 def stored_grid(num_tokens: int, native: Grid) -> Grid | None:
-    """Return the grid a positional embedding of `num_tokens` rows stands for.
-
-    The architecture's native grid where the count fits it, else a square one (weights of the same network at
-    another resolution), else None.
-    """
+    """Return the grid of a positional embedding with `num_tokens` rows: `native` or a square one, else None."""
     if num_tokens == 1 + native[0] * native[1]:
         return native
     side = math.isqrt(max(num_tokens - 1, 0))
@@ -35,18 +31,10 @@ def stored_grid(num_tokens: int, native: Grid) -> Grid | None:
 
 
 def resize_positions(position_LW: Tensor, source: Grid, target: Grid) -> Tensor:
-    """Resize the grid part bilinearly; the class token's embedding is kept.
+    """Resize the grid part bilinearly, from float [1 + h * w, W] to [1 + h' * w', W]; the first row stays.
 
     Pixel centres aligned as in `align_corners=False`, no anti-aliasing: as the released code of CLIP-ReID
-    and PCL-CLIP does (methods.md, section 1).
-
-    Args:
-        position_LW: float [1 + h * w, W] on the `source` grid.
-        source: its grid (h, w).
-        target: the wanted grid (h', w').
-
-    Returns:
-        float [1 + h' * w', W]; the very tensor given where the grids are equal.
+    and PCL-CLIP does (methods.md, section 1). Where the grids are equal, the very tensor is returned.
     """
     if source == target:
         return position_LW

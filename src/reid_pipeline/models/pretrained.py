@@ -17,9 +17,8 @@ import torch
 from torch import Tensor
 
 from reid_pipeline.models.architecture import DEMO_MODEL, Architecture, model_names
-from reid_pipeline.models.checkpoint_files import WEIGHT_SUFFIXES, read_checkpoint
+from reid_pipeline.models.checkpoint_files import WEIGHT_SUFFIXES, read_checkpoint, require_same_architecture
 from reid_pipeline.models.demo import DEMO_TAG, DEMO_WEIGHTS, load_demo_state
-from reid_pipeline.models.mismatch import require_same_architecture
 from reid_pipeline.schema.digests import digest_of_file
 from reid_pipeline.schema.errors import UserError, first_few, nearest
 

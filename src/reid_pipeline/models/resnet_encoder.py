@@ -1,7 +1,6 @@
 """CLIP's ModifiedResNet (RN50, RN101, RN50x4 ...), adapted to re-identification (methods.md, section 1).
 
-Any input size, the last stride 1 instead of 2 (a grid of 16 x 8 for 256 x 128), three features instead of
-one.
+Any input size, the last stride 1 instead of 2 (a grid of 16 x 8 for 256 x 128), three features instead of one.
 
 Shape suffixes: B images, 3 colours, H W image rows and columns, h w grid rows and columns, L = 1 + h * w
 tokens of the attention pool (mean token first), D width of layer4, A heads, K width of a head.
@@ -54,11 +53,7 @@ class ResNetEncoder(ImageEncoder):
             )
 
     def freeze_patch_projection(self) -> None:
-        """Refuse: a ResNet has no patch projection.
-
-        Raises:
-            UserError: always.
-        """
+        """Raise UserError: a ResNet has no patch projection."""
         raise UserError(
             f"Backbone {self.name!r} is a ResNet and has no patch projection to freeze. "
             f"Set `freeze_patch_projection: false`, or `backbone` to a ViT such as ViT-B-16-quickgelu."

@@ -67,19 +67,14 @@ class TextEncoder(nn.Module):
         return tokens_BL.to(self.token_embedding.weight.device)
 
     def embed(self, tokens: Tensor) -> Tensor:
-        """Return the embedding of each token, float [B, L, T], positions not added.
-
-        Args:
-            tokens: Int64 [B, L] in 0..vocabulary-1.
-        """
+        """Return the embedding of each token id, int64 [B, L] to float [B, L, T], positions not added."""
         embedded_BLT: Tensor = self.token_embedding(tokens)
         return embedded_BLT
 
     def encode(self, embedded: Tensor, end_positions: Tensor) -> Tensor:
         """Return the text features, not normalised: float [B, E].
 
-        All L tokens given are run: leave out those behind the last end-of-text token, as `PromptLearner`
-        and `encode_tokens` do. They change nothing. In the last block the end-of-text tokens alone are run.
+        All L tokens given are run: leave out those behind the last end-of-text token, which change nothing.
 
         Args:
             embedded: float [B, L, T], embedded tokens from the start-of-text token on, L at most
@@ -105,11 +100,7 @@ class TextEncoder(nn.Module):
         return features_BE
 
     def encode_tokens(self, tokens: Tensor) -> Tensor:
-        """Return the text features of token ids, not normalised: float [B, E], open_clip's `encode_text`.
-
-        Args:
-            tokens: Int64 [B, L], as `tokenize` returns them; the end-of-text token is the highest id.
-        """
+        """Return the text features of what `tokenize` returned, float [B, E]: open_clip's `encode_text`."""
         end_positions_B = tokens.argmax(dim=1)
         return self.encode(self.embed(tokens[:, : int(end_positions_B.max()) + 1]), end_positions_B)
 

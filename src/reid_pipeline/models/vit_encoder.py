@@ -1,7 +1,6 @@
 """CLIP's class-token ViT, adapted to re-identification (methods.md, section 1).
 
-At any input size (also not square) and any patch stride, with side information, giving three features
-instead of one.
+Any input size and patch stride, side information, three features instead of one.
 
 Shape suffixes: B images, 3 colours, H W image rows and columns, L = 1 + h * w tokens (class token first),
 D width of the tower, S rows of the side information table, C cameras, V views.
@@ -27,7 +26,6 @@ class ViTEncoder(ImageEncoder):
     """
 
     POSITION_KEY = "positional_embedding"
-
     side_embedding: nn.Parameter | None
     side_seen: Tensor
 
@@ -52,7 +50,7 @@ class ViTEncoder(ImageEncoder):
             self.register_parameter("side_embedding", None)
 
     def freeze_patch_projection(self) -> None:
-        """Stop training of the patch projection `conv1` (the stability trick of MoCo v3)."""
+        """Stop training of `conv1`."""
         self.visual.conv1.requires_grad_(False)
 
     def _features(self, images_B3HW: Tensor, camids: Tensor | None, viewids: Tensor | None) -> ImageFeatures:
@@ -121,10 +119,9 @@ class ViTEncoder(ImageEncoder):
         return torch.where(known_B, ids_B, count)
 
     def _warn_once(self, what: str, fact: str) -> None:
-        """Say once per encoder, not once per batch, that a mean stands in."""
         if what not in self._warned:
             self._warned.add(what)
-            warnings.warn(f"{fact}; the mean of the learnt ones stands in. Said once.", stacklevel=6)
+            warnings.warn(f"{fact}; the mean of the learnt ones stands in. This warning is given once.", stacklevel=6)
 
 
 def _with_means(table_CVD: Tensor, seen_CV: Tensor) -> Tensor:
