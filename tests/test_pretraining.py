@@ -9,7 +9,7 @@ import torch
 
 from reid_drawings import CaptionedDrawings, draw_captioned
 from reid_pipeline.models.architecture import Architecture
-from reid_pipeline.models.demo import unpack_demo_state
+from reid_pipeline.models.pretrained import unpack_demo_state
 from reid_pipeline.pretraining import _without_padding, contrastive_loss, encode_text_prefix, pretrain, rate_factor
 from reid_pipeline.schema.errors import UserError
 from reid_pipeline.schema.pretraining import ContrastParameters

@@ -174,7 +174,7 @@ class TestBuild:
         embedder = built(find_method(name), small_parameters(name)).embedder()
         data = make_data()
         embeddings = extract_embeddings(embedder, data.images, data.runtime, camids=data.camids)
-        assert embeddings.shape == (48, embedder.embedding_width)
+        assert embeddings.shape == (48, embedder.encoder.embedding_width)
         np.testing.assert_allclose(np.linalg.norm(embeddings, axis=1), 1, atol=1e-5)
         assert np.std(embeddings, axis=0).max() > 0, "different images, different embeddings"
 

@@ -7,8 +7,7 @@ from torch import Tensor
 
 from reid_pipeline.models.architecture import Architecture
 from reid_pipeline.models.backbone import build_image_encoder
-from reid_pipeline.models.demo import pack_demo_state, unpack_demo_state
-from reid_pipeline.models.pretrained import pretrained_state
+from reid_pipeline.models.pretrained import pack_demo_state, pretrained_state, unpack_demo_state
 from reid_pipeline.schema.errors import UserError
 
 State = dict[str, Tensor]
@@ -45,7 +44,7 @@ def test_the_shipped_file_is_the_tag_demo(
 ) -> None:
     path = tmp_path / "demo_clip.safetensors"
     save_file(pack_demo_state(demo_state, ROWS), path)
-    monkeypatch.setattr("reid_pipeline.models.demo.DEMO_WEIGHTS", path)
+    monkeypatch.setattr("reid_pipeline.models.pretrained.DEMO_WEIGHTS", path)
     clip = DEMO.clip().eval()
     clip.load_state_dict(pretrained_state(DEMO, "demo", text=True))
     encoder = build_image_encoder("demo-vit", pretrained="demo", image_size=(96, 48)).eval()
@@ -54,7 +53,7 @@ def test_the_shipped_file_is_the_tag_demo(
 
 
 def test_an_absent_file_names_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("reid_pipeline.models.demo.DEMO_WEIGHTS", tmp_path / "nothing")
+    monkeypatch.setattr("reid_pipeline.models.pretrained.DEMO_WEIGHTS", tmp_path / "nothing")
     with pytest.raises(UserError, match=r"make them again with `kedro run --pipeline=pretrain_demo_clip`"):
         build_image_encoder("demo-vit", pretrained="demo")
 

@@ -53,7 +53,7 @@ def test_embedding_in_training_is_the_two_necked_features(model: ReIDModel, demo
     model.train()
     embedding = model.embed(demo_images, CAMIDS)
     features = model.encoder(demo_images, CAMIDS)
-    assert embedding.shape == (3, model.embedding_width) == (3, 320)
+    assert embedding.shape == (3, model.encoder.embedding_width) == (3, 320)
     torch.testing.assert_close(embedding[:, :192], model.final_neck(features.final))
     torch.testing.assert_close(embedding[:, 192:], model.projected_neck(features.projected))
     assert embedding.requires_grad

@@ -4,11 +4,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from reid_pipeline.models.architecture import Architecture
+from reid_pipeline.models.architecture import Architecture, stored_grid
 from reid_pipeline.models.backbone import build_image_encoder
-from reid_pipeline.models.image_encoder import ImageEncoder, TowerSettings
-from reid_pipeline.models.position_grid import resize_positions, stored_grid, token_grid
-from reid_pipeline.models.vit_encoder import ViTEncoder
+from reid_pipeline.models.image_encoder import ImageEncoder, TowerSettings, resize_positions
+from reid_pipeline.models.vit_encoder import ViTEncoder, token_grid
 from reid_pipeline.schema.errors import UserError
 
 

@@ -130,7 +130,7 @@ def test_an_exported_resnet_is_the_same_to_the_bit(weights: Path, neck: str) -> 
     description = json.loads(json.dumps(embedder.description()))
     rebuilt = embedder_from_description(description, embedder.state_dict())
     assert isinstance(rebuilt.encoder, ResNetEncoder)
-    assert rebuilt.embedding_width == 152
+    assert rebuilt.encoder.embedding_width == 152
     assert torch.equal(rebuilt(images), embedder(images))
     with pytest.raises(UserError, match=r"attnpool.positional_embedding'.*image_size: \[128, 64\]"):
         embedder_from_description(description | {"image_size": [128, 64]}, embedder.state_dict())

@@ -3,15 +3,16 @@
 `open_clip` is imported inside the functions: it takes seconds.
 """
 
+import math
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from reid_pipeline.models.position_grid import Grid
 from reid_pipeline.schema.errors import UserError, first_few, nearest
 
+Grid = tuple[int, int]
 ModelConfig = dict[str, Any]
 Triple = tuple[float, float, float]
 
@@ -155,6 +156,14 @@ def native_grid(config: ModelConfig) -> Grid:
         cell = _RESNET_REDUCTION
     (height, width), (rows, columns) = ((side, side) if isinstance(side, int) else side for side in (size, cell))
     return height // rows, width // columns
+
+
+def stored_grid(num_tokens: int, native: Grid) -> Grid | None:
+    """Return the grid of a positional embedding with `num_tokens` rows: `native` or a square one, else None."""
+    if num_tokens == 1 + native[0] * native[1]:
+        return native
+    side = math.isqrt(max(num_tokens - 1, 0))
+    return (side, side) if side > 0 and side * side == num_tokens - 1 else None
 
 
 def _unsupported(name: str, kind: str) -> UserError:

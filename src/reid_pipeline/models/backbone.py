@@ -2,9 +2,8 @@
 
 from pathlib import Path
 
-from reid_pipeline.models.architecture import CLASS_TOKEN_VIT, MODIFIED_RESNET, Architecture
+from reid_pipeline.models.architecture import CLASS_TOKEN_VIT, MODIFIED_RESNET, Architecture, Grid
 from reid_pipeline.models.image_encoder import ImageEncoder, TowerSettings
-from reid_pipeline.models.position_grid import Grid
 from reid_pipeline.models.pretrained import pretrained_state
 from reid_pipeline.models.resnet_encoder import ResNetEncoder
 from reid_pipeline.models.vit_encoder import ViTEncoder

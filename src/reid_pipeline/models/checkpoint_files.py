@@ -21,8 +21,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
-from reid_pipeline.models.architecture import Architecture, ModelConfig, model_names, native_grid
-from reid_pipeline.models.position_grid import Grid, stored_grid
+from reid_pipeline.models.architecture import Architecture, Grid, ModelConfig, model_names, native_grid, stored_grid
 from reid_pipeline.schema.errors import UserError, first_few, nearest
 
 WEIGHT_SUFFIXES = (".pt", ".pth", ".bin", ".ckpt", ".safetensors")

@@ -67,11 +67,6 @@ class Embedder(nn.Module):
             self.final_neck, self.projected_neck = necks or fresh
         self.eval()
 
-    @property
-    def embedding_width(self) -> int:
-        """Width E of the embedding."""
-        return self.encoder.embedding_width
-
     def train(self, mode: bool = True) -> Self:  # noqa: ARG002
         """Stay in eval mode: an embedder does not train."""
         return super().train(False)
@@ -103,7 +98,7 @@ class Embedder(nn.Module):
             "backbone": self.encoder.name,
             **{key: list(value) if isinstance(value, tuple) else value for key, value in values.items()},
             "neck": self.neck,
-            "embedding_width": self.embedding_width,
+            "embedding_width": self.encoder.embedding_width,
         }
 
 

@@ -1,17 +1,18 @@
 """What every image tower offers, whatever its kind (methods.md, section 1).
 
 Shape suffixes: B images, 3 colours, H W image rows and columns, P W widths of the image tower (equal in a
-ViT), E width of CLIP's joint space.
+ViT), E width of CLIP's joint space, h w token rows and columns.
 """
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
-from reid_pipeline.models.architecture import Architecture, Triple
-from reid_pipeline.models.position_grid import Grid, resize_positions, stored_grid
+from reid_pipeline.models.architecture import Architecture, Grid, Triple, stored_grid
 from reid_pipeline.schema.errors import UserError
 from reid_pipeline.schema.parameters import Resize, SIETokens
 
@@ -167,6 +168,21 @@ class ImageEncoder(nn.Module, ABC):
         source = stored_grid(len(position_LD), native) or native
         own[self.POSITION_KEY] = resize_positions(position_LD, source, self.grid_size)
         self.visual.load_state_dict(own, assign=True)
+
+
+def resize_positions(position_LW: Tensor, source: Grid, target: Grid) -> Tensor:
+    """Resize the grid part bilinearly, from float [1 + h * w, W] to [1 + h' * w', W]; the first row stays.
+
+    Pixel centres aligned as in `align_corners=False`, no anti-aliasing: as the released code of CLIP-ReID
+    and PCL-CLIP does (methods.md, section 1). Where the grids are equal, the very tensor is returned.
+    """
+    if source == target:
+        return position_LW
+    width = position_LW.shape[1]
+    grid_1Whw = position_LW[1:].reshape(1, *source, width).permute(0, 3, 1, 2)
+    resized_1Whw = F.interpolate(grid_1Whw.float(), size=target, mode="bilinear", align_corners=False)
+    resized_LW = resized_1Whw.permute(0, 2, 3, 1).reshape(-1, width).to(position_LW.dtype)
+    return torch.cat([position_LW[:1], resized_LW])
 
 
 def require_image_size(image_size: Grid, least: int, why: str) -> Grid:

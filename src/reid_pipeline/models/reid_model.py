@@ -34,11 +34,6 @@ class ReIDModel(nn.Module):
         """Build the tower that `backbone` names, see `image_tower`, and put necks on it."""
         return cls(image_tower(backbone, population), neck=neck)
 
-    @property
-    def embedding_width(self) -> int:
-        """Width E of what `embed` returns."""
-        return self.encoder.embedding_width
-
     def necked(self, features: ImageFeatures) -> tuple[Tensor, Tensor]:
         """Return `final` and `projected` behind their necks."""
         return self.final_neck(features.final), self.projected_neck(features.projected)

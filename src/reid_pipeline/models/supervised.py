@@ -106,15 +106,9 @@ class SelfSupervisedReIDModel(PromptedReIDModel):
     ) -> None:
         """Put heads on a `PromptedReIDModel`; its own weights are sampled first, hence equal without heads.
 
-        Args:
-            encoder: the image tower.
-            text_encoder: the text tower.
-            prompts: a prompt for each identity.
-            identities: C.
-            kind: `"nt_xent"`: projection heads, initialised as in the released code. `"simsiam"`:
-                predictors, which read the features themselves. The released code has one for images only, as
-                its first stage knows no SimSiam; ours for texts is built alike.
-            widths: hidden and output width of the projection heads.
+        `"nt_xent"`: projection heads of these hidden and output widths, initialised as in the released code.
+        `"simsiam"`: predictors, which read the features themselves. The released code has one for images only,
+        as its first stage knows no SimSiam; ours for texts is built alike.
         """
         super().__init__(encoder, text_encoder, prompts, identities)
         if kind == "simsiam":

@@ -30,7 +30,6 @@ class TextEncoder(nn.Module):
         width: width T of an embedded token.
         projected_width: width E of a text feature, that of `ImageFeatures.projected`.
         context_length: most tokens a text may have, start and end included.
-        vocabulary: number of tokens.
         tokenizer: open_clip's, of this CLIP.
     """
 
@@ -55,7 +54,6 @@ class TextEncoder(nn.Module):
         self.ln_final: Any = clip.ln_final
         self.text_projection: Any = clip.text_projection
         self.context_length, self.width = (int(size) for size in self.positional_embedding.shape)
-        self.vocabulary = int(self.token_embedding.num_embeddings)
         self.projected_width = int(self.text_projection.shape[1])
         mask_LL = torch.full((self.context_length, self.context_length), float("-inf")).triu_(1)
         self.register_buffer("causal_mask", mask_LL, persistent=False)
@@ -98,11 +96,6 @@ class TextEncoder(nn.Module):
         end_BT = self.ln_final(causal_token_after(last, x_BLT, end_positions, mask_LL))
         features_BE: Tensor = end_BT @ self.text_projection
         return features_BE
-
-    def encode_tokens(self, tokens: Tensor) -> Tensor:
-        """Return the text features of what `tokenize` returned, float [B, E]: open_clip's `encode_text`."""
-        end_positions_B = tokens.argmax(dim=1)
-        return self.encode(self.embed(tokens[:, : int(end_positions_B.max()) + 1]), end_positions_B)
 
 
 def both_towers(backbone: BackboneParameters, population: Population | None = None) -> tuple[ImageEncoder, TextEncoder]:

@@ -11,9 +11,9 @@ import warnings
 import torch
 from torch import Tensor, nn
 
+from reid_pipeline.models.architecture import Grid
 from reid_pipeline.models.image_encoder import ImageEncoder, ImageFeatures, require_image_size
 from reid_pipeline.models.last_block import first_token_after
-from reid_pipeline.models.position_grid import Grid, token_grid
 from reid_pipeline.schema.errors import UserError
 
 
@@ -122,6 +122,16 @@ class ViTEncoder(ImageEncoder):
         if what not in self._warned:
             self._warned.add(what)
             warnings.warn(f"{fact}; the mean of the learnt ones stands in. This warning is given once.", stacklevel=6)
+
+
+def token_grid(image_size: Grid, patch_size: Grid, stride: int) -> Grid:
+    """Return (rows, columns) of tokens: (size - patch) // stride + 1 on each axis.
+
+    >>> token_grid((256, 128), (16, 16), 12)
+    (21, 10)
+    """
+    rows, columns = ((size - patch) // stride + 1 for size, patch in zip(image_size, patch_size, strict=True))
+    return rows, columns
 
 
 def _with_means(table_CVD: Tensor, seen_CV: Tensor) -> Tensor:
