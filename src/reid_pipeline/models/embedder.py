@@ -17,7 +17,7 @@ from reid_pipeline.models.image_encoder import ImageEncoder, TowerSettings
 from reid_pipeline.schema.errors import UserError, first_few, nearest
 from reid_pipeline.schema.origin import Origin
 
-NECKS = ("before", "after")
+_NECKS = ("before", "after")
 # Parts of tensor names, and the parameters that decide such a tensor.
 _DECIDING = {
     "neck.": ("neck",),
@@ -53,9 +53,9 @@ class Embedder(nn.Module):
             UserError: another value of `neck`.
         """
         super().__init__()
-        if neck not in NECKS:
+        if neck not in _NECKS:
             raise UserError(
-                f"neck {neck!r} is not allowed.{nearest(str(neck), NECKS)} Allowed: 'before' (features as they "
+                f"neck {neck!r} is not allowed.{nearest(str(neck), _NECKS)} Allowed: 'before' (features as they "
                 f"leave the encoder) or 'after' (as they leave the necks). Correct `neck`."
             )
         self.encoder = encoder

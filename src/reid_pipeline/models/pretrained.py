@@ -26,15 +26,12 @@ from reid_pipeline.models.checkpoint_files import WEIGHT_SUFFIXES, read_checkpoi
 from reid_pipeline.schema.digests import digest_of_file
 from reid_pipeline.schema.errors import UserError, first_few, nearest
 
-RANDOM = "random"
-"""What stands for the digest of random weights."""
 DEMO_TAG = "demo"
 DEMO_WEIGHTS = Path(__file__).parent / "weights" / "demo_clip.safetensors"
 _VOCABULARY = 49408
 _EMBEDDING = "token_embedding.weight"
 _ROWS = "token_embedding.rows"
 _VALUES = "token_embedding.values"
-_STEP_COUNT = ".num_batches_tracked"
 
 
 def pretrained_state(
@@ -61,11 +58,12 @@ def pretrained_state(
     if "logit_scale" in state and "logit_scale" in expected:
         state["logit_scale"] = state["logit_scale"].reshape(expected["logit_scale"].shape)
     for key in expected:
-        if key.endswith(_STEP_COUNT):  # a batch norm's counter; old files lack it, and nothing reads it
+        if key.endswith(".num_batches_tracked"):  # a batch norm's counter; old files lack it, and nothing reads it
             state.setdefault(key, torch.zeros((), dtype=torch.long))
     shapes = {key: tensor.shape for key, tensor in expected.items()}
     require_same_architecture(architecture, shapes, state, source=str(pretrained))
-    return {key: _full_precision(state[key]) for key in expected}
+    tensors = {key: state[key].detach() for key in expected}
+    return {key: (each.float() if each.is_floating_point() else each).contiguous() for key, each in tensors.items()}
 
 
 def weights_digest(name: str, pretrained: str | Path | None) -> str:
@@ -75,7 +73,7 @@ def weights_digest(name: str, pretrained: str | Path | None) -> str:
         UserError: unknown tag, no such file, or a failed download.
     """
     if pretrained is None:
-        return RANDOM
+        return "random"
     path = _path_of(pretrained) or _file_of_tag(Architecture(name), str(pretrained))
     try:
         return digest_of_file(path)
@@ -87,7 +85,7 @@ def _stored_state(architecture: Architecture, pretrained: str | Path) -> dict[st
     path = _path_of(pretrained)
     if path is None:
         path = _file_of_tag(architecture, str(pretrained))
-        return load_demo_state() if path == DEMO_WEIGHTS else read_checkpoint(path).state
+        return _demo_state() if path == DEMO_WEIGHTS else read_checkpoint(path).state
     checkpoint = read_checkpoint(path)
     if checkpoint.from_openai:
         _require_quick_gelu(architecture, str(pretrained))
@@ -144,11 +142,6 @@ def _require_quick_gelu(architecture: Architecture, source: str) -> None:
     )
 
 
-def _full_precision(tensor: Tensor) -> Tensor:
-    """Return float32 for any floating type, other types as they are; contiguous."""
-    return (tensor.detach().float() if tensor.is_floating_point() else tensor.detach()).contiguous()
-
-
 def pack_demo_state(state: Mapping[str, Tensor], rows: Tensor) -> dict[str, Tensor]:
     """Return the small form of a CLIP's state, as `safetensors` stores it.
 
@@ -184,12 +177,7 @@ def unpack_demo_state(packed: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return state
 
 
-def load_demo_state() -> dict[str, Tensor]:
-    """Read the demo CLIP's weights that ship with the package.
-
-    Raises:
-        UserError: the file is absent.
-    """
+def _demo_state() -> dict[str, Tensor]:
     if not DEMO_WEIGHTS.is_file():
         raise UserError(
             f"The weights of the demo CLIP are not there: {str(DEMO_WEIGHTS)!r}. They ship with the package; make them "

@@ -15,7 +15,7 @@ from torch.nn import functional as F
 from reid_pipeline.models.image_encoder import ImageEncoder, ImageFeatures, require_image_size
 from reid_pipeline.schema.errors import UserError
 
-_STRIDE = 16  # pixels per grid cell on each axis once layer4 no longer halves it
+_STRIDE = 16  # pixels per grid cell on each axis once layer4 has stride 1
 
 
 class ResNetEncoder(ImageEncoder):
