@@ -57,10 +57,7 @@ class Architecture:
         return open_clip.get_tokenizer(self.name)
 
     def pixel_statistics(self, pretrained: str | Path | None) -> tuple[Triple, Triple]:
-        """Return (mean, std) of the pixels, in 0..1, that open_clip's preprocessing has for these weights.
-
-        Those of the tag where `pretrained` is one, else open_clip's default (OpenAI's).
-        """
+        """Return (mean, std) of pixels in 0..1: the tag's where `pretrained` is one, else open_clip's default."""
         import open_clip
         from open_clip.transform import PreprocessCfg
 
@@ -124,11 +121,10 @@ def model_config(name: str) -> ModelConfig:
 
     names = model_names()
     if name not in names:
-        examples = ["ViT-B-16-quickgelu", "ViT-L-14-quickgelu", DEMO_MODEL]
         raise UserError(
             f"Unknown backbone {name!r}.{nearest(name, names)} Allowed: the {len(names)} names that "
             f"`python -c 'import open_clip; print(open_clip.list_models())'` prints, and {DEMO_MODEL}; "
-            f"for instance {', '.join(examples)}."
+            f"for instance ViT-B-16-quickgelu, ViT-L-14-quickgelu, {DEMO_MODEL}."
         )
     config: ModelConfig = open_clip.get_model_config(name)
     return config

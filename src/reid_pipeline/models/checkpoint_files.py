@@ -3,10 +3,7 @@
 Formats: OpenAI's TorchScript archive, a state dict (`.pt`, `.pth`, `.bin`), open_clip's training
 checkpoint (`state_dict` inside, `module.` before each name), safetensors. No file may run code of its
 own: pickles are read with `weights_only`. Names come out as OpenAI's (`visual.conv1.weight`,
-`transformer.resblocks.0...`).
-
-Width, patch, depth and joint width are read off the tensors' names and shapes, so a file tells its
-architecture even where its name does not.
+`transformer.resblocks.0...`), and names and shapes tell the architecture even where the file's name does not.
 """
 
 import pickle
@@ -140,8 +137,7 @@ def require_same_architecture(
         source: where the state came from, for the message.
 
     Raises:
-        UserError: a tensor is missing, too many, or of another shape. Names the first one, both shapes, and
-            the architecture that the file looks like.
+        UserError: a tensor is missing, too many, or of another shape.
     """
     name = architecture.name
     parts = {key.split(".")[0] for key in expected}

@@ -116,7 +116,11 @@ class ImageEncoder(nn.Module, ABC):
         native_LD = module.positional_embedding.data
         module.positional_embedding = nn.Parameter(resize_positions(native_LD, architecture.grid, self.grid_size))
         if state is not None:
-            self._load(state, architecture.grid)
+            own = {key.removeprefix(_PREFIX): value for key, value in state.items() if key.startswith(_PREFIX)}
+            position_LD = own[self.POSITION_KEY]
+            source = stored_grid(len(position_LD), architecture.grid) or architecture.grid
+            own[self.POSITION_KEY] = resize_positions(position_LD, source, self.grid_size)
+            self.visual.load_state_dict(own, assign=True)
 
     @property
     def embedding_width(self) -> int:
@@ -161,13 +165,6 @@ class ImageEncoder(nn.Module, ABC):
     @abstractmethod
     def _features(self, images_B3HW: Tensor, camids: Tensor | None, viewids: Tensor | None) -> ImageFeatures:
         """Return the three features of images of the right size."""
-
-    def _load(self, state: Mapping[str, Tensor], native: Grid) -> None:
-        own = {key.removeprefix(_PREFIX): value for key, value in state.items() if key.startswith(_PREFIX)}
-        position_LD = own[self.POSITION_KEY]
-        source = stored_grid(len(position_LD), native) or native
-        own[self.POSITION_KEY] = resize_positions(position_LD, source, self.grid_size)
-        self.visual.load_state_dict(own, assign=True)
 
 
 def resize_positions(position_LW: Tensor, source: Grid, target: Grid) -> Tensor:

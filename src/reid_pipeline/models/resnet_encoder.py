@@ -6,8 +6,6 @@ Shape suffixes: B images, 3 colours, H W image rows and columns, h w grid rows a
 tokens of the attention pool (mean token first), D width of layer4, A heads, K width of a head.
 """
 
-from typing import Any
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -35,8 +33,12 @@ class ResNetEncoder(ImageEncoder):
         rows, columns = ((side + 1) // 2 // 8 for side in self.image_size)
         self.grid_size = rows, columns
 
-        _keep_the_grid_in_layer4(self.visual)
-        self.penultimate_width = int(self.visual.layer4[0].conv1.in_channels)
+        # The stride of layer4 lies in the average pools before its third convolution and in its shortcut.
+        first = self.visual.layer4[0]
+        first.avgpool = nn.Identity()
+        setattr(first.downsample, "-1", nn.Identity())
+        first.stride = 1
+        self.penultimate_width = int(first.conv1.in_channels)
         self.projected_width, self.width = (int(size) for size in self.visual.attnpool.c_proj.weight.shape)
 
     def _refuse_what_only_a_vit_has(self) -> None:
@@ -81,11 +83,3 @@ class ResNetEncoder(ImageEncoder):
         attended_BA1K = F.scaled_dot_product_attention(query_BALK, key_BALK, value_BALK)
         pooled: Tensor = pool.c_proj(attended_BA1K.flatten(1))
         return pooled
-
-
-def _keep_the_grid_in_layer4(visual: Any) -> None:
-    """Take the stride out of layer4: the average pools before its third convolution and its shortcut."""
-    first = visual.layer4[0]
-    first.avgpool = nn.Identity()
-    setattr(first.downsample, "-1", nn.Identity())
-    first.stride = 1

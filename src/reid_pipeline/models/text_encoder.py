@@ -36,11 +36,7 @@ class TextEncoder(nn.Module):
     causal_mask: Tensor
 
     def __init__(self, architecture: Architecture, state: Mapping[str, Tensor]) -> None:
-        """Take the text side of a CLIP.
-
-        Args:
-            architecture: of the CLIP.
-            state: of the whole CLIP; its tensors become the tower's own, not copies.
+        """Take the text side of a CLIP; the tensors of its whole state become the tower's own, not copies.
 
         Raises:
             UserError: the text tower is not CLIP's own.

@@ -33,13 +33,18 @@ class ViTEncoder(ImageEncoder):
         visual = self.visual
         patch_size: Grid = tuple(visual.patch_size)
         self.image_size = require_image_size(self.image_size, max(patch_size), "the patch size")
-        self.patch_stride = stride = _stride(self.patch_stride, patch_size[0])
+        stride = patch_size[0] if self.patch_stride is None else self.patch_stride
+        if not 1 <= stride <= patch_size[0]:
+            raise UserError(
+                f"patch_stride {stride} is not allowed: 1 to the patch size, {patch_size[0]} (12 is usual for "
+                f"overlapping patches of 16), or null for the patch size. Correct `patch_stride`."
+            )
+        self.patch_stride = stride
         self.grid_size = token_grid(self.image_size, patch_size, stride)
         self._warned: set[str] = set()
 
         visual.conv1.stride = (stride, stride)
-        visual.grid_size = self.grid_size
-        visual.image_size = self.image_size
+        visual.grid_size, visual.image_size = self.grid_size, self.image_size
         self.width, self.projected_width = (int(size) for size in visual.proj.shape)
         self.penultimate_width = self.width
         if self.num_cameras or self.num_views:
@@ -151,13 +156,3 @@ def _with_means(table_CVD: Tensor, seen_CV: Tensor) -> Tensor:
     of_views_VD, of_cameras_CD = mean(0), mean(1)
     filled_CVD = torch.cat([torch.where(seen_CV[..., None], table_CVD, of_views_VD), of_views_VD[None]])
     return torch.cat([filled_CVD, torch.cat([of_cameras_CD, all_D[None]])[:, None]], dim=1)
-
-
-def _stride(patch_stride: int | None, patch_size: int) -> int:
-    stride = patch_size if patch_stride is None else int(patch_stride)
-    if not 1 <= stride <= patch_size:
-        raise UserError(
-            f"patch_stride {patch_stride} is not allowed: 1 to the patch size, {patch_size} (12 is usual for "
-            f"overlapping patches of 16), or null for the patch size. Correct `patch_stride`."
-        )
-    return stride
