@@ -28,7 +28,7 @@ def build_image_encoder(
     Args:
         name: a class-token ViT (`ViT-B-16-quickgelu`) or a ModifiedResNet (`RN50-quickgelu`) of
             open_clip, or `demo-vit`.
-        pretrained: a tag, the path of a weight file, `"demo"`, or None for random weights drawn from
+        pretrained: a tag, the path of a weight file, `"demo"`, or None for random weights sampled from
             torch's global generator; see `reid_pipeline.models.pretrained`.
         image_size: (H, W), at least one patch; for a ResNet at least 16.
         patch_stride: 1..patch; None means the patch size (no overlap). A ResNet has none.

@@ -103,7 +103,7 @@ class Embedder(nn.Module):
 
 
 def embedder_from_description(description: Mapping[str, Any], state: Mapping[str, Tensor]) -> Embedder:
-    """Rebuild an embedder; no pretrained weights are read, and no random number is drawn.
+    """Rebuild an embedder; no pretrained weights are read, and no random number is sampled.
 
     Args:
         description: what `Embedder.description` returned.
