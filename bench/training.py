@@ -34,7 +34,8 @@ from reid_pipeline.engine.runtime import Runtime, device_peak_memory, resolve_ru
 from reid_pipeline.engine.stage import Stage, TrainingData
 from reid_pipeline.images.reid_images import ReIDImages
 from reid_pipeline.methods import find_method, method_names
-from reid_pipeline.models import TextEncoder, build_clip
+from reid_pipeline.models.architecture import Architecture
+from reid_pipeline.models.text_encoder import TextEncoder
 from reid_pipeline.schema.parameters import ComputeParameters
 from reid_pipeline.schema.population import Population
 from reid_pipeline.schema.recipes import merged
@@ -211,7 +212,8 @@ def savings(setting: Setting) -> dict[str, float]:
     saved = median_seconds(run, setting.steps, device)
     with whole_last_block():
         whole = median_seconds(run, setting.steps, device)
-    text = TextEncoder(setting.backbone["name"], build_clip(setting.backbone["name"])).to(device)
+    architecture = Architecture(setting.backbone["name"])
+    text = TextEncoder(architecture, architecture.clip().state_dict()).to(device)
     short, full = (
         median_seconds(lambda length=length: text_pass(text, setting, length), setting.steps, device)
         for length in (12, text.context_length)

@@ -8,11 +8,13 @@ import pytest
 import torch
 
 from reid_drawings import CaptionedDrawings, draw_captioned
-from reid_pipeline.models import build_demo_clip, demo_tokenizer, unpack_demo_state
+from reid_pipeline.models.architecture import Architecture
+from reid_pipeline.models.pretrained import unpack_demo_state
 from reid_pipeline.pretraining import _without_padding, contrastive_loss, encode_text_prefix, pretrain, rate_factor
 from reid_pipeline.schema.errors import UserError
 from reid_pipeline.schema.pretraining import ContrastParameters
 
+DEMO = Architecture("demo-vit")
 CAPTIONS = [
     "a photo of a person",
     "a tall woman in a red striped coat with a green backpack, seen from behind",
@@ -35,7 +37,7 @@ def one_thread():
 @pytest.fixture(scope="module")
 def clip():
     torch.manual_seed(0)
-    return build_demo_clip().eval()
+    return DEMO.clip().eval()
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +53,7 @@ def micro(drawn):
 class TestText:
     @torch.no_grad()
     def test_the_prefix_equals_open_clips_whole_text(self, clip):
-        tokens = demo_tokenizer()(CAPTIONS)
+        tokens = DEMO.tokenizer(CAPTIONS)
         short = _without_padding(tokens)
         assert short.shape[1] < 25 < tokens.shape[1]
         difference = encode_text_prefix(clip, short) - clip.encode_text(tokens)
@@ -60,7 +62,7 @@ class TestText:
     @pytest.mark.parametrize("caption", CAPTIONS)
     def test_nothing_of_a_caption_is_cut(self, caption):
         """Token 0 is both the padding and the exclamation mark."""
-        tokens = demo_tokenizer()([caption])
+        tokens = DEMO.tokenizer([caption])
         short = _without_padding(tokens)
         assert short[0, -1] == tokens.max(), "it ends with the end-of-text token"
         assert (tokens[:, short.shape[1] :] == 0).all()
@@ -68,7 +70,7 @@ class TestText:
     @torch.no_grad()
     def test_gradients_reach_the_used_tokens_only(self, clip):
         with torch.enable_grad():
-            tokens = _without_padding(demo_tokenizer()(CAPTIONS[:2]))
+            tokens = _without_padding(DEMO.tokenizer(CAPTIONS[:2]))
             encode_text_prefix(clip, tokens).square().sum().backward()
         moved = clip.token_embedding.weight.grad.abs().sum(1).nonzero().flatten()
         assert set(moved.tolist()) <= set(tokens.flatten().tolist())
@@ -137,14 +139,14 @@ class TestMicroRun:
         packed, measured = micro
         drawings, captions = drawn
         assert sum(tensor.numel() * tensor.element_size() for tensor in packed.values()) < 5_000_000
-        clip = build_demo_clip()
+        clip = DEMO.clip()
         clip.load_state_dict(unpack_demo_state(packed))
         clip.eval()
         with torch.no_grad():
             images = torch.from_numpy(drawings[-16:].astype(np.float32)).permute(0, 3, 1, 2)
             loss = contrastive_loss(
                 clip.encode_image(images / 127.5 - 1),
-                clip.encode_text(demo_tokenizer()(captions[-16:])),
+                clip.encode_text(DEMO.tokenizer(captions[-16:])),
                 clip.logit_scale.exp(),
             )
         # Half precision: near, not equal.

@@ -14,12 +14,14 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 from torch.nn import functional as F
 
 from reid_pipeline.engine.progress import track
 from reid_pipeline.engine.seeding import numpy_generator, seed_global_state, torch_generator
 from reid_pipeline.images.augment import flip_and_crop, normalise
-from reid_pipeline.models.demo import build_demo_clip, demo_tokenizer, pack_demo_state
+from reid_pipeline.models.architecture import DEMO_MODEL, Architecture
+from reid_pipeline.models.pretrained import pack_demo_state
 from reid_pipeline.schema.errors import UserError
 from reid_pipeline.schema.pretraining import ContrastParameters
 
@@ -27,7 +29,7 @@ _LOG_100 = math.log(100.0)  # CLIP clips its temperature there
 _PIXELS = ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
 
 
-def contrastive_loss(image_BE: torch.Tensor, text_BE: torch.Tensor, logit_scale: torch.Tensor) -> torch.Tensor:
+def contrastive_loss(image_BE: Tensor, text_BE: Tensor, logit_scale: Tensor) -> Tensor:
     """Return the mean of image-to-text and text-to-image cross-entropy over unit embeddings [B, E]."""
     logits_BB = logit_scale * F.normalize(image_BE, dim=1) @ F.normalize(text_BE, dim=1).T
     target_B = torch.arange(len(logits_BB), device=logits_BB.device)
@@ -36,7 +38,7 @@ def contrastive_loss(image_BE: torch.Tensor, text_BE: torch.Tensor, logit_scale:
 
 def pretrain(
     drawings_NHWC: np.ndarray, captions: list[str], parameters: ContrastParameters
-) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
+) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Train the demo CLIP from random weights, on the CPU in float32.
 
     Args:
@@ -45,14 +47,22 @@ def pretrain(
         parameters: schedule and seed.
 
     Returns:
-        the packed half-precision state, and what is known of it: data hash, losses, held-out accuracy.
+        the packed half-precision state; data hash, losses and held-out accuracy.
+
+    Raises:
+        UserError: fewer drawings than one batch.
     """
-    _check_size(len(captions), parameters)
-    seed_global_state(parameters.seed, "pretrain")
-    model = build_demo_clip()
-    tokens_NL = _without_padding(demo_tokenizer()(captions))
-    images_NCHW = torch.from_numpy(drawings_NHWC).permute(0, 3, 1, 2)
     count = len(captions) - parameters.held_out
+    if count < parameters.batch_size:
+        raise UserError(
+            f"{len(captions)} drawings less contrast.held_out {parameters.held_out} do not fill one batch of"
+            f" contrast.batch_size {parameters.batch_size}. Raise drawings.count, or lower one of these."
+        )
+    seed_global_state(parameters.seed, "pretrain")
+    architecture = Architecture(DEMO_MODEL)
+    model = architecture.clip()
+    tokens_NL = _without_padding(architecture.tokenizer(captions))
+    images_NCHW = torch.from_numpy(drawings_NHWC).permute(0, 3, 1, 2)
     losses = _train(model, images_NCHW[:count], tokens_NL[:count], parameters)
     packed = pack_demo_state(model.state_dict(), torch.unique(tokens_NL))
     measured = _held_out(model, images_NCHW[count:], tokens_NL[count:])
@@ -60,17 +70,7 @@ def pretrain(
     return packed, {"data_hash": digest, "drawings": len(captions), "epoch_losses": losses, **measured}
 
 
-def _check_size(drawings: int, parameters: ContrastParameters) -> None:
-    if drawings - parameters.held_out < parameters.batch_size:
-        raise UserError(
-            f"{drawings} drawings less contrast.held_out {parameters.held_out} do not fill one batch of"
-            f" contrast.batch_size {parameters.batch_size}. Raise drawings.count, or lower one of these."
-        )
-
-
-def _train(
-    model: Any, images_NCHW: torch.Tensor, tokens_NL: torch.Tensor, parameters: ContrastParameters
-) -> list[float]:
+def _train(model: Any, images_NCHW: Tensor, tokens_NL: Tensor, parameters: ContrastParameters) -> list[float]:
     decayed = [p for p in model.parameters() if p.ndim > 1 and p is not model.token_embedding.weight]
     plain = [p for p in model.parameters() if not any(p is other for other in decayed)]
     groups: list[dict[str, Any]] = [{"params": decayed, "weight_decay": parameters.weight_decay}, {"params": plain}]
@@ -94,7 +94,7 @@ def _train(
                 model.logit_scale.exp(),
             )
             optimiser.zero_grad(set_to_none=True)
-            loss.backward()  # type: ignore[no-untyped-call] # torch leaves it untyped
+            torch.autograd.backward(loss)
             optimiser.step()
             with torch.no_grad():
                 model.logit_scale.clamp_(max=_LOG_100)
@@ -103,22 +103,21 @@ def _train(
     return losses
 
 
-def _without_padding(tokens_NL: torch.Tensor) -> torch.Tensor:
+def _without_padding(tokens_NL: Tensor) -> Tensor:
     """Drop the columns after the last end-of-text token, the largest id of each row."""
     return tokens_NL[:, : int(tokens_NL.argmax(1).max()) + 1]
 
 
-def encode_text_prefix(model: Any, tokens_BL: torch.Tensor) -> torch.Tensor:
+def encode_text_prefix(model: Any, tokens_BL: Tensor) -> Tensor:
     """Return open_clip's text features [B, E], computed on the first L positions only.
 
-    The text tower is causal and is read at the end-of-text token, the largest id: what follows it cannot
-    change the result, so the padding up to the context length need not be computed.
+    The text tower is causal and is read at the end-of-text token, the largest id: the padding cannot change it.
     """
     L = tokens_BL.shape[1]
     x_BLW = model.token_embedding(tokens_BL) + model.positional_embedding[:L]
     x_BLW = model.ln_final(model.transformer(x_BLW, attn_mask=model.attn_mask[:L, :L]))
     last_BW = x_BLW[torch.arange(len(x_BLW)), tokens_BL.argmax(1)]
-    features_BE: torch.Tensor = last_BW @ model.text_projection
+    features_BE: Tensor = last_BW @ model.text_projection
     return features_BE
 
 
@@ -130,7 +129,7 @@ def rate_factor(share: float, warmup_share: float) -> float:
 
 
 @torch.inference_mode()
-def _held_out(model: Any, images_NCHW: torch.Tensor, tokens_NL: torch.Tensor) -> dict[str, float]:
+def _held_out(model: Any, images_NCHW: Tensor, tokens_NL: Tensor) -> dict[str, float]:
     model.eval()
     image_NE = torch.cat([model.encode_image(normalise(part, *_PIXELS)) for part in torch.split(images_NCHW, 250)])
     text_NE = torch.cat([encode_text_prefix(model, part) for part in torch.split(tokens_NL, 250)])

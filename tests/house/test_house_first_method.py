@@ -61,7 +61,7 @@ def test_it_trains(method: Method, data: TrainingData) -> None:
     assert [record["epoch"] for record in last.history] == [1, 2]
     assert all(np.isfinite(record["losses"]["centres"]) for record in last.history)
     assert any(not torch.equal(before[name], value) for name, value in model.named_parameters() if name in before)
-    assert model.embedder()(torch.zeros(2, 3, 96, 48)).shape == (2, model.embedding_width)
+    assert model.embedder()(torch.zeros(2, 3, 96, 48)).shape == (2, model.encoder.embedding_width)
 
 
 def test_its_module_loads_without_torch() -> None:

@@ -67,7 +67,7 @@ def test_autocast_changes_nothing(name):
 
 @pytest.mark.parametrize("name", LOSSES)
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
-def test_half_precision_features_are_raised_first(name, dtype):
+def test_half_precision_features_are_upcast_first(name, dtype):
     loss, features = LOSSES[name], [view.to(dtype) for view in views()]
     with torch.autocast("cpu", dtype=torch.bfloat16), Results() as seen:
         inside = loss(*features)

@@ -174,7 +174,7 @@ class TestBuild:
         embedder = built(find_method(name), small_parameters(name)).embedder()
         data = make_data()
         embeddings = extract_embeddings(embedder, data.images, data.runtime, camids=data.camids)
-        assert embeddings.shape == (48, embedder.embedding_width)
+        assert embeddings.shape == (48, embedder.encoder.embedding_width)
         np.testing.assert_allclose(np.linalg.norm(embeddings, axis=1), 1, atol=1e-5)
         assert np.std(embeddings, axis=0).max() > 0, "different images, different embeddings"
 
@@ -188,7 +188,7 @@ class TestBuild:
     @pytest.mark.parametrize("name", ALL)
     def test_the_embedder_is_for_inference(self, name, small_parameters):
         """It holds no head of training, and can be rebuilt from its description and state."""
-        from reid_pipeline.models import embedder_from_description
+        from reid_pipeline.models.embedder import embedder_from_description
 
         embedder = built(find_method(name), small_parameters(name)).embedder()
         rebuilt = embedder_from_description(json.loads(json.dumps(embedder.description())), embedder.state_dict())

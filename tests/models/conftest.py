@@ -5,7 +5,7 @@ import torch
 from openai_format import OpenAIFiles, random_openai_state, torchscript_module
 from torch import Tensor
 
-from reid_pipeline.models import build_demo_clip
+from reid_pipeline.models.architecture import Architecture
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -33,7 +33,7 @@ def openai_files(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OpenAIFil
 def demo_state() -> dict[str, Tensor]:
     """State of a randomly initialised demo CLIP."""
     torch.manual_seed(3)
-    return {key: value.clone() for key, value in build_demo_clip().state_dict().items()}
+    return {key: value.clone() for key, value in Architecture("demo-vit").clip().state_dict().items()}
 
 
 @pytest.fixture

@@ -5,11 +5,14 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from reid_pipeline.models import build_clip, build_image_encoder, load_pretrained_clip_state, load_pretrained_state
-from reid_pipeline.models.mismatch import looks_like
+from reid_pipeline.models.architecture import Architecture
+from reid_pipeline.models.backbone import build_image_encoder
+from reid_pipeline.models.checkpoint_files import looks_like
+from reid_pipeline.models.pretrained import pretrained_state
 from reid_pipeline.schema.errors import UserError
 
 State = dict[str, Tensor]
+DEMO = Architecture("demo-vit")
 
 
 def _training_checkpoint(state: State, path: Path) -> None:
@@ -34,20 +37,20 @@ def test_open_clips_own_formats(tmp_path: Path, demo_state: State, write, file_n
     path = tmp_path / file_name
     write(demo_state, path)
     tolerance = 2e-3 if "safetensors" in file_name else 0
-    loaded = load_pretrained_clip_state("demo-vit", path)
+    loaded = pretrained_state(DEMO, path, text=True)
     assert loaded.keys() == demo_state.keys()
     for key, value in loaded.items():
         assert value.dtype == torch.float32
         torch.testing.assert_close(value, demo_state[key], atol=tolerance, rtol=tolerance)
-    build_clip("demo-vit").load_state_dict(loaded)
+    DEMO.clip().load_state_dict(loaded)
 
 
 def test_a_lone_image_tower(tmp_path: Path, demo_state: State) -> None:
     visual = {key.removeprefix("visual."): v for key, v in demo_state.items() if key.startswith("visual.")}
     torch.save(visual, tmp_path / "visual.pt")
-    assert torch.equal(load_pretrained_state("demo-vit", tmp_path / "visual.pt")["proj"], visual["proj"])
+    assert torch.equal(pretrained_state(DEMO, tmp_path / "visual.pt")["visual.proj"], visual["proj"])
     with pytest.raises(UserError, match=r"tensor '\w+[\w.]*' is absent from the file"):
-        load_pretrained_clip_state("demo-vit", tmp_path / "visual.pt")
+        pretrained_state(DEMO, tmp_path / "visual.pt", text=True)
 
 
 def test_random_weights_follow_the_seed_and_pretrained_ones_draw_nothing(tmp_path: Path, demo_state: State) -> None:
@@ -66,16 +69,16 @@ def test_random_weights_follow_the_seed_and_pretrained_ones_draw_nothing(tmp_pat
 def test_a_missing_file(tmp_path: Path) -> None:
     (tmp_path / "ViT-B-16.pt").touch()
     with pytest.raises(UserError, match=r"ViT-B-61.pt' does not exist. Did you mean 'ViT-B-16.pt'\?.*`pretrained`"):
-        load_pretrained_state("demo-vit", str(tmp_path / "ViT-B-61.pt"))
+        pretrained_state(DEMO, str(tmp_path / "ViT-B-61.pt"))
     with pytest.raises(UserError, match="is a folder"):
-        load_pretrained_state("demo-vit", tmp_path)
+        pretrained_state(DEMO, tmp_path)
 
 
 @pytest.mark.parametrize("name", ["broken.pt", "broken.safetensors"])
 def test_a_broken_file(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_bytes(b"not weights at all" * 10)
     with pytest.raises(UserError, match=r"cannot be read as weights \(\w+: .*set `pretrained` to it"):
-        load_pretrained_state("demo-vit", tmp_path / name)
+        pretrained_state(DEMO, tmp_path / name)
 
 
 def test_a_pickle_may_not_run_code(tmp_path: Path) -> None:
@@ -85,21 +88,21 @@ def test_a_pickle_may_not_run_code(tmp_path: Path) -> None:
 
     torch.save({"visual.proj": Trap()}, tmp_path / "trap.pt")
     with pytest.raises(UserError, match="cannot be read as weights"):
-        load_pretrained_state("demo-vit", tmp_path / "trap.pt")
+        pretrained_state(DEMO, tmp_path / "trap.pt")
     assert not (tmp_path / "sprung").exists()
 
 
 def test_weights_of_another_make(tmp_path: Path) -> None:
     torch.save({"vision_model.embeddings.class_embedding": torch.zeros(3)}, tmp_path / "hf.pt")
     with pytest.raises(UserError, match=r"no tensor is named 'visual...'.*Hugging Face transformers"):
-        load_pretrained_state("demo-vit", tmp_path / "hf.pt")
+        pretrained_state(DEMO, tmp_path / "hf.pt")
 
 
 def test_another_depth_is_named(tmp_path: Path, demo_state: State) -> None:
     shallow = {key: value for key, value in demo_state.items() if ".resblocks.5." not in key}
     torch.save(shallow, tmp_path / "shallow.pt")
     with pytest.raises(UserError, match=r"'visual.transformer.resblocks.5\S+' is absent.* \(11 more tensors differ\)"):
-        load_pretrained_state("demo-vit", tmp_path / "shallow.pt")
+        pretrained_state(DEMO, tmp_path / "shallow.pt")
 
 
 @pytest.mark.parametrize("name", ["demo-vit", "ViT-L-14", "ViT-B-32", "RN50", "RN101", "ViT-H-14"])
@@ -108,6 +111,6 @@ def test_a_file_tells_its_architecture(name: str) -> None:
 
     with torch.device("meta"):
         state = open_clip.CLIP(**open_clip.get_model_config(name)).state_dict() if name != "demo-vit" else None
-    state = state or build_clip(name, device="meta").state_dict()
+    state = state or Architecture(name).clip(device="meta").state_dict()
     assert looks_like(state)[0] == name
     assert looks_like({"visual.proj": torch.zeros(1)}) == []

@@ -5,17 +5,13 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from reid_pipeline.models import (
-    build_demo_clip,
-    build_image_encoder,
-    demo_tokenizer,
-    load_pretrained_clip_state,
-    pack_demo_state,
-    unpack_demo_state,
-)
+from reid_pipeline.models.architecture import Architecture
+from reid_pipeline.models.backbone import build_image_encoder
+from reid_pipeline.models.pretrained import pack_demo_state, pretrained_state, unpack_demo_state
 from reid_pipeline.schema.errors import UserError
 
 State = dict[str, Tensor]
+DEMO = Architecture("demo-vit")
 ROWS = torch.tensor([49406, 320, 7, 49407, 320])
 
 
@@ -26,7 +22,7 @@ def test_the_packed_form_is_small_and_comes_back(demo_state: State) -> None:
     assert "token_embedding.weight" not in packed
     assert sum(t.numel() * t.element_size() for t in packed.values()) < 4.6e6
     state = unpack_demo_state(packed)
-    build_demo_clip().load_state_dict(state)
+    DEMO.clip().load_state_dict(state)
     embedding = state.pop("token_embedding.weight")
     for key, value in state.items():
         torch.testing.assert_close(value, demo_state[key], atol=1e-3, rtol=1e-3)
@@ -48,25 +44,25 @@ def test_the_shipped_file_is_the_tag_demo(
 ) -> None:
     path = tmp_path / "demo_clip.safetensors"
     save_file(pack_demo_state(demo_state, ROWS), path)
-    monkeypatch.setattr("reid_pipeline.models.demo.DEMO_WEIGHTS", path)
-    clip = build_demo_clip().eval()
-    clip.load_state_dict(load_pretrained_clip_state("demo-vit", "demo"))
+    monkeypatch.setattr("reid_pipeline.models.pretrained.DEMO_WEIGHTS", path)
+    clip = DEMO.clip().eval()
+    clip.load_state_dict(pretrained_state(DEMO, "demo", text=True))
     encoder = build_image_encoder("demo-vit", pretrained="demo", image_size=(96, 48)).eval()
     with torch.no_grad():
         torch.testing.assert_close(encoder(demo_images).projected, clip.encode_image(demo_images), atol=1e-5, rtol=1e-5)
 
 
 def test_an_absent_file_names_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("reid_pipeline.models.demo.DEMO_WEIGHTS", tmp_path / "nothing")
+    monkeypatch.setattr("reid_pipeline.models.pretrained.DEMO_WEIGHTS", tmp_path / "nothing")
     with pytest.raises(UserError, match=r"make them again with `kedro run --pipeline=pretrain_demo_clip`"):
         build_image_encoder("demo-vit", pretrained="demo")
 
 
 def test_the_tokenizer_and_both_towers(demo_images: Tensor) -> None:
-    tokens = demo_tokenizer()(["a person in a red coat", "a dog"])
+    tokens = DEMO.tokenizer(["a person in a red coat", "a dog"])
     assert tokens.shape == (2, 77)
     assert tokens[1, :4].tolist() == [49406, 320, 1929, 49407]
-    clip = build_demo_clip()
+    clip = DEMO.clip()
     assert clip.encode_text(tokens).shape == (2, 128)
     assert clip.encode_image(demo_images).shape == (3, 128)
     assert clip.visual.image_size in ((96, 48), [96, 48])

@@ -4,14 +4,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from reid_pipeline.models import (
-    BNNeck,
-    Embedder,
-    ReIDModel,
-    build_image_encoder,
-    embedder_from_description,
-    identity_classifier,
-)
+from reid_pipeline.models.backbone import build_image_encoder
+from reid_pipeline.models.embedder import Embedder, embedder_from_description
+from reid_pipeline.models.heads import BNNeck, identity_classifier
+from reid_pipeline.models.reid_model import ReIDModel
 from reid_pipeline.schema.errors import UserError
 
 
@@ -57,7 +53,7 @@ def test_embedding_in_training_is_the_two_necked_features(model: ReIDModel, demo
     model.train()
     embedding = model.embed(demo_images, CAMIDS)
     features = model.encoder(demo_images, CAMIDS)
-    assert embedding.shape == (3, model.embedding_width) == (3, 320)
+    assert embedding.shape == (3, model.encoder.embedding_width) == (3, 320)
     torch.testing.assert_close(embedding[:, :192], model.final_neck(features.final))
     torch.testing.assert_close(embedding[:, 192:], model.projected_neck(features.projected))
     assert embedding.requires_grad

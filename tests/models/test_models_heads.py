@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import nn
 
-from reid_pipeline.models import predictor_head, projection_head
+from reid_pipeline.models.heads import predictor_head, projection_head
 
 
 def test_a_projection_head_by_hand() -> None:

@@ -4,8 +4,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from reid_pipeline.models import ImageEncoder, ViTEncoder, build_image_encoder
-from reid_pipeline.models.position_grid import resize_positions, stored_grid, token_grid
+from reid_pipeline.models.architecture import Architecture, stored_grid
+from reid_pipeline.models.backbone import build_image_encoder
+from reid_pipeline.models.image_encoder import ImageEncoder, TowerSettings, resize_positions
+from reid_pipeline.models.vit_encoder import ViTEncoder, token_grid
 from reid_pipeline.schema.errors import UserError
 
 
@@ -100,11 +102,10 @@ def test_penultimate_and_final_are_the_class_token_of_the_last_two_blocks(demo_i
 
 
 def test_custom_blocks_take_the_long_way(demo_images: Tensor) -> None:
-    from reid_pipeline.models.architecture import build_visual_tower, model_config
-
-    config = model_config("demo-vit")
-    config["vision_cfg"] |= {"block_type": "custom", "qk_norm": True, "no_ln_pre": True, "layers": 2}
-    encoder = ViTEncoder("demo-vit", build_visual_tower(config), image_size=(96, 48))
+    custom = Architecture("demo-vit")
+    custom.config["vision_cfg"] |= {"block_type": "custom", "qk_norm": True, "no_ln_pre": True, "layers": 2}
+    settings = TowerSettings((96, 48), None, 0, 0, *custom.pixel_statistics(None))
+    encoder = ViTEncoder(custom, settings, custom.clip(text=False).state_dict())
     torch.testing.assert_close(encoder(demo_images).projected, encoder.visual(demo_images), atol=1e-5, rtol=1e-5)
 
 

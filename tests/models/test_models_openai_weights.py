@@ -4,7 +4,9 @@ import pytest
 import torch
 from openai_format import OpenAIFiles, plain_features
 
-from reid_pipeline.models import build_image_encoder, load_pretrained_clip_state, load_pretrained_state
+from reid_pipeline.models.architecture import Architecture
+from reid_pipeline.models.backbone import build_image_encoder
+from reid_pipeline.models.pretrained import pretrained_state
 from reid_pipeline.schema.errors import UserError
 
 NAME = "ViT-B-16-quickgelu"
@@ -37,14 +39,14 @@ def test_projected_equals_open_clips_own_model_at_the_native_size(openai_files: 
 
 
 def test_archive_and_state_dict_hold_the_same_float32_weights(openai_files: OpenAIFiles) -> None:
-    from_archive = load_pretrained_clip_state(NAME, openai_files.archive)
-    from_state = load_pretrained_state(NAME, openai_files.state_dict)
+    from_archive = pretrained_state(Architecture(NAME), openai_files.archive, text=True)
+    from_state = pretrained_state(Architecture(NAME), openai_files.state_dict)
     assert from_archive["token_embedding.weight"].shape == (49408, 512)
     assert "input_resolution" not in from_archive
     for key, tensor in from_state.items():
         assert tensor.dtype == torch.float32
-        assert torch.equal(tensor, from_archive[f"visual.{key}"])
-        assert torch.equal(tensor, openai_files.state[f"visual.{key}"].float())
+        assert torch.equal(tensor, from_archive[key])
+        assert torch.equal(tensor, openai_files.state[key].float())
 
 
 def test_weights_of_another_resolution_are_resized(openai_files: OpenAIFiles) -> None:
@@ -55,12 +57,12 @@ def test_weights_of_another_resolution_are_resized(openai_files: OpenAIFiles) ->
 
 def test_exact_gelu_is_refused(openai_files: OpenAIFiles) -> None:
     with pytest.raises(UserError, match=r"trained with the QuickGELU.*`backbone` to 'ViT-B-16-quickgelu'"):
-        load_pretrained_state("ViT-B-16", openai_files.state_dict)
+        pretrained_state(Architecture("ViT-B-16"), openai_files.state_dict)
 
 
 def test_another_architecture_names_the_tensor_and_the_guess(openai_files: OpenAIFiles) -> None:
     with pytest.raises(UserError) as error:
-        load_pretrained_state("ViT-B-32-quickgelu", openai_files.archive)
+        pretrained_state(Architecture("ViT-B-32-quickgelu"), openai_files.archive)
     assert "'visual.conv1.weight' is [768, 3, 16, 16] in the file and [768, 3, 32, 32] in the model" in str(error.value)
     assert "looks like ViT-B-16" in str(error.value)
     assert "Set `backbone` to 'ViT-B-16" in str(error.value)

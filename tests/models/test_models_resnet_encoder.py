@@ -8,16 +8,13 @@ from resnet_format import SMALL_RESNET, plain_resnet_features, random_resnet_sta
 from safetensors.torch import save_file
 from torch import Tensor
 
-from reid_pipeline.models import (
-    Embedder,
-    ImageEncoder,
-    ReIDModel,
-    ResNetEncoder,
-    build_clip,
-    build_image_encoder,
-    embedder_from_description,
-    load_pretrained_clip_state,
-)
+from reid_pipeline.models.architecture import Architecture
+from reid_pipeline.models.backbone import build_image_encoder
+from reid_pipeline.models.embedder import Embedder, embedder_from_description
+from reid_pipeline.models.image_encoder import ImageEncoder
+from reid_pipeline.models.pretrained import pretrained_state
+from reid_pipeline.models.reid_model import ReIDModel
+from reid_pipeline.models.resnet_encoder import ResNetEncoder
 from reid_pipeline.schema.errors import UserError
 
 NAME = "RN50-quickgelu"
@@ -28,7 +25,7 @@ State = dict[str, Tensor]
 def state(monkeypatch: pytest.MonkeyPatch) -> State:
     """OpenAI-format weights of a small ModifiedResNet, which goes by the name of RN50 for the test."""
     monkeypatch.setattr("reid_pipeline.models.architecture.model_config", lambda _: copy.deepcopy(SMALL_RESNET))
-    shapes = {key: value.shape for key, value in build_clip(NAME, device="meta").state_dict().items()}
+    shapes = {key: value.shape for key, value in Architecture(NAME).clip(device="meta").state_dict().items()}
     return random_resnet_state(shapes)
 
 
@@ -133,7 +130,7 @@ def test_an_exported_resnet_is_the_same_to_the_bit(weights: Path, neck: str) -> 
     description = json.loads(json.dumps(embedder.description()))
     rebuilt = embedder_from_description(description, embedder.state_dict())
     assert isinstance(rebuilt.encoder, ResNetEncoder)
-    assert rebuilt.embedding_width == 152
+    assert rebuilt.encoder.embedding_width == 152
     assert torch.equal(rebuilt(images), embedder(images))
     with pytest.raises(UserError, match=r"attnpool.positional_embedding'.*image_size: \[128, 64\]"):
         embedder_from_description(description | {"image_size": [128, 64]}, embedder.state_dict())
@@ -159,7 +156,7 @@ def test_open_clips_formats_carry_resnets_too(state: State, tmp_path: Path) -> N
     wrapped = {f"module.{key}": value for key, value in full.items()}
     torch.save({"epoch": 1, "state_dict": wrapped}, tmp_path / "epoch_1.pt")
     for file_name in ("rn.safetensors", "epoch_1.pt"):
-        loaded = load_pretrained_clip_state(NAME, tmp_path / file_name)
+        loaded = pretrained_state(Architecture(NAME), tmp_path / file_name, text=True)
         assert all(torch.equal(loaded[key], full[key].to(loaded[key].dtype)) for key in full)
 
 
@@ -190,7 +187,7 @@ def test_cameras_are_taken_and_not_read(weights: Path) -> None:
 
 
 def test_weights_of_another_resnet_name_the_one_they_look_like(tmp_path: Path) -> None:
-    shapes = {key: value.shape for key, value in build_clip("RN101", device="meta").visual.state_dict().items()}
+    shapes = {key: value.shape for key, value in Architecture("RN101").clip(device="meta").visual.state_dict().items()}
     torch.save({f"visual.{key}": torch.empty(shape) for key, shape in shapes.items()}, tmp_path / "RN101.pt")
     with pytest.raises(UserError, match=r"not those of 'RN50-quickgelu'.*looks like RN101"):
         build_image_encoder(NAME, pretrained=tmp_path / "RN101.pt")

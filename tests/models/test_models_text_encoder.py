@@ -5,32 +5,44 @@ import torch
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
-from reid_pipeline.models import TextEncoder, build_clip, build_encoders, build_image_encoder, build_text_encoder
+from reid_pipeline.models.architecture import Architecture
+from reid_pipeline.models.backbone import build_image_encoder
 from reid_pipeline.models.last_block import causal_token_after
+from reid_pipeline.models.pretrained import pretrained_state
+from reid_pipeline.models.text_encoder import TextEncoder, both_towers
 from reid_pipeline.schema.errors import UserError
+from reid_pipeline.schema.parameters import BackboneParameters
+from reid_pipeline.schema.population import Population
 
+DEMO = Architecture("demo-vit")
 TEXTS = ["A photo of a X X X X person.", "a dog", "two people in the red hall"]
+
+
+def encode_tokens(text: TextEncoder, tokens: Tensor) -> Tensor:
+    """Return the features of whole texts, cut behind the last end-of-text token."""
+    ends = tokens.argmax(1)
+    return text.encode(text.embed(tokens[:, : int(ends.max()) + 1]), ends)
 
 
 @pytest.fixture
 def clip(demo_state: dict[str, Tensor]) -> torch.nn.Module:
-    clip = build_clip("demo-vit")
+    clip = DEMO.clip()
     clip.load_state_dict(demo_state)
     return clip
 
 
 def test_text_features_are_open_clips(clip: torch.nn.Module) -> None:
-    text = TextEncoder("demo-vit", clip)
+    text = TextEncoder(DEMO, clip.state_dict())
     tokens = text.tokenize(TEXTS)
     assert tokens.shape == (3, 77)
     for mode in (True, False):
         clip.train(mode)
         with torch.no_grad():
-            torch.testing.assert_close(text.encode_tokens(tokens), clip.encode_text(tokens), atol=1e-6, rtol=1e-6)
+            torch.testing.assert_close(encode_tokens(text, tokens), clip.encode_text(tokens), atol=1e-6, rtol=1e-6)
     text.double()
     with torch.no_grad():
         torch.testing.assert_close(
-            text.encode_tokens(tokens), clip.double().encode_text(tokens), atol=1e-12, rtol=1e-12
+            encode_tokens(text, tokens), clip.double().encode_text(tokens), atol=1e-12, rtol=1e-12
         )
 
 
@@ -38,7 +50,7 @@ def test_text_features_are_open_clips(clip: torch.nn.Module) -> None:
 def test_padding_behind_the_end_changes_no_feature_and_no_gradient(
     clip: torch.nn.Module, dtype: torch.dtype, tolerance: float
 ) -> None:
-    text = TextEncoder("demo-vit", clip).to(dtype)
+    text = TextEncoder(DEMO, clip.state_dict()).to(dtype)
     tokens = text.tokenize(TEXTS)
     ends = tokens.argmax(1)
     assert ends.tolist() == [11, 3, 7]
@@ -62,16 +74,16 @@ def test_padding_behind_the_end_changes_no_feature_and_no_gradient(
 
 
 def test_a_prompt_of_12_tokens_runs_12_and_the_last_block_one(clip: torch.nn.Module) -> None:
-    text = TextEncoder("demo-vit", clip)
+    text = TextEncoder(DEMO, clip.state_dict())
     shapes = []
     for block in text.transformer.resblocks:
         block.mlp.register_forward_pre_hook(lambda _, args: shapes.append(tuple(args[0].shape)))
-    text.encode_tokens(text.tokenize(TEXTS))
+    encode_tokens(text, text.tokenize(TEXTS))
     assert shapes == [(3, 12, 64), (3, 64)]
 
 
 def test_a_short_prompt_takes_a_sixth_of_a_padded_ones_arithmetic(clip: torch.nn.Module) -> None:
-    text = TextEncoder("demo-vit", clip)
+    text = TextEncoder(DEMO, clip.state_dict())
     tokens = text.tokenize(TEXTS[:1] * 32)
     ends = tokens.argmax(1)
 
@@ -97,12 +109,12 @@ def test_a_custom_block_is_run_whole_and_agrees() -> None:
 
 
 def test_bfloat16_autocast_gives_features_close_to_the_exact(clip: torch.nn.Module) -> None:
-    text = TextEncoder("demo-vit", clip)
+    text = TextEncoder(DEMO, clip.state_dict())
     tokens = text.tokenize(TEXTS)
     with torch.autocast("cpu", dtype=torch.bfloat16), torch.no_grad():
-        rough = text.encode_tokens(tokens)
+        rough = encode_tokens(text, tokens)
     with torch.no_grad():
-        torch.testing.assert_close(rough.float(), text.encode_tokens(tokens), atol=0.1, rtol=0.1)
+        torch.testing.assert_close(rough.float(), encode_tokens(text, tokens), atol=0.1, rtol=0.1)
 
 
 def test_both_towers_from_one_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, demo_state) -> None:
@@ -118,19 +130,20 @@ def test_both_towers_from_one_read(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     read = pretrained.read_checkpoint
     monkeypatch.setattr(pretrained, "read_checkpoint", counted)
     path = tmp_path / "clip.pt"
-    options = {"image_size": (48, 48), "patch_stride": 6, "num_cameras": 3}
+    given = {"name": "demo-vit", "pretrained": str(path), "image_size": (48, 48), "patch_stride": 6}
+    backbone = BackboneParameters(**given, sie="camera", pixel_mean=None, pixel_std=None)
     torch.manual_seed(5)
-    image, text = build_encoders("demo-vit", pretrained=path, **options)
+    image, text = both_towers(backbone, Population(identities=5, cameras=3))
     assert len(reads) == 1
     torch.manual_seed(5)
-    lone_image = build_image_encoder("demo-vit", pretrained=path, **options)
-    lone_text = build_text_encoder("demo-vit", pretrained=path)
+    lone_image = build_image_encoder(**given, num_cameras=3)
+    lone_text = TextEncoder(DEMO, pretrained_state(DEMO, path, text=True))
     for ours, wanted in ((image, lone_image), (text, lone_text)):
         state = ours.state_dict()
         assert state.keys() == wanted.state_dict().keys()
         assert all(torch.equal(state[key], value) for key, value in wanted.state_dict().items())
     assert (image.grid_size, image.num_cameras) == ((7, 7), 3)
-    assert (text.width, text.projected_width, text.context_length, text.vocabulary) == (64, 128, 77, 49408)
+    assert (text.width, text.projected_width, text.context_length) == (64, 128, 77)
     assert "causal_mask" not in text.state_dict()
     assert all(p.requires_grad and p.device.type == "cpu" for p in (*image.parameters(), *text.parameters()))
 
@@ -138,7 +151,7 @@ def test_both_towers_from_one_read(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 def test_random_towers_follow_the_seed() -> None:
     def weights(seed: int) -> list[Tensor]:
         torch.manual_seed(seed)
-        image, text = build_encoders("demo-vit", image_size=(96, 48))
+        image, text = both_towers(BackboneParameters(name="demo-vit", image_size=(96, 48)))
         return [image.visual.proj, text.text_projection]
 
     assert all(torch.equal(*pair) for pair in zip(weights(1), weights(1), strict=True))
@@ -147,7 +160,7 @@ def test_random_towers_follow_the_seed() -> None:
 
 def test_a_text_that_is_too_long(clip: torch.nn.Module) -> None:
     with pytest.raises(UserError, match=r"A text of 78 tokens is too long for 'demo-vit': 77 are allowed"):
-        TextEncoder("demo-vit", clip).encode(torch.zeros(1, 78, 64), torch.tensor([77]))
+        TextEncoder(DEMO, clip.state_dict()).encode(torch.zeros(1, 78, 64), torch.tensor([77]))
 
 
 @pytest.mark.parametrize(
@@ -160,4 +173,4 @@ def test_a_text_that_is_too_long(clip: torch.nn.Module) -> None:
 )
 def test_text_towers_that_cannot_have_prompts(name: str, text: str) -> None:
     with pytest.raises(UserError, match=f"{text}; prompts need CLIP's own.*ViT-B-16-quickgelu"):
-        build_text_encoder(name)
+        both_towers(BackboneParameters(name=name))

@@ -5,9 +5,12 @@ import copy
 import pytest
 import torch
 
-from reid_pipeline.models import architecture, build_encoders
-from reid_pipeline.models.image_encoder import adapt_tower
-from reid_pipeline.models.pretrained import pixel_statistics
+from reid_pipeline.models import architecture
+from reid_pipeline.models.backbone import ENCODERS
+from reid_pipeline.models.image_encoder import TowerSettings
+from reid_pipeline.models.text_encoder import both_towers
+from reid_pipeline.schema.parameters import BackboneParameters
+from reid_pipeline.schema.population import Population
 
 
 @pytest.fixture
@@ -47,7 +50,8 @@ def test_widths_and_grids_are_those_of_the_model(
     grid: tuple[int, int],
 ) -> None:
     torch.manual_seed(0)
-    encoder, text = build_encoders(name, image_size=size, patch_stride=stride, num_cameras=2)
+    backbone = BackboneParameters(name=name, image_size=size, patch_stride=stride, sie="camera")
+    encoder, text = both_towers(backbone, Population(identities=3, cameras=2))
     images = torch.randn(2, 3, *size, generator=torch.Generator().manual_seed(1))
     with torch.no_grad():
         features = encoder(images, torch.tensor([0, 1]))
@@ -70,7 +74,7 @@ def test_widths_and_grids_are_those_of_the_model(
     ],
 )
 def test_mean_and_std_are_those_of_the_weights(name: str, pretrained: str, mean: float, std: float) -> None:
-    (red_mean, _, _), (red_std, _, _) = pixel_statistics(name, pretrained)
+    (red_mean, _, _), (red_std, _, _) = architecture.Architecture(name).pixel_statistics(pretrained)
     assert (red_mean, red_std) == (mean, std)
 
 
@@ -86,9 +90,10 @@ def test_every_supported_tower_can_be_adapted() -> None:
             continue
         seen.add(shape)
         kinds.append(architecture.tower_kind(config))
+        found = architecture.Architecture(name)
         with torch.device("meta"):
-            visual = architecture.build_visual_tower(config, device="meta")
-            encoder = adapt_tower(name, visual, image_size=(256, 128))
+            settings = TowerSettings((256, 128), None, 0, 0, *found.pixel_statistics(None))
+            encoder = ENCODERS[found.kind](found, settings)
         features = encoder(images)
         assert features.projected.shape == (2, config["embed_dim"]) == (2, encoder.projected_width), name
         assert features.final.shape == (2, encoder.width), name

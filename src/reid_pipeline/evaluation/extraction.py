@@ -12,7 +12,7 @@ from reid_pipeline.images.augment import normalise
 from reid_pipeline.images.reid_images import ReIDImages
 
 if TYPE_CHECKING:
-    from reid_pipeline.models import Embedder
+    from reid_pipeline.models.embedder import Embedder
 
 
 def extract_embeddings(

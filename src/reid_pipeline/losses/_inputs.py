@@ -1,13 +1,13 @@
-"""What the losses share: precision, and checks of what they are given.
+"""What the losses share: precision, and checks of their inputs, which raise ValueError.
 
-Shape suffixes: B batch.
+Shape suffixes: B batch, D feature width.
 """
 
 import torch
 from torch import Tensor
 
 
-def raised(values: Tensor) -> Tensor:
+def upcast(values: Tensor) -> Tensor:
     """Return half-precision values as float32, others as they are."""
     return values if values.element_size() >= 4 else values.float()
 
@@ -23,30 +23,31 @@ def label_range(*labels_B: Tensor) -> tuple[int, int]:
     return int(lowest), int(highest)
 
 
-def check_labelled(values_BD: Tensor, labels_B: Tensor, what: str) -> None:
-    """Raise ValueError unless the shapes are [B, D] and [B], B and D above 0.
-
-    Args:
-        values_BD: to be checked.
-        labels_B: to be checked.
-        what: the values' name in the message, in the plural.
-    """
+def check_labelled(values_BD: Tensor, labels_B: Tensor, what: str, shape: str = "B, D") -> None:
+    """Require shapes [B, D] and [B], neither B nor D 0; `what` and `shape` name the values in the message."""
     if values_BD.ndim != 2 or labels_B.shape != values_BD.shape[:1] or 0 in values_BD.shape:
         raise ValueError(
             f"{what} have shape {list(values_BD.shape)} and labels {list(labels_B.shape)}; "
-            "[B, D] and [B] are needed, B and D above 0."
+            f"[{shape}] and [B] are needed, {shape.replace(', ', ' and ')} above 0."
         )
 
 
+def check_label_range(labels_B: Tensor, count: int, what: str, remedy: str) -> None:
+    """Require labels in 0..count-1; `what` there are `count` of, and the remedy, end the message."""
+    lowest, highest = label_range(labels_B)
+    if lowest < 0 or highest >= count:
+        raise ValueError(f"labels range from {lowest} to {highest}; {count} {what} allow 0 to {count - 1}. {remedy}")
+
+
 def check_no_noise(*labels_B: Tensor) -> None:
-    """Raise ValueError where a label is negative: noise and junk (-1) are no identity."""
+    """Require labels of 0 and above: noise and junk (-1) are no identity."""
     lowest = label_range(*labels_B)[0]
     if lowest < 0:
         raise ValueError(f"the lowest label is {lowest}; labels start at 0. Drop noise (-1) first.")
 
 
 def check_same_shape(*values_BD: Tensor) -> None:
-    """Raise ValueError unless all are matrices of one shape, [B, D], B and D above 0."""
+    """Require matrices of one shape, [B, D], neither B nor D 0."""
     shape = values_BD[0].shape
     if len(shape) != 2 or 0 in shape or any(values.shape != shape for values in values_BD):
         shapes = ", ".join(str(list(values.shape)) for values in values_BD)
@@ -54,6 +55,6 @@ def check_same_shape(*values_BD: Tensor) -> None:
 
 
 def check_temperature(temperature: float) -> None:
-    """Raise ValueError unless the temperature is above 0."""
+    """Require a temperature above 0."""
     if not temperature > 0:
         raise ValueError(f"temperature is {temperature}; it must be above 0.")

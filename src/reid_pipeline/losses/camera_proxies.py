@@ -4,7 +4,7 @@ Sources: Wang et al., "Camera-aware Proxies for Unsupervised Person Re-Identific
 2012.10674; Wang et al., "Offline-Online Associated Camera-Aware Proxies for Unsupervised Person
 Re-identification" (O2CAP), IEEE TIP 2022, arXiv 2201.05820.
 
-Shape suffixes: B batch, D embedding width, P proxies, K cameras, A chosen positives.
+Shape suffixes: B batch, D embedding width, P proxies, K cameras, A selected positives.
 """
 
 import torch
@@ -22,7 +22,9 @@ class CameraProxyMemory(nn.Module):
     papers' `sum_c (1 / N_c) sum_i` over the number of cameras. Differs from the released codes in that
     division: with it the scale, and so the learning rate, does not depend on how many cameras there are.
 
-    All are computed in float32 at least, under autocast too. The proxies take no gradient.
+    Each takes embeddings, `[B, D]` floats, and the proxy of each row, `[B]` int64 in 0..P-1; it returns a scalar,
+    0 or more, float32 (float64 for float64 embeddings), and raises ValueError for shapes that do not match, a
+    proxy or an option out of range. Computed in float32 at least, under autocast too. The proxies take no gradient.
 
     Attributes:
         memory: the prototype memory of the proxies: momentum update, temperature.
@@ -37,7 +39,7 @@ class CameraProxyMemory(nn.Module):
     def __init__(
         self, memory: PrototypeMemory, clusters_P: Tensor, camids_P: Tensor, *, hard_negatives: int = 50
     ) -> None:
-        """Say what the prototypes of `memory` are proxies of.
+        """Store which cluster and camera each prototype of `memory` is the proxy of.
 
         Args:
             memory: P prototypes.
@@ -71,16 +73,6 @@ class CameraProxyMemory(nn.Module):
 
         A row's term is `-log( exp(q . m_y / tau) / sum_j exp(q . m_j / tau) )`, q the L2-normalised
         embedding, y its proxy, j all proxies of its camera. A camera with one proxy gives 0.
-
-        Args:
-            embeddings_BD: `[B, D]` floats.
-            proxies_B: `[B]` int64 in 0..P-1, the proxy of each row.
-
-        Returns:
-            a scalar, float32 (float64 for float64 embeddings), 0 or more.
-
-        Raises:
-            ValueError: shapes that do not match, or a proxy out of range.
         """
         with no_autocast(embeddings_BD):
             logits_BP = self.memory.similarities(embeddings_BD, proxies_B) / self.memory.temperature
@@ -97,19 +89,8 @@ class CameraProxyMemory(nn.Module):
         in neither, and a row whose cluster has no other camera has no positive: its term is 0, and counts.
 
         CAP's text has the positives in other cameras, and the loss within the camera for the own proxy; its
-        released code has all proxies of the cluster in A. So has that of O2CAP, whose "offline" association
-        this is: there is no loss within cameras. `own_camera` is the choice.
-
-        Args:
-            embeddings_BD: `[B, D]` floats.
-            proxies_B: `[B]` int64 in 0..P-1, the proxy of each row.
-            own_camera: the row's own proxy is a positive too.
-
-        Returns:
-            a scalar, float32 (float64 for float64 embeddings), 0 or more.
-
-        Raises:
-            ValueError: shapes that do not match, or a proxy out of range.
+        released code has all proxies of the cluster in A, as `own_camera` gives. So has that of O2CAP, whose
+        "offline" association this is: there is no loss within cameras.
         """
         with no_autocast(embeddings_BD):
             similarity_BP = self.memory.similarities(embeddings_BD, proxies_B)
@@ -131,9 +112,9 @@ class CameraProxyMemory(nn.Module):
         Proxies j are compared with a row of proxy y by `s_j = w q . m_j + (1 - w) m_y . m_j`: its own
         embedding q is up to date, its proxy is steadier. Of each camera the best proxy is a candidate; the
         `positives` best of these are A. N are the `hard_negatives` best of the remaining proxies, the
-        row's own never among them. The term is that of `inter_camera_loss`; no gradient passes the choice.
+        row's own never among them. The term is that of `inter_camera_loss`; no gradient passes the selection.
 
-        For choosing A, `camera_penalty` is taken off `s_j` where j is of the row's own camera, whose
+        To select A, `camera_penalty` is taken off `s_j` where j is of the row's own camera, whose
         proxies are more similar for reasons of light and background alone. The released code takes off
         nothing (0): its camera-awareness is the one candidate of each camera, and the own proxy is then
         almost always in A. Above 2 no proxy of the own camera is, given `positives` other cameras.
@@ -146,12 +127,6 @@ class CameraProxyMemory(nn.Module):
             positives: how many (3 in the released code); fewer where there are fewer cameras.
             instance_share: w, in [0, 1] (0.15 in the released code).
             camera_penalty: 0 or more.
-
-        Returns:
-            a scalar, float32 (float64 for float64 embeddings), 0 or more.
-
-        Raises:
-            ValueError: shapes that do not match, a proxy out of range, or an option outside its range.
         """
         _at_least_one(positives=positives)
         if not 0 <= instance_share <= 1 or not camera_penalty >= 0:
@@ -174,7 +149,7 @@ class CameraProxyMemory(nn.Module):
         self.memory.update(embeddings_BD, proxies_B)
 
     def _same(self, of_P: Tensor, proxies_B: Tensor) -> Tensor:
-        """Return which proxies share with each row what `of_P` says of them: bool `[B, P]`."""
+        """Return which proxies have the cluster or camera, `of_P`, of each row's own: bool `[B, P]`."""
         return of_P[proxies_B][:, None] == of_P
 
     def _best_of_cameras(self, score_BP: Tensor, positives: int) -> Tensor:
@@ -217,7 +192,6 @@ def _marked(columns_BA: Tensor, count: int) -> Tensor:
 
 
 def _at_least_one(**counts: int) -> None:
-    """Raise ValueError where an option is below 1."""
     for name, count in counts.items():
         if count < 1:
             raise ValueError(f"{name} is {count}; at least 1 is needed.")

@@ -24,12 +24,9 @@ def fine_tuning_losses(
         features: `[B, D]` floats each, unnormalised: penultimate, final, projected.
         logits: `[B, C]` floats each, one per classifier.
         labels: `[B]` integers in 0..C-1.
-        weights: of the identity term and of the triplet term; a term of weight 0 is left out.
+        weights: of the entries `identity` and `triplet`; an entry of weight 0 is left out.
         margin: of the triplet loss.
         label_smoothing: of the ID loss.
-
-    Returns:
-        `identity` and `triplet`, weighted scalars.
     """
     losses: dict[str, Tensor] = {}
     identity_weight, triplet_weight = weights

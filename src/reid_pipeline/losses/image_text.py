@@ -3,10 +3,12 @@
 Shape suffixes: B images, E texts, D feature width; in one direction A anchors, E others.
 """
 
+from functools import partial
+
 from torch import Tensor
 from torch.nn import functional as F
 
-from reid_pipeline.losses._inputs import check_labelled, check_no_noise, check_temperature, no_autocast, raised
+from reid_pipeline.losses._inputs import check_labelled, check_no_noise, check_temperature, no_autocast, upcast
 
 
 def image_text_contrastive_loss(
@@ -21,33 +23,16 @@ def image_text_contrastive_loss(
     """Return the contrast of images with texts plus that of texts with images (i2t + t2i, not halved).
 
     Source: CLIP-ReID (arXiv 2211.13977, equations 1, 3 and 4), after supervised contrast (Khosla et al.,
-    arXiv 2004.11362, equation 2). `one_way_contrastive_loss` is either direction, for a method that reports
-    the two apart.
+    arXiv 2004.11362, equation 2).
 
     CLIP-ReID gives one text per image, so an identity that has two images in the batch has two equal texts.
     One text per identity is as valid, but is another loss: the softmax then counts each identity once.
 
-    Args:
-        image_BD: `[B, D]` floats.
-        text_ED: `[E, D]` floats.
-        image_labels: `[B]` integers from 0 on.
-        text_labels: `[E]` integers from 0 on; the same identities as the images.
-        temperature: above 0. 1 in the released code.
-        normalise: L2-normalise both sides first. The released code takes plain dot products.
-
-    Returns:
-        a scalar, float32 (float64 for float64 features), 0 or more.
-
-    Raises:
-        ValueError: see `one_way_contrastive_loss`.
+    Arguments as for `one_way_contrastive_loss`, images as anchors. Both sides hold the same identities.
     """
-    image_to_text = one_way_contrastive_loss(
-        image_BD, text_ED, image_labels, text_labels, temperature=temperature, normalise=normalise
-    )
-    text_to_image = one_way_contrastive_loss(
-        text_ED, image_BD, text_labels, image_labels, temperature=temperature, normalise=normalise
-    )
-    return image_to_text + text_to_image
+    one_way = partial(one_way_contrastive_loss, temperature=temperature, normalise=normalise)
+    image_to_text = one_way(image_BD, text_ED, image_labels, text_labels)
+    return image_to_text + one_way(text_ED, image_BD, text_labels, image_labels)
 
 
 def one_way_contrastive_loss(
@@ -70,15 +55,15 @@ def one_way_contrastive_loss(
         other_ED: `[E, D]` floats.
         anchor_labels: `[A]` integers from 0 on.
         other_labels: `[E]` integers from 0 on.
-        temperature: above 0.
-        normalise: L2-normalise both sides first.
+        temperature: above 0. 1 in the released code.
+        normalise: L2-normalise both sides first. The released code takes plain dot products.
 
     Returns:
         a scalar, float32 (float64 for float64 features), 0 or more.
 
     Raises:
-        ValueError: shapes that do not match, a negative label, a temperature that is not above 0, or an
-            anchor without another of its label (which).
+        ValueError: shapes that do not match, a negative label, a temperature of 0 or less, or an anchor
+            without another of its label (which).
     """
     check_labelled(anchor_AD, anchor_labels, "features")
     check_labelled(other_ED, other_labels, "features")
@@ -90,17 +75,6 @@ def one_way_contrastive_loss(
     check_temperature(temperature)
     check_no_noise(anchor_labels, other_labels)
     positive_AE = anchor_labels[:, None] == other_labels[None, :]
-    _check_positives(positive_AE, anchor_labels)
-    with no_autocast(anchor_AD):
-        sides = raised(anchor_AD), raised(other_ED)
-        left_AD, right_ED = (F.normalize(side, dim=1) for side in sides) if normalise else sides
-        log_share_AE = F.log_softmax(left_AD @ right_ED.T / temperature, dim=1)
-        sum_A = (log_share_AE * positive_AE).sum(dim=1)
-        return -(sum_A / positive_AE.sum(dim=1)).mean()
-
-
-def _check_positives(positive_AE: Tensor, anchor_labels: Tensor) -> None:
-    """Raise ValueError where an anchor has no positive."""
     alone_A = ~positive_AE.any(dim=1)
     if bool(alone_A.any()):
         labels = sorted(set(anchor_labels[alone_A].tolist()))
@@ -108,3 +82,9 @@ def _check_positives(positive_AE: Tensor, anchor_labels: Tensor) -> None:
             f"{int(alone_A.sum())} of {len(alone_A)} anchors have nothing of their label on the other side "
             f"(labels {labels[:5]}); both sides must hold the same identities."
         )
+    with no_autocast(anchor_AD):
+        sides = upcast(anchor_AD), upcast(other_ED)
+        left_AD, right_ED = (F.normalize(side, dim=1) for side in sides) if normalise else sides
+        log_share_AE = F.log_softmax(left_AD @ right_ED.T / temperature, dim=1)
+        sum_A = (log_share_AE * positive_AE).sum(dim=1)
+        return -(sum_A / positive_AE.sum(dim=1)).mean()

@@ -1,4 +1,4 @@
-"""Prototypical contrast: unit embeddings against one unit prototype per identity, kept in a memory.
+"""Prototypical contrast: unit embeddings against one unit prototype per identity, stored in a memory.
 
 Source: "Prototypical Contrastive Learning-based CLIP Fine-tuning for Object Re-Identification" (arXiv
 2310.17218, section 3.2); the memory and its update follow Cluster Contrast (arXiv 2103.11568).
@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from reid_pipeline.losses._inputs import check_labelled, label_range, no_autocast, raised
+from reid_pipeline.losses._inputs import check_label_range, check_labelled, no_autocast, upcast
 
 Update = Literal["hard", "mean"]
 
@@ -29,13 +29,12 @@ class PrototypeMemory(nn.Module):
     def __init__(
         self, prototypes: Tensor, *, temperature: float = 0.05, momentum: float = 0.1, update: Update = "hard"
     ) -> None:
-        """Keep a copy of `prototypes`.
+        """Store a copy of `prototypes`.
 
         Args:
             prototypes: `[C, D]`, unit rows (to 1e-3).
             temperature: tau, above 0.
-            momentum: m, the share of the old prototype that stays, in [0, 1]; 0.2 supervised, 0.1
-                unsupervised.
+            momentum: m, the share of the old prototype that stays, in [0, 1]; 0.2 supervised, 0.1 unsupervised.
             update: "hard" (the least similar instance of an identity) or "mean" (every instance, in order).
 
         Raises:
@@ -44,12 +43,12 @@ class PrototypeMemory(nn.Module):
         super().__init__()
         if prototypes.ndim != 2 or 0 in prototypes.shape:
             raise ValueError(f"prototypes have shape {list(prototypes.shape)}; [C, D] is needed, C, D > 0.")
-        kept_CD = raised(prototypes.detach()).clone()
-        off = (kept_CD.norm(dim=1) - 1).abs()
+        unit_CD = upcast(prototypes.detach()).clone()
+        off = (unit_CD.norm(dim=1) - 1).abs()
         if not bool((off <= 1e-3).all()):
             row = int((~(off <= 1e-3)).nonzero()[0])
             raise ValueError(
-                f"prototype {row} has norm {float(kept_CD[row].norm()):.4g}; each must be a unit vector. "
+                f"prototype {row} has norm {float(unit_CD[row].norm()):.4g}; each must be a unit vector. "
                 "Build the memory with PrototypeMemory.from_embeddings, or normalise the rows."
             )
         if not temperature > 0 or not 0 <= momentum <= 1:
@@ -60,7 +59,7 @@ class PrototypeMemory(nn.Module):
         if update not in ("hard", "mean"):
             raise ValueError(f"update is {update!r}; allowed: 'hard', 'mean'.")
         self.temperature, self.momentum, self.update_rule = temperature, momentum, update
-        self.register_buffer("prototypes", kept_CD)
+        self.register_buffer("prototypes", unit_CD)
 
     @classmethod
     def from_embeddings(
@@ -75,21 +74,14 @@ class PrototypeMemory(nn.Module):
     ) -> "PrototypeMemory":
         """Build the memory: per label the mean of its unit embeddings, then unit norm.
 
-        Args:
-            embeddings_ND: `[N, D]` floats; rows are L2-normalised first.
-            labels_N: `[N]` int64 in 0..num_classes-1, each at least once.
-            num_classes: C.
-            temperature: see the constructor.
-            momentum: see the constructor.
-            update: see the constructor.
+        `[N, D]` floats, L2-normalised first, and `[N]` int64 labels in 0..num_classes-1, each at least once; the
+        options as for the constructor.
 
         Raises:
-            ValueError: shapes that do not match, a label out of range, or a label without an embedding
-                (which).
+            ValueError: shapes that do not match, a label out of range, or a label without an embedding (which).
         """
-        return cls(
-            unit_means(embeddings_ND, labels_N, num_classes), temperature=temperature, momentum=momentum, update=update
-        )
+        prototypes_CD = unit_means(embeddings_ND, labels_N, num_classes)
+        return cls(prototypes_CD, temperature=temperature, momentum=momentum, update=update)
 
     def loss(self, embeddings_BD: Tensor, labels_B: Tensor) -> Tensor:
         """Return `mean_b cross-entropy(q_b M^T / tau, y_b)`, q the L2-normalised embeddings.
@@ -100,9 +92,6 @@ class PrototypeMemory(nn.Module):
             embeddings_BD: `[B, D]` floats.
             labels_B: `[B]` int64 in 0..C-1.
 
-        Returns:
-            a scalar.
-
         Raises:
             ValueError: shapes that do not match, or a label out of range.
         """
@@ -111,34 +100,19 @@ class PrototypeMemory(nn.Module):
             return F.cross_entropy(logits_BC, labels_B)
 
     def similarities(self, embeddings_BD: Tensor, labels_B: Tensor) -> Tensor:
-        """Return `q M^T`, q the L2-normalised embeddings: `[B, C]`, float32 at least.
-
-        Args:
-            embeddings_BD: `[B, D]` floats.
-            labels_B: `[B]` int64 in 0..C-1, whom the rows belong to; only checked.
-
-        Raises:
-            ValueError: shapes that do not match, or a label out of range.
-        """
+        """Return `q M^T`, q the L2-normalised embeddings: `[B, C]`, float32 at least; labels are only checked."""
         self._check(embeddings_BD, labels_B)
         with no_autocast(embeddings_BD):
-            unit_BD = F.normalize(raised(embeddings_BD), dim=1)
+            unit_BD = F.normalize(upcast(embeddings_BD), dim=1)
             return unit_BD @ self.prototypes.to(unit_BD.dtype).T
 
     @torch.no_grad()
     def update(self, embeddings_BD: Tensor, labels_B: Tensor) -> None:
         """Move the prototypes of the batch's identities: `M[y] <- m M[y] + (1 - m) q`, then unit norm.
 
-        To be called after the optimiser's step, with that step's own embeddings; never inside autograd.
-        "mean": for each instance in batch order, unit norm after every one. "hard": once per identity, with
-        the instance least similar to M[y] as it was before the update (ties: the first in the batch).
-
-        Args:
-            embeddings_BD: `[B, D]` floats; gradients are ignored.
-            labels_B: `[B]` int64 in 0..C-1.
-
-        Raises:
-            ValueError: shapes that do not match, or a label out of range.
+        To be called after the optimiser's step, with that step's own embeddings, as for `loss`; never inside
+        autograd. "mean": for each instance in batch order, unit norm after every one. "hard": once per identity,
+        with the instance least similar to M[y] as it was before the update (ties: the first in the batch).
         """
         self._check(embeddings_BD, labels_B)
         with no_autocast(embeddings_BD):
@@ -159,26 +133,23 @@ class PrototypeMemory(nn.Module):
     def _blend_in_order(self, unit_BD: Tensor, labels_B: Tensor) -> None:
         """Apply the update of every instance, in batch order within its identity.
 
-        Unit norm after each makes the instances of one identity a sequence. Identities do not touch each
-        other, so the turn-th instances of all of them move together: as many turns as the most frequent
-        identity has instances (K of a PK batch), and nothing read back from the device in between.
+        Identities do not touch each other, so the turn-th instances of all of them move together: as many turns
+        as the most frequent identity has instances, and nothing read back from the device in between.
         """
         by_label_B = torch.argsort(labels_B, stable=True)
         labels_U, counts_U, starts_U = _runs(labels_B[by_label_B])
         moved_UD = self.prototypes[labels_U]
         for turn in range(int(counts_U.max())):
             # Identities whose instances are used up repeat their last one, and drop the result.
-            chosen_U = by_label_B[starts_U + (counts_U - 1).clamp(max=turn)]
-            blended_UD = self._blended(moved_UD, unit_BD[chosen_U])
+            instance_U = by_label_B[starts_U + (counts_U - 1).clamp(max=turn)]
+            blended_UD = self._blended(moved_UD, unit_BD[instance_U])
             moved_UD = torch.where((counts_U > turn)[:, None], blended_UD, moved_UD)
         self.prototypes[labels_U] = moved_UD
 
     def _blended(self, prototypes_UD: Tensor, unit_UD: Tensor) -> Tensor:
-        """Return the prototypes after one update each."""
         return F.normalize(self.momentum * prototypes_UD + (1 - self.momentum) * unit_UD, dim=1)
 
     def _check(self, embeddings_BD: Tensor, labels_B: Tensor) -> None:
-        """Raise ValueError where a batch does not fit the memory."""
         count, width = self.prototypes.shape
         _check_batch(embeddings_BD, labels_B, count)
         if embeddings_BD.shape[1] != width:
@@ -198,21 +169,15 @@ def unit_means(embeddings_ND: Tensor, labels_N: Tensor, num_classes: int) -> Ten
             f"{len(empty)} of {num_classes} labels have no embedding (first: {empty[:5]}); every label from "
             f"0 to {num_classes - 1} needs one. Give contiguous labels, and their number as num_classes."
         )
-    unit_ND = F.normalize(raised(embeddings_ND.detach()), dim=1)
+    unit_ND = F.normalize(upcast(embeddings_ND.detach()), dim=1)
     sums_CD = unit_ND.new_zeros(num_classes, unit_ND.shape[1]).index_add_(0, labels_N, unit_ND)
     return F.normalize(sums_CD / counts_C[:, None], dim=1)
 
 
 def _check_batch(embeddings_BD: Tensor, labels_B: Tensor, num_classes: int) -> None:
-    """Raise ValueError where shapes do not match, or a label is out of range."""
     check_labelled(embeddings_BD, labels_B, "embeddings")
-    lowest, highest = label_range(labels_B)
-    if lowest < 0 or highest >= num_classes:
-        raise ValueError(
-            f"labels range from {lowest} to {highest}; {num_classes} prototypes allow 0 to "
-            f"{num_classes - 1}. "
-            "Drop noise (-1) first, and rebuild the memory when the labels change."
-        )
+    remedy = "Drop noise (-1) first, and rebuild the memory when the labels change."
+    check_label_range(labels_B, num_classes, "prototypes", remedy)
 
 
 def _runs(sorted_B: Tensor) -> tuple[Tensor, Tensor, Tensor]:

@@ -6,7 +6,7 @@ Shape suffixes: B batch, D feature width.
 import torch
 from torch import Tensor
 
-from reid_pipeline.losses._inputs import check_labelled, check_no_noise, no_autocast, raised
+from reid_pipeline.losses._inputs import check_labelled, check_no_noise, no_autocast, upcast
 
 
 def batch_hard_triplet_loss(features_BD: Tensor, labels_B: Tensor, *, margin: float = 0.3) -> Tensor:
@@ -17,17 +17,15 @@ def batch_hard_triplet_loss(features_BD: Tensor, labels_B: Tensor, *, margin: fl
     Re-Identification" (arXiv 1703.07737, equation 5); margin 0.3 as in CLIP-ReID.
 
     Identities may have any number of rows. An anchor that is its identity's only row has itself as hardest
-    positive, at distance 0. Where the batch holds one identity there is no negative: the least of no
-    distances is infinite, so the loss is 0 and so are its gradients. Two equal rows pass each other no
-    gradient.
+    positive, at distance 0. Where the batch holds one identity there is no negative: the loss and its
+    gradients are 0. Two equal rows pass each other no gradient.
 
     Computed in float32 at least, under autocast too. Distances are norms of differences: expanding the
-    square would lose the small distances of long features to rounding. Gradients go through the chosen
-    pairs only, which is all there is to the derivative of a maximum.
+    square would lose the small distances of long features to rounding.
 
     Differs from the released code of CLIP-ReID in: unequal counts (there the boolean masks are reshaped to
     B rows, which needs equal counts); precision (there the distance matrix comes from a product that
-    autocast makes half precision, and may overflow); no floor of 1e-6 under a distance.
+    autocast makes half precision, and may overflow); no least distance of 1e-6.
 
     Args:
         features_BD: `[B, D]` floats.
@@ -45,14 +43,14 @@ def batch_hard_triplet_loss(features_BD: Tensor, labels_B: Tensor, *, margin: fl
         raise ValueError(f"margin is {margin}; it must be 0 or more.")
     check_no_noise(labels_B)
     with no_autocast(features_BD):
-        raised_BD = raised(features_BD)
+        upcast_BD = upcast(features_BD)
         same_BB = labels_B[:, None] == labels_B[None, :]
-        positive_B, negative_B = _hardest(raised_BD.detach(), same_BB)
-        to_positive_B = torch.linalg.vector_norm(raised_BD - raised_BD[positive_B], dim=1)
-        to_negative_B = torch.linalg.vector_norm(raised_BD - raised_BD[negative_B], dim=1)
+        positive_B, negative_B = _hardest(upcast_BD.detach(), same_BB)
+        to_positive_B = torch.linalg.vector_norm(upcast_BD - upcast_BD[positive_B], dim=1)
+        to_negative_B = torch.linalg.vector_norm(upcast_BD - upcast_BD[negative_B], dim=1)
         terms_B: Tensor = (to_positive_B - to_negative_B + margin).clamp(min=0)
         has_negative_B = ~same_BB.all(dim=1)
-        # A product, not a choice: NaN must stay NaN, for the engine to stop at.
+        # A product, not `where`: NaN must stay NaN, for the engine to stop at.
         return (terms_B * has_negative_B).mean()
 
 

@@ -223,8 +223,8 @@ def prompted_parts(parameters: PromptedParameters, population: Population) -> Pr
     """
     import torch
 
-    from reid_pipeline.models.backbone import both_towers
     from reid_pipeline.models.prompts import PromptLearner
+    from reid_pipeline.models.text_encoder import both_towers
 
     encoder, text_encoder = both_towers(parameters.backbone, population)
     generator = torch.Generator().manual_seed(int(torch.randint(2**31, ()).item()))

@@ -220,7 +220,7 @@ def augmented_prompts(
     """
     import torch
 
-    from reid_pipeline.models import mask_prompts, mix_prompts, swap_prompts
+    from reid_pipeline.models.prompt_augmentation import mask_prompts, mix_prompts, swap_prompts
 
     if chosen.kind == "mask":
         positions = model.prompts.learnt_positions if chosen.mask_positions == "learnt" else None

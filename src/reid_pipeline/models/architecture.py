@@ -1,28 +1,104 @@
-"""Which networks can serve as a backbone: open_clip's configurations by name, and our demo model.
+"""Architectures: open_clip's configurations by name, and our demo model. Nothing here reads weights.
 
-Nothing here reads weights. `open_clip` is imported inside the functions: it takes seconds.
+`open_clip` is imported inside the functions: it takes seconds.
 """
 
+import math
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
 
-from reid_pipeline.models.position_grid import Grid
 from reid_pipeline.schema.errors import UserError, first_few, nearest
 
+Grid = tuple[int, int]
 ModelConfig = dict[str, Any]
+Triple = tuple[float, float, float]
 
 DEMO_MODEL = "demo-vit"
 CLASS_TOKEN_VIT = "class-token ViT"  # noqa: S105
 MODIFIED_RESNET = "ModifiedResNet"
-RESNET_REDUCTION = 32  # pixels per grid cell of a ResNet as CLIP trained it, on each axis
 SUPPORTED_KINDS = (CLASS_TOKEN_VIT, MODIFIED_RESNET)
-CONFIG_FOLDER = Path(__file__).parent / "configs"
+_RESNET_REDUCTION = 32  # pixels per grid cell of a ResNet as CLIP trained it, on each axis
 
 # A text tower that costs nothing, for networks of which only the image tower is wanted.
 _NO_TEXT = {"context_length": 1, "vocab_size": 1, "width": 8, "heads": 1, "layers": 1}
+
+
+class Architecture:
+    """A network of open_clip, resolved from its name: what is known of it without weights.
+
+    Attributes:
+        name: its name in open_clip.
+        config: its configuration there.
+        kind: the kind of its image tower, one of `SUPPORTED_KINDS`.
+        grid: token rows and columns that its image tower is configured with.
+    """
+
+    def __init__(self, name: str) -> None:
+        """Resolve a name.
+
+        Raises:
+            UserError: an unknown name, or an image tower that does not give the three features.
+        """
+        self.name = name
+        self.config = model_config(name)
+        self.kind = tower_kind(self.config)
+        if self.kind not in SUPPORTED_KINDS:
+            raise _unsupported(name, self.kind)
+        self.grid = native_grid(self.config)
+
+    @cached_property
+    def tokenizer(self) -> Any:
+        """Return open_clip's tokenizer: texts to int64 [B, context length]; start, words, end, padding of 0."""
+        import open_clip
+
+        return open_clip.get_tokenizer(self.name)
+
+    def pixel_statistics(self, pretrained: str | Path | None) -> tuple[Triple, Triple]:
+        """Return (mean, std) of pixels in 0..1: the tag's where `pretrained` is one, else open_clip's default."""
+        import open_clip
+        from open_clip.transform import PreprocessCfg
+
+        default = PreprocessCfg()
+        tag = {} if pretrained is None else open_clip.get_pretrained_cfg(self.name, str(pretrained))
+        mean, std = tag.get("mean", default.mean), tag.get("std", default.std)
+        return (mean[0], mean[1], mean[2]), (std[0], std[1], std[2])
+
+    def clip(self, *, text: bool = True, device: str = "cpu") -> Any:
+        """Return `open_clip.CLIP`, randomly initialised from torch's global generator.
+
+        A model whose configuration asks for open_clip's separate text module is built as the plain one, whose
+        numbers are the same.
+
+        Args:
+            text: with the text tower; without it, only `.visual` is of use.
+            device: `"meta"` gives shapes without numbers, and samples nothing.
+
+        Raises:
+            UserError: a text tower that is not CLIP's own.
+        """
+        import open_clip
+
+        if text:
+            self._require_clip_text()
+            config = {key: value for key, value in self.config.items() if key != "custom_text"}
+        else:
+            config = {key: self.config[key] for key in ("embed_dim", "vision_cfg", "quick_gelu") if key in self.config}
+            config["text_cfg"] = _NO_TEXT
+        with torch.device(device):
+            return open_clip.CLIP(**config)
+
+    def _require_clip_text(self) -> None:
+        text = self.config["text_cfg"]
+        foreign = text.get("hf_tokenizer_name") or text.get("hf_model_name")
+        if foreign or text.get("embed_cls") or text.get("no_causal_mask") or "multimodal_cfg" in self.config:
+            reason = f"reads tokens of another make ({foreign})" if foreign else "is not causal"
+            raise UserError(
+                f"The text tower of {self.name!r} {reason}; prompts need CLIP's own. Set `backbone` to a plain CLIP "
+                f"such as ViT-B-16-quickgelu."
+            )
 
 
 def model_names() -> list[str]:
@@ -30,7 +106,7 @@ def model_names() -> list[str]:
     import open_clip
 
     if DEMO_MODEL not in open_clip.list_models():
-        open_clip.add_model_config(CONFIG_FOLDER)
+        open_clip.add_model_config(Path(__file__).parent / "configs")
     names: list[str] = open_clip.list_models()
     return names
 
@@ -45,11 +121,10 @@ def model_config(name: str) -> ModelConfig:
 
     names = model_names()
     if name not in names:
-        examples = ["ViT-B-16-quickgelu", "ViT-L-14-quickgelu", DEMO_MODEL]
         raise UserError(
             f"Unknown backbone {name!r}.{nearest(name, names)} Allowed: the {len(names)} names that "
             f"`python -c 'import open_clip; print(open_clip.list_models())'` prints, and {DEMO_MODEL}; "
-            f"for instance {', '.join(examples)}."
+            f"for instance ViT-B-16-quickgelu, ViT-L-14-quickgelu, {DEMO_MODEL}."
         )
     config: ModelConfig = open_clip.get_model_config(name)
     return config
@@ -69,80 +144,31 @@ def tower_kind(config: ModelConfig) -> str:
     return CLASS_TOKEN_VIT
 
 
-def supported_config(name: str) -> ModelConfig:
-    """Return the configuration of `name` if its image tower gives the three features.
-
-    Raises:
-        UserError: unknown name, or an image tower of another kind.
-    """
-    config = model_config(name)
-    kind = tower_kind(config)
-    if kind not in SUPPORTED_KINDS:
-        kinds = {other: tower_kind(model_config(other)) for other in model_names()}
-        fit = [other for other, its_kind in kinds.items() if its_kind in SUPPORTED_KINDS]
-        preferred = sorted(fit, key=lambda other: (not other.endswith("-quickgelu"), other))
-        counts = [list(kinds.values()).count(its_kind) for its_kind in SUPPORTED_KINDS]
-        raise UserError(
-            f"Backbone {name!r} has an image tower of the kind {kind}, which does not give the three "
-            f"features.{nearest(name, fit)} Supported: the {counts[0]} class-token ViTs and the {counts[1]} "
-            f"ModifiedResNets of open_clip, {first_few(preferred, 8)}. Set `backbone` to one of these."
-        )
-    return config
+def native_grid(config: ModelConfig) -> Grid:
+    """Return the token grid (rows, columns) that a ViT or ResNet is configured with."""
+    vision = config["vision_cfg"]
+    size, cell = vision.get("image_size", 224), vision.get("patch_size", 16)
+    if tower_kind(config) == MODIFIED_RESNET:
+        cell = _RESNET_REDUCTION
+    (height, width), (rows, columns) = ((side, side) if isinstance(side, int) else side for side in (size, cell))
+    return height // rows, width // columns
 
 
-def build_visual_tower(config: ModelConfig, *, device: str = "cpu") -> Any:
-    """Return open_clip's image tower, randomly initialised from torch's global generator.
-
-    Args:
-        config: configuration of a supported kind, see `supported_config`.
-        device: `"meta"` gives shapes without numbers, and draws nothing.
-    """
-    import open_clip
-
-    with torch.device(device):
-        clip = open_clip.CLIP(
-            config["embed_dim"],
-            vision_cfg=config["vision_cfg"],
-            text_cfg=_NO_TEXT,
-            quick_gelu=config.get("quick_gelu", False),
-        )
-    return clip.visual
+def stored_grid(num_tokens: int, native: Grid) -> Grid | None:
+    """Return the grid of a positional embedding with `num_tokens` rows: `native` or a square one, else None."""
+    if num_tokens == 1 + native[0] * native[1]:
+        return native
+    side = math.isqrt(max(num_tokens - 1, 0))
+    return (side, side) if side > 0 and side * side == num_tokens - 1 else None
 
 
-def native_grid(visual: Any) -> Grid:
-    """Return the token grid (rows, columns) that an image tower of open_clip was configured with."""
-    if hasattr(visual, "attnpool"):
-        side = visual.image_size // RESNET_REDUCTION
-        return side, side
-    rows, columns = visual.grid_size
-    return rows, columns
-
-
-def build_clip(name: str, *, device: str = "cpu") -> nn.Module:
-    """Return the whole CLIP (image and text tower) of `name`, randomly initialised.
-
-    `open_clip.CLIP`: `encode_image`, `encode_text`, `logit_scale`. A model whose configuration asks
-    for open_clip's separate text module is built as the plain one, whose numbers are the same.
-
-    Raises:
-        UserError: unknown name, an unsupported image tower, or a text tower that is not CLIP's.
-    """
-    import open_clip
-
-    config = supported_config(name)
-    foreign = config["text_cfg"].get("hf_model_name") or ("CoCa" if "multimodal_cfg" in config else None)
-    if foreign:
-        raise UserError(
-            f"Backbone {name!r} has a text tower of another make ({foreign}); prompts need CLIP's own. "
-            f"Set `backbone` to a plain CLIP such as ViT-B-16-quickgelu."
-        )
-    config.pop("custom_text", None)
-    with torch.device(device):
-        clip: nn.Module = open_clip.CLIP(**config)
-    return clip
-
-
-def model_shapes(module: nn.Module) -> dict[str, torch.Size]:
-    """Return the shape of every tensor in a module's state."""
-    state: dict[str, Tensor] = module.state_dict()
-    return {key: tensor.shape for key, tensor in state.items()}
+def _unsupported(name: str, kind: str) -> UserError:
+    kinds = {other: tower_kind(model_config(other)) for other in model_names()}
+    fit = [other for other, its_kind in kinds.items() if its_kind in SUPPORTED_KINDS]
+    preferred = sorted(fit, key=lambda other: (not other.endswith("-quickgelu"), other))
+    counts = [list(kinds.values()).count(its_kind) for its_kind in SUPPORTED_KINDS]
+    return UserError(
+        f"Backbone {name!r} has an image tower of the kind {kind}, which does not give the three "
+        f"features.{nearest(name, fit)} Supported: the {counts[0]} class-token ViTs and the {counts[1]} "
+        f"ModifiedResNets of open_clip, {first_few(preferred, 8)}. Set `backbone` to one of these."
+    )

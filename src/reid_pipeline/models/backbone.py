@@ -1,16 +1,55 @@
-"""The towers that backbone parameters ask for, with side information for a population's cameras and views."""
+"""CLIP's image tower by name or by parameters: a class-token ViT or a ModifiedResNet, at any input size."""
 
-from typing import Any
+from pathlib import Path
 
-from reid_pipeline.models.image_encoder import ImageEncoder, build_image_encoder
-from reid_pipeline.models.text_encoder import TextEncoder, build_encoders
+from reid_pipeline.models.architecture import CLASS_TOKEN_VIT, MODIFIED_RESNET, Architecture, Grid
+from reid_pipeline.models.image_encoder import ImageEncoder, TowerSettings
+from reid_pipeline.models.pretrained import pretrained_state
+from reid_pipeline.models.resnet_encoder import ResNetEncoder
+from reid_pipeline.models.vit_encoder import ViTEncoder
 from reid_pipeline.schema.errors import UserError
 from reid_pipeline.schema.parameters import BackboneParameters
 from reid_pipeline.schema.population import Population
 
+ENCODERS: dict[str, type[ImageEncoder]] = {CLASS_TOKEN_VIT: ViTEncoder, MODIFIED_RESNET: ResNetEncoder}
+
+
+def build_image_encoder(
+    name: str,
+    *,
+    pretrained: str | Path | None = None,
+    image_size: Grid = (256, 128),
+    patch_stride: int | None = None,
+    num_cameras: int = 0,
+    num_views: int = 0,
+) -> ImageEncoder:
+    """Return CLIP's image tower `name` with its three features.
+
+    Args:
+        name: a class-token ViT (`ViT-B-16-quickgelu`) or a ModifiedResNet (`RN50-quickgelu`) of
+            open_clip, or `demo-vit`.
+        pretrained: a tag, the path of a weight file, `"demo"`, or None for random weights sampled from
+            torch's global generator; see `reid_pipeline.models.pretrained`.
+        image_size: (H, W), at least one patch; for a ResNet at least 16.
+        patch_stride: 1..patch; None means the patch size (no overlap). A ResNet has none.
+        num_cameras: cameras that get a learnt embedding; 0 for none. A ResNet takes 0 only.
+        num_views: views that get one; likewise.
+
+    Returns:
+        a module in training mode, on the CPU, float32.
+
+    Raises:
+        UserError: any of the above is not allowed, or the weights do not fit.
+    """
+    architecture = Architecture(name)
+    settings = TowerSettings(
+        image_size, patch_stride, num_cameras, num_views, *architecture.pixel_statistics(pretrained)
+    )
+    return ENCODERS[architecture.kind](architecture, settings, pretrained_state(architecture, pretrained))
+
 
 def image_tower(backbone: BackboneParameters, population: Population | None = None) -> ImageEncoder:
-    """Build the image tower that `backbone` names, with its weights, pixel statistics and filter.
+    """Build the image tower that `backbone` names, with its weights.
 
     Args:
         backbone: what to build.
@@ -19,48 +58,36 @@ def image_tower(backbone: BackboneParameters, population: Population | None = No
     Raises:
         UserError: as `build_image_encoder`; or there is nothing that `backbone.sie` could embed.
     """
-    encoder = build_image_encoder(backbone.name, **_choices(backbone, population))
-    return _finished(encoder, backbone)
+    architecture = Architecture(backbone.name)
+    settings = tower_settings(architecture, backbone, population)
+    return ENCODERS[architecture.kind](architecture, settings, pretrained_state(architecture, backbone.pretrained))
 
 
-def both_towers(backbone: BackboneParameters, population: Population | None = None) -> tuple[ImageEncoder, TextEncoder]:
-    """Build the image tower as `image_tower` does, and the text tower of the same weights.
+def tower_settings(
+    architecture: Architecture, backbone: BackboneParameters, population: Population | None
+) -> TowerSettings:
+    """Return the settings that `backbone` asks for, with the pixel statistics of the weights where it has none.
 
     Raises:
-        UserError: as `image_tower` and `build_text_encoder`.
+        UserError: there is nothing that `backbone.sie` could embed.
     """
-    encoder, text_encoder = build_encoders(backbone.name, **_choices(backbone, population))
-    return _finished(encoder, backbone), text_encoder
-
-
-def _choices(backbone: BackboneParameters, population: Population | None) -> dict[str, Any]:
-    return {
-        "pretrained": backbone.pretrained,
-        "image_size": backbone.image_size,
-        "patch_stride": backbone.patch_stride,
-        **_side_information(backbone, population),
-    }
-
-
-def _finished(encoder: ImageEncoder, backbone: BackboneParameters) -> ImageEncoder:
-    encoder.pixel_mean = backbone.pixel_mean or encoder.pixel_mean
-    encoder.pixel_std = backbone.pixel_std or encoder.pixel_std
-    encoder.evaluation_resize = backbone.evaluation_resize
-    encoder.sie_coefficient = backbone.sie_coefficient
-    encoder.sie_tokens = backbone.sie_tokens
-    return encoder
-
-
-def _side_information(backbone: BackboneParameters, population: Population | None) -> dict[str, int]:
-    """Return the number of cameras and views that are embedded."""
-    if backbone.sie == "none":
-        return {}
-    asked = {"camera": ("cameras",), "view": ("views",), "both": ("cameras", "views")}[backbone.sie]
-    counts = {name: getattr(population, name, 0) for name in asked}
+    embedded = {"none": (), "camera": ("cameras",), "view": ("views",), "both": ("cameras", "views")}[backbone.sie]
+    counts = {name: getattr(population, name, 0) for name in embedded}
     missing = [name for name, count in counts.items() if not count]
     if missing:
         raise UserError(
             f"backbone.sie is {backbone.sie!r}, and the training images have no {' and no '.join(missing)}."
             " Set backbone.sie to 'none', or to what they have."
         )
-    return {f"num_{name}": count for name, count in counts.items()}
+    mean, std = architecture.pixel_statistics(backbone.pretrained)
+    return TowerSettings(
+        backbone.image_size,
+        backbone.patch_stride,
+        counts.get("cameras", 0),
+        counts.get("views", 0),
+        backbone.pixel_mean or mean,
+        backbone.pixel_std or std,
+        backbone.sie_coefficient,
+        backbone.sie_tokens,
+        backbone.evaluation_resize,
+    )

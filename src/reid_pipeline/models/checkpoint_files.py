@@ -1,29 +1,35 @@
-"""Checkpoint files in the formats CLIP weights come in, read into one layout.
+"""Checkpoint files in the formats CLIP weights come in, read into one layout and compared with an architecture.
 
 Formats: OpenAI's TorchScript archive, a state dict (`.pt`, `.pth`, `.bin`), open_clip's training
 checkpoint (`state_dict` inside, `module.` before each name), safetensors. No file may run code of its
 own: pickles are read with `weights_only`. Names come out as OpenAI's (`visual.conv1.weight`,
-`transformer.resblocks.0...`).
+`transformer.resblocks.0...`), and names and shapes tell the architecture even where the file's name does not.
 """
 
 import pickle
 import warnings
 import zipfile
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
 from torch import Tensor
 
+from reid_pipeline.models.architecture import Architecture, Grid, ModelConfig, model_names, native_grid, stored_grid
 from reid_pipeline.schema.errors import UserError, first_few, nearest
 
+WEIGHT_SUFFIXES = (".pt", ".pth", ".bin", ".ckpt", ".safetensors")
+_UNREADABLE = (pickle.UnpicklingError, SafetensorError, RuntimeError, EOFError, OSError, ValueError, KeyError)
 # What OpenAI's archive carries beside its weights.
 _OPENAI_FACTS = ("input_resolution", "context_length", "vocab_size")
+# The positional embedding of a ViT, and that of a ResNet's attention pool.
+_POSITIONS = ("visual.positional_embedding", "visual.attnpool.positional_embedding")
 
 
-@dataclass(frozen=True)
-class CheckpointFile:
+class CheckpointFile(NamedTuple):
     """The tensors of one file.
 
     Attributes:
@@ -38,9 +44,6 @@ class CheckpointFile:
 def read_checkpoint(path: Path) -> CheckpointFile:
     """Read a checkpoint file.
 
-    Args:
-        path: an existing file in one of the module's formats.
-
     Raises:
         UserError: the file is missing, unreadable, needs code to be run, or holds no CLIP weights.
     """
@@ -48,12 +51,11 @@ def read_checkpoint(path: Path) -> CheckpointFile:
         beside = [other.name for other in path.parent.glob("*")] if path.parent.is_dir() else []
         what = "is a folder" if path.is_dir() else "does not exist"
         raise UserError(
-            f"The checkpoint {str(path)!r} {what}.{nearest(path.name, beside)} Allowed: a file with weights "
-            f"in "
+            f"The checkpoint {str(path)!r} {what}.{nearest(path.name, beside)} Allowed: a file with weights in "
             f"OpenAI's or open_clip's format, or a tag. Correct `pretrained`."
         )
-    archive = is_torchscript(path)
-    raw = _read_torchscript(path) if archive else _read_plain(path)
+    archive = _is_torchscript(path)
+    raw = _stored_tensors(path, archive=archive)
     facts = [key for key in _OPENAI_FACTS if key in raw]
     state = _openai_names({key: value for key, value in raw.items() if key not in facts})
     if not any(key.startswith("visual.") for key in state):
@@ -65,38 +67,26 @@ def read_checkpoint(path: Path) -> CheckpointFile:
     return CheckpointFile(state, from_openai=archive or bool(facts))
 
 
-def is_torchscript(path: Path) -> bool:
-    """Say whether the file is a TorchScript archive (OpenAI's releases are)."""
+def _is_torchscript(path: Path) -> bool:
     if not zipfile.is_zipfile(path):
         return False
     with zipfile.ZipFile(path) as archive:
         return any(name.endswith("/constants.pkl") for name in archive.namelist())
 
 
-def _read_torchscript(path: Path) -> dict[str, Tensor]:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)
-        warnings.simplefilter("ignore", FutureWarning)  # "torch.jit.load is deprecated"
-        try:
-            module = torch.jit.load(str(path), map_location="cpu")  # type: ignore[no-untyped-call]
-        except RuntimeError as error:
-            raise _unreadable(path, error) from error
-    state: dict[str, Tensor] = module.state_dict()
-    return dict(state)
-
-
-def _read_plain(path: Path) -> dict[str, Tensor]:
-    if path.suffix == ".safetensors":
-        from safetensors import SafetensorError
-        from safetensors.torch import load_file
-
-        try:
-            return dict(load_file(path, device="cpu"))
-        except (SafetensorError, OSError) as error:
-            raise _unreadable(path, error) from error
+def _stored_tensors(path: Path, *, archive: bool) -> dict[str, Tensor]:
+    read_archive: Callable[..., Any] = torch.jit.load
     try:
-        loaded = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
+        if archive:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", DeprecationWarning)
+                warnings.simplefilter("ignore", FutureWarning)  # "torch.jit.load is deprecated"
+                loaded = read_archive(str(path), map_location="cpu").state_dict()
+        elif path.suffix == ".safetensors":
+            loaded = load_file(path, device="cpu")
+        else:
+            loaded = torch.load(path, map_location="cpu", weights_only=True)
+    except _UNREADABLE as error:
         raise _unreadable(path, error) from error
     if isinstance(loaded, Mapping) and isinstance(loaded.get("state_dict"), Mapping):
         loaded = loaded["state_dict"]
@@ -108,10 +98,8 @@ def _read_plain(path: Path) -> dict[str, Tensor]:
 def _unreadable(path: Path, error: Exception) -> UserError:
     reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
     return UserError(
-        f"The checkpoint {str(path)!r} cannot be read as weights ({type(error).__name__}: {reason}). "
-        f"Allowed: a "
-        f"TorchScript archive, a state dict of tensors (.pt, .pth, .bin) or safetensors. Get the file "
-        f"again, or "
+        f"The checkpoint {str(path)!r} cannot be read as weights ({type(error).__name__}: {reason}). Allowed: a "
+        f"TorchScript archive, a state dict of tensors (.pt, .pth, .bin) or safetensors. Get the file again, or "
         f"save its state_dict() alone, and set `pretrained` to it."
     )
 
@@ -135,6 +123,99 @@ def _foreign_hint(raw: Mapping[str, Tensor]) -> str:
     return ""
 
 
-def full_precision(tensor: Tensor) -> Tensor:
-    """Return float32 for any floating type, other types as they are; contiguous."""
-    return (tensor.detach().float() if tensor.is_floating_point() else tensor.detach()).contiguous()
+def require_same_architecture(
+    architecture: Architecture, expected: Mapping[str, Sequence[int]], state: Mapping[str, Tensor], *, source: str
+) -> None:
+    """Check that a state fits a model, the grid of the image tower's positional embedding apart.
+
+    Parts of the file that the model does not have at all (a text tower, say) are no fault.
+
+    Args:
+        architecture: of the model.
+        expected: shape of every tensor of the model.
+        state: the tensors of the file.
+        source: where the state came from, for the message.
+
+    Raises:
+        UserError: a tensor is missing, too many, or of another shape.
+    """
+    name = architecture.name
+    parts = {key.split(".")[0] for key in expected}
+    extra = [key for key in state if key not in expected and key.split(".")[0] in parts]
+    problems = [
+        problem
+        for key in [*expected, *extra]
+        if (problem := _problem(key, expected.get(key), state.get(key), architecture.grid))
+    ]
+    if not problems:
+        return
+    others = f" ({len(problems) - 1} more tensors differ)" if len(problems) > 1 else ""
+    looks = looks_like(state)
+    guess = f" The file looks like {' or '.join(looks)}." if looks else ""
+    remedy = f"Set `backbone` to {looks[0]!r}, or" if looks and looks[0] != name else "Set"
+    raise UserError(
+        f"The weights of {source!r} are not those of {name!r}: {problems[0]}{others}.{guess} {remedy} "
+        f"`pretrained` to weights of {name!r}."
+    )
+
+
+def _problem(key: str, wanted: Sequence[int] | None, found: Tensor | None, native: Grid) -> str | None:
+    if wanted is None and found is not None:
+        return f"tensor {key!r} is {list(found.shape)} in the file and absent from the model"
+    if wanted is None or found is None:
+        return f"tensor {key!r} is absent from the file and {list(wanted or [])} in the model"
+    resizable = key in _POSITIONS and found.ndim == 2 and found.shape[1] == wanted[1]
+    if tuple(found.shape) == tuple(wanted) or (resizable and stored_grid(len(found), native)):
+        return None
+    return f"tensor {key!r} is {list(found.shape)} in the file and {list(wanted)} in the model"
+
+
+def looks_like(state: Mapping[str, Tensor], *, limit: int = 2) -> list[str]:
+    """Return the open_clip names whose image tower has the shapes in `state`, the likeliest first."""
+    import open_clip
+
+    found = _tower_facts(state)
+    if found is None:
+        return []
+    configs = {name: open_clip.get_model_config(name) for name in model_names()}
+    fit = [name for name, config in configs.items() if _config_facts(config) == found]
+    text_width = len(state["ln_final.weight"]) if "ln_final.weight" in state else None
+
+    def unlikeliness(name: str) -> tuple[bool, bool, int, str]:
+        config = configs[name]
+        other_text = text_width is not None and config["text_cfg"].get("width", 512) != text_width
+        rows, columns = native_grid(config)
+        return other_text, 1 + rows * columns != len(state.get(_POSITIONS[0], ())), len(name), name
+
+    return sorted(fit, key=unlikeliness)[:limit]
+
+
+_Facts = tuple[str, int, object, int, int]
+
+
+def _tower_facts(state: Mapping[str, Tensor]) -> _Facts | None:
+    """Return (kind, width, depth, patch, joint width), or None where the tensors do not tell."""
+    conv1, proj = state.get("visual.conv1.weight"), state.get("visual.proj")
+    if conv1 is not None and proj is not None and conv1.ndim == 4:
+        depth = _count(state, "visual.transformer.resblocks.")
+        return "vit", conv1.shape[0], depth, conv1.shape[-1], proj.shape[1]
+    block, pool = state.get("visual.layer1.0.conv1.weight"), state.get("visual.attnpool.c_proj.weight")
+    if block is not None and pool is not None:
+        depths = tuple(_count(state, f"visual.layer{layer}.") for layer in (1, 2, 3, 4))
+        return "resnet", block.shape[0], depths, 0, pool.shape[0]
+    return None
+
+
+def _count(state: Mapping[str, Tensor], prefix: str) -> int:
+    """Return the number of blocks whose tensors are named `<prefix><number>...`."""
+    return len({key.removeprefix(prefix).split(".")[0] for key in state if key.startswith(prefix)})
+
+
+def _config_facts(config: ModelConfig) -> _Facts | None:
+    vision = config["vision_cfg"]
+    layers = vision.get("layers", 12)
+    if vision.get("timm_model_name") or vision.get("attentional_pool"):
+        return None
+    if isinstance(layers, list | tuple):
+        return "resnet", vision["width"], tuple(layers), 0, config["embed_dim"]
+    return "vit", vision.get("width", 768), layers, vision.get("patch_size", 16), config["embed_dim"]

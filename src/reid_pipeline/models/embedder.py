@@ -10,14 +10,21 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from reid_pipeline.models.architecture import build_visual_tower, supported_config
+from reid_pipeline.models.architecture import Architecture
+from reid_pipeline.models.backbone import ENCODERS
 from reid_pipeline.models.heads import BNNeck
-from reid_pipeline.models.image_encoder import ImageEncoder, adapt_tower
-from reid_pipeline.models.mismatch import POSITIONS
+from reid_pipeline.models.image_encoder import ImageEncoder, TowerSettings
 from reid_pipeline.schema.errors import UserError, first_few, nearest
 from reid_pipeline.schema.origin import Origin
 
-NECKS = ("before", "after")
+_NECKS = ("before", "after")
+# Parts of tensor names, and the parameters that decide such a tensor.
+_DECIDING = {
+    "neck.": ("neck",),
+    "encoder.side_": ("num_cameras", "num_views"),
+    "positional_embedding": ("image_size", "patch_stride"),
+}
+_REQUIRED = ("backbone", "image_size", "patch_stride", "num_cameras", "num_views", "neck", "pixel_mean", "pixel_std")
 
 
 class Embedder(nn.Module):
@@ -27,7 +34,7 @@ class Embedder(nn.Module):
     them (pcl, unsupervised_pcl), L2-normalised.
 
     Attributes:
-        origin: what it was made from; None where nobody noted it.
+        origin: what it was made from; None where it is not known.
     """
 
     origin: Origin | None = None
@@ -39,17 +46,16 @@ class Embedder(nn.Module):
 
         Args:
             encoder: the image tower.
-            neck: `"before"` or `"after"`.
+            neck: `"before"` or `"after"`, see the class.
             necks: the necks of `final` and `projected`; fresh ones for `"after"` if None.
 
         Raises:
-            UserError: another word for `neck`.
+            UserError: another value of `neck`.
         """
         super().__init__()
-        if neck not in NECKS:
+        if neck not in _NECKS:
             raise UserError(
-                f"neck {neck!r} is not allowed.{nearest(str(neck), NECKS)} Allowed: 'before' (features as "
-                f"they "
+                f"neck {neck!r} is not allowed.{nearest(str(neck), _NECKS)} Allowed: 'before' (features as they "
                 f"leave the encoder) or 'after' (as they leave the necks). Correct `neck`."
             )
         self.encoder = encoder
@@ -60,11 +66,6 @@ class Embedder(nn.Module):
             fresh = (BNNeck(encoder.width), BNNeck(encoder.projected_width))
             self.final_neck, self.projected_neck = necks or fresh
         self.eval()
-
-    @property
-    def embedding_width(self) -> int:
-        """Width E of the embedding."""
-        return self.encoder.embedding_width
 
     def train(self, mode: bool = True) -> Self:  # noqa: ARG002
         """Stay in eval mode: an embedder does not train."""
@@ -92,28 +93,17 @@ class Embedder(nn.Module):
 
     def description(self) -> dict[str, Any]:
         """Return what `embedder_from_description` needs beside the state dict: plain JSON values."""
-        encoder = self.encoder
+        values = {key: getattr(self.encoder, key) for key in TowerSettings._fields}
         return {
-            "backbone": encoder.name,
-            "image_size": list(encoder.image_size),
-            "patch_stride": encoder.patch_stride,
-            "num_cameras": encoder.num_cameras,
-            "num_views": encoder.num_views,
-            "sie_coefficient": encoder.sie_coefficient,
-            "sie_tokens": encoder.sie_tokens,
-            "evaluation_resize": encoder.evaluation_resize,
+            "backbone": self.encoder.name,
+            **{key: list(value) if isinstance(value, tuple) else value for key, value in values.items()},
             "neck": self.neck,
-            "pixel_mean": list(encoder.pixel_mean),
-            "pixel_std": list(encoder.pixel_std),
-            "embedding_width": self.embedding_width,
+            "embedding_width": self.encoder.embedding_width,
         }
 
 
-_REQUIRED = ("backbone", "image_size", "patch_stride", "num_cameras", "num_views", "neck", "pixel_mean", "pixel_std")
-
-
 def embedder_from_description(description: Mapping[str, Any], state: Mapping[str, Tensor]) -> Embedder:
-    """Rebuild an embedder; no pretrained weights are read, and no random number is drawn.
+    """Rebuild an embedder; no pretrained weights are read, and no random number is sampled.
 
     Args:
         description: what `Embedder.description` returned.
@@ -128,26 +118,14 @@ def embedder_from_description(description: Mapping[str, Any], state: Mapping[str
     missing = [key for key in _REQUIRED if key not in description]
     if missing:
         raise UserError(
-            f"The description of the embedder lacks {first_few(missing, 8)}. Needed: "
-            f"{', '.join(_REQUIRED)}. Use the "
+            f"The description of the embedder lacks {first_few(missing, 8)}. Needed: {', '.join(_REQUIRED)}. Use the "
             f"description that was written beside the weights."
         )
-    config = supported_config(description["backbone"])
+    values = {key: description[key] for key in TowerSettings._fields if key in description}
+    given: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}
+    architecture, settings = Architecture(description["backbone"]), TowerSettings(**given)
     with torch.device("meta"):
-        encoder = adapt_tower(
-            description["backbone"],
-            build_visual_tower(config, device="meta"),
-            image_size=description["image_size"],
-            patch_stride=description["patch_stride"],
-            num_cameras=description["num_cameras"],
-            num_views=description["num_views"],
-        )
-        embedder = Embedder(encoder, neck=description["neck"])
-    encoder.sie_coefficient = float(description.get("sie_coefficient", 1.0))
-    encoder.sie_tokens = description.get("sie_tokens", "class")
-    encoder.evaluation_resize = description.get("evaluation_resize", "bicubic")
-    encoder.pixel_mean = tuple(description["pixel_mean"])
-    encoder.pixel_std = tuple(description["pixel_std"])
+        embedder = Embedder(ENCODERS[architecture.kind](architecture, settings), neck=description["neck"])
     _require_fit(embedder, description, state)
     embedder.to_empty(device="cpu").load_state_dict(state)
     return embedder
@@ -162,33 +140,20 @@ def _require_fit(embedder: Embedder, description: Mapping[str, Any], state: Mapp
     ]
     if not wrong:
         return
-    # The tensor that depends on the fewest parameters tells best which of them is wrong.
-    key = min(wrong, key=lambda key: (_PARAMETERS.get(_kind(key), _BACKBONE)[0], wrong.index(key)))
-    parameters = _PARAMETERS.get(_kind(key), _BACKBONE)[1]
+    key = min(wrong, key=lambda key: _blame(key)[0])
+    parameters = _blame(key)[1]
     found = list(state[key].shape) if key in state else "absent"
     wanted = list(expected[key].shape) if key in expected else "absent"
     given = ", ".join(f"{name}: {description[name]}" for name in parameters)
     raise UserError(
-        f"The weights do not fit the description: tensor {key!r} is {found} in the weights, and {wanted} "
-        f"with "
+        f"The weights do not fit the description: tensor {key!r} is {found} in the weights, and {wanted} with "
         f"{given} ({len(wrong)} tensors differ). Change {' or '.join(f'`{name}`' for name in parameters)}."
     )
 
 
-# Kind of tensor: (order of blame, the parameters that decide its presence and shape).
-_BACKBONE = (0, ("backbone",))
-_PARAMETERS: dict[str, tuple[int, tuple[str, ...]]] = {
-    "neck": (1, ("neck",)),
-    "side": (2, ("num_cameras", "num_views")),
-    "position": (3, ("image_size", "patch_stride")),
-}
-
-_POSITIONS = tuple(f"encoder.{key}" for key in POSITIONS)
-
-
-def _kind(key: str) -> str:
-    if key.startswith(("final_neck.", "projected_neck.")):
-        return "neck"
-    if key in {"encoder.side_embedding", "encoder.side_seen"}:
-        return "side"
-    return "position" if key in _POSITIONS else "backbone"
+def _blame(key: str) -> tuple[int, tuple[str, ...]]:
+    """Return the parameters that decide presence and shape of a tensor; the fewer, the lower the number."""
+    for order, (part, parameters) in enumerate(_DECIDING.items(), start=1):
+        if part in key:
+            return order, parameters
+    return 0, ("backbone",)

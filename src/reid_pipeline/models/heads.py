@@ -1,5 +1,7 @@
 """BNNeck and the identity classifier (methods.md, section 1, "Heads"); heads of self-supervision (section 7).
 
+Initial weights are sampled from torch's global generator.
+
 Shape suffixes: B embeddings, D feature width, C identities.
 """
 
@@ -9,7 +11,7 @@ from torch import Tensor, nn
 
 
 class BNNeck(nn.Module):
-    """Batch normalisation of one feature, its shift frozen at zero.
+    """Batch normalisation of one feature, float [B, D], its shift frozen at zero; B at least 2 in training.
 
     Separates the space of the triplet loss (before) from that of the ID loss (after).
     Source: Luo et al., Bag of Tricks and a Strong Baseline for Deep Person Re-identification, 2019.
@@ -18,28 +20,16 @@ class BNNeck(nn.Module):
     def __init__(self, width: int) -> None:
         super().__init__()
         self.norm = nn.BatchNorm1d(width)
-        nn.init.ones_(self.norm.weight)
-        nn.init.zeros_(self.norm.bias)
         self.norm.bias.requires_grad_(False)
 
     def forward(self, x_BD: Tensor) -> Tensor:
-        """Return the normalised feature, float [B, D].
-
-        Args:
-            x_BD: float [B, D]; in training mode B must be at least 2.
-
-        Raises:
-            ValueError: in training mode with a batch of one (from torch).
-        """
+        """Return the normalised feature, float [B, D]."""
         normalised: Tensor = self.norm(x_BD)
         return normalised
 
 
 def identity_classifier(width: int, num_classes: int) -> nn.Linear:
-    """Return a linear classifier without bias, float [B, width] to [B, num_classes].
-
-    Weights are drawn from torch's global generator: normal, mean 0, std 0.001.
-    """
+    """Return a linear classifier without bias, [B, width] to [B, num_classes]; weights normal, std 0.001."""
     classifier = nn.Linear(width, num_classes, bias=False)
     nn.init.normal_(classifier.weight, std=0.001)
     return classifier
@@ -54,8 +44,8 @@ def projection_head(
 ) -> nn.Sequential:
     """Return the MLP before NT-Xent, float [B, width] to [B, output_width].
 
-    Three linear layers; batch norm and ReLU after the first two. Weights are drawn from torch's global
-    generator. Source: SVLL-ReID, arXiv 2407.20647; Chen et al., SimCLR, 2020.
+    Three linear layers; batch norm and ReLU after the first two.
+    Source: SVLL-ReID, arXiv 2407.20647; Chen et al., SimCLR, 2020.
 
     Args:
         width: of the feature: 512 for a text of ViT-B/16, 768 for its `final`.
@@ -65,15 +55,12 @@ def projection_head(
             code's for images: linear weights by Kaiming's normal rule over the fan-in, scale and shift of the
             batch norms uniform in 0..1.
     """
-    head = nn.Sequential(
-        nn.Linear(width, hidden_width),
-        nn.BatchNorm1d(hidden_width),
-        nn.ReLU(),
-        nn.Linear(hidden_width, hidden_width),
-        nn.BatchNorm1d(hidden_width),
-        nn.ReLU(),
-        nn.Linear(hidden_width, output_width),
-    )
+    hidden = [
+        layer
+        for inputs in (width, hidden_width)
+        for layer in (nn.Linear(inputs, hidden_width), nn.BatchNorm1d(hidden_width), nn.ReLU())
+    ]
+    head = nn.Sequential(*hidden, nn.Linear(hidden_width, output_width))
     if initialisation == "kaiming":
         for layer in head:
             if isinstance(layer, nn.Linear):
@@ -87,13 +74,8 @@ def projection_head(
 def predictor_head(width: int, *, hidden_width: int = 512) -> nn.Sequential:
     """Return SimSiam's predictor, float [B, width] to [B, width]: linear, batch norm, ReLU, linear.
 
-    Weights are drawn from torch's global generator, torch's own initialisation. In the released code of
-    SVLL-ReID it reads `final` itself, with no projection head before it.
+    In the released code of SVLL-ReID it reads `final` itself, with no projection head before it.
     Source: Chen and He, Exploring Simple Siamese Representation Learning, 2021, section 3.
-
-    Args:
-        width: of the feature, in and out.
-        hidden_width: of the bottleneck between.
     """
     return nn.Sequential(
         nn.Linear(width, hidden_width), nn.BatchNorm1d(hidden_width), nn.ReLU(), nn.Linear(hidden_width, width)

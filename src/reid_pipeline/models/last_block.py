@@ -1,6 +1,8 @@
 """The last block of a transformer, of which one token per sequence is read.
 
-Exact saving: the attention of that block needs one query instead of L, and its MLP one token.
+Exact saving: the attention of that block needs one query instead of L, and its MLP one token. Features and
+gradients equal those of the whole block but for rounding. A block that is not open_clip's plain residual
+attention block is run whole.
 
 Shape suffixes: B sequences, L tokens, D width of the tower.
 """
@@ -12,30 +14,19 @@ from torch import Tensor
 
 
 def first_token_after(block: Any, x_BLD: Tensor) -> Tensor:
-    """Return the first token after a block, float [B, D]; where it can, without computing the others.
-
-    Equal to `block(x)[:, 0]` but for rounding, gradients too.
-
-    Args:
-        block: a residual attention block of open_clip. One that is not the plain kind is run whole.
-        x_BLD: float [B, L, D], the tokens that enter it.
-    """
+    """Return `block(x)[:, 0]`, float [B, D], from the tokens that enter the block, float [B, L, D]."""
     if not _is_plain(block):
         token_BD: Tensor = block(x_BLD)[:, 0]
         return token_BD
     normed_BLD = block.ln_1(x_BLD)
-    attended_B1D = block.attention(normed_BLD[:, :1], normed_BLD, normed_BLD)
-    return _finish(block, x_BLD[:, 0], attended_B1D)
+    return _finished(block, x_BLD[:, 0], block.attention(normed_BLD[:, :1], normed_BLD, normed_BLD))
 
 
 def causal_token_after(block: Any, x_BLD: Tensor, positions_B: Tensor, mask_LL: Tensor) -> Tensor:
-    """Return the token at one position of each sequence after a causal block, float [B, D].
-
-    Equal to `block(x, attn_mask=mask_LL)[b, positions_B[b]]` but for rounding, gradients too. A token sees
-    those up to its own position.
+    """Return `block(x, attn_mask=mask_LL)[b, positions_B[b]]`, float [B, D].
 
     Args:
-        block: a residual attention block of open_clip. One that is not the plain kind is run whole.
+        block: a residual attention block of open_clip.
         x_BLD: float [B, L, D], the tokens that enter it.
         positions_B: Int64 [B] in 0..L-1.
         mask_LL: float [L, L], the causal mask: 0 where a row's token sees a column's, else minus infinity.
@@ -52,14 +43,14 @@ def causal_token_after(block: Any, x_BLD: Tensor, positions_B: Tensor, mask_LL: 
         key_padding_mask=mask_LL[positions_B].to(x_BLD.dtype),
         need_weights=False,
     )[0]
-    return _finish(block, x_BLD[rows_B, positions_B], attended_B1D)
+    return _finished(block, x_BLD[rows_B, positions_B], attended_B1D)
 
 
 def _is_plain(block: Any) -> bool:
     return type(block).__name__ == "ResidualAttentionBlock"
 
 
-def _finish(block: Any, x_BD: Tensor, attended_B1D: Tensor) -> Tensor:
+def _finished(block: Any, x_BD: Tensor, attended_B1D: Tensor) -> Tensor:
     x_BD = x_BD + block.ls_1(attended_B1D)[:, 0]
     after_BD: Tensor = x_BD + block.ls_2(block.mlp(block.ln_2(x_BD)))
     return after_BD

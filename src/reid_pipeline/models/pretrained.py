@@ -2,204 +2,185 @@
 
 `pretrained` is one of
 
-- `None`: random weights, drawn from torch's global generator (same seed, same weights);
+- `None`: random weights, sampled from torch's global generator (same seed, same weights);
 - a file: OpenAI's TorchScript archive or state dict, open_clip's checkpoint, safetensors;
 - a tag that open_clip knows for the model (`openai`, `laion2b_s34b_b88k` ...): open_clip downloads the
-  file on the user's machine and keeps it in its cache;
-- `"demo"` for `demo-vit`: the weights that ship with this package.
+  file on the user's machine and stores it in its cache;
+- `"demo"` for `demo-vit`: the weights that ship with this package. The token embedding has 49,408 rows, of
+  which the demo's captions touch a few hundred: those alone are stored, and all tensors in half precision.
 
-Half precision becomes float32. Weights of another architecture are refused before anything is built.
+Half precision becomes float32. Weights of another architecture are refused before a tower is built.
+
+Shape suffixes: R stored rows, V vocabulary, T width of the text tower.
 """
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import torch
+from safetensors.torch import load_file
 from torch import Tensor
 
-from reid_pipeline.models.architecture import (
-    DEMO_MODEL,
-    ModelConfig,
-    build_clip,
-    build_visual_tower,
-    model_names,
-    model_shapes,
-    native_grid,
-    supported_config,
-)
-from reid_pipeline.models.checkpoint_files import CheckpointFile, full_precision, read_checkpoint
-from reid_pipeline.models.demo import DEMO_TAG, DEMO_WEIGHTS, load_demo_state
-from reid_pipeline.models.mismatch import require_same_architecture
-from reid_pipeline.models.position_grid import Grid
+from reid_pipeline.models.architecture import DEMO_MODEL, Architecture, model_names
+from reid_pipeline.models.checkpoint_files import WEIGHT_SUFFIXES, read_checkpoint, require_same_architecture
 from reid_pipeline.schema.digests import digest_of_file
 from reid_pipeline.schema.errors import UserError, first_few, nearest
 
-_WEIGHT_SUFFIXES = (".pt", ".pth", ".bin", ".ckpt", ".safetensors")
-RANDOM = "random"
-"""What stands for the digest of weights that were drawn."""
-_VISUAL = "visual."
-_STEP_COUNT = ".num_batches_tracked"
-Triple = tuple[float, float, float]
+DEMO_TAG = "demo"
+DEMO_WEIGHTS = Path(__file__).parent / "weights" / "demo_clip.safetensors"
+_VOCABULARY = 49408
+_EMBEDDING = "token_embedding.weight"
+_ROWS = "token_embedding.rows"
+_VALUES = "token_embedding.values"
 
 
-def load_pretrained_state(name: str, pretrained: str | Path | None) -> dict[str, Tensor]:
-    """Return the state of the image tower of `name`, names without `visual.`, float32.
-
-    The positional embedding keeps the grid it was stored with; `build_image_encoder` resizes it.
-
-    Raises:
-        UserError: unknown or unsupported model, unknown tag, missing or unreadable file, weights of another
-            architecture, weights trained with another activation, or a download that failed.
-    """
-    config = supported_config(name)
-    if pretrained is None:
-        random: dict[str, Tensor] = build_visual_tower(config).state_dict()
-        return random
-    tower = build_visual_tower(config, device="meta")
-    expected = {f"{_VISUAL}{key}": shape for key, shape in model_shapes(tower).items()}
-    state = _fitting_state(name, pretrained, expected, native_grid(tower))
-    return {key.removeprefix(_VISUAL): tensor for key, tensor in state.items()}
-
-
-def load_pretrained_clip_state(name: str, pretrained: str | Path | None) -> dict[str, Tensor]:
-    """Return the state of the whole CLIP of `name` (`architecture.build_clip`), float32.
-
-    Raises:
-        UserError: as `load_pretrained_state`; also where the file's text tower is absent or another.
-    """
-    if pretrained is None:
-        random: dict[str, Tensor] = build_clip(name).state_dict()
-        return random
-    clip: Any = build_clip(name, device="meta")
-    return _fitting_state(name, pretrained, model_shapes(clip), native_grid(clip.visual))
-
-
-def _fitting_state(
-    name: str, pretrained: str | Path, expected: Mapping[str, torch.Size], native: Grid
+def pretrained_state(
+    architecture: Architecture, pretrained: str | Path | None, *, text: bool = False
 ) -> dict[str, Tensor]:
-    """Read a checkpoint and return the tensors of `expected`, float32, all there and of the right shape."""
-    state = dict(_fetch(name, supported_config(name), pretrained).state)
-    if "logit_scale" in state and "logit_scale" in expected:
-        state["logit_scale"] = state["logit_scale"].reshape(expected["logit_scale"])
-    for key in expected:
-        if key.endswith(_STEP_COUNT):  # a batch norm's counter; old files lack it, and nothing reads it
-            state.setdefault(key, torch.zeros((), dtype=torch.long))
-    require_same_architecture(name, expected, state, native=native, source=str(pretrained))
-    return {key: full_precision(state[key]) for key in expected}
+    """Return the state of a CLIP's image tower, or of the whole CLIP, by OpenAI's names, float32.
 
+    The positional embedding has the grid it was stored with; `ImageEncoder` resizes it.
 
-def pixel_statistics(name: str, pretrained: str | Path | None) -> tuple[Triple, Triple]:
-    """Return (mean, std) of the pixels, in 0..1, that open_clip's preprocessing has for these weights.
+    Args:
+        architecture: of the network.
+        pretrained: see the module.
+        text: the text tower's tensors too, not those named `visual....` alone.
 
-    Those of the tag where `pretrained` is one, else open_clip's default (OpenAI's).
+    Raises:
+        UserError: unknown tag, missing or unreadable file, weights of another architecture, weights trained
+            with another activation, a failed download, or a text tower that is not CLIP's own.
     """
-    import open_clip
-    from open_clip.transform import PreprocessCfg
-
-    default = PreprocessCfg()
-    tag = open_clip.get_pretrained_cfg(name, str(pretrained)) if pretrained is not None else {}
-    mean, std = tag.get("mean", default.mean), tag.get("std", default.std)
-    return (mean[0], mean[1], mean[2]), (std[0], std[1], std[2])
-
-
-def pretrained_tags(name: str) -> list[str]:
-    """Return the tags of a model: open_clip's, and `demo` for the demo model."""
-    import open_clip
-
-    return [DEMO_TAG] if name == DEMO_MODEL else list(open_clip.list_pretrained_tags_by_model(name))
+    clip = architecture.clip(text=text, device="cpu" if pretrained is None else "meta")
+    expected = {key: tensor for key, tensor in clip.state_dict().items() if text or key.startswith("visual.")}
+    if pretrained is None:
+        return expected
+    state = _stored_state(architecture, pretrained)
+    if "logit_scale" in state and "logit_scale" in expected:
+        state["logit_scale"] = state["logit_scale"].reshape(expected["logit_scale"].shape)
+    for key in expected:
+        if key.endswith(".num_batches_tracked"):  # a batch norm's counter; old files lack it, and nothing reads it
+            state.setdefault(key, torch.zeros((), dtype=torch.long))
+    shapes = {key: tensor.shape for key, tensor in expected.items()}
+    require_same_architecture(architecture, shapes, state, source=str(pretrained))
+    tensors = {key: state[key].detach() for key in expected}
+    return {key: (each.float() if each.is_floating_point() else each).contiguous() for key, each in tensors.items()}
 
 
 def weights_digest(name: str, pretrained: str | Path | None) -> str:
     """Return the SHA-256 of the file that `pretrained` names, or `"random"` where there is none.
 
     Raises:
-        UserError: unknown tag, no such file, or a download that failed.
+        UserError: unknown tag, no such file, or a failed download.
     """
     if pretrained is None:
-        return RANDOM
-    path = _weights_file(name, pretrained)
+        return "random"
+    path = _path_of(pretrained) or _file_of_tag(Architecture(name), str(pretrained))
     try:
         return digest_of_file(path)
     except OSError as error:
         raise UserError(f"The weights {path} cannot be read: {error.strerror}. Correct `pretrained`.") from error
 
 
-def _fetch(name: str, config: ModelConfig, pretrained: str | Path) -> CheckpointFile:
-    path = _weights_file(name, pretrained)
-    if path == DEMO_WEIGHTS:
-        return CheckpointFile(load_demo_state(), from_openai=False)
+def _stored_state(architecture: Architecture, pretrained: str | Path) -> dict[str, Tensor]:
+    path = _path_of(pretrained)
+    if path is None:
+        path = _file_of_tag(architecture, str(pretrained))
+        return _demo_state() if path == DEMO_WEIGHTS else read_checkpoint(path).state
     checkpoint = read_checkpoint(path)
-    if checkpoint.from_openai and _means_a_file(pretrained):
-        _require_quick_gelu(name, config, str(pretrained))
-    return checkpoint
+    if checkpoint.from_openai:
+        _require_quick_gelu(architecture, str(pretrained))
+    return checkpoint.state
 
 
-def _weights_file(name: str, pretrained: str | Path) -> Path:
-    """Return the file that a path or a tag means, downloaded if need be."""
-    if _means_a_file(pretrained):
-        return Path(pretrained).expanduser()
-    tag = str(pretrained).lower().replace("-", "_")
-    tags = pretrained_tags(name)
+def _path_of(pretrained: str | Path) -> Path | None:
+    """Return the path where `pretrained` means a file, and None where it means a tag."""
+    text, path = str(pretrained), Path(pretrained).expanduser()
+    means_a_file = isinstance(pretrained, Path) or path.is_file() or text.lower().endswith(WEIGHT_SUFFIXES)
+    return path if means_a_file or "/" in text or "\\" in text else None
+
+
+def _file_of_tag(architecture: Architecture, pretrained: str) -> Path:
+    """Return the file of a tag, downloaded by open_clip unless it is in its cache."""
+    import open_clip
+
+    name, tag = architecture.name, pretrained.lower().replace("-", "_")
+    tags = [DEMO_TAG] if name == DEMO_MODEL else list(open_clip.list_pretrained_tags_by_model(name))
     if tag not in tags:
         allowed = f"its tags {first_few(tags, 12)}" if tags else "none of its own tags (it has none)"
         raise UserError(
-            f"Unknown pretrained weights {str(pretrained)!r} for {name!r}.{nearest(tag, tags)} Allowed: "
-            f"{allowed}, "
+            f"Unknown pretrained weights {pretrained!r} for {name!r}.{nearest(tag, tags)} Allowed: {allowed}, "
             f"the path of an existing weight file, or null for random weights. Correct `pretrained`."
         )
     if tag == DEMO_TAG:
         return DEMO_WEIGHTS
-    import open_clip
-
-    if open_clip.get_pretrained_cfg(name, tag).get("quick_gelu", False):
-        _require_quick_gelu(name, supported_config(name), tag)
-    return _download(name, tag)
-
-
-def _means_a_file(pretrained: str | Path) -> bool:
-    text = str(pretrained)
-    return (
-        isinstance(pretrained, Path)
-        or Path(text).expanduser().is_file()
-        or "/" in text
-        or "\\" in text
-        or text.lower().endswith(_WEIGHT_SUFFIXES)
-    )
-
-
-def _require_quick_gelu(name: str, config: ModelConfig, source: str) -> None:
-    """Refuse weights trained with QuickGELU in a network that has the exact GELU: it would lose silently."""
-    partner = f"{name}-quickgelu"
-    if config.get("quick_gelu", False) or partner not in model_names():
-        return
-    raise UserError(
-        f"The weights {source!r} were trained with the QuickGELU activation, and {name!r} has the exact "
-        f"GELU: the "
-        f"features would be off without an error. Set `backbone` to {partner!r}."
-    )
-
-
-def _download(name: str, tag: str) -> Path:
-    """Let open_clip download a tag's file, or find it in its cache.
-
-    Raises:
-        UserError: the file is neither cached nor to be had.
-    """
-    from open_clip import pretrained as downloads
-
-    facts = downloads.get_pretrained_cfg(name, tag)
+    facts = open_clip.get_pretrained_cfg(name, tag)
+    if facts.get("quick_gelu", False):
+        _require_quick_gelu(architecture, tag)
     sources = [f"https://huggingface.co/{facts['hf_hub'].rstrip('/')}"] if facts.get("hf_hub") else []
     sources += [facts["url"]] if facts.get("url") else []
     try:
-        return Path(downloads.download_pretrained(facts))
+        return Path(open_clip.pretrained.download_pretrained(facts))
     # OSError covers FileNotFoundError (open_clip's word for any failure of huggingface_hub) and
     # urllib.error.URLError; RuntimeError is its word for a wrong checksum.
     except (OSError, RuntimeError) as error:
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
         raise UserError(
-            f"The weights {tag!r} of {name!r} could not be downloaded ({type(error).__name__}: {reason}). "
-            f"Tried: "
+            f"The weights {tag!r} of {name!r} could not be downloaded ({type(error).__name__}: {reason}). Tried: "
             f"{' then '.join(sources[:1]) or 'no address known'}. On a machine with a network, download "
             f"{' or '.join(sources)}, bring the file here, and set `pretrained: <path>` to it."
         ) from error
+
+
+def _require_quick_gelu(architecture: Architecture, source: str) -> None:
+    """Refuse weights trained with QuickGELU in a network that has the exact GELU: it would lose silently."""
+    name, partner = architecture.name, f"{architecture.name}-quickgelu"
+    if architecture.config.get("quick_gelu", False) or partner not in model_names():
+        return
+    raise UserError(
+        f"The weights {source!r} were trained with the QuickGELU activation, and {name!r} has the exact GELU: the "
+        f"features would be off without an error. Set `backbone` to {partner!r}."
+    )
+
+
+def pack_demo_state(state: Mapping[str, Tensor], rows: Tensor) -> dict[str, Tensor]:
+    """Return the small form of a CLIP's state, as `safetensors` stores it.
+
+    Args:
+        state: state of the demo CLIP, float.
+        rows: Int64 [R], the token ids that training touched, in 0..V-1; repeats are merged. The embedding of
+            every other token is dropped, and is zero after `unpack_demo_state`.
+
+    Raises:
+        ValueError: a row is outside the vocabulary, or a value does not fit into half precision.
+    """
+    embedding_VT = state[_EMBEDDING]
+    rows_R = torch.unique(rows.detach().cpu().long())
+    if rows_R.numel() and (rows_R[0] < 0 or rows_R[-1] >= len(embedding_VT)):
+        raise ValueError(f"Token ids lie in 0..{len(embedding_VT) - 1}; got {int(rows_R[0])}..{int(rows_R[-1])}.")
+    stored = {key: value for key, value in state.items() if key != _EMBEDDING}
+    stored[_VALUES] = embedding_VT.detach().cpu()[rows_R]
+    packed = {key: value.detach().cpu().half().contiguous() for key, value in stored.items()}
+    overflown = [key for key, value in packed.items() if not torch.isfinite(value).all()]
+    if overflown:
+        raise ValueError(f"Not finite in half precision: {', '.join(overflown[:5])}.")
+    packed[_ROWS] = rows_R
+    return packed
+
+
+def unpack_demo_state(packed: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return the full state of the demo CLIP, float32, from what `pack_demo_state` returned."""
+    state = {key: value.float() for key, value in packed.items() if key not in (_ROWS, _VALUES)}
+    values_RT = packed[_VALUES].float()
+    embedding_VT = torch.zeros(_VOCABULARY, values_RT.shape[1])
+    embedding_VT[packed[_ROWS]] = values_RT
+    state[_EMBEDDING] = embedding_VT
+    return state
+
+
+def _demo_state() -> dict[str, Tensor]:
+    if not DEMO_WEIGHTS.is_file():
+        raise UserError(
+            f"The weights of the demo CLIP are not there: {str(DEMO_WEIGHTS)!r}. They ship with the package; make them "
+            f"again with `kedro run --pipeline=pretrain_demo_clip`."
+        )
+    return unpack_demo_state(load_file(DEMO_WEIGHTS, device="cpu"))

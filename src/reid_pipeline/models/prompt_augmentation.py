@@ -1,7 +1,7 @@
 """Augmentations of embedded prompts, for language self-supervision (methods.md, section 7).
 
-Pure functions: they return a new tensor and draw from the generator given, on the CPU, so that the draws are
-the same on every device. Gradients flow to the prompts. Call twice for two copies.
+Pure functions of prompts, float [B, L, T], to such a tensor. They sample from the CPU generator given, so that
+a seed gives the same on every device. Gradients flow to the prompts. Call twice for two copies.
 
 Shape suffixes: B prompts, L tokens, T width of the text tower.
 """
@@ -17,7 +17,7 @@ from reid_pipeline.schema.errors import UserError
 def mask_prompts(
     prompts: Tensor, generator: torch.Generator, *, probability: float = 0.5, positions: slice | None = None
 ) -> Tensor:
-    """Zero each component of each embedded token with a probability; the others keep their size.
+    """Zero each component of each embedded token with a probability; the others are unchanged.
 
     The released code masks all 77 positions, start, end and padding included (`positions=None`). The
     padding behind the end-of-text token does not matter to a causal tower, so prompts that end there lose
@@ -28,9 +28,6 @@ def mask_prompts(
         generator: a CPU generator.
         probability: in 0..1.
         positions: tokens that may be masked, such as `PromptLearner.learnt_positions`; None for all.
-
-    Returns:
-        float [B, L, T].
 
     Raises:
         UserError: another probability.
@@ -52,8 +49,8 @@ def swap_prompts(
 ) -> Tensor:
     """Permute a random share of the token positions of each prompt among themselves.
 
-    Per prompt: share drawn uniformly between the bounds, `int(share * L)` positions drawn, their tokens put
-    back in random order. Equal bounds fix the share, as the released code does.
+    Per prompt: a share uniform between the bounds, `int(share * L)` random positions, their tokens in random
+    order. Equal bounds fix the share, as the released code does.
 
     Args:
         prompts: float [B, L, T].
@@ -62,9 +59,6 @@ def swap_prompts(
         padding: the released code permutes all 77 positions, so that padding enters the text and words leave
             it. (77, embedding of the padding token, float [T]) gives that: positions L..76 take part, and the
             first L are returned, which are all that the tower reads. None: the L positions alone.
-
-    Returns:
-        float [B, L, T].
 
     Raises:
         UserError: bounds outside 0..1, or in the wrong order.
@@ -88,18 +82,15 @@ def mix_prompts(
     """Mix each prompt with that of another identity: `(1 - share) * own + share * partner's`.
 
     Args:
-        prompts: float [B, L, T], one per identity. A single one comes back as it is: it has no partner.
+        prompts: float [B, L, T], one per identity. A single one is returned as it is: it has no partner.
         generator: a CPU generator.
         share: the partner's, in 0..1.
         partner: `"other"`: any prompt but the own, each as likely. `"released"`: any but the last, the
-            own included, as the released code draws. That code also reads rows it has already mixed, which
+            own included, as the released code samples. That code also reads rows it has already mixed, which
             this does not; and as released it cannot be asked for `mix` at all.
 
-    Returns:
-        float [B, L, T].
-
     Raises:
-        UserError: another share or word.
+        UserError: another share or partner.
     """
     if not 0 <= share <= 1:
         raise UserError(f"share {share} is not allowed: 0 to 1. Correct `share`.")
@@ -108,21 +99,18 @@ def mix_prompts(
     count = len(prompts)
     if count < 2:
         return prompts.clone()
-    drawn_B = torch.randint(count - 1, (count,), generator=generator)
+    partner_B = torch.randint(count - 1, (count,), generator=generator)
     if partner == "other":
-        drawn_B += drawn_B >= torch.arange(count)  # skip the own row
-    return torch.lerp(prompts, prompts[drawn_B.to(prompts.device)], share)
+        partner_B += partner_B >= torch.arange(count)  # skip the own row
+    return torch.lerp(prompts, prompts[partner_B.to(prompts.device)], share)
 
 
 def _partial_permutation(moved_B1: Tensor, length: int, generator: torch.Generator) -> Tensor:
-    """Return int64 [B, L]: which position each position takes its token from.
-
-    `moved_B1` positions of a row are permuted, each set and each order as likely; the others stay.
-    """
+    """Return int64 [B, L], the source of each position: `moved_B1` random positions of a row are permuted."""
     order_BL = torch.rand(len(moved_B1), length, generator=generator).argsort(dim=1)
-    chosen_BL = torch.arange(length) < moved_B1
-    # The chosen positions in rising order take their tokens from the chosen positions in random order. What
-    # is not chosen is sent to an extra column, which is cut off.
-    target_BL = torch.where(chosen_BL, order_BL, length).sort(dim=1).values
+    moves_BL = torch.arange(length) < moved_B1
+    # The moving positions in ascending order take their tokens from those in random order. The others are sent
+    # to an extra column, which is cut off.
+    target_BL = torch.where(moves_BL, order_BL, length).sort(dim=1).values
     source_BL = torch.arange(length + 1).repeat(len(moved_B1), 1).scatter(1, target_BL, order_BL)
     return source_BL[:, :length]

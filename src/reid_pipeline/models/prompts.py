@@ -29,6 +29,9 @@ class PromptLearner(nn.Module):
         learnt_positions: where in 0..L-1 the learnt tokens stand.
     """
 
+    prefix: Tensor
+    suffix: Tensor
+
     def __init__(
         self,
         num_identities: int,
@@ -38,11 +41,11 @@ class PromptLearner(nn.Module):
         context_tokens: int = 4,
         generator: torch.Generator,
     ) -> None:
-        """Draw the learnt vectors, normal with std 0.02.
+        """Sample the learnt vectors, normal with std 0.02.
 
         Args:
             num_identities: C.
-            text_encoder: gives tokens and their embeddings; it is not kept.
+            text_encoder: gives tokens and their embeddings; it is not stored.
             noun: "person" or "vehicle".
             context_tokens: M.
             generator: a CPU generator.
@@ -62,27 +65,21 @@ class PromptLearner(nn.Module):
             device = text_encoder.token_embedding.weight.device
             fixed_LT = text_encoder.embed(torch.tensor(fixed_L, device=device)).detach().clone()
         _warn_of_unknown_words(text_encoder, fixed_L, fixed_LT)
-        self.prefix: Tensor
-        self.suffix: Tensor
         self.register_buffer("prefix", fixed_LT[:first])
         self.register_buffer("suffix", fixed_LT[first:])
-        drawn_CMT = torch.randn(num_identities, context_tokens, text_encoder.width, generator=generator)
-        self.learnt = nn.Parameter((0.02 * drawn_CMT).to(fixed_LT))
+        sampled_CMT = torch.randn(num_identities, context_tokens, text_encoder.width, generator=generator)
+        self.learnt = nn.Parameter((0.02 * sampled_CMT).to(fixed_LT))
 
     def forward(self, labels: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the prompts of identities, for `TextEncoder.encode`.
+        """Return prompts for `TextEncoder.encode`: float [B, L, T], and the end-of-text positions, int64 [B].
 
         Args:
             labels: Int64 [B] in 0..C-1; repeats are allowed.
-
-        Returns:
-            embedded tokens, float [B, L, T], nothing behind the end-of-text token; its position, int64 [B].
         """
         learnt_BMT = self.learnt[labels]
-        count = len(learnt_BMT)
-        prefix_BPT, suffix_BST = (part.expand(count, -1, -1) for part in (self.prefix, self.suffix))
+        prefix_BPT, suffix_BST = (part.expand(len(learnt_BMT), -1, -1) for part in (self.prefix, self.suffix))
         embedded_BLT = torch.cat([prefix_BPT, learnt_BMT, suffix_BST], dim=1)
-        return embedded_BLT, torch.full((count,), self.length - 1, device=embedded_BLT.device)
+        return embedded_BLT, torch.full((len(learnt_BMT),), self.length - 1, device=embedded_BLT.device)
 
 
 def _require(num_identities: int, context_tokens: int, noun: str) -> None:
@@ -94,29 +91,21 @@ def _require(num_identities: int, context_tokens: int, noun: str) -> None:
 
 
 def _tokens(text_encoder: TextEncoder, text: str) -> list[int]:
-    """Return the ids of a text from the start-of-text to the end-of-text token.
-
-    Raises:
-        UserError: the tokenizer had to cut it.
-    """
+    """Return the ids of a text from the start-of-text to the end-of-text token; refuse one that would be cut."""
     row_L = text_encoder.tokenize([text])[0]
     ids: list[int] = row_L[: int(row_L.argmax()) + 1].tolist()
     if len(ids) == text_encoder.context_length:  # a cut text ends at the limit as well
         raise UserError(
             f"The prompt {text[:60]!r} has too many tokens for {text_encoder.name!r}: it must be below "
-            f"{text_encoder.context_length}, start and end included. Lower `context_tokens`, or shorten "
-            f"`noun`."
+            f"{text_encoder.context_length}, start and end included. Lower `context_tokens`, or shorten `noun`."
         )
     return ids
 
 
 def _warn_of_unknown_words(text_encoder: TextEncoder, ids: list[int], fixed_LT: Tensor) -> None:
-    """Say which words the weights hold nothing for: the demo CLIP stores those of its own captions only."""
-    import open_clip
-
+    """Warn of words with an all-zero embedding: the demo CLIP stores those of its own captions only."""
     empty_L = (~fixed_LT.any(dim=1)).tolist()
-    tokenizer = open_clip.get_tokenizer(text_encoder.name)
-    words = [tokenizer.decode([token]).strip() for token, empty in zip(ids, empty_L, strict=True) if empty]
+    words = [text_encoder.tokenizer.decode([token]).strip() for token, empty in zip(ids, empty_L, strict=True) if empty]
     if words:
         warnings.warn(
             f"The weights of {text_encoder.name!r} have an all-zero embedding for {first_few(words)}: the "

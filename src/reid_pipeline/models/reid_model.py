@@ -3,13 +3,15 @@
 Shape suffixes: B images, E embedding width (width + projected_width of the encoder).
 """
 
+from typing import Self
+
 import torch
 from torch import Tensor, nn
 
 from reid_pipeline.models.backbone import image_tower
 from reid_pipeline.models.embedder import Embedder
 from reid_pipeline.models.heads import BNNeck
-from reid_pipeline.models.image_encoder import ImageEncoder
+from reid_pipeline.models.image_encoder import ImageEncoder, ImageFeatures
 from reid_pipeline.schema.parameters import BackboneParameters
 from reid_pipeline.schema.population import Population
 
@@ -18,12 +20,7 @@ class ReIDModel(nn.Module):
     """Image tower with a BNNeck on `final` and one on `projected`; parameter names as in `Embedder`."""
 
     def __init__(self, encoder: ImageEncoder, *, neck: str = "after") -> None:
-        """Put necks on a tower.
-
-        Args:
-            encoder: the image tower; it is not copied.
-            neck: where retrieval reads its embedding, `"before"` or `"after"` the necks.
-        """
+        """Put necks on a tower, which is not copied; retrieval reads `"before"` or `"after"` the necks."""
         super().__init__()
         self.encoder = encoder
         self.neck = neck
@@ -33,18 +30,13 @@ class ReIDModel(nn.Module):
     @classmethod
     def from_backbone(
         cls, backbone: BackboneParameters, population: Population | None = None, *, neck: str = "after"
-    ) -> "ReIDModel":
-        """Build the tower that `backbone` names, with its weights and pixel statistics, and put necks on it.
-
-        Raises:
-            UserError: as `image_tower`.
-        """
+    ) -> Self:
+        """Build the tower that `backbone` names, see `image_tower`, and put necks on it."""
         return cls(image_tower(backbone, population), neck=neck)
 
-    @property
-    def embedding_width(self) -> int:
-        """Width E of what `embed` returns."""
-        return self.encoder.embedding_width
+    def necked(self, features: ImageFeatures) -> tuple[Tensor, Tensor]:
+        """Return `final` and `projected` behind their necks."""
+        return self.final_neck(features.final), self.projected_neck(features.projected)
 
     def embed(self, images: Tensor, camids: Tensor | None = None, viewids: Tensor | None = None) -> Tensor:
         """Return the necked features side by side, not normalised: float [B, E].
@@ -54,12 +46,9 @@ class ReIDModel(nn.Module):
             camids: Int64 [B], see `ImageEncoder.encode_image`.
             viewids: Int64 [B], likewise.
         """
-        features = self.encoder.encode_image(images, camids, viewids)
-        return torch.cat([self.final_neck(features.final), self.projected_neck(features.projected)], dim=1)
+        return torch.cat(self.necked(self.encoder.encode_image(images, camids, viewids)), dim=1)
 
-    def forward(self, images: Tensor, camids: Tensor | None = None, viewids: Tensor | None = None) -> Tensor:
-        """Do as `embed`."""
-        return self.embed(images, camids, viewids)
+    forward = embed
 
     def embedder(self) -> Embedder:
         """Return the inference side of this model. It shares the weights, not copies of them.

@@ -1,25 +1,19 @@
 """CLIP's ModifiedResNet (RN50, RN101, RN50x4 ...), adapted to re-identification (methods.md, section 1).
 
-Any input size, the last stride 1 instead of 2 (a grid of 16 x 8 for 256 x 128), three features instead of
-one.
+Any input size, the last stride 1 instead of 2 (a grid of 16 x 8 for 256 x 128), three features instead of one.
 
 Shape suffixes: B images, 3 colours, H W image rows and columns, h w grid rows and columns, L = 1 + h * w
 tokens of the attention pool (mean token first), D width of layer4, A heads, K width of a head.
 """
 
-from typing import Any
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from reid_pipeline.models.architecture import native_grid
-from reid_pipeline.models.features import ImageFeatures
-from reid_pipeline.models.image_tower import ImageEncoder, require_image_size
-from reid_pipeline.models.position_grid import Grid, resize_positions
+from reid_pipeline.models.image_encoder import ImageEncoder, ImageFeatures, require_image_size
 from reid_pipeline.schema.errors import UserError
 
-_STRIDE = 16  # pixels per grid cell on each axis once layer4 no longer halves it
+_STRIDE = 16  # pixels per grid cell on each axis once layer4 has stride 1
 
 
 class ResNetEncoder(ImageEncoder):
@@ -32,40 +26,36 @@ class ResNetEncoder(ImageEncoder):
 
     POSITION_KEY = "attnpool.positional_embedding"
 
-    def __init__(
-        self,
-        name: str,
-        visual: Any,
-        *,
-        image_size: Grid,
-        patch_stride: int | None = None,
-        num_cameras: int = 0,
-        num_views: int = 0,
-    ) -> None:
-        """Adapt open_clip's tower `visual`, in place; arguments as for `build_image_encoder`.
+    def _adapt(self) -> None:
+        self.image_size = require_image_size(self.image_size, _STRIDE, "the stride of the network,")
+        self._refuse_what_only_a_vit_has()
+        # After the stem (rounding up, then down) and two more poolings by 2 (rounding down).
+        rows, columns = ((side + 1) // 2 // 8 for side in self.image_size)
+        self.grid_size = rows, columns
 
-        Raises:
-            UserError: a stride, cameras or views: a ResNet has neither patches nor a class token.
-        """
-        super().__init__(name, visual, num_cameras=num_cameras, num_views=num_views)
-        self.image_size = require_image_size(image_size, _STRIDE, "the stride of the network,")
-        _refuse_what_only_a_vit_has(name, patch_stride, num_cameras, num_views)
-        self.patch_stride = None
-        self.grid_size = _grid(self.image_size)
+        # The stride of layer4 lies in the average pools before its third convolution and in its shortcut.
+        first = self.visual.layer4[0]
+        first.avgpool = nn.Identity()
+        setattr(first.downsample, "-1", nn.Identity())
+        first.stride = 1
+        self.penultimate_width = int(first.conv1.in_channels)
+        self.projected_width, self.width = (int(size) for size in self.visual.attnpool.c_proj.weight.shape)
 
-        _keep_the_grid_in_layer4(visual)
-        pool = visual.attnpool
-        position_LD = resize_positions(pool.positional_embedding.data, native_grid(visual), self.grid_size)
-        pool.positional_embedding = nn.Parameter(position_LD)
-        self.penultimate_width = int(visual.layer4[0].conv1.in_channels)
-        self.projected_width, self.width = (int(size) for size in pool.c_proj.weight.shape)
+    def _refuse_what_only_a_vit_has(self) -> None:
+        if self.patch_stride is not None:
+            raise UserError(
+                f"patch_stride {self.patch_stride} is not allowed with {self.name!r}: a ResNet has no patches. "
+                f"Set `patch_stride: null`, or `backbone` to a ViT such as ViT-B-16-quickgelu."
+            )
+        if self.num_cameras or self.num_views:
+            raise UserError(
+                f"num_cameras {self.num_cameras} and num_views {self.num_views} are not allowed with {self.name!r}: "
+                f"side information is added to a ViT's class token, and a ResNet has none. Set both to 0, or "
+                f"`backbone` to a ViT such as ViT-B-16-quickgelu."
+            )
 
     def freeze_patch_projection(self) -> None:
-        """Refuse: a ResNet has no patch projection.
-
-        Raises:
-            UserError: always.
-        """
+        """Raise UserError: a ResNet has no patch projection."""
         raise UserError(
             f"Backbone {self.name!r} is a ResNet and has no patch projection to freeze. "
             f"Set `freeze_patch_projection: false`, or `backbone` to a ViT such as ViT-B-16-quickgelu."
@@ -93,31 +83,3 @@ class ResNetEncoder(ImageEncoder):
         attended_BA1K = F.scaled_dot_product_attention(query_BALK, key_BALK, value_BALK)
         pooled: Tensor = pool.c_proj(attended_BA1K.flatten(1))
         return pooled
-
-
-def _keep_the_grid_in_layer4(visual: Any) -> None:
-    """Take the stride out of layer4: the average pools before its third convolution and its shortcut."""
-    first = visual.layer4[0]
-    first.avgpool = nn.Identity()
-    setattr(first.downsample, "-1", nn.Identity())
-    first.stride = 1
-
-
-def _grid(image_size: Grid) -> Grid:
-    """Return the grid after the stem (rounding up, then down) and two more halvings (rounding down)."""
-    rows, columns = ((side + 1) // 2 // 8 for side in image_size)
-    return rows, columns
-
-
-def _refuse_what_only_a_vit_has(name: str, patch_stride: int | None, num_cameras: int, num_views: int) -> None:
-    if patch_stride is not None:
-        raise UserError(
-            f"patch_stride {patch_stride} is not allowed with {name!r}: a ResNet has no patches. "
-            f"Set `patch_stride: null`, or `backbone` to a ViT such as ViT-B-16-quickgelu."
-        )
-    if num_cameras or num_views:
-        raise UserError(
-            f"num_cameras {num_cameras} and num_views {num_views} are not allowed with {name!r}: side "
-            f"information is added to a ViT's class token, and a ResNet has none. Set both to 0, or "
-            f"`backbone` to a ViT such as ViT-B-16-quickgelu."
-        )

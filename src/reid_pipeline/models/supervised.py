@@ -8,9 +8,8 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from reid_pipeline.models.features import ImageFeatures
 from reid_pipeline.models.heads import identity_classifier, predictor_head, projection_head
-from reid_pipeline.models.image_encoder import ImageEncoder
+from reid_pipeline.models.image_encoder import ImageEncoder, ImageFeatures
 from reid_pipeline.models.prompts import PromptLearner
 from reid_pipeline.models.reid_model import ReIDModel
 from reid_pipeline.models.text_encoder import TextEncoder
@@ -18,7 +17,7 @@ from reid_pipeline.schema.errors import UserError
 
 
 class Classified(NamedTuple):
-    """What a supervised model says about B images.
+    """Output of a supervised model for B images.
 
     Attributes:
         features: of the image tower.
@@ -39,13 +38,7 @@ class SupervisedReIDModel(ReIDModel):
     """
 
     def __init__(self, encoder: ImageEncoder, identities: int, *, neck: str, joint_classifier: bool = False) -> None:
-        """Put necks and classifiers on a tower.
-
-        Args:
-            encoder: the image tower; it is not copied.
-            identities: C, at least 1.
-            neck: where retrieval reads its embedding, `"before"` or `"after"` the necks.
-            joint_classifier: one classifier for both features.
+        """Put necks and classifiers for C identities on a tower; one for both features if joint.
 
         Raises:
             UserError: there is no identity.
@@ -61,15 +54,9 @@ class SupervisedReIDModel(ReIDModel):
         self.classifiers = nn.ModuleList(identity_classifier(width, identities) for width in read)
 
     def classify(self, images: Tensor, camids: Tensor | None = None, viewids: Tensor | None = None) -> Classified:
-        """Return features, necked embedding and logits.
-
-        Args:
-            images: float [B, 3, H, W]; B at least 2 in training mode.
-            camids: Int64 [B], see `ImageEncoder.encode_image`.
-            viewids: Int64 [B], likewise.
-        """
+        """Return features, necked embedding and logits; arguments as for `embed`."""
         features = self.encoder.encode_image(images, camids, viewids)
-        necked = (self.final_neck(features.final), self.projected_neck(features.projected))
+        necked = self.necked(features)
         embedding = torch.cat(necked, dim=1)
         read = (embedding,) if len(self.classifiers) == 1 else necked
         logits = tuple(classify(part) for classify, part in zip(self.classifiers, read, strict=True))
@@ -93,8 +80,7 @@ class PromptedReIDModel(SupervisedReIDModel):
         Args:
             labels: Int64 [B] in 0..C-1.
         """
-        text_BE: Tensor = self.text_encoder.encode(*self.prompts(labels))
-        return text_BE
+        return self.text_encoder.encode(*self.prompts(labels))
 
     def image_side(self) -> nn.Module:
         """Return what the second stage trains: image tower, necks and classifiers."""
@@ -118,20 +104,11 @@ class SelfSupervisedReIDModel(PromptedReIDModel):
         kind: Literal["nt_xent", "simsiam"] = "nt_xent",
         widths: tuple[int, int] = (4096, 256),
     ) -> None:
-        """Put heads on a `PromptedReIDModel`; all that one has is drawn first, hence the same without them.
+        """Put heads on a `PromptedReIDModel`; its own weights are sampled first, hence equal without heads.
 
-        Args:
-            encoder: the image tower.
-            text_encoder: the text tower.
-            prompts: a prompt for each identity.
-            identities: C.
-            kind: `"nt_xent"`: projection heads, initialised as in the released code. `"simsiam"`:
-                predictors, which read the features themselves. The released code has one for images only, as
-                its first stage knows no SimSiam; ours for texts is built alike.
-            widths: hidden and output width of the projection heads.
-
-        Raises:
-            UserError: as `SupervisedReIDModel`.
+        `"nt_xent"`: projection heads of these hidden and output widths, initialised as in the released code.
+        `"simsiam"`: predictors, which read the features themselves. The released code has one for images only,
+        as its first stage knows no SimSiam; ours for texts is built alike.
         """
         super().__init__(encoder, text_encoder, prompts, identities)
         if kind == "simsiam":

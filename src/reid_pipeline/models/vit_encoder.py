@@ -1,22 +1,19 @@
 """CLIP's class-token ViT, adapted to re-identification (methods.md, section 1).
 
-At any input size (also not square) and any patch stride, with side information, giving three features
-instead of one.
+Any input size and patch stride, side information, three features instead of one.
 
 Shape suffixes: B images, 3 colours, H W image rows and columns, L = 1 + h * w tokens (class token first),
 D width of the tower, S rows of the side information table, C cameras, V views.
 """
 
 import warnings
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from reid_pipeline.models.features import ImageFeatures
-from reid_pipeline.models.image_tower import ImageEncoder, require_image_size
+from reid_pipeline.models.architecture import Grid
+from reid_pipeline.models.image_encoder import ImageEncoder, ImageFeatures, require_image_size
 from reid_pipeline.models.last_block import first_token_after
-from reid_pipeline.models.position_grid import Grid, resize_positions, token_grid
 from reid_pipeline.schema.errors import UserError
 
 
@@ -29,43 +26,36 @@ class ViTEncoder(ImageEncoder):
     """
 
     POSITION_KEY = "positional_embedding"
+    side_embedding: nn.Parameter | None
+    side_seen: Tensor
 
-    def __init__(
-        self,
-        name: str,
-        visual: Any,
-        *,
-        image_size: Grid,
-        patch_stride: int | None = None,
-        num_cameras: int = 0,
-        num_views: int = 0,
-    ) -> None:
-        """Adapt open_clip's tower `visual`, in place; arguments as for `build_image_encoder`."""
-        super().__init__(name, visual, num_cameras=num_cameras, num_views=num_views)
+    def _adapt(self) -> None:
+        visual = self.visual
         patch_size: Grid = tuple(visual.patch_size)
-        self.image_size = require_image_size(image_size, max(patch_size), "the patch size")
-        stride = _stride(patch_stride, patch_size[0])
+        self.image_size = require_image_size(self.image_size, max(patch_size), "the patch size")
+        stride = patch_size[0] if self.patch_stride is None else self.patch_stride
+        if not 1 <= stride <= patch_size[0]:
+            raise UserError(
+                f"patch_stride {stride} is not allowed: 1 to the patch size, {patch_size[0]} (12 is usual for "
+                f"overlapping patches of 16), or null for the patch size. Correct `patch_stride`."
+            )
         self.patch_stride = stride
         self.grid_size = token_grid(self.image_size, patch_size, stride)
         self._warned: set[str] = set()
 
         visual.conv1.stride = (stride, stride)
-        position_LD = resize_positions(visual.positional_embedding.data, visual.grid_size, self.grid_size)
-        visual.positional_embedding = nn.Parameter(position_LD)
-        visual.grid_size = self.grid_size
-        visual.image_size = self.image_size
+        visual.grid_size, visual.image_size = self.grid_size, self.image_size
         self.width, self.projected_width = (int(size) for size in visual.proj.shape)
         self.penultimate_width = self.width
         if self.num_cameras or self.num_views:
             table_SD = torch.empty(max(self.num_cameras, 1) * max(self.num_views, 1), self.width)
-            self.side_embedding: nn.Parameter | None = nn.Parameter(nn.init.trunc_normal_(table_SD, std=0.02))
-            self.side_seen: Tensor
+            self.side_embedding = nn.Parameter(nn.init.trunc_normal_(table_SD, std=0.02))
             self.register_buffer("side_seen", torch.zeros(len(table_SD), dtype=torch.bool))
         else:
             self.register_parameter("side_embedding", None)
 
     def freeze_patch_projection(self) -> None:
-        """Stop training of the patch projection `conv1` (the stability trick of MoCo v3)."""
+        """Stop training of `conv1`."""
         self.visual.conv1.requires_grad_(False)
 
     def _features(self, images_B3HW: Tensor, camids: Tensor | None, viewids: Tensor | None) -> ImageFeatures:
@@ -134,10 +124,19 @@ class ViTEncoder(ImageEncoder):
         return torch.where(known_B, ids_B, count)
 
     def _warn_once(self, what: str, fact: str) -> None:
-        """Say once per encoder, not once per batch, that a mean stands in."""
         if what not in self._warned:
             self._warned.add(what)
-            warnings.warn(f"{fact}; the mean of the learnt ones stands in. Said once.", stacklevel=6)
+            warnings.warn(f"{fact}; the mean of the learnt ones stands in. This warning is given once.", stacklevel=6)
+
+
+def token_grid(image_size: Grid, patch_size: Grid, stride: int) -> Grid:
+    """Return (rows, columns) of tokens: (size - patch) // stride + 1 on each axis.
+
+    >>> token_grid((256, 128), (16, 16), 12)
+    (21, 10)
+    """
+    rows, columns = ((size - patch) // stride + 1 for size, patch in zip(image_size, patch_size, strict=True))
+    return rows, columns
 
 
 def _with_means(table_CVD: Tensor, seen_CV: Tensor) -> Tensor:
@@ -157,13 +156,3 @@ def _with_means(table_CVD: Tensor, seen_CV: Tensor) -> Tensor:
     of_views_VD, of_cameras_CD = mean(0), mean(1)
     filled_CVD = torch.cat([torch.where(seen_CV[..., None], table_CVD, of_views_VD), of_views_VD[None]])
     return torch.cat([filled_CVD, torch.cat([of_cameras_CD, all_D[None]])[:, None]], dim=1)
-
-
-def _stride(patch_stride: int | None, patch_size: int) -> int:
-    stride = patch_size if patch_stride is None else int(patch_stride)
-    if not 1 <= stride <= patch_size:
-        raise UserError(
-            f"patch_stride {patch_stride} is not allowed: 1 to the patch size, {patch_size} (12 is usual for "
-            f"overlapping patches of 16), or null for the patch size. Correct `patch_stride`."
-        )
-    return stride
