@@ -83,7 +83,7 @@ def batches_of_rows(
     """Yield a batch on the device for every group of rows; images are decoded one batch ahead.
 
     Args:
-        groups: int64 row numbers, one array a batch.
+        groups: int64 row numbers, one array per batch.
         labels: int64 [n], of the training rows.
         data: images, cameras, viewpoints, device, seed.
         pixels: as for `augmented_batches`; without augmentation the images are only normalised.

@@ -30,12 +30,12 @@ def images_of_rows(
     *,
     memory_limit: int,
 ) -> ReIDImages:
-    """Return the images of `rows`, after filling the cache with those that it lacks.
+    """Return the images of `rows` of the split table, after filling the cache with those that it lacks.
 
     Args:
-        rows: of the split table; paths and hashes are read.
-        raw_images: where the paths lie.
-        size: what the images are resized to.
+        rows: paths and hashes are read.
+        raw_images: the folder of the paths.
+        size: of the resized images.
         runtime: its `image_cache_limit`, and the device that will copy the batches.
         image_cache: used if `image_cache_limit` is above 0; None: no cache.
         memory_limit: bytes of decoded images that stay in memory, beside those of the cache.

@@ -40,12 +40,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class TrainingRun:
-    """One training: which method, on which data, where, from which seed.
-
-    Attributes:
-        benchmark: name of the benchmark or collection, part of the origin of what is trained.
-        variant: its name in the address; empty for the parameters of conf/.
-    """
+    """One training: which method, on which data, where, from which seed; benchmark and variant name its cell."""
 
     method: Method
     parameters: Any
@@ -212,11 +207,7 @@ def built_embedder(method: Method, parameters: Any, split_table: pd.DataFrame, o
 def exported_embedder(method: Method, parameters: Any, checkpoint: Checkpoint, origin: Origin) -> Embedder:
     """Return the embedder of a trained method, with its origin.
 
-    Args:
-        method: the method.
-        parameters: of the method.
-        checkpoint: of its last stage.
-        origin: of the run, as far as it is known without the checkpoint.
+    `checkpoint` is that of its last stage, `origin` that of the run, as far as it is known without the checkpoint.
 
     Raises:
         UserError: the checkpoint was trained by another run, or from other weights.

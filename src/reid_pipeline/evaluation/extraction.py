@@ -44,7 +44,7 @@ def extract_embeddings(
 
     Args:
         embedder: on `runtime.device`.
-        images: the rows to embed, in order, of the embedder's image size.
+        images: of the embedder's image size, in order.
         runtime: device and precision.
         ids: camids and viewids, int arrays [n], for models with side information.
         batch_size: images at once.

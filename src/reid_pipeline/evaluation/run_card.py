@@ -28,16 +28,16 @@ def run_origin(
     runtime: Runtime | None = None,
     after: Origin | None = None,
 ) -> Origin:
-    """Return the origin of what a node makes of a run's cell.
+    """Return the origin of what a node, named without its method, makes of a run's cell.
 
     Args:
-        node: its name, without the method's.
+        node: its name.
         cell: address of the run.
         split_table: the data.
-        galleries: the repeated galleries, where the node reads them.
-        parameters: what the node reads, or what its result depends on, by top-level name.
-        runtime: device, precision and threads, where the node computes on them.
-        after: origin of what it goes on from, whose weights, label use and ancestors it has.
+        galleries: the repeated galleries, if the node reads them.
+        parameters: what the result depends on, by top-level name.
+        runtime: device, precision and threads, if the node computes on them.
+        after: origin of what it goes on from, whose weights, label use and ancestors it inherits.
     """
     read = {
         name: dict(values) if isinstance(values, Mapping) else values.model_dump(mode="json")

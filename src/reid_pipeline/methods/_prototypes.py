@@ -98,13 +98,9 @@ class MemoryContrast(Stage[Model], Generic[Model, Memory]):
 def prototype_memory(
     embeddings: np.ndarray, labels: np.ndarray, memory: MemoryParameters, device: torch.device
 ) -> PrototypeMemory:
-    """Return a memory with one prototype for each label.
+    """Return a memory on `device` with one prototype for each label.
 
-    Args:
-        embeddings: float32 [n, D], unit rows.
-        labels: int64 [n], contiguous from 0; rows below 0 are left out.
-        memory: temperature and update.
-        device: of the memory.
+    `embeddings` are float32 [n, D], unit rows; `labels` int64 [n], contiguous from 0, rows below 0 are left out.
     """
     import torch
 
@@ -150,12 +146,8 @@ def proxy_memory(
 ) -> tuple[np.ndarray, CameraProxyMemory]:
     """Split clusters by camera; return the proxy of each row, int64 [n], -1 for noise, and their memory.
 
-    Args:
-        embeddings: float32 [n, D], unit rows.
-        pseudo_labels: int64 [n], contiguous from 0, -1 for noise.
-        camids: int64 [n], from 0; see `known_cameras`.
-        memory: update; its temperature is not used.
-        parameters: temperature and hard negatives.
+    `embeddings` are float32 [n, D], unit rows; `pseudo_labels` int64 [n], contiguous from 0, -1 for noise. The
+    temperature is that of `parameters`, not that of `memory`.
 
     Raises:
         UserError: see `known_cameras`.

@@ -206,13 +206,9 @@ class SelfSupervisedFineTuning(VisualFineTuning["SelfSupervisedReIDModel"]):
 def augmented_prompts(
     model: PromptedReIDModel, prompts: Tensor, parameters: PromptAugmentationParameters, generator: torch.Generator
 ) -> Tensor:
-    """Return an augmented copy of embedded prompts.
+    """Return an augmented copy of embedded prompts, float [B, L, T], one per identity.
 
-    Args:
-        model: its prompts and text tower give the learnt positions and the padding.
-        prompts: float [B, L, T], one per identity.
-        parameters: kind and strength.
-        generator: a CPU generator.
+    The model gives the learnt positions and the padding; `generator` is a CPU generator.
     """
     import torch
 
