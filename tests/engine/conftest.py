@@ -51,7 +51,7 @@ class ToyStage(Stage):
         )
 
     def after_step(self, batch, output):
-        assert not output.kept["output"].requires_grad
+        assert not output.retained["output"].requires_grad
         self.asked.append("after_step")
 
     def facts(self):

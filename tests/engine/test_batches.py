@@ -162,7 +162,7 @@ class TestRows:
 
     def test_a_plan_without_instances(self, make_plan):
         plan = make_plan(instances=None)
-        says = r"plan\.instances is null, but this stage draws the same number.*from 2 up.*such as 4"
+        says = r"plan\.instances is null, but this stage samples the same number.*from 2 up.*such as 4"
         with pytest.raises(UserError, match=says):
             identity_rows(LABELS, training_data(), plan, position=POSITION)
         with pytest.raises(UserError, match=says):

@@ -99,7 +99,7 @@ class TestHistory:
             def step(self, model, batch):
                 output = super().step(model, batch)
                 self.number = getattr(self, "number", 0) + 1
-                return StepOutput({"count": 0 * output.losses["near"] + self.number}, output.kept)
+                return StepOutput({"count": 0 * output.losses["near"] + self.number}, output.retained)
 
         (first, second) = fit(Counting(make_plan(epochs=2, iterations_per_epoch=3)), make_model(), make_data())
         assert first.history[0]["losses"] == {"count": 2.0}  # 1, 2, 3

@@ -16,11 +16,10 @@ from reid_pipeline.engine.checkpoint import Checkpoint, checkpoint_of
 from reid_pipeline.engine.progress import track
 from reid_pipeline.engine.runtime import Runtime
 from reid_pipeline.engine.stage import Method, TrainingData
-from reid_pipeline.engine.training import TrainingRun, camera_ids, population_of, train_stage, trained_model
-from reid_pipeline.evaluation.embedding import embed_test_rows
-from reid_pipeline.evaluation.extraction import extract_embeddings
+from reid_pipeline.engine.training import TrainingRun, known_ids, population_of, train_stage, trained_model
+from reid_pipeline.evaluation.extraction import embed_test_rows, extract_embeddings
 from reid_pipeline.evaluation.ranked_queries import choose_ranked_queries
-from reid_pipeline.evaluation.run_card import make_run_card
+from reid_pipeline.evaluation.run_card import FinishedRun, make_run_card
 from reid_pipeline.images.augment import augment
 from reid_pipeline.images.cache import ImageCache
 from reid_pipeline.images.decode import TargetSize, read_image
@@ -124,11 +123,8 @@ class TestData:
         assert sorted(set(data.labels)) == list(range(8))
 
     def test_unknown_cameras(self):
-        def rows(values):
-            return pd.DataFrame({"camid": pd.array(values, dtype="Int64")})
-
-        assert camera_ids(rows([pd.NA, pd.NA])) is None
-        assert camera_ids(rows([2, pd.NA])).tolist() == [2, -1]
+        assert known_ids(pd.Series([pd.NA, pd.NA], dtype="Int64")) is None
+        assert known_ids(pd.Series([2, pd.NA], dtype="Int64")).tolist() == [2, -1]
 
     def test_the_cache_is_filled_and_changes_nothing(self, make_run, tmp_path):
         runtime = Runtime(torch.device("cpu"), image_cache_limit=10**9)
@@ -359,7 +355,7 @@ class TestExtraction:
     def test_cameras_go_with_their_rows(self, drawn_folder, drawn_files):
         images = ReIDImages(drawn_folder, drawn_files[:10], (16, 8))
         camids = np.arange(10)[::-1].copy()
-        made = extract_embeddings(MeanColour(), images, CPU, camids=camids, batch_size=3)
+        made = extract_embeddings(MeanColour(), images, CPU, ids=(camids, None), batch_size=3)
         assert made[:, 3].tolist() == camids.tolist()
 
     def test_flip_averaging_is_the_unit_mean_of_both(self, drawn_folder, drawn_files):
@@ -369,7 +365,7 @@ class TestExtraction:
                 return torch.cat([images[:, :, :, 0].mean(2) + 2, camids[:, None].float()], dim=1)
 
         images = ReIDImages(drawn_folder, drawn_files[:6], (16, 8))
-        made = extract_embeddings(LeftEdge(), images, CPU, camids=np.arange(6), flip_averaging=True)
+        made = extract_embeddings(LeftEdge(), images, CPU, ids=(np.arange(6), None), flip_averaging=True)
         for row, path in enumerate(drawn_files[:6]):
             pixels = read_image(drawn_folder / path, (16, 8)) / 255 - 0.5
             left, right = (pixels[:, column].mean(0) + 2 for column in (0, -1))
@@ -538,17 +534,13 @@ class TestShown:
             "wall_seconds": 1.0,
             "peak_memory_bytes": 1,
         }
+        cell = Cell(**named, variant="v", differs={"mood": "good"})
+        runtime = Runtime(torch.device("cpu"), threads=2)
         card = make_run_card(
-            {"toy": {"mood": "good"}},
-            {"device": "auto", "precision": "auto", "threads": 0},
-            split_table,
-            metrics,
-            history,
+            FinishedRun(cell, split_table, metrics, history, embedder, runtime),
+            {"compute": {"device": "auto", "precision": "auto", "threads": 0}, "toy": {"mood": "good"}},
             environment,
-            cell=Cell(**named, variant="v", differs={"mood": "good"}),
             zero_shot="b/zero_shot/seed_3",
-            embedder=embedder,
-            runtime=Runtime(torch.device("cpu"), threads=2),
         )
         assert card.content() == {
             **named,

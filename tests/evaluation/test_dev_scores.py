@@ -69,7 +69,7 @@ def by_hand(run: TrainingRun) -> list[float]:
         for rows in sides:
             images = ReIDImages(run.raw_images.root, rows["path"].tolist(), TargetSize(32, 16, resize))
             camids = rows["camid"].to_numpy(np.int64)
-            features.append(extract_embeddings(embedder, images, run.runtime, camids=camids))
+            features.append(extract_embeddings(embedder, images, run.runtime, ids=(camids, None)))
             ids.append((rows["pid"].to_numpy(np.int64), camids))
         (query_pids, query_camids), (gallery_pids, gallery_camids) = ids
         result = evaluate_retrieval(*features, query_pids, gallery_pids, query_camids, gallery_camids)

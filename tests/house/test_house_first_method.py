@@ -1,6 +1,7 @@
 """CONTRIBUTING's example method, taken from the page, trains on a micro data set."""
 
 import ast
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -70,6 +71,22 @@ def test_its_module_loads_without_torch() -> None:
         node for node in tree.body if isinstance(node, ast.Import | ast.ImportFrom) and "torch" in ast.unparse(node)
     ]
     assert heavy == []
+
+
+def test_its_module_is_typed_without_exceptions(tmp_path: Path) -> None:
+    """Strictly, with the project's configuration; the cache is that of `mypy` at the root."""
+    code = file_block(ROOT / "CONTRIBUTING.md", MODULE)
+    assert "type: ignore" not in code
+    file = tmp_path / f"{NAME}.py"
+    file.write_text(code)
+    done = subprocess.run(
+        [sys.executable, "-m", "mypy", "--strict", "--config-file", ROOT / "pyproject.toml", file],
+        cwd=ROOT,
+        env={**os.environ, "MYPYPATH": str(ROOT / "src")},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_its_module_has_the_projects_style() -> None:

@@ -84,7 +84,7 @@ class Plain(Stage):
         self.parameters = parameters
 
     def epoch_batches(self, model: Any, data: TrainingData, epoch: int) -> Any:
-        rows = extract_embeddings(model.embedder(), data.images, data.runtime, camids=data.camids)
+        rows = extract_embeddings(model.embedder(), data.images, data.runtime, ids=(data.camids, None))
         labels = cluster_pseudo_labels(rows, **SMALL["clustering"])
         kept, memory = labels >= 0, self.parameters.memory
         self.memory = PrototypeMemory.from_embeddings(
@@ -99,7 +99,7 @@ class Plain(Stage):
         return StepOutput({"pcl": self.memory.loss(rows, batch.labels)}, {"rows": rows})
 
     def after_step(self, batch: Batch, output: StepOutput) -> None:
-        self.memory.update(output.kept["rows"], batch.labels)
+        self.memory.update(output.retained["rows"], batch.labels)
 
 
 def trained(stage: Stage, parameters: Any, data: TrainingData) -> tuple[Any, Any]:
@@ -228,7 +228,7 @@ def losses_with(**changes: Any) -> dict[str, float]:
         PrototypeMemory(unit, temperature=0.07), cluster, camera, hard_negatives=chosen.hard_negatives
     )
     rows, proxies = torch.randn(8, 6, generator=generator), torch.arange(8)
-    losses = camera_aware_losses(memory, rows, proxies, chosen=chosen, epoch=6)
+    losses = camera_aware_losses(memory, rows, proxies, parameters=chosen, epoch=6)
     return {name: float(loss) for name, loss in losses.items()}
 
 

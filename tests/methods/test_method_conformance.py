@@ -173,7 +173,7 @@ class TestBuild:
     def test_the_embedder_gives_unit_rows(self, name, small_parameters, make_data):
         embedder = built(find_method(name), small_parameters(name)).embedder()
         data = make_data()
-        embeddings = extract_embeddings(embedder, data.images, data.runtime, camids=data.camids)
+        embeddings = extract_embeddings(embedder, data.images, data.runtime, ids=(data.camids, None))
         assert embeddings.shape == (48, embedder.encoder.embedding_width)
         np.testing.assert_allclose(np.linalg.norm(embeddings, axis=1), 1, atol=1e-5)
         assert np.std(embeddings, axis=0).max() > 0, "different images, different embeddings"
@@ -345,7 +345,7 @@ class TestUnsupervisedPCL:
         assert all(map(torch.equal, prototypes, stage._memory.buffers())), "a step alone moves nothing"
         stage.after_step(batch, output)
         assert not all(map(torch.equal, prototypes, stage._memory.buffers()))
-        assert torch.allclose(output.kept["embeddings"].norm(dim=1), torch.ones(8), atol=1e-5)
+        assert torch.allclose(output.retained["embeddings"].norm(dim=1), torch.ones(8), atol=1e-5)
 
     def test_a_step_before_the_epoch_is_a_fault(self, small_parameters):
         stage = find_method(self.NAME).stages(small_parameters(self.NAME))[0]

@@ -1,20 +1,18 @@
 """Rows to batches on the device: which rows a plan asks for, and their images, augmented or not."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
 
 import numpy as np
 import torch
 
 from reid_pipeline.engine.seeding import numpy_generator, torch_generator
 from reid_pipeline.engine.stage import Batch, TrainingData
-from reid_pipeline.images.augment import augment, normalise
+from reid_pipeline.images.augment import PixelStatistics, augment, normalise
 from reid_pipeline.images.samplers import batches_per_pass, camera_preferring_batches, identity_batches, random_batches
 from reid_pipeline.schema.errors import UserError
 from reid_pipeline.schema.parameters import AugmentationParameters, TrainingPlan
 
 Position = tuple[str | int, ...]
-Tower = Any  # has `PixelStatistics`; torch types the attributes of a module too narrowly to say so
 
 
 def augmented_batches(
@@ -22,18 +20,18 @@ def augmented_batches(
     data: TrainingData,
     plan: TrainingPlan,
     *,
-    pixels: tuple[Tower, AugmentationParameters],
+    pixels: tuple[PixelStatistics, AugmentationParameters],
     position: Position,
 ) -> Iterator[Batch]:
     """Yield an epoch of camera-preferring PK batches, augmented and on the device.
 
     Args:
-        labels: int64 [n], published or pseudo labels of the training rows; rows below 0 are not drawn.
+        labels: int64 [n], published or pseudo labels of the training rows; rows below 0 are left out.
         data: images, cameras, device, seed.
         plan: batch size, instances, iterations; without iterations as many as `batches_per_pass` counts.
         pixels: the image tower, whose pixel statistics count, and the augmentation.
-        position: where in training this is, such as (stage, epoch); every draw is derived from the run's
-            seed, this position and the step.
+        position: where in training this is, such as (stage, epoch); the run's seed, this position and the
+            step decide everything random.
 
     Raises:
         UserError: the plan has no instances, or an image cannot be read.
@@ -53,12 +51,7 @@ def augmented_batches(
 def identity_rows(
     labels: np.ndarray, data: TrainingData, plan: TrainingPlan, *, position: Position
 ) -> Iterator[np.ndarray]:
-    """Yield the rows of an epoch of the plan's PK batches; see `images.samplers.identity_batches`.
-
-    Raises:
-        UserError: the plan has no instances.
-        ValueError: no row has a label.
-    """
+    """Yield the rows of an epoch of the plan's PK batches; errors are those of `augmented_batches`."""
     return identity_batches(
         labels,
         batch_size=plan.batch_size,
@@ -71,15 +64,11 @@ def identity_rows(
 def random_rows(
     labels: np.ndarray, data: TrainingData, plan: TrainingPlan, *, position: Position
 ) -> Iterator[np.ndarray]:
-    """Yield the labelled rows of an epoch in random batches; see `images.samplers.random_batches`.
-
-    Raises:
-        ValueError: no row has a label.
-    """
+    """Yield the labelled rows of an epoch in random batches; a ValueError where no row has a label."""
     labelled = np.flatnonzero(labels >= 0)
     generator = numpy_generator(data.seed, "sampler", *position)
-    drawn = random_batches(len(labelled), plan.batch_size, generator, iterations=plan.iterations_per_epoch)
-    return (labelled[rows] for rows in drawn)
+    groups = random_batches(len(labelled), plan.batch_size, generator, iterations=plan.iterations_per_epoch)
+    return (labelled[rows] for rows in groups)
 
 
 def batches_of_rows(
@@ -87,19 +76,19 @@ def batches_of_rows(
     labels: np.ndarray,
     data: TrainingData,
     *,
-    pixels: tuple[Tower, AugmentationParameters | None],
+    pixels: tuple[PixelStatistics, AugmentationParameters | None],
     position: Position,
     views: Sequence[AugmentationParameters] = (),
 ) -> Iterator[Batch]:
     """Yield a batch on the device for every group of rows; images are decoded one batch ahead.
 
     Args:
-        groups: int64 row numbers, one array a batch.
+        groups: int64 row numbers, one array per batch.
         labels: int64 [n], of the training rows.
         data: images, cameras, viewpoints, device, seed.
         pixels: as for `augmented_batches`; without augmentation the images are only normalised.
         position: as for `augmented_batches`. The same rows at the same step and position get the same
-            augmentation from every sampler, and whether or not `views` are asked for.
+            augmentation from every sampler, with or without `views`.
         views: one further, independently augmented view of every image for each entry.
 
     Raises:
@@ -118,10 +107,7 @@ def batches_of_rows(
             augment(images, statistics, view, torch_generator(data.seed, "view", number, *position, step))
             for number, view in enumerate(views)
         )
-        camids, viewids = (
-            None if values is None else torch.from_numpy(values[rows]).to(device)
-            for values in (data.camids, data.viewids)
-        )
+        camids, viewids = (None if ids is None else torch.from_numpy(ids[rows]).to(device) for ids in data.ids)
         yield Batch(first, torch.from_numpy(labels[rows]).to(device), camids, viewids, tuple(others))
 
 
@@ -129,14 +115,11 @@ def published_batches(
     data: TrainingData,
     plan: TrainingPlan,
     *,
-    pixels: tuple[Tower, AugmentationParameters],
+    pixels: tuple[PixelStatistics, AugmentationParameters],
     position: Position,
     views: Sequence[AugmentationParameters] = (),
 ) -> Iterator[Batch]:
-    """Yield an epoch of augmented PK batches of the published identities.
-
-    Arguments and errors are those of `identity_rows` and `batches_of_rows`.
-    """
+    """Yield an epoch of augmented PK batches of the published identities; see `batches_of_rows`."""
     rows = identity_rows(data.labels, data, plan, position=position)
     return batches_of_rows(rows, data.labels, data, pixels=pixels, position=position, views=views)
 
@@ -144,7 +127,7 @@ def published_batches(
 def _instances(plan: TrainingPlan) -> int:
     if plan.instances is None:
         raise UserError(
-            "plan.instances is null, but this stage draws the same number of images of every identity. Give"
-            " a number from 2 up of which batch_size is a multiple, such as 4."
+            "plan.instances is null, but this stage samples the same number of images of every identity. Give a"
+            " number from 2 up of which batch_size is a multiple, such as 4."
         )
     return plan.instances

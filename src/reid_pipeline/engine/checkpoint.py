@@ -12,23 +12,18 @@ from reid_pipeline.schema.records import StageDescription
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """The model at the end of a stage.
-
-    Attributes:
-        tensors: the model's state dict, on the CPU.
-        description: what it is and where it comes from.
-    """
+    """The model at the end of a stage: its state dict, on the CPU, and where it comes from."""
 
     tensors: Mapping[str, torch.Tensor]
     description: StageDescription
 
     def digest(self) -> str:
-        """Return the SHA-256 of the tensors' names, types, shapes and bytes."""
+        """Return the digest of the tensors."""
         return digest_of_tensors(self.tensors)
 
 
 def digest_of_tensors(tensors: Mapping[str, torch.Tensor]) -> str:
-    """Return the SHA-256 of named tensors: names, types, shapes and bytes enter."""
+    """Return the SHA-256 of the tensors' names, types, shapes and bytes."""
     return digest_of_buffers(
         (name, str(tensor.dtype), list(tensor.shape), _bytes_of(tensor)) for name, tensor in sorted(tensors.items())
     )
@@ -54,7 +49,7 @@ def digest_of_state(state: Any) -> str:
 
 
 def _without_tensors(value: Any, name: str, tensors: dict[str, Any]) -> Any:
-    """Return a value in which every tensor is its name, and put the tensors into `tensors`."""
+    """Return the value with each tensor replaced by its name, and put the tensors into `tensors`."""
     if isinstance(value, torch.Tensor):
         tensors[name] = value
         return name

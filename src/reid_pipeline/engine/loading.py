@@ -1,4 +1,4 @@
-"""The images of some rows of the split table, ready to be loaded: from the cache as far as there is one."""
+"""The images of some rows of the split table, ready to be loaded, from the cache where there is one."""
 
 import logging
 import shutil
@@ -30,15 +30,15 @@ def images_of_rows(
     *,
     memory_limit: int,
 ) -> ReIDImages:
-    """Return the images of `rows`, after filling the cache with those that it lacks.
+    """Return the images of `rows` of the split table, after filling the cache with those that it lacks.
 
     Args:
-        rows: of the split table; paths and hashes are read.
-        raw_images: where the paths lie.
-        size: what the images are resized to.
+        rows: paths and hashes are read.
+        raw_images: the folder of the paths.
+        size: of the resized images.
         runtime: its `image_cache_limit`, and the device that will copy the batches.
         image_cache: used if `image_cache_limit` is above 0; None: no cache.
-        memory_limit: bytes of images to keep that the cache has no room for.
+        memory_limit: bytes of decoded images that stay in memory, beside those of the cache.
 
     Raises:
         UserError: an image cannot be read or has changed since ingestion, or the cache cannot be used.
@@ -51,13 +51,13 @@ def images_of_rows(
             cached = _cached(rows, raw_images, image_cache, stored, runtime.image_cache_limit)
         except OSError as error:
             raise UserError(
-                f"The image cache in {stored.folder} cannot be used: {error.strerror}. What it holds already"
-                " is good. Mend the folder or make room, or do without: compute.image_cache_limit=0."
+                f"The image cache in {stored.folder} cannot be used: {error.strerror}. What it holds already is good."
+                " Mend the folder or make room, or do without: compute.image_cache_limit=0."
             ) from error
     elif 0 < memory_limit < len(rows) * target.nbytes:
         _log.info(
             "%d images take %s, and compute.image_memory is %s: the others are decoded in every epoch. With"
-            " compute.image_cache_limit they are kept on disk.",
+            " compute.image_cache_limit they are stored on disk.",
             *(len(rows), _text(len(rows) * target.nbytes), _text(memory_limit)),
         )
     images = ReIDImages(raw_images.root, rows[PATH].tolist(), target, memory_limit=memory_limit, cached=cached)
@@ -66,16 +66,7 @@ def images_of_rows(
 
 
 def check_unchanged(split_table: pd.DataFrame, raw_images: RawFolder, stamps: pd.DataFrame | None) -> None:
-    """Refuse images that have changed since ingestion, before any work; see `images.unchanged`.
-
-    Args:
-        split_table: every row is looked at.
-        raw_images: where the paths lie.
-        stamps: sizes and times as ingestion saw them, or None.
-
-    Raises:
-        UserError: images are gone or have other bytes.
-    """
+    """Refuse images that are gone or have changed since ingestion: `images.unchanged` with a bar."""
     with progress_bar() as bar:
         task = bar.add_task("check images", total=None, unit="images", visible=False)
         require_unchanged(
@@ -99,15 +90,14 @@ def _cached(
 
 
 def _fill(files: dict[str, Path], missing: int, image_cache: ImageCache, stored: SizedImages, limit: int) -> None:
-    """Write what is missing as far as the limit lets it; say before what it takes, and what does not fit."""
+    """Write what is missing, up to the limit; log before what that takes, and what does not fit."""
     height, width, _ = stored.target
     taken = image_cache.nbytes()
     fitting = min(missing, max(0, limit - taken) // stored.bytes_each)
     if fitting < missing:
         _log.warning(
-            "compute.image_cache_limit is %s, and the image cache in %s takes %s: %d of %d images do not fit"
-            " and are decoded whenever they are asked for. Raise the limit, or remove the folders of sizes no"
-            " longer used.",
+            "compute.image_cache_limit is %s, and the image cache in %s takes %s: %d of %d images do not fit and are"
+            " decoded whenever they are asked for. Raise the limit, or remove the folders of sizes no longer used.",
             *(_text(limit), image_cache.folder, _text(taken), missing - fitting, len(files)),
         )
     if not fitting:
@@ -139,5 +129,4 @@ def _require_space(folder: Path, needed: int) -> None:
 
 
 def _text(count: int) -> str:
-    """Return a number of bytes as people say it."""
     return f"{count / 1e9:.2f} GB" if count >= 1e8 else f"{count / 1e6:.1f} MB"

@@ -6,16 +6,15 @@ Whoever consumes it saves, scores, prunes (by no longer iterating) or collects; 
 import math
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, Generic
 
 import torch
-from torch import nn
 
 from reid_pipeline.engine.optimisers import build_optimiser, set_learning_rate
 from reid_pipeline.engine.progress import track
 from reid_pipeline.engine.seeding import seed_global_state
-from reid_pipeline.engine.stage import Stage, StepOutput, TrainingData
+from reid_pipeline.engine.stage import Batch, M, Stage, TrainingData
 from reid_pipeline.schema.errors import UserError
 
 
@@ -31,8 +30,8 @@ class Progress:
         epoch: the epoch that was finished, from 1.
         epochs: how many there will be.
         history: one record per finished epoch, earlier runs' included.
-        state: what `fit` needs to go on from here. Its tensors are the live ones: save or copy them
-            before asking for the next epoch.
+        state: what `fit` needs to go on from here. Its tensors are the live ones: save or copy them before
+            asking for the next epoch.
     """
 
     epoch: int
@@ -42,7 +41,7 @@ class Progress:
 
 
 def fit(
-    stage: Stage, model: nn.Module, data: TrainingData, *, resume: Mapping[str, Any] | None = None
+    stage: Stage[M], model: M, data: TrainingData, *, resume: Mapping[str, Any] | None = None
 ) -> Iterator[Progress]:
     """Train `stage` on `data`, epoch by epoch.
 
@@ -71,10 +70,10 @@ def fit(
         yield loop.progress()
 
 
-class _Loop:
+class _Loop(Generic[M]):
     """The moving parts of one `fit`."""
 
-    def __init__(self, stage: Stage, model: nn.Module, data: TrainingData) -> None:
+    def __init__(self, stage: Stage[M], model: M, data: TrainingData) -> None:
         self.stage, self.model, self.data = stage, model, data
         self.optimiser = build_optimiser(stage.param_groups(model), stage.plan)
         self.scaler = data.runtime.gradient_scaler()
@@ -109,64 +108,54 @@ class _Loop:
         steps = 0
         for batch in track(batches, title, total=plan.iterations_per_epoch, unit="steps"):
             steps += 1
-            output = self._step(batch, f"step {steps} of epoch {epoch}")
-            for name, value in output.items():
+            for name, value in self._step(batch, f"step {steps} of epoch {epoch}").items():
                 totals[name] = totals.get(name, 0.0) + value
         if not steps:
             raise ValueError(f"Stage {self.stage.name!r} gave no batch for epoch {epoch}; it must give one.")
         self.epoch = epoch
-        self.history.append(self._record(rate, totals, steps, time.perf_counter() - started))
+        losses = {name: total / steps for name, total in totals.items()}
+        self.history.append(self._record(rate, sum(totals.values()) / steps, losses, time.perf_counter() - started))
 
-    def _step(self, batch: Any, where: str) -> dict[str, float]:
+    def _step(self, batch: Batch, where: str) -> dict[str, float]:
         self.model.train()
         with self.data.runtime.autocast():
             output = self.stage.step(self.model, batch)
         losses = {name: float(value.detach()) for name, value in output.losses.items()}
         _check_finite(losses, where)
         self.optimiser.zero_grad(set_to_none=True)
-        total = torch.stack(list(output.losses.values())).sum()
-        self.scaler.scale(total).backward()  # type: ignore[no-untyped-call] # torch leaves it untyped
-        if self._take_step():
-            self.stage.after_step(batch, _detached(output))
-        return losses
-
-    def _take_step(self) -> bool:
-        """Step the optimiser; say whether mixed precision let it."""
+        total = self.scaler.scale(torch.stack(list(output.losses.values())).sum())
+        torch.autograd.backward(total)
         scale = self.scaler.get_scale()
         self.scaler.step(self.optimiser)
         self.scaler.update()
-        return self.scaler.get_scale() >= scale
+        if self.scaler.get_scale() >= scale:  # else mixed precision skipped the step
+            retained = {name: value.detach() for name, value in output.retained.items()}
+            self.stage.after_step(batch, replace(output, retained=retained))
+        return losses
 
-    def _trainable(self) -> int:
-        return sum(value.numel() for group in self.optimiser.param_groups for value in group["params"])
-
-    def _record(self, rate: float, totals: dict[str, float], steps: int, seconds: float) -> dict[str, Any]:
+    def _record(self, rate: float, loss: float, losses: dict[str, float], seconds: float) -> dict[str, Any]:
         facts = dict(self.stage.facts())
         parts = dict(facts.pop("seconds", {}))
         parts |= {"training": seconds - sum(parts.values()), "epoch": seconds}
+        groups = self.optimiser.param_groups
         return {
             "epoch": self.epoch,
             "stage": self.stage.name,
             "learning_rate": rate,
-            "trainable_parameters": self._trainable(),
-            "loss": sum(totals.values()) / steps,
-            "losses": {name: total / steps for name, total in totals.items()},
+            "trainable_parameters": sum(value.numel() for group in groups for value in group["params"]),
+            "loss": loss,
+            "losses": losses,
             **facts,
             "seconds": {name: round(value, 3) for name, value in parts.items()},
         }
 
 
 def _check_finite(losses: dict[str, float], where: str) -> None:
-    bad = {name: value for name, value in losses.items() if not math.isfinite(value)}
-    if bad:
-        terms = ", ".join(f"{name} = {value}" for name, value in losses.items())
-        raise NonFiniteLoss(
-            f"The loss is not finite in {where}: {terms}. The step was not taken and the last stored"
-            " epoch is intact. Lower the learning rate, lengthen the warm-up, or use compute.precision"
-            " float32; the same command then goes on or starts anew."
-        )
-
-
-def _detached(output: StepOutput) -> StepOutput:
-    kept = {name: value.detach() for name, value in output.kept.items()}
-    return StepOutput(losses=output.losses, kept=kept)
+    if all(map(math.isfinite, losses.values())):
+        return
+    terms = ", ".join(f"{name} = {value}" for name, value in losses.items())
+    raise NonFiniteLoss(
+        f"The loss is not finite in {where}: {terms}. The step was not taken and the last stored epoch is intact."
+        " Lower the learning rate, lengthen the warm-up, or use compute.precision float32; the same command then goes"
+        " on or starts anew."
+    )

@@ -17,14 +17,14 @@ def learning_rate(plan: TrainingPlan, epoch: int) -> float:
     With t the number of times the schedule has stepped, `epoch` - 1 if it steps at the end of an epoch
     (`step_at`) and `epoch` if at the start, over T epochs:
 
-    - while t < `warmup_epochs`: linear in t, from `warmup_learning_rate` or `warmup_factor` times the rate
-      at t = 0 to the full rate at t = `warmup_epochs`;
+    - while t < `warmup_epochs`: linear in t, from `warmup_learning_rate` or `warmup_factor` times the rate at
+      t = 0 to the full rate at t = `warmup_epochs`;
     - `steps`: times `decay` for every milestone that is <= t, during the warm-up too;
-    - `cosine`: final + (full - final) (1 + cos(pi t / T)) / 2. The warm-up is the first part of the T
-      epochs and does not delay the cosine, hence the rate just after it is already a little below full.
+    - `cosine`: final + (full - final) (1 + cos(pi t / T)) / 2. The warm-up does not delay the cosine, hence the
+      rate just after it is already a little below full.
 
-    Source: methods.md sections 4 to 8 and 11; Goyal et al. 2017 for the warm-up, Loshchilov and Hutter 2017
-    (one cycle) for the cosine.
+    Source: methods.md sections 4 to 8 and 11; Goyal et al. 2017 for the warm-up, Loshchilov and Hutter 2017 (one
+    cycle) for the cosine.
     """
     steps = epoch if plan.step_at == "start" else epoch - 1
     if plan.schedule == "cosine" and steps >= plan.warmup_epochs:
@@ -39,9 +39,8 @@ def learning_rate(plan: TrainingPlan, epoch: int) -> float:
 def _warmup_factor(plan: TrainingPlan, steps: int) -> float:
     if steps >= plan.warmup_epochs:
         return 1.0
-    start = plan.warmup_factor
-    if plan.warmup_learning_rate is not None:
-        start = plan.warmup_learning_rate / plan.learning_rate
+    rate = plan.warmup_learning_rate
+    start = plan.warmup_factor if rate is None else rate / plan.learning_rate
     share = steps / plan.warmup_epochs
     return start * (1 - share) + share
 
@@ -49,9 +48,8 @@ def _warmup_factor(plan: TrainingPlan, steps: int) -> float:
 def trainable_groups(model: nn.Module, plan: TrainingPlan) -> list[dict[str, Any]]:
     """Return the parameters of `model` that require a gradient, grouped by rate and weight decay.
 
-    One group, or two where the plan treats biases in a way of their own. A bias is a parameter whose own
-    name, after the last dot, has "bias" in it: the `bias` of any layer and the `in_proj_bias` of
-    attention, but no weight of a module that happens to be named so.
+    One group, or two where the plan treats biases differently. A bias is a parameter with "bias" in the last part
+    of its name, as in `bias` and the `in_proj_bias` of attention.
     """
     moving = [(name, value) for name, value in model.named_parameters() if value.requires_grad]
     bias_decay = plan.weight_decay if plan.bias_weight_decay is None else plan.bias_weight_decay

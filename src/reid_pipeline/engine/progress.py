@@ -41,10 +41,7 @@ def progress_bar() -> Progress:
 
 
 def track(steps: Iterable[T], description: str, *, total: int | None, unit: str, size: int = 1) -> Iterator[T]:
-    """Yield `steps` while a bar shows how many units, `size` to a step, are done and at which rate.
-
-    Where the total is not known beforehand the bar runs to and fro.
-    """
+    """Yield `steps` while a bar shows how many units, `size` to a step, are done and at which rate."""
     with progress_bar() as bar:
         task = bar.add_task(description, total=total, unit=unit)
         for step in steps:

@@ -20,7 +20,7 @@ class Runtime:
     Attributes:
         device: where tensors live.
         precision: "float32", "bfloat16" or "float16"; the latter two by autocast, weights stay float32.
-        image_memory: bytes of decoded images to keep.
+        image_memory: bytes of decoded images that stay in memory.
         image_cache_limit: bytes that the cache of decoded images may take on disk; 0: there is none.
         threads: of the CPU, as they are; another number gives other bits.
     """
@@ -46,12 +46,12 @@ class Runtime:
 
 
 def device_peak_memory(device: torch.device) -> int | None:
-    """Return the most bytes of tensors that this process held on a CUDA device at once; None elsewhere."""
+    """Return the peak bytes of this process's tensors on a CUDA device; None elsewhere."""
     return int(torch.cuda.max_memory_allocated(device)) if device.type == "cuda" else None
 
 
 def resolve_runtime(parameters: ComputeParameters) -> Runtime:
-    """Find the device and precision that the parameters ask for, and set torch up for them.
+    """Return the device and precision that the parameters ask for, and set torch up for them.
 
     Raises:
         UserError: the device is not there, or cannot compute in that precision.

@@ -1,7 +1,6 @@
-"""Chance as a function of where it is used, so that a resumed run draws what an unbroken one drew.
+"""Random numbers as a function of where they are used, so that a resumed run samples as an unbroken one does.
 
-Every generator is derived from (seed, purpose, position). Nothing depends on how much was drawn before,
-hence no generator state has to be stored or restored.
+Every generator is derived from (seed, purpose, position), hence no generator state has to be stored.
 """
 
 import hashlib
@@ -28,7 +27,7 @@ def torch_generator(seed: int, *position: str | int) -> torch.Generator:
 
 
 def seed_global_state(seed: int, *position: str | int) -> None:
-    """Seed the global states of random, numpy and torch, for library code that draws from them."""
+    """Seed the global states of random, numpy and torch, for library code that reads them."""
     derived = derived_seed(seed, *position)
     random.seed(derived)
     np.random.seed(derived % 2**32)  # noqa: NPY002 - the legacy global state is what is being seeded

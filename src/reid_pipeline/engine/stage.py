@@ -1,4 +1,4 @@
-"""What a method is made of: a `Stage` answers the loop's questions, a `Method` lists its stages.
+"""What a method is made of: a `Stage` answers the questions of the loop, a `Method` lists its stages.
 
 Imports no torch, so that a method's module, with its parameter model, loads at once.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from reid_pipeline.schema.origin import LabelUse
 from reid_pipeline.schema.population import Population
@@ -20,8 +20,11 @@ if TYPE_CHECKING:
 
     from reid_pipeline.engine.runtime import Runtime
     from reid_pipeline.images.reid_images import ReIDImages
+    from reid_pipeline.models.reid_model import ReIDModel
     from reid_pipeline.schema.base import Parameters
     from reid_pipeline.schema.parameters import TrainingPlan
+
+M = TypeVar("M", bound="nn.Module")
 
 
 @dataclass(frozen=True)
@@ -30,14 +33,13 @@ class TrainingData:
 
     Attributes:
         images: the training images, by row.
-        labels: int64 [n], the published identities as contiguous indices. A method without labels may
-            use them as diagnostics only; -1 throughout where no identity is known.
+        labels: int64 [n], the published identities as contiguous indices; -1 throughout where no identity is
+            known. A method without labels may use them as diagnostics only.
         camids: int64 [n], or None where there are no cameras.
         runtime: device and precision.
         seed: the run's seed; every generator is derived from it.
         viewids: int64 [n], or None where there are no viewpoints.
-        evaluation_images: the same images for embedding them as the test's are, where another filter resizes
-            these; see `plain_images`.
+        evaluation_images: the same images, resized as those of the test are; None where `images` are.
     """
 
     images: ReIDImages
@@ -52,6 +54,11 @@ class TrainingData:
     def plain_images(self) -> ReIDImages:
         """The images to embed without augmentation, resized as those of the test are."""
         return self.images if self.evaluation_images is None else self.evaluation_images
+
+    @property
+    def ids(self) -> tuple[np.ndarray | None, np.ndarray | None]:
+        """Camids and viewids."""
+        return self.camids, self.viewids
 
 
 @dataclass(frozen=True)
@@ -70,20 +77,20 @@ class Batch:
 
 @dataclass(frozen=True)
 class StepOutput:
-    """What a step returns: weighted losses by name, whose sum is minimised, and tensors for after_step."""
+    """What a step returns: weighted losses by name, whose sum is minimised, and tensors for `after_step`."""
 
     losses: dict[str, torch.Tensor]
-    kept: dict[str, torch.Tensor] = field(default_factory=dict)
+    retained: dict[str, torch.Tensor] = field(default_factory=dict)
 
 
-class Stage(ABC):
-    """One training stage; the loop in `engine.loop` asks, a stage answers.
+class Stage(ABC, Generic[M]):
+    """One training stage of a model of class `M`: the loop in `engine.loop` asks, a stage answers.
 
     Attributes:
         name: of the stage, part of node names, seeds and history records.
         plan: the stage's schedule.
         reads: the method's parameters that decide the stage's result; empty: all of them. A later stage goes
-            on from a stored one if these are what they were.
+            on from a stored one if these are unchanged.
     """
 
     name: str = "stage"
@@ -93,23 +100,23 @@ class Stage(ABC):
         self.plan = plan
 
     @abstractmethod
-    def epoch_batches(self, model: nn.Module, data: TrainingData, epoch: int) -> Iterable[Batch]:
+    def epoch_batches(self, model: M, data: TrainingData, epoch: int) -> Iterable[Batch]:
         """Yield the epoch's batches; labels are decided here. `epoch` counts from 1."""
 
     @abstractmethod
-    def step(self, model: nn.Module, batch: Batch) -> StepOutput:
+    def step(self, model: M, batch: Batch) -> StepOutput:
         """Return the named, weighted losses of a batch, and what `after_step` needs."""
 
-    def param_groups(self, model: nn.Module) -> list[dict[str, Any]]:
-        """Return what moves, at which rate; by default all that requires a gradient."""
+    def param_groups(self, model: M) -> list[dict[str, Any]]:
+        """Return what moves, at which rate; by default all parameters that require a gradient."""
         from reid_pipeline.engine.optimisers import trainable_groups
 
         return trainable_groups(model, self.plan)
 
-    def begin(self, model: nn.Module, data: TrainingData) -> None:  # noqa: B027 - optional hook
+    def begin(self, model: M, data: TrainingData) -> None:
         """Prepare once, before the first epoch of this process: freeze, cache. By default nothing."""
 
-    def after_step(self, batch: Batch, output: StepOutput) -> None:  # noqa: B027 - optional hook
+    def after_step(self, batch: Batch, output: StepOutput) -> None:
         """Follow an optimiser step; not called when mixed precision skips the step. By default nothing."""
 
     def facts(self) -> Mapping[str, Any]:
@@ -123,21 +130,19 @@ class Method:
 
     Attributes:
         name: as users type it; also the name of its module and of its Kedro namespace.
-        params: the model of its parameters, which live in conf/base/parameters_<name>.yml. It has at
-            least a field `backbone`.
-        build: parameters and `Population` to the model that is trained; the model's `embedder()` is what
-            retrieval uses.
+        params: the model of its parameters, which live in conf/base/parameters_<name>.yml. It has at least a
+            field `backbone`.
+        build: parameters and `Population` to the model that is trained; its `embedder()` is what retrieval uses.
         stages: parameters to the stages, in order; empty for a method that does not train.
         stage_names: their names, known before any parameter is: they name the nodes.
-        label_use: whose identity labels training reads: "all", "partial" or "none". What a method may read
-            for diagnosis is no use.
+        label_use: whose identity labels training reads: "all", "partial" or "none". Diagnosis does not count.
         description: one line for tables and help.
     """
 
     name: str
     params: type[Parameters]
-    build: Callable[[Any, Population], Any]
-    stages: Callable[[Any], Sequence[Stage]]
+    build: Callable[[Any, Population], ReIDModel]
+    stages: Callable[[Any], Sequence[Stage[Any]]]
     stage_names: tuple[str, ...]
     label_use: LabelUse
     description: str

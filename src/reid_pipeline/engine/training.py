@@ -1,4 +1,4 @@
-"""From a split table to a trained model: what a training node asks for."""
+"""From a split table to a trained model: a run is built, described, resumed and exported here."""
 
 import logging
 from collections.abc import Iterator, Mapping
@@ -19,6 +19,7 @@ from reid_pipeline.engine.stage import Method, Stage, TrainingData
 from reid_pipeline.images.cache import ImageCache
 from reid_pipeline.images.decode import TargetSize
 from reid_pipeline.models.embedder import Embedder
+from reid_pipeline.models.reid_model import ReIDModel
 from reid_pipeline.schema.columns import CAMID, IDENTITY, LABEL, SPLIT, VIEWID
 from reid_pipeline.schema.errors import first_few
 from reid_pipeline.schema.origin import (
@@ -39,12 +40,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class TrainingRun:
-    """One training: which method, on which data, where, from which seed.
-
-    Attributes:
-        benchmark: name of the benchmark or collection, for the origin of what is trained; likewise variant.
-        variant: its name in the address; empty for the parameters of conf/.
-    """
+    """One training: which method, on which data, where, from which seed; benchmark and variant name its cell."""
 
     method: Method
     parameters: Any
@@ -56,15 +52,15 @@ class TrainingRun:
     benchmark: str | None = None
     variant: str = ""
 
-    def stage(self, name: str) -> Stage:
+    def stage(self, name: str) -> Stage[Any]:
         """Return the method's stage of that name."""
         return {stage.name: stage for stage in self.method.stages(self.parameters)}[name]
 
-    def origin(self, stage: Stage, earlier: Checkpoint | None = None) -> Origin:
+    def origin(self, stage: Stage[Any], earlier: Checkpoint | None = None) -> Origin:
         """Return the origin of what `stage` trains, going on from the stage before.
 
-        Its `fingerprint` covers all that decides the result: parameters that the stage reads, data, seed,
-        precision, starting weights, and the tensors of the stage before.
+        Its `fingerprint` covers what decides the result: parameters that the stage reads, data, seed, precision,
+        starting weights, and the tensors of the stage before.
         """
         parameters = self.parameters.model_dump(mode="json")
         return Origin(
@@ -94,33 +90,28 @@ class TrainingRun:
     def _weights(self) -> str:
         return starting_weights(self.parameters)
 
-    def population(self) -> Population:
-        """Return what the model must know of the training rows."""
-        return population_of(self.split_table)
-
-    def describe(self, stage: Stage, origin: Origin) -> StageDescription:
+    def describe(self, stage: Stage[Any], origin: Origin) -> StageDescription:
         """Return what a checkpoint of `stage` says of itself."""
-        train = self.split_table[self.split_table[SPLIT] == "train"]
+        train = _training_rows(self.split_table)
         labelled = train[train[LABEL] >= 0].drop_duplicates(LABEL).sort_values(LABEL)
         return StageDescription(
             origin=origin,
             stage=stage.name,
-            population=Trained(**asdict(self.population())),
+            population=Trained(**asdict(population_of(self.split_table))),
             label_map=tuple(labelled[IDENTITY].tolist()),
         )
 
-    def model(self, earlier: Checkpoint | None = None) -> Any:
+    def model(self, earlier: Checkpoint | None = None) -> ReIDModel:
         """Build the model from the run's seed, on its device, as the stage before left it."""
         seed_global_state(self.seed, "build")
-        model = self.method.build(self.parameters, self.population()).to(self.runtime.device)
+        model = self.method.build(self.parameters, population_of(self.split_table)).to(self.runtime.device)
         if earlier is not None:
             model.load_state_dict(earlier.tensors)
         return model
 
     def data(self) -> TrainingData:
         """Return the training rows."""
-        train = self.split_table[self.split_table[SPLIT] == "train"]
-        backbone = self.parameters.backbone
+        train, backbone = _training_rows(self.split_table), self.parameters.backbone
         height, width = backbone.image_size
         filters = list(dict.fromkeys([backbone.resize, backbone.evaluation_resize]))
         images = [
@@ -137,38 +128,31 @@ class TrainingRun:
         return TrainingData(
             images[0],
             np.array(train[LABEL], dtype=np.int64),  # a copy: pandas lends its own read-only
-            camera_ids(train),
+            known_ids(train[CAMID]),
             self.runtime,
             self.seed,
-            viewids=view_ids(train),
+            viewids=known_ids(train[VIEWID]),
             evaluation_images=images[-1],
         )
 
 
+def _training_rows(split_table: pd.DataFrame) -> pd.DataFrame:
+    return split_table[split_table[SPLIT] == "train"]
+
+
 def population_of(split_table: pd.DataFrame) -> Population:
     """Return identities, cameras and viewpoints of the training rows."""
-    train = split_table[split_table[SPLIT] == "train"]
-    highest = [train[name].max() for name in (LABEL, CAMID, VIEWID)]
-    identities, cameras, views = (0 if pd.isna(value) else int(value) + 1 for value in highest)
-    return Population(identities, cameras, views)
+    highest = _training_rows(split_table)[[LABEL, CAMID, VIEWID]].max()
+    return Population(*(0 if pd.isna(value) else int(value) + 1 for value in highest))
 
 
-def camera_ids(rows: pd.DataFrame) -> np.ndarray | None:
-    """Return the camids as int64 [n], -1 where unknown, or None if no row has one."""
-    return _ids(rows[CAMID])
-
-
-def view_ids(rows: pd.DataFrame) -> np.ndarray | None:
-    """Return the viewids as int64 [n], -1 where unknown, or None if no row has one."""
-    return _ids(rows[VIEWID])
-
-
-def _ids(column: pd.Series) -> np.ndarray | None:
+def known_ids(column: pd.Series) -> np.ndarray | None:
+    """Return camids or viewids as int64 [n], -1 where unknown, or None if no row has one."""
     return None if column.isna().all() else np.array(column.fillna(-1), dtype=np.int64)
 
 
 def stages_behind(checkpoint: Checkpoint) -> dict[str, str]:
-    """Return what is behind an artefact made from a checkpoint: its digest, and every stage's training."""
+    """Return what an artefact is made from, given its checkpoint: every stage's training, and the digest."""
     description = checkpoint.description
     stages = {name: value for name, value in description.origin.made_from.items() if name != "checkpoint"}
     return {**stages, description.stage: description.origin.fingerprint, "checkpoint": checkpoint.digest()}
@@ -182,18 +166,17 @@ def train_stage(
     Args:
         run: what to train.
         name: the stage.
-        resume_point: the last state that an earlier, killed run stored, or None. It is used if it was
-            stored by the same parameters, data, seed and starting weights, and otherwise set aside.
+        resume_point: the last state that a killed run stored, or None. It is ignored unless it was stored by the
+            same parameters, data, seed and starting weights.
         earlier: the stage before, as it was stored; None for the first.
 
     Raises:
-        UserError: `earlier` was trained with other parameters, data or weights; what the engine or the stage
-            finds.
+        UserError: `earlier` was trained with other parameters, data or weights; what the engine or the stage finds.
     """
     stage = run.stage(name)
     if earlier is not None:
-        wanted = run.origin(run.stage(earlier.description.stage))
-        require_match("train", "checkpoint", earlier.description.origin, wanted)
+        present = run.origin(run.stage(earlier.description.stage))
+        require_match("train", "checkpoint", earlier.description.origin, present)
     origin = run.origin(stage, earlier)
     description = run.describe(stage, origin).content()
     fingerprint = origin.fingerprint
@@ -206,7 +189,7 @@ def train_stage(
         )
 
 
-def trained_model(method: Method, parameters: Any, checkpoint: Checkpoint) -> Any:
+def trained_model(method: Method, parameters: Any, checkpoint: Checkpoint) -> ReIDModel:
     """Build the method's model and load a checkpoint's tensors into it."""
     model = method.build(parameters, Population(**checkpoint.description.population.content()))
     model.load_state_dict(checkpoint.tensors)
@@ -216,7 +199,7 @@ def trained_model(method: Method, parameters: Any, checkpoint: Checkpoint) -> An
 def built_embedder(method: Method, parameters: Any, split_table: pd.DataFrame, origin: Origin) -> Embedder:
     """Return the embedder of a method that does not train, built from the run's seed, with its origin."""
     seed_global_state(origin.seed or 0, "build")
-    embedder: Embedder = method.build(parameters, population_of(split_table)).embedder()
+    embedder = method.build(parameters, population_of(split_table)).embedder()
     weights = starting_weights(parameters)
     return _originated(embedder, origin.replace(weights=weights, label_use=method.label_use))
 
@@ -224,11 +207,7 @@ def built_embedder(method: Method, parameters: Any, split_table: pd.DataFrame, o
 def exported_embedder(method: Method, parameters: Any, checkpoint: Checkpoint, origin: Origin) -> Embedder:
     """Return the embedder of a trained method, with its origin.
 
-    Args:
-        method: whose it is.
-        parameters: of the method.
-        checkpoint: of its last stage.
-        origin: of the run, as far as it is known without the checkpoint.
+    `checkpoint` is that of its last stage, `origin` that of the run, as far as it is known without the checkpoint.
 
     Raises:
         UserError: the checkpoint was trained by another run, or from other weights.
@@ -239,12 +218,13 @@ def exported_embedder(method: Method, parameters: Any, checkpoint: Checkpoint, o
     require_match("export", "checkpoint", trained, present)
     if trained.weights is None:
         _log.warning("The checkpoint is of the first version: it does not say which weights it started from.")
-    embedder: Embedder = trained_model(method, parameters, checkpoint).embedder()
-    return _originated(embedder, present.replace(made_from=stages_behind(checkpoint)))
+    return _originated(
+        trained_model(method, parameters, checkpoint).embedder(), present.replace(made_from=stages_behind(checkpoint))
+    )
 
 
 def starting_weights(parameters: Any) -> str:
-    """Return the SHA-256 of the weights that a method starts from; "random" where these are drawn."""
+    """Return the SHA-256 of the weights that a method starts from, or "random"."""
     from reid_pipeline.models.pretrained import weights_digest
 
     return weights_digest(parameters.backbone.name, parameters.backbone.pretrained)
@@ -273,11 +253,11 @@ def _usable(resume_point: Mapping[str, Any] | None, origin: Origin) -> Mapping[s
 
 
 def _summary(method: str, record: Mapping[str, Any], epochs: int) -> str:
-    parts = [f"{method} epoch {record['epoch']}/{epochs}", f"loss {record['loss']:.3f}"]
+    text = f"{method} epoch {record['epoch']}/{epochs}, loss {record['loss']:.3f}"
     if "clusters" in record:
-        parts.append(f"{record['clusters']} clusters")
+        text += f", {record['clusters']} clusters"
     if "noise_share" in record:
-        parts.append(f"{record['noise_share']:.0%} noise")
+        text += f", {record['noise_share']:.0%} noise"
     if "ground_truth" in record:
-        parts.append(f"ARI {record['ground_truth']['ari']:.2f}")
-    return ", ".join([*parts, f"{record['seconds']['epoch']:.1f} s"])
+        text += f", ARI {record['ground_truth']['ari']:.2f}"
+    return f"{text}, {record['seconds']['epoch']:.1f} s"

@@ -1,13 +1,14 @@
-"""Every trained embedder on every test split: how far what was learnt on one benchmark carries to others."""
+"""Every trained embedder on every test split: transfer from one benchmark to the others."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import pandas as pd
 
 from reid_pipeline.engine.loading import check_unchanged
 from reid_pipeline.engine.runtime import Runtime
-from reid_pipeline.evaluation.embedding import embed_test_rows
+from reid_pipeline.evaluation.extraction import embed_test_rows
 from reid_pipeline.evaluation.protocol import evaluate_draws
 from reid_pipeline.models.embedder import Embedder
 from reid_pipeline.schema.columns import CAMID, VIEWID
@@ -49,11 +50,10 @@ def evaluate_everywhere(
 ) -> CrossBenchmark:
     """Evaluate each embedder on each split; one embedder is in memory at a time.
 
-    On another benchmark than its own an embedder with side information is told no camera and no viewpoint,
-    since its numbers mean others there: the mean of the learnt ones stands in. The protocol's camera filter
-    reads the true cameras everywhere. Figures have no intervals. A split that this protocol cannot be applied
-    to has a result that says why not; so has an embedder's own benchmark where its tables are others now, of
-    which it may have seen what is tested.
+    On another benchmark than its own an embedder gets no camids and no viewids, which mean others there: the mean of
+    the learnt side information stands in. The camera filter reads the true cameras everywhere. Figures have no
+    intervals. A split that the protocol cannot be applied to has a result that says why not; so has an embedder's
+    own benchmark if its tables have changed since, as training may have seen what is tested.
 
     Raises:
         UserError: images have changed since ingestion; an embedder cannot be read.
@@ -73,23 +73,25 @@ def _evaluated(
     trained: TrainedEmbedder, embedder: Embedder, split: TestSplit, runtime: Runtime, protocol: EvaluationParameters
 ) -> CrossResult:
     own = trained.benchmark == split.benchmark
-    named = {
-        "trained_on": trained.benchmark,
-        "method": trained.method,
-        "variant": trained.variant,
-        "seed": trained.seed,
-        "tested_on": split.benchmark,
-    }
     tables = split.tables
+    results: dict[str, Any]
     if own and embedder.origin is not None and embedder.origin.data != data_hash(tables.split_table):
-        return CrossResult.model_validate({**named, "why_not": _OTHER_TABLES})
-    shown = tables if own else _without_side_information(tables)
-    try:
-        embeddings = embed_test_rows(embedder, shown, split.raw_images, runtime, protocol)
-        metrics, _ = evaluate_draws(embeddings, tables.split_table, tables.galleries, protocol)
-    except UserError as error:
-        return CrossResult.model_validate({**named, "why_not": str(error)})
-    return CrossResult.model_validate({**named, **metrics})
+        results = {"why_not": _OTHER_TABLES}
+    else:
+        shown = tables if own else _without_side_information(tables)
+        try:
+            embeddings = embed_test_rows(embedder, shown, split.raw_images, runtime, protocol)
+            results, _ = evaluate_draws(embeddings, tables.split_table, tables.galleries, protocol)
+        except UserError as error:
+            results = {"why_not": str(error)}
+    return CrossResult(
+        trained_on=trained.benchmark,
+        method=trained.method,
+        variant=trained.variant,
+        seed=trained.seed,
+        tested_on=split.benchmark,
+        **results,
+    )
 
 
 def _without_side_information(tables: SplitTables) -> SplitTables:

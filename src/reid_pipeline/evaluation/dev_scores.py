@@ -9,7 +9,7 @@ from reid_pipeline.clustering import ClusteringCollapse
 from reid_pipeline.engine.checkpoint import Checkpoint, checkpoint_of
 from reid_pipeline.engine.loop import NonFiniteLoss, fit
 from reid_pipeline.engine.training import TrainingRun
-from reid_pipeline.evaluation.embedding import embed_test_rows
+from reid_pipeline.evaluation.extraction import embed_test_rows
 from reid_pipeline.evaluation.protocol import evaluate_draws
 from reid_pipeline.models.embedder import Embedder
 from reid_pipeline.schema.columns import PATH, REPEAT, TEST_SET
@@ -21,8 +21,8 @@ from reid_pipeline.tuning.trials import Score, Unusable
 def dev_scores(run: TrainingRun, evaluation: EvaluationParameters, *, every: int = 1) -> Iterator[Score]:
     """Train all stages; yield the mAP on `dev_query` / `dev_gallery` every few epochs of the last stage.
 
-    The stages before the last are not scored: what they learn (prompts) no image embedding shows. Nothing is
-    stored. The training is that of `train_stage`, to the bit: scoring draws nothing and changes nothing.
+    Earlier stages are not scored, since what they learn (prompts) does not change embeddings. Nothing is stored. The
+    training is that of `train_stage`, to the bit.
 
     Args:
         run: what to train. Its split table holds `train`, `dev_query` and `dev_gallery`.
@@ -30,16 +30,17 @@ def dev_scores(run: TrainingRun, evaluation: EvaluationParameters, *, every: int
         every: epochs between scores; the last epoch always has one.
 
     Raises:
-        Unusable: the parameters cannot be trained with: a loss, the weights or the embeddings are not finite,
-            or the clustering collapses.
+        Unusable: a loss, the weights or the embeddings are not finite, or the clustering collapses.
     """
     earlier: Checkpoint | None = None
-    *before, last = run.method.stage_names
+    *before, last = run.method.stages(run.parameters)
     try:
-        for name in before:
-            earlier = _trained(run, name, earlier)
-        stage, model = run.stage(last), run.model(earlier)
-        for progress in fit(stage, model, run.data()):
+        for stage in before:
+            *_, trained = fit(stage, run.model(earlier), run.data())
+            description = run.describe(stage, run.origin(stage, earlier))
+            earlier = checkpoint_of({**trained.state, "description": description})
+        model = run.model(earlier)
+        for progress in fit(last, model, run.data()):
             _require_finite(progress.state["model"].values(), f"weights after epoch {progress.epoch}")
             if progress.epoch % every == 0 or progress.epoch == progress.epochs:
                 yield Score(progress.epoch, progress.epochs, _dev_map(run, model.embedder(), evaluation))
@@ -47,19 +48,13 @@ def dev_scores(run: TrainingRun, evaluation: EvaluationParameters, *, every: int
         raise Unusable(str(error)) from error
 
 
-def _trained(run: TrainingRun, name: str, earlier: Checkpoint | None) -> Checkpoint:
-    stage = run.stage(name)
-    *_, last = fit(stage, run.model(earlier), run.data())
-    return checkpoint_of({**last.state, "description": run.describe(stage, run.origin(stage, earlier))})
-
-
 def _dev_map(run: TrainingRun, embedder: Embedder, evaluation: EvaluationParameters) -> float:
-    chosen = evaluation.model_copy(update={"splits": "dev", "resamples": 0})
+    protocol = evaluation.model_copy(update={"splits": "dev", "resamples": 0})
     galleries = pd.DataFrame({TEST_SET: [], REPEAT: [], PATH: []})
     tables = SplitTables(run.split_table, galleries)
-    embeddings = embed_test_rows(embedder, tables, run.raw_images, run.runtime, chosen)
+    embeddings = embed_test_rows(embedder, tables, run.raw_images, run.runtime, protocol)
     _require_finite([torch.from_numpy(embeddings.vectors)], "embeddings of the dev split")
-    metrics, _ = evaluate_draws(embeddings, run.split_table, galleries, chosen)
+    metrics, _ = evaluate_draws(embeddings, run.split_table, galleries, protocol)
     return float(metrics["mAP"])
 
 

@@ -1,18 +1,34 @@
-"""Images to embeddings, in row order."""
+"""Images to embeddings, in row order: of any images, and of the rows that retrieval is evaluated on."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
+from reid_pipeline.engine.loading import images_of_rows
 from reid_pipeline.engine.progress import track
 from reid_pipeline.engine.runtime import Runtime
-from reid_pipeline.images.augment import normalise
+from reid_pipeline.engine.training import known_ids
+from reid_pipeline.evaluation.protocol import retrieval_draws, retrieval_rows
+from reid_pipeline.images.augment import PixelStatistics, normalise
+from reid_pipeline.images.cache import ImageCache
+from reid_pipeline.images.decode import TargetSize
 from reid_pipeline.images.reid_images import ReIDImages
+from reid_pipeline.schema.columns import CAMID, VIEWID
+from reid_pipeline.schema.digests import digest_of_arrays
+from reid_pipeline.schema.embeddings import Embeddings
+from reid_pipeline.schema.origin import Origin
+from reid_pipeline.schema.parameters import EvaluationParameters
+from reid_pipeline.schema.raw_folder import RawFolder
+from reid_pipeline.splits import SplitTables
 
 if TYPE_CHECKING:
     from reid_pipeline.models.embedder import Embedder
+
+Ids = tuple[np.ndarray | None, np.ndarray | None]
+Inputs = tuple[torch.Tensor, torch.Tensor | None, torch.Tensor | None]
 
 
 def extract_embeddings(
@@ -20,8 +36,7 @@ def extract_embeddings(
     images: ReIDImages,
     runtime: Runtime,
     *,
-    camids: np.ndarray | None = None,
-    viewids: np.ndarray | None = None,
+    ids: Ids = (None, None),
     batch_size: int = 256,
     flip_averaging: bool = False,
 ) -> np.ndarray:
@@ -29,10 +44,9 @@ def extract_embeddings(
 
     Args:
         embedder: on `runtime.device`.
-        images: the rows to embed, in order, of the embedder's image size.
+        images: of the embedder's image size, in order.
         runtime: device and precision.
-        camids: int array [n], for models with camera embeddings.
-        viewids: int array [n], for models with viewpoint embeddings.
+        ids: camids and viewids, int arrays [n], for models with side information.
         batch_size: images at once.
         flip_averaging: embed the mirror image too; a row is the unit vector along the mean of both.
 
@@ -43,59 +57,76 @@ def extract_embeddings(
         ValueError: there are no images.
     """
     encode = _averaged_over_flips(embedder) if flip_averaging else embedder
+    embeddings = None  # as wide as the first batch; each batch is written to its place, without a copy
+    done = 0
     with torch.inference_mode():
-        batches = encoded(encode, embedder.encoder, images, runtime, ids=(camids, viewids), batch_size=batch_size)
-        made = None  # as wide as the first batch says; each batch is written to its place, without a copy
-        done = 0
-        for batch in batches:
-            if made is None:
-                made = torch.empty(len(images), batch.shape[1])
-            made[done : done + len(batch)] = batch
+        for inputs in evaluation_batches(images, embedder.encoder, runtime, ids=ids, batch_size=batch_size):
+            with runtime.autocast():
+                batch = encode(*inputs)
+            if embeddings is None:
+                embeddings = torch.empty(len(images), batch.shape[1])
+            embeddings[done : done + len(batch)] = batch
             done += len(batch)
-    if made is None:
+    if embeddings is None:
         raise ValueError("There is nothing to embed: no images.")
-    return made.numpy()
+    return embeddings.numpy()
 
 
-def _averaged_over_flips(encode: Callable[..., Any]) -> Callable[..., Any]:
-    def averaged(images: torch.Tensor, camids: Any, viewids: Any) -> torch.Tensor:
-        both = encode(images, camids, viewids).float() + encode(images.flip(-1), camids, viewids).float()
+def _averaged_over_flips(encode: Callable[..., Any]) -> Callable[..., torch.Tensor]:
+    def averaged(images: torch.Tensor, *ids: torch.Tensor | None) -> torch.Tensor:
+        both = encode(images, *ids).float() + encode(images.flip(-1), *ids).float()
         return torch.nn.functional.normalize(both, dim=1)
 
     return averaged
 
 
-def encoded(
-    encode: Callable[..., Any],
-    encoder: Any,
+def evaluation_batches(
     images: ReIDImages,
+    statistics: PixelStatistics,
     runtime: Runtime,
     *,
-    ids: tuple[np.ndarray | None, np.ndarray | None] = (None, None),
+    ids: Ids = (None, None),
     title: str = "extract",
     batch_size: int = 256,
-) -> Iterator[Any]:
-    """Yield what `encode(images, camids, viewids)` returns, batch by batch, in row order.
+) -> Iterator[Inputs]:
+    """Yield normalised images, camids and viewids on the device, in row order, behind a bar named `title`."""
+    order = np.arange(len(images))
+    groups = [order[start : start + batch_size] for start in range(0, len(images), batch_size)]
+    for rows, pixels in track(images.batches(groups), title, total=len(images), unit="images", size=batch_size):
+        loaded = pixels.to(runtime.device, non_blocking=True)
+        camids, viewids = (None if each is None else torch.from_numpy(each[rows]).to(runtime.device) for each in ids)
+        yield normalise(loaded, statistics.pixel_mean, statistics.pixel_std), camids, viewids
 
-    Args:
-        encode: on `runtime.device`.
-        encoder: whose pixel statistics the images are normalised with.
-        images: of the encoder's image size.
-        runtime: device and precision.
-        ids: camids and viewids, int arrays [n], or None.
-        title: of the progress bar.
-        batch_size: images at once.
+
+def embed_test_rows(
+    embedder: "Embedder",
+    split_tables: SplitTables,
+    raw_images: RawFolder,
+    runtime: Runtime,
+    evaluation: EvaluationParameters,
+    image_cache: ImageCache | None = None,
+) -> Embeddings:
+    """Embed the query and gallery rows of every draw, or every image where nothing is tested on.
+
+    Returns:
+        unit vectors, float32 [n, D], of rows of the split table; see `originated` for their origin.
     """
-    batches = images.batches(_groups(len(images), batch_size))
-    for rows, pixels in track(batches, title, total=len(images), unit="images", size=batch_size):
-        batch = normalise(pixels.to(runtime.device, non_blocking=True), encoder.pixel_mean, encoder.pixel_std)
-        cameras, views = (
-            None if values is None else torch.from_numpy(values[rows]).to(runtime.device) for values in ids
-        )
-        with runtime.autocast():
-            yield encode(batch, cameras, views)
+    table = split_tables.split_table
+    rows = retrieval_rows(table, retrieval_draws(table, split_tables.galleries, evaluation))
+    embedded, encoder = table.iloc[rows], embedder.encoder
+    target = TargetSize(*encoder.image_size, encoder.evaluation_resize)
+    vectors = extract_embeddings(
+        embedder.to(runtime.device),
+        images_of_rows(embedded, raw_images, target, runtime, image_cache, memory_limit=0),
+        runtime,
+        ids=(known_ids(embedded[CAMID]), known_ids(embedded[VIEWID])),
+        batch_size=evaluation.batch_size,
+        flip_averaging=evaluation.flip_averaging,
+    )
+    return Embeddings(rows, vectors)
 
 
-def _groups(count: int, batch_size: int) -> Sequence[np.ndarray]:
-    rows = np.arange(count)
-    return [rows[start : start + batch_size] for start in range(0, count, batch_size)]
+def originated(embeddings: Embeddings, origin: Origin) -> Embeddings:
+    """Return embeddings with their origin, whose digest is that of rows and vectors."""
+    digest = digest_of_arrays({"rows": embeddings.rows, "embeddings": embeddings.vectors})
+    return replace(embeddings, origin=origin.replace(digest=digest))

@@ -6,7 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reid_pipeline.reporting.run_groups import RunGroup, group_runs, over_seeds
-from reid_pipeline.retrieval import paired_bootstrap, paired_bootstraps
+from reid_pipeline.retrieval.bootstrap import PairedDifference as BootstrapDifference
+from reid_pipeline.retrieval.bootstrap import paired_bootstrap, paired_bootstraps
 from reid_pipeline.schema.comparison import DifferenceToBest
 from reid_pipeline.schema.errors import first_few
 from reid_pipeline.schema.records import Breakdown, Differences, Metrics, PairedDifference, Run
@@ -31,17 +32,17 @@ def difference_to_zero_shot(
     other: str,
     resamples: int = 1000,
 ) -> Differences:
-    """Return what a run has over zero_shot, over the same queries, with 95 % intervals.
+    """Return the differences of a run to zero_shot, over the same queries, with 95 % intervals.
 
     mAP, mINP and Rank-1, 5, 10 are resampled together; mAP alone where the ranks of the first matches are not
-    stored, as in files of the first version. Of repeated galleries it is the first.
+    stored, as in files of the first version. Of repeated galleries the first counts.
 
     Args:
         metrics: of the run.
         breakdown: of the run, with its figures query by query.
-        zero_shot_metrics: of the zero_shot.
+        zero_shot_metrics: of zero_shot.
         zero_shot_breakdown: likewise.
-        other: the cell of the zero_shot, as "<benchmark>/<folder>/seed_<n>".
+        other: the cell of zero_shot, as "<benchmark>/<folder>/seed_<n>".
         resamples: of the paired bootstrap over queries, at least 1.
     """
     why_not = _obstacle((metrics, breakdown), (zero_shot_metrics, zero_shot_breakdown))
@@ -70,11 +71,12 @@ def _figures(breakdown: Breakdown, zero_shot: Breakdown, resamples: int) -> tupl
     if not known.any():
         return 0, {}
     first, second = ({name: each[name] for name in names} for each in (theirs, own))
-    figures = {
-        name: PairedDifference(difference=found.difference, low=found.low, high=found.high, p_value=found.p_value)
-        for name, found in paired_bootstraps(first, second, resamples=resamples).items()
-    }
-    return int(known.sum()), figures
+    compared = paired_bootstraps(first, second, resamples=resamples)
+    return int(known.sum()), {name: PairedDifference(**_interval(found)) for name, found in compared.items()}
+
+
+def _interval(found: BootstrapDifference) -> dict[str, float]:
+    return {name: getattr(found, name) for name in ("difference", "low", "high", "p_value")}
 
 
 def _obstacle(own: tuple[Metrics, Breakdown], theirs: tuple[Metrics, Breakdown]) -> str | None:
@@ -82,10 +84,9 @@ def _obstacle(own: tuple[Metrics, Breakdown], theirs: tuple[Metrics, Breakdown])
     for metrics, _ in (own, theirs):
         if metrics.mAP is None:
             return f"nothing was tested: {metrics.not_evaluated}"
-    names = [f"{metrics.method} seed {metrics.seed}" for metrics, _ in (own, theirs)]
-    missing = [name for name, run in zip(names, (own, theirs), strict=True) if not _precisions(*run)]
-    if missing:
-        return f"no AP of each query of the test set shown is stored of {first_few(missing)}"
+    lacking = _lacking_precisions([own, theirs])
+    if lacking:
+        return lacking
     differing = [word for name, word in _ALIKE.items() if getattr(own[0], name) != getattr(theirs[0], name)]
     origins = own[0].origin, theirs[0].origin
     if origins[0] and origins[1]:
@@ -117,8 +118,8 @@ def _per_query(breakdown: Breakdown) -> dict[str, NDArray[np.float64]]:
 def differences_to_best(results: Sequence[Run]) -> list[DifferenceToBest]:
     """Compare the best method of a benchmark with each other one, query by query.
 
-    The AP of a query is its mean over the seeds. Compared are only runs that were scored on the same data by
-    the same protocol; where there are several such sets of runs, each has a best method of its own.
+    The AP of a query is its mean over the seeds. Only runs that were scored on the same data by the same protocol
+    are compared; each such set of runs has a best method of its own.
 
     Args:
         results: finished runs of one benchmark, with a breakdown each to be compared.
@@ -126,22 +127,22 @@ def differences_to_best(results: Sequence[Run]) -> list[DifferenceToBest]:
     Returns:
         a record for each group of runs but the best.
     """
-    scored = [group for group in group_runs(results) if _mean_ap(group) is not None]
     kinds: dict[str, list[RunGroup]] = {}
-    for group in scored:
-        kinds.setdefault(_kind(group), []).append(group)
-    found = []
+    for group in group_runs(results):
+        if _mean_ap(group) is not None:
+            kinds.setdefault(_protocol(group), []).append(group)
+    differences = []
     for alike in kinds.values():
         best = max(alike, key=lambda group: _mean_ap(group) or 0.0)
-        found += [_difference(best, other) for other in alike if other is not best]
+        differences += [_difference(best, other) for other in alike if other is not best]
         if len(alike) == 1 < len(kinds):
             alone = "nothing else was scored on the same data by the same protocol"
-            found.append(DifferenceToBest(best=None, other=best.named, why_not=alone))
-    return found
+            differences.append(DifferenceToBest(best=None, other=best.named, why_not=alone))
+    return differences
 
 
-def _kind(group: RunGroup) -> str:
-    """Return what two runs must share so that their queries are the same and are scored alike."""
+def _protocol(group: RunGroup) -> str:
+    """Return the facts that two groups must share for their queries to be the same and scored alike."""
     own = (f"{group.method}.", "compute.")
     return str(sorted(fact for fact in group.facts.items() if not fact[0].startswith(own)))
 
@@ -151,42 +152,32 @@ def _mean_ap(group: RunGroup) -> float | None:
 
 
 def _difference(best: RunGroup, other: RunGroup) -> DifferenceToBest:
-    missing = [
-        f"{group.method} seed {run.seed}"
-        for group in (best, other)
-        for run in group.runs
-        if not _precisions(run.metrics, run.breakdown)
-    ]
-    if missing:
-        lacking = f"no AP of each query of the test set shown is stored of {first_few(missing)}"
+    lacking = _lacking_precisions([(run.metrics, run.breakdown) for group in (best, other) for run in group.runs])
+    if lacking:
         why_not = f"{lacking}: run it again, or fetch breakdown.json"
         return DifferenceToBest(best=best.named, other=other.named, why_not=why_not)
     found = paired_bootstrap(_over_seeds(other), _over_seeds(best))
     return DifferenceToBest(
-        best=best.named,
-        other=other.named,
-        difference=found.difference,
-        low=found.low,
-        high=found.high,
-        p_value=found.p_value,
-        num_queries=found.num_queries,
-        note=_note(best.metrics),
+        best=best.named, other=other.named, **_interval(found), num_queries=found.num_queries, note=_note(best.metrics)
     )
 
 
+def _lacking_precisions(runs: Sequence[tuple[Metrics, Breakdown | None]]) -> str | None:
+    """Return which runs have no AP query by query, or None."""
+    lacking = [f"{metrics.method} seed {metrics.seed}" for metrics, found in runs if not _precisions(metrics, found)]
+    return f"no AP of each query of the test set shown is stored of {first_few(lacking)}" if lacking else None
+
+
 def _precisions(metrics: Metrics, breakdown: Breakdown | None) -> Sequence[float | None]:
-    """Return the AP of every query, of the test set that the metrics are of; empty where it is not stored."""
+    """Return the AP of every query of the metrics' test set; empty where it is not stored."""
     if breakdown is None:
         return ()
-    drawn = breakdown.draw.test_set if breakdown.draw else None
-    return () if metrics.test_set and drawn != metrics.test_set else breakdown.average_precision
+    test_set = breakdown.draw.test_set if breakdown.draw else None
+    return () if metrics.test_set and test_set != metrics.test_set else breakdown.average_precision
 
 
 def _over_seeds(group: RunGroup) -> NDArray[np.float64]:
     """Return the mean AP of every query, float64 [Q]; NaN where it is not valid."""
-    stored = [
-        np.array(_precisions(run.metrics, run.breakdown), dtype=np.float64)  # None becomes NaN
-        for run in group.runs
-    ]
-    mean: NDArray[np.float64] = np.mean(stored, axis=0)
+    precisions = [_precisions(run.metrics, run.breakdown) for run in group.runs]
+    mean: NDArray[np.float64] = np.mean(np.array(precisions, dtype=np.float64), axis=0)  # None becomes NaN
     return mean

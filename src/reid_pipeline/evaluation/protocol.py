@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 import pandas as pd
@@ -24,6 +24,17 @@ _BREAKDOWN = ("camera_pairs", "identities", "average_precision", "inverse_negati
 _SPREAD = ("mAP", "mINP", "rank1", "rank5", "rank10")
 
 
+class RetrievalInputs(TypedDict):
+    """The arguments of `evaluate_retrieval`, by name."""
+
+    query_features: np.ndarray
+    gallery_features: np.ndarray
+    query_pids: np.ndarray
+    gallery_pids: np.ndarray
+    query_camids: np.ndarray | None
+    gallery_camids: np.ndarray | None
+
+
 @dataclass(frozen=True)
 class Draw:
     """One pair of query and gallery.
@@ -32,7 +43,7 @@ class Draw:
         query_rows: int64 [queries], row numbers of the split table.
         gallery_rows: int64 [gallery].
         test_set: name of the published test set; empty where there is but one.
-        repeat: number of the draw within the test set, from 0.
+        repeat: number of the pair within the test set, from 0.
     """
 
     query_rows: np.ndarray
@@ -42,15 +53,11 @@ class Draw:
 
 
 def retrieval_draws(split_table: pd.DataFrame, galleries: pd.DataFrame, evaluation: EvaluationParameters) -> list[Draw]:
-    """Return the pairs of query and gallery that embeddings are judged on.
+    """Return the pairs of query and gallery that embeddings are evaluated on.
 
-    One pair where query and gallery were published or drawn once; for rows of split `test` one for every
-    test set and repeat in `galleries`, test sets in the order of the table. None where nothing is tested on.
-
-    Args:
-        split_table: as `schema.tables.SPLIT_TABLE`.
-        galleries: as `schema.tables.GALLERIES`.
-        evaluation: which splits.
+    One pair where query and gallery were published or sampled once; for rows of split `test` one for every test set
+    and repeat in `galleries`, in the order of the table. None where nothing is tested on. The tables are
+    `SPLIT_TABLE` and `GALLERIES` of `schema.tables`.
     """
     split = split_table[SPLIT].to_numpy()
     query, gallery = SPLITS_OF[evaluation.splits]
@@ -66,21 +73,20 @@ def _repeated_draws(split_table: pd.DataFrame, galleries: pd.DataFrame) -> list[
     row_of = pd.Series(np.arange(len(split_table)), index=split_table[PATH])
     tested = split_table[split_table[SPLIT] == "test"]
     sets = tested[TEST_SETS].str.split(" ")
-    found = []
-    for test_set in galleries[TEST_SET].unique():
-        members = row_of[tested.loc[[test_set in among for among in sets], PATH]].to_numpy(np.int64)
-        drawn = galleries[galleries[TEST_SET] == test_set]
-        for repeat, rows in drawn.groupby(REPEAT)[PATH]:
+    draws = []
+    for test_set, sampled in galleries.groupby(TEST_SET, sort=False):
+        members = row_of[tested.loc[[test_set in names for names in sets], PATH]].to_numpy(np.int64)
+        for repeat, rows in sampled.groupby(REPEAT)[PATH]:
             gallery = row_of[rows].to_numpy(np.int64)
-            found.append(Draw(np.setdiff1d(members, gallery), np.sort(gallery), test_set, int(str(repeat))))
-    return found
+            draws.append(Draw(np.setdiff1d(members, gallery), np.sort(gallery), str(test_set), int(str(repeat))))
+    return draws
 
 
 def retrieval_rows(split_table: pd.DataFrame, draws: Sequence[Draw]) -> np.ndarray:
     """Return the row numbers of the split table that are embedded, int64 [n].
 
-    Queries, then gallery, of the only draw; the rows of all draws, sorted, where there are several; every
-    row of the table where there is none.
+    Queries, then gallery, of a single draw; the rows of all draws, sorted, where there are several; every row of the
+    table where there is none.
     """
     if not draws:
         return np.arange(len(split_table))
@@ -91,63 +97,61 @@ def retrieval_rows(split_table: pd.DataFrame, draws: Sequence[Draw]) -> np.ndarr
 
 def retrieval_inputs(
     embeddings: Embeddings, split_table: pd.DataFrame, draw: Draw, evaluation: EvaluationParameters
-) -> dict[str, np.ndarray | None]:
-    """Return the arguments of `evaluate_retrieval`, by name, from row-aligned embeddings.
+) -> RetrievalInputs:
+    """Return the arguments of `evaluate_retrieval` from row-aligned embeddings.
 
     Raises:
-        UserError: a row has no embedding; camera means are to be taken off, and an image's camera is unknown.
+        UserError: a row has no embedding; camera means are to be subtracted, and the camera of an image is unknown.
     """
-    inputs: dict[str, np.ndarray | None] = {}
-    sides = {"query": draw.query_rows, "gallery": draw.gallery_rows}
-    known = not split_table[CAMID].iloc[np.concatenate(list(sides.values()))].isna().any()
-    for side, rows in sides.items():
-        inputs[f"{side}_features"] = embeddings.of(rows)
-        inputs[f"{side}_pids"] = split_table[PID].to_numpy(np.int64)[rows]
-        cameras = split_table[CAMID].iloc[rows]
-        inputs[f"{side}_camids"] = cameras.to_numpy(np.int64) if evaluation.camera_filter and known else None
+    queries, gallery = draw.query_rows, draw.gallery_rows
+    features = embeddings.of(queries), embeddings.of(gallery)
+    pids = split_table[PID].to_numpy(np.int64)
+    cameras = split_table[CAMID].iloc[np.concatenate([queries, gallery])]
+    camids = None if cameras.isna().any() else cameras.to_numpy(np.int64)
     if evaluation.camera_mean_subtraction:
-        if not known:
+        if camids is None:
             raise UserError(
-                "evaluation.camera_mean_subtraction is true, and the camera of a test image is unknown; it "
-                "needs every image's camera: set it to false."
+                "evaluation.camera_mean_subtraction is true, and the camera of a test image is unknown; it needs every"
+                " image's camera: set it to false."
             )
-        camids = split_table[CAMID].iloc[np.concatenate(list(sides.values()))].to_numpy(np.int64)
-        without = subtract_camera_means(np.concatenate([inputs["query_features"], inputs["gallery_features"]]), camids)
-        count = len(draw.query_rows)
-        inputs |= {"query_features": without[:count], "gallery_features": without[count:]}
+        centred = _without_camera_means(np.concatenate(features), camids)
+        features = centred[: len(queries)], centred[len(queries) :]
     if evaluation.query_expansion:
-        features = inputs["query_features"], inputs["gallery_features"]
-        expanded = average_query_expansion(*features, k=evaluation.query_expansion)  # type: ignore[arg-type]
-        inputs |= dict(zip(("query_features", "gallery_features"), expanded, strict=True))
-    return inputs
+        features = average_query_expansion(*features, k=evaluation.query_expansion)
+    if not evaluation.camera_filter:
+        camids = None
+    return {
+        "query_features": features[0],
+        "gallery_features": features[1],
+        "query_pids": pids[queries],
+        "gallery_pids": pids[gallery],
+        "query_camids": None if camids is None else camids[: len(queries)],
+        "gallery_camids": None if camids is None else camids[len(queries) :],
+    }
 
 
-def score(inputs: dict[str, np.ndarray | None], evaluation: EvaluationParameters) -> RetrievalResult:
+def score(inputs: RetrievalInputs, evaluation: EvaluationParameters) -> RetrievalResult:
     """Score what `retrieval_inputs` returned, re-ranked if the protocol says so."""
-    given: dict[str, Any] = dict(inputs)
     if evaluation.rerank == "none":
-        return evaluate_retrieval(**given, max_rank=evaluation.max_rank)
-    features = given.pop("query_features"), given.pop("gallery_features")
-    blocks = reranked_blocks(*features, **asdict(RERANK_PRESETS[evaluation.rerank]))
-    return evaluate_distances(blocks, **given, max_rank=evaluation.max_rank)
+        return evaluate_retrieval(**inputs, max_rank=evaluation.max_rank)
+    features = inputs["query_features"], inputs["gallery_features"]
+    return evaluate_distances(
+        reranked_blocks(*features, **asdict(RERANK_PRESETS[evaluation.rerank])),
+        inputs["query_pids"],
+        inputs["gallery_pids"],
+        inputs["query_camids"],
+        inputs["gallery_camids"],
+        max_rank=evaluation.max_rank,
+    )
 
 
-def subtract_camera_means(features: np.ndarray, camids: np.ndarray) -> np.ndarray:
-    """Take the mean of its camera's rows from every row, and make rows unit vectors again.
-
-    Args:
-        features: float array [n, D].
-        camids: int64 array [n].
-
-    Returns:
-        a new array [n, D]; a row that is its camera's mean stays 0.
-    """
-    _, places = np.unique(camids, return_inverse=True)
-    without = features.copy()
-    for camera in range(places.max() + 1):
-        without[places == camera] -= features[places == camera].mean(axis=0)
-    norms = np.linalg.norm(without, axis=1, keepdims=True)
-    unit: np.ndarray = without / np.where(norms > 0, norms, 1)
+def _without_camera_means(features: np.ndarray, camids: np.ndarray) -> np.ndarray:
+    """Return unit rows, float [n, D], of features less the mean of their camera's rows; such a mean itself is 0."""
+    centred = features.copy()
+    for camera in np.unique(camids):
+        centred[camids == camera] -= features[camids == camera].mean(axis=0)
+    norms = np.linalg.norm(centred, axis=1, keepdims=True)
+    unit: np.ndarray = centred / np.where(norms > 0, norms, 1)
     return unit
 
 
@@ -156,14 +160,14 @@ def evaluate_draws(
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return the metrics of row-aligned embeddings, as in metrics.json, and breakdown.json's content.
 
-    Where galleries were drawn repeatedly every figure is the mean over the repeats, with `<figure>_std`,
-    their standard deviation (N - 1), beside it; several test sets stand under `test_sets`, and the first of
-    them at the top. Of a single draw mAP, mINP and Rank-1 have 95 % intervals over queries, `<figure>_low`
-    and `<figure>_high`. Where nothing is tested on the figures are None and `not_evaluated` says why.
+    Over repeated galleries every figure is the mean, with the standard deviation (N - 1) in `<figure>_std`; several
+    test sets are in `test_sets`, and the first of them at the top. Of a single draw mAP, mINP and Rank-1 have 95 %
+    intervals over queries, `<figure>_low` and `<figure>_high`. Where nothing is tested on the figures are None and
+    `not_evaluated` says why.
 
     The breakdown is that of the first draw: `camera_pairs`, `identities`; `average_precision`,
-    `inverse_negative_penalty` and `first_match_rank` of every query in the order of the split table (None
-    where it is not valid), and the intervals again.
+    `inverse_negative_penalty` and `first_match_rank` of every query in the order of the split table (None where it
+    is not valid), and the intervals again.
     """
     draws = retrieval_draws(split_table, galleries, evaluation)
     options = {name: getattr(evaluation, name) for name in _OPTIONS}
@@ -173,13 +177,12 @@ def evaluate_draws(
         metrics = {**figures, **empty, "splits": evaluation.splits, "not_evaluated": NOT_EVALUATED}
         return metrics | options, {name: [] for name in _BREAKDOWN} | {"intervals": {}}
     results: dict[str, list[RetrievalResult]] = {}
-    filtered = False
     for draw in draws:
         inputs = retrieval_inputs(embeddings, split_table, draw, evaluation)
-        filtered = inputs["query_camids"] is not None
         results.setdefault(draw.test_set, []).append(score(inputs, evaluation))
+    filtered = inputs["query_camids"] is not None
     by_set = {name: _over_repeats(repeats) for name, repeats in results.items()}
-    first = next(iter(by_set))
+    first = draws[0].test_set
     breakdown = _breakdown(embeddings, split_table, draws[0], evaluation, results[first][0])
     breakdown["intervals"] = _intervals(results[first][0], evaluation) if len(draws) == 1 else {}
     metrics = {**by_set[first], "splits": evaluation.splits, "camera_filter": filtered, **options}
@@ -188,11 +191,10 @@ def evaluate_draws(
 
 
 def _intervals(result: RetrievalResult, evaluation: EvaluationParameters) -> dict[str, float]:
-    """Return `<figure>_low` and `<figure>_high`."""
     if not evaluation.resamples:
         return {}
-    found = bootstrap_intervals(result, resamples=evaluation.resamples)
-    return {f"{name}_{end}": ends[i] for name, ends in found.items() for i, end in enumerate(("low", "high"))}
+    intervals = bootstrap_intervals(result, resamples=evaluation.resamples)
+    return {f"{name}_{end}": ends[i] for name, ends in intervals.items() for i, end in enumerate(("low", "high"))}
 
 
 def _breakdown(
@@ -204,36 +206,30 @@ def _breakdown(
 ) -> dict[str, Any]:
     """Return the breakdown of one draw; without camera pairs where a camera is unknown."""
     inputs = retrieval_inputs(embeddings, split_table, draw, evaluation)
-    pids = inputs["query_pids"], inputs["gallery_pids"]
-    cameras = [split_table[CAMID].iloc[rows] for rows in (draw.query_rows, draw.gallery_rows)]
+    queries, gallery = (split_table[CAMID].iloc[rows] for rows in (draw.query_rows, draw.gallery_rows))
     pairs = []
-    if not any(camids.isna().any() for camids in cameras):
+    if not (queries.isna().any() or gallery.isna().any()):
         pairs = camera_pair_breakdown(
-            (inputs["query_features"], inputs["gallery_features"]),  # type: ignore[arg-type]
-            pids,  # type: ignore[arg-type]
-            tuple(camids.to_numpy(np.int64) for camids in cameras),  # type: ignore[arg-type]
+            (inputs["query_features"], inputs["gallery_features"]),
+            (inputs["query_pids"], inputs["gallery_pids"]),
+            (queries.to_numpy(np.int64), gallery.to_numpy(np.int64)),
             _names(split_table, CAMID, CAMERA),
             camera_filter=evaluation.camera_filter,
         )
-    identities = identity_breakdown(result, pids[0], _names(split_table, PID, IDENTITY))  # type: ignore[arg-type]
-    found = pairs, identities, *_of_queries(result)
-    drawn = {"test_set": draw.test_set, "repeat": draw.repeat}
-    return {"draw": drawn} | dict(zip(_BREAKDOWN, found, strict=True))
-
-
-def _names(split_table: pd.DataFrame, number: str, name: str) -> dict[int, str]:
-    """Return what the collection calls each camid or pid."""
-    pairs = split_table[[number, name]].dropna().drop_duplicates()
-    return dict(zip(pairs[number].astype(int), pairs[name], strict=True))
-
-
-def _of_queries(result: RetrievalResult) -> tuple[list[float | None], list[float | None], list[int | None]]:
-    """Return AP, INP and rank of the first match of every query, None where it is not valid."""
+    identities = identity_breakdown(result, inputs["query_pids"], _names(split_table, PID, IDENTITY))
     precisions, penalties = (
         [None if np.isnan(value) else float(value) for value in values]
         for values in (result.average_precision, result.inverse_negative_penalty)
     )
-    return precisions, penalties, [int(rank) or None for rank in result.first_match_rank]
+    ranks = [int(rank) or None for rank in result.first_match_rank]
+    fields = dict(zip(_BREAKDOWN, (pairs, identities, precisions, penalties, ranks), strict=True))
+    return {"draw": {"test_set": draw.test_set, "repeat": draw.repeat}} | fields
+
+
+def _names(split_table: pd.DataFrame, number: str, name: str) -> dict[int, str]:
+    """Return what the benchmark calls each camid or pid."""
+    pairs = split_table[[number, name]].dropna().drop_duplicates()
+    return dict(zip(pairs[number].astype(int), pairs[name], strict=True))
 
 
 def _over_repeats(results: Sequence[RetrievalResult]) -> dict[str, Any]:

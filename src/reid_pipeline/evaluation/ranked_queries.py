@@ -1,6 +1,4 @@
-"""The queries that a report shows, with their pictures."""
-
-from pathlib import Path
+"""The queries that a report shows, with their images."""
 
 import numpy as np
 import pandas as pd
@@ -23,10 +21,10 @@ def choose_ranked_queries(
     evaluation: EvaluationParameters,
     report: ReportParameters,
 ) -> tuple[list[RankedQuery], list[RankedQuery]]:
-    """Return the queries that went worst and best, with the first images of their ranked galleries.
+    """Return the worst and the best queries, with the first images of their ranked galleries.
 
-    Of several draws the first is shown; none where nothing is tested on. Galleries are ranked by the
-    embeddings, before any re-ranking; the average precision is that of the protocol.
+    They are of the first draw; none where nothing is tested on. Galleries are ranked by the embeddings, before any
+    re-ranking; the average precision is that of the protocol.
     """
     table = split_tables.split_table
     draws = retrieval_draws(table, split_tables.galleries, evaluation)
@@ -36,32 +34,21 @@ def choose_ranked_queries(
     inputs = retrieval_inputs(embeddings, table, draws[0], evaluation)
     scores = score(inputs, evaluation).average_precision
     bad, good = pick_queries(scores, report.queries, groups=queries[PID].to_numpy())
-    chosen = np.concatenate([bad, good])
-    lists = ranked_lists(**inputs, query_rows=chosen, top=report.top)  # type: ignore[arg-type]
-    shown = [
-        _with_pictures(
-            queries.iloc[query],
-            gallery.iloc[listed[listed >= 0]],
-            lists.matches[place][listed >= 0].tolist(),
-            float(scores[query]),
-            raw_images.root,
+    selected = np.concatenate([bad, good])
+    lists = ranked_lists(**inputs, query_rows=selected, top=report.top)
+    shown = []
+    for row, listed, matches in zip(selected, lists.gallery_rows, lists.matches, strict=True):
+        query, ranked = queries.iloc[row], gallery.iloc[listed[listed >= 0]]
+        ranked_query = RankedQuery(
+            query_image=read_image(raw_images.root / query[PATH]),
+            query_caption=_caption(query),
+            average_precision=float(scores[row]),
+            gallery_images=[read_image(raw_images.root / path) for path in ranked[PATH]],
+            matches=matches[listed >= 0].tolist(),
+            captions=[_caption(each) for _, each in ranked.iterrows()],
         )
-        for place, (query, listed) in enumerate(zip(chosen, lists.gallery_rows, strict=True))
-    ]
+        shown.append(ranked_query)
     return shown[: len(bad)], shown[len(bad) :]
-
-
-def _with_pictures(
-    query: pd.Series, gallery: pd.DataFrame, matches: list[bool], score: float, root: Path
-) -> RankedQuery:
-    return RankedQuery(
-        query_image=read_image(root / query[PATH]),
-        query_caption=_caption(query),
-        average_precision=score,
-        gallery_images=[read_image(root / path) for path in gallery[PATH]],
-        matches=matches,
-        captions=[_caption(row) for _, row in gallery.iterrows()],
-    )
 
 
 def _caption(row: pd.Series) -> str:

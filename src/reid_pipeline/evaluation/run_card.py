@@ -1,69 +1,115 @@
-"""The run card: everything a figure came from."""
+"""What a run notes of itself: the origin of whatever it computes, and the run card."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
 
+from reid_pipeline import __version__
 from reid_pipeline.engine.runtime import Runtime, device_peak_memory
 from reid_pipeline.models.embedder import Embedder
 from reid_pipeline.schema.addresses import Cell
+from reid_pipeline.schema.base import Parameters
 from reid_pipeline.schema.columns import DISTRACTOR_PID, PID, SPLIT
 from reid_pipeline.schema.errors import UserError
 from reid_pipeline.schema.origin import Origin
 from reid_pipeline.schema.records import EpochRecord, Metrics, RunCard, SplitCount
-from reid_pipeline.splits import data_hash
+from reid_pipeline.splits import data_hash, galleries_hash
+
+
+def run_origin(
+    node: str,
+    cell: Cell,
+    split_table: pd.DataFrame,
+    galleries: pd.DataFrame | None = None,
+    *,
+    parameters: Mapping[str, Parameters | Mapping[str, Any]],
+    runtime: Runtime | None = None,
+    after: Origin | None = None,
+) -> Origin:
+    """Return the origin of what a node, named without its method, makes of a run's cell.
+
+    Args:
+        node: its name.
+        cell: address of the run.
+        split_table: the data.
+        galleries: the repeated galleries, if the node reads them.
+        parameters: what the result depends on, by top-level name.
+        runtime: device, precision and threads, if the node computes on them.
+        after: origin of what it goes on from, whose weights, label use and ancestors it inherits.
+    """
+    read = {
+        name: dict(values) if isinstance(values, Mapping) else values.model_dump(mode="json")
+        for name, values in parameters.items()
+    }
+    if runtime is not None:
+        read["compute"] = {"precision": runtime.precision}
+    return Origin(
+        made_by=f"{cell.method}.{node}",
+        benchmark=cell.benchmark,
+        method=cell.method,
+        variant=cell.variant,
+        seed=cell.seed,
+        data=data_hash(split_table),
+        galleries=None if galleries is None else galleries_hash(galleries),
+        parameters=read,
+        weights=None if after is None else after.weights,
+        made_from={} if after is None else dict(after.made_from),
+        label_use="none" if after is None else after.label_use,
+        code=__version__,
+        device="" if runtime is None else runtime.device.type,
+        threads=0 if runtime is None else runtime.threads,
+    )
+
+
+@dataclass(frozen=True)
+class FinishedRun:
+    """A run with its results: whose card is written."""
+
+    cell: Cell
+    split_table: pd.DataFrame
+    metrics: Metrics
+    history: Sequence[EpochRecord]
+    embedder: Embedder
+    runtime: Runtime
 
 
 def make_run_card(
-    parameters: Mapping[str, Any],
-    compute: Mapping[str, Any],
-    split_table: pd.DataFrame,
-    metrics: Metrics,
-    history: Sequence[EpochRecord],
+    run: FinishedRun,
+    parameters: Mapping[str, Mapping[str, Any]],
     run_environment: Mapping[str, Any],
     *,
-    cell: Cell,
     zero_shot: str | None,
-    embedder: Embedder,
-    runtime: Runtime,
 ) -> RunCard:
     """Return what is needed to make the metrics again, and what making them cost.
 
     Args:
-        parameters: every parameter in force but `compute`, by top-level name.
-        compute: as it was asked for; device, precision and threads stand in the card as they were resolved.
-        split_table: the data.
-        metrics: the result; label use is theirs.
-        history: the epochs; their seconds add up over a killed and resumed run.
+        run: the run; the seconds of its history add up over kills and resumptions.
+        parameters: every parameter in force, by top-level name. In `compute` the card has device and precision as
+            they were resolved.
         run_environment: code, packages, machine, wall seconds and peak memory of this process.
-        cell: address of the run, and what differs from conf/.
         zero_shot: address of the zero_shot that it is compared with.
-        embedder: what retrieval needs; its starting weights are the run's.
-        runtime: as it was resolved.
     """
-    resolved = {**compute, "device": str(runtime.device), "precision": runtime.precision}
+    cell, history, runtime = run.cell, run.history, run.runtime
+    used = {"device": str(runtime.device), "precision": runtime.precision}
+    compute = {"compute": {**parameters["compute"], **used}}
     return RunCard(
-        benchmark=cell.benchmark,
-        method=cell.method,
-        variant=cell.variant,
-        differs=dict(cell.differs),
-        seed=cell.seed,
-        data_hash=data_hash(split_table),
-        data=_sizes(split_table),
-        weights=None if embedder.origin is None else embedder.origin.weights,
-        label_use=metrics.label_use,
+        **cell.model_dump(),
+        data_hash=data_hash(run.split_table),
+        data=_sizes(run.split_table),
+        weights=None if run.embedder.origin is None else run.embedder.origin.weights,
+        label_use=run.metrics.label_use,
         zero_shot=zero_shot,
-        device=str(runtime.device),
-        precision=runtime.precision,
+        **used,
         threads=runtime.threads,
         training_seconds=round(sum(record.seconds["epoch"] for record in history), 1),
-        num_parameters=sum(value.numel() for value in embedder.parameters()),
+        num_parameters=sum(value.numel() for value in run.embedder.parameters()),
         # Of the stage that trains most: stages do not add up, they train the same tower.
         num_trainable_parameters=max((record.trainable_parameters for record in history), default=0),
         **run_environment,
         device_peak_memory_bytes=device_peak_memory(runtime.device),
-        parameters={"benchmark": cell.benchmark, "seed": cell.seed, "compute": resolved, **parameters},
+        parameters={"benchmark": cell.benchmark, "seed": cell.seed, **parameters, **compute},
     )
 
 
@@ -79,7 +125,7 @@ def _sizes(split_table: pd.DataFrame) -> dict[str, SplitCount]:
 def require_history(history: Sequence[EpochRecord], origin: Origin) -> None:
     """Refuse a history that is not of the training that an embedder comes from.
 
-    Epochs of the first version do not say of which training they are, and are taken as they are.
+    Epochs of the first version do not say of which training they are, and are accepted.
 
     Raises:
         UserError: epochs are of another training.

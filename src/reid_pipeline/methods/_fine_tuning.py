@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, TypeVar
 
 from pydantic import Field
 
@@ -12,13 +12,15 @@ from reid_pipeline.schema.parameters import AugmentationParameters, BackbonePara
 from reid_pipeline.schema.recipes import RecipeParameters
 
 if TYPE_CHECKING:
-    from torch import Tensor, nn
+    from torch import Tensor
 
-    from reid_pipeline.models.supervised import Classified
+    from reid_pipeline.models.supervised import Classified, SupervisedReIDModel
+
+Model = TypeVar("Model", bound="SupervisedReIDModel")
 
 
 class FineTuningParameters(RecipeParameters):
-    """What a method with identity and triplet losses can be told."""
+    """Parameters of a method with identity and triplet losses."""
 
     # CLIP-ReID's code steps its schedule before the epoch; the paper's text has the usual order.
     # It embeds bilinearly resized images, and gives side information to the class token alone.
@@ -39,7 +41,7 @@ class FineTuningParameters(RecipeParameters):
     label_smoothing: float = Field(0.1, ge=0, lt=1, description="of every cross-entropy")
 
 
-class FineTuning(Stage):
+class FineTuning(Stage[Model]):
     """ID loss on both necked features, triplet loss on the three features before the necks."""
 
     name = "fine_tuning"
@@ -52,7 +54,7 @@ class FineTuning(Stage):
         """Return the augmentation of each further view that an image of the batch gets; none here."""
         return ()
 
-    def epoch_batches(self, model: nn.Module, data: TrainingData, epoch: int) -> Iterator[Batch]:
+    def epoch_batches(self, model: Model, data: TrainingData, epoch: int) -> Iterator[Batch]:
         """Yield PK batches of the published identities."""
         from reid_pipeline.engine.batches import published_batches
 
@@ -60,21 +62,20 @@ class FineTuning(Stage):
         position = (self.name, epoch)
         return published_batches(data, self.plan, pixels=pixels, position=position, views=self.views())
 
-    def step(self, model: nn.Module, batch: Batch) -> StepOutput:
+    def step(self, model: Model, batch: Batch) -> StepOutput:
         """Return the weighted losses."""
-        said = model.classify(batch.images, batch.camids, batch.viewids)  # type: ignore[operator]
-        return StepOutput(self.losses(said, batch.labels))
+        return StepOutput(self.losses(model.classify(batch.images, batch.camids, batch.viewids), batch.labels))
 
-    def losses(self, said: Classified, labels: Tensor) -> dict[str, Tensor]:
-        """Return the weighted identity and triplet losses of what the model said about a batch."""
+    def losses(self, outputs: Classified, labels: Tensor) -> dict[str, Tensor]:
+        """Return the weighted identity and triplet losses of a batch."""
         from reid_pipeline.losses import fine_tuning_losses
 
-        chosen = self.parameters
+        parameters = self.parameters
         return fine_tuning_losses(
-            said.features,
-            said.logits,
+            outputs.features,
+            outputs.logits,
             labels,
-            weights=(chosen.identity_weight, chosen.triplet_weight),
-            margin=chosen.margin,
-            label_smoothing=chosen.label_smoothing,
+            weights=(parameters.identity_weight, parameters.triplet_weight),
+            margin=parameters.margin,
+            label_smoothing=parameters.label_smoothing,
         )

@@ -1,8 +1,7 @@
-"""Two stages that several methods are made of: learn prompts, then fine-tune the images against them.
+"""Two stages that several methods share: learn prompts, then fine-tune the images against them.
 
-Methods do not import each other; what the methods with prompts share stands here. Imports no torch.
-Source: Li et al., CLIP-ReID: Exploiting Vision-Language Model for Image Re-identification without Concrete
-Text Labels, AAAI 2023, arXiv 2211.13977; methods.md section 5.
+Imports no torch. Source: Li et al., CLIP-ReID: Exploiting Vision-Language Model for Image Re-identification
+without Concrete Text Labels, AAAI 2023, arXiv 2211.13977; methods.md section 5.
 
 Shape suffixes: N training images, C identities, E width of CLIP's joint space.
 """
@@ -11,7 +10,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+from functools import partial
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypeVar
 
 from pydantic import Field
 
@@ -23,12 +23,14 @@ from reid_pipeline.schema.population import Population
 from reid_pipeline.schema.recipes import merged
 
 if TYPE_CHECKING:
-    from torch import Tensor, nn
+    from torch import Tensor
 
     from reid_pipeline.models.image_encoder import ImageEncoder
     from reid_pipeline.models.prompts import PromptLearner
-    from reid_pipeline.models.supervised import Classified
+    from reid_pipeline.models.supervised import Classified, PromptedReIDModel
     from reid_pipeline.models.text_encoder import TextEncoder
+
+Prompted = TypeVar("Prompted", bound="PromptedReIDModel")
 
 
 class PromptParameters(Parameters):
@@ -53,7 +55,7 @@ class PromptParameters(Parameters):
 
 
 class PromptedParameters(FineTuningParameters):
-    """What a method of these two stages can be told."""
+    """Parameters of a method of these two stages."""
 
     # CLIP-ReID's code steps both schedules before the epoch, and contrasts raw dot products.
     RECIPES: ClassVar = {
@@ -72,8 +74,8 @@ class PromptedParameters(FineTuningParameters):
     image_to_text_weight: float = Field(1.0, ge=0, description="of the cross-entropy over all prompts")
 
 
-class PromptLearning(Stage):
-    """Both towers stand still; the learnt tokens are pulled to the images of their identity."""
+class PromptLearning(Stage[Prompted]):
+    """Both towers are frozen; the learnt tokens are pulled to the images of their identity."""
 
     name = "prompt_learning"
     reads: tuple[str, ...] = ("backbone", "prompts")
@@ -83,17 +85,17 @@ class PromptLearning(Stage):
         self.parameters = parameters
         self._images_NE: Tensor | None = None
 
-    def param_groups(self, model: nn.Module) -> list[dict[str, Any]]:
+    def param_groups(self, model: Prompted) -> list[dict[str, Any]]:
         """Return the learnt tokens alone."""
-        return [{"params": [model.prompts.learnt], "weight_decay": self.plan.weight_decay}]  # type: ignore[union-attr]
+        return [{"params": [model.prompts.learnt], "weight_decay": self.plan.weight_decay}]
 
-    def begin(self, model: nn.Module, data: TrainingData) -> None:
-        """Take the projected feature of every training image, once, not augmented."""
-        self._images_NE = projected_features(model, data, sie=self.parameters.prompts.sie)
+    def begin(self, model: Prompted, data: TrainingData) -> None:
+        """Compute the projected feature of every training image, once, not augmented."""
+        self._images_NE = projected_features(model.encoder, data, sie=self.parameters.prompts.sie)
 
     def epoch_batches(
         self,
-        model: nn.Module,  # noqa: ARG002 - the features were taken in begin()
+        model: Prompted,  # noqa: ARG002 - the features were computed in begin()
         data: TrainingData,
         epoch: int,
     ) -> Iterator[Batch]:
@@ -108,30 +110,23 @@ class PromptLearning(Stage):
         for rows in random_rows(data.labels, data, self.plan, position=(self.name, epoch)):
             yield Batch(self._images_NE[rows], labels[rows], None)
 
-    def step(self, model: nn.Module, batch: Batch) -> StepOutput:
+    def step(self, model: Prompted, batch: Batch) -> StepOutput:
         """Contrast image features with the text features of their identities, both ways."""
         from reid_pipeline.losses import one_way_contrastive_loss
 
-        texts = model.encode_text(batch.labels)  # type: ignore[operator]
-        chosen = self.parameters.prompts
-        sides = {"image_to_text": (batch.images, texts), "text_to_image": (texts, batch.images)}
+        texts, labels = model.encode_text(batch.labels), batch.labels
+        prompts = self.parameters.prompts
+        contrast = partial(one_way_contrastive_loss, temperature=prompts.temperature, normalise=prompts.normalise)
         return StepOutput(
             {
-                name: one_way_contrastive_loss(
-                    anchors,
-                    others,
-                    batch.labels,
-                    batch.labels,
-                    temperature=chosen.temperature,
-                    normalise=chosen.normalise,
-                )
-                for name, (anchors, others) in sides.items()
+                "image_to_text": contrast(batch.images, texts, labels, labels),
+                "text_to_image": contrast(texts, batch.images, labels, labels),
             }
         )
 
 
-class VisualFineTuning(FineTuning):
-    """Text tower and prompts stand still; the images are pulled to the text of their identity."""
+class VisualFineTuning(FineTuning[Prompted]):
+    """Text tower and prompts are frozen; the images are pulled to the text of their identity."""
 
     name = "visual_fine_tuning"
     parameters: PromptedParameters
@@ -140,34 +135,39 @@ class VisualFineTuning(FineTuning):
         super().__init__(parameters)
         self._texts_CE: Tensor | None = None
 
-    def param_groups(self, model: nn.Module) -> list[dict[str, Any]]:
+    def param_groups(self, model: Prompted) -> list[dict[str, Any]]:
         """Return image tower, necks and classifiers."""
         from reid_pipeline.engine.optimisers import trainable_groups
 
-        return trainable_groups(model.image_side(), self.plan)  # type: ignore[operator]
+        return trainable_groups(model.image_side(), self.plan)
 
-    def begin(self, model: nn.Module, data: TrainingData) -> None:
+    def begin(self, model: Prompted, data: TrainingData) -> None:
         """Compute the text feature of every identity, once."""
-        self._texts_CE = all_texts(model, int(data.labels.max()) + 1)
+        import torch
 
-    def losses(self, said: Classified, labels: Tensor) -> dict[str, Tensor]:
+        labels = torch.arange(int(data.labels.max()) + 1, device=next(model.parameters()).device)
+        with torch.no_grad():
+            groups = labels.chunk(-(-len(labels) // 256))
+            self._texts_CE = torch.cat([model.encode_text(group).float() for group in groups])
+
+    def losses(self, outputs: Classified, labels: Tensor) -> dict[str, Tensor]:
         """Return the weighted identity, triplet and image-to-text losses."""
         from reid_pipeline.losses import identity_loss
 
         if self._texts_CE is None:
             raise RuntimeError("begin() computes the text features; call it first")
-        chosen = self.parameters
-        losses = super().losses(said, labels)
-        if chosen.image_to_text_weight:
-            logits = said.features.projected.float() @ self._texts_CE.float().T
-            term = identity_loss(logits, labels, label_smoothing=chosen.label_smoothing)
-            losses["image_to_text"] = chosen.image_to_text_weight * term
+        parameters = self.parameters
+        losses = super().losses(outputs, labels)
+        if parameters.image_to_text_weight:
+            logits = outputs.features.projected.float() @ self._texts_CE.float().T
+            term = identity_loss(logits, labels, label_smoothing=parameters.label_smoothing)
+            losses["image_to_text"] = parameters.image_to_text_weight * term
         return losses
 
 
 @contextmanager
-def without_side_information(encoder: Any) -> Iterator[None]:
-    """Let an image tower encode as if it knew neither cameras nor views; these must be given all the same."""
+def without_side_information(encoder: ImageEncoder) -> Iterator[None]:
+    """Let an image tower encode without side information; camids and viewids are passed all the same."""
     coefficient = encoder.sie_coefficient
     encoder.sie_coefficient = 0.0
     try:
@@ -176,38 +176,26 @@ def without_side_information(encoder: Any) -> Iterator[None]:
         encoder.sie_coefficient = coefficient
 
 
-def projected_features(model: nn.Module, data: TrainingData, *, sie: bool) -> Tensor:
-    """Return the projected feature of every training image, float32 [N, E], on the device.
-
-    Not augmented, in eval mode, with or without side information.
-    """
+def projected_features(encoder: ImageEncoder, data: TrainingData, *, sie: bool) -> Tensor:
+    """Return the projected feature of every training image, not augmented: float32 [N, E], on the device."""
     import torch
 
-    from reid_pipeline.evaluation.extraction import encoded
+    from reid_pipeline.evaluation.extraction import evaluation_batches
 
-    encoder: Any = model.encoder
     training = encoder.training
     encoder.eval()
-    ids = (data.camids, data.viewids)
+    features = []
+    batches = evaluation_batches(data.plain_images, encoder, data.runtime, ids=data.ids, title="image features")
     with torch.no_grad(), nullcontext() if sie else without_side_information(encoder):
-        batches = encoded(encoder, encoder, data.plain_images, data.runtime, ids=ids, title="image features")
-        found = torch.cat([features.projected.float() for features in batches])
+        for inputs in batches:
+            with data.runtime.autocast():
+                features.append(encoder.encode_image(*inputs).projected.float())
     encoder.train(training)
-    return found
-
-
-def all_texts(model: nn.Module, identities: int) -> Tensor:
-    """Return the text feature of every identity's prompt, float32 [C, E]."""
-    import torch
-
-    device = next(model.parameters()).device
-    with torch.no_grad():
-        groups = torch.arange(identities, device=device).chunk(-(-identities // 256))
-        return torch.cat([model.encode_text(labels).float() for labels in groups])  # type: ignore[operator]
+    return torch.cat(features)
 
 
 class PromptedParts(NamedTuple):
-    """What `models.supervised.PromptedReIDModel` is put together from, in its order."""
+    """The arguments of `models.supervised.PromptedReIDModel`, in order."""
 
     encoder: ImageEncoder
     text_encoder: TextEncoder
@@ -216,7 +204,7 @@ class PromptedParts(NamedTuple):
 
 
 def prompted_parts(parameters: PromptedParameters, population: Population) -> PromptedParts:
-    """Build both towers and a prompt for every identity; drawn from torch's global generator.
+    """Build both towers and a prompt for every identity, initialised from torch's global generator.
 
     Raises:
         UserError: as `both_towers` and `PromptLearner`.

@@ -1,17 +1,20 @@
-"""From embeddings and labels to the memory that a stage contrasts with: prototypes, or camera-aware proxies.
+"""Contrast with a memory that is made anew every epoch: prototypes, or camera-aware proxies.
 
 Imports no torch, so that a method's parameter model loads at once.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+import time
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 
 from pydantic import Field
 
+from reid_pipeline.engine.stage import Batch, Stage, StepOutput, TrainingData
 from reid_pipeline.schema.base import Parameters
 from reid_pipeline.schema.errors import UserError
-from reid_pipeline.schema.parameters import MemoryParameters
+from reid_pipeline.schema.parameters import MemoryParameters, TrainingPlan
 
 if TYPE_CHECKING:
     import numpy as np
@@ -19,6 +22,10 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from reid_pipeline.losses import CameraProxyMemory, PrototypeMemory
+    from reid_pipeline.models.reid_model import ReIDModel
+
+Model = TypeVar("Model", bound="ReIDModel")
+Memory = TypeVar("Memory", bound="PrototypeMemory | CameraProxyMemory")
 
 
 class CapParameters(Parameters):
@@ -46,7 +53,7 @@ class O2capParameters(Parameters):
 
 
 class CameraAwareParameters(Parameters):
-    """Clusters split by camera into proxies, and the losses against these; none: one prototype a cluster."""
+    """Clusters split by camera into proxies, and their losses; none: one prototype per cluster."""
 
     kind: Literal["none", "cap", "o2cap"] = "none"
     temperature: float = Field(0.07, gt=0, description="in the place of memory.temperature")
@@ -55,16 +62,45 @@ class CameraAwareParameters(Parameters):
     o2cap: O2capParameters = O2capParameters()
 
 
+class MemoryContrast(Stage[Model], Generic[Model, Memory]):
+    """A stage whose steps contrast with a memory and move it; `epoch_batches` makes it."""
+
+    def __init__(self, plan: TrainingPlan) -> None:
+        super().__init__(plan)
+        self._memory: Memory | None = None
+        self._facts: dict[str, Any] = {}
+
+    @property
+    def memory(self) -> Memory:
+        """The memory of this epoch."""
+        if self._memory is None:
+            raise RuntimeError("epoch_batches() makes the prototype memory; call it first")
+        return self._memory
+
+    def after_step(self, batch: Batch, output: StepOutput) -> None:
+        """Move the memory towards the step's own embeddings."""
+        self.memory.update(output.retained["embeddings"], batch.labels)
+
+    def facts(self) -> Mapping[str, Any]:
+        """Return what the epoch's embedding and clustering noted, with their seconds."""
+        return self._facts
+
+    def embed_all(self, model: Model, data: TrainingData) -> np.ndarray:
+        """Return the unit embeddings of all training images, not augmented: float32 [n, D]."""
+        from reid_pipeline.evaluation.extraction import extract_embeddings
+
+        started = time.perf_counter()
+        embeddings = extract_embeddings(model.embedder(), data.plain_images, data.runtime, ids=data.ids)
+        self._facts = {"seconds": {"extraction": time.perf_counter() - started}}
+        return embeddings
+
+
 def prototype_memory(
     embeddings: np.ndarray, labels: np.ndarray, memory: MemoryParameters, device: torch.device
 ) -> PrototypeMemory:
-    """Return a memory with one prototype for each label.
+    """Return a memory on `device` with one prototype for each label.
 
-    Args:
-        embeddings: float32 [n, D], unit rows.
-        labels: int64 [n], contiguous from 0; rows below 0 are left out.
-        memory: temperature and update.
-        device: where the memory lives.
+    `embeddings` are float32 [n, D], unit rows; `labels` int64 [n], contiguous from 0, rows below 0 are left out.
     """
     import torch
 
@@ -82,7 +118,7 @@ def prototype_memory(
 
 
 def known_cameras(camids: np.ndarray | None) -> np.ndarray:
-    """Return the camids of camera-aware training, int64 [n] from 0, or raise where it has nothing to go by.
+    """Return the camids of camera-aware training, int64 [n] from 0.
 
     Raises:
         UserError: no cameras, a single one, or images whose camera is not known.
@@ -94,9 +130,9 @@ def known_cameras(camids: np.ndarray | None) -> np.ndarray:
     cameras = 0 if camids is None else len(set(camids.tolist()))
     if camids is None or cameras < 2:
         raise UserError(
-            f"The training images have {cameras or 'no'} camera{'s' if cameras != 1 else ''}, and "
-            "camera-aware training contrasts images of different ones: at least 2 are needed. Give camids, or"
-            " train without them (camera_aware.kind: none)."
+            f"The training images have {cameras or 'no'} camera{'s' if cameras != 1 else ''}, and camera-aware training"
+            " contrasts images of different ones: at least 2 are needed. Give camids, or train without them"
+            " (camera_aware.kind: none)."
         )
     return camids
 
@@ -106,16 +142,12 @@ def proxy_memory(
     pseudo_labels: np.ndarray,
     camids: np.ndarray | None,
     memory: MemoryParameters,
-    chosen: CameraAwareParameters,
+    parameters: CameraAwareParameters,
 ) -> tuple[np.ndarray, CameraProxyMemory]:
     """Split clusters by camera; return the proxy of each row, int64 [n], -1 for noise, and their memory.
 
-    Args:
-        embeddings: float32 [n, D], unit rows.
-        pseudo_labels: int64 [n], contiguous from 0, -1 for noise.
-        camids: int64 [n], from 0; see `known_cameras`.
-        memory: update; its temperature is not used.
-        chosen: temperature and hard negatives.
+    `embeddings` are float32 [n, D], unit rows; `pseudo_labels` int64 [n], contiguous from 0, -1 for noise. The
+    temperature is that of `parameters`, not that of `memory`.
 
     Raises:
         UserError: see `known_cameras`.
@@ -126,41 +158,36 @@ def proxy_memory(
     from reid_pipeline.losses import CameraProxyMemory
 
     proxies = split_by_camera(pseudo_labels, known_cameras(camids))
-    tempered = memory.model_copy(update={"temperature": chosen.temperature})
+    tempered = memory.model_copy(update={"temperature": parameters.temperature})
     return proxies.labels, CameraProxyMemory(
         prototype_memory(embeddings, proxies.labels, tempered, torch.device("cpu")),
         torch.from_numpy(proxies.clusters),
         torch.from_numpy(proxies.camids),
-        hard_negatives=chosen.hard_negatives,
+        hard_negatives=parameters.hard_negatives,
     )
 
 
 def camera_aware_losses(
-    memory: CameraProxyMemory, embeddings: Tensor, proxies: Tensor, *, chosen: CameraAwareParameters, epoch: int
+    memory: CameraProxyMemory, embeddings: Tensor, proxies: Tensor, *, parameters: CameraAwareParameters, epoch: int
 ) -> dict[str, Tensor]:
-    """Return the weighted losses that are in force in an epoch, by name; a weight of 0 leaves its loss out.
+    """Return the weighted losses of an epoch (from 1), by name; a weight of 0 leaves its loss out.
 
-    Args:
-        memory: of the epoch's proxies.
-        embeddings: floats [B, D].
-        proxies: int64 [B], the proxy of each row.
-        chosen: kind, weights, and from when on.
-        epoch: from 1.
+    `embeddings` are floats [B, D], `proxies` int64 [B], the proxy of each row.
     """
-    given = (embeddings, proxies)
-    if chosen.kind == "cap":
-        cap = chosen.cap
-        losses = {"intra_camera": cap.intra_weight * memory.intra_camera_loss(*given)}
+    rows = (embeddings, proxies)
+    if parameters.kind == "cap":
+        cap = parameters.cap
+        losses = {"intra_camera": cap.intra_weight * memory.intra_camera_loss(*rows)}
         if cap.inter_weight and epoch >= cap.inter_from_epoch:
-            losses["inter_camera"] = cap.inter_weight * memory.inter_camera_loss(*given)
+            losses["inter_camera"] = cap.inter_weight * memory.inter_camera_loss(*rows)
         return losses
-    o2cap = chosen.o2cap
-    losses = {"offline": o2cap.offline_weight * memory.inter_camera_loss(*given, own_camera=True)}
+    o2cap = parameters.o2cap
+    losses = {"offline": o2cap.offline_weight * memory.inter_camera_loss(*rows, own_camera=True)}
     if o2cap.intra_weight:
-        losses["intra_camera"] = o2cap.intra_weight * memory.intra_camera_loss(*given)
+        losses["intra_camera"] = o2cap.intra_weight * memory.intra_camera_loss(*rows)
     if o2cap.online_weight and epoch >= o2cap.online_from_epoch:
         online = memory.online_loss(
-            *given,
+            *rows,
             positives=o2cap.online_positives,
             instance_share=o2cap.instance_share,
             camera_penalty=o2cap.camera_penalty,

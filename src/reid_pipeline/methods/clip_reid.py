@@ -1,8 +1,8 @@
 """CLIP-ReID: learn a prompt for every identity, then fine-tune the images against them.
 
-The two stages and their parameters are those of `engine.prompted`, which other methods build on too.
-Source: Li et al., CLIP-ReID: Exploiting Vision-Language Model for Image Re-identification without Concrete
-Text Labels, AAAI 2023, arXiv 2211.13977; methods.md section 5.
+The two stages and their parameters are those of `methods._prompted`. Source: Li et al., CLIP-ReID: Exploiting
+Vision-Language Model for Image Re-identification without Concrete Text Labels, AAAI 2023, arXiv 2211.13977;
+methods.md section 5.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class CLIPReIDParameters(PromptedParameters):
-    """All that `clip_reid` can be told."""
+    """Parameters of `clip_reid`."""
 
 
 def build(parameters: CLIPReIDParameters, population: Population) -> PromptedReIDModel:

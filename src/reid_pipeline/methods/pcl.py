@@ -1,34 +1,32 @@
 """Supervised prototypical contrastive learning: no text, no prompts (methods.md section 6).
 
-Every epoch the prototypes are made anew from the embeddings of all training images; every step contrasts a
-batch with them and moves them. Source: Li and Gong, Prototypical Contrastive Learning-based CLIP Fine-tuning
+Every epoch makes the prototypes from the embeddings of all training images; every step contrasts a batch with
+them and moves them. Source: Li and Gong, Prototypical Contrastive Learning-based CLIP Fine-tuning
 for Object Re-identification, arXiv 2310.17218.
 """
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any, ClassVar
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import Field
 
-from reid_pipeline.engine.stage import Batch, Method, Stage, StepOutput, TrainingData
+from reid_pipeline.engine.stage import Batch, Method, StepOutput, TrainingData
+from reid_pipeline.methods._prototypes import MemoryContrast, prototype_memory
 from reid_pipeline.schema.parameters import AugmentationParameters, BackboneParameters, MemoryParameters, TrainingPlan
 from reid_pipeline.schema.population import Population
 from reid_pipeline.schema.recipes import RecipeParameters
 
 if TYPE_CHECKING:
-    from torch import nn
-
     from reid_pipeline.losses import PrototypeMemory
     from reid_pipeline.models.supervised import SupervisedReIDModel
 
 
 class PCLParameters(RecipeParameters):
-    """All that `pcl` can be told."""
+    """Parameters of `pcl`."""
 
-    # PCL-CLIP's code erases with 0.5 after normalisation, which is neither the mean nor a noise.
+    # PCL-CLIP's code erases with 0.5 after normalisation, which is neither the mean nor noise.
     RECIPES: ClassVar = {
         "released": {"augmentation": {"erasing_fill": "half"}, "memory": {"update": "hard"}},
         "corrected": {"augmentation": {"erasing_fill": "mean"}, "memory": {"update": "mean"}},
@@ -44,7 +42,7 @@ class PCLParameters(RecipeParameters):
     label_smoothing: float = Field(0.1, ge=0, lt=1, description="of the ID loss")
 
 
-class PrototypeContrast(Stage):
+class PrototypeContrast(MemoryContrast["SupervisedReIDModel", "PrototypeMemory"]):
     """Contrast with one prototype per identity, and one classifier on the joint embedding."""
 
     name = "prototype_contrast"
@@ -52,60 +50,32 @@ class PrototypeContrast(Stage):
     def __init__(self, parameters: PCLParameters) -> None:
         super().__init__(parameters.plan)
         self.parameters = parameters
-        self._memory: PrototypeMemory | None = None
-        self._seconds: dict[str, float] = {}
 
-    def epoch_batches(self, model: nn.Module, data: TrainingData, epoch: int) -> Iterator[Batch]:
+    def epoch_batches(self, model: SupervisedReIDModel, data: TrainingData, epoch: int) -> Iterator[Batch]:
         """Make the prototypes of all identities with the model as it is, then yield PK batches."""
         from reid_pipeline.engine.batches import published_batches
 
-        self._memory = self._prototypes_of(model, data)
+        embeddings, device = self.embed_all(model, data), data.runtime.device
+        memory: PrototypeMemory = prototype_memory(embeddings, data.labels, self.parameters.memory, device)
+        self._memory = memory
         pixels = (model.encoder, self.parameters.augmentation)
         return published_batches(data, self.plan, pixels=pixels, position=(self.name, epoch))
 
-    def step(self, model: nn.Module, batch: Batch) -> StepOutput:
+    def step(self, model: SupervisedReIDModel, batch: Batch) -> StepOutput:
         """Contrast the batch's unit embeddings with all prototypes; classify them."""
         from torch.nn.functional import normalize
 
         from reid_pipeline.losses import identity_loss
 
-        said = model.classify(batch.images, batch.camids, batch.viewids)  # type: ignore[operator]
-        chosen = self.parameters
-        embeddings = normalize(said.embedding.float(), dim=1)
-        losses = {"pcl": chosen.contrast_weight * self._prototypes().loss(embeddings, batch.labels)}
-        if chosen.identity_weight:
-            logits = said.logits[0].float()
-            identity = identity_loss(logits, batch.labels, label_smoothing=chosen.label_smoothing)
-            losses["identity"] = chosen.identity_weight * identity
+        parameters = self.parameters
+        outputs = model.classify(batch.images, batch.camids, batch.viewids)
+        embeddings = normalize(outputs.embedding.float(), dim=1)
+        losses = {"pcl": parameters.contrast_weight * self.memory.loss(embeddings, batch.labels)}
+        if parameters.identity_weight:
+            logits = outputs.logits[0].float()
+            identity = identity_loss(logits, batch.labels, label_smoothing=parameters.label_smoothing)
+            losses["identity"] = parameters.identity_weight * identity
         return StepOutput(losses, {"embeddings": embeddings})
-
-    def after_step(self, batch: Batch, output: StepOutput) -> None:
-        """Move the prototypes towards the step's own embeddings."""
-        self._prototypes().update(output.kept["embeddings"], batch.labels)
-
-    def facts(self) -> Mapping[str, Any]:
-        """Return the seconds of the extraction."""
-        return {"seconds": self._seconds}
-
-    def _prototypes(self) -> PrototypeMemory:
-        if self._memory is None:
-            raise RuntimeError("epoch_batches() makes the prototype memory; call it first")
-        return self._memory
-
-    def _prototypes_of(self, model: nn.Module, data: TrainingData) -> PrototypeMemory:
-        from reid_pipeline.evaluation.extraction import extract_embeddings
-        from reid_pipeline.methods._prototypes import prototype_memory
-
-        started = time.perf_counter()
-        embeddings = extract_embeddings(
-            model.embedder(),  # type: ignore[operator]
-            data.plain_images,
-            data.runtime,
-            camids=data.camids,
-            viewids=data.viewids,
-        )
-        self._seconds = {"extraction": time.perf_counter() - started}
-        return prototype_memory(embeddings, data.labels, self.parameters.memory, data.runtime.device)
 
 
 def build(parameters: PCLParameters, population: Population) -> SupervisedReIDModel:

@@ -1,7 +1,7 @@
 """SVLL-ReID: CLIP-ReID with self-supervision of the prompts, then of the images (methods.md section 7).
 
-Two augmented copies of a prompt, and two further views of an image, are to be found among the others of the
-batch. With both weights 0 this is `clip_reid` to the bit, and with one of them 0 its stage is.
+Two augmented copies of a prompt, and two further views of an image, are to be matched among the others of the
+batch. With both weights 0 this is `clip_reid` to the bit; with one weight 0 that stage is.
 Source: Wang et al., Image Re-Identification: Where Self-supervision Meets Vision-Language Learning, Image and
 Vision Computing 154, 2025, 105415, arXiv 2407.20647.
 """
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor, nn
 
-    from reid_pipeline.models.supervised import SelfSupervisedReIDModel
+    from reid_pipeline.models.supervised import PromptedReIDModel, SelfSupervisedReIDModel
 
 
 class ProjectionHeadParameters(Parameters):
@@ -43,7 +43,7 @@ class ProjectionHeadParameters(Parameters):
 
 
 class PromptAugmentationParameters(Parameters):
-    """How a copy of a prompt's embedded tokens is changed; only the values of the chosen kind are read."""
+    """How a copy of a prompt's embedded tokens is changed; only the values of the selected kind are read."""
 
     kind: Literal["mask", "swap", "mix"] = Field(
         "mask", description="zero components; permute tokens; mix with another identity's prompt"
@@ -53,7 +53,7 @@ class PromptAugmentationParameters(Parameters):
         "all", description="all: start, end and fixed words too (released); learnt: the learnt tokens alone"
     )
     swap_share: tuple[Share, Share] = Field(
-        (0.3, 0.5), description="of the tokens, drawn between these two; the released code fixes one share"
+        (0.3, 0.5), description="of the tokens, sampled between these two; the released code fixes one share"
     )
     swap_padding: bool = Field(
         True, description="permute among the tower's whole context, padding included, as released"
@@ -72,7 +72,7 @@ class PromptAugmentationParameters(Parameters):
 
 
 class SVLLReIDParameters(PromptedParameters):
-    """All that `svll_reid` can be told."""
+    """Parameters of `svll_reid`."""
 
     # The released code encodes the further views without SIE, and augments prompts in ways of its own.
     RECIPES: ClassVar = {
@@ -106,18 +106,18 @@ class SVLLReIDParameters(PromptedParameters):
 
     @property
     def text_head_learns(self) -> bool:
-        """Whether the first stage trains its head: asked for, and read."""
+        """Whether the first stage trains its head: requested, and read."""
         return self.train_projection_head and self.language_weight > 0
 
 
 @dataclass(frozen=True)
 class PromptBatch(Batch):
-    """A batch of the first stage; `copies` are the seeds of what is drawn for the copies of its prompts."""
+    """A batch of the first stage; `copies` are the seeds of the copies of its prompts."""
 
     copies: tuple[int, ...] = ()
 
 
-class SelfSupervisedPromptLearning(PromptLearning):
+class SelfSupervisedPromptLearning(PromptLearning["SelfSupervisedReIDModel"]):
     """The first stage, with two copies of each identity's prompt that are to agree."""
 
     reads = (
@@ -131,16 +131,14 @@ class SelfSupervisedPromptLearning(PromptLearning):
     )
     parameters: SVLLReIDParameters
 
-    def param_groups(self, model: nn.Module) -> list[dict[str, Any]]:
-        """Return the learnt tokens, and the head where it is to learn."""
+    def param_groups(self, model: SelfSupervisedReIDModel) -> list[dict[str, Any]]:
+        """Return the learnt tokens, and the head if it learns."""
         from reid_pipeline.engine.optimisers import trainable_groups
 
-        groups = super().param_groups(model)
-        if self.parameters.text_head_learns:
-            groups += trainable_groups(cast("nn.Module", model.text_head), self.plan)
-        return groups
+        heads = trainable_groups(model.text_head, self.plan) if self.parameters.text_head_learns else []
+        return super().param_groups(model) + heads
 
-    def epoch_batches(self, model: nn.Module, data: TrainingData, epoch: int) -> Iterator[Batch]:
+    def epoch_batches(self, model: SelfSupervisedReIDModel, data: TrainingData, epoch: int) -> Iterator[PromptBatch]:
         """Yield the batches of `PromptLearning`, with seeds for two copies of the prompts."""
         from reid_pipeline.engine.seeding import derived_seed
 
@@ -148,7 +146,7 @@ class SelfSupervisedPromptLearning(PromptLearning):
             seeds = (derived_seed(data.seed, "prompt", copy, self.name, epoch, step) for copy in range(2))
             yield PromptBatch(batch.images, batch.labels, None, copies=tuple(seeds))
 
-    def step(self, model: nn.Module, batch: Batch) -> StepOutput:
+    def step(self, model: SelfSupervisedReIDModel, batch: Batch) -> StepOutput:
         """Return the losses of `PromptLearning` and the weighted self-supervision of the prompts."""
         output = super().step(model, batch)
         if self.parameters.language_weight:
@@ -156,10 +154,10 @@ class SelfSupervisedPromptLearning(PromptLearning):
             output.losses["self_supervision"] = self.parameters.language_weight * term
         return output
 
-    def _disagreement(self, model: Any, batch: PromptBatch) -> Tensor:
+    def _disagreement(self, model: SelfSupervisedReIDModel, batch: PromptBatch) -> Tensor:
         """Return the self-supervised loss of the batch's identities, each counted once.
 
-        A single identity has no negative, and no batch norm of the head could take one row: its loss is 0.
+        It is 0 for a single identity, which has no negative, and whose single row no batch norm could take.
         """
         import torch
 
@@ -176,7 +174,7 @@ class SelfSupervisedPromptLearning(PromptLearning):
         return disagreement(model.text_head, first, second, self.parameters)
 
 
-class SelfSupervisedFineTuning(VisualFineTuning):
+class SelfSupervisedFineTuning(VisualFineTuning["SelfSupervisedReIDModel"]):
     """The second stage, with two further views of each image that are to agree."""
 
     parameters: SVLLReIDParameters
@@ -185,7 +183,7 @@ class SelfSupervisedFineTuning(VisualFineTuning):
         """Return the augmentation of two further views, if they have a weight."""
         return (self.parameters.vision_augmentation,) * (2 if self.parameters.vision_weight else 0)
 
-    def step(self, model: nn.Module, batch: Batch) -> StepOutput:
+    def step(self, model: SelfSupervisedReIDModel, batch: Batch) -> StepOutput:
         """Return the losses of `VisualFineTuning` and the weighted self-supervision of the images."""
         output = super().step(model, batch)
         if self.parameters.vision_weight:
@@ -193,57 +191,46 @@ class SelfSupervisedFineTuning(VisualFineTuning):
             output.losses["self_supervision"] = self.parameters.vision_weight * term
         return output
 
-    def _disagreement(self, model: Any, batch: Batch) -> Tensor:
+    def _disagreement(self, model: SelfSupervisedReIDModel, batch: Batch) -> Tensor:
         """Return the self-supervised loss of the batch's images.
 
-        The views are encoded one after the other, so that batch norms of a ResNet see a batch of the usual
-        size. Other images of the same identity count as negatives, as released.
+        The views are encoded one after the other, so that batch norms of a ResNet see a batch of the usual size.
+        Other images of the same identity count as negatives, as released.
         """
-        plain = not self.parameters.views_with_sie
-        with without_side_information(model.encoder) if plain else nullcontext():
-            first, second = (
-                model.encoder.encode_image(view, batch.camids, batch.viewids).final for view in batch.views
-            )
+        encoder, plain = model.encoder, not self.parameters.views_with_sie
+        with without_side_information(encoder) if plain else nullcontext():
+            first, second = (encoder.encode_image(view, batch.camids, batch.viewids).final for view in batch.views)
         return disagreement(model.image_head, first, second, self.parameters)
 
 
 def augmented_prompts(
-    model: Any, prompts: Tensor, chosen: PromptAugmentationParameters, generator: torch.Generator
+    model: PromptedReIDModel, prompts: Tensor, parameters: PromptAugmentationParameters, generator: torch.Generator
 ) -> Tensor:
-    """Return an augmented copy of embedded prompts.
+    """Return an augmented copy of embedded prompts, float [B, L, T], one per identity.
 
-    Args:
-        model: its prompts and text tower say which tokens are learnt, and what padding is.
-        prompts: float [B, L, T], one per identity.
-        chosen: how.
-        generator: a CPU generator.
+    The model gives the learnt positions and the padding; `generator` is a CPU generator.
     """
     import torch
 
     from reid_pipeline.models.prompt_augmentation import mask_prompts, mix_prompts, swap_prompts
 
-    if chosen.kind == "mask":
-        positions = model.prompts.learnt_positions if chosen.mask_positions == "learnt" else None
-        return mask_prompts(prompts, generator, probability=chosen.mask_probability, positions=positions)
-    if chosen.kind == "mix":
-        return mix_prompts(prompts, generator, share=chosen.mix_share, partner=chosen.mix_partner)
+    if parameters.kind == "mask":
+        positions = model.prompts.learnt_positions if parameters.mask_positions == "learnt" else None
+        return mask_prompts(prompts, generator, probability=parameters.mask_probability, positions=positions)
+    if parameters.kind == "mix":
+        return mix_prompts(prompts, generator, share=parameters.mix_share, partner=parameters.mix_partner)
     padding = None
-    if chosen.swap_padding:
+    if parameters.swap_padding:
         token = torch.zeros(1, dtype=torch.long, device=prompts.device)
         padding = (model.text_encoder.context_length, model.text_encoder.embed(token)[0])
-    return swap_prompts(prompts, generator, share=chosen.swap_share, padding=padding)
+    return swap_prompts(prompts, generator, share=parameters.swap_share, padding=padding)
 
 
 def disagreement(head: nn.Module, first: Tensor, second: Tensor, parameters: SVLLReIDParameters) -> Tensor:
-    """Return NT-Xent of what a projection head makes of two views, or SimSiam's loss with a predictor.
+    """Return NT-Xent of two views behind a projection head, or SimSiam's loss behind a predictor.
 
-    The head reads the views one after the other, each with batch statistics of its own, as released.
-
-    Args:
-        head: of the model, as `parameters.self_supervision` asks for.
-        first: float [B, D], B at least 2.
-        second: the same of the other view.
-        parameters: which loss, and its temperature.
+    The head reads the views, float [B, D] with B at least 2, one after the other, each with batch statistics of its
+    own, as released.
     """
     from reid_pipeline.losses import nt_xent_loss, simsiam_loss
 
@@ -254,13 +241,13 @@ def disagreement(head: nn.Module, first: Tensor, second: Tensor, parameters: SVL
 
 
 def build(parameters: SVLLReIDParameters, population: Population) -> SelfSupervisedReIDModel:
-    """Return the model of `clip_reid`, and with it a head behind either tower; read before the necks."""
+    """Return the model of `clip_reid` with a head behind either tower; read before the necks."""
     from reid_pipeline.models.supervised import SelfSupervisedReIDModel
 
     widths = parameters.projection_head.hidden_width, parameters.projection_head.output_width
     parts = prompted_parts(parameters, population)
     model = SelfSupervisedReIDModel(*parts, kind=parameters.self_supervision, widths=widths)
-    # A head that is not read stays in the model, idle: a stored first stage then fits any second one.
+    # A head that is not read stays in the model: a stored first stage then fits any second one.
     model.text_head.requires_grad_(parameters.text_head_learns)
     model.image_head.requires_grad_(parameters.vision_weight > 0)
     return model

@@ -8,21 +8,27 @@ drop the noise, make one prototype per cluster, and contrast augmented batches w
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pydantic import Field
 
-from reid_pipeline.engine.stage import Batch, Method, Stage, StepOutput, TrainingData
-from reid_pipeline.methods._prototypes import CameraAwareParameters
+from reid_pipeline.engine.stage import Batch, Method, StepOutput, TrainingData
+from reid_pipeline.methods._prototypes import (
+    CameraAwareParameters,
+    MemoryContrast,
+    camera_aware_losses,
+    known_cameras,
+    prototype_memory,
+    proxy_memory,
+)
 from reid_pipeline.schema.base import Parameters
 from reid_pipeline.schema.parameters import AugmentationParameters, BackboneParameters, MemoryParameters, TrainingPlan
 from reid_pipeline.schema.population import Population
 
 if TYPE_CHECKING:
     import numpy as np
-    from torch import nn
 
     from reid_pipeline.losses import CameraProxyMemory, PrototypeMemory
     from reid_pipeline.models.reid_model import ReIDModel
@@ -39,7 +45,7 @@ class ClusteringParameters(Parameters):
 
 
 class UnsupervisedPCLParameters(Parameters):
-    """All that `unsupervised_pcl` can be told."""
+    """Parameters of `unsupervised_pcl`."""
 
     backbone: BackboneParameters
     freeze_patch_projection: bool = Field(True, description="conv1 stays as pretrained (MoCo v3)")
@@ -50,7 +56,7 @@ class UnsupervisedPCLParameters(Parameters):
     camera_aware: CameraAwareParameters = CameraAwareParameters()
 
 
-class ClusterContrastStage(Stage):
+class ClusterContrastStage(MemoryContrast["ReIDModel", "PrototypeMemory | CameraProxyMemory"]):
     """Cluster, then contrast with the prototypes; anew every epoch."""
 
     name = "cluster_contrast"
@@ -58,22 +64,18 @@ class ClusterContrastStage(Stage):
     def __init__(self, parameters: UnsupervisedPCLParameters) -> None:
         super().__init__(parameters.plan)
         self.parameters = parameters
-        self._memory: PrototypeMemory | CameraProxyMemory | None = None
         self._epoch = 0
-        self._facts: dict[str, Any] = {}
 
-    def begin(self, model: nn.Module, data: TrainingData) -> None:  # noqa: ARG002 - the data decide
+    def begin(self, model: ReIDModel, data: TrainingData) -> None:  # noqa: ARG002 - the data decide
         """Refuse a camera-aware training on images whose cameras are not known.
 
         Raises:
-            UserError: no cameras, one alone, or images without.
+            UserError: no cameras, a single one, or images without.
         """
-        from reid_pipeline.methods._prototypes import known_cameras
-
         if self.parameters.camera_aware.kind != "none":
             known_cameras(data.camids)
 
-    def epoch_batches(self, model: nn.Module, data: TrainingData, epoch: int) -> Iterator[Batch]:
+    def epoch_batches(self, model: ReIDModel, data: TrainingData, epoch: int) -> Iterator[Batch]:
         """Cluster all training images with the model as it is, then yield PK batches of pseudo labels.
 
         Camera-aware, the labels of the batches are proxies.
@@ -81,64 +83,38 @@ class ClusterContrastStage(Stage):
         Raises:
             ClusteringCollapse: no cluster, a single one, or nearly all rows are noise.
         """
-        embeddings = self._embed_all(model, data)
-        labels = self._cluster(embeddings, data)
-        self._epoch = epoch
-        labels, self._memory = self._memorised(embeddings, labels, data)
-        return self._batches(model, labels, data, epoch)
+        from reid_pipeline.engine.batches import augmented_batches
 
-    def step(self, model: nn.Module, batch: Batch) -> StepOutput:
+        embeddings = self.embed_all(model, data)
+        labels, self._memory = self._labels_and_memory(embeddings, self._cluster(embeddings, data), data)
+        self._epoch = epoch
+        pixels = (model.encoder, self.parameters.augmentation)
+        return augmented_batches(labels, data, self.plan, pixels=pixels, position=(self.name, epoch))
+
+    def step(self, model: ReIDModel, batch: Batch) -> StepOutput:
         """Contrast the batch's unit embeddings with the prototypes, or with the proxies."""
         from torch.nn.functional import normalize
 
         from reid_pipeline.losses import PrototypeMemory
-        from reid_pipeline.methods._prototypes import camera_aware_losses
 
-        embeddings = normalize(model.embed(batch.images, batch.camids, batch.viewids).float(), dim=1)  # type: ignore[operator]
-        memory = self._prototypes()
+        embeddings = normalize(model.embed(batch.images, batch.camids, batch.viewids).float(), dim=1)
+        memory, parameters = self.memory, self.parameters.camera_aware
         if isinstance(memory, PrototypeMemory):
             losses = {"pcl": memory.loss(embeddings, batch.labels)}
         else:
-            chosen = self.parameters.camera_aware
-            losses = camera_aware_losses(memory, embeddings, batch.labels, chosen=chosen, epoch=self._epoch)
+            losses = camera_aware_losses(memory, embeddings, batch.labels, parameters=parameters, epoch=self._epoch)
         return StepOutput(losses, {"embeddings": embeddings})
 
-    def after_step(self, batch: Batch, output: StepOutput) -> None:
-        """Move the prototypes towards the step's own embeddings."""
-        self._prototypes().update(output.kept["embeddings"], batch.labels)
-
-    def facts(self) -> Mapping[str, Any]:
-        """Return clusters, noise, sizes, agreement with the ground truth, and seconds."""
-        return self._facts
-
-    def _prototypes(self) -> PrototypeMemory | CameraProxyMemory:
-        if self._memory is None:
-            raise RuntimeError("epoch_batches() makes the prototype memory; call it first")
-        return self._memory
-
-    def _memorised(
+    def _labels_and_memory(
         self, embeddings: np.ndarray, labels: np.ndarray, data: TrainingData
     ) -> tuple[np.ndarray, PrototypeMemory | CameraProxyMemory]:
-        """Return the labels of the epoch's batches and the memory of them."""
-        from reid_pipeline.methods._prototypes import prototype_memory, proxy_memory
-
-        memory, chosen, device = self.parameters.memory, self.parameters.camera_aware, data.runtime.device
-        if chosen.kind == "none":
+        """Return the labels of the epoch's batches, which are proxies if camera-aware, and their memory."""
+        memory, parameters, device = self.parameters.memory, self.parameters.camera_aware, data.runtime.device
+        if parameters.kind == "none":
             return labels, prototype_memory(embeddings, labels, memory, device)
-        proxies, proxies_memory = proxy_memory(embeddings, labels, data.camids, memory, chosen)
+        proxies, proxies_memory = proxy_memory(embeddings, labels, data.camids, memory, parameters)
         self._facts["proxies"] = len(proxies_memory.clusters)
         return proxies, proxies_memory.to(device)
-
-    def _embed_all(self, model: nn.Module, data: TrainingData) -> np.ndarray:
-        from reid_pipeline.evaluation.extraction import extract_embeddings
-
-        started = time.perf_counter()
-        embedder = model.embedder()  # type: ignore[operator]
-        embeddings = extract_embeddings(
-            embedder, data.plain_images, data.runtime, camids=data.camids, viewids=data.viewids
-        )
-        self._facts = {"seconds": {"extraction": time.perf_counter() - started}}
-        return embeddings
 
     def _cluster(self, embeddings: np.ndarray, data: TrainingData) -> np.ndarray:
         from reid_pipeline.clustering import (
@@ -148,27 +124,16 @@ class ClusterContrastStage(Stage):
             pseudo_label_quality,
         )
 
-        chosen = self.parameters.clustering
-        settings = ClusteringSettings(chosen.k1, chosen.k2, chosen.eps, chosen.min_samples)
+        parameters = self.parameters.clustering
+        settings = ClusteringSettings(**parameters.model_dump(exclude={"max_noise_share"}))
         started = time.perf_counter()
         pseudo_labels = cluster_pseudo_labels(embeddings, **asdict(settings))
         self._facts["seconds"]["clustering"] = time.perf_counter() - started
         # Agreement with identities only where these are known; never used in training.
         known = data.labels if (data.labels >= 0).all() else None
         self._facts |= pseudo_label_quality(pseudo_labels, known).facts()
-        check_collapse(pseudo_labels, settings=settings, max_noise_share=chosen.max_noise_share)
+        check_collapse(pseudo_labels, settings=settings, max_noise_share=parameters.max_noise_share)
         return pseudo_labels
-
-    def _batches(self, model: nn.Module, pseudo_labels: np.ndarray, data: TrainingData, epoch: int) -> Iterator[Batch]:
-        from reid_pipeline.engine.batches import augmented_batches
-
-        return augmented_batches(
-            pseudo_labels,
-            data,
-            self.plan,
-            pixels=(model.encoder, self.parameters.augmentation),
-            position=(self.name, epoch),
-        )
 
 
 def build(parameters: UnsupervisedPCLParameters, population: Population) -> ReIDModel:

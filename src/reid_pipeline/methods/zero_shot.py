@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class ZeroShotParameters(Parameters):
-    """Nothing is trained, so there is nothing to set but the backbone."""
+    """Parameters of `zero_shot`: nothing is trained, so there is only the backbone."""
 
     backbone: BackboneParameters
 

@@ -40,7 +40,7 @@ def build_node(method: Method) -> Callable[..., Any]:
 
     def build(parameters: Any, split_table: pd.DataFrame, cells: Cells) -> tuple[Any, list[EpochRecord]]:
         from reid_pipeline.engine.training import built_embedder
-        from reid_pipeline.evaluation.run_origin import run_origin
+        from reid_pipeline.evaluation.run_card import run_origin
 
         cell = cells[method.name]
         present = run_origin("build", cell, split_table, parameters={method.name: parameters})
@@ -105,7 +105,7 @@ def export_node(method: Method) -> Callable[..., Any]:
     ) -> Any:
         from reid_pipeline.engine.runtime import resolve_runtime
         from reid_pipeline.engine.training import exported_embedder
-        from reid_pipeline.evaluation.run_origin import run_origin
+        from reid_pipeline.evaluation.run_card import run_origin
 
         present = run_origin(
             "export",
@@ -136,8 +136,8 @@ def extract_node(method: Method) -> Callable[..., Any]:
     ) -> Embeddings:
         from reid_pipeline.engine.loading import check_unchanged
         from reid_pipeline.engine.runtime import resolve_runtime
-        from reid_pipeline.evaluation.embedding import embed_test_rows, originated
-        from reid_pipeline.evaluation.run_origin import run_origin
+        from reid_pipeline.evaluation.extraction import embed_test_rows, originated
+        from reid_pipeline.evaluation.run_card import run_origin
 
         runtime = resolve_runtime(compute)
         read = {method.name: parameters, "evaluation": evaluation.model_dump(mode="json", include=EXTRACTION)}
@@ -166,7 +166,7 @@ def evaluate_node(method: Method) -> Callable[..., Any]:
         cells: Cells,
     ) -> tuple[Metrics, Breakdown]:
         from reid_pipeline.evaluation.protocol import evaluate_draws
-        from reid_pipeline.evaluation.run_origin import run_origin
+        from reid_pipeline.evaluation.run_card import run_origin
 
         cell, read = cells[method.name], {method.name: parameters, "evaluation": evaluation}
         origin = embeddings.origin
@@ -199,7 +199,7 @@ def compare_node(method: Method) -> Callable[..., Any]:
         cells: Cells,
     ) -> Differences:
         from reid_pipeline.evaluation.paired_differences import difference_to_zero_shot
-        from reid_pipeline.evaluation.run_origin import run_origin
+        from reid_pipeline.evaluation.run_card import run_origin
 
         node = "compare_with_zero_shot"
         read = {method.name: parameters, "evaluation": evaluation}
@@ -238,8 +238,7 @@ def run_card_node(method: Method) -> Callable[..., Any]:
         cells: Cells,
     ) -> tuple[RunCard, Metrics, list[EpochRecord], RunCard]:
         from reid_pipeline.engine.runtime import resolve_runtime
-        from reid_pipeline.evaluation.run_card import make_run_card, require_history
-        from reid_pipeline.evaluation.run_origin import run_origin
+        from reid_pipeline.evaluation.run_card import FinishedRun, make_run_card, require_history, run_origin
         from reid_pipeline.splits import require_tables
 
         runtime, cell = resolve_runtime(compute), cells[method.name]
@@ -252,18 +251,13 @@ def run_card_node(method: Method) -> Callable[..., Any]:
         present = _made_from(present, embedder=embedder.origin)
         require_match("run_card", "metrics", metrics.origin, present)
         require_history(history, embedder.origin)
-        blocks = {"ingestion": ingestion, "splits": splits, "evaluation": evaluation, method.name: parameters}
+        blocks = {"compute": compute, "ingestion": ingestion, "splits": splits, "evaluation": evaluation}
+        blocks |= {method.name: parameters}
         card = make_run_card(
+            FinishedRun(cell, split_table, metrics, history, embedder, runtime),
             {name: block.model_dump(mode="json") for name, block in blocks.items()},
-            compute.model_dump(mode="json"),
-            split_table,
-            metrics,
-            history,
             run_environment,
-            cell=cell,
             zero_shot=None if method.name == ZERO_SHOT else address(cells[ZERO_SHOT]),
-            embedder=embedder,
-            runtime=runtime,
         )
         card = card.with_origin(_made_from(present, metrics=metrics.origin))
         return card, metrics, history, card
@@ -291,7 +285,7 @@ def report_node(method: Method) -> Callable[..., Any]:
         differences: Differences | None = None,
     ) -> tuple[str, Any]:
         from reid_pipeline.evaluation.ranked_queries import choose_ranked_queries
-        from reid_pipeline.evaluation.run_origin import run_origin
+        from reid_pipeline.evaluation.run_card import run_origin
         from reid_pipeline.reporting import ReportContent, curves_overview, render_report
 
         cell, read = cells[method.name], {method.name: parameters, "evaluation": evaluation}
