@@ -11,7 +11,7 @@ from reid_drawings import CaptionedDrawings, draw_captioned
 from reid_pipeline.models import build_demo_clip, demo_tokenizer, unpack_demo_state
 from reid_pipeline.pretraining import _without_padding, contrastive_loss, encode_text_prefix, pretrain, rate_factor
 from reid_pipeline.schema.errors import UserError
-from reid_pipeline.schema.pretraining import ContrastParameters
+from reid_pipeline.schema.parameters import ContrastParameters
 
 CAPTIONS = [
     "a photo of a person",

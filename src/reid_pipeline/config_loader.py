@@ -18,7 +18,7 @@ from reid_pipeline.pipelines.tuning.planning import DEFAULT_STUDY
 from reid_pipeline.schema.addresses import ZERO_SHOT, Cell, component, folder_of
 from reid_pipeline.schema.errors import UserError
 from reid_pipeline.schema.layers import CELLS, TEXT
-from reid_pipeline.schema.recipes import merged
+from reid_pipeline.schema.nested import merged
 from reid_pipeline.schema.variants import Layer, Layers
 
 _TAKEN = {"leaderboard", "cross_benchmark"}

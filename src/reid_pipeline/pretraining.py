@@ -21,7 +21,7 @@ from reid_pipeline.engine.seeding import numpy_generator, seed_global_state, tor
 from reid_pipeline.images.augment import flip_and_crop, normalise
 from reid_pipeline.models.demo import build_demo_clip, demo_tokenizer, pack_demo_state
 from reid_pipeline.schema.errors import UserError
-from reid_pipeline.schema.pretraining import ContrastParameters
+from reid_pipeline.schema.parameters import ContrastParameters
 
 _LOG_100 = math.log(100.0)  # CLIP clips its temperature there
 _PIXELS = ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))

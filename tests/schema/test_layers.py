@@ -5,10 +5,9 @@ from typing import Any, ClassVar
 import pytest
 from pydantic import field_validator
 
-from reid_pipeline.schema.base import Parameters
+from reid_pipeline.schema.base import Parameters, RecipeParameters
 from reid_pipeline.schema.layers import differences, resolved
 from reid_pipeline.schema.parameters import BackboneParameters
-from reid_pipeline.schema.recipes import RecipeParameters
 from reid_pipeline.schema.variants import Layer, Layers
 
 

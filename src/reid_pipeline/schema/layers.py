@@ -10,8 +10,8 @@ from typing import Any
 from pydantic import ValidationError
 
 from reid_pipeline.schema.base import Parameters
+from reid_pipeline.schema.nested import merged
 from reid_pipeline.schema.parameters import SharedParameters
-from reid_pipeline.schema.recipes import merged
 
 BACKBONE = "backbone"
 CELLS = "cells"

@@ -6,8 +6,8 @@ from typing import Any, Literal
 from pydantic import Field, field_validator, model_validator
 
 from reid_pipeline.schema.base import Parameters
+from reid_pipeline.schema.nested import merged
 from reid_pipeline.schema.parameters import PositiveInt
-from reid_pipeline.schema.recipes import merged
 
 Choice = bool | int | float | str | None
 

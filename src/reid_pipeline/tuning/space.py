@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from reid_pipeline.schema.base import Parameters
 from reid_pipeline.schema.errors import UserError, explain, first_few, nearest
-from reid_pipeline.schema.recipes import merged
+from reid_pipeline.schema.nested import merged
 from reid_pipeline.schema.tuning import SearchedParameter, TuningParameters
 
 if TYPE_CHECKING:
