@@ -1,4 +1,4 @@
-"""Nested mappings: their leaves by dotted name, and one laid over another."""
+"""Nested mappings: by dotted names, and one laid over another."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -11,6 +11,18 @@ def leaves(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, A
             yield from leaves(value, f"{prefix}{key}.")
         else:
             yield f"{prefix}{key}", value
+
+
+def nested(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return dotted names as mappings within mappings: `{"a.b": 3}` as `{"a": {"b": 3}}`."""
+    result: dict[str, Any] = {}
+    for name, value in values.items():
+        *groups, last = name.split(".")
+        place = result
+        for group in groups:
+            place = place.setdefault(group, {})
+        place[last] = value
+    return result
 
 
 def merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
