@@ -1,7 +1,7 @@
 """What is known of a published benchmark, and what a reader makes of a folder."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -14,7 +14,7 @@ class Counts:
 
     Attributes:
         images: files, junk and distractors among them.
-        identities: individuals, junk and distractors not among them; None where it was not published.
+        identities: without junk and distractors; None where it was not published.
     """
 
     images: int
@@ -23,12 +23,7 @@ class Counts:
 
 @dataclass(frozen=True)
 class Version:
-    """One form in which a benchmark is distributed.
-
-    Attributes:
-        name: as the field calls it: "v1", "800".
-        counts: by subset, or by test set where the subset `test` holds several.
-    """
+    """One form in which a benchmark is distributed; counts by subset, or by test set where `test` holds several."""
 
     name: str
     counts: Mapping[str, Counts]
@@ -66,9 +61,9 @@ class Reading:
     Attributes:
         manifest: as `schema.tables.MANIFEST`, sorted by path.
         version: name of the version that the layout shows, or None where layouts do not differ.
-        notes: sentences for the dataset page: what was absent, chosen or left aside.
+        notes: sentences for the dataset page: what was absent, selected or left aside.
     """
 
     manifest: "pd.DataFrame"
     version: str | None = None
-    notes: tuple[str, ...] = field(default=())
+    notes: tuple[str, ...] = ()
