@@ -69,9 +69,7 @@ def summarise(
     unreadable = image_facts.loc[image_facts[FAULT] != "", [PATH, FAULT]]
     return records.DatasetSummary(
         record_version=2,
-        benchmark=records.CollectionFacts(
-            **{name: getattr(benchmark, name) for name in records.CollectionFacts.model_fields}
-        ),
+        benchmark=records.CollectionFacts.model_validate(benchmark, from_attributes=True),
         reader=reading.get("reader"),
         version=reading.get("version"),
         data_hash=data_hash(split_table),
@@ -277,9 +275,7 @@ def _among(texts: "pd.Series[str]", allowed: "pd.Series[str]") -> NDArray[np.boo
 
 
 def _files(rows: pd.DataFrame) -> tuple[records.FaultyFile, ...]:
-    return tuple(
-        records.FaultyFile(path=path, fault=fault) for path, fault in zip(rows[PATH], rows[FAULT], strict=True)
-    )
+    return tuple(map(records.FaultyFile.model_validate, rows.to_dict("records")))
 
 
 def _with_pid(rows: pd.DataFrame, pid: int) -> int:
