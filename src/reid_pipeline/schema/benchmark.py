@@ -10,12 +10,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Counts:
-    """Published size of one subset.
-
-    Attributes:
-        images: files, junk and distractors among them.
-        identities: without junk and distractors; None where it was not published.
-    """
+    """Size of one subset: images with junk and distractors, identities without; None where not published."""
 
     images: int
     identities: int | None = None

@@ -11,12 +11,7 @@ from reid_pipeline.schema.records import RunCard
 
 
 class Spread(Record):
-    """A figure over seeds.
-
-    Attributes:
-        mean: None where a run has not measured it.
-        std: standard deviation (N - 1); None of one run.
-    """
+    """Mean over seeds, None where a run has not measured it, and standard deviation (N - 1), None of one run."""
 
     mean: Fraction | None
     std: Annotated[float, Field(ge=0, allow_inf_nan=False, strict=True)] | None
@@ -58,7 +53,6 @@ class ComparisonRow(RunsNamed):
 
     Attributes:
         label_use: whose identity labels training used; None where it was not noted, or nothing was run.
-        measured: by metric.
         num_valid_queries: the fewest of a run; None where nothing was run.
         published: the figure beside them.
         difference: measured mean less published figure; empty for mark u and for another protocol.
@@ -89,9 +83,7 @@ class DifferenceToBest(Record):
     Attributes:
         best: the best; None where nothing can be compared with `other`.
         difference, low, high, p_value: as in `PairedDifference`: best less other.
-        num_queries: valid queries that both have.
-        note: what the figures are of, if not of the whole test.
-        why_not: why there are none.
+        num_queries, note, why_not: as in `Differences`.
     """
 
     best: RunsNamed | None
@@ -154,9 +146,8 @@ class CrossResult(ProtocolFigures):
     """An embedder on a test split.
 
     Attributes:
-        trained_on: benchmark that the embedder was trained on.
-        method, variant, seed: of its run.
-        tested_on: benchmark of the test split.
+        trained_on, tested_on: benchmarks of the embedder's run and of the test split.
+        method, variant, seed: of the embedder's run.
         why_not: why there are no figures.
     """
 

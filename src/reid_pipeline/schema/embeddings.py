@@ -16,7 +16,7 @@ class Embeddings:
     Attributes:
         rows: int64 [n], row numbers of the split table.
         vectors: float32 [n, D], unit rows, in that order.
-        origin: what they were made from; None where nobody noted it.
+        origin: what they were made from; None if unknown.
 
     Raises:
         UserError: there are not as many rows as vectors, or a row stands twice.

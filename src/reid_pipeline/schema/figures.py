@@ -46,10 +46,8 @@ class ProtocolFigures(Figures):
 
     Attributes:
         splits: what was tested on.
-        camera_filter: whether gallery images of the query's own pid and camera were left out; None where
-            nothing was tested.
-        test_set: which of several test sets the figures at the top are of.
-        test_sets: the figures of each.
+        camera_filter: whether gallery images of the query's pid and camera were left out; None if nothing was tested.
+        test_set, test_sets: which of several test sets the figures at the top are of, and the figures of each.
         not_evaluated: why there are no figures.
     """
 
@@ -68,7 +66,6 @@ class PairedDifference(Record):
     """One figure of a method less another's, over the same queries.
 
     Attributes:
-        difference: first less second.
         low, high: 95 % interval by a paired bootstrap over queries.
         p_value: share of resamples on the other side of 0, doubled.
     """

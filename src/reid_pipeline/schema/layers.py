@@ -23,10 +23,8 @@ TEXT = ("raw_root", "collection", "variant", "overlay", "method", "study", "tune
 """Parameters that name something: text, whatever YAML would make of it."""
 LEARNT = ("sie", "sie_coefficient", "sie_tokens")
 """What a backbone learns, which one that learns nothing does not take from the shared block."""
-FOLLOWED = (
-    "name", "pretrained", "image_size", "patch_stride", "pixel_mean", "pixel_std", "resize",
-    "evaluation_resize",
-)  # fmt: skip
+_PIXELS = ("image_size", "pixel_mean", "pixel_std", "resize", "evaluation_resize")
+FOLLOWED = ("name", "pretrained", "patch_stride", *_PIXELS)
 """What of a method's own backbone the method that it is compared with takes, too."""
 GIVEN_AT_RUN = (*TEXT, "synthetic")
 """Shared parameters that the command line, or what stands for it, gives and conf/ does not."""
@@ -204,11 +202,11 @@ class Layers:
         found = {}
         for method in self.models:
             differs = self._differences(steps[0], run, method)
-            if variant is not None:
-                called = component(variant, "variant") if differs or method != ZERO_SHOT else ""
+            if variant is None:
+                name = self._variant(method, steps, run, differs)
             else:
-                called = self._called(method, steps, run, differs)
-            found[method] = Cell(benchmark=benchmark, method=method, variant=called, seed=seed, differs=differs)
+                name = component(variant, "variant") if differs or method != ZERO_SHOT else ""
+            found[method] = Cell(benchmark=benchmark, method=method, variant=name, seed=seed, differs=differs)
         return found
 
     def _up_to(self, count: int, given: Values | None = None) -> dict[str, Any]:
@@ -220,7 +218,7 @@ class Layers:
         differs = differences(below, above, method, self.models)
         return {name: value for name, value in differs.items() if (name, value) not in found}
 
-    def _called(self, method: str, steps: Sequence[Values], run: Values, differs: Mapping[str, Any]) -> str:
+    def _variant(self, method: str, steps: Sequence[Values], run: Values, differs: Mapping[str, Any]) -> str:
         own = next((layer.card[1] for layer in self.named if layer.card and layer.card[0] == method), "")
         if not differs:
             return own

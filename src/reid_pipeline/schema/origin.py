@@ -59,7 +59,7 @@ class Origin(BaseModel):
         benchmark: name of the benchmark or collection; None for what belongs to none.
         method, variant, seed: of the run's address.
         data: SHA-256 of the split table's content (`splits.data_hash`).
-        galleries: SHA-256 of the drawn galleries.
+        galleries: SHA-256 of the sampled galleries.
         parameters: every parameter that it or what it was made from depends on, nested as in conf/.
         weights: SHA-256 of the weights that training started from; "random" where these were sampled; None if unknown.
         made_from: by name, the digest of every artefact that it was made from; of a training stage its fingerprint.

@@ -58,12 +58,7 @@ class SizeBin(Record):
 
 
 class ClusterSizes(Record):
-    """Sizes of an epoch's clusters.
-
-    Attributes:
-        quantiles: minimum, quartiles and maximum; empty where there is no cluster.
-        histogram: in powers of two.
-    """
+    """Sizes of an epoch's clusters: minimum, quartiles and maximum (none without clusters), and in powers of two."""
 
     quantiles: tuple[Finite, ...] = ()
     histogram: tuple[SizeBin, ...] = ()
@@ -87,9 +82,7 @@ class EpochRecord(Record):
         run: fingerprint of the training that the epoch belongs to; None in earlier versions' files.
         epoch: from 1, within its stage.
         learning_rate: of the epoch, before a group's own multiplier.
-        trainable_parameters: how many numbers move.
-        loss: mean over the steps.
-        losses: its weighted terms, likewise.
+        loss, losses: mean over the steps, and its weighted terms likewise.
         clusters, noise_share, cluster_sizes, proxies: of the pseudo labels, where a stage makes any.
         ground_truth: their agreement with the identities, where these are known.
         facts: whatever else the stage reports.
@@ -156,7 +149,6 @@ class RunCard(RunRecord):
     Attributes:
         differs: what the run's parameters have that conf's had not, by dotted name.
         data_hash: `splits.data_hash` of the split table.
-        data: size of every split.
         weights: SHA-256 of the weights that training started from; "random" where these were sampled.
         label_use: whose identity labels training used.
         zero_shot: cell of zero_shot that the run is compared with, as "<benchmark>/<folder>/seed_<n>".
@@ -166,7 +158,7 @@ class RunCard(RunRecord):
         num_parameters: of the embedder.
         num_trainable_parameters: of the stage that trains most.
         reid_pipeline, git_commit, git_dirty, python, packages, machine, started: of the process.
-        parameters: every parameter in force.
+        parameters: all in force.
     """
 
     version: Literal[1, 2] = 2
@@ -233,8 +225,7 @@ class Breakdown(RunRecord):
         camera_pairs: by pair of cameras; empty where a camera is unknown.
         identities: by identity, the worst first.
         average_precision: of every query in the order of the split table; None where it is not valid.
-        first_match_rank: of every query, from 1, or None; empty in earlier versions' files.
-        inverse_negative_penalty: of every query, or None; likewise.
+        first_match_rank, inverse_negative_penalty: likewise; ranks from 1. Empty in earlier versions' files.
         intervals: `<figure>_low` and `<figure>_high`, as in Metrics.
     """
 
@@ -254,7 +245,6 @@ class Differences(RunRecord):
     Attributes:
         other: the cell of zero_shot, as "<benchmark>/<folder>/seed_<n>".
         num_queries: valid queries that both have.
-        figures: by metric: mAP, mINP, rank1, rank5, rank10.
         test_set: which test set's, where there are several.
         note: what the figures are of, if not of the whole test.
         why_not: why there is no figure.
@@ -284,7 +274,7 @@ class Run:
 
     @property
     def variant(self) -> str:
-        """Name of the variant in the address; empty for the parameters of conf/."""
+        """The variant; empty for the parameters of conf/."""
         return self.metrics.variant
 
     @property

@@ -49,7 +49,7 @@ class Cases(Record):
 
 
 class ImagesPerIdentity(Record):
-    """How many images identities have; `histogram` lists (images, identities with so many)."""
+    """How many images identities have; `histogram` lists (images, identities)."""
 
     min: Count
     first_quartile: Finite

@@ -114,11 +114,11 @@ TUNING_TABLE = SPLIT_TABLE.update_column(
 GALLERIES = pa.DataFrameSchema(
     {
         "test_set": pa.Column(str, description="one of the names in `test_sets`; empty: there is but one"),
-        "repeat": pa.Column("int64", pa.Check.ge(0), description="number of the draw, from 0"),
-        "path": pa.Column(str, description="an image of split `test` that is gallery in this draw"),
+        "repeat": pa.Column("int64", pa.Check.ge(0), description="number of the sample, from 0"),
+        "path": pa.Column(str, description="an image of split `test` that is gallery in this sample"),
     },
     unique=["test_set", "repeat", "path"],
     strict=True,
     name="galleries",
 )
-"""The gallery images of each draw; the other images of its test set are its queries."""
+"""The gallery images of each sample; the other images of its test set are its queries."""

@@ -14,8 +14,7 @@ from reid_pipeline.splits.published import in_test_set
 
 ABSENT = "absent_from_gallery"
 SAME_CAMERA = "only_same_camera"
-_EXAMPLES = 5
-_SHOWN = 2  # of the examples, in a sentence
+_EXAMPLES, _IN_A_SENTENCE = 5, 2
 _SPLITS_OF = {"test": ("query", "gallery"), "dev": ("dev_query", "dev_gallery")}
 _Bools = NDArray[np.bool_]
 
@@ -166,4 +165,4 @@ def _sentence(matches: QueryFacts) -> str:
 
 
 def _such_as(matches: QueryFacts, reason: str) -> str:
-    return f" (e.g. {', '.join(matches.examples[reason][:_SHOWN])})"
+    return f" (e.g. {', '.join(matches.examples[reason][:_IN_A_SENTENCE])})"

@@ -37,12 +37,7 @@ REPEATED_GALLERIES = "repeated_galleries"
 
 @dataclass(frozen=True)
 class SplitTables:
-    """What normalisation makes.
-
-    Attributes:
-        split_table: as `schema.tables.SPLIT_TABLE`.
-        galleries: as `schema.tables.GALLERIES`; empty unless a pool was published.
-    """
+    """Tables as `schema.tables.SPLIT_TABLE` and `GALLERIES`, the second empty unless a pool was published."""
 
     split_table: pd.DataFrame
     galleries: pd.DataFrame

@@ -15,7 +15,7 @@ _AGAIN = "Make the tables anew: kedro run --pipeline=ingestion, with --env and -
 
 
 def galleries_hash(galleries: pd.DataFrame) -> str:
-    """Return the SHA-256 of drawn galleries: test set, repeat and path of every row, in order."""
+    """Return the SHA-256 of sampled galleries: test set, repeat and path of every row, in order."""
     return digest_of_json([galleries[name].tolist() for name in (TEST_SET, REPEAT, PATH)])
 
 

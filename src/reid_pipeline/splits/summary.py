@@ -150,15 +150,15 @@ def _spread(named: pd.DataFrame) -> records.ImagesPerIdentity | None:
     images = named[PID].value_counts().to_numpy()
     if not len(images):
         return None
-    low, first, middle, third, high = np.percentile(images, [0, 25, 50, 75, 100]).tolist()
+    first, median, third = np.percentile(images, [25, 50, 75]).tolist()
     values, identities = np.unique(images, return_counts=True)
     return records.ImagesPerIdentity(
-        min=int(low),
+        min=int(images.min()),
         first_quartile=first,
-        median=middle,
+        median=median,
         mean=float(images.mean()),
         third_quartile=third,
-        max=int(high),
+        max=int(images.max()),
         histogram=tuple(zip(values.tolist(), identities.tolist(), strict=True)),
     )
 
