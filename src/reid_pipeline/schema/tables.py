@@ -6,7 +6,6 @@ import pandera.pandas as pa
 from reid_pipeline.schema.columns import CAMERA, CAMID, DISTRACTOR_PID, SPLITS, SUBSETS, UNLABELLED_PID
 
 _SHA256 = pa.Column(str, pa.Check.str_matches(r"^[0-9a-f]{64}$"), description="hash of the file's bytes")
-
 _PATH = pa.Column(str, unique=True, description="POSIX path below the raw folder")
 _IMAGE_COLUMNS = {
     "path": _PATH,

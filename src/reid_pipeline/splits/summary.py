@@ -4,8 +4,7 @@ All figures are counted by groups of rows: time and memory grow linearly with im
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -64,7 +63,6 @@ def summarise(
         camera_filter: of the evaluation, for the queries' matches.
     """
     split_table = tables.split_table
-    matches = partial(count_matches, split_table, tables.galleries, camera_filter=camera_filter)
     readable = image_facts[image_facts[FAULT] == ""]
     unreadable = image_facts.loc[image_facts[FAULT] != "", [PATH, FAULT]]
     return records.DatasetSummary(
@@ -90,8 +88,8 @@ def summarise(
         junk=_with_pid(manifest, JUNK_PID),
         distractors=_with_pid(split_table, DISTRACTOR_PID),
         unlabelled=_with_pid(split_table, UNLABELLED_PID),
-        queries=_queries(matches()),
-        dev_queries=_queries(matches(splits="dev")),
+        queries=_queries(tables, "test", camera_filter=camera_filter),
+        dev_queries=_queries(tables, "dev", camera_filter=camera_filter),
         notes=tuple(reading.get("notes", ())),
         warnings=tuple(reading.get("warnings", ())),
     )
@@ -191,8 +189,9 @@ def _range(values: np.ndarray) -> records.PixelRange:
     return records.PixelRange(min=int(values.min()), median=float(np.median(values)), max=int(values.max()))
 
 
-def _queries(matches: records.QueryFacts) -> records.QueryFacts | None:
+def _queries(tables: SplitTables, splits: Literal["test", "dev"], *, camera_filter: bool) -> records.QueryFacts | None:
     """Return the figures with their sentences; None where there is no query."""
+    matches = count_matches(tables.split_table, tables.galleries, camera_filter=camera_filter, splits=splits)
     return matches.model_copy(update={"sentences": tuple(sentences(matches))}) if matches.num_queries else None
 
 
