@@ -36,9 +36,9 @@ from reid_pipeline.images.reid_images import ReIDImages
 from reid_pipeline.methods import find_method, method_names
 from reid_pipeline.models.architecture import Architecture
 from reid_pipeline.models.text_encoder import TextEncoder
+from reid_pipeline.schema.nested import merged
 from reid_pipeline.schema.parameters import ComputeParameters
 from reid_pipeline.schema.population import Population
-from reid_pipeline.schema.recipes import merged
 from reid_pipeline.settings import CONFIG_LOADER_ARGS
 
 ROOT = Path(__file__).resolve().parents[1]

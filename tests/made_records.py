@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from reid_pipeline.schema.records import Breakdown, Drawing, EpochRecord, Metrics, Run, RunCard
+from reid_pipeline.schema.records import Breakdown, EpochRecord, Metrics, Run, RunCard, SampledGallery
 
 DATA = "0123456789abcdef" * 4
 FIGURES = ("mAP", "mINP", "rank1", "rank5", "rank10")
@@ -61,7 +61,7 @@ def make_breakdown(method: str = "pcl", precisions: Any = (), **others: Any) -> 
         "benchmark": "synthetic",
         "method": method,
         "seed": 0,
-        "draw": Drawing(test_set="", repeat=0),
+        "draw": SampledGallery(test_set="", repeat=0),
         "average_precision": precisions,
         **others,
     }

@@ -6,7 +6,6 @@ from typing import Any
 import yaml
 
 from reid_pipeline.methods import find_method, method_names
-from reid_pipeline.schema.addresses import ZERO_SHOT
 from reid_pipeline.schema.layers import resolved
 
 CONF = Path(__file__).parents[1] / "conf"
@@ -22,5 +21,5 @@ def published(method: str, *environments: str) -> dict[str, Any]:
     """Return a method's parameters in base, with environments over it."""
     models = {name: find_method(name).params for name in method_names()}
     layers = [conf_layer(folder) for folder in ("base", *environments)]
-    found: dict[str, Any] = resolved(layers, len(layers), models, ZERO_SHOT)[method]
+    found: dict[str, Any] = resolved(layers, len(layers), models)[method]
     return found

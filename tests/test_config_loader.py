@@ -52,9 +52,9 @@ class TestConf:
     def test_whatever_an_environment_says_changes_something(self, environment):
         models = {name: find_method(name).params for name in method_names()}
         base, own = conf_layer("base"), conf_layer(environment)
-        whole = resolved([base, own], 2, models, ZERO_SHOT)
+        whole = resolved([base, own], 2, models)
         for path in leaves(own):
-            less = resolved([base, without(own, path)], 2, models, ZERO_SHOT)
+            less = resolved([base, without(own, path)], 2, models)
             assert less != whole, f"conf/{environment}: {'.'.join(path)} is the same without"
 
     @pytest.mark.parametrize("folder", ["base", *ENVIRONMENTS])

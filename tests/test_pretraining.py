@@ -12,7 +12,7 @@ from reid_pipeline.models.architecture import Architecture
 from reid_pipeline.models.pretrained import unpack_demo_state
 from reid_pipeline.pretraining import _without_padding, contrastive_loss, encode_text_prefix, pretrain, rate_factor
 from reid_pipeline.schema.errors import UserError
-from reid_pipeline.schema.pretraining import ContrastParameters
+from reid_pipeline.schema.parameters import ContrastParameters
 
 DEMO = Architecture("demo-vit")
 CAPTIONS = [

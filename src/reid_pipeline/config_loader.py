@@ -15,11 +15,10 @@ from reid_pipeline.io.tuned import ENTRY, read_tuned
 from reid_pipeline.methods import find_method, method_names
 from reid_pipeline.overlays import read_overlay, require_same_run
 from reid_pipeline.pipelines.tuning.planning import DEFAULT_STUDY
-from reid_pipeline.schema.addresses import ZERO_SHOT, Cell, component, folder_of
+from reid_pipeline.schema.addresses import Cell, component, folder_of
 from reid_pipeline.schema.errors import UserError
-from reid_pipeline.schema.layers import CELLS, TEXT
-from reid_pipeline.schema.recipes import merged
-from reid_pipeline.schema.variants import Layer, Layers
+from reid_pipeline.schema.layers import CELLS, TEXT, Layer, Layers
+from reid_pipeline.schema.nested import merged
 
 _TAKEN = {"leaderboard", "cross_benchmark"}
 """Folders beside those of benchmarks."""
@@ -118,7 +117,7 @@ class LayeredConfigLoader(OmegaConfigLoader):
         models = {name: find_method(name).params for name in method_names()}
         known = {name: model for name, model in models.items() if name in base or name in environment}
         collected = {name: value for name, value in given.items() if name == "collection"}
-        layers = Layers([base, environment], self._named(given), {**self._given, **collected}, known, ZERO_SHOT)
+        layers = Layers([base, environment], self._named(given), {**self._given, **collected}, known)
         parameters = layers.in_force()
         seed = parameters.get("seed")
         cells = layers.cells(

@@ -10,7 +10,7 @@ from kedro.pipeline import Pipeline
 from reid_pipeline.methods import find_method, method_names
 from reid_pipeline.schema.base import Parameters
 from reid_pipeline.schema.errors import UserError, first_few
-from reid_pipeline.schema.leaves import leaves
+from reid_pipeline.schema.nested import leaves
 from reid_pipeline.schema.parameters import (
     ComputeParameters,
     EvaluationParameters,

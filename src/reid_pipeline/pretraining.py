@@ -23,7 +23,7 @@ from reid_pipeline.images.augment import flip_and_crop, normalise
 from reid_pipeline.models.architecture import DEMO_MODEL, Architecture
 from reid_pipeline.models.pretrained import pack_demo_state
 from reid_pipeline.schema.errors import UserError
-from reid_pipeline.schema.pretraining import ContrastParameters
+from reid_pipeline.schema.parameters import ContrastParameters
 
 _LOG_100 = math.log(100.0)  # CLIP clips its temperature there
 _PIXELS = ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))

@@ -12,7 +12,7 @@ import yaml
 from compiled import share_kernels
 
 from reid_pipeline.methods import method_names
-from reid_pipeline.schema.recipes import merged
+from reid_pipeline.schema.nested import merged
 
 ROOT = Path(__file__).parents[2]
 DRAWING = {

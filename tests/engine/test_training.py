@@ -38,8 +38,9 @@ from reid_pipeline.schema.parameters import (
     SplitParameters,
     TrainingPlan,
 )
+from reid_pipeline.schema.population import Population
 from reid_pipeline.schema.raw_folder import RawFolder
-from reid_pipeline.schema.records import EpochRecord, Metrics, StageDescription, Trained
+from reid_pipeline.schema.records import EpochRecord, Metrics, StageDescription
 from reid_pipeline.splits import SplitTables, data_hash, normalise_splits
 
 CPU = Runtime(torch.device("cpu"))
@@ -313,7 +314,7 @@ class TestNextStage:
         assert first.description.origin.digest == first.digest()
         train = split_table[split_table["split"] == "train"]
         assert list(first.description.label_map) == sorted(set(train["identity"]))
-        assert first.description.population == Trained(identities=8, cameras=3, views=0)
+        assert first.description.population == Population(identities=8, cameras=3, views=0)
         model = trained_model(two().method, two().parameters, first)
         assert torch.equal(model.state_dict()["0.weight"], first.tensors["0.weight"])
 

@@ -11,8 +11,9 @@ from made_records import make_run as make_records
 from reid_pipeline.evaluation.paired_differences import difference_to_zero_shot, differences_to_best
 from reid_pipeline.retrieval import paired_bootstrap
 from reid_pipeline.schema.comparison import RunsNamed
+from reid_pipeline.schema.figures import Figures
 from reid_pipeline.schema.origin import Origin
-from reid_pipeline.schema.records import Differences, Figures, Run
+from reid_pipeline.schema.records import Differences, Run
 
 Precisions = list[float | None]
 

@@ -29,7 +29,8 @@ from reid_pipeline.models.reid_model import ReIDModel
 from reid_pipeline.schema.embeddings import Embeddings
 from reid_pipeline.schema.origin import Origin
 from reid_pipeline.schema.parameters import BackboneParameters
-from reid_pipeline.schema.records import StageDescription, Trained
+from reid_pipeline.schema.population import Population
+from reid_pipeline.schema.records import StageDescription
 
 
 def names(folder: Path) -> list[str]:
@@ -235,7 +236,7 @@ NEVER_WRITE = {
 
 def described() -> StageDescription:
     origin = Origin(made_by="toy.train_toy", code="1")
-    return StageDescription(origin=origin, stage="toy", population=Trained(identities=2), label_map=())
+    return StageDescription(origin=origin, stage="toy", population=Population(identities=2), label_map=())
 
 
 class TestEveryType:

@@ -29,7 +29,8 @@ from reid_pipeline.schema.digests import digest_of_arrays
 from reid_pipeline.schema.embeddings import Embeddings
 from reid_pipeline.schema.origin import Origin
 from reid_pipeline.schema.parameters import BackboneParameters
-from reid_pipeline.schema.records import StageDescription, Trained
+from reid_pipeline.schema.population import Population
+from reid_pipeline.schema.records import StageDescription
 from reid_pipeline.user_errors import user_error_text
 
 
@@ -197,7 +198,9 @@ def origin(**given):
 
 
 def described(**given):
-    return StageDescription(origin=origin(**given), stage="toy", population=Trained(identities=2), label_map=("a", "b"))
+    return StageDescription(
+        origin=origin(**given), stage="toy", population=Population(identities=2), label_map=("a", "b")
+    )
 
 
 class TestOrigins:

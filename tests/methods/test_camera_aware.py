@@ -19,8 +19,8 @@ from reid_pipeline.losses import CameraProxyMemory, PrototypeMemory
 from reid_pipeline.methods._prototypes import CameraAwareParameters, camera_aware_losses
 from reid_pipeline.methods.unsupervised_pcl import METHOD
 from reid_pipeline.schema.errors import UserError
+from reid_pipeline.schema.nested import merged
 from reid_pipeline.schema.population import Population
-from reid_pipeline.schema.recipes import merged
 
 SMALL: dict[str, Any] = {
     "backbone": {"name": "demo-vit", "pretrained": "demo", "image_size": [48, 24]},

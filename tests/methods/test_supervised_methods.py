@@ -17,8 +17,8 @@ from reid_pipeline.images.decode import TargetSize, read_image
 from reid_pipeline.images.reid_images import ReIDImages
 from reid_pipeline.methods import find_method
 from reid_pipeline.schema.errors import UserError
+from reid_pipeline.schema.nested import merged
 from reid_pipeline.schema.population import Population
-from reid_pipeline.schema.recipes import merged
 
 ROOT = Path(__file__).parents[2]
 BACKBONE = {"name": "demo-vit", "pretrained": "demo", "image_size": [48, 24]}

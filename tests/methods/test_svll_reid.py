@@ -17,8 +17,8 @@ from reid_pipeline.engine.stage import TrainingData
 from reid_pipeline.methods import find_method
 from reid_pipeline.methods._prompted import without_side_information
 from reid_pipeline.methods.svll_reid import PromptAugmentationParameters, augmented_prompts
+from reid_pipeline.schema.nested import merged
 from reid_pipeline.schema.population import Population
-from reid_pipeline.schema.recipes import merged
 
 ROOT = Path(__file__).parents[2]
 IDENTITIES, CAMERAS = 4, 3

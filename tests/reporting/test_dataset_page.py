@@ -12,6 +12,7 @@ from reid_pipeline.reporting.dataset_figures import dataset_figures
 from reid_pipeline.reporting.dataset_problems import problems
 from reid_pipeline.schema.benchmark import Benchmark, Counts, Version
 from reid_pipeline.schema.summary import DatasetSummary
+from reid_pipeline.splits import SplitTables
 from reid_pipeline.splits.summary import summarise
 
 Image = dict[str, Any]
@@ -48,7 +49,7 @@ def summarised(images: list[Image], benchmark: Benchmark = FOXES, **reading: Any
     )
     given = {"reader": "foxes", "version": "v1", "notes": [], "warnings": [], **reading}
     used = rows[rows["split"].notna()]
-    return summarise(benchmark, given, rows, rows, used, galleries, camera_filter=True)
+    return summarise(benchmark, given, rows, rows, SplitTables(used, galleries), camera_filter=True)
 
 
 CLEAN = [

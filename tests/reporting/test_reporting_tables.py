@@ -5,7 +5,8 @@ import pytest
 
 from reid_pipeline.reporting import comparison_rows, difference_notes, markdown_table, text_table
 from reid_pipeline.reporting.tables import percent, points
-from reid_pipeline.schema.records import Differences, Figures, Metrics
+from reid_pipeline.schema.figures import Figures
+from reid_pipeline.schema.records import Differences, Metrics
 
 Results = list[Metrics]
 

@@ -5,14 +5,12 @@ from typing import Any, ClassVar
 import pytest
 from pydantic import field_validator
 
-from reid_pipeline.schema.base import Parameters
-from reid_pipeline.schema.layers import differences, resolved
+from reid_pipeline.schema.base import Parameters, RecipeParameters
+from reid_pipeline.schema.layers import Layer, Layers, differences, resolved
 from reid_pipeline.schema.parameters import BackboneParameters
-from reid_pipeline.schema.recipes import RecipeParameters
-from reid_pipeline.schema.variants import Layer, Layers
 
 
-class FloorParameters(Parameters):
+class ZeroShotParameters(Parameters):
     backbone: BackboneParameters
 
     @field_validator("backbone")
@@ -32,7 +30,7 @@ class LearnerParameters(RecipeParameters):
 
 
 MODELS: dict[str, type[Parameters]] = {
-    "floor": FloorParameters,
+    "zero_shot": ZeroShotParameters,
     "learner": LearnerParameters,
     "other": LearnerParameters,
 }
@@ -48,21 +46,21 @@ SHARED: dict[str, Any] = {
 BASE: dict[str, Any] = {
     **SHARED,
     "backbone": {"name": "A", "image_size": [8, 8], "sie": "camera"},
-    "floor": {},
+    "zero_shot": {},
     "learner": {"recipe": "released"},
     "other": {},
 }
 
 
 def in_force(*layers: dict[str, Any], conf: int = 2) -> dict[str, Any]:
-    return resolved([BASE, *layers], conf, MODELS, "floor")
+    return resolved([BASE, *layers], conf, MODELS)
 
 
 class TestResolved:
-    def test_the_shared_backbone_is_every_methods_and_the_floor_takes_nothing_learnt(self):
+    def test_the_shared_backbone_is_every_methods_and_zero_shot_takes_nothing_learnt(self):
         found = in_force()
         assert found["learner"]["backbone"] == found["other"]["backbone"] == BASE["backbone"]
-        assert found["floor"]["backbone"] == {"name": "A", "image_size": [8, 8]}
+        assert found["zero_shot"]["backbone"] == {"name": "A", "image_size": [8, 8]}
 
     def test_within_a_layer_the_methods_own_wins(self):
         found = in_force({"backbone": {"name": "B", "image_size": [4, 4]}, "learner": {"backbone": {"name": "C"}}})
@@ -84,38 +82,38 @@ class TestResolved:
         assert in_force({}, {"learner": {"backbone": 5}})["learner"]["backbone"] == 5
 
 
-class TestTheFloorFollows:
-    def floor(self, *layers: dict[str, Any]) -> dict[str, Any]:
-        found: dict[str, Any] = in_force({}, *layers)["floor"]["backbone"]
+class TestZeroShotFollows:
+    def zero_shot(self, *layers: dict[str, Any]) -> dict[str, Any]:
+        found: dict[str, Any] = in_force({}, *layers)["zero_shot"]["backbone"]
         return found
 
     def test_one_methods_own_backbone(self):
         given = {"learner": {"backbone": {"name": "B", "image_size": [4, 4], "sie": "both"}}}
-        assert self.floor(given) == {"name": "B", "image_size": [4, 4]}
+        assert self.zero_shot(given) == {"name": "B", "image_size": [4, 4]}
 
     def test_several_where_they_agree(self):
         given = {
             "learner": {"backbone": {"name": "B", "image_size": [4, 4]}},
             "other": {"backbone": {"name": "B", "image_size": [2, 2]}},
         }
-        assert self.floor(given) == {"name": "B", "image_size": [8, 8]}
+        assert self.zero_shot(given) == {"name": "B", "image_size": [8, 8]}
 
     def test_its_own_and_the_shared_one_are_over_it(self):
         given: dict[str, Any] = {"learner": {"backbone": {"name": "B", "image_size": [4, 4]}}}
-        own = {"floor": {"backbone": {"name": "C"}}}
-        assert self.floor(given | own) == {"name": "C", "image_size": [4, 4]}
-        assert self.floor(given | {"backbone": {"name": "D"}})["name"] == "D"
+        own = {"zero_shot": {"backbone": {"name": "C"}}}
+        assert self.zero_shot(given | own) == {"name": "C", "image_size": [4, 4]}
+        assert self.zero_shot(given | {"backbone": {"name": "D"}})["name"] == "D"
 
     def test_a_later_layer_over_an_earlier_shared_one(self):
-        assert self.floor({"backbone": {"name": "B"}}, {"learner": {"backbone": {"name": "C"}}})["name"] == "C"
+        assert self.zero_shot({"backbone": {"name": "B"}}, {"learner": {"backbone": {"name": "C"}}})["name"] == "C"
 
     def test_what_repeats_conf_moves_nothing(self):
-        """A run card holds the whole backbone; a recipe may give it another filter than the floor's."""
+        """A run card holds the whole backbone; a recipe may give it another filter than that of zero_shot."""
         whole = {"name": "A", "image_size": [8, 8], "resize": "bicubic", "sie": "camera"}
-        assert self.floor({"learner": {"backbone": whole}}) == {"name": "A", "image_size": [8, 8]}
+        assert self.zero_shot({"learner": {"backbone": whole}}) == {"name": "A", "image_size": [8, 8]}
 
     def test_conf_does_not_move_it(self):
-        assert in_force({"learner": {"backbone": {"name": "B"}}})["floor"]["backbone"]["name"] == "A"
+        assert in_force({"learner": {"backbone": {"name": "B"}}})["zero_shot"]["backbone"]["name"] == "A"
 
 
 class TestDifferences:
@@ -171,37 +169,37 @@ class TestDifferences:
 
 class TestNames:
     def names(self, *named: Layer, given: dict[str, Any] | None = None, variant: str | None = None):
-        layers = Layers([BASE, {}], named, given or {}, MODELS, "floor")
+        layers = Layers([BASE, {}], named, given or {}, MODELS)
         cells = layers.cells(benchmark="b", seed=3, variant=variant)
         return {name: cell.variant for name, cell in cells.items()}
 
     RN: ClassVar = Layer({"backbone": {"name": "B"}, "learner": {"steps": 9}}, "rn50")
 
     def test_conf_has_no_name(self):
-        assert self.names() == {"floor": "", "learner": "", "other": ""}
+        assert self.names() == {"zero_shot": "", "learner": "", "other": ""}
 
     def test_what_differs_names_it(self):
         given = {"learner": {"steps": 5, "rate": 0.5}}
-        assert self.names(given=given) == {"floor": "", "learner": "rate=0.5,steps=5", "other": ""}
+        assert self.names(given=given) == {"zero_shot": "", "learner": "rate=0.5,steps=5", "other": ""}
 
     def test_an_overlay_names_what_it_changes(self):
-        assert self.names(self.RN) == {"floor": "rn50", "learner": "rn50", "other": "rn50"}
+        assert self.names(self.RN) == {"zero_shot": "rn50", "learner": "rn50", "other": "rn50"}
         only = Layer({"learner": {"steps": 9}}, "long")
-        assert self.names(only) == {"floor": "", "learner": "long", "other": ""}
+        assert self.names(only) == {"zero_shot": "", "learner": "long", "other": ""}
 
     def test_what_else_differs_is_added(self):
         found = self.names(self.RN, Layer({"learner": {"rate": 0.5}}, "tuned-short"), given={"other": {"steps": 2}})
-        assert found == {"floor": "rn50", "learner": "rn50,tuned-short", "other": "rn50,steps=2"}
+        assert found == {"zero_shot": "rn50", "learner": "rn50,tuned-short", "other": "rn50,steps=2"}
         assert self.names(self.RN, given={"learner": {"steps": 3}})["learner"] == "rn50,steps=3"
 
     def test_given_back_to_conf_is_conf(self):
         given = {"backbone": {"name": "A"}, "learner": {"steps": 3}}
-        assert self.names(self.RN, given=given) == {"floor": "", "learner": "", "other": ""}
+        assert self.names(self.RN, given=given) == {"zero_shot": "", "learner": "", "other": ""}
 
-    def test_a_name_given_names_all_but_an_equal_floor(self):
+    def test_a_name_given_names_all_but_an_equal_zero_shot(self):
         given = {"learner": {"steps": 5}}
-        assert self.names(given=given, variant="a/b") == {"floor": "", "learner": "a%2Fb", "other": "a%2Fb"}
-        assert self.names(self.RN, variant="x") == {"floor": "x", "learner": "x", "other": "x"}
+        assert self.names(given=given, variant="a/b") == {"zero_shot": "", "learner": "a%2Fb", "other": "a%2Fb"}
+        assert self.names(self.RN, variant="x") == {"zero_shot": "x", "learner": "x", "other": "x"}
 
     def test_a_run_card_goes_back_to_its_cell(self):
         values = {"learner": {"steps": 9}, "backbone": {"name": "B"}}
@@ -215,7 +213,7 @@ class TestNames:
     def test_a_run_card_named_after_what_differs_gives_each_its_own_name(self):
         values = {"learner": {"steps": 9, "backbone": {"name": "B"}}}
         found = self.names(Layer(values, card=("learner", "backbone.name=B,steps=9")))
-        assert found == {"floor": "backbone.name=B", "learner": "backbone.name=B,steps=9", "other": ""}
+        assert found == {"zero_shot": "backbone.name=B", "learner": "backbone.name=B,steps=9", "other": ""}
 
     def test_a_run_card_of_conf_after_an_edit_of_conf_does_not_go_into_confs_cell(self):
         assert self.names(Layer({"learner": {"steps": 9}}, card=("learner", "")))["learner"] == "steps=9"

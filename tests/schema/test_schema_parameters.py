@@ -11,6 +11,7 @@ from reid_pipeline.schema.parameters import (
     AugmentationParameters,
     BackboneParameters,
     ComputeParameters,
+    ContrastParameters,
     EvaluationParameters,
     IngestionParameters,
     ReportParameters,
@@ -18,7 +19,6 @@ from reid_pipeline.schema.parameters import (
     SplitParameters,
     TrainingPlan,
 )
-from reid_pipeline.schema.pretraining import ContrastParameters
 
 PLAN = {"epochs": 60, "iterations_per_epoch": 200, "batch_size": 256, "instances": 16, "learning_rate": 3.5e-4}
 CONTRAST = {

@@ -10,7 +10,8 @@ from reid_pipeline.evaluation.protocol import evaluate_draws
 from reid_pipeline.schema.embeddings import Embeddings
 from reid_pipeline.schema.errors import UserError
 from reid_pipeline.schema.parameters import EvaluationParameters
-from reid_pipeline.splits.matches import ABSENT, SAME_CAMERA, QueryMatches, count_matches, require_some_match, sentences
+from reid_pipeline.schema.summary import QueryFacts
+from reid_pipeline.splits.matches import ABSENT, SAME_CAMERA, count_matches, require_some_match, sentences
 
 Row = tuple[str, int, int | None]
 
@@ -61,7 +62,7 @@ ROWS: list[Row] = [
 
 def test_reasons_are_told_apart() -> None:
     found = count_matches(split_table(ROWS), galleries(), camera_filter=True)
-    assert found == QueryMatches(
+    assert found == QueryFacts(
         num_queries=6,
         num_valid=2,
         absent_from_gallery=3,

@@ -362,7 +362,7 @@ class TestUnassigned:
         assert set(table.loc[table["split"] != "train", "pid"]) == set(range(1, 13))
 
     def test_an_image_more_moves_no_other(self, make_manifest):
-        """Lots depend on names, so that a collection may grow without its test being drawn anew."""
+        """Hashes depend on names, so that a collection may grow without its test being sampled anew."""
         manifest = pool(make_manifest, images=4)
         parameters = SplitParameters(test_fraction=0.5)
         before = normalised(manifest, parameters).set_index("path")["split"]
@@ -379,9 +379,9 @@ class TestUnassigned:
     def test_the_drawing_is_written_down(self, make_manifest):
         """By hand: the SHA-256 of seed, purpose and pid orders the identities; the first two are tested."""
         manifest = pool(make_manifest, identities=4)
-        lot = {pid: hashlib.sha256(f"7\0training_identities\0{pid}".encode()).digest()[:8] for pid in range(1, 5)}
+        digests = {pid: hashlib.sha256(f"7\0training_identities\0{pid}".encode()).digest()[:8] for pid in range(1, 5)}
         table = normalised(manifest, SplitParameters(seed=7))
-        assert set(table.loc[table["split"] != "train", "pid"]) == set(sorted(lot, key=lot.get)[:2])
+        assert set(table.loc[table["split"] != "train", "pid"]) == set(sorted(digests, key=digests.get)[:2])
 
     def test_one_identity_alone_cannot_be_parted(self, make_manifest):
         with pytest.raises(UserError, match=r"1 training identities are left of 1 in the manifest"):

@@ -5,7 +5,7 @@ import pytest
 
 from reid_pipeline.schema.benchmark import Benchmark, Counts, Reading, Version
 from reid_pipeline.schema.errors import UserError
-from reid_pipeline.splits.published import check_counts, compare_with_published
+from reid_pipeline.splits.published import check_counts
 
 
 def benchmark(*versions):
@@ -26,11 +26,11 @@ RIGHT = {"train": Counts(4, 2), "query": Counts(1, 1), "gallery": Counts(3, 1)}
 
 
 def test_all_agree_junk_and_distractors_are_images_but_no_identities():
-    assert compare_with_published(benchmark(Version("v1", RIGHT)), reading(ROWS)) == []
+    assert check_counts(benchmark(Version("v1", RIGHT)), reading(ROWS)) == []
 
 
 def test_nothing_published():
-    assert compare_with_published(benchmark(), reading(ROWS)) == []
+    assert check_counts(benchmark(), reading(ROWS)) == []
     assert check_counts(benchmark(), reading(ROWS), strict=True) == []
 
 
@@ -45,15 +45,15 @@ def test_nothing_published():
     ],
 )
 def test_by_how_much(counts, sentence):
-    assert compare_with_published(benchmark(Version("v1", {**RIGHT, "train": counts})), reading(ROWS)) == [sentence]
+    assert check_counts(benchmark(Version("v1", {**RIGHT, "train": counts})), reading(ROWS)) == [sentence]
 
 
 def test_identities_that_were_not_published_are_not_compared():
-    assert compare_with_published(benchmark(Version("v1", {"train": Counts(4)})), reading(ROWS)) == []
+    assert check_counts(benchmark(Version("v1", {"train": Counts(4)})), reading(ROWS)) == []
 
 
 def test_a_subset_that_is_not_there():
-    found = compare_with_published(benchmark(Version("v1", RIGHT)), reading(ROWS[:4]))
+    found = check_counts(benchmark(Version("v1", RIGHT)), reading(ROWS[:4]))
     assert found == [
         "query has 0 images of 0 identities; published (v1): 1 of 1, 1 fewer.",
         "gallery has 0 images of 0 identities; published (v1): 3 of 1, 3 fewer.",
@@ -66,27 +66,27 @@ NEAR = Version("near", {**RIGHT, "train": Counts(6, 2)})
 
 def test_the_nearest_version_unless_one_is_named():
     both = benchmark(FAR, NEAR)
-    (sentence,) = compare_with_published(both, reading(ROWS))
+    (sentence,) = check_counts(both, reading(ROWS))
     assert "published (near): 6 of 2, 2 fewer." in sentence
-    (sentence,) = compare_with_published(both, reading(ROWS, "far"))
+    (sentence,) = check_counts(both, reading(ROWS, "far"))
     assert "published (far): 900 of 9, 896 fewer." in sentence
 
 
 def test_the_version_it_looks_like():
-    found = compare_with_published(benchmark(FAR, Version("v2", RIGHT)), reading(ROWS, "far"))
+    found = check_counts(benchmark(FAR, Version("v2", RIGHT)), reading(ROWS, "far"))
     assert found == [
         "train has 4 images of 2 identities; published (far): 900 of 9, 896 fewer.",
         "These are just the counts of version 'v2'.",
     ]
-    assert compare_with_published(benchmark(FAR, Version("v2", RIGHT)), reading(ROWS)) == []
+    assert check_counts(benchmark(FAR, Version("v2", RIGHT)), reading(ROWS)) == []
 
 
 def test_test_sets_overlap_and_are_matched_as_words():
     rows = [(1, "train", ""), (5, "test", "800 1600"), (6, "test", "1600"), (6, "test", "1600")]
     counts = {"train": Counts(1, 1), "800": Counts(1, 1), "1600": Counts(3, 2)}
-    assert compare_with_published(benchmark(Version("V1.0", counts)), reading(rows)) == []
+    assert check_counts(benchmark(Version("V1.0", counts)), reading(rows)) == []
     counts["00"] = Counts(2, 2)
-    assert compare_with_published(benchmark(Version("V1.0", counts)), reading(rows)) == [
+    assert check_counts(benchmark(Version("V1.0", counts)), reading(rows)) == [
         "test set 00 has 0 images of 0 identities; published (V1.0): 2 of 2, 2 fewer."
     ]
 

@@ -13,8 +13,8 @@ import pytest
 
 from reid_pipeline.schema.benchmark import Benchmark, Counts, Reading, Version
 from reid_pipeline.schema.tables import GALLERIES, IMAGE_FACTS, MANIFEST, SPLIT_TABLE
-from reid_pipeline.splits import data_hash
-from reid_pipeline.splits.published import compare_with_published
+from reid_pipeline.splits import SplitTables, data_hash
+from reid_pipeline.splits.published import check_counts
 from reid_pipeline.splits.summary import summarise
 
 BENCHMARK = Benchmark(
@@ -89,8 +89,7 @@ def summary_of(images: list[tuple[Any, ...]], **others: Any) -> dict[str, Any]:
         given["reading"],
         manifest,
         image_facts,
-        split_table,
-        given["galleries"],
+        SplitTables(split_table, given["galleries"]),
         camera_filter=given["camera_filter"],
     )
     return made.content()
@@ -135,7 +134,7 @@ def test_version_that_is_compared(named: str | None, compared: str) -> None:
         benchmark = replace(BENCHMARK, versions=versions)
         found = summary_of(IMAGES, benchmark=benchmark, reading={**READING, "version": named})["counts"]
         assert found["version"] == compared
-        sentences = compare_with_published(benchmark, Reading(tables(IMAGES)[0], named))
+        sentences = check_counts(benchmark, Reading(tables(IMAGES)[0], named))
         assert sum(f"published ({compared})" in sentence for sentence in sentences) > 0
 
 
@@ -169,7 +168,7 @@ def test_a_pool_is_counted_by_its_test_sets() -> None:
         table["test_sets"] = [among.get(path, "") for path in table["path"]]
     benchmark = Benchmark("P", "fox", "", "", "", "", versions=(Version("", {"8": Counts(3, 2), "80": Counts(5, 3)}),))
     drawn = galleries([("8", 0, "p/0.jpg"), ("8", 1, "p/1.jpg"), ("80", 0, "p/1.jpg"), ("80", 0, "p/2.jpg")])
-    made = summarise(benchmark, READING, manifest, image_facts, split_table, drawn, camera_filter=True)
+    made = summarise(benchmark, READING, manifest, image_facts, SplitTables(split_table, drawn), camera_filter=True)
     found = made.content()
     rows = [[*list(row.values())[:3], row["image_difference"]] for row in found["counts"]["subsets"]]
     assert rows == [["8", 3, 2, 0], ["80", 3, 3, -2], ["train", 2, 1, None]]
@@ -390,12 +389,13 @@ def test_cost_is_linear() -> None:
     generator = np.random.default_rng(0)
     calls, peaks = [], []
     for count in (2_000, 16_000):
-        made = tables(drawn_images(count, generator))
+        manifest, image_facts, split_table = tables(drawn_images(count, generator))
+        made = (manifest, image_facts, SplitTables(split_table, galleries()))
         with cProfile.Profile() as profile:
-            summarise(BENCHMARK, READING, *made, galleries(), camera_filter=True)
+            summarise(BENCHMARK, READING, *made, camera_filter=True)
         calls.append(sum(entry.callcount for entry in profile.getstats()))
         tracemalloc.start()
-        summarise(BENCHMARK, READING, *made, galleries(), camera_filter=True)
+        summarise(BENCHMARK, READING, *made, camera_filter=True)
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
     # 8 times the rows; loops over pairs would make 64 times the calls, a table of pairs 64 times the memory.

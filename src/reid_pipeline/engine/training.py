@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -32,7 +32,7 @@ from reid_pipeline.schema.origin import (
 )
 from reid_pipeline.schema.population import Population
 from reid_pipeline.schema.raw_folder import RawFolder
-from reid_pipeline.schema.records import EpochRecord, StageDescription, Trained
+from reid_pipeline.schema.records import EpochRecord, StageDescription
 from reid_pipeline.splits import data_hash
 
 _log = logging.getLogger(__name__)
@@ -97,7 +97,7 @@ class TrainingRun:
         return StageDescription(
             origin=origin,
             stage=stage.name,
-            population=Trained(**asdict(population_of(self.split_table))),
+            population=population_of(self.split_table),
             label_map=tuple(labelled[IDENTITY].tolist()),
         )
 
@@ -191,7 +191,7 @@ def train_stage(
 
 def trained_model(method: Method, parameters: Any, checkpoint: Checkpoint) -> ReIDModel:
     """Build the method's model and load a checkpoint's tensors into it."""
-    model = method.build(parameters, Population(**checkpoint.description.population.content()))
+    model = method.build(parameters, checkpoint.description.population)
     model.load_state_dict(checkpoint.tensors)
     return model
 

@@ -10,7 +10,8 @@ from reid_pipeline.retrieval.bootstrap import PairedDifference as BootstrapDiffe
 from reid_pipeline.retrieval.bootstrap import paired_bootstrap, paired_bootstraps
 from reid_pipeline.schema.comparison import DifferenceToBest
 from reid_pipeline.schema.errors import first_few
-from reid_pipeline.schema.records import Breakdown, Differences, Metrics, PairedDifference, Run
+from reid_pipeline.schema.figures import PairedDifference
+from reid_pipeline.schema.records import Breakdown, Differences, Metrics, Run
 
 _HITS = {"rank1": 1, "rank5": 5, "rank10": 10}
 _ALIKE = {

@@ -8,9 +8,8 @@ from typing import Any
 from reid_pipeline.io.atomic import AtomicYAMLDataset
 from reid_pipeline.methods import find_method
 from reid_pipeline.schema.errors import UserError, first_few
-from reid_pipeline.schema.leaves import leaves
-from reid_pipeline.schema.recipes import merged
-from reid_pipeline.tuning.space import nested, parameter_names
+from reid_pipeline.schema.nested import leaves, merged, nested
+from reid_pipeline.tuning.space import parameter_names
 
 ENTRY = "tuned_parameters"
 """The catalog's name of the file."""

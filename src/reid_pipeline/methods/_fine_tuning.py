@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, ClassVar, TypeVar
 from pydantic import Field
 
 from reid_pipeline.engine.stage import Batch, Stage, StepOutput, TrainingData
+from reid_pipeline.schema.base import RecipeParameters
 from reid_pipeline.schema.parameters import AugmentationParameters, BackboneParameters, TrainingPlan
-from reid_pipeline.schema.recipes import RecipeParameters
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -18,9 +18,9 @@ from pydantic import Field
 from reid_pipeline.engine.stage import Batch, Stage, StepOutput, TrainingData
 from reid_pipeline.methods._fine_tuning import FineTuning, FineTuningParameters
 from reid_pipeline.schema.base import Parameters
+from reid_pipeline.schema.nested import merged
 from reid_pipeline.schema.parameters import TrainingPlan
 from reid_pipeline.schema.population import Population
-from reid_pipeline.schema.recipes import merged
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -14,9 +14,9 @@ from pydantic import Field
 
 from reid_pipeline.engine.stage import Batch, Method, StepOutput, TrainingData
 from reid_pipeline.methods._prototypes import MemoryContrast, prototype_memory
+from reid_pipeline.schema.base import RecipeParameters
 from reid_pipeline.schema.parameters import AugmentationParameters, BackboneParameters, MemoryParameters, TrainingPlan
 from reid_pipeline.schema.population import Population
-from reid_pipeline.schema.recipes import RecipeParameters
 
 if TYPE_CHECKING:
     from reid_pipeline.losses import PrototypeMemory

@@ -24,9 +24,9 @@ from reid_pipeline.methods._prompted import (
     without_side_information,
 )
 from reid_pipeline.schema.base import Parameters
+from reid_pipeline.schema.nested import merged
 from reid_pipeline.schema.parameters import AugmentationParameters, Share
 from reid_pipeline.schema.population import Population
-from reid_pipeline.schema.recipes import merged
 
 if TYPE_CHECKING:
     import torch

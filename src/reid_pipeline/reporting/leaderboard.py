@@ -19,7 +19,8 @@ from reid_pipeline.reporting.run_groups import of_one_test_set
 from reid_pipeline.reporting.tables import METRICS, percent
 from reid_pipeline.reporting.words import label_word, run_name
 from reid_pipeline.schema.addresses import link
-from reid_pipeline.schema.comparison import DifferenceToBest, FiveFigures, Leaderboard, ListedBenchmark, ListedRun
+from reid_pipeline.schema.comparison import DifferenceToBest, Leaderboard, ListedBenchmark, ListedRun
+from reid_pipeline.schema.figures import FiveFigures
 from reid_pipeline.schema.records import Run
 
 TITLE = "Leaderboard"

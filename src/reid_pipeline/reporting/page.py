@@ -8,7 +8,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from reid_pipeline.reporting.tables import UNMEASURED
-from reid_pipeline.schema.leaves import leaves
+from reid_pipeline.schema.nested import leaves
 
 
 def rendered(template: str, **values: Any) -> str:

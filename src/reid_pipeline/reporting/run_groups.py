@@ -9,7 +9,7 @@ from typing import Any
 
 from reid_pipeline.reporting.tables import METRICS, of_test_set
 from reid_pipeline.schema.comparison import RunsNamed, Spread
-from reid_pipeline.schema.leaves import leaves
+from reid_pipeline.schema.nested import leaves
 from reid_pipeline.schema.origin import LabelUse
 from reid_pipeline.schema.records import Metrics, Run
 

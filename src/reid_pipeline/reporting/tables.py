@@ -5,7 +5,8 @@ from dataclasses import dataclass, field, replace
 
 from reid_pipeline.reporting.words import few_queries, run_name
 from reid_pipeline.schema.addresses import address
-from reid_pipeline.schema.records import Differences, Figures, Metrics, PairedDifference
+from reid_pipeline.schema.figures import Figures, PairedDifference
+from reid_pipeline.schema.records import Differences, Metrics
 
 UNMEASURED = "—"
 _COMPARABLE = ("benchmark", "seed", "test_set")

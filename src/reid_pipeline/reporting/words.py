@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from reid_pipeline.schema.leaves import leaves
+from reid_pipeline.schema.nested import leaves
 from reid_pipeline.schema.origin import LabelUse
 from reid_pipeline.schema.records import RunCard
 

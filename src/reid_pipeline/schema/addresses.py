@@ -1,7 +1,7 @@
 """Where a result lies: benchmark (or collection) x method x variant x seed, and how each part is written.
 
-A cell is the folder `<method>/seed_<n>` for the parameters in conf/, and `<method>+<variant>/seed_<n>` for
-others. Every part is one component of a path on every system, and none is read by a glob or a template.
+A cell is the folder `<method>/seed_<n>` for the parameters in conf/, and `<method>+<variant>/seed_<n>` for others.
+Every part is one component of a path on every system, and none is read by a glob or a template.
 """
 
 import hashlib
@@ -22,13 +22,10 @@ ZERO_SHOT = "zero_shot"
 """The method that every other is compared with: the encoder as it comes."""
 _UNSAFE = re.compile(r"""[\x00-\x1f\x7f/\\{}%$\[\]*?"<>|:]|^[.\s]|[.\s]$""")
 _LONGEST, _LONGEST_BYTES = 120, 200
-_CUT, _DIGEST = 80, 8
-_BESIDE_THE_CARD = {"synthetic", "compute"}
-"""What decides figures and is not among the parameters that two runs' cards are compared by."""
 
 
 class OfCell(Protocol):
-    """What says which cell it is of: a cell, and the records of a run."""
+    """A cell, and the records of a run."""
 
     @property
     def benchmark(self) -> str: ...  # noqa: D102
@@ -51,11 +48,8 @@ class Cell(BaseModel):
 
     Attributes:
         benchmark: the benchmark or collection, as its folders are named.
-        method: the method's name.
-        variant: the variant as its folder is named; empty for the parameters in conf/.
-        seed: the run's seed.
-        differs: what the run's parameters have that conf's have not, by dotted name; the method's own
-            parameters without the method's name.
+        variant: as its folder is named; empty for the parameters in conf/.
+        differs: what the run's parameters have that conf's have not, by dotted name; the method's own without its name.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -88,14 +82,10 @@ def parse_folder(name: str) -> tuple[str, str]:
 
 
 def component(name: str, what: str) -> str:
-    """Return a name as one component of a path.
+    """Return a name, given as parameter `what`, as one component of a path.
 
     Blanks, letters of any language and most signs stay as they are. What a path, a glob, a shell on another
     system or a template would read otherwise is written as `%` and two hexadecimal digits.
-
-    Args:
-        name: what the user gave.
-        what: the parameter that it was given for, for the message.
 
     Raises:
         UserError: the name is empty, consists of dots, or is too long for a folder.
@@ -116,18 +106,16 @@ def component(name: str, what: str) -> str:
 
 
 def folder_of(given: str, what: str) -> str:
-    """Return a method, or a method with a variant, as its folder is named: `pcl+a:b` as `pcl+a%3Ab`.
-
-    A variant that is written as its folder already (`pcl+a%3Ab`) stays as it is.
+    """Return a method, or a method with a variant, as its folder is named: `pcl+a:b` and `pcl+a%3Ab` as `pcl+a%3Ab`.
 
     Raises:
         UserError: the variant cannot name a folder.
     """
     method, variant = parse_folder(given)
+    folder = component(method, what)
     if not variant:
-        return component(method, what)
-    written = variant if variant == component(unquote(variant), what) else component(variant, what)
-    return f"{component(method, what)}{SEPARATOR}{written}"
+        return folder
+    return f"{folder}{SEPARATOR}{variant if variant == component(unquote(variant), what) else component(variant, what)}"
 
 
 def require_same_cell(cell: Cell, card: Any, file: PurePath, in_force: Mapping[str, Any]) -> None:
@@ -135,7 +123,7 @@ def require_same_cell(cell: Cell, card: Any, file: PurePath, in_force: Mapping[s
 
     Args:
         cell: of this run.
-        card: the run card that lies there; one that does not say what differed is not asked.
+        card: the run card that lies there; one that does not say what differed is not compared.
         file: of the card.
         in_force: this run's parameters by top-level name, as a run card has them.
 
@@ -146,12 +134,13 @@ def require_same_cell(cell: Cell, card: Any, file: PurePath, in_force: Mapping[s
     if differs is None or differs == cell.differs:
         return
     held = card.get("parameters") or {}
-    beyond = {name for name in {*differs, *cell.differs} if name.split(".")[0] in _BESIDE_THE_CARD}
-    alike = all(differs.get(name) == cell.differs.get(name) for name in beyond)
+    beyond = {name for name in {*differs, *cell.differs} if name.split(".")[0] in {"synthetic", "compute"}}
+    alike = all(differs.get(name) == cell.differs.get(name) for name in beyond)  # run cards are not compared by these
     if alike and in_force and all(held.get(name) == value for name, value in in_force.items()):
         return  # conf/ has been edited since; the run is the same
+    old, new = (name_of(each).replace(",", ", ") or "the parameters in conf/" for each in (differs, cell.differs))
     raise UserError(
-        f"{file.parent} was made with {_said(differs)}, and this run has {_said(cell.differs)}. Give it a"
+        f"{file.parent} was made with {old}, and this run has {new}. Give it a"
         " name of its own: --params variant=<name>; or remove that folder."
     )
 
@@ -167,19 +156,11 @@ def name_of(differs: Mapping[str, Any]) -> str:
 
 
 def variant_of(*parts: str) -> str:
-    """Return a variant that is not given by the user: the parts that are not empty, cut where they are long.
-
-    A cut name ends with eight hexadecimal digits of the whole name's hash.
-    """
-    whole = ",".join(part for part in parts if part)
-    if len(whole) > _CUT:
-        digest = hashlib.sha256(whole.encode()).hexdigest()[:_DIGEST]
-        whole = f"{whole[: _CUT - _DIGEST - 1].rstrip('. ,=')}-{digest}"
+    """Return a variant that the user has not named: all parts, cut after 80 characters and ended by a hash."""
+    whole = ",".join(filter(None, parts))
+    if len(whole) > 80:
+        whole = f"{whole[:71].rstrip('. ,=')}-{hashlib.sha256(whole.encode()).hexdigest()[:8]}"
     return component(whole, "variant") if whole else ""
-
-
-def _said(differs: Mapping[str, Any]) -> str:
-    return name_of(differs).replace(",", ", ") or "the parameters in conf/"
 
 
 def _compact(value: Any) -> str:

@@ -1,10 +1,12 @@
-"""The base of every parameter model: frozen, complete, and helpful about a mistyped name."""
+"""The bases of all parameter models: frozen, complete, and helpful about a mistyped name."""
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from reid_pipeline.schema.errors import first_few, nearest
+from reid_pipeline.schema.nested import merged
 
 
 class Parameters(BaseModel):
@@ -30,3 +32,23 @@ class Parameters(BaseModel):
                     f" Allowed here: {first_few(allowed, 30)}."
                 )
         return values
+
+
+class RecipeParameters(Parameters):
+    """Parameters whose left-out values depend on `recipe` (methods.md section 11).
+
+    A recipe fills in what was not given; whatever is given stands. The resolved values are in every run card.
+    """
+
+    RECIPES: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
+
+    recipe: Literal["released", "corrected"] = Field(
+        "released", description="released: as the code that made the published figures; corrected: as meant"
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _filled_in(cls, values: Any) -> Any:
+        if not isinstance(values, dict):
+            return values
+        return merged(cls.RECIPES.get(str(values.get("recipe", "released")), {}), values)

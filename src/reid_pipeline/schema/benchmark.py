@@ -1,7 +1,7 @@
 """What is known of a published benchmark, and what a reader makes of a folder."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -10,12 +10,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Counts:
-    """Published size of one subset.
-
-    Attributes:
-        images: files, junk and distractors among them.
-        identities: individuals, junk and distractors not among them; None where it was not published.
-    """
+    """Size of one subset: images with junk and distractors, identities without; None where not published."""
 
     images: int
     identities: int | None = None
@@ -23,12 +18,7 @@ class Counts:
 
 @dataclass(frozen=True)
 class Version:
-    """One form in which a benchmark is distributed.
-
-    Attributes:
-        name: as the field calls it: "v1", "800".
-        counts: by subset, or by test set where the subset `test` holds several.
-    """
+    """One form in which a benchmark is distributed; counts by subset, or by test set where `test` holds several."""
 
     name: str
     counts: Mapping[str, Counts]
@@ -70,9 +60,9 @@ class Reading:
     Attributes:
         manifest: as `schema.tables.MANIFEST`, sorted by path.
         version: name of the version that the layout shows, or None where layouts do not differ.
-        notes: sentences for the dataset page: what was absent, chosen or left aside.
+        notes: sentences for the dataset page: what was absent, selected or left aside.
     """
 
     manifest: "pd.DataFrame"
     version: str | None = None
-    notes: tuple[str, ...] = field(default=())
+    notes: tuple[str, ...] = ()

@@ -26,12 +26,12 @@ REPEAT = "repeat"
 TEST_SET = "test_set"
 
 SUBSETS = ("train", "query", "gallery", "test", "unassigned")
-"""The parts in which benchmarks are published. `test`: query or gallery, as each of several draws says;
+"""The parts in which benchmarks are published. `test`: query or gallery, as each sampled gallery says;
 `unassigned`: the collection does not say, and normalisation decides."""
 
 SPLITS = ("train", "dev_query", "dev_gallery", "query", "gallery", "test")
 """What a row is used for. `dev_*` is cut from training identities, so that tuning never sees the test;
-`test` is query or gallery, as the table of galleries says draw by draw."""
+`test` is query or gallery, as the table of galleries says repeat by repeat."""
 
 JUNK_PID = -1
 DISTRACTOR_PID = 0

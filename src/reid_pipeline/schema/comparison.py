@@ -4,18 +4,14 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from reid_pipeline.schema.figures import FiveFigures, ProtocolFigures
 from reid_pipeline.schema.origin import LabelUse
 from reid_pipeline.schema.record import Count, Finite, Fraction, Points, Record
-from reid_pipeline.schema.records import Figures, RunCard
+from reid_pipeline.schema.records import RunCard
 
 
 class Spread(Record):
-    """A figure over seeds.
-
-    Attributes:
-        mean: None where a run has not measured it.
-        std: standard deviation (N - 1); None of one run.
-    """
+    """Mean over seeds, None where a run has not measured it, and standard deviation (N - 1), None of one run."""
 
     mean: Fraction | None
     std: Annotated[float, Field(ge=0, allow_inf_nan=False, strict=True)] | None
@@ -37,16 +33,26 @@ class PublishedValues(Record):
         return found
 
 
-class ComparisonRow(Record):
+class RunsNamed(Record):
+    """Which runs a mean is over.
+
+    Attributes:
+        variant: name of the variant in the address; empty for the parameters of conf/.
+        apart: what sets these runs apart from other rows.
+        seeds: of the runs; empty where the method was not run.
+    """
+
+    method: str
+    variant: str = ""
+    apart: tuple[str, ...]
+    seeds: tuple[Count, ...]
+
+
+class ComparisonRow(RunsNamed):
     """Runs that differ in nothing but the seed, a published figure, or both.
 
     Attributes:
-        method: name of the method.
-        variant: as in Metrics.
-        apart: what sets these runs apart from other rows.
-        seeds: of the runs; empty where the method was not run.
         label_use: whose identity labels training used; None where it was not noted, or nothing was run.
-        measured: by metric.
         num_valid_queries: the fewest of a run; None where nothing was run.
         published: the figure beside them.
         difference: measured mean less published figure; empty for mark u and for another protocol.
@@ -55,10 +61,6 @@ class ComparisonRow(Record):
         peak_memory_bytes, num_parameters, num_trainable_parameters: the most of a run card.
     """
 
-    method: str
-    variant: str = ""
-    apart: tuple[str, ...]
-    seeds: tuple[Count, ...]
     label_use: LabelUse | None = None
     measured: dict[str, Spread]
     num_valid_queries: Count | None = None
@@ -75,27 +77,13 @@ class ComparisonRow(Record):
         return self.measured.get(metric) or Spread(mean=None, std=None)
 
 
-class RunsNamed(Record):
-    """Which runs a mean is over."""
-
-    method: str
-    variant: str = ""
-    apart: tuple[str, ...]
-    seeds: tuple[Count, ...]
-
-
 class DifferenceToBest(Record):
-    """What the best method of a benchmark has over another one.
+    """What the best method of a benchmark has over another one, by the mAP.
 
     Attributes:
         best: the best; None where nothing can be compared with `other`.
-        other: the other.
-        difference: best less other, of the mAP over the same queries.
-        low, high: 95 % interval by a paired bootstrap over queries.
-        p_value: share of resamples on the other side of 0, doubled.
-        num_queries: valid queries that both have.
-        note: what the figures are of, if not of the whole test.
-        why_not: why there are none.
+        difference, low, high, p_value: as in `PairedDifference`: best less other.
+        num_queries, note, why_not: as in `Differences`.
     """
 
     best: RunsNamed | None
@@ -118,8 +106,6 @@ class Comparison(Record):
     """comparison.json: all methods of a benchmark, over seeds, beside published figures.
 
     Attributes:
-        version: of this record.
-        benchmark: name of the environment.
         test_set: which of several test sets is shown.
         rows: one for each group of runs that differ in nothing but the seed, or several where several figures
             of that variant are published, and one for whatever is published or could be run and was not.
@@ -131,16 +117,6 @@ class Comparison(Record):
     test_set: str | None
     rows: tuple[ComparisonRow, ...]
     differences: tuple[DifferenceToBest, ...]
-
-
-class FiveFigures(Record):
-    """The figures that tables show."""
-
-    mAP: Fraction | None
-    mINP: Fraction | None
-    rank1: Fraction | None
-    rank5: Fraction | None
-    rank10: Fraction | None
 
 
 class ListedRun(Record):
@@ -166,15 +142,12 @@ class Leaderboard(Record):
     benchmarks: tuple[ListedBenchmark, ...]
 
 
-class CrossResult(Figures):
+class CrossResult(ProtocolFigures):
     """An embedder on a test split.
 
     Attributes:
-        trained_on: benchmark that the embedder was trained on.
-        method, variant, seed: of its run.
-        tested_on: benchmark of the test split.
-        splits, camera_filter, flip_averaging, camera_mean_subtraction, query_expansion, rerank, test_set,
-            test_sets, not_evaluated: as in Metrics.
+        trained_on, tested_on: benchmarks of the embedder's run and of the test split.
+        method, variant, seed: of the embedder's run.
         why_not: why there are no figures.
     """
 
@@ -186,31 +159,17 @@ class CrossResult(Figures):
     num_queries: Count = 0
     num_valid_queries: Count = 0
     num_gallery: Count = 0
+    splits: Literal["test", "dev"] = "test"
     trained_on: str
     method: str
     variant: str = ""
     seed: Count
     tested_on: str
-    splits: Literal["test", "dev"] = "test"
-    camera_filter: bool | None = None
-    flip_averaging: bool = False
-    camera_mean_subtraction: bool = False
-    query_expansion: Count = 0
-    rerank: str = "none"
-    test_set: str | None = None
-    test_sets: dict[str, Figures] = Field(default_factory=dict)
-    not_evaluated: str | None = None
     why_not: str | None = None
 
 
 class CrossBenchmark(Record):
-    """cross_benchmark.json: every trained embedder on every test split.
-
-    Attributes:
-        version: of this record.
-        benchmarks: the test splits, in order.
-        results: one for each embedder and split.
-    """
+    """cross_benchmark.json: every trained embedder on every test split; `benchmarks` are those tested on."""
 
     version: Literal[1, 2] = 2
     benchmarks: tuple[str, ...]

@@ -38,11 +38,7 @@ def digest_of_buffers(buffers: Iterable[tuple[str, str, list[int], Any]]) -> str
 
 
 def digest_of_file(path: Path) -> str:
-    """Return the SHA-256 of a file's bytes; asked again, an unchanged file is not read again.
-
-    Raises:
-        OSError: it cannot be read.
-    """
+    """Return the SHA-256 of a file's bytes; an unchanged file is not read twice."""
     facts = path.stat()
     return _digest_of_file(path.resolve(), facts.st_size, facts.st_mtime_ns, facts.st_ctime_ns)
 

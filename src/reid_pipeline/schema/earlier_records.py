@@ -5,20 +5,20 @@ from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
-from reid_pipeline.schema.errors import UserError, first_few
+from reid_pipeline.schema.errors import UserError, faults, first_few
 from reid_pipeline.schema.record import OriginatedRecord, Record
 from reid_pipeline.schema.records import StageDescription
 
 _FIRST = {"method", "stage", "parameters", "reads", "data", "seed", "version", "population", "label_map"}
-"""What the first version said of a checkpoint."""
+"""What the first version stored of a checkpoint."""
 R = TypeVar("R", bound=Record)
 
 
 def read_record(model: type[R], content: Any, *, where: str, again: str) -> R:
     """Return what a file holds as a record.
 
-    Files of the first version have no `version`. They hold what later ones hold, less origin, label use,
-    names and the like, which are then unknown: nothing else is converted.
+    Files of the first version have no `version`. They hold what later ones hold, less origin, label use, names and
+    the like, which are then unknown: nothing else is converted.
 
     Args:
         model: the kind of record.
@@ -31,29 +31,25 @@ def read_record(model: type[R], content: Any, *, where: str, again: str) -> R:
     """
     if not isinstance(content, Mapping):
         raise UserError(f"{where} holds a {type(content).__name__}, not the record of a run. {again}")
-    given = dict(content)
-    if "version" in model.model_fields and "version" not in given:
-        given = {"version": 1, **given}
+    given = {"version": 1, **content} if "version" in model.model_fields else dict(content)
     try:
-        return _read_from(model.model_validate(given), where)
+        record = model.model_validate(given)
     except ValidationError as error:
-        raise UserError(f"{where} is no whole record of a run: {first_few(_faults(error))}. {again}") from error
-
-
-def _read_from(record: R, where: str) -> R:
-    """Return a record whose origin says which file it was read from."""
-    origin = record.origin if isinstance(record, OriginatedRecord) else None
-    return record if origin is None else record.model_copy(update={"origin": origin.replace(file=where)})
+        wrong = [
+            (f"{field}: " if field else "") + text + (f", given {value}" if field and value else "")
+            for field, text, value in faults(error)
+        ]
+        raise UserError(f"{where} is no whole record of a run: {first_few(wrong)}. {again}") from error
+    if not isinstance(record, OriginatedRecord) or record.origin is None:
+        return record
+    return record.model_copy(update={"origin": record.origin.replace(file=where)})
 
 
 def read_stage_description(content: Any, *, where: str, again: str) -> StageDescription:
     """Return the description of a checkpoint.
 
-    One of the first version is converted: it says method, stage, parameters, data and seed, and not which
-    weights training started from, nor the digest of its tensors.
-
-    Raises:
-        UserError: it is no description; see `read_record`.
+    One of the first version is converted: it says method, stage, parameters, data and seed, and not which weights
+    training started from, nor the digest of its tensors. Arguments and errors are those of `read_record`.
     """
     given = dict(content) if isinstance(content, Mapping) else content
     if isinstance(given, dict) and "origin" not in given:
@@ -74,13 +70,3 @@ def read_stage_description(content: Any, *, where: str, again: str) -> StageDesc
             **{name: given[name] for name in ("stage", "population", "label_map")},
         }
     return read_record(StageDescription, given, where=where, again=again)
-
-
-def _faults(error: ValidationError) -> list[str]:
-    found = []
-    for fault in error.errors(include_url=False):
-        field = ".".join(map(str, fault["loc"]))
-        text = fault["msg"].removeprefix("Value error, ")
-        given = "" if fault["type"] in {"missing", "value_error"} else f", given {fault['input']!r}"
-        found.append(f"{field}: {text}{given}" if field else text)
-    return found

@@ -1,10 +1,10 @@
-"""Errors a user can mend, and the helpers that word them.
+"""Errors that a user can correct, and the helpers that word them.
 
 Every message says what was given, what is allowed, and the remedy; lists of cases are bounded.
 """
 
 import difflib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class UserError(ValueError):
-    """A mistake in what the user gave: a parameter, a file, a folder, a device.
+    """An error in what the user gave: a parameter, a file, a folder, a device.
 
     The command line prints the message alone, without a traceback, and exits with status 1.
     """
@@ -30,12 +30,17 @@ def first_few(cases: Sequence[object], limit: int = 5) -> str:
     return shown if len(cases) <= limit else f"{shown} and {len(cases) - limit} more"
 
 
+def faults(error: "ValidationError") -> Iterator[tuple[str, str, str]]:
+    """Yield each fault's dotted field, what is wrong, and what was given; empty where that says nothing."""
+    for fault in error.errors(include_url=False):
+        given = "" if fault["type"] in {"missing", "value_error"} else repr(fault["input"])
+        yield ".".join(map(str, fault["loc"])), fault["msg"].removeprefix("Value error, "), given
+
+
 def explain(error: "ValidationError", where: str) -> str:
     """Return one line per wrong parameter: its full name, what is wrong, and what was given."""
     lines = []
-    for fault in error.errors(include_url=False):
-        name = ".".join([where, *map(str, fault["loc"])]).strip(".")
-        text = fault["msg"].removeprefix("Value error, ")
-        given = "" if fault["type"] in {"missing", "value_error"} else f"; given {fault['input']!r}"
-        lines.append(f"Parameter {name}: {text}{given}." if given else f"Parameter {name or 'conf/'}: {text}")
+    for field, text, given in faults(error):
+        name = f"{where}.{field}".strip(".")
+        lines.append(f"Parameter {name}: {text}; given {given}." if given else f"Parameter {name or 'conf/'}: {text}")
     return "\n".join(lines)

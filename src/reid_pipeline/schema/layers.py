@@ -1,17 +1,20 @@
-"""The layers that parameters come from, what they come to, and what a run has that conf/ has not.
+"""The layers that parameters come from, what they come to, and the cell that each method of a run writes.
 
 The later layer wins: base, environment, overlay, tuned, command line. In each layer the block `backbone` lies
 under every method's own `<method>.backbone`. docs/parameters.md is the page on it.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import unquote
 
 from pydantic import ValidationError
 
+from reid_pipeline.schema.addresses import ZERO_SHOT, Cell, component, name_of, variant_of
 from reid_pipeline.schema.base import Parameters
-from reid_pipeline.schema.parameters import SharedParameters
-from reid_pipeline.schema.recipes import merged
+from reid_pipeline.schema.nested import leaves, merged, nested
+from reid_pipeline.schema.parameters import ComputeParameters, SharedParameters
 
 BACKBONE = "backbone"
 CELLS = "cells"
@@ -20,25 +23,20 @@ TEXT = ("raw_root", "collection", "variant", "overlay", "method", "study", "tune
 """Parameters that name something: text, whatever YAML would make of it."""
 LEARNT = ("sie", "sie_coefficient", "sie_tokens")
 """What a backbone learns, which one that learns nothing does not take from the shared block."""
-FOLLOWED = (
-    "name", "pretrained", "image_size", "patch_stride", "pixel_mean", "pixel_std", "resize",
-    "evaluation_resize",
-)  # fmt: skip
+_PIXELS = ("image_size", "pixel_mean", "pixel_std", "resize", "evaluation_resize")
+FOLLOWED = ("name", "pretrained", "patch_stride", *_PIXELS)
 """What of a method's own backbone the method that it is compared with takes, too."""
 GIVEN_AT_RUN = (*TEXT, "synthetic")
 """Shared parameters that the command line, or what stands for it, gives and conf/ does not."""
-_NAMING = {"benchmark", "seed", CELLS, *TEXT}
-_WITHOUT_EFFECT = {BACKBONE, "report", "tuning", "pretrain_demo_clip"}
-_ONLY = {"compute": {"precision"}}
-_ALL_BUT = {"ingestion": {"strict_counts"}}
+_NO_DIFFERENCE = {"benchmark", "seed", CELLS, *TEXT, BACKBONE, "report", "tuning", "pretrain_demo_clip"}
+"""Shared parameters that are in the address, or that change no figure."""
+_NO_DIFFERENCE_IN = {"compute": set(ComputeParameters.model_fields) - {"precision"}, "ingestion": {"strict_counts"}}
 
 Values = Mapping[str, Any]
 Models = Mapping[str, type[Parameters]]
-_Path = tuple[str, ...]
-_ABSENT = object()
 
 
-def resolved(layers: Sequence[Values], conf_layers: int, models: Models, zero_shot: str) -> dict[str, Any]:
+def resolved(layers: Sequence[Values], conf_layers: int, models: Models) -> dict[str, Any]:
     """Return the parameters in force.
 
     Where a layer above conf/ gives backbones to single methods, `zero_shot`, which every method is compared
@@ -48,14 +46,13 @@ def resolved(layers: Sequence[Values], conf_layers: int, models: Models, zero_sh
         layers: from base up, each a mapping as a parameter file holds it.
         conf_layers: how many of them are conf's; the first ones.
         models: of the methods' parameters, by name.
-        zero_shot: the method that learns nothing.
     """
     parameters: dict[str, Any] = {}
     for place, layer in enumerate(layers):
-        spread = _spread(layer, models, zero_shot)
-        if place >= conf_layers and isinstance(spread.get(zero_shot, {}), Mapping):
-            followed = _followed(parameters, layer, spread, models, zero_shot)
-            spread = merged({zero_shot: {BACKBONE: followed}} if followed else {}, spread)
+        spread = _spread(layer, models)
+        if place >= conf_layers and isinstance(spread.get(ZERO_SHOT, {}), Mapping):
+            followed = _followed(layer, parameters, merged(parameters, spread), models)
+            spread = merged({ZERO_SHOT: {BACKBONE: followed}} if followed else {}, spread)
         parameters = merged(parameters, spread)
     return parameters
 
@@ -72,48 +69,44 @@ def differences(below: Values, above: Values, method: str, models: Models) -> di
         method: whose name is left out of its own parameters' names.
         models: of the methods' parameters, by name.
     """
-    before, after = (_mapping(each.get(method)) for each in (below, above))
-    own = _changed(before, after, _dump_of(models[method]))
-    first, second = (_shared(each, models) for each in (below, above))
-    everything = {name: value for name, value in below.items() if name not in models and name != BACKBONE}
-    dump = _dump_of(SharedParameters, beside=everything)
-    return own | _changed(first, second, dump)
+    own = _changed(
+        _mapping(below.get(method)), _mapping(above.get(method)), lambda values: _as_read(models[method], values)
+    )
+    beside = {name: value for name, value in below.items() if name not in models and name != BACKBONE}
+    return own | _changed(
+        _shared(below, models),
+        _shared(above, models),
+        lambda values: _as_read(SharedParameters, merged(beside, values)),
+    )
 
 
-def _spread(layer: Values, models: Models, zero_shot: str) -> dict[str, Any]:
+def _spread(layer: Values, models: Models) -> dict[str, Any]:
     """Return a layer whose shared backbone lies under every method's own."""
     shared = layer.get(BACKBONE)
     if not isinstance(shared, Mapping):
         return dict(layer)
     beneath = {
-        name: {BACKBONE: {key: value for key, value in shared.items() if name != zero_shot or key not in LEARNT}}
+        name: {BACKBONE: {key: value for key, value in shared.items() if name != ZERO_SHOT or key not in LEARNT}}
         for name, model in models.items()
         if BACKBONE in model.model_fields and isinstance(layer.get(name, {}), Mapping)
     }
     return merged(beneath, layer)
 
 
-def _followed(below: Values, layer: Values, spread: Values, models: Models, zero_shot: str) -> dict[str, Any]:
+def _followed(layer: Values, below: Values, above: Values, models: Models) -> dict[str, Any]:
     """Return what a layer's own backbones of single methods change, where all that change one agree."""
-    changed = []
-    for name in models:
+    changes = []
+    for name, model in models.items():
         given = [key for key in _mapping(_mapping(layer.get(name)).get(BACKBONE)) if key in FOLLOWED]
-        if name == zero_shot or not given:
-            continue
-        blocks = [_mapping(each.get(name)) for each in (below, spread)]
-        before, after = (_backbone(block, models[name]) for block in (blocks[0], merged(blocks[0], blocks[1])))
-        changed.append({key: after.get(key) for key in given if after.get(key) != before.get(key)})
-    changed = [each for each in changed if each]
-    return {
-        key: value
-        for key, value in (changed[0] if changed else {}).items()
-        if all(key in other and other[key] == value for other in changed)
-    }
+        if given and name != ZERO_SHOT:
+            before, after = (_backbone(_mapping(each.get(name)), model) for each in (below, above))
+            changes.append({key: after.get(key) for key in given if after.get(key) != before.get(key)})
+    first, *others = [each for each in changes if each] or [{}]
+    return {key: value for key, value in first.items() if all(key in other and other[key] == value for other in others)}
 
 
-def _backbone(block: Any, model: type[Parameters]) -> Values:
-    dumped = _dump_of(model)(_mapping(block))
-    return _mapping(_mapping(block if dumped is None else dumped).get(BACKBONE))
+def _backbone(block: Values, model: type[Parameters]) -> Values:
+    return _mapping((_as_read(model, block) or block).get(BACKBONE))
 
 
 def _mapping(value: Any) -> Values:
@@ -122,73 +115,126 @@ def _mapping(value: Any) -> Values:
 
 def _shared(parameters: Values, models: Models) -> dict[str, Any]:
     """Return the parameters of no method that can change a figure."""
-    chosen: dict[str, Any] = {}
-    for name, value in parameters.items():
-        if name in models or name in _NAMING | _WITHOUT_EFFECT:
-            continue
-        if isinstance(value, Mapping) and name in _ONLY | _ALL_BUT:
-            allowed = _ONLY.get(name, set(value) - _ALL_BUT.get(name, set()))
-            chosen[name] = {key: inner for key, inner in value.items() if key in allowed}
-        else:
-            chosen[name] = value
-    return chosen
+    found = {name: value for name, value in parameters.items() if name not in models and name not in _NO_DIFFERENCE}
+    for name, ignored in _NO_DIFFERENCE_IN.items():
+        if isinstance(found.get(name), Mapping):
+            found[name] = {key: value for key, value in found[name].items() if key not in ignored}
+    return found
 
 
-def _dump_of(model: type[Parameters], beside: Values | None = None) -> Callable[[Values], dict[str, Any] | None]:
-    """Return the function to plain values as `model` reads them, None where it refuses them."""
-
-    def dump(values: Values) -> dict[str, Any] | None:
-        try:
-            return model.model_validate(merged(beside or {}, values)).model_dump(mode="json")
-        except ValidationError:
-            return None
-
-    return dump
+def _as_read(model: type[Parameters], values: Values) -> dict[str, Any] | None:
+    """Return plain values as `model` reads them, None where it refuses them."""
+    try:
+        return model.model_validate(values).model_dump(mode="json")
+    except ValidationError:
+        return None
 
 
-def _changed(below: Values, above: Values, dump: Callable[[Values], dict[str, Any] | None]) -> dict[str, Any]:
+def _changed(below: Values, above: Values, read: Callable[[Values], dict[str, Any] | None]) -> dict[str, Any]:
     """Return the least that makes `below` what `above` is, one parameter after the other."""
-    found = [path for path in _leaves(above) if _at(below, path) != _at(above, path)]
-    if not found:
-        return {}
-    whole = dump(above)
+    old, new = dict(leaves(below)), dict(leaves(above))
+    found = [name for name, value in new.items() if value != {} and (name not in old or old[name] != value)]
+    whole = read(above) if found else None
     if whole is None:
-        return {".".join(path): _at(above, path) for path in found}
-    needed, rest = [], dict(above)
-    for path in found:
-        without = _put(rest, path, _at(below, path))
-        if dump(without) == whole:
+        return {name: new[name] for name in found}
+    needed, rest = [], new
+    for name in found:
+        without = {key: value for key, value in rest.items() if key != name}
+        without |= {key: value for key, value in old.items() if f"{key}.".startswith(f"{name}.")}
+        if read(nested(without)) == whole:
             rest = without
         else:
-            needed.append(path)
-    read = {path: _at(whole, path) for path in needed}
-    return {".".join(path): _at(above, path) if value is _ABSENT else value for path, value in read.items()}
+            needed.append(name)
+    as_read = dict(leaves(whole))
+    return {name: as_read.get(name, new[name]) for name in needed}
 
 
-def _leaves(values: Values, path: _Path = ()) -> Iterator[_Path]:
-    for name, value in values.items():
-        if isinstance(value, Mapping):
-            yield from _leaves(value, (*path, name))
-        else:
-            yield (*path, name)
+@dataclass(frozen=True)
+class Layer:
+    """One layer of parameters.
+
+    Attributes:
+        values: as a parameter file holds them.
+        label: what a variant is called for it; empty where it is called after what differs.
+        card: of a run card, its method and that one's variant as its folder is named.
+        found: of a run card, what the run found and was not given, by dotted name: it makes no variant.
+    """
+
+    values: Values = field(default_factory=dict)
+    label: str = ""
+    card: tuple[str, str] | None = None
+    found: Values = field(default_factory=dict)
 
 
-def _at(values: Any, path: _Path) -> Any:
-    for name in path:
-        if not isinstance(values, Mapping) or name not in values:
-            return _ABSENT
-        values = values[name]
-    return values
+@dataclass(frozen=True)
+class Layers:
+    """All layers of a run, and what is needed to read them.
 
+    Attributes:
+        conf: base and environment.
+        named: overlay and tuned parameters, those that there are.
+        given: on the command line, or what stands for it.
+        models: of the methods' parameters, by name.
+    """
 
-def _put(values: Values, path: _Path, value: Any) -> dict[str, Any]:
-    """Return `values` with another value at `path`, or none where it is absent."""
-    name, *rest = path
-    changed = dict(values)
-    if rest:
-        changed[name] = _put(values[name], tuple(rest), value)
-    elif value is _ABSENT:
-        del changed[name]
-    else:
-        changed[name] = value
-    return changed
+    conf: Sequence[Values]
+    named: Sequence[Layer]
+    given: Values
+    models: Models
+
+    def in_force(self) -> dict[str, Any]:
+        """Return the parameters of the run."""
+        return self._up_to(len(self.named), self.given)
+
+    def cells(self, *, benchmark: str, seed: int, variant: str | None = None) -> dict[str, Cell]:
+        """Return the cell of every method.
+
+        A method whose parameters are conf's has conf's cell. Otherwise the cell is named by `variant`; else
+        by the overlay and the study that the parameters come from, followed by what else differs.
+
+        Args:
+            benchmark: the benchmark or collection, as its folders are named.
+            seed: of the run.
+            variant: the name of all that is not conf's; an equal `zero_shot` stays in conf's cell.
+        """
+        steps = [self._up_to(count) for count in range(len(self.named) + 1)]
+        run = self.in_force()
+        found = {}
+        for method in self.models:
+            differs = self._differences(steps[0], run, method)
+            if variant is None:
+                name = self._variant(method, steps, run, differs)
+            else:
+                name = component(variant, "variant") if differs or method != ZERO_SHOT else ""
+            found[method] = Cell(benchmark=benchmark, method=method, variant=name, seed=seed, differs=differs)
+        return found
+
+    def _up_to(self, count: int, given: Values | None = None) -> dict[str, Any]:
+        layers = [*self.conf, *(layer.values for layer in self.named[:count]), *([given] if given else [])]
+        return resolved(layers, len(self.conf), self.models)
+
+    def _differences(self, below: Values, above: Values, method: str) -> dict[str, Any]:
+        found = [item for layer in self.named for item in layer.found.items()]
+        differs = differences(below, above, method, self.models)
+        return {name: value for name, value in differs.items() if (name, value) not in found}
+
+    def _variant(self, method: str, steps: Sequence[Values], run: Values, differs: Mapping[str, Any]) -> str:
+        own = next((layer.card[1] for layer in self.named if layer.card and layer.card[0] == method), "")
+        if not differs:
+            return own
+        below, labels = steps[0], []
+        for layer, step in zip(self.named, steps[1:], strict=True):
+            label = self._label(layer, steps[0], step)
+            if label and self._differences(below, step, method):
+                labels.append(label)
+                below = step
+        return variant_of(*labels, name_of(self._differences(below, run, method)))
+
+    def _label(self, layer: Layer, conf: Values, step: Values) -> str:
+        """Return what a layer is called; nothing for a run card whose variant only says what differs."""
+        if layer.card is None:
+            return layer.label
+        method, variant = layer.card
+        if method in self.models and variant == variant_of(name_of(self._differences(conf, step, method))):
+            return ""
+        return unquote(variant)

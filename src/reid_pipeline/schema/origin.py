@@ -1,8 +1,7 @@
 """Where an artefact comes from, and the check that it fits the run that uses it.
 
-Whatever is computed carries an `Origin`: who made it, from which data, parameters, weights and other
-artefacts. Whoever uses it says, in `NEEDS`, which fields must be those of the run that it works for. Fields
-that only say where something was computed (code, device, threads) are recorded; a difference is a warning.
+Whatever is computed carries an `Origin`. Whoever uses it says, in `NEEDS`, which fields must be those of the run that
+it works for. Code, device and threads are recorded; a difference there is a warning.
 """
 
 import logging
@@ -18,12 +17,8 @@ LabelUse = Literal["none", "source", "partial", "all"]
 """Whose identity labels were used in training: nobody's; those of another collection that training started
 from; those of some training images; those of all."""
 
-_SHOWN = 12
 DECIDING = ("benchmark", "method", "seed", "data", "parameters", "weights", "made_from")
 """What decides a result, but for rounding."""
-_OBSERVED = ("code", "device", "threads")
-"""What may change bits, and no more: a difference is a warning."""
-
 EXTRACTION = {"splits", "flip_averaging", "batch_size"}
 """The parameters of the evaluation that decide embeddings."""
 CELL = ("benchmark", "method", "seed", "data", "parameters")
@@ -60,19 +55,14 @@ class Origin(BaseModel):
     """Who made an artefact, and from what.
 
     Attributes:
-        version: of this record.
         made_by: the node that made it: "pcl.extract"; it makes it anew, too.
         benchmark: name of the benchmark or collection; None for what belongs to none.
-        method: the method.
-        variant: its name in the address; empty for the parameters of conf/.
-        seed: of the run.
+        method, variant, seed: of the run's address.
         data: SHA-256 of the split table's content (`splits.data_hash`).
-        galleries: SHA-256 of the drawn galleries.
+        galleries: SHA-256 of the sampled galleries.
         parameters: every parameter that it or what it was made from depends on, nested as in conf/.
-        weights: SHA-256 of the weights that training started from; "random" where these were drawn; None
-            where nobody noted it.
-        made_from: by name, the digest of every artefact that it was made from; of a stage of training its
-            fingerprint.
+        weights: SHA-256 of the weights that training started from; "random" where these were sampled; None if unknown.
+        made_from: by name, the digest of every artefact that it was made from; of a training stage its fingerprint.
         label_use: whose identity labels were used, in training it or what it was made from.
         digest: SHA-256 of its own content.
         code: version of this project.
@@ -114,8 +104,8 @@ class Origin(BaseModel):
 def require_match(consumer: str, artefact: str, origin: Origin | None, present: Origin) -> None:
     """Refuse an artefact that was not made by the run that uses it, as far as `consumer` says in `NEEDS`.
 
-    Of the parameters those are compared that both sides name. What one side does not know (None) is no
-    mismatch, except that an artefact without an origin is refused where anything is needed of it.
+    Only parameters that both sides name are compared. What one side does not know (None) is no mismatch, except that
+    an artefact without an origin is refused.
 
     Args:
         consumer: the node that uses it, without its method: "evaluate".
@@ -157,7 +147,7 @@ def warn_of_rounding(origin: Origin | None, present: Origin, log: logging.Logger
     """Say where code, device or thread count are not what they were: bits may differ."""
     if origin is None:
         return
-    pairs = [(name, getattr(origin, name), getattr(present, name)) for name in _OBSERVED]
+    pairs = [(name, getattr(origin, name), getattr(present, name)) for name in ("code", "device", "threads")]
     differing = [f"{name} was {old} and is {new}" for name, old, new in pairs if old and new and old != new]
     if differing:
         log.warning("%s: bits may differ from those of an unbroken run.", "; ".join(differing).capitalize())
@@ -166,34 +156,29 @@ def warn_of_rounding(origin: Origin | None, present: Origin, log: logging.Logger
 def mismatches(origin: Origin, present: Origin, fields: Sequence[str]) -> Iterator[tuple[str, Any, Any]]:
     """Yield (dotted name, its value, the run's value) of whatever differs in `fields`."""
     for name in fields:
-        old, new = _at(origin, name), _at(present, name)
-        if isinstance(old, Mapping) and isinstance(new, Mapping):
-            yield from _leaves(name, old, new)
-        elif old is not None and new is not None and old != new:
-            yield name, old, new
+        old, new = (_at(each, name) for each in (origin, present))
+        if old is not None and new is not None:
+            yield from _differing(name, old, new)
 
 
 def _at(origin: Origin, name: str) -> Any:
-    first, *rest = name.split(".")
-    value: Any = getattr(origin, first)
-    for key in rest:
-        value = value.get(key) if isinstance(value, Mapping) else None
-    return value
+    field, _, key = name.partition(".")
+    value = getattr(origin, field)
+    return value.get(key) if key else value
 
 
-def _leaves(name: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[tuple[str, Any, Any]]:
-    for key in sorted({*old} & {*new}):
-        inside = f"{name}.{key}"
-        if isinstance(old[key], Mapping) and isinstance(new[key], Mapping):
-            yield from _leaves(inside, old[key], new[key])
-        elif old[key] != new[key]:
-            yield inside, old[key], new[key]
+def _differing(name: str, old: Any, new: Any) -> Iterator[tuple[str, Any, Any]]:
+    if isinstance(old, Mapping) and isinstance(new, Mapping):
+        for key in sorted({*old} & {*new}):
+            yield from _differing(f"{name}.{key}", old[key], new[key])
+    elif old != new:
+        yield name, old, new
 
 
 def _shown(value: Any) -> str:
     """Return a value as messages show it; of a digest the beginning."""
     text = str(value)
-    return text[:_SHOWN] if len(text) == 64 and set(text) <= set("0123456789abcdef") else repr(value)
+    return text[:12] if len(text) == 64 and set(text) <= set("0123456789abcdef") else repr(value)
 
 
 def inherited_label_use(own: LabelUse, started_from: LabelUse | None = None) -> LabelUse:

@@ -1,13 +1,15 @@
 """Parameters that are no method's own: the run, ingestion, splits, backbone, plans, evaluation."""
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
 from reid_pipeline.schema.base import Parameters
 
 PositiveInt = Annotated[int, Field(ge=1)]
+Natural = Annotated[int, Field(ge=0)]
+Seed = Annotated[int, Field(ge=0, lt=2**32)]
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 Precision = Literal["auto", "float32", "bfloat16", "float16"]
 Channels = tuple[float, float, float]
@@ -19,16 +21,14 @@ class ComputeParameters(Parameters):
     """Where and how precisely to compute."""
 
     device: str = Field(
-        "auto", pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$", description="auto, cpu, cuda, cuda:<index> or mps"
+        "auto", pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$", description="cuda:<index> names one of several"
     )
     precision: Precision = Field("auto", description="auto: bfloat16 (else float16) on CUDA, float32 elsewhere")
     deterministic: bool = Field(True, description="deterministic kernels on CUDA; the CPU always is")
-    threads: int = Field(0, ge=0, description="CPU threads; 0 leaves torch's own choice")
-    image_memory: PositiveInt = Field(
-        2_000_000_000, description="bytes of decoded images kept in memory; beyond it they are decoded again"
-    )
-    image_cache_limit: int = Field(
-        0, ge=0, description="bytes that a benchmark's cache of decoded images may take on disk; 0: no cache"
+    threads: Natural = Field(0, description="CPU threads; 0 leaves torch's own choice")
+    image_memory: PositiveInt = Field(2_000_000_000, description="bytes of decoded images held in memory at most")
+    image_cache_limit: Natural = Field(
+        0, description="bytes of a benchmark's decoded images on disk at most; 0: no cache"
     )
 
 
@@ -36,33 +36,27 @@ class IngestionParameters(Parameters):
     """Which reader makes the manifest, and how strict it is."""
 
     reader: str = Field(description="a module of reid_pipeline.readers")
-    variant: str | None = Field(
-        None, description="version of the benchmark that must lie there; null: whichever is detected"
-    )
-    table: str | None = Field(
-        None, description="custom: file below the raw folder that lists the images; null: the usual names"
-    )
+    variant: str | None = Field(None, description="version of the benchmark that must lie there; null: any")
+    table: str | None = Field(None, description="custom: file that lists the images; null: the usual names")
     strict_counts: bool = Field(False, description="a count that differs from the published one is an error")
-    on_unreadable: Literal["fail", "skip"] = Field(
-        "fail", description="images that cannot be decoded: stop, or leave them out and list them"
-    )
+    on_unreadable: Literal["fail", "skip"] = Field("fail", description="images that cannot be decoded: skip lists them")
 
 
 class SplitParameters(Parameters):
-    """How the published subsets become splits, and what is drawn where nothing was published."""
+    """How the published subsets become splits, and what is sampled where nothing was published."""
 
     dev_fraction: float = Field(
-        0.0, ge=0.0, le=0.5, description="share of training identities set aside as dev_query / dev_gallery"
+        0.0, ge=0.0, le=0.5, description="share of training identities in dev_query and dev_gallery"
     )
-    dev_seed: int = Field(0, ge=0)
-    repeats: int = Field(10, ge=1, le=100, description="galleries drawn from images published as one pool")
+    dev_seed: Natural = 0
+    repeats: int = Field(10, ge=1, le=100, description="galleries sampled from images published as one pool")
     test_fraction: float = Field(
-        0.5, gt=0.0, lt=1.0, description="share of the identities that unassigned images give to the test"
+        0.5, gt=0.0, lt=1.0, description="of unassigned images: share of identities in the test"
     )
     disjoint: bool = Field(
-        True, description="no identity in both train and test; false: the share is one of every identity"
+        True, description="no identity in both train and test; false: the share is of every identity"
     )
-    seed: int = Field(0, ge=0, description="of all draws but the dev split's")
+    seed: Natural = Field(0, description="of all samples but the dev split's")
 
 
 class BackboneParameters(Parameters):
@@ -72,9 +66,7 @@ class BackboneParameters(Parameters):
     pretrained: str | None = Field(None, description="open_clip tag, local checkpoint, or null for random")
     image_size: tuple[PositiveInt, PositiveInt] = Field((256, 128), description="height, width in pixels")
     patch_stride: PositiveInt | None = Field(None, description="null: the patch size; smaller: OLP")
-    pixel_mean: Channels | None = Field(
-        (0.5, 0.5, 0.5), description="per colour, of pixels in 0..1; null: what the weights were trained with"
-    )
+    pixel_mean: Channels | None = Field((0.5, 0.5, 0.5), description="of pixels in 0..1; null: that of the weights")
     pixel_std: Channels | None = Field((0.5, 0.5, 0.5), description="likewise")
     resize: Resize = Field("bicubic", description="filter of the training images")
     evaluation_resize: Resize = Field(
@@ -83,9 +75,7 @@ class BackboneParameters(Parameters):
         " prototypes. The CLIP-ReID paper names none; its released data loader leaves torchvision's default,"
         " bilinear, there, and asks for bicubic in training; PCL-CLIP's is bicubic throughout",
     )
-    sie: Literal["none", "camera", "view", "both"] = Field(
-        "none", description="side information embedding: learnt per camera, viewpoint, or pair of both"
-    )
+    sie: Literal["none", "camera", "view", "both"] = Field("none", description="side information embedding, learnt")
     sie_coefficient: float = Field(1.0, gt=0, description="its factor")
     sie_tokens: SIETokens = Field(
         "class",
@@ -103,7 +93,10 @@ class BackboneParameters(Parameters):
     @field_validator("pretrained")
     @classmethod
     def _existing_file(cls, value: str | None) -> str | None:
-        if value is not None and _looks_like_path(value) and not Path(value).is_file():
+        if value is None:
+            return value
+        file = Path(value)
+        if ("/" in value or file.suffix in {".pt", ".pth", ".bin", ".safetensors"}) and not file.is_file():
             raise ValueError(
                 f"no checkpoint file at {value!r}. Give an existing file, or one of open_clip's tags such as 'openai'"
             )
@@ -111,13 +104,9 @@ class BackboneParameters(Parameters):
 
 
 class SharedBackboneParameters(BackboneParameters):
-    """What holds for the backbone of every method that does not say otherwise; nothing must be given."""
+    """Parameters of the backbone of all methods that have no own; none must be given."""
 
     name: str = Field("", description="an open_clip ViT model name, or demo-vit")
-
-
-def _looks_like_path(value: str) -> bool:
-    return "/" in value or Path(value).suffix in {".pt", ".pth", ".bin", ".safetensors"}
 
 
 class AugmentationParameters(Parameters):
@@ -147,46 +136,37 @@ class TrainingPlan(Parameters):
     epochs: PositiveInt
     iterations_per_epoch: PositiveInt | None = Field(description="batches; null: one pass over the images")
     batch_size: PositiveInt
-    instances: Annotated[int, Field(ge=2)] | None = Field(
-        description="K images of each identity or cluster in a batch; null: batches are drawn at random"
-    )
+    instances: Annotated[int, Field(ge=2)] | None = Field(description="K of the PK sampler; null: random batches")
     optimiser: Literal["sgd", "adam"] = "sgd"
     learning_rate: float = Field(gt=0)
     momentum: float = Field(0.9, ge=0, lt=1, description="of sgd")
     weight_decay: float = Field(5e-4, ge=0)
     bias_rate_multiplier: float = Field(1.0, gt=0, description="biases learn at this times the rate")
     bias_weight_decay: float | None = Field(None, ge=0, description="of biases; null: weight_decay")
-    schedule: Literal["steps", "cosine"] = Field(
-        "steps", description="after the warm-up: drops at milestones, or half a cosine over all epochs"
-    )
+    schedule: Literal["steps", "cosine"] = Field("steps", description="cosine: half a period over all epochs")
     step_at: Literal["start", "end"] = Field(
         "end",
         description="end: epoch 1 runs at the start of the warm-up, as the papers write and PCL-CLIP does;"
         " start: the schedule is one epoch ahead, as in CLIP-ReID's released code",
     )
-    warmup_epochs: int = Field(10, ge=0)
+    warmup_epochs: Natural = 10
     warmup_factor: float = Field(0.01, gt=0, le=1, description="share of the rate that the warm-up starts at")
     warmup_learning_rate: float | None = Field(
-        None, gt=0, description="rate that the warm-up starts at; null: warmup_factor decides"
+        None, gt=0, description="start of the warm-up; null: warmup_factor decides"
     )
-    milestones: tuple[PositiveInt, ...] = Field(
-        (20, 40), description="steps: epochs after which the rate drops, with which if step_at is start"
-    )
+    milestones: tuple[PositiveInt, ...] = Field((20, 40), description="steps: the rate drops after these epochs")
     decay: float = Field(0.1, gt=0, le=1, description="steps: factor of a drop")
     final_learning_rate: float = Field(1e-6, gt=0, description="cosine: where it ends")
 
     @model_validator(mode="after")
-    def _whole_identities(self) -> "TrainingPlan":
-        if self.instances is None:
-            return self
-        if self.batch_size % self.instances or self.batch_size == self.instances:
-            raise ValueError(
-                f"batch_size {self.batch_size} must be a multiple (at least twice) of instances {self.instances}"
-            )
+    def _whole_identities(self) -> Self:
+        size, instances = self.batch_size, self.instances
+        if instances is not None and (size % instances or size == instances):
+            raise ValueError(f"batch_size {size} must be a multiple (at least twice) of instances {instances}")
         return self
 
     @model_validator(mode="after")
-    def _possible_schedule(self) -> "TrainingPlan":
+    def _possible_schedule(self) -> Self:
         if list(self.milestones) != sorted(set(self.milestones)):
             raise ValueError(f"milestones must increase, got {self.milestones}")
         if self.schedule == "cosine" and self.milestones:
@@ -211,27 +191,32 @@ class MemoryParameters(Parameters):
 
 
 class EvaluationParameters(Parameters):
-    """The protocol by which embeddings are judged."""
+    """The protocol by which embeddings are evaluated."""
 
     splits: Literal["test", "dev"] = Field("test", description="query / gallery, or dev_query / dev_gallery")
     camera_filter: bool = Field(True, description="drop gallery images of the query's own pid and camera")
-    flip_averaging: bool = Field(
-        False, description="embed every test image and its mirror image, and take the mean of both"
-    )
-    camera_mean_subtraction: bool = Field(
-        False, description="take its camera's mean test embedding from every embedding; all test images decide it"
-    )
-    query_expansion: int = Field(
-        0, ge=0, description="average every embedding with this many nearest of both sides; 0: as it is"
-    )
+    flip_averaging: bool = Field(False, description="mean embedding of every test image and its mirror image")
+    camera_mean_subtraction: bool = Field(False, description="less the mean embedding of all test images of its camera")
+    query_expansion: Natural = Field(0, description="nearest embeddings of both sides to average with; 0: none")
     rerank: Literal["none", "k_reciprocal", "clip_reid"] = Field(
         "none", description="k1 / k2 / lambda 20 / 6 / 0.3, or CLIP-ReID's own 50 / 15 / 0.3"
     )
-    resamples: int = Field(
-        1000, ge=0, description="of the queries, for 95 % intervals of mAP, mINP and Rank-1; 0: no intervals"
-    )
+    resamples: Natural = Field(1000, description="of the queries, for 95 % intervals; 0: no intervals")
     max_rank: PositiveInt = 50
     batch_size: PositiveInt = 256
+
+
+class ContrastParameters(Parameters):
+    """Parameters of the demo CLIP's pretraining."""
+
+    seed: Seed = 0
+    epochs: int = Field(ge=1)
+    batch_size: int = Field(ge=2)
+    learning_rate: float = Field(gt=0)
+    warmup_share: float = Field(ge=0, lt=1, description="share of all steps in linear warm-up")
+    weight_decay: float = Field(ge=0)
+    padding: int = Field(ge=0, description="pixels of the random shift")
+    held_out: int = Field(ge=2, description="drawings, from the end, that are only measured on")
 
 
 class ReportParameters(Parameters):
@@ -242,22 +227,18 @@ class ReportParameters(Parameters):
 
 
 class SharedParameters(Parameters):
-    """Everything in conf/ that belongs to no method; top-level names outside it are refused."""
+    """All parameters in conf/ that belong to no method; top-level names outside it are refused."""
 
     benchmark: str
-    seed: int = Field(0, ge=0, lt=2**32)
-    backbone: SharedBackboneParameters = Field(
-        default_factory=SharedBackboneParameters, description="of every method; see docs/parameters.md"
-    )
+    seed: Seed = 0
+    backbone: SharedBackboneParameters = SharedBackboneParameters()
     raw_root: str | None = None
     collection: str | None = Field(None, description="name of images of your own, and of their folders")
     variant: str | None = Field(None, description="name of these parameters in the results' address")
     overlay: str | None = Field(None, description="conf/overlays/<name>.yml, or a file like it")
     method: str | None = Field(None, description="the one that is tuned, or whose changes are shown")
     study: str = Field("main", pattern=r"^\w[\w.-]*$", description="name of the study among its method's")
-    tuned: str | None = Field(
-        None, description="take what a study found: <method>, or <method>/<study>; see docs/tuning.md"
-    )
+    tuned: str | None = Field(None, description="take what a study found: <method>, or <method>/<study>")
     compute: ComputeParameters
     ingestion: IngestionParameters
     splits: SplitParameters

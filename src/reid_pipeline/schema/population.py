@@ -1,6 +1,11 @@
 """What a model must know of the training split."""
 
 from dataclasses import dataclass
+from typing import Annotated
+
+from pydantic import Field
+
+_Count = Annotated[int, Field(ge=0, strict=True)]
 
 
 @dataclass(frozen=True)
@@ -13,6 +18,6 @@ class Population:
         views: highest viewid + 1; 0 where there are no viewpoints.
     """
 
-    identities: int
-    cameras: int = 0
-    views: int = 0
+    identities: _Count
+    cameras: _Count = 0
+    views: _Count = 0

@@ -1,4 +1,4 @@
-"""What a raw folder is to the nodes that read from it."""
+"""A raw folder, as the nodes that read from it see it."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,8 +11,7 @@ class RawFolder:
     """A listed folder.
 
     Attributes:
-        root: where it lies.
-        files: POSIX paths below it, sorted.
+        files: POSIX paths below the root, sorted.
     """
 
     root: Path
@@ -40,6 +39,5 @@ class RawFolder:
         try:
             return self.read_bytes(path).decode("utf-8-sig")
         except UnicodeDecodeError as error:
-            raise UserError(
-                f"File {self.root / path} is no UTF-8 text (byte {error.start}). Save it as UTF-8."
-            ) from error
+            message = f"File {self.root / path} is no UTF-8 text (byte {error.start}). Save it as UTF-8."
+            raise UserError(message) from error

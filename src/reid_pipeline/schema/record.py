@@ -1,4 +1,4 @@
-"""The base of all records: frozen, strict about numbers, and able to say whether they were changed."""
+"""The bases of all records: frozen, strict about numbers, and able to say whether they were changed."""
 
 from typing import Annotated, Any, Self
 
@@ -43,9 +43,7 @@ class OriginatedRecord(Record):
 
     def digest(self) -> str:
         """Return the SHA-256 of all but the origin."""
-        content = self.content()
-        content.pop("origin", None)
-        return digest_of_json(content)
+        return digest_of_json({name: value for name, value in self.content().items() if name != "origin"})
 
     @model_validator(mode="after")
     def _unchanged(self) -> Self:
@@ -55,3 +53,16 @@ class OriginatedRecord(Record):
                 f" {self.origin.made_by} had written it"
             )
         return self
+
+
+class RunRecord(OriginatedRecord):
+    """A record of one run.
+
+    Attributes:
+        variant: name of the variant in the address; empty for the parameters of conf/.
+    """
+
+    benchmark: str
+    method: str
+    variant: str = ""
+    seed: Count

@@ -10,80 +10,32 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
+from reid_pipeline.schema.figures import FiveFigures, PairedDifference, ProtocolFigures
 from reid_pipeline.schema.origin import LabelUse, Origin
-from reid_pipeline.schema.record import Count, Digest, Finite, Fraction, OriginatedRecord, Points, Record
+from reid_pipeline.schema.population import Population
+from reid_pipeline.schema.record import Count, Digest, Finite, Fraction, Record, RunRecord
 
 
-class Figures(Record):
-    """Retrieval figures of one test set; of repeated galleries means, with deviations (N - 1) beside them."""
-
-    mAP: Fraction | None
-    mINP: Fraction | None
-    rank1: Fraction | None
-    rank5: Fraction | None
-    rank10: Fraction | None
-    num_queries: Count
-    num_valid_queries: Count
-    num_gallery: Count
-    cmc: tuple[Fraction, ...] = ()
-    mAP_std: Fraction | None = None
-    mINP_std: Fraction | None = None
-    rank1_std: Fraction | None = None
-    rank5_std: Fraction | None = None
-    rank10_std: Fraction | None = None
-    repeats: Count | None = None
-
-    def value(self, metric: str) -> float | None:
-        """Return the figure of that name: mAP, mINP, rank1, rank5 or rank10."""
-        found: float | None = getattr(self, metric)
-        return found
-
-    def deviation(self, metric: str) -> float | None:
-        """Return its standard deviation over repeated galleries, or None."""
-        found: float | None = getattr(self, f"{metric}_std")
-        return found
-
-
-class Metrics(Figures, OriginatedRecord):
-    """metrics.json: what a run came to, and by which protocol.
+class Metrics(RunRecord, ProtocolFigures):
+    """metrics.json: the figures of a run.
 
     Attributes:
-        variant: name of the variant in the address; empty for the parameters of conf/.
-        splits: what was tested on.
-        camera_filter: whether gallery images of the query's own pid and camera were left out; None where
-            nothing was tested.
         mAP_low, mAP_high, ...: 95 % interval over queries.
-        test_set: which of several test sets the figures at the top are of.
-        test_sets: the figures of each.
-        not_evaluated: why there are no figures.
         label_use: whose identity labels training used; None in files of versions that did not note it.
     """
 
     version: Literal[1, 2] = 2
-    benchmark: str
-    method: str
-    variant: str = ""
-    seed: Count
-    splits: Literal["test", "dev"]
-    camera_filter: bool | None = None
-    flip_averaging: bool = False
-    camera_mean_subtraction: bool = False
-    query_expansion: Count = 0
-    rerank: str = "none"
     mAP_low: Fraction | None = None
     mAP_high: Fraction | None = None
     mINP_low: Fraction | None = None
     mINP_high: Fraction | None = None
     rank1_low: Fraction | None = None
     rank1_high: Fraction | None = None
-    test_set: str | None = None
-    test_sets: dict[str, Figures] = Field(default_factory=dict)
-    not_evaluated: str | None = None
     label_use: LabelUse | None = None
 
     @model_validator(mode="after")
-    def _reason(self) -> Self:
-        missing = [name for name in ("mAP", "mINP", "rank1", "rank5", "rank10") if self.value(name) is None]
+    def _with_reason(self) -> Self:
+        missing = [name for name in FiveFigures.model_fields if self.value(name) is None]
         if missing and not self.not_evaluated:
             raise ValueError(
                 f"{', '.join(missing)} is null, and not_evaluated does not say why. A figure is a fraction in"
@@ -93,8 +45,8 @@ class Metrics(Figures, OriginatedRecord):
 
     def interval(self, metric: str) -> tuple[float, float] | None:
         """Return the 95 % interval of mAP, mINP or rank1 over queries, or None."""
-        ends = getattr(self, f"{metric}_low", None), getattr(self, f"{metric}_high", None)
-        return None if ends[0] is None or ends[1] is None else (ends[0], ends[1])
+        low, high = (getattr(self, f"{metric}_{end}", None) for end in ("low", "high"))
+        return None if low is None or high is None else (low, high)
 
 
 class SizeBin(Record):
@@ -106,12 +58,7 @@ class SizeBin(Record):
 
 
 class ClusterSizes(Record):
-    """Sizes of an epoch's clusters.
-
-    Attributes:
-        quantiles: minimum, quartiles and maximum; empty where there is no cluster.
-        histogram: in powers of two.
-    """
+    """Sizes of an epoch's clusters: minimum, quartiles and maximum (none without clusters), and in powers of two."""
 
     quantiles: tuple[Finite, ...] = ()
     histogram: tuple[SizeBin, ...] = ()
@@ -132,17 +79,13 @@ class EpochRecord(Record):
     """A line of history.json.
 
     Attributes:
-        version: of this record.
         run: fingerprint of the training that the epoch belongs to; None in earlier versions' files.
         epoch: from 1, within its stage.
-        stage: name of the stage.
         learning_rate: of the epoch, before a group's own multiplier.
-        trainable_parameters: how many numbers move.
-        loss: mean over the steps.
-        losses: its weighted terms, likewise.
+        loss, losses: mean over the steps, and its weighted terms likewise.
         clusters, noise_share, cluster_sizes, proxies: of the pseudo labels, where a stage makes any.
         ground_truth: their agreement with the identities, where these are known.
-        facts: whatever else the stage tells.
+        facts: whatever else the stage reports.
         seconds: by part; "epoch" is the whole.
     """
 
@@ -163,19 +106,11 @@ class EpochRecord(Record):
     seconds: dict[str, Finite]
 
     @classmethod
-    def of(cls, told: Mapping[str, Any], run: str) -> Self:
-        """Return the record of an epoch as the loop tells it; what has no field goes to `facts`."""
-        known = {name: value for name, value in told.items() if name in cls.model_fields}
-        others = {name: value for name, value in told.items() if name not in cls.model_fields}
+    def of(cls, values: Mapping[str, Any], run: str) -> Self:
+        """Return the record of an epoch that the loop reports; what has no field goes to `facts`."""
+        known = {name: value for name, value in values.items() if name in cls.model_fields}
+        others = {name: value for name, value in values.items() if name not in cls.model_fields}
         return cls(**{**known, "run": run, **({"facts": others} if others else {})})
-
-
-class Trained(Record):
-    """Whom the training split showed: numbers of identities, cameras and viewpoints."""
-
-    identities: Count
-    cameras: Count = 0
-    views: Count = 0
 
 
 class StageDescription(Record):
@@ -183,15 +118,13 @@ class StageDescription(Record):
 
     Attributes:
         origin: of the checkpoint; its parameters are those that decide the stage's result.
-        stage: name of the stage.
-        population: whom the training split showed.
         label_map: the user's name of the identity behind every label.
     """
 
     version: Literal[1, 2] = 2
     origin: Origin
     stage: str
-    population: Trained
+    population: Population
     label_map: tuple[str, ...]
 
 
@@ -210,15 +143,13 @@ class Machine(Record):
     cpus: int | None
 
 
-class RunCard(OriginatedRecord):
+class RunCard(RunRecord):
     """run_card.json: what the metrics came from, and what they cost.
 
     Attributes:
-        variant: as in Metrics.
         differs: what the run's parameters have that conf's had not, by dotted name.
         data_hash: `splits.data_hash` of the split table.
-        data: size of every split.
-        weights: SHA-256 of the weights that training started from; "random" where these were drawn.
+        weights: SHA-256 of the weights that training started from; "random" where these were sampled.
         label_use: whose identity labels training used.
         zero_shot: cell of zero_shot that the run is compared with, as "<benchmark>/<folder>/seed_<n>".
         device, precision, threads: as they were resolved.
@@ -227,15 +158,11 @@ class RunCard(OriginatedRecord):
         num_parameters: of the embedder.
         num_trainable_parameters: of the stage that trains most.
         reid_pipeline, git_commit, git_dirty, python, packages, machine, started: of the process.
-        parameters: every parameter in force.
+        parameters: all in force.
     """
 
     version: Literal[1, 2] = 2
-    benchmark: str
-    method: str
-    variant: str = ""
     differs: dict[str, Any] = Field(default_factory=dict)
-    seed: Count
     data_hash: Digest
     data: dict[str, SplitCount]
     weights: str | None = None
@@ -260,8 +187,8 @@ class RunCard(OriginatedRecord):
     parameters: dict[str, Any]
 
 
-class Drawing(Record):
-    """Which of several draws of galleries a breakdown is of."""
+class SampledGallery(Record):
+    """Which of the repeated galleries of a test set a breakdown is of."""
 
     test_set: str
     repeat: Count
@@ -290,25 +217,20 @@ class IdentityFigures(Record):
     num_valid_queries: Count
 
 
-class Breakdown(OriginatedRecord):
-    """breakdown.json: where the metrics come from, of the first draw.
+class Breakdown(RunRecord):
+    """breakdown.json: where the metrics come from, of the first gallery.
 
     Attributes:
-        draw: which draw; None where nothing was tested.
+        draw: which gallery; None where nothing was tested.
         camera_pairs: by pair of cameras; empty where a camera is unknown.
         identities: by identity, the worst first.
         average_precision: of every query in the order of the split table; None where it is not valid.
-        first_match_rank: of every query, from 1, or None; empty in earlier versions' files.
-        inverse_negative_penalty: of every query, or None; likewise.
+        first_match_rank, inverse_negative_penalty: likewise; ranks from 1. Empty in earlier versions' files.
         intervals: `<figure>_low` and `<figure>_high`, as in Metrics.
     """
 
     version: Literal[1, 2] = 2
-    benchmark: str
-    method: str
-    variant: str = ""
-    seed: Count
-    draw: Drawing | None = None
+    draw: SampledGallery | None = None
     camera_pairs: tuple[CameraPair, ...] = ()
     identities: tuple[IdentityFigures, ...] = ()
     average_precision: tuple[Fraction | None, ...] = ()
@@ -317,43 +239,18 @@ class Breakdown(OriginatedRecord):
     intervals: dict[str, Fraction] = Field(default_factory=dict)
 
 
-class PairedDifference(Record):
-    """One figure of a method less another's, over the same queries.
-
-    Attributes:
-        difference: first less second.
-        low, high: 95 % interval by a paired bootstrap over queries.
-        p_value: share of resamples on the other side of 0, doubled.
-    """
-
-    difference: Points
-    low: Points
-    high: Points
-    p_value: Fraction
-
-    @property
-    def excludes_zero(self) -> bool:
-        """Whether 0 lies outside the interval."""
-        return self.low > 0 or self.high < 0
-
-
-class Differences(OriginatedRecord):
+class Differences(RunRecord):
     """differences.json: what a method has over the zero_shot that it is compared with.
 
     Attributes:
         other: the cell of zero_shot, as "<benchmark>/<folder>/seed_<n>".
         num_queries: valid queries that both have.
-        figures: by metric: mAP, mINP, rank1, rank5, rank10.
         test_set: which test set's, where there are several.
         note: what the figures are of, if not of the whole test.
         why_not: why there is no figure.
     """
 
     version: Literal[2] = 2
-    benchmark: str
-    method: str
-    variant: str = ""
-    seed: Count
     other: str
     num_queries: Count
     figures: dict[str, PairedDifference]
@@ -364,13 +261,7 @@ class Differences(OriginatedRecord):
 
 @dataclass(frozen=True)
 class Run:
-    """A finished run, as its files say.
-
-    Attributes:
-        metrics: metrics.json.
-        run_card: run_card.json.
-        breakdown: breakdown.json, where it is there; git keeps the other two alone.
-    """
+    """A finished run: metrics.json, run_card.json, and breakdown.json where it is there (git stores no such)."""
 
     metrics: Metrics
     run_card: RunCard
@@ -383,7 +274,7 @@ class Run:
 
     @property
     def variant(self) -> str:
-        """Name of the variant in the address; empty for the parameters of conf/."""
+        """The variant; empty for the parameters of conf/."""
         return self.metrics.variant
 
     @property

@@ -1,4 +1,4 @@
-"""What a collection holds, as found, as published and as split: the record behind the dataset page."""
+"""What a collection holds, as found, as published and as split: the record of the dataset page."""
 
 from typing import Literal
 
@@ -16,7 +16,7 @@ class CollectionFacts(Record):
 
 
 class CameraCount(Record):
-    """Cameras found and published; None where there are none or it is not known."""
+    """Cameras; None where there are none or it is not known."""
 
     found: Count | None
     published: Count | None
@@ -49,7 +49,7 @@ class Cases(Record):
 
 
 class ImagesPerIdentity(Record):
-    """How many images identities have; `histogram` lists (images, identities with so many)."""
+    """How many images identities have; `histogram` lists (images, identities)."""
 
     min: Count
     first_quartile: Finite
@@ -64,11 +64,9 @@ class SplitFacts(Record):
     """One split.
 
     Attributes:
-        images, identities, distractors, unlabelled, without_camera: how many.
-        cameras: how many; None where no image has a camera.
+        cameras, one_camera: how many, and the identities that one alone sees; None where no image has a camera.
         images_per_camera: by the name of the camera, in the order of their numbers.
         images_per_identity: None where there is no identity.
-        one_camera: identities that one camera alone sees; None where no image has a camera.
         rules: images by the rule that decided their split.
     """
 
@@ -84,8 +82,8 @@ class SplitFacts(Record):
     rules: dict[str, Count]
 
 
-class DrawnGalleries(Record):
-    """The draws of a test set; `images` lists the size of every gallery."""
+class SampledGalleries(Record):
+    """The repeated galleries of a test set; `images` lists their sizes."""
 
     test_set: str
     repeats: Count
@@ -93,7 +91,7 @@ class DrawnGalleries(Record):
 
 
 class PixelRange(Record):
-    """The least, the middle and the most, in pixels."""
+    """A range of widths or heights, in pixels."""
 
     min: Count
     median: Finite
@@ -168,10 +166,18 @@ class LeftOut(Record):
 
 
 class QueryFacts(Record):
-    """How many queries can be answered; see `splits.matches.QueryMatches`.
+    """How many queries can be answered, and why the others cannot.
 
     Attributes:
-        sentences: the same in words; of the worst draw none.
+        num_valid: those with a match in the gallery.
+        absent_from_gallery: those whose identity has no gallery image, or who have no identity.
+        only_same_camera: those whose identity was seen in the gallery by the query's own camera alone, which
+            the camera filter does not count.
+        examples: the first few paths, by the two reasons.
+        draw: which sampled gallery these figures are of; empty where none was sampled.
+        num_draws: galleries sampled.
+        worst: the figures of the gallery with the smallest share of valid queries, unless it is this one's.
+        sentences: the same in words; of the worst none.
     """
 
     num_queries: Count
@@ -179,38 +185,34 @@ class QueryFacts(Record):
     absent_from_gallery: Count
     only_same_camera: Count
     examples: dict[str, tuple[str, ...]]
-    splits: Literal["test", "dev"]
-    draw: str
-    num_draws: Count
-    worst: "QueryFacts | None"
+    splits: Literal["test", "dev"] = "test"
+    draw: str = ""
+    num_draws: Count = 0
+    worst: "QueryFacts | None" = None
     sentences: tuple[str, ...] = ()
+
+    @property
+    def valid_share(self) -> float:
+        """Share of the queries that are valid, in 0..1; 1 if there are none."""
+        return self.num_valid / self.num_queries if self.num_queries else 1.0
 
 
 class DatasetSummary(Record):
-    """summary.json: everything that a reader of the dataset page wants to know.
+    """summary.json: the figures of the dataset page.
 
-    "First" lists hold the first few cases, in the order of the table. Identities are those with a pid above
-    0.
+    "First" lists hold the first few cases, in the order of the table. Identities have a pid above 0.
 
     Attributes:
         record_version: of this record; files of the first version have none.
-        benchmark: what is known of the collection.
         reader, version: which reader made the manifest, and which version of the collection it saw.
         data_hash: `splits.data_hash` of the split table.
-        images, identities: of the split table.
-        cameras: of the split table.
-        counts: found and published.
+        images, identities, cameras, distractors, unlabelled: of the split table.
         splits: by name.
         rules: images by the rule that decided their split.
-        galleries: by test set.
         sizes, modes: of all images that can be decoded; no sizes where none can.
         shared_identities: of training and test.
-        duplicates: files with the same bytes.
-        unreadable: files that cannot be decoded.
         skipped: all unreadable files that are not in the split table.
-        left_out: images of the manifest that are not in the split table.
         junk: of the manifest.
-        distractors, unlabelled: of the split table.
         queries, dev_queries: None without such.
         notes, warnings: sentences of the reader, and about counts.
     """
@@ -226,7 +228,7 @@ class DatasetSummary(Record):
     counts: CountsCompared
     splits: dict[str, SplitFacts]
     rules: dict[str, Count]
-    galleries: tuple[DrawnGalleries, ...]
+    galleries: tuple[SampledGalleries, ...]
     sizes: ImageSizes | None
     modes: dict[str, Count]
     shared_identities: Cases

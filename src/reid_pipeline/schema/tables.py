@@ -6,23 +6,21 @@ import pandera.pandas as pa
 from reid_pipeline.schema.columns import CAMERA, CAMID, DISTRACTOR_PID, SPLITS, SUBSETS, UNLABELLED_PID
 
 _SHA256 = pa.Column(str, pa.Check.str_matches(r"^[0-9a-f]{64}$"), description="hash of the file's bytes")
-
+_PATH = pa.Column(str, unique=True, description="POSIX path below the raw folder")
 _IMAGE_COLUMNS = {
-    "path": pa.Column(str, unique=True, description="POSIX path below the raw folder"),
-    "identity": pa.Column(str, description="the individual, as the collection writes it; empty: not told"),
+    "path": _PATH,
+    "identity": pa.Column(str, description="the individual, as the collection writes it; empty: unlabelled"),
     "pid": pa.Column("int64", pa.Check.ge(-2), description="identity from 1; 0 distractor, -1 junk, -2 unlabelled"),
     "camid": pa.Column("Int64", pa.Check.ge(0), nullable=True, description="camera, from 0; null: no cameras"),
     "camera": pa.Column(str, description="the camera, as the collection writes it; empty: no cameras"),
     "viewid": pa.Column("Int64", pa.Check.ge(0), nullable=True, description="viewpoint, from 0"),
     "trackid": pa.Column("Int64", pa.Check.ge(0), nullable=True, description="tracklet"),
-    "test_sets": pa.Column(
-        str, description="published test sets the image is in, space separated; empty: there is but one"
-    ),
+    "test_sets": pa.Column(str, description="published test sets it is in, space separated; empty: there is but one"),
 }
 
 
 def _one_each(table: pd.DataFrame, one: str, other: str) -> "pd.Series[bool]":
-    """Say of each row whether its value of `one` stands beside a single value of `other`."""
+    """Return of each row whether its value of `one` stands beside a single value of `other`."""
     pairs = table[[one, other]].drop_duplicates()
     return ~table[one].isin(pairs.loc[pairs[one].duplicated(), one])
 
@@ -45,14 +43,13 @@ MANIFEST = pa.DataFrameSchema(
     },
     checks=_CAMERA_CHECKS,
     strict=True,
-    ordered=False,
     name="manifest",
 )
 """One row per image, as published."""
 
 IMAGE_FACTS = pa.DataFrameSchema(
     {
-        "path": pa.Column(str, unique=True, description="POSIX path below the raw folder"),
+        "path": _PATH,
         "sha256": _SHA256,
         "bytes": pa.Column("int64", pa.Check.ge(0), description="size of the file"),
         "width": pa.Column("Int64", pa.Check.ge(1), nullable=True, description="pixels, as displayed"),
@@ -67,20 +64,18 @@ IMAGE_FACTS = pa.DataFrameSchema(
         )
     ],
     strict=True,
-    ordered=False,
     name="image_facts",
 )
 """One row per image: what decoding its file showed."""
 
 IMAGE_STAMPS = pa.DataFrameSchema(
     {
-        "path": pa.Column(str, unique=True, description="POSIX path below the raw folder"),
+        "path": _PATH,
         "bytes": pa.Column("int64", description="size of the file"),
         "modified_ns": pa.Column("int64", description="when its content was changed last, ns since 1970"),
         "changed_ns": pa.Column("int64", description="when its entry was changed last, ns since 1970"),
     },
     strict=True,
-    ordered=False,
     name="image_stamps",
 )
 """Size and times of the image files when ingestion read them. Of this machine alone: no DVC out."""
@@ -91,14 +86,12 @@ SPLIT_TABLE = pa.DataFrameSchema(
         "sha256": _SHA256,
         "split": pa.Column(str, pa.Check.isin(SPLITS), description="what the row is used for"),
         "rule": pa.Column(str, description="who decided that: published, or the rule that drew it"),
-        "label": pa.Column(
-            "int64", pa.Check.ge(-1), description="contiguous training index; -1 outside train, or unlabelled"
-        ),
+        "label": pa.Column("int64", pa.Check.ge(-1), description="training index; -1 outside train, or unlabelled"),
     },
     checks=[
         *_CAMERA_CHECKS,
         pa.Check(
-            lambda table: table["pid"].isin([UNLABELLED_PID]) | (table["pid"] >= DISTRACTOR_PID),
+            lambda table: (table["pid"] == UNLABELLED_PID) | (table["pid"] >= DISTRACTOR_PID),
             error="junk (pid -1) does not enter the split table",
         ),
         pa.Check(
@@ -107,28 +100,24 @@ SPLIT_TABLE = pa.DataFrameSchema(
         ),
     ],
     strict=True,
-    ordered=False,
     name="split_table",
 )
 """One row per image, as used."""
 
 TUNING_SPLITS = ("train", "dev_query", "dev_gallery")
 """What a study may see: nothing that is tested on."""
-
 TUNING_TABLE = SPLIT_TABLE.update_column(
     "split", checks=pa.Check.isin(TUNING_SPLITS, error="a study never sees the test")
 )
-"""A split table as a study gets it."""
 
 GALLERIES = pa.DataFrameSchema(
     {
         "test_set": pa.Column(str, description="one of the names in `test_sets`; empty: there is but one"),
-        "repeat": pa.Column("int64", pa.Check.ge(0), description="number of the draw, from 0"),
-        "path": pa.Column(str, description="an image of split `test` that is gallery in this draw"),
+        "repeat": pa.Column("int64", pa.Check.ge(0), description="number of the sample, from 0"),
+        "path": pa.Column(str, description="an image of split `test` that is gallery in this sample"),
     },
     unique=["test_set", "repeat", "path"],
     strict=True,
-    ordered=False,
     name="galleries",
 )
-"""The gallery images of each draw; the other images of its test set are its queries."""
+"""The gallery images of each sample; the other images of its test set are its queries."""

@@ -1,15 +1,13 @@
 """Parameters of a study: what is searched, how long, and on which identities it is scored."""
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
 from reid_pipeline.schema.base import Parameters
-from reid_pipeline.schema.parameters import PositiveInt
-from reid_pipeline.schema.recipes import merged
-
-Choice = bool | int | float | str | None
+from reid_pipeline.schema.nested import merged
+from reid_pipeline.schema.parameters import Natural, PositiveInt, Seed
 
 
 class SearchedParameter(Parameters):
@@ -19,12 +17,12 @@ class SearchedParameter(Parameters):
     low: float | None = Field(None, description="smallest value, included")
     high: float | None = Field(None, description="largest value, included")
     step: float | None = Field(None, gt=0, description="of a grid that starts at low")
-    log: bool = Field(False, description="draw the logarithm")
+    log: bool = Field(False, description="sample the logarithm")
     relative: bool = Field(False, description="low, high and step are factors of the value in force")
-    choices: tuple[Choice, ...] = Field((), description="of a categorical parameter")
+    choices: tuple[bool | int | float | str | None, ...] = Field((), description="of a categorical parameter")
 
     @model_validator(mode="after")
-    def _one_kind(self) -> "SearchedParameter":
+    def _one_kind(self) -> Self:
         if self.type == "categorical":
             given = sorted(self.model_fields_set - {"type", "choices"})
             if given or len(set(map(repr, self.choices))) < 2:
@@ -39,7 +37,7 @@ class SearchedParameter(Parameters):
         return self
 
     @model_validator(mode="after")
-    def _drawable(self) -> "SearchedParameter":
+    def _samplable(self) -> Self:
         if self.low is None or self.high is None:
             return self
         if self.log and self.low <= 0:
@@ -57,18 +55,16 @@ class SearchedParameter(Parameters):
 class SamplerParameters(Parameters):
     """Optuna's tree-structured Parzen estimator (Bergstra et al., NeurIPS 2011)."""
 
-    seed: int = Field(0, ge=0, lt=2**32)
-    startup_trials: int = Field(8, ge=1, description="trials drawn at random before it learns")
+    seed: Seed = 0
+    startup_trials: PositiveInt = Field(8, description="random trials before it learns")
 
 
 class PrunerParameters(Parameters):
     """When a trial is given up."""
 
-    name: Literal["median", "none"] = Field(
-        "median", description="median: its best score so far is below the median of the others at that epoch"
-    )
-    startup_trials: int = Field(5, ge=0, description="finished trials before any is given up")
-    warmup_epochs: int = Field(1, ge=0, description="epochs that a trial always gets")
+    name: Literal["median", "none"] = Field("median", description="below the median of the others at that epoch")
+    startup_trials: Natural = Field(5, description="finished trials before any is given up")
+    warmup_epochs: Natural = Field(1, description="epochs that a trial always gets")
 
 
 class TuningParameters(Parameters):
@@ -77,19 +73,13 @@ class TuningParameters(Parameters):
     trials: PositiveInt = Field(description="finished ones, given up or not, over all starts of the command")
     workers: PositiveInt = Field(1, description="processes of this command")
     score_every: PositiveInt = Field(1, description="epochs between scores; the last one always has one")
-    dev_fraction: float = Field(
-        0.3, gt=0, le=0.5, description="share of the training identities that trials are scored on"
-    )
-    dev_seed: int = Field(0, ge=0, description="of their draw")
-    storage: str | None = Field(
-        None, description="database URL for workers on several machines; null: a file among the results"
-    )
+    dev_fraction: float = Field(0.3, gt=0, le=0.5, description="share of training identities that trials are scored on")
+    dev_seed: Natural = Field(0, description="of their sample")
+    storage: str | None = Field(None, description="database URL of several machines; null: a file among the results")
     stale_hours: float = Field(24.0, gt=0, description="silence after which a trial of another machine counts as dead")
     sampler: SamplerParameters
     pruner: PrunerParameters
-    search: dict[str, dict[str, SearchedParameter | None]] = Field(
-        description="by method and dotted parameter name; null takes a name out"
-    )
+    search: dict[str, dict[str, SearchedParameter | None]] = Field(description="by method and dotted name; null: not")
 
     @field_validator("search", mode="before")
     @classmethod
@@ -102,14 +92,12 @@ class TuningParameters(Parameters):
 def dotted(block: Mapping[str, Any]) -> dict[str, Any]:
     """Return a method's block by dotted name, however it was nested.
 
-    In a file a name is one key, `memory.momentum`; the command line makes mappings of it, which are merged
-    into the file's: `--params tuning.search.pcl.memory.momentum.low=0.1`.
+    In a file a name is one key, `memory.momentum`; the command line makes mappings of it.
     """
     found: dict[str, Any] = {}
     for name, value in block.items():
         if isinstance(value, Mapping) and value and all(isinstance(each, Mapping) for each in value.values()):
-            inner = {f"{name}.{key}": each for key, each in dotted(value).items()}
-            found = merged(found, inner)
+            found = merged(found, {f"{name}.{key}": each for key, each in dotted(value).items()})
         else:
             found = merged(found, {name: value})
     return found

@@ -26,7 +26,7 @@ from reid_pipeline.schema.columns import (
 from reid_pipeline.schema.errors import UserError, first_few
 from reid_pipeline.schema.parameters import SplitParameters
 from reid_pipeline.schema.tables import SPLIT_TABLE
-from reid_pipeline.splits.draws import chosen_identities, drawn_galleries, drawn_queries, in_drawn_order
+from reid_pipeline.splits.sampling import by_hash, sampled_galleries, sampled_identities, sampled_queries
 
 PUBLISHED = "published"
 DEV = "dev"
@@ -37,12 +37,7 @@ REPEATED_GALLERIES = "repeated_galleries"
 
 @dataclass(frozen=True)
 class SplitTables:
-    """What normalisation makes.
-
-    Attributes:
-        split_table: as `schema.tables.SPLIT_TABLE`.
-        galleries: as `schema.tables.GALLERIES`; empty unless a pool was published.
-    """
+    """Tables as `schema.tables.SPLIT_TABLE` and `GALLERIES`, the second empty unless a pool was published."""
 
     split_table: pd.DataFrame
     galleries: pd.DataFrame
@@ -53,13 +48,12 @@ def normalise_splits(
 ) -> SplitTables:
     """Give every image its split, every training identity its label, and every pool its galleries.
 
-    Junk (pid -1) is dropped; distractors (pid 0) stay in the gallery and in no other split. Unlabelled images
-    (pid -2) can be trained on and nothing else; those set aside for a test are dropped. Unassigned images
-    become query and gallery where a training split is given, and all three otherwise: `test_fraction` of the
-    identities for the test, or with `disjoint: false` that share of every identity's images. Pools (`test`)
-    get `repeats` galleries of one image per identity. With `dev_fraction` above 0 that share of the training
-    identities becomes `dev_query` and `dev_gallery`, and is not trained on. The column `rule` says who
-    decided. `splits.draws` draws; the cost is O(n log n).
+    Junk (pid -1) is dropped; distractors (pid 0) stay in the gallery and in no other split. Unlabelled images (pid -2)
+    can be trained on and nothing else; those set aside for a test are dropped. Unassigned images become query and
+    gallery where a training split is given, and all three otherwise: `test_fraction` of the identities for the test,
+    or with `disjoint: false` that share of every identity's images. Pools (`test`) get `repeats` galleries of one
+    image per identity. With `dev_fraction` above 0 that share of the training identities becomes `dev_query` and
+    `dev_gallery`, and is not trained on. The column `rule` says who decided. Costs O(n log n).
 
     Args:
         manifest: as `schema.tables.MANIFEST`.
@@ -81,7 +75,7 @@ def normalise_splits(
     _check_none_empty(table[SPLIT], manifest, parameters)
     label = np.where(train & (table[PID] > DISTRACTOR_PID), np.searchsorted(pids, table[PID].to_numpy()), NO_LABEL)
     table = table.assign(label=label.astype("int64")).astype({SPLIT: "str", RULE: "str"})
-    galleries = drawn_galleries(table[table[SPLIT] == "test"], parameters.repeats, parameters.seed)
+    galleries = sampled_galleries(table[table[SPLIT] == "test"], parameters.repeats, parameters.seed)
     return SplitTables(table[list(SPLIT_TABLE.columns)], galleries)
 
 
@@ -101,15 +95,15 @@ def _usable(manifest: pd.DataFrame, image_facts: pd.DataFrame, *, skip: bool) ->
             f"{len(unreadable)} of {len(table)} images cannot be decoded: {first_few(cases)}. Replace them by"
             " good copies, or leave them out: --params ingestion.on_unreadable=skip"
         )
-    kept = (table[FAULT] == "") & (table[PID] != JUNK_PID)
-    kept &= ~((table[PID] == DISTRACTOR_PID) & (table[SUBSET] != "gallery"))
+    usable = (table[FAULT] == "") & (table[PID] != JUNK_PID)
+    usable &= (table[PID] != DISTRACTOR_PID) | (table[SUBSET] == "gallery")
     if (table[SUBSET] == "train").any():
-        kept &= ~((table[PID] == UNLABELLED_PID) & (table[SUBSET] != "train"))
-    return table[kept].sort_values(PATH, kind="stable", ignore_index=True)
+        usable &= (table[PID] != UNLABELLED_PID) | (table[SUBSET] == "train")
+    return table[usable].sort_values(PATH, kind="stable", ignore_index=True)
 
 
 def _assign(table: pd.DataFrame, parameters: SplitParameters) -> None:
-    """Draw what the collection leaves open, in place."""
+    """Sample what the collection leaves open, in place."""
     table.loc[table[SPLIT] == "test", RULE] = REPEATED_GALLERIES
     open_rows = table[SPLIT] == "unassigned"
     if not open_rows.any():
@@ -119,9 +113,8 @@ def _assign(table: pd.DataFrame, parameters: SplitParameters) -> None:
     table.loc[unlabelled, SPLIT] = "train"
     if not (table[SUBSET] == "train").any():
         pool = _part_from_training(table, pool, parameters)
-    queries, rule = drawn_queries(pool, parameters.seed, "query")
-    table.loc[pool.index, SPLIT] = "gallery"
-    table.loc[pool.index, RULE] = rule
+    queries, rule = sampled_queries(pool, parameters.seed, "query")
+    table.loc[pool.index, [SPLIT, RULE]] = ["gallery", rule]
     table.loc[queries, SPLIT] = "query"
 
 
@@ -130,29 +123,26 @@ def _part_from_training(table: pd.DataFrame, pool: pd.DataFrame, parameters: Spl
     if parameters.disjoint:
         identities = pool[PID].nunique()
         count = min(max(1, round(parameters.test_fraction * identities)), max(identities - 1, 0))
-        chosen = chosen_identities(pool, count, parameters.seed, TRAINING_IDENTITIES)
-        tested, rule = pool[PID].isin(chosen), TRAINING_IDENTITIES
+        rule = TRAINING_IDENTITIES
+        tested = pool[PID].isin(sampled_identities(pool, count, parameters.seed, rule))
     else:
-        drawn = in_drawn_order(pool, parameters.seed, TRAINING_IMAGES)
-        place = drawn.groupby(PID).cumcount().loc[pool.index]
+        rule = TRAINING_IMAGES
+        place = by_hash(pool, parameters.seed, rule).groupby(PID).cumcount().loc[pool.index]
         images = pool.groupby(PID)[PATH].transform("size")
         share = (images * parameters.test_fraction).round().clip(upper=images - 1)
-        tested, rule = place < share, TRAINING_IMAGES
-    table.loc[pool.index[~tested], SPLIT] = "train"
-    table.loc[pool.index[~tested], RULE] = rule
+        tested = place < share
+    table.loc[pool.index[~tested], [SPLIT, RULE]] = ["train", rule]
     return pool[tested]
 
 
 def _cut_dev(table: pd.DataFrame, parameters: SplitParameters) -> None:
-    """Turn the rows of drawn training identities into dev_query and dev_gallery, in place."""
+    """Turn the rows of sampled training identities into dev_query and dev_gallery, in place."""
     labelled = table[(table[SPLIT] == "train") & (table[PID] > DISTRACTOR_PID)]
     count = max(2, round(parameters.dev_fraction * labelled[PID].nunique()))
-    chosen = chosen_identities(labelled, count, parameters.dev_seed, DEV)
-    rows = labelled[labelled[PID].isin(chosen)]
-    queries, _ = drawn_queries(rows, parameters.dev_seed, "dev query")
-    table.loc[rows.index, SPLIT] = "dev_gallery"
+    rows = labelled[labelled[PID].isin(sampled_identities(labelled, count, parameters.dev_seed, DEV))]
+    queries, _ = sampled_queries(rows, parameters.dev_seed, "dev query")
+    table.loc[rows.index, [SPLIT, RULE]] = ["dev_gallery", DEV]
     table.loc[queries, SPLIT] = "dev_query"
-    table.loc[rows.index, RULE] = DEV
 
 
 def _check_training(train: pd.DataFrame, identities: int, manifest: pd.DataFrame) -> None:
@@ -183,10 +173,6 @@ def _check_none_empty(split: pd.Series, manifest: pd.DataFrame, parameters: Spli
 
 
 def data_hash(split_table: pd.DataFrame) -> str:
-    """Return the SHA-256 of what the split table says.
-
-    Every image's path, bytes, pid, camera, viewpoint, split and test sets enter.
-    """
+    """Return the SHA-256 of every image's path, bytes, pid, camera, viewpoint, split and test sets."""
     columns = split_table[[PATH, SHA256, PID, CAMID, VIEWID, SPLIT, TEST_SETS]].sort_values(PATH)
-    text = columns.to_csv(index=False, lineterminator="\n")
-    return hashlib.sha256(text.encode()).hexdigest()
+    return hashlib.sha256(columns.to_csv(index=False, lineterminator="\n").encode()).hexdigest()

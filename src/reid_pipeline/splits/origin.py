@@ -1,6 +1,5 @@
 """Where split table and galleries come from: noted in the tables' own attributes, which Parquet stores."""
 
-from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
@@ -16,15 +15,13 @@ _AGAIN = "Make the tables anew: kedro run --pipeline=ingestion, with --env and -
 
 
 def galleries_hash(galleries: pd.DataFrame) -> str:
-    """Return the SHA-256 of drawn galleries: test set, repeat and path of every row, in order."""
-    columns = [galleries[name].tolist() for name in (TEST_SET, REPEAT, PATH)]
-    return digest_of_json(columns)
+    """Return the SHA-256 of sampled galleries: test set, repeat and path of every row, in order."""
+    return digest_of_json([galleries[name].tolist() for name in (TEST_SET, REPEAT, PATH)])
 
 
 def with_origin(tables: SplitTables, ingestion: IngestionParameters, splits: SplitParameters) -> SplitTables:
     """Note in both tables which parameters they were made with, in the galleries of which table they are."""
-    made_with = {"ingestion": ingestion.model_dump(mode="json"), "splits": splits.model_dump(mode="json")}
-    tables.split_table.attrs[_ORIGIN] = {"version": 1, "parameters": made_with}
+    tables.split_table.attrs[_ORIGIN] = {"version": 1, "parameters": _parameters(ingestion, splits)}
     tables.galleries.attrs[_ORIGIN] = {"version": 1, "data": data_hash(tables.split_table)}
     return tables
 
@@ -43,10 +40,9 @@ def require_tables(
             "The split table does not say what it was made with: it was written by an earlier version of this"
             f" project. {_AGAIN} Images that it knew are not decoded again."
         )
-    wanted = {"ingestion": ingestion.model_dump(mode="json"), "splits": splits.model_dump(mode="json")}
     differing = [
         f"{block}.{name} was {made_with.get(block, {}).get(name)!r} and is {value!r}"
-        for block, values in wanted.items()
+        for block, values in _parameters(ingestion, splits).items()
         for name, value in values.items()
         if made_with.get(block, {}).get(name) != value
     ]
@@ -55,16 +51,10 @@ def require_tables(
             f"The split table was made with other parameters than this run's: {first_few(differing)}."
             f" {_AGAIN} Or give the values that it was made with."
         )
-    if galleries is not None:
-        require_galleries(split_table, galleries)
-
-
-def require_galleries(split_table: pd.DataFrame, galleries: pd.DataFrame) -> None:
-    """Refuse galleries that were drawn from another split table.
-
-    Raises:
-        UserError: the two tables are of different runs of ingestion.
-    """
-    noted: Mapping[str, Any] = galleries.attrs.get(_ORIGIN, {})
+    noted = {} if galleries is None else galleries.attrs.get(_ORIGIN, {})
     if "data" in noted and noted["data"] != data_hash(split_table):
         raise UserError(f"Galleries and split table are of different runs of ingestion. {_AGAIN}")
+
+
+def _parameters(ingestion: IngestionParameters, splits: SplitParameters) -> dict[str, dict[str, Any]]:
+    return {"ingestion": ingestion.model_dump(mode="json"), "splits": splits.model_dump(mode="json")}

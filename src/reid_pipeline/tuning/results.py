@@ -6,8 +6,7 @@ from typing import Any
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
-from reid_pipeline.schema.recipes import merged
-from reid_pipeline.tuning.space import nested
+from reid_pipeline.schema.nested import merged, nested
 from reid_pipeline.tuning.study import FACTS, STOPPED, WORKER, StudyPlan, open_study
 
 _MIN_FOR_IMPORTANCE = 4

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from reid_pipeline.schema.base import Parameters
 from reid_pipeline.schema.errors import UserError, explain, first_few, nearest
-from reid_pipeline.schema.recipes import merged
+from reid_pipeline.schema.nested import merged, nested
 from reid_pipeline.schema.tuning import SearchedParameter, TuningParameters
 
 if TYPE_CHECKING:
@@ -61,18 +61,6 @@ def parameter_names(model: type[Parameters], prefix: str = "") -> Iterator[str]:
             yield from parameter_names(kind, f"{prefix}{name}.")
         else:
             yield f"{prefix}{name}"
-
-
-def nested(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return dotted names as mappings within mappings: `{"a.b": 3}` as `{"a": {"b": 3}}`."""
-    result: dict[str, Any] = {}
-    for name, value in values.items():
-        *groups, last = name.split(".")
-        place = result
-        for group in groups:
-            place = place.setdefault(group, {})
-        place[last] = value
-    return result
 
 
 def configured(space: Space, parameters: Parameters) -> dict[str, Any]:

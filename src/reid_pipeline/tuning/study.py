@@ -13,7 +13,7 @@ import optuna
 from optuna.trial import FrozenTrial, TrialState
 
 from reid_pipeline.schema.errors import UserError, first_few
-from reid_pipeline.schema.leaves import leaves
+from reid_pipeline.schema.nested import leaves
 from reid_pipeline.schema.tuning import PrunerParameters, SamplerParameters
 from reid_pipeline.tuning.space import Space, distributions
 

@@ -10,7 +10,7 @@ from reid_pipeline.schema.columns import PATH
 from reid_pipeline.schema.parameters import EvaluationParameters, IngestionParameters, SplitParameters
 from reid_pipeline.schema.raw_folder import RawFolder
 from reid_pipeline.schema.summary import DatasetSummary
-from reid_pipeline.splits import normalise_splits, with_origin
+from reid_pipeline.splits import SplitTables, normalise_splits, with_origin
 from reid_pipeline.splits.matches import count_matches, require_some_match, sentences
 
 Record = dict[str, Any]
@@ -92,8 +92,7 @@ def summarise_collection(
         reading,
         manifest,
         image_facts,
-        split_table,
-        galleries,
+        SplitTables(split_table, galleries),
         camera_filter=evaluation.camera_filter,
     )
 

@@ -6,7 +6,7 @@ from pydantic import Field
 
 from reid_drawings.captions import CaptionedDrawings
 from reid_pipeline.schema.base import Parameters
-from reid_pipeline.schema.pretraining import ContrastParameters
+from reid_pipeline.schema.parameters import ContrastParameters
 
 
 class PretrainingParameters(Parameters):

@@ -9,10 +9,9 @@ from pydantic import ValidationError
 
 from reid_pipeline.methods import find_method
 from reid_pipeline.schema.errors import explain
+from reid_pipeline.schema.nested import merged, nested
 from reid_pipeline.schema.parameters import ComputeParameters, EvaluationParameters
 from reid_pipeline.schema.raw_folder import RawFolder
-from reid_pipeline.schema.recipes import merged
-from reid_pipeline.tuning.space import nested
 
 if TYPE_CHECKING:
     from reid_pipeline.tuning.trials import Score
