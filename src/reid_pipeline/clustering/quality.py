@@ -13,7 +13,6 @@ from numpy.typing import ArrayLike, NDArray
 from reid_pipeline.schema.errors import UserError
 
 Integers = NDArray[np.int64]
-Sizes = NDArray[np.float64]
 
 _QUANTILES = (0.0, 0.25, 0.5, 0.75, 1.0)
 _AGREEMENT = ("ari", "nmi", "pairwise_precision", "pairwise_recall", "bcubed_precision", "bcubed_recall")
@@ -159,7 +158,9 @@ def _adjusted_rand(both: int, predicted: int, actual: int, rows: int) -> float:
     return (both - expected) / ((predicted + actual) / 2 - expected)
 
 
-def _normalised_information(shared_M: Integers, sizes_G: Sizes, sizes_C: Sizes, product_M: Sizes) -> float:
+def _normalised_information(
+    shared_M: Integers, sizes_G: NDArray[Any], sizes_C: NDArray[Any], product_M: NDArray[Any]
+) -> float:
     """Return mutual information over the mean of both entropies; 1 where both are a single group."""
     if len(sizes_G) == len(sizes_C) == 1:
         return 1.0
