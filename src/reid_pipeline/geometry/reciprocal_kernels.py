@@ -2,7 +2,7 @@
 
 Shape suffixes: N rows, K neighbours, R rows of a block, T places for the block's entries.
 
-A sparse matrix is handed over as (indptr, indices, data). Kernels that make rows of one (`expand`, `average`,
+A sparse matrix is passed as (indptr, indices, data). Kernels that make rows of one (`expand`, `average`,
 `similar`) write the columns and values of the rows `start : stop` one row after the other into buffers that
 are large enough, and each row's count into `sizes_R`.
 """
@@ -17,9 +17,10 @@ Sets = tuple[np.ndarray, np.ndarray]
 
 
 @compiled
-def reciprocal(lists_NK: np.ndarray, count: int, sets: Sets, start: int, stop: int) -> None:
-    """Write, per row, those of its first `count` neighbours that have it among their first `count`."""
+def reciprocal(lists_NK: np.ndarray, sets: Sets, start: int, stop: int) -> None:
+    """Write R (equation 4): those of a row's first neighbours, as many as a set can have, that have it likewise."""
     members_NK, sizes_N = sets
+    count = members_NK.shape[1]
     for row in range(start, stop):
         size = 0
         for place in range(count):
@@ -146,13 +147,16 @@ def similar(
     columns_T: np.ndarray,
     values_T: np.ndarray,
 ) -> None:
-    """Write the rows after each row with a similarity above 0 and at least `minimum`."""
+    """Write half of each row's similarity with itself, and the rows after it that reach 0 and `minimum`."""
     total = len(weights[0]) - 1
     sums_N = np.zeros(total, np.float64)
     touched_N = np.empty(total, np.int32)
     end = 0
     for row in range(part[0], part[1]):
         first = end
+        columns_T[end] = row
+        values_T[end] = 0.5
+        end += 1
         count = _share(row, row + 1, weights, columns, sums_N, touched_N)
         for place in range(count):
             other = touched_N[place]
@@ -163,41 +167,6 @@ def similar(
                 values_T[end] = value
                 end += 1
         sizes_R[row - part[0]] = end - first
-
-
-@compiled
-def mirror(upper: Sparse, indptr: np.ndarray, indices: np.ndarray, data: np.ndarray) -> None:
-    """Write the symmetric matrix with diagonal 1 whose strict upper triangle is given; columns ascend.
-
-    The rows before a row, taken in order, leave it its entries below the diagonal in order; those, taken in
-    order, leave the rows before their entries above the diagonal in order. Nothing is sorted.
-    """
-    total = len(upper[0]) - 1
-    for row in range(total):
-        indptr[row + 1] += upper[0][row + 1] - upper[0][row] + 1
-        for entry in range(upper[0][row], upper[0][row + 1]):
-            indptr[upper[1][entry] + 1] += 1
-    next_N = np.empty(total, np.int64)
-    for row in range(total):
-        next_N[row] = indptr[row]
-        indptr[row + 1] += indptr[row]
-    for row in range(total):
-        indices[next_N[row]] = row
-        data[next_N[row]] = 1.0
-        next_N[row] += 1
-        for entry in range(upper[0][row], upper[0][row + 1]):
-            place = next_N[upper[1][entry]]
-            indices[place] = row
-            data[place] = upper[2][entry]
-            next_N[upper[1][entry]] += 1
-    for row in range(total):
-        place = indptr[row]
-        while indices[place] != row:
-            other = indices[place]
-            indices[next_N[other]] = row
-            data[next_N[other]] = data[place]
-            next_N[other] += 1
-            place += 1
 
 
 @compiled

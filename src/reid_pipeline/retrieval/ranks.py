@@ -182,7 +182,7 @@ def _limits(block: Block, features_QD: Floats, greatest: float) -> Limits:
 
 def _on_cpu(sweep: Sweep, gallery_GD: Floats, offsets_G: Floats, width: int, exact: Exact) -> CountFeatures:
     """Return the function that streams the gallery past a block of queries on the CPU."""
-    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+    from threadpoolctl import threadpool_limits
 
     def count(block: Block, features_QD: Floats, limits: Limits) -> None:
         doubled_QD = features_QD * features_QD.dtype.type(-2)
@@ -209,7 +209,7 @@ def _on_device(
     matches: Matches, gallery_GD: Floats, offsets_G: Floats, exact: Exact, *, memory_limit: int, device: str
 ) -> CountFeatures:
     """Return the function that streams the gallery past a block of queries on a torch device."""
-    from reid_pipeline.geometry.neighbours import TorchCounter
+    from reid_pipeline.geometry.candidates import TorchCounter
 
     counter = TorchCounter(gallery_GD, offsets_G, device=device)
 

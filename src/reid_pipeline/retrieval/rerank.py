@@ -13,9 +13,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from reid_pipeline.geometry.compiled import even_parts, in_threads
 from reid_pipeline.geometry.distances import Floats, squared_norms
-from reid_pipeline.geometry.jaccard import checked_counts
+from reid_pipeline.geometry.jaccard import checked_counts, expand_queries, parts_of, reciprocal_weights
 from reid_pipeline.geometry.neighbours import neighbours_and_furthest
-from reid_pipeline.geometry.reciprocal import expand_queries, parts_of, reciprocal_weights
 from reid_pipeline.retrieval.inputs import checked_pair
 from reid_pipeline.schema.errors import UserError
 
