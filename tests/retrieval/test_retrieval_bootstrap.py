@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reid_pipeline.retrieval import bootstrap, bootstrap_intervals, evaluate_retrieval, paired_bootstrap
+from reid_pipeline.retrieval import bootstrap, evaluate_retrieval, paired_bootstrap
+from reid_pipeline.retrieval.bootstrap import bootstrap_intervals
 from reid_pipeline.schema.errors import UserError
 
 
@@ -36,7 +37,7 @@ def test_the_memory_step_changes_nothing(result, monkeypatch):
     whole = bootstrap_intervals(result, resamples=50)
     assert whole == bootstrap_intervals(result, resamples=50)
     assert whole != bootstrap_intervals(result, resamples=50, seed=1)
-    monkeypatch.setattr(bootstrap, "_DRAWN_BYTES", 7 * 55 * 8)
+    monkeypatch.setattr(bootstrap, "_SAMPLED_BYTES", 7 * 55 * 8)
     assert bootstrap_intervals(result, resamples=50) == whole
 
 

@@ -7,7 +7,8 @@ import pandas as pd
 import pytest
 
 from reid_pipeline.evaluation.protocol import evaluate_draws, retrieval_draws, retrieval_inputs
-from reid_pipeline.retrieval import camera_pair_breakdown, evaluate_retrieval, identity_breakdown
+from reid_pipeline.retrieval import evaluate_retrieval
+from reid_pipeline.retrieval.breakdown import camera_pair_breakdown, identity_breakdown
 from reid_pipeline.schema.embeddings import Embeddings
 from reid_pipeline.schema.errors import UserError
 from reid_pipeline.schema.parameters import EvaluationParameters

@@ -271,6 +271,13 @@ def test_rank_10_does_not_depend_on_max_rank():
     assert result.cmc.tolist() == [0.0]
 
 
+def test_a_first_match_at_max_rank_counts():
+    # Matches at rank 1 and at rank 3, the last that the CMC holds.
+    gallery = np.array([[1.0], [2.0], [3.0]])
+    result = evaluate_retrieval(np.array([[0.0], [0.0]]), gallery, [1, 2], [1, 0, 2], max_rank=3)
+    np.testing.assert_array_equal(result.cmc, [0.5, 0.5, 1])
+
+
 def test_a_junk_query_is_not_valid():
     result = evaluate_retrieval(np.zeros((2, 1)), np.ones((2, 1)), [-1, 1], [-1, 1])
     assert np.isnan(result.average_precision[0])

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 from scipy.sparse import csgraph
 
+from reid_pipeline.geometry.distances import check_count
 from reid_pipeline.schema.errors import UserError
 
 Labels = NDArray[np.int64]
@@ -67,5 +68,4 @@ def check_options(*, eps: float, min_samples: int) -> None:
         raise UserError(
             f"eps is {eps}; it is a Jaccard distance and must lie in (0, 1] (usual: 0.4 to 0.7; higher merges more)."
         )
-    if isinstance(min_samples, bool) or not isinstance(min_samples, int | np.integer) or min_samples < 1:
-        raise UserError(f"min_samples is {min_samples!r}; a whole number of at least 1 is needed (usual: 4).")
+    check_count("min_samples", min_samples, "4")

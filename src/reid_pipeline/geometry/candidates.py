@@ -113,17 +113,14 @@ class TorchCounter:
     def count(
         self, queries_MD: Floats, limits_2MP: Floats, excluded: tuple[Indices, Indices], *, width: int
     ) -> tuple[Indices, Indices, Indices]:
-        """Count, for each query, the rows whose `|y|^2 - 2 x.y` lies between its thresholds.
+        """Count, for each query, the rows whose `|y|^2 - 2 x.y` lies between its thresholds, `width` rows at once.
 
-        Args:
-            queries_MD: `[M, D]`, of the dtype of the features.
-            limits_2MP: lower and upper thresholds, ascending along P, padded with the greatest float.
-            excluded: (query, row) pairs left out.
-            width: rows at once.
+        Thresholds are lower and upper, ascending along P, padded with the greatest float. Pairs (query, row) that
+        are `excluded` are left out.
 
         Returns:
-            counts `[M, P + 1]`, of which that beyond the last threshold is not complete; and the (query,
-            row) pairs that lie within a threshold's interval.
+            counts `[M, P + 1]`, of which that beyond the last threshold is not complete; and the (query, row)
+            pairs that lie within a threshold's interval.
         """
         import torch
 

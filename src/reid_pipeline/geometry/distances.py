@@ -50,6 +50,13 @@ def checked_features(features: ArrayLike, *, name: str = "features") -> Floats:
     return values_ND
 
 
+def check_count(name: str, count: int, usual: str = "") -> None:
+    """Raise UserError where `count` is not a whole number of at least 1."""
+    if isinstance(count, bool) or not isinstance(count, int | np.integer) or count < 1:
+        usually = usual and f" (usual: {usual})"
+        raise UserError(f"{name} is {count!r}; a whole number of at least 1 is needed{usually}.")
+
+
 def squared_norms(values_ND: Floats) -> Floats:
     """Return the squared Euclidean norm of every row, `[N]`, in the dtype of `values_ND`."""
     with np.errstate(over="ignore", invalid="ignore"):

@@ -4,11 +4,10 @@ Every row becomes a sparse vector of weights over the rows that are mutually nea
 and Li, "Re-ranking Person Re-identification with k-reciprocal Encoding", CVPR 2017, equations 3 to 7, 10 and
 11, as the public code of Cluster Contrast (arXiv 2103.11568) computes it.
 
-Cost: the neighbour search takes O(N^2 D). The sums take one term per pair of rows in each column of the
-weights: with s stored weights in a row and in a column on average, O(N s^2) terms of about 1 ns, s between 20
-and 150 at the defaults whatever N is; a column in which nearly every row has a weight (a hub) costs up to N^2
-terms and makes the result dense, since all those pairs then do share something. Memory is the weights, the
-result, and a few megabytes for each core.
+Cost: O(N^2 D) for the neighbour search; O(N s^2) terms of about 1 ns for the sums, s stored weights in a row
+and in a column on average (20 to 150 at the defaults whatever N is). A column in which nearly every row has a
+weight (a hub) costs up to N^2 terms and makes the result dense. Memory is the weights, the result, and a few
+megabytes for each core.
 
 Shape suffixes: N rows, D width, K neighbours, E stored entries, R rows of a block, T places for its entries.
 """
@@ -21,14 +20,13 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
 
 from reid_pipeline.geometry.compiled import even_parts, in_threads
-from reid_pipeline.geometry.distances import Floats, Indices, checked_features, pair_squared_distances
+from reid_pipeline.geometry.distances import Floats, Indices, check_count, checked_features, pair_squared_distances
 from reid_pipeline.geometry.neighbours import nearest_neighbours
-from reid_pipeline.schema.errors import UserError
 
 _BLOCK_ENTRIES = 1 << 20
 
-FillRows = Callable[[tuple[int, int], NDArray[np.int32], NDArray[np.int32], NDArray[np.float32]], None]
-"""Fills (rows `start : stop`, their sizes, columns, values); see `reciprocal_kernels`."""
+FillRows = Callable[[tuple[int, int], tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.float32]]], None]
+"""Fills the sizes, columns and values of rows `start : stop`; see `reciprocal_kernels`."""
 
 
 def jaccard_distance(features: ArrayLike, *, k1: int = 30, k2: int = 6) -> sparse.csr_array:
@@ -63,7 +61,7 @@ def jaccard_distance(features: ArrayLike, *, k1: int = 30, k2: int = 6) -> spars
 
 def jaccard_similarity(features: ArrayLike, *, k1: int = 30, k2: int = 6, minimum: float = 0.0) -> sparse.csr_array:
     """Return `jaccard_distance` without the pairs below `minimum`, which never take memory."""
-    checked_counts(k1=k1, k2=k2)
+    check_neighbour_counts(k1, k2)
     features_ND = checked_features(features)
     distances_NK, indices_NK = nearest_neighbours(features_ND, max(k1, k2))
     lists = (distances_NK[:, :k1], indices_NK[:, :k1])
@@ -71,14 +69,10 @@ def jaccard_similarity(features: ArrayLike, *, k1: int = 30, k2: int = 6, minimu
     return _similarity(expand_queries(weights, indices_NK[:, :k2]), minimum)
 
 
-def checked_counts(**counts: int) -> None:
-    """Raise UserError where a neighbour count is not a whole number of at least 1."""
-    for name, count in counts.items():
-        if isinstance(count, bool) or not isinstance(count, int | np.integer) or count < 1:
-            raise UserError(
-                f"{name} is {count!r}; a whole number of at least 1 is needed "
-                "(usual: k1 20 to 30, k2 6; the row itself counts as one of them)."
-            )
+def check_neighbour_counts(k1: int, k2: int) -> None:
+    """Raise UserError where one is not a whole number of at least 1."""
+    for name, count in (("k1", k1), ("k2", k2)):
+        check_count(name, count, "k1 20 to 30, k2 6; the row itself counts as one of them")
 
 
 def reciprocal_weights(
@@ -88,18 +82,10 @@ def reciprocal_weights(
     half: int,
     scale_N: NDArray[np.float64] | None = None,
 ) -> sparse.csr_array:
-    """Return V: the weights of each row over its expanded set R*.
+    """Return V: `exp(-|x_i - x_j|^2 / scale_i)` on the expanded sets R*(i), divided by the row's sum (equation 7).
 
-    `V[i, j] = exp(-|x_i - x_j|^2 / scale_i)` on R*(i), divided by the row's sum (equation 7).
-
-    Args:
-        features_ND: `[N, D]` floats.
-        neighbours: squared distances and indices `[N, K]`, each row itself first.
-        half: columns of the lists from which the half-size sets are made.
-        scale_N: divides the squared distances of each row, `[N]` above 0; None divides by 1.
-
-    Returns:
-        float32 CSR `[N, N]`, every row above 0 with sum 1, columns in no order.
+    `neighbours` are squared distances and indices `[N, K]`, each row itself first; `half` is the length of the
+    lists from which the half-size sets are made; no scale divides by 1. Columns stand in no order.
     """
     rows = len(features_ND)
     weights = _expanded_sets(*neighbours, half)
@@ -170,14 +156,9 @@ def _similarity(weights: sparse.csr_array, minimum: float) -> sparse.csr_array:
 
 
 def _sparse_rows(most_N: Indices, fill: FillRows) -> sparse.csr_array:
-    """Make a square matrix row by row, in threads and in blocks of bounded size.
+    """Return a square float32 matrix of which `fill` writes each row as if it were alone, in blocks and threads.
 
-    Args:
-        most_N: how many entries each row can have at most.
-        fill: writes the rows of a block, each as if it were alone: blocks and threads change nothing.
-
-    Returns:
-        float32 CSR `[N, N]`, columns in the order in which they were written.
+    `most_N` is how many entries each row can have at most. Columns stand in the order in which they are written.
     """
     total = len(most_N)
     before = np.concatenate(([0], np.cumsum(most_N)))
@@ -187,7 +168,7 @@ def _sparse_rows(most_N: Indices, fill: FillRows) -> sparse.csr_array:
         sizes = np.empty(part[1] - part[0], dtype=np.int32)
         columns = np.empty(before[part[1]] - before[part[0]], dtype=np.int32)
         values = np.empty(len(columns), dtype=np.float32)
-        fill(part, sizes, columns, values)
+        fill(part, (sizes, columns, values))
         written = int(sizes.sum(dtype=np.int64))
         return sizes, columns[:written].copy(), values[:written].copy()
 

@@ -21,6 +21,7 @@ from reid_pipeline.geometry.compiled import even_parts, in_threads
 from reid_pipeline.geometry.distances import (
     Floats,
     Indices,
+    check_count,
     checked_features,
     expansion_tolerance,
     pair_squared_distances,
@@ -68,8 +69,7 @@ def nearest_neighbours(
             f"queries are {queries_MD.shape[1]} wide and features {features_ND.shape[1]}; "
             "both must come from the same embedder."
         )
-    if isinstance(k, bool) or not isinstance(k, int | np.integer) or k < 1:
-        raise UserError(f"k is {k!r}; a whole number of at least 1 is needed.")
+    check_count("k", k)
     search: Search = partial(candidates.torch_candidates, device=device)
     if device == "cpu" and queries_MD is None:
         search = candidates.tile_candidates
@@ -117,7 +117,7 @@ def _nearest_of(
     values_MC, rows_MC = found
     shape = (rows, min(k, total))
     nearest = (np.empty(shape, dtype=np.float32), np.empty(shape, dtype=np.int64))
-    in_threads(lambda part: rank_candidates(left_MD, features_ND, rows_MC, own, nearest, *part), even_parts(rows))
+    in_threads(lambda part: rank_candidates(left_MD, features_ND, rows_MC, own, nearest, part), even_parts(rows))
     if rows_MC.shape[1] < total:
         norms_M, greatest = squared_norms(left_MD), float(squared_norms(features_ND).max())
         tolerance_M = expansion_tolerance(norms_M, greatest, width=left_MD.shape[1], dtype=np.float32)

@@ -3,8 +3,8 @@
 Shape suffixes: N rows, K neighbours, R rows of a block, T places for the block's entries.
 
 A sparse matrix is passed as (indptr, indices, data). Kernels that make rows of one (`expand`, `average`,
-`similar`) write the columns and values of the rows `start : stop` one row after the other into buffers that
-are large enough, and each row's count into `sizes_R`.
+`similar`) write the rows `start : stop` one after the other into `out`: each row's count `[R]`, and columns and
+values `[T]`, which are large enough.
 """
 
 import numpy as np
@@ -14,6 +14,7 @@ from reid_pipeline.geometry.compiled import compiled
 Sparse = tuple[np.ndarray, np.ndarray, np.ndarray]
 Sets = tuple[np.ndarray, np.ndarray]
 """Per row its members, padded, `[N, K]` int32, and how many there are, `[N]` int32."""
+Rows = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 
 @compiled
@@ -34,20 +35,13 @@ def reciprocal(lists_NK: np.ndarray, sets: Sets, start: int, stop: int) -> None:
 
 
 @compiled
-def expand(
-    neighbours: tuple[np.ndarray, np.ndarray],
-    full: Sets,
-    half: Sets,
-    part: tuple[int, int],
-    sizes_R: np.ndarray,
-    columns_T: np.ndarray,
-    values_T: np.ndarray,
-) -> None:
+def expand(neighbours: Sets, full: Sets, half: Sets, part: tuple[int, int], out: Rows) -> None:
     """Write the expanded sets R* (equation 5), with each member's distance where the list holds it, else NaN.
 
     A member c of R(i) brings H(c), its reciprocal set of half size, along when more than two thirds of H(c)
     lie in R(i) as it was before any expansion; decided in whole numbers.
     """
+    sizes_R, columns_T, values_T = out
     distances_NK, lists_NK = neighbours
     total, count = lists_NK.shape
     mark_N = np.zeros(total, np.int64)
@@ -81,15 +75,9 @@ def expand(
 
 
 @compiled
-def average(
-    nearest_NK: np.ndarray,
-    weights: Sparse,
-    part: tuple[int, int],
-    sizes_R: np.ndarray,
-    columns_T: np.ndarray,
-    values_T: np.ndarray,
-) -> None:
+def average(nearest_NK: np.ndarray, weights: Sparse, part: tuple[int, int], out: Rows) -> None:
     """Write the mean of the weights over each row's nearest (equation 11)."""
+    sizes_R, columns_T, values_T = out
     indptr, indices, data = weights
     count = nearest_NK.shape[1]
     sums_N = np.zeros(len(nearest_NK), np.float64)
@@ -138,16 +126,9 @@ def _jaccard(shared: float) -> float:
 
 
 @compiled
-def similar(
-    weights: Sparse,
-    columns: Sparse,
-    minimum: float,
-    part: tuple[int, int],
-    sizes_R: np.ndarray,
-    columns_T: np.ndarray,
-    values_T: np.ndarray,
-) -> None:
+def similar(weights: Sparse, columns: Sparse, minimum: float, part: tuple[int, int], out: Rows) -> None:
     """Write half of each row's similarity with itself, and the rows after it that reach 0 and `minimum`."""
+    sizes_R, columns_T, values_T = out
     total = len(weights[0]) - 1
     sums_N = np.zeros(total, np.float64)
     touched_N = np.empty(total, np.int32)
@@ -171,15 +152,19 @@ def similar(
 
 @compiled
 def subtract_similarity(
-    weights: Sparse, columns: Sparse, first: int, factor: float, part: tuple[int, int], out_RG: np.ndarray
+    encoded: tuple[Sparse, Sparse], first: int, factor: float, start: int, out_RG: np.ndarray, part: tuple[int, int]
 ) -> None:
-    """Subtract `factor` times the similarity with the rows from `first` on from a block of rows."""
+    """Subtract `factor` times the similarity of a part of the rows from `start` with the rows from `first` on.
+
+    `encoded` are the weights by rows and by columns.
+    """
+    weights, columns = encoded
     total = len(weights[0]) - 1
     sums_N = np.zeros(total, np.float64)
     touched_N = np.empty(total, np.int32)
     for row in range(part[0], part[1]):
-        count = _share(row, first, weights, columns, sums_N, touched_N)
+        count = _share(start + row, first, weights, columns, sums_N, touched_N)
         for place in range(count):
             other = touched_N[place]
-            out_RG[row - part[0], other - first] -= factor * _jaccard(sums_N[other])
+            out_RG[row, other - first] -= factor * _jaccard(sums_N[other])
             sums_N[other] = 0.0
