@@ -1,8 +1,9 @@
 """Which files of the two packages some code needs: what it imports, and the data files that this code names.
 
-Imports are followed name by name. A package that hands on names of its modules (those in `__all__`) stands
-for the names that are taken from it, not for all that it could hand on: whoever takes `nt_xent_loss` from
-`reid_pipeline.losses` needs `losses/nt_xent.py`, and nothing of the triplet loss.
+Imports are followed name by name. A package that hands on names of its modules (those in `__all__`, and those
+imported as themselves: `from x import y as y`) stands for the names that are taken from it, not for all that it
+could hand on: whoever takes `nt_xent_loss` from `reid_pipeline.losses` needs `losses/nt_xent.py`, and nothing of
+the triplet loss.
 """
 
 import ast
@@ -81,13 +82,14 @@ def _homes(source: str, name: str) -> set[str]:
 
 @cache
 def _handed_on(module: str) -> frozenset[str]:
-    """Return the names in a package's `__all__`; of any other module none."""
-    if modules()[module].name != "__init__.py":
-        return frozenset()
-    for node in _tree(module).body:
+    """Return the names in a package's `__all__` or imported as themselves; of any other module none."""
+    names: set[str] = set()
+    for node in _tree(module).body if modules()[module].name == "__init__.py" else []:
         if isinstance(node, ast.Assign) and [ast.unparse(each) for each in node.targets] == ["__all__"]:
-            return frozenset(ast.literal_eval(node.value))
-    return frozenset()
+            names |= set(ast.literal_eval(node.value))
+        elif isinstance(node, ast.ImportFrom):
+            names |= {alias.name for alias in node.names if alias.asname == alias.name}
+    return frozenset(names)
 
 
 @cache

@@ -80,6 +80,7 @@ def test_swapping_the_methods_turns_the_difference_around(seed):
         (([np.nan, 1.0], [0.5, np.nan]), {}, r"None of the 2 queries is valid for both methods"),
         (([1.0], [1.0]), {"resamples": 0}, r"resamples is 0; a whole number of at least 1"),
         (([1.0], [1.0]), {"level": 1.0}, r"level is 1.0; a share above 0 and below 1"),
+        (([1.0], [1.0]), {"level": 0.0}, r"level is 0.0; a share above 0 and below 1"),
     ],
 )
 def test_bad_input_gets_an_answer(arguments, options, message):

@@ -39,6 +39,15 @@ def test_a_camera_of_junk_alone_is_no_pair():
     pids = PIDS[0], np.array([2, 1, -1, -1])
     found = camera_pair_breakdown((QUERY, GALLERY), pids, CAMIDS, CAMERAS)
     assert [(pair["query_camera"], pair["gallery_camera"]) for pair in found] == [(0, 1)]
+    junk_query = np.array([1, -1])
+    assert camera_pair_breakdown((QUERY, GALLERY), (junk_query, pids[1]), CAMIDS, CAMERAS) == found
+
+
+def test_identities_with_equal_figures_stand_in_the_order_of_their_pids():
+    places = np.arange(200.0)[:, None]
+    result = evaluate_retrieval(places, places, np.arange(200), np.arange(200))
+    found = identity_breakdown(result, np.arange(200), {pid: str(pid) for pid in range(200)})
+    assert [row["pid"] for row in found] == list(range(200))
 
 
 def test_identities_average_to_the_means():

@@ -284,6 +284,12 @@ def test_a_junk_query_is_not_valid():
     assert (result.num_valid_queries, result.num_gallery) == (1, 1)
 
 
+def test_only_pid_minus_1_is_junk():
+    # Nearest first: junk, pid -2 (unlabelled), the match. Junk has no rank.
+    result = evaluate_retrieval(np.zeros((1, 1)), np.array([[1.0], [2.0], [3.0]]), [5], [-1, -2, 5])
+    assert (result.first_match_rank.tolist(), result.num_gallery) == ([2], 2)
+
+
 ONES = np.ones((2, 3), np.float32)
 
 
@@ -341,3 +347,7 @@ def test_ranked_lists_by_hand_and_their_errors():
     assert listed.matches.tolist() == [[False, True]]
     with pytest.raises(UserError, match=r"query_rows hold 5 and top is 2; rows from 0 to 1"):
         ranked_lists(*sides, query_rows=[0, 5], top=2)
+    with pytest.raises(UserError, match=r"query_rows hold 2 and top is 2"):
+        ranked_lists(*sides, query_rows=[2], top=2)
+    with pytest.raises(UserError, match=r"hold nothing wrong and top is 0; .* a top of at least 1"):
+        ranked_lists(*sides, query_rows=[0], top=0)
