@@ -44,10 +44,12 @@ def test_a_camera_of_junk_alone_is_no_pair():
 
 
 def test_identities_with_equal_figures_stand_in_the_order_of_their_pids():
-    places = np.arange(200.0)[:, None]
-    result = evaluate_retrieval(places, places, np.arange(200), np.arange(200))
-    found = identity_breakdown(result, np.arange(200), {pid: str(pid) for pid in range(200)})
-    assert [row["pid"] for row in found] == list(range(200))
+    # Each query has its match 2 away; odd pids have a distractor in between: AP 1/2.
+    pids = np.arange(200)
+    gallery = np.concatenate((10.0 * pids + 2, 10.0 * pids[1::2] + 1))[:, None]
+    result = evaluate_retrieval(10.0 * pids[:, None], gallery, pids, np.concatenate((pids, np.full(100, 999))))
+    found = identity_breakdown(result, pids, {pid: str(pid) for pid in range(200)})
+    assert [row["pid"] for row in found] == [*range(1, 200, 2), *range(0, 200, 2)]
 
 
 def test_identities_average_to_the_means():
