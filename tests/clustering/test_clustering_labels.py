@@ -121,7 +121,8 @@ def test_dbscan_wants_a_square_matrix():
     [
         ([-1] * 8, r"no cluster was found \(0 clusters, 100\.0% noise of 8 .*eps 0\.3.*\)\. Raise eps \(0\.3\)"),
         ([0] * 8, r"one cluster \(1 clusters, 0\.0% noise of 8 .*k1 20, .*\)\. Lower eps \(0\.3\).*learning rate"),
-        ([-1] * 97 + [0, 1, 1], r"nearly everything is noise \(2 clusters, 97\.0% noise of 100.*at most 95% noise"),
+        ([-1] * 95 + [0] * 5, r"one cluster \(1 clusters, 95\.0% noise of 100"),
+        ([-1] * 97 + [0, 1, 1], r"nearly all images are noise \(2 clusters, 97\.0% noise of 100.*at most 95% noise"),
     ],
 )
 def test_a_collapse_is_explained(labels, message):
@@ -134,3 +135,4 @@ def test_a_collapse_is_explained(labels, message):
 def test_a_usable_clustering_passes():
     check_collapse([0, 0, 1, 1, -1])
     check_collapse([-1] * 97 + [0, 1, 1], max_noise_share=0.98)
+    check_collapse([-1] * 95 + [0, 0, 0, 1, 1])  # just the share that is allowed

@@ -108,6 +108,11 @@ def test_facts_are_what_the_history_holds():
     assert unknown.ari is None
 
 
+def test_nmi_is_at_most_1():
+    labels = np.arange(10) % 6  # in floats, the information of equal partitions exceeds their entropy here
+    assert pseudo_label_quality(labels, labels).nmi == 1.0
+
+
 def test_a_table_that_no_matrix_holds():
     """200,000 clusters of one against as many identities: a dense table would take 320 GB."""
     rows = np.arange(200_000)

@@ -63,8 +63,8 @@ def test_hand_computed():
 def test_blocks_and_threads_change_nothing(monkeypatch):
     features = clustered(np.random.default_rng(1), 400, 16, 30, 0.5)
     whole = jaccard_distance(features)
-    monkeypatch.setattr("reid_pipeline.geometry.reciprocal._BLOCK_ENTRIES", 1000)
-    monkeypatch.setattr("reid_pipeline.geometry.all_pairs._TILE", 67)
+    monkeypatch.setattr("reid_pipeline.geometry.jaccard._BLOCK_ENTRIES", 1000)
+    monkeypatch.setattr("reid_pipeline.geometry.candidates._TILE", 67)
     monkeypatch.setattr("reid_pipeline.geometry.compiled.worker_count", lambda: 5)
     parts = jaccard_distance(features)
     for name in ("data", "indices", "indptr"):

@@ -9,14 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reid_pipeline.geometry import nearest_neighbours
+from reid_pipeline.geometry.candidates import faiss_candidates, tile_candidates, torch_candidates
 from reid_pipeline.geometry.distances import expansion_tolerance, pair_squared_distances, squared_norms
-from reid_pipeline.geometry.neighbours import (
-    exact_neighbours,
-    faiss_candidates,
-    neighbours_and_furthest,
-    tile_candidates,
-    torch_candidates,
-)
+from reid_pipeline.geometry.neighbours import exact_neighbours, neighbours_and_furthest
 from reid_pipeline.schema.errors import UserError
 
 

@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reid_pipeline.retrieval import bootstrap, bootstrap_intervals, evaluate_retrieval, paired_bootstrap
+from reid_pipeline.retrieval import bootstrap, evaluate_retrieval, paired_bootstrap
+from reid_pipeline.retrieval.bootstrap import bootstrap_intervals
 from reid_pipeline.schema.errors import UserError
 
 
@@ -36,7 +37,7 @@ def test_the_memory_step_changes_nothing(result, monkeypatch):
     whole = bootstrap_intervals(result, resamples=50)
     assert whole == bootstrap_intervals(result, resamples=50)
     assert whole != bootstrap_intervals(result, resamples=50, seed=1)
-    monkeypatch.setattr(bootstrap, "_DRAWN_BYTES", 7 * 55 * 8)
+    monkeypatch.setattr(bootstrap, "_SAMPLED_BYTES", 7 * 55 * 8)
     assert bootstrap_intervals(result, resamples=50) == whole
 
 
@@ -79,6 +80,7 @@ def test_swapping_the_methods_turns_the_difference_around(seed):
         (([np.nan, 1.0], [0.5, np.nan]), {}, r"None of the 2 queries is valid for both methods"),
         (([1.0], [1.0]), {"resamples": 0}, r"resamples is 0; a whole number of at least 1"),
         (([1.0], [1.0]), {"level": 1.0}, r"level is 1.0; a share above 0 and below 1"),
+        (([1.0], [1.0]), {"level": 0.0}, r"level is 0.0; a share above 0 and below 1"),
     ],
 )
 def test_bad_input_gets_an_answer(arguments, options, message):

@@ -7,7 +7,8 @@ import pandas as pd
 import pytest
 
 from reid_pipeline.evaluation.protocol import evaluate_draws, retrieval_draws, retrieval_inputs
-from reid_pipeline.retrieval import camera_pair_breakdown, evaluate_retrieval, identity_breakdown
+from reid_pipeline.retrieval import evaluate_retrieval
+from reid_pipeline.retrieval.breakdown import camera_pair_breakdown, identity_breakdown
 from reid_pipeline.schema.embeddings import Embeddings
 from reid_pipeline.schema.errors import UserError
 from reid_pipeline.schema.parameters import EvaluationParameters
@@ -38,6 +39,17 @@ def test_a_camera_of_junk_alone_is_no_pair():
     pids = PIDS[0], np.array([2, 1, -1, -1])
     found = camera_pair_breakdown((QUERY, GALLERY), pids, CAMIDS, CAMERAS)
     assert [(pair["query_camera"], pair["gallery_camera"]) for pair in found] == [(0, 1)]
+    junk_query = np.array([1, -1])
+    assert camera_pair_breakdown((QUERY, GALLERY), (junk_query, pids[1]), CAMIDS, CAMERAS) == found
+
+
+def test_identities_with_equal_figures_stand_in_the_order_of_their_pids():
+    # Each query has its match 2 away; odd pids have a distractor in between: AP 1/2.
+    pids = np.arange(200)
+    gallery = np.concatenate((10.0 * pids + 2, 10.0 * pids[1::2] + 1))[:, None]
+    result = evaluate_retrieval(10.0 * pids[:, None], gallery, pids, np.concatenate((pids, np.full(100, 999))))
+    found = identity_breakdown(result, pids, {pid: str(pid) for pid in range(200)})
+    assert [row["pid"] for row in found] == [*range(1, 200, 2), *range(0, 200, 2)]
 
 
 def test_identities_average_to_the_means():

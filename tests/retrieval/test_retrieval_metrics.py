@@ -271,10 +271,23 @@ def test_rank_10_does_not_depend_on_max_rank():
     assert result.cmc.tolist() == [0.0]
 
 
+def test_a_first_match_at_max_rank_counts():
+    # Matches at rank 1 and at rank 3, the last that the CMC holds.
+    gallery = np.array([[1.0], [2.0], [3.0]])
+    result = evaluate_retrieval(np.array([[0.0], [0.0]]), gallery, [1, 2], [1, 0, 2], max_rank=3)
+    np.testing.assert_array_equal(result.cmc, [0.5, 0.5, 1])
+
+
 def test_a_junk_query_is_not_valid():
     result = evaluate_retrieval(np.zeros((2, 1)), np.ones((2, 1)), [-1, 1], [-1, 1])
     assert np.isnan(result.average_precision[0])
     assert (result.num_valid_queries, result.num_gallery) == (1, 1)
+
+
+def test_only_pid_minus_1_is_junk():
+    # Nearest first: junk, pid -2 (unlabelled), the match. Junk has no rank.
+    result = evaluate_retrieval(np.zeros((1, 1)), np.array([[1.0], [2.0], [3.0]]), [5], [-1, -2, 5])
+    assert (result.first_match_rank.tolist(), result.num_gallery) == ([2], 2)
 
 
 ONES = np.ones((2, 3), np.float32)
@@ -334,3 +347,7 @@ def test_ranked_lists_by_hand_and_their_errors():
     assert listed.matches.tolist() == [[False, True]]
     with pytest.raises(UserError, match=r"query_rows hold 5 and top is 2; rows from 0 to 1"):
         ranked_lists(*sides, query_rows=[0, 5], top=2)
+    with pytest.raises(UserError, match=r"query_rows hold 2 and top is 2"):
+        ranked_lists(*sides, query_rows=[2], top=2)
+    with pytest.raises(UserError, match=r"hold nothing wrong and top is 0; .* a top of at least 1"):
+        ranked_lists(*sides, query_rows=[0], top=0)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 from scipy.sparse import csgraph
 
+from reid_pipeline.geometry.distances import check_count
 from reid_pipeline.schema.errors import UserError
 
 Labels = NDArray[np.int64]
@@ -24,9 +25,7 @@ def dbscan_labels(similarity: sparse.csr_array, *, eps: float, min_samples: int)
     own neighbour. A row with at least `min_samples` neighbours, itself included, is a core row. Clusters
     are the connected components of the core rows, numbered by their smallest core row; a row that is not core
     joins the lowest-numbered cluster with a core neighbour, else it is noise. At eps 1 every pair are
-    neighbours: one cluster, or all noise where N < min_samples.
-
-    Time and memory O(N + E).
+    neighbours: one cluster, or all noise where N < min_samples. Time and memory O(N + E).
 
     Args:
         similarity: CSR `[N, N]`, symmetric, values in (0, 1].
@@ -46,16 +45,21 @@ def dbscan_labels(similarity: sparse.csr_array, *, eps: float, min_samples: int)
         raise UserError(f"similarity has shape {list(pairs.shape)}; a square matrix [N, N] is needed.")
     if np.float32(eps) >= np.float32(1):
         return np.full(total, 0 if total >= min_samples else -1, dtype=np.int64)
-    rows_E, columns_E = _neighbour_pairs(pairs, eps)
+    rows_E = np.repeat(np.arange(total), np.diff(pairs.indptr))
+    near_E = np.float32(1) - pairs.data.astype(np.float32, copy=False) <= np.float32(eps)
+    near_E &= rows_E != pairs.indices
+    rows_E, columns_E = rows_E[near_E], pairs.indices[near_E]
     core_N = np.bincount(rows_E, minlength=total) + 1 >= min_samples
-    labels_N = _core_labels(rows_E, columns_E, core_N)
+    both_E = core_N[rows_E] & core_N[columns_E]
+    graph = sparse.coo_array((both_E[both_E], (rows_E[both_E], columns_E[both_E])), shape=(total, total)).tocsr()
+    # scipy numbers components by their first rows; rows that are not core are components of their own.
+    component_N = csgraph.connected_components(graph, directed=False)[1]
+    labels_N = np.full(total, -1, dtype=np.int64)
+    labels_N[core_N] = np.unique(component_N[core_N], return_inverse=True)[1]
     border_E = ~core_N[rows_E] & core_N[columns_E]
-    unclaimed = np.iinfo(np.int64).max
-    lowest_N = np.full(total, unclaimed, dtype=np.int64)
+    lowest_N = np.full(total, total, dtype=np.int64)
     np.minimum.at(lowest_N, rows_E[border_E], labels_N[columns_E[border_E]])
-    claimed_N = lowest_N != unclaimed
-    labels_N[claimed_N] = lowest_N[claimed_N]
-    return labels_N
+    return np.where(lowest_N < total, lowest_N, labels_N)
 
 
 def check_options(*, eps: float, min_samples: int) -> None:
@@ -64,30 +68,4 @@ def check_options(*, eps: float, min_samples: int) -> None:
         raise UserError(
             f"eps is {eps}; it is a Jaccard distance and must lie in (0, 1] (usual: 0.4 to 0.7; higher merges more)."
         )
-    if isinstance(min_samples, bool) or not isinstance(min_samples, int | np.integer) or min_samples < 1:
-        raise UserError(f"min_samples is {min_samples!r}; a whole number of at least 1 is needed (usual: 4).")
-
-
-def _neighbour_pairs(pairs: sparse.csr_array, eps: float) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return row and column of every neighbour pair, a row with itself left out."""
-    near = np.float32(1) - pairs.data.astype(np.float32, copy=False) <= np.float32(eps)
-    rows = np.repeat(np.arange(pairs.shape[0]), np.diff(pairs.indptr))
-    near &= rows != pairs.indices
-    return rows[near], pairs.indices[near].astype(np.int64)
-
-
-def _core_labels(
-    rows_E: NDArray[np.int64], columns_E: NDArray[np.int64], core_N: NDArray[np.bool_]
-) -> NDArray[np.int64]:
-    """Return the component of every core row, numbered by its smallest row; -1 for the other rows."""
-    total = len(core_N)
-    both = core_N[rows_E] & core_N[columns_E]
-    ones = np.ones(int(both.sum()), dtype=np.int8)
-    graph = sparse.coo_array((ones, (rows_E[both], columns_E[both])), shape=(total, total))
-    _, component_N = csgraph.connected_components(graph.tocsr(), directed=False)
-    labels_N = np.full(total, -1, dtype=np.int64)
-    _, first, inverse = np.unique(component_N[core_N], return_index=True, return_inverse=True)
-    numbers = np.empty(len(first), dtype=np.int64)
-    numbers[np.argsort(first)] = np.arange(len(first))
-    labels_N[core_N] = numbers[inverse]
-    return labels_N
+    check_count("min_samples", min_samples, "4")

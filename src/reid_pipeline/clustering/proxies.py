@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from reid_pipeline.clustering._inputs import Integers, checked_integers, checked_pair
+from reid_pipeline.clustering.quality import Integers, checked_integers, checked_pair
 from reid_pipeline.schema.errors import UserError, first_few
 
 
@@ -54,17 +54,9 @@ def split_by_camera(pseudo_labels: ArrayLike, camids: ArrayLike) -> CameraProxie
 
 
 def check_known_cameras(camids: ArrayLike) -> None:
-    """Raise where a camera is not known (camid below 0).
+    """Raise UserError where a camera of `[N]` camids is not known (below 0), noise rows included.
 
-    Such a row belongs to no proxy. To take all of them for one camera would contrast images that may come
-    from anywhere; to drop them would lose them without a word. Noise rows count too: they may be in a cluster
-    in the next epoch.
-
-    Args:
-        camids: `[N]` integers.
-
-    Raises:
-        UserError: which rows, and how many.
+    Such a row belongs to no proxy, and a row that is noise may be in a cluster in the next epoch.
     """
     unknown = np.flatnonzero(checked_integers(camids, "camids") < 0)
     if unknown.size:

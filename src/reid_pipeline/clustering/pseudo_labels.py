@@ -9,7 +9,7 @@ from reid_pipeline.clustering.quality import pseudo_label_quality
 from reid_pipeline.geometry.jaccard import jaccard_similarity
 from reid_pipeline.schema.errors import UserError
 
-# Pairs this far beyond eps are still handed to DBSCAN, which alone decides.
+# Pairs this far beyond eps are still passed to DBSCAN, which alone decides.
 _SLACK = 1e-5
 
 
@@ -41,7 +41,7 @@ def cluster_pseudo_labels(
 
 @dataclass(frozen=True)
 class ClusteringSettings:
-    """The options a clustering was made with, for the words of an error."""
+    """Parameters of a clustering, for the text of an error."""
 
     k1: int = 30
     k2: int = 6
@@ -69,18 +69,18 @@ def check_collapse(
     seen = pseudo_label_quality(pseudo_labels)
     if seen.clusters >= 2 and seen.noise_share <= max_noise_share:
         return
-    options = "" if settings is None else ", ".join(f"{key} {value}" for key, value in asdict(settings).items())
+    options = "" if settings is None else "; " + ", ".join(f"{key} {value}" for key, value in asdict(settings).items())
     eps = "eps" if settings is None else f"eps ({settings.eps})"
     if seen.clusters == 1 and seen.noise_share <= max_noise_share:
-        what = "everything fell into one cluster"
+        what = "all images fell into one cluster"
         remedy = f"Lower {eps}, or k1; if it grew from epoch to epoch, the learning rate is too high."
     else:
-        what = "no cluster was found" if seen.clusters == 0 else "nearly everything is noise"
+        what = "no cluster was found" if seen.clusters == 0 else "nearly all images are noise"
         remedy = (
             f"Raise {eps}, or lower min_samples; with few images per identity lower k1; or lower the learning rate."
         )
     raise ClusteringCollapse(
         f"Clustering collapsed: {what} ({seen.clusters} clusters, {seen.noise_share:.1%} noise "
         f"of {seen.rows} images; at least 2 clusters and at most {max_noise_share:.0%} noise are needed"
-        f"{'; ' + options if options else ''}). {remedy}"
+        f"{options}). {remedy}"
     )

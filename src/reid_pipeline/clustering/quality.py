@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
-from reid_pipeline.clustering._inputs import Integers, checked_integers, checked_pair
+from reid_pipeline.schema.errors import UserError
+
+Integers = NDArray[np.int64]
 
 _QUANTILES = (0.0, 0.25, 0.5, 0.75, 1.0)
 _AGREEMENT = ("ari", "nmi", "pairwise_precision", "pairwise_recall", "bcubed_precision", "bcubed_recall")
@@ -18,25 +20,23 @@ _AGREEMENT = ("ari", "nmi", "pairwise_precision", "pairwise_recall", "bcubed_pre
 
 @dataclass(frozen=True)
 class PseudoLabelQuality:
-    """All that is told of a clustering. What compares it with identities is None where none were given.
+    """A clustering's figures. Those that compare it with identities are None where none were given.
+
+    Noise forms no pair, so it costs pairwise recall and not precision; in the other measures of agreement
+    every noise row is a cluster of its own.
 
     Attributes:
         rows: labels given.
         clusters: distinct labels, noise left out.
         noise_share: share of rows labelled -1, in [0, 1].
         size_quantiles: minimum, quartiles and maximum of the cluster sizes; empty where there is no cluster.
-        size_histogram: (size from, size up to and including, clusters) in powers of two: 1, 2, 3-4, 5-8 and
-            so on.
-        ari: adjusted Rand index over all rows, in [-0.5, 1]; every noise row is a cluster of its own.
-        nmi: normalised mutual information (arithmetic mean) over all rows, in [0, 1]; noise likewise.
-        pairwise_precision: share of the pairs put into one cluster that share an identity; 0 where there is
-            no pair.
-        pairwise_recall: share of the pairs of one identity that are put into one cluster; 0 where there is no
-            pair. Noise forms no pair, so it costs recall and not precision.
-        bcubed_precision: mean over all rows of the share of the row's cluster that has the row's identity, in
-            (0, 1]; every noise row is a cluster of its own, so its share is 1.
-        bcubed_recall: mean over all rows of the share of the row's identity that lies in the row's cluster,
-            in (0, 1]; noise likewise.
+        size_histogram: (size from, size up to and including, clusters) in powers of two: 1, 2, 3-4, 5-8 ...
+        ari: adjusted Rand index over all rows, in [-0.5, 1].
+        nmi: normalised mutual information (arithmetic mean) over all rows, in [0, 1].
+        pairwise_precision: share of the pairs in one cluster that share an identity; 0 where there is no pair.
+        pairwise_recall: share of the pairs of one identity in one cluster; 0 where there is no pair.
+        bcubed_precision: mean over all rows of the share of the row's cluster with the row's identity, in (0, 1].
+        bcubed_recall: mean over all rows of the share of the row's identity in the row's cluster, in (0, 1].
     """
 
     rows: int
@@ -64,11 +64,32 @@ class PseudoLabelQuality:
         return facts
 
 
+def checked_integers(values: ArrayLike, name: str) -> Integers:
+    """Return `values` as int64 `[N]`, N above 0, or raise UserError."""
+    given = np.asarray(values)
+    if given.ndim != 1 or given.size == 0 or given.dtype.kind not in "iu":
+        raise UserError(
+            f"{name} has shape {list(given.shape)} and dtype {given.dtype}; "
+            "a vector of integers with at least one row is needed."
+        )
+    return given.astype(np.int64)
+
+
+def checked_pair(pseudo_labels: ArrayLike, others: ArrayLike, name: str) -> tuple[Integers, Integers]:
+    """Return pseudo labels and `others` (`name`, a plural), one of each per row, or raise UserError."""
+    labels_N, others_N = checked_integers(pseudo_labels, "pseudo_labels"), checked_integers(others, name)
+    if labels_N.shape != others_N.shape:
+        raise UserError(
+            f"{len(labels_N)} pseudo labels and {len(others_N)} {name} were given; "
+            f"one {name.removesuffix('s')} per row is needed."
+        )
+    return labels_N, others_N
+
+
 def pseudo_label_quality(pseudo_labels: ArrayLike, pids: ArrayLike | None = None) -> PseudoLabelQuality:
     """Describe a clustering, and compare it with the identities where these are known.
 
-    Everything follows from the sizes of clusters and identities and from the filled cells of their
-    contingency table, at most N. Time O(N log N) for sorting, memory O(N).
+    Time O(N log N), memory O(N): the contingency table is sparse.
 
     Sources: Hubert and Arabie, "Comparing partitions", Journal of Classification 1985 (ARI); Vinh, Epps and
     Bailey, "Information theoretic measures for clusterings comparison", JMLR 2010 (NMI); Bagga and Baldwin,
@@ -107,43 +128,43 @@ def _histogram(sizes: Integers) -> tuple[tuple[int, int, int], ...]:
 
 def _agreement(labels_N: Integers, pids_N: Integers) -> dict[str, float]:
     """Return the measures of agreement by name, all from one contingency table."""
+    from sklearn.metrics.cluster import contingency_matrix, pair_confusion_matrix
+
     noise_N = labels_N < 0
-    alone_N = labels_N.copy()
-    alone_N[noise_N] = labels_N.max() + 1 + np.arange(int(noise_N.sum()))
-    group_N, sizes_G = np.unique(alone_N, return_inverse=True, return_counts=True)[1:]
-    pid_N, sizes_C = np.unique(pids_N, return_inverse=True, return_counts=True)[1:]
-    cell_M, shared_M = np.unique(group_N * len(sizes_C) + pid_N, return_counts=True)
-    of_group_M, of_pid_M = sizes_G[cell_M // len(sizes_C)], sizes_C[cell_M % len(sizes_C)]
-    both, predicted, actual = _pairs(shared_M), _pairs(sizes_G), _pairs(sizes_C)
+    groups_N = labels_N.copy()
+    groups_N[noise_N] = labels_N.max() + 1 + np.arange(int(noise_N.sum()))
+    (_, wrong), (missed, right) = pair_confusion_matrix(pids_N, groups_N).tolist()
+    cells = contingency_matrix(groups_N, pids_N, sparse=True).tocoo()
+    shared_M, sizes_G, sizes_C = cells.data, np.bincount(cells.row, cells.data), np.bincount(cells.col, cells.data)
+    of_group_M, of_pid_M = sizes_G[cells.row], sizes_C[cells.col]
     measures = (
-        _adjusted_rand(both, predicted, actual, len(labels_N)),
+        _adjusted_rand(right, right + wrong, right + missed, len(labels_N)),
         _normalised_information(shared_M, sizes_G, sizes_C, of_group_M * of_pid_M),
-        both / predicted if predicted else 0.0,
-        both / actual if actual else 0.0,
+        right / (right + wrong) if right + wrong else 0.0,
+        right / (right + missed) if right + missed else 0.0,
         float((shared_M * (shared_M / of_group_M)).sum() / len(labels_N)),
         float((shared_M * (shared_M / of_pid_M)).sum() / len(labels_N)),
     )
     return dict(zip(_AGREEMENT, measures, strict=True))
 
 
+# scikit-learn's adjusted_rand_score and normalized_mutual_info_score give these values up to the last digit,
+# and the stored histories hold every digit.
 def _adjusted_rand(both: int, predicted: int, actual: int, rows: int) -> float:
-    """Return the adjusted Rand index from counts of pairs."""
-    if predicted == actual == both:  # equal partitions, also where no pair, or every pair, is in both
+    """Return the adjusted Rand index from counts of ordered pairs."""
+    if predicted == actual == both:
         return 1.0
-    expected = predicted * actual / (rows * (rows - 1) // 2)
+    expected = predicted * actual / (rows * (rows - 1))
     return (both - expected) / ((predicted + actual) / 2 - expected)
 
 
-def _normalised_information(shared_M: Integers, sizes_G: Integers, sizes_C: Integers, product_M: Integers) -> float:
+def _normalised_information(
+    shared_M: Integers, sizes_G: NDArray[Any], sizes_C: NDArray[Any], product_M: NDArray[Any]
+) -> float:
     """Return mutual information over the mean of both entropies; 1 where both are a single group."""
     if len(sizes_G) == len(sizes_C) == 1:
         return 1.0
-    rows = int(sizes_G.sum())
-    information = float((shared_M / rows * np.log(shared_M * (rows / product_M))).sum())
-    entropies = [float(-(sizes / rows * np.log(sizes / rows)).sum()) for sizes in (sizes_G, sizes_C)]
-    return min(1.0, max(0.0, information / (sum(entropies) / 2)))
-
-
-def _pairs(counts: Integers) -> int:
-    """Return how many unordered pairs lie within groups of these sizes."""
-    return int((counts * (counts - 1) // 2).sum())
+    rows = sizes_G.sum()
+    information = (shared_M / rows * np.log(shared_M * (rows / product_M))).sum()
+    entropies = [-(sizes / rows * np.log(sizes / rows)).sum() for sizes in (sizes_G, sizes_C)]
+    return min(1.0, max(0.0, float(information / (sum(entropies) / 2))))

@@ -1,7 +1,7 @@
-"""Compiled loops: how a kernel is declared, and how rows are shared out to threads.
+"""Compiled loops: how a kernel is declared, and how rows are distributed to threads.
 
-Modules of kernels import this one at their top and are themselves imported inside functions: numba takes half
-a second to load, and nothing that is not computed needs it.
+Numba takes half a second to load, so modules of kernels import this one at their top and are themselves
+imported inside functions.
 """
 
 import os
@@ -15,10 +15,10 @@ Result = TypeVar("Result")
 
 
 def compiled(function: Kernel) -> Kernel:
-    """Compile `function` when it is first called; keep the machine code on disk; let other threads run.
+    """Compile `function` at its first call, store the machine code on disk, and run without Python's lock.
 
     No `fastmath`: the arithmetic is that of the source, in its order, so that a result has the same bits
-    wherever the kernel was inlined or vectorised. Kernels that call each other stand in one file, since
+    wherever the kernel is inlined or vectorised. Kernels that call each other stand in one file, since
     numba's cache only looks at the file of the caller.
     """
     from numba import njit
@@ -32,10 +32,7 @@ def worker_count() -> int:
 
 
 def in_threads(work: Callable[[Part], Result], parts: Iterable[Part]) -> list[Result]:
-    """Return `work(part)` for every part, in order; kernels called by `work` run side by side.
-
-    Python's own threads, because numba's are not safe to enter from two threads at a time or after a fork.
-    """
+    """Return `work(part)` for every part, in order, by threads of Python: numba's are unsafe after a fork."""
     with ThreadPoolExecutor(worker_count()) as pool:
         return list(pool.map(work, parts))
 

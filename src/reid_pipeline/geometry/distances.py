@@ -3,9 +3,8 @@
 Shape suffixes: M left rows, N right rows, D width, P pairs.
 
 A matrix product `|x|^2 + |y|^2 - 2 x.y` is fast, but rounds equal columns differently in different blocks,
-so that two copies of one row need not tie. The rooms above therefore use it only to discard: whatever lies
-within `expansion_tolerance` of a decision is settled by `pair_squared_distances`, whose result for a pair
-depends on the two rows alone.
+so that two copies of one row need not tie. It is therefore used only to discard: whatever lies within
+`expansion_tolerance` of a decision is decided by `pair_squared_distances`.
 """
 
 from typing import Any
@@ -24,19 +23,11 @@ _WORTH_THREADS = 1 << 20
 
 
 def checked_features(features: ArrayLike, *, name: str = "features") -> Floats:
-    """Return `features` as a C-contiguous float32 or float64 matrix.
-
-    Args:
-        features: array-like `[N, D]`; float64 and integers become float64, float16 and float32 become
-            float32.
-        name: what the matrix is called in an error.
-
-    Returns:
-        `[N, D]` float32 or float64; the given array itself where it already is one.
+    """Return `features` `[N, D]` as a C-contiguous float32 matrix, or float64 where it is float64 or integers.
 
     Raises:
         UserError: not two-dimensional, no rows or columns, not numbers, NaN or infinite values (which rows),
-            or values so large that their squares overflow.
+            or values so large that their squares overflow. `name` is what the text calls the matrix.
     """
     given = np.asarray(features)
     if given.dtype.kind not in "fiu":
@@ -59,6 +50,13 @@ def checked_features(features: ArrayLike, *, name: str = "features") -> Floats:
     return values_ND
 
 
+def check_count(name: str, count: int, usual: str = "") -> None:
+    """Raise UserError where `count` is not a whole number of at least 1."""
+    if isinstance(count, bool) or not isinstance(count, int | np.integer) or count < 1:
+        usually = usual and f" (usual: {usual})"
+        raise UserError(f"{name} is {count!r}; a whole number of at least 1 is needed{usually}.")
+
+
 def squared_norms(values_ND: Floats) -> Floats:
     """Return the squared Euclidean norm of every row, `[N]`, in the dtype of `values_ND`."""
     with np.errstate(over="ignore", invalid="ignore"):
@@ -67,20 +65,12 @@ def squared_norms(values_ND: Floats) -> Floats:
 
 
 def expansion_tolerance(left_norms_M: Floats, right_norm: float, *, width: int, dtype: Any) -> NDArray[np.float64]:
-    """Bound the rounding error of `|x|^2 + |y|^2 - 2 x.y` computed in `dtype`.
+    """Bound the rounding error of `|x|^2 + |y|^2 - 2 x.y` computed in `dtype`: `[M]` float64.
 
     The inner product of width D is taken to be off by at most `4 sqrt(D) u |x||y|` (Higham and Mary, "A new
     approach to probabilistic rounding error analysis", SISC 2019, theorem 2.4 with lambda 4; u the unit
-    roundoff), the norms and the final sums by `4 u (|x|^2 + |y|^2)`.
-
-    Args:
-        left_norms_M: squared norms of the left rows, `[M]`.
-        right_norm: the greatest squared norm of the right rows.
-        width: D.
-        dtype: float32 or float64, in which the product is computed.
-
-    Returns:
-        `[M]` float64, at least 0.
+    roundoff), the norms and the final sums by `4 u (|x|^2 + |y|^2)`. `right_norm` is the greatest squared
+    norm of the right rows.
     """
     left = left_norms_M.astype(np.float64)
     unit_roundoff = float(np.finfo(dtype).eps) / 2
@@ -92,20 +82,10 @@ def expansion_tolerance(left_norms_M: Floats, right_norm: float, *, width: int, 
 def pair_squared_distances(
     left_MD: Floats, right_ND: Floats, left_rows_P: Indices, right_rows_P: Indices, *, in_one_thread: bool = False
 ) -> NDArray[np.float64]:
-    """Return `sum_d (x_d - y_d)^2` for each pair of rows, in float64.
+    """Return `sum_d (x_d - y_d)^2` for each pair of rows, in float64, `[P]`.
 
     The value of a pair depends on its two rows alone, never on its place in the list: copies of a row tie
-    exactly. Time O(P D), no memory beside the result.
-
-    Args:
-        left_MD: `[M, D]` float32 or float64.
-        right_ND: `[N, D]` float32 or float64.
-        left_rows_P: rows of `left_MD`, `[P]`.
-        right_rows_P: rows of `right_ND`, `[P]`.
-        in_one_thread: start no threads, for callers that are in one of several.
-
-    Returns:
-        `[P]` float64.
+    exactly. Time O(P D). Callers that are in one of several threads ask for `in_one_thread`.
     """
     from reid_pipeline.geometry.neighbour_kernels import fill_pairs
 

@@ -1,22 +1,32 @@
-"""The Jaccard similarity of k-reciprocal neighbourhoods, sparse: the distance of the pseudo-label loop.
+"""k-reciprocal encoding and its Jaccard similarity, sparse: the distance of pseudo labels and of re-ranking.
 
-Shape suffixes: N rows, D width, K neighbours, E stored entries of the weights.
+Every row becomes a sparse vector of weights over the rows that are mutually near it. Source: Zhong, Zheng, Cao
+and Li, "Re-ranking Person Re-identification with k-reciprocal Encoding", CVPR 2017, equations 3 to 7, 10 and
+11, as the public code of Cluster Contrast (arXiv 2103.11568) computes it.
 
-Cost: the neighbour search takes O(N^2 D). The sums take one term per pair of rows in each column of the
-weights: with s stored weights in a row and in a column on average, O(N s^2) terms of about 1 ns, s between 20
-and 150 at the defaults whatever N is; a column in which nearly every row has a weight (a hub) costs up to N^2
-terms and makes the result dense, since all those pairs then do share something. Memory is the weights, the
-result, and a few megabytes for each core.
+Cost: O(N^2 D) for the neighbour search; O(N s^2) terms of about 1 ns for the sums, s stored weights in a row
+and in a column on average (20 to 150 at the defaults whatever N is). A column in which nearly every row has a
+weight (a hub) costs up to N^2 terms and makes the result dense. Memory is the weights, the result, and a few
+megabytes for each core.
+
+Shape suffixes: N rows, D width, K neighbours, E stored entries, R rows of a block, T places for its entries.
 """
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
 
-from reid_pipeline.geometry.distances import checked_features
+from reid_pipeline.geometry.compiled import even_parts, in_threads
+from reid_pipeline.geometry.distances import Floats, Indices, check_count, checked_features, pair_squared_distances
 from reid_pipeline.geometry.neighbours import nearest_neighbours
-from reid_pipeline.geometry.reciprocal import expand_queries, parts_of, reciprocal_weights, sparse_rows
-from reid_pipeline.schema.errors import UserError
+
+_BLOCK_ENTRIES = 1 << 20
+
+FillRows = Callable[[tuple[int, int], tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.float32]]], None]
+"""Fills the sizes, columns and values of rows `start : stop`; see `reciprocal_kernels`."""
 
 
 def jaccard_distance(features: ArrayLike, *, k1: int = 30, k2: int = 6) -> sparse.csr_array:
@@ -25,15 +35,14 @@ def jaccard_distance(features: ArrayLike, *, k1: int = 30, k2: int = 6) -> spars
     The name says what it is for: every pair that is not stored has distance exactly 1, so the sparse
     similarity holds the whole distance matrix. `distance = 1 - similarity`.
 
-    Source: k-reciprocal encoding (Zhong et al., CVPR 2017, equations 3-7, 10, 11), as Cluster Contrast (arXiv
-    2103.11568) uses it for pseudo labels: the k1 nearest *include* the row itself; half lists have round(k1 /
-    2) + 1 columns (half to even); weights `exp(-|x_i - x_j|^2)`, normalised per row; each row of weights is
-    averaged over the k2 nearest; `similarity = sum_c min(V_ic, V_jc) / (2 - sum_c min(V_ic, V_jc))`.
+    The k1 nearest *include* the row itself; half-size lists have round(k1 / 2) + 1 columns (half to even);
+    weights are `exp(-|x_i - x_j|^2)`, normalised per row; each row of weights is averaged over the k2
+    nearest; `similarity = sum_c min(V_ic, V_jc) / (2 - sum_c min(V_ic, V_jc))`.
 
-    Differs from the released code: that code takes the distance as 2 - 2 cos, which is the squared Euclidean
-    distance of unit rows; here it is the squared Euclidean distance of the rows as given. "More than two
-    thirds" is decided in whole numbers. Ties go to the lower index. A k2 above k1 averages over the k2
-    nearest, not over k1 of them.
+    Differs from the released code of Cluster Contrast: that code takes the distance as 2 - 2 cos, which is the
+    squared Euclidean distance of unit rows; here it is the squared Euclidean distance of the rows as given.
+    "More than two thirds" is decided in whole numbers. Ties go to the lower index. A k2 above k1 averages over
+    the k2 nearest, not over k1 of them.
 
     Args:
         features: `[N, D]` floats, finite; unit rows are usual, not required.
@@ -50,53 +59,125 @@ def jaccard_distance(features: ArrayLike, *, k1: int = 30, k2: int = 6) -> spars
     return jaccard_similarity(features, k1=k1, k2=k2)
 
 
-def jaccard_similarity(
-    features: ArrayLike, *, k1: int = 30, k2: int = 6, minimum: float = 0.0, device: str = "cpu"
-) -> sparse.csr_array:
-    """Do what `jaccard_distance` does, and keep only the pairs with a similarity of at least `minimum`.
-
-    Args:
-        features: as in `jaccard_distance`.
-        k1: as in `jaccard_distance`.
-        k2: as in `jaccard_distance`.
-        minimum: pairs below are dropped as they are found, so that memory follows what is kept.
-        device: where the neighbours are searched; see `nearest_neighbours`.
-    """
-    checked_counts(k1=k1, k2=k2)
+def jaccard_similarity(features: ArrayLike, *, k1: int = 30, k2: int = 6, minimum: float = 0.0) -> sparse.csr_array:
+    """Return `jaccard_distance` without the pairs below `minimum`, which never take memory."""
+    check_neighbour_counts(k1, k2)
     features_ND = checked_features(features)
-    distances_NK, indices_NK = nearest_neighbours(features_ND, max(k1, k2), device=device)
+    distances_NK, indices_NK = nearest_neighbours(features_ND, max(k1, k2))
     lists = (distances_NK[:, :k1], indices_NK[:, :k1])
     weights = reciprocal_weights(features_ND, lists, half=round(k1 / 2) + 1)
-    weights = expand_queries(weights, indices_NK[:, :k2])
-    return _symmetric_similarity(weights, minimum)
+    return _similarity(expand_queries(weights, indices_NK[:, :k2]), minimum)
 
 
-def checked_counts(**counts: int) -> None:
-    """Raise UserError where a neighbour count is not a whole number of at least 1."""
-    for name, count in counts.items():
-        if isinstance(count, bool) or not isinstance(count, int | np.integer) or count < 1:
-            raise UserError(
-                f"{name} is {count!r}; a whole number of at least 1 is needed "
-                "(usual: k1 20 to 30, k2 6; the row itself counts as one of them)."
-            )
+def check_neighbour_counts(k1: int, k2: int) -> None:
+    """Raise UserError where one is not a whole number of at least 1."""
+    for name, count in (("k1", k1), ("k2", k2)):
+        check_count(name, count, "k1 20 to 30, k2 6; the row itself counts as one of them")
 
 
-def _symmetric_similarity(weights: sparse.csr_array, minimum: float) -> sparse.csr_array:
+def reciprocal_weights(
+    features_ND: Floats,
+    neighbours: tuple[NDArray[np.float32], Indices],
+    *,
+    half: int,
+    scale_N: NDArray[np.float64] | None = None,
+) -> sparse.csr_array:
+    """Return V: `exp(-|x_i - x_j|^2 / scale_i)` on the expanded sets R*(i), divided by the row's sum (equation 7).
+
+    `neighbours` are squared distances and indices `[N, K]`, each row itself first; `half` is the length of the
+    lists from which the half-size sets are made; no scale divides by 1. Columns stand in no order.
+    """
+    rows = len(features_ND)
+    weights = _expanded_sets(*neighbours, half)
+    rows_E = np.repeat(np.arange(rows), np.diff(weights.indptr))
+    squared_E = weights.data.astype(np.float64)
+    missing = np.flatnonzero(np.isnan(squared_E))
+    squared_E[missing] = pair_squared_distances(
+        features_ND, features_ND, rows_E[missing], weights.indices[missing].astype(np.int64)
+    )
+    if scale_N is not None:
+        squared_E /= scale_N[rows_E]
+    exponential_E = np.exp(-squared_E)
+    sums_N = np.bincount(rows_E, weights=exponential_E, minlength=rows)
+    weights.data = (exponential_E / sums_N[rows_E]).astype(np.float32)
+    weights.eliminate_zeros()
+    return weights
+
+
+def expand_queries(weights: sparse.csr_array, nearest_NK: Indices) -> sparse.csr_array:
+    """Return the mean of the weights over each row's nearest (equation 11): float32 CSR, in no order."""
+    from reid_pipeline.geometry.reciprocal_kernels import average
+
+    if nearest_NK.shape[1] == 1:
+        return weights
+    most_N = np.diff(weights.indptr).astype(np.int64)[nearest_NK].sum(axis=1)
+    nearest = nearest_NK.astype(np.int32)
+    return _sparse_rows(most_N, lambda *block: average(nearest, parts_of(weights), *block))
+
+
+def parts_of(matrix: sparse.csr_array | sparse.csc_array) -> tuple[Any, Any, Any]:
+    """Return (indptr int64, indices int32, data) of a matrix, as the kernels take it."""
+    return (matrix.indptr.astype(np.int64, copy=False), matrix.indices.astype(np.int32, copy=False), matrix.data)
+
+
+def _expanded_sets(distances_NK: NDArray[np.float32], indices_NK: Indices, half: int) -> sparse.csr_array:
+    """Return the expanded sets R* (equation 5) with squared distances, NaN where the lists do not hold them."""
+    from reid_pipeline.geometry.reciprocal_kernels import expand, reciprocal
+
+    rows = len(indices_NK)
+    neighbours = (np.ascontiguousarray(distances_NK), indices_NK.astype(np.int32))
+    widths = (indices_NK.shape[1], min(half, indices_NK.shape[1]))
+    full, small = ((np.zeros((rows, width), np.int32), np.empty(rows, np.int32)) for width in widths)
+
+    def fill(part: tuple[int, int]) -> None:
+        for sets in (full, small):
+            reciprocal(neighbours[1], sets, *part)
+
+    in_threads(fill, even_parts(rows))
+    present = np.arange(full[0].shape[1]) < full[1][:, None]
+    most_N = full[1] + np.where(present, small[1][full[0]], 0).sum(axis=1)
+    return _sparse_rows(most_N, lambda *block: expand(neighbours, full, small, *block))
+
+
+def _similarity(weights: sparse.csr_array, minimum: float) -> sparse.csr_array:
     """Return the similarity of all pairs of rows of `weights` as float32 CSR; see `jaccard_distance`."""
-    from reid_pipeline.geometry.reciprocal_kernels import mirror, similar
+    from reid_pipeline.geometry.reciprocal_kernels import similar
 
     total = weights.shape[0]
     columns = weights.tocsc()
     terms_E = np.diff(columns.indptr).astype(np.int64)[weights.indices]
     terms_N = np.diff(np.concatenate(([0], np.cumsum(terms_E)))[weights.indptr])
-    most_N = np.minimum(terms_N, total - 1 - np.arange(total))
+    most_N = 1 + np.minimum(terms_N, total - 1 - np.arange(total))
     del terms_E
     given = (parts_of(weights), parts_of(columns), float(np.float32(minimum)))
-    upper = sparse_rows(most_N, lambda *block: similar(*given, *block))
-    ends = np.zeros(total + 1, dtype=np.int64)
-    entries = total + 2 * upper.nnz
-    indices, data = np.empty(entries, dtype=np.int32), np.empty(entries, dtype=np.float32)
-    mirror(parts_of(upper), ends, indices, data)
-    similarity = sparse.csr_array((data, indices, ends), shape=(total, total))
-    similarity.has_canonical_format = True
-    return similarity
+    # The upper triangle with half of the diagonal; transposing sorts its columns.
+    lower = _sparse_rows(most_N, lambda *block: similar(*given, *block)).T.tocsr()
+    return lower + lower.T.tocsr()
+
+
+def _sparse_rows(most_N: Indices, fill: FillRows) -> sparse.csr_array:
+    """Return a square float32 matrix of which `fill` writes each row as if it were alone, in blocks and threads.
+
+    `most_N` is how many entries each row can have at most. Columns stand in the order in which they are written.
+    """
+    total = len(most_N)
+    before = np.concatenate(([0], np.cumsum(most_N)))
+    largest = even_parts(total)[0][1]
+
+    def block(part: tuple[int, int]) -> tuple[Any, ...]:
+        sizes = np.empty(part[1] - part[0], dtype=np.int32)
+        columns = np.empty(before[part[1]] - before[part[0]], dtype=np.int32)
+        values = np.empty(len(columns), dtype=np.float32)
+        fill(part, (sizes, columns, values))
+        written = int(sizes.sum(dtype=np.int64))
+        return sizes, columns[:written].copy(), values[:written].copy()
+
+    parts, start = [], 0
+    while start < total:
+        stop = int(np.searchsorted(before, before[start] + _BLOCK_ENTRIES, side="right")) - 1
+        stop = max(start + 1, min(stop, start + largest))
+        parts.append((start, stop))
+        start = stop
+    sizes, columns, values = zip(*in_threads(block, parts), strict=True)
+    ends = np.concatenate(([0], np.cumsum(np.concatenate(sizes), dtype=np.int64)))
+    return sparse.csr_array((np.concatenate(values), np.concatenate(columns), ends), shape=(total, total))

@@ -24,9 +24,9 @@ _PAIRS = 8
 def fill_pairs(left_MD: Floats, right_ND: Floats, left_rows_P: Indices, right_rows_P: Indices, out_P: Floats) -> None:
     """Write `sum_d (x_d - y_d)^2` of each pair of rows, in float64 by 64 running sums, in one fixed order.
 
-    Element d is added to sum d mod 64, the sums are then folded in halves, and what is left of a width
-    that is no multiple of 64 is added last. Vector registers need no other order than this. Eight pairs go
-    side by side, so that the memory is asked for eight rows at a time.
+    Element d is added to sum d mod 64, the sums are folded pairwise, and the rest of a width that is no multiple
+    of 64 is added last: the order of vector registers. Eight pairs go side by side, so that eight rows are
+    fetched from memory at a time.
     """
     width = left_MD.shape[1]
     whole = width // _LANES * _LANES
@@ -59,24 +59,17 @@ def fill_pairs(left_MD: Floats, right_ND: Floats, left_rows_P: Indices, right_ro
 
 @compiled
 def rank_candidates(
-    left_MD: Floats, right_ND: Floats, candidates_MC: Indices, own: bool, found: Found, start: int, stop: int
+    left_MD: Floats, right_ND: Floats, candidates_MC: Indices, own: bool, found: Found, part: tuple[int, int]
 ) -> None:
     """Write the nearest of each row's candidates by (not the row itself, float32 distance, index).
 
-    Args:
-        left_MD: rows asked for.
-        right_ND: rows searched.
-        candidates_MC: per row different rows of `right_ND`.
-        own: the two matrices are one.
-        found: distances `[M, K]` float32 and indices `[M, K]` int64, to be written, K at most C.
-        start: first row to do.
-        stop: the row after the last.
+    `own` says that the two matrices are one; `found` are distances `[M, K]` float32 and indices `[M, K]` int64.
     """
     distances_MK, indices_MK = found[0], found[1]
-    count, kept = candidates_MC.shape[1], distances_MK.shape[1]
+    count, nearest = candidates_MC.shape[1], distances_MK.shape[1]
     rows_C, exact_C = np.empty(count, np.int64), np.empty(count)
     distances_C, indices_C = np.empty(count, np.float32), np.empty(count, np.int64)
-    for row in range(start, stop):
+    for row in range(part[0], part[1]):
         rows_C[:] = row
         fill_pairs(left_MD, right_ND, rows_C, candidates_MC[row], exact_C)
         for place in range(count):
@@ -90,7 +83,7 @@ def rank_candidates(
                 distances_C[before], indices_C[before] = last, indices_C[before - 1]
                 before -= 1
             distances_C[before], indices_C[before] = distance, index
-        for place in range(kept):  # assigning slices would double the time of compiling
+        for place in range(nearest):  # assigning slices would double the time of compiling
             distances_MK[row, place], indices_MK[row, place] = distances_C[place], indices_C[place]
 
 
@@ -121,14 +114,10 @@ def _squared_distance(norm: float, other: float, product: float) -> float:
 
 @compiled
 def offer_to_rows(products_RS: Floats, corner: tuple[int, int], norms_N: Floats, near: Heaps, far: Heaps) -> None:
-    """Offer every column of a tile to the heaps of its rows.
+    """Offer every column of a tile of float32 inner products to the heaps of its rows.
 
-    Args:
-        products_RS: inner products, float32.
-        corner: the row and the column of the whole matrix at which the tile begins.
-        norms_N: squared norms, float32.
-        near: the nearest of each row: least squared distances.
-        far: the furthest of each row: least negated squared distances.
+    `corner` is the row and the column of the whole matrix at which the tile begins. `near` holds the least
+    squared distances of each row, `far` the least negated ones.
     """
     first, last = corner[1], corner[1] + products_RS.shape[1]
     norms_S = norms_N[first:last]

@@ -2,9 +2,9 @@
 
 Shape suffixes: N rows, K neighbours, R rows of a block, T places for the block's entries.
 
-A sparse matrix is handed over as (indptr, indices, data). Kernels that make rows of one (`expand`, `average`,
-`similar`) write the columns and values of the rows `start : stop` one row after the other into buffers that
-are large enough, and each row's count into `sizes_R`.
+A sparse matrix is passed as (indptr, indices, data). Kernels that make rows of one (`expand`, `average`,
+`similar`) write the rows `start : stop` one after the other into `out`: each row's count `[R]`, and columns and
+values `[T]`, which are large enough.
 """
 
 import numpy as np
@@ -14,12 +14,14 @@ from reid_pipeline.geometry.compiled import compiled
 Sparse = tuple[np.ndarray, np.ndarray, np.ndarray]
 Sets = tuple[np.ndarray, np.ndarray]
 """Per row its members, padded, `[N, K]` int32, and how many there are, `[N]` int32."""
+Rows = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 
 @compiled
-def reciprocal(lists_NK: np.ndarray, count: int, sets: Sets, start: int, stop: int) -> None:
-    """Write, per row, those of its first `count` neighbours that have it among their first `count`."""
+def reciprocal(lists_NK: np.ndarray, sets: Sets, start: int, stop: int) -> None:
+    """Write R (equation 4): those of a row's first neighbours, as many as a set can have, that have it likewise."""
     members_NK, sizes_N = sets
+    count = members_NK.shape[1]
     for row in range(start, stop):
         size = 0
         for place in range(count):
@@ -33,20 +35,13 @@ def reciprocal(lists_NK: np.ndarray, count: int, sets: Sets, start: int, stop: i
 
 
 @compiled
-def expand(
-    neighbours: tuple[np.ndarray, np.ndarray],
-    full: Sets,
-    half: Sets,
-    part: tuple[int, int],
-    sizes_R: np.ndarray,
-    columns_T: np.ndarray,
-    values_T: np.ndarray,
-) -> None:
+def expand(neighbours: Sets, full: Sets, half: Sets, part: tuple[int, int], out: Rows) -> None:
     """Write the expanded sets R* (equation 5), with each member's distance where the list holds it, else NaN.
 
     A member c of R(i) brings H(c), its reciprocal set of half size, along when more than two thirds of H(c)
     lie in R(i) as it was before any expansion; decided in whole numbers.
     """
+    sizes_R, columns_T, values_T = out
     distances_NK, lists_NK = neighbours
     total, count = lists_NK.shape
     mark_N = np.zeros(total, np.int64)
@@ -80,15 +75,9 @@ def expand(
 
 
 @compiled
-def average(
-    nearest_NK: np.ndarray,
-    weights: Sparse,
-    part: tuple[int, int],
-    sizes_R: np.ndarray,
-    columns_T: np.ndarray,
-    values_T: np.ndarray,
-) -> None:
+def average(nearest_NK: np.ndarray, weights: Sparse, part: tuple[int, int], out: Rows) -> None:
     """Write the mean of the weights over each row's nearest (equation 11)."""
+    sizes_R, columns_T, values_T = out
     indptr, indices, data = weights
     count = nearest_NK.shape[1]
     sums_N = np.zeros(len(nearest_NK), np.float64)
@@ -137,22 +126,18 @@ def _jaccard(shared: float) -> float:
 
 
 @compiled
-def similar(
-    weights: Sparse,
-    columns: Sparse,
-    minimum: float,
-    part: tuple[int, int],
-    sizes_R: np.ndarray,
-    columns_T: np.ndarray,
-    values_T: np.ndarray,
-) -> None:
-    """Write the rows after each row with a similarity above 0 and at least `minimum`."""
+def similar(weights: Sparse, columns: Sparse, minimum: float, part: tuple[int, int], out: Rows) -> None:
+    """Write half of each row's similarity with itself, and the rows after it that reach 0 and `minimum`."""
+    sizes_R, columns_T, values_T = out
     total = len(weights[0]) - 1
     sums_N = np.zeros(total, np.float64)
     touched_N = np.empty(total, np.int32)
     end = 0
     for row in range(part[0], part[1]):
         first = end
+        columns_T[end] = row
+        values_T[end] = 0.5
+        end += 1
         count = _share(row, row + 1, weights, columns, sums_N, touched_N)
         for place in range(count):
             other = touched_N[place]
@@ -166,51 +151,20 @@ def similar(
 
 
 @compiled
-def mirror(upper: Sparse, indptr: np.ndarray, indices: np.ndarray, data: np.ndarray) -> None:
-    """Write the symmetric matrix with diagonal 1 whose strict upper triangle is given; columns ascend.
-
-    The rows before a row, taken in order, leave it its entries below the diagonal in order; those, taken in
-    order, leave the rows before their entries above the diagonal in order. Nothing is sorted.
-    """
-    total = len(upper[0]) - 1
-    for row in range(total):
-        indptr[row + 1] += upper[0][row + 1] - upper[0][row] + 1
-        for entry in range(upper[0][row], upper[0][row + 1]):
-            indptr[upper[1][entry] + 1] += 1
-    next_N = np.empty(total, np.int64)
-    for row in range(total):
-        next_N[row] = indptr[row]
-        indptr[row + 1] += indptr[row]
-    for row in range(total):
-        indices[next_N[row]] = row
-        data[next_N[row]] = 1.0
-        next_N[row] += 1
-        for entry in range(upper[0][row], upper[0][row + 1]):
-            place = next_N[upper[1][entry]]
-            indices[place] = row
-            data[place] = upper[2][entry]
-            next_N[upper[1][entry]] += 1
-    for row in range(total):
-        place = indptr[row]
-        while indices[place] != row:
-            other = indices[place]
-            indices[next_N[other]] = row
-            data[next_N[other]] = data[place]
-            next_N[other] += 1
-            place += 1
-
-
-@compiled
 def subtract_similarity(
-    weights: Sparse, columns: Sparse, first: int, factor: float, part: tuple[int, int], out_RG: np.ndarray
+    encoded: tuple[Sparse, Sparse], first: int, factor: float, start: int, out_RG: np.ndarray, part: tuple[int, int]
 ) -> None:
-    """Subtract `factor` times the similarity with the rows from `first` on from a block of rows."""
+    """Subtract `factor` times the similarity of a part of the rows from `start` with the rows from `first` on.
+
+    `encoded` are the weights by rows and by columns.
+    """
+    weights, columns = encoded
     total = len(weights[0]) - 1
     sums_N = np.zeros(total, np.float64)
     touched_N = np.empty(total, np.int32)
     for row in range(part[0], part[1]):
-        count = _share(row, first, weights, columns, sums_N, touched_N)
+        count = _share(start + row, first, weights, columns, sums_N, touched_N)
         for place in range(count):
             other = touched_N[place]
-            out_RG[row - part[0], other - first] -= factor * _jaccard(sums_N[other])
+            out_RG[row, other - first] -= factor * _jaccard(sums_N[other])
             sums_N[other] = 0.0

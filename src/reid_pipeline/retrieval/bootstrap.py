@@ -1,7 +1,7 @@
-"""How far figures may be off because these queries and no others were drawn: the bootstrap over queries.
+"""Intervals of figures over resampled queries: percentile bootstrap.
 
-Percentile intervals (Efron and Tibshirani, "An Introduction to the Bootstrap", 1993, chapter 13). The gallery
-and the model stay as they are: an interval says nothing about another seed's training.
+Source: Efron and Tibshirani, "An Introduction to the Bootstrap", 1993, chapter 13. The gallery and the model stay
+as they are: an interval says nothing about another seed's training.
 
 Shape suffixes: V valid queries, F figures, N resamples.
 """
@@ -12,10 +12,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from reid_pipeline.geometry.distances import check_count
 from reid_pipeline.retrieval.metrics import RetrievalResult
 from reid_pipeline.schema.errors import UserError
 
-_DRAWN_BYTES = 8 << 20
+_SAMPLED_BYTES = 8 << 20
 
 
 @dataclass(frozen=True)
@@ -45,27 +46,20 @@ def bootstrap_intervals(
     Time O(resamples V), memory 8 MiB and O(resamples).
 
     Args:
-        result: what `evaluate_retrieval` found.
-        resamples: how many samples of V queries are drawn with replacement, at least 1.
-        seed: of the draws.
+        result: an evaluation.
+        resamples: how many samples of V queries are made with replacement, at least 1.
+        seed: of the samples.
         level: share of the resampled figures that lie inside, above 0 and below 1.
 
     Raises:
         UserError: an option out of range.
     """
     valid = result.first_match_rank > 0
-    figures_FV = np.stack(
-        [
-            result.average_precision[valid],
-            result.inverse_negative_penalty[valid],
-            (result.first_match_rank[valid] == 1).astype(np.float64),
-        ]
-    )
+    figures = result.of_queries()
+    figures_FV = np.stack([figure[valid] for figure in figures.values()])
     means_NF = _resampled_means(figures_FV, resamples, seed)
     low_F, high_F = np.quantile(means_NF, _tails(level), axis=0)
-    return {
-        name: (float(low), float(high)) for name, low, high in zip(("mAP", "mINP", "rank1"), low_F, high_F, strict=True)
-    }
+    return {name: (float(low), float(high)) for name, low, high in zip(figures, low_F, high_F, strict=True)}
 
 
 def paired_bootstrap(
@@ -73,15 +67,15 @@ def paired_bootstrap(
 ) -> PairedDifference:
     """Compare two methods by their AP on the same queries, row by row.
 
-    Resampling pairs takes out what makes a query hard for both, so that the interval is narrower than that of
+    Resampling pairs removes what makes a query hard for both, so that the interval is narrower than that of
     either mAP. The p-value is twice the smaller share of resampled differences on either side of 0, each
     share counting one more.
 
     Args:
         first_ap: `[Q]`, NaN where the query is not valid.
         second_ap: `[Q]`, of the same queries in the same order.
-        resamples: how many samples are drawn with replacement, at least 1.
-        seed: of the draws.
+        resamples: how many samples are made with replacement, at least 1.
+        seed: of the samples.
         level: of the interval, above 0 and below 1.
 
     Raises:
@@ -101,20 +95,11 @@ def paired_bootstraps(
 ) -> dict[str, PairedDifference]:
     """Compare two methods by several figures of the same queries, in the same resamples.
 
-    A query counts where every figure of both is known. Time O(resamples V F), memory O(F) times 8 MiB.
-
-    Args:
-        first: by figure `[Q]`, NaN where the query is not valid; all of one length.
-        second: the same figures of the same queries, in the same order.
-        resamples: as in `paired_bootstrap`, like the next two.
-        seed: of the draws.
-        level: of the intervals.
+    As `paired_bootstrap`, with figures by name, `[Q]` each. A query counts where all figures of both are known.
+    Time O(resamples V F), memory O(F) times 8 MiB.
 
     Returns:
         by figure the second's mean less the first's, with its interval and p-value.
-
-    Raises:
-        UserError: as `paired_bootstrap`.
     """
     differences_FQ = np.stack([_differences(name, first[name], second[name]) for name in first])
     differences_FV = differences_FQ[:, ~np.isnan(differences_FQ).any(axis=0)]
@@ -158,16 +143,15 @@ def _tails(level: float) -> tuple[float, float]:
 
 def _resampled_means(figures_FV: NDArray[np.float64], resamples: int, seed: int) -> NDArray[np.float64]:
     """Return the mean of every figure in every resample, `[N, F]`."""
-    if isinstance(resamples, bool) or not isinstance(resamples, int | np.integer) or resamples < 1:
-        raise UserError(f"resamples is {resamples!r}; a whole number of at least 1 is needed (usual: 1000).")
+    check_count("resamples", resamples, "1000")
     return np.concatenate(
-        [figures_FV[:, drawn].mean(axis=2).T for drawn in _draws(figures_FV.shape[1], resamples, seed)]
+        [figures_FV[:, sample].mean(axis=2).T for sample in _samples(figures_FV.shape[1], resamples, seed)]
     )
 
 
-def _draws(count: int, resamples: int, seed: int) -> Iterator[NDArray[np.int64]]:
-    """Yield rows of `count` drawn indices, a few resamples at a time."""
+def _samples(count: int, resamples: int, seed: int) -> Iterator[NDArray[np.int64]]:
+    """Yield rows of `count` sampled indices, a few resamples at a time."""
     generator = np.random.default_rng(seed)
-    step = max(1, _DRAWN_BYTES // (8 * count))
+    step = max(1, _SAMPLED_BYTES // (8 * count))
     for start in range(0, resamples, step):
         yield generator.integers(count, size=(min(step, resamples - start), count))

@@ -19,16 +19,10 @@ def camera_pair_breakdown(
     *,
     camera_filter: bool = True,
 ) -> list[dict[str, Any]]:
-    """Score the queries of each camera on the gallery of each camera alone.
+    """Score the queries of each camera on the gallery of each camera alone, at the cost of one evaluation.
 
-    The cost of one evaluation in all, since each query meets each gallery row once.
-
-    Args:
-        features: of queries and gallery, as in `evaluate_retrieval`, like the next two.
-        pids: of both.
-        camids: of both.
-        names: what the collection calls each camera.
-        camera_filter: leave out the pairs of a camera with itself, in which the filter leaves no positive.
+    `features`, `pids` and `camids` are (query, gallery) as in `evaluate_retrieval`; `names` are the collection's
+    own of each camera. With `camera_filter`, which leaves no positive there, a camera is not paired with itself.
 
     Returns:
         for each pair with a valid query, by camera: `query_camera`, `query_camera_name`, `gallery_camera`,
@@ -63,10 +57,7 @@ def identity_breakdown(
 ) -> list[dict[str, Any]]:
     """Return the figures of each identity, the worst first.
 
-    Args:
-        result: of the queries.
-        query_pids: of the same queries.
-        names: what the collection calls each pid.
+    `query_pids` belong to the queries of `result`; `names` are the collection's own of each pid.
 
     Returns:
         `pid`, `identity`, `mAP`, `mINP`, `rank1` and `num_valid_queries` of each.
@@ -74,12 +65,7 @@ def identity_breakdown(
     valid = np.flatnonzero(result.first_match_rank > 0)
     pids, places = np.unique(np.asarray(query_pids)[valid], return_inverse=True)
     counts = np.bincount(places)
-    figures = {
-        "mAP": result.average_precision[valid],
-        "mINP": result.inverse_negative_penalty[valid],
-        "rank1": (result.first_match_rank[valid] == 1).astype(np.float64),
-    }
-    means = {name: np.bincount(places, weights=values) / counts for name, values in figures.items()}
+    means = {name: np.bincount(places, values[valid]) / counts for name, values in result.of_queries().items()}
     return [
         {
             "pid": int(pids[place]),

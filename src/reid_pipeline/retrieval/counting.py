@@ -1,32 +1,39 @@
 """Compiled counting of a block of values against each query's thresholds; imported where it is called.
 
-A query's P positives, nearest first, part the line of values into P + 1 bins. Each gallery row that is
-neither a positive nor removed belongs to one bin: the number of positives that come before it. Threshold p is
-an interval `lower_P[p] .. upper_P[p]`, both ascending: values below it come before positive p, values above
-it after, values within it are unsure and listed for a closer look. Rows past the last threshold need no
-place, and where positives are near these are almost all: runs in which no entry reaches it are passed over.
+A query's P positives, nearest first, divide the values into P + 1 bins. Each gallery row that is neither a
+positive nor removed belongs to one bin: the number of positives that come before it. Threshold p is an interval
+`lower_P[p] .. upper_P[p]`, both ascending: values below it come before positive p, values above it after, values
+within it are unsure and listed. Rows past the last threshold need no place, and where positives are near these
+are almost all: runs in which no entry reaches it are skipped.
 
-An entry is first given one of many equal cells between the first threshold and the last, in vector registers.
-A cell that no interval touches holds entries of one bin, so that it is enough to count it.
+An entry is first assigned to one of many equal cells between the first threshold and the last, in vector
+registers. A cell that no interval touches holds entries of one bin, so that it is enough to count it.
 
-Shape suffixes: Q queries of the block, G gallery rows of the block, P positives of all queries of the block
-in a row, B bins of all queries of the block in a row (P + 1 for P positives), U unsure entries, C cells, R
-entries of a run.
+Shape suffixes: Q queries of the block, G gallery rows of the block, P positives of all queries of the block in
+a row, B bins of all queries of the block in a row, U unsure entries, C cells, R entries of a run.
 """
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, cast
 
 import numba
 import numpy as np
 
+from reid_pipeline.geometry.compiled import Kernel, compiled
+
+# No value is NaN, and the sign of a zero decides nothing.
+in_vectors = cast("Callable[[Kernel], Kernel]", numba.njit(cache=True, nogil=True, fastmath={"nnan", "nsz"}))
+
 _RUN = 256
 _CELLS = 4096
-# Values beyond all thresholds share that many cells; one more is for those before, one for the last's own.
+# Values beyond all thresholds are spread over 16 cells, since counts of one cell wait for each other; one more
+# cell is for those before, one for the last threshold's own.
 _SPREAD = 16
 _ALL_CELLS = _CELLS + 2 + _SPREAD
 
 
-def _at_most(value: Any, thresholds_P: Any, low: Any, high: Any) -> Any:
+@compiled
+def at_most(value: Any, thresholds_P: Any, low: Any, high: Any) -> Any:
     """Return how many ascending thresholds are at most `value`: at least `low`, no more than `high`."""
     while low < high:
         middle = (low + high) // 2
@@ -37,17 +44,16 @@ def _at_most(value: Any, thresholds_P: Any, low: Any, high: Any) -> Any:
     return low
 
 
-def _cell(value: Any, grid: Any) -> Any:
+@in_vectors
+def cell_of(value: Any, grid: Any) -> Any:
     """Return the cell of a threshold, 0 .. _CELLS + 2; a cell never falls as the value rises."""
     origin, scale, bottom, top = grid
     return np.uint16(min(max((value - origin) * scale, bottom), top) - bottom)
 
 
-def _grid(lowest: Any, highest: Any, one: Any) -> Any:
-    """Return origin and scale of the cells between two thresholds, and what places are cut off at.
-
-    `one` is 1 in the dtype of the values, so that nothing is computed in another.
-    """
+@compiled
+def grid_of(lowest: Any, highest: Any, one: Any) -> Any:
+    """Return origin and scale of the cells between two thresholds, and the bounds of places; `one` has the dtype."""
     scale = one
     if highest > lowest:
         scale = one * np.float32(_CELLS) / (highest - lowest)
@@ -56,11 +62,9 @@ def _grid(lowest: Any, highest: Any, one: Any) -> Any:
     return lowest, scale, -one, one * np.float32(_CELLS + 1)
 
 
-def _find_cells(values_R: Any, offsets_R: Any, grid: Any, tops_R: Any, cells_R: Any) -> Any:
-    """Write the cell of each value of a run, in vector registers; return the lowest cell.
-
-    Values beyond all thresholds are spread over 16 cells, since counts of one cell wait for each other.
-    """
+@in_vectors
+def find_cells(values_R: Any, offsets_R: Any, grid: Any, tops_R: Any, cells_R: Any) -> Any:
+    """Write the cell of each value of a run, in vector registers; return the lowest cell."""
     origin, scale, bottom, _ = grid
     lowest = np.uint16(_ALL_CELLS)
     for column in range(len(values_R)):
@@ -71,12 +75,9 @@ def _find_cells(values_R: Any, offsets_R: Any, grid: Any, tops_R: Any, cells_R: 
     return lowest
 
 
-def _flag_cells(lower_P: Any, upper_P: Any, grid: Any, flags: Any) -> None:
-    """Flag the cells that an interval touches: elsewhere the cell alone tells the bin.
-
-    Of a flagged cell the first and the last interval that touches it are kept. Intervals ascend, so that no
-    cell is written to twice on the way up, nor on the way down: O(P + C), however wide they are.
-    """
+@compiled
+def flag_cells(lower_P: Any, upper_P: Any, grid: Any, flags: Any) -> None:
+    """Flag the cells that an interval touches, with the first and the last such interval: O(P + C)."""
     flagged_C, first_C, last_C = flags
     flagged_C[:] = 0
     seen = 0
@@ -94,7 +95,8 @@ def _flag_cells(lower_P: Any, upper_P: Any, grid: Any, flags: Any) -> None:
         seen = min(seen, start)
 
 
-def _count_cells(counts_C: Any, flagged_C: Any, lower_P: Any, grid: Any, bins_B: Any) -> None:
+@compiled
+def count_cells(counts_C: Any, flagged_C: Any, lower_P: Any, grid: Any, bins_B: Any) -> None:
     """Add the counts of whole cells, flagged ones apart, to the bins that they lie in."""
     for cell in range(len(counts_C)):
         if flagged_C[cell] != 0:
@@ -108,10 +110,10 @@ def _count_cells(counts_C: Any, flagged_C: Any, lower_P: Any, grid: Any, bins_B:
         start = stop
 
 
-def _count_row(
-    values_G: Any, offsets_G: Any, lower_P: Any, upper_P: Any, bins_B: Any, unsure_U: Any, working: Any
-) -> Any:
+@compiled
+def count_row(values_G: Any, offsets_G: Any, limits: Any, bins_B: Any, unsure_U: Any, working: Any) -> Any:
     """Count one query's row of a block into its bins and list what is unsure; return how many that are."""
+    lower_P, upper_P = limits
     flags, counts_C, tops_R, cells_R, near_R = working
     flagged_C, first_C, last_C = flags
     grid = grid_of(lower_P[0], upper_P[-1], values_G.dtype.type(1))
@@ -144,20 +146,18 @@ def _count_row(
     return found
 
 
-def _count_block(values_QG: Any, offsets_G: Any, thresholds: Any, same: Any, bins_B: Any, job: Any, unsure: Any) -> Any:
-    """Count rows of a block until they end or no room is left; see `count_block`."""
-    lower_P, upper_P, starts_Q = thresholds
+@compiled
+def count_block(values_QG: Any, offsets_G: Any, thresholds: Any, same: Any, job: Any, unsure: Any) -> Any:
+    """Count rows of a block until they end or the list of unsure entries is full; return the next row and its size."""
+    lower_P, upper_P, starts_Q, bins_B = thresholds
     same_rows, same_starts_Q, same_ends_Q = same
     row, end, first_column = job
     owner_U, column_U = unsure
     width = values_QG.shape[1]
     past = _CELLS + 1 + np.arange(_RUN) % _SPREAD
+    flags = (np.empty(_ALL_CELLS, np.uint8), np.empty(_ALL_CELLS, np.int32), np.empty(_ALL_CELLS, np.int32))
     working = (
-        (
-            np.empty(_ALL_CELLS, dtype=np.uint8),
-            np.empty(_ALL_CELLS, dtype=np.int32),
-            np.empty(_ALL_CELLS, dtype=np.int32),
-        ),
+        flags,
         np.empty(_ALL_CELLS, dtype=np.uint32),
         past.astype(values_QG.dtype),
         np.empty(_RUN, dtype=np.uint16),
@@ -172,17 +172,17 @@ def _count_block(values_QG: Any, offsets_G: Any, thresholds: Any, same: Any, bin
                 values_G[column] = np.inf
         first, last = starts_Q[row], starts_Q[row + 1]
         bins = bins_B[first + row : last + row + 1]
-        listed = count_row(
-            values_G, offsets_G, lower_P[first:last], upper_P[first:last], bins, column_U[found:], working
-        )
+        limits = lower_P[first:last], upper_P[first:last]
+        listed = count_row(values_G, offsets_G, limits, bins, column_U[found:], working)
         owner_U[found : found + listed] = row
         found += listed
         row += 1
     return row, found
 
 
-def _settle(exact_U: Any, rows_U: Any, owner_U: Any, positives: Any, bins_B: Any) -> None:
-    """Put listed entries into their bins by (exact value, gallery row); see `settle`."""
+@compiled
+def count_exact(exact_U: Any, rows_U: Any, owner_U: Any, positives: Any, bins_B: Any) -> None:
+    """Count listed entries in their bins by (exact value, gallery row)."""
     exact_P, rows_P, starts_Q = positives
     for entry in range(len(exact_U)):
         value, row, owner = exact_U[entry], rows_U[entry], owner_U[entry]
@@ -194,20 +194,3 @@ def _settle(exact_U: Any, rows_U: Any, owner_U: Any, positives: Any, bins_B: Any
             else:
                 high = middle
         bins_B[low + owner] += 1
-
-
-def _compiled(function: Any, **options: Any) -> Any:
-    return numba.njit(cache=True, nogil=True, **options)(function)
-
-
-# No value is NaN, and the sign of a zero decides nothing: so this may run in vector registers.
-_VECTORS = {"nnan", "nsz"}
-cell_of = _compiled(_cell, fastmath=_VECTORS)
-grid_of = _compiled(_grid)
-find_cells = _compiled(_find_cells, fastmath=_VECTORS)
-at_most = _compiled(_at_most)
-flag_cells = _compiled(_flag_cells)
-count_cells = _compiled(_count_cells)
-count_row = _compiled(_count_row)
-count_block = _compiled(_count_block)
-settle = _compiled(_settle)

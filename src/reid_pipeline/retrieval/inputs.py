@@ -19,7 +19,7 @@ Given = tuple[ArrayLike, ArrayLike, ArrayLike | None]
 
 @dataclass(frozen=True)
 class Identities:
-    """Who one side's rows show: pids `[N]` int64, camids `[N]` int64 or None."""
+    """One side's pids `[N]` int64, and camids `[N]` int64 or None."""
 
     pids: Indices
     camids: Indices | None
@@ -39,13 +39,9 @@ class Side(Identities):
 
 
 def checked_sides(query: Given, gallery: Given) -> tuple[Side, Side]:
-    """Check (features, pids, camids or None) of both sides against themselves and each other.
+    """Return both sides, given as (features, pids, camids or None), in one dtype, or raise UserError.
 
-    Both sides get one dtype: float32 only where both are float32 (or float16).
-
-    Raises:
-        UserError: features that are not finite matrices of one width, ids that are not one integer per row,
-            camids on one side only, or a gallery of junk alone.
+    That is float32 only where both are float32 (or float16).
     """
     left_ND, right_ND = checked_pair(query[0], gallery[0])
     kind = np.result_type(left_ND, right_ND)
@@ -59,11 +55,7 @@ def checked_sides(query: Given, gallery: Given) -> tuple[Side, Side]:
 def checked_identities(
     query: GivenIdentities, gallery: GivenIdentities, *, rows: tuple[int, int]
 ) -> tuple[Identities, Identities]:
-    """Check (pids, camids or None) of both sides; `rows` says how many there must be on each.
-
-    Raises:
-        UserError: ids that are not one integer per row, camids on one side only, or a gallery of junk alone.
-    """
+    """Return both sides, given as (pids, camids or None), or raise UserError; `rows` is the length of each."""
     if (query[1] is None) != (gallery[1] is None):
         given, absent = ("gallery", "query") if query[1] is None else ("query", "gallery")
         raise UserError(
@@ -77,7 +69,7 @@ def checked_identities(
 
 
 def checked_pair(query_features: ArrayLike, gallery_features: ArrayLike) -> tuple[Floats, Floats]:
-    """Check the features of both sides against themselves and each other; see `checked_features`."""
+    """Return the features of both sides, finite and of one width, or raise UserError."""
     query_QD = checked_features(query_features, name="query features")
     gallery_GD = checked_features(gallery_features, name="gallery features")
     if query_QD.shape[1] != gallery_GD.shape[1]:
@@ -138,17 +130,9 @@ class Matches:
         return owners_P, self.gallery_rows[np.arange(len(owners_P)) + skipped_Q[owners_P]]
 
     def positives(self, query_rows: Indices) -> tuple[Indices, Indices]:
-        """Return what `same` does, without the rows that the camera filter removes."""
+        """Return `same` without the rows that the camera filter removes."""
         owners_P, rows_P = self.same(query_rows)
         if self.query.camids is None or self.gallery.camids is None:
             return owners_P, rows_P
-        kept_P = self.gallery.camids[rows_P] != self.query.camids[query_rows][owners_P]
-        return owners_P[kept_P], rows_P[kept_P]
-
-    def removed(self, query_row: int) -> Indices:
-        """Return the gallery rows that the camera filter removes for one query, ascending."""
-        same = self.gallery_rows[self.starts[query_row] : self.ends[query_row]]
-        if self.query.camids is None or self.gallery.camids is None:
-            return same[:0]
-        removed: Indices = same[self.gallery.camids[same] == self.query.camids[query_row]]
-        return removed
+        other_P = self.gallery.camids[rows_P] != self.query.camids[query_rows][owners_P]
+        return owners_P[other_P], rows_P[other_P]

@@ -6,7 +6,7 @@ Shape suffixes: N rows of both sides, Q queries, G gallery rows, D width, K neig
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from reid_pipeline.geometry.distances import Floats
+from reid_pipeline.geometry.distances import Floats, check_count
 from reid_pipeline.geometry.neighbours import nearest_neighbours
 from reid_pipeline.retrieval.inputs import checked_pair
 from reid_pipeline.schema.errors import UserError, first_few
@@ -42,8 +42,7 @@ def average_query_expansion(
         UserError: features that are not finite or zero (which rows) or of different widths, or an option out
             of range.
     """
-    if isinstance(k, bool) or not isinstance(k, int | np.integer) or k < 1:
-        raise UserError(f"k is {k!r}; a whole number of at least 1 is needed (usual: 5 to 10).")
+    check_count("k", k, "5 to 10")
     if not 0.0 <= alpha < np.inf:
         raise UserError(f"alpha is {alpha}; a finite number of at least 0 is needed (usual: 0 or 3).")
     query_QD, gallery_GD = checked_pair(query_features, gallery_features)

@@ -1,12 +1,12 @@
 """The rank of every positive, by counting: exact, streaming, never a sort of the gallery.
 
 Average precision, CMC and INP need only the ranks of the positives, and a rank is one more than the number of
-gallery rows that come before. So each block of distances is looked at once: a row surely nearer than a
-positive is counted, a row whose distance a matrix product cannot tell from a positive's is computed again,
-pair by pair.
+gallery rows that come before. So each block of distances is read once: a row surely nearer than a positive is
+counted, a row whose distance a matrix product cannot separate from a positive's is computed again, pair by
+pair.
 
-Shape suffixes: Q queries of a block, G gallery rows of a block, D width, P positives of all queries of a
-block in a row, R the most positives of a query of the block.
+Shape suffixes: Q queries of a block, S queries of a share, G gallery rows of a block, D width, P positives of
+all queries of a block in a row, R the most positives of a query of the block.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -18,9 +18,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from reid_pipeline.geometry.compiled import worker_count
 from reid_pipeline.geometry.distances import Floats, Indices, expansion_tolerance, pair_squared_distances, squared_norms
-from reid_pipeline.retrieval.bins import Block, Exact, Ranked
+from reid_pipeline.retrieval.blocks import Block, Columns, Counter, Limits, thread_count
 from reid_pipeline.retrieval.inputs import Matches
-from reid_pipeline.retrieval.sweep import Limits, Sweep, settle, thread_count
 from reid_pipeline.schema.errors import UserError, first_few
 
 # Of each thread. Larger blocks are multiplied no faster, and these stay in the caches while they are counted.
@@ -36,25 +35,12 @@ CountFeatures = Callable[[Block, Floats, Limits], None]
 
 def feature_ranks(
     matches: Matches, query_QD: Floats, gallery_GD: Floats, *, memory_limit: int, device: str = "cpu"
-) -> Iterator[Ranked]:
-    """Yield the ranks of every query that has positives, block by block.
+) -> Iterator[tuple[Block, Indices]]:
+    """Yield blocks that cover the queries with positives, and the ranks of these, 1-based, ascending within a query.
 
-    The order ranked is that of (squared Euclidean distance, gallery row), the distance being the float64 sum
-    of squared differences of the features as given; copies of a gallery row tie exactly.
-
-    Time: the matrix product, plus a sweep of 0.3 to 2 ns of one core per entry. Memory: one block, at most
-    `memory_limit` bytes, and O(G).
-
-    Args:
-        matches: which rows match.
-        query_QD: features of the queries, float32 or float64.
-        gallery_GD: features of the gallery, of the same dtype.
-        memory_limit: bytes for a block of distances and its working arrays, at least 1 MiB.
-        device: "cpu", or a torch device: blocks are then multiplied and counted there, and the gallery's
-            features lie there as a whole.
-
-    Raises:
-        UserError: a `memory_limit` below 1 MiB.
+    The gallery is ranked by (squared Euclidean distance, gallery row), the distance being the float64 sum of
+    squared differences of the features as given, of one dtype; copies of a gallery row tie exactly. Other
+    arguments, cost and errors: see `evaluate_retrieval`. The sweep takes 0.3 to 2 ns of one core per entry.
     """
     if memory_limit < _SMALLEST_LIMIT:
         raise UserError(
@@ -66,45 +52,37 @@ def feature_ranks(
     offsets_G[~matches.gallery.usable] = np.inf
     height, width = _block_shape(len(gallery_GD), gallery_GD.dtype.itemsize, memory_limit, worker_count())
     threads = thread_count(width, memory_limit)
+    exact = partial(pair_squared_distances, query_QD, gallery_GD)
+    within_thread = partial(exact, in_one_thread=device == "cpu")
     with ThreadPoolExecutor(threads) as pool:
-        sweep = Sweep(pool, threads, matches)
-        exact = partial(pair_squared_distances, query_QD, gallery_GD)
         if device == "cpu":
-            # The sweep's threads ask for it, which start no others.
-            one_thread = partial(exact, in_one_thread=True)
-            count = _on_cpu(sweep, gallery_GD, offsets_G, width, one_thread)
+            count = _on_cpu(Counter(matches, pool, threads), gallery_GD, offsets_G, width)
         else:
-            count = _on_device(matches, gallery_GD, offsets_G, exact, memory_limit=memory_limit, device=device)
+            count = _on_device(matches, gallery_GD, offsets_G, memory_limit, device)
         for query_rows in _groups(matches, height, memory_limit // (2 * _POSITIVE_BYTES)):
-            block = Block.of(matches, query_rows, exact)
+            block = Block.of(matches, query_rows, exact, within_thread=within_thread)
             if len(block.query_rows):
                 features_QD = query_QD[block.query_rows]
                 count(block, features_QD, _limits(block, features_QD, greatest))
-                yield block.ranked()
+                yield block, block.ranks()
 
 
-def distance_ranks(matches: Matches, blocks: Iterable[tuple[int, ArrayLike]]) -> Iterator[Ranked]:
-    """Yield the ranks of every query that has positives from given distances; see `evaluate_distances`.
-
-    Raises:
-        UserError: blocks of a wrong shape, with values that are not finite, or that do not cover the queries
-            once each, in order.
-    """
+def distance_ranks(matches: Matches, blocks: Iterable[tuple[int, ArrayLike]]) -> Iterator[tuple[Block, Indices]]:
+    """Yield the same of given distances; see `evaluate_distances`."""
     queries, gallery = len(matches.query.pids), len(matches.gallery.pids)
     threads = thread_count(gallery, 1 << 40)
     expected = 0
     with ThreadPoolExecutor(threads) as pool:
-        sweep = Sweep(pool, threads, matches)
+        counter = Counter(matches, pool, threads)
         for start, given in blocks:
             values_QG = _checked_distances(given, start, (expected, queries, gallery))
             expected += len(values_QG)
-            offsets_G = np.where(matches.gallery.usable, 0, np.inf).astype(values_QG.dtype)
-            exact = partial(_given_distances, values_QG, start)
             rows = np.arange(start, expected)
+            exact = partial(_given_distances, values_QG, start)
             block = Block.of(matches, rows[(matches.ends > matches.starts)[rows]], exact)
             if len(block.query_rows):
-                _count_given(sweep, block, values_QG[block.query_rows - start], offsets_G, exact)
-                yield block.ranked()
+                _count_given(counter, block, values_QG[block.query_rows - start])
+                yield block, block.ranks()
     if expected != queries:
         raise UserError(f"the blocks of distances end at query {expected} of {queries}; each must be there once.")
 
@@ -113,13 +91,14 @@ def _given_distances(values_QG: Floats, start: int, query_rows: Indices, gallery
     return values_QG[query_rows - start, gallery_rows].astype(np.float64)
 
 
-def _count_given(sweep: Sweep, block: Block, values_QG: Floats, offsets_G: Floats, exact: Exact) -> None:
-    limit_P = block.exact.astype(values_QG.dtype)
+def _count_given(counter: Counter, block: Block, values_QG: Floats) -> None:
+    limit_P = block.values.astype(values_QG.dtype)
+    columns = Columns(0, np.where(counter.matches.gallery.usable, 0, np.inf).astype(values_QG.dtype))
 
     def count(share: slice) -> None:
-        sweep.count(block, share, values_QG[share], offsets_G, 0, (limit_P, limit_P), exact)
+        counter.count(block, share, values_QG[share], columns, (limit_P, limit_P))
 
-    sweep.in_shares(block, count)
+    counter.in_shares(block, count)
 
 
 def _checked_distances(given: ArrayLike, start: int, expected: tuple[int, int, int]) -> Floats:
@@ -145,7 +124,7 @@ def _checked_distances(given: ArrayLike, start: int, expected: tuple[int, int, i
 
 
 def _block_shape(gallery_rows: int, itemsize: int, memory_limit: int, cores: int) -> tuple[int, int]:
-    """Return the rows and columns of a block of distances, whose rows are shared out to `cores`.
+    """Return the rows and columns of a block of distances, whose rows are distributed to `cores`.
 
     Half of the limit is for the distances and the queries' copies, half for positives and working arrays.
     """
@@ -175,14 +154,14 @@ def _limits(block: Block, features_QD: Floats, greatest: float) -> Limits:
     """Return what a product may yield for each positive, without the query's own norm."""
     norms_Q = squared_norms(features_QD).astype(np.float64)
     tolerance_Q = expansion_tolerance(norms_Q, greatest, width=features_QD.shape[1], dtype=features_QD.dtype)
-    middle_P, tolerance_P = block.exact - block.per_positive(norms_Q), block.per_positive(tolerance_Q)
+    middle_P, tolerance_P = block.values - block.per_positive(norms_Q), block.per_positive(tolerance_Q)
     kind = features_QD.dtype
     return (middle_P - tolerance_P).astype(kind), (middle_P + tolerance_P).astype(kind)
 
 
-def _on_cpu(sweep: Sweep, gallery_GD: Floats, offsets_G: Floats, width: int, exact: Exact) -> CountFeatures:
+def _on_cpu(counter: Counter, gallery_GD: Floats, offsets_G: Floats, width: int) -> CountFeatures:
     """Return the function that streams the gallery past a block of queries on the CPU."""
-    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+    from threadpoolctl import threadpool_limits
 
     def count(block: Block, features_QD: Floats, limits: Limits) -> None:
         doubled_QD = features_QD * features_QD.dtype.type(-2)
@@ -195,21 +174,20 @@ def _on_cpu(sweep: Sweep, gallery_GD: Floats, offsets_G: Floats, width: int, exa
                 # Contiguous however narrow the last part is: rows are then swept in vector registers.
                 products_SG = buffer[: len(rows_SD) * len(part)].reshape(len(rows_SD), len(part))
                 np.matmul(rows_SD, part.T, out=products_SG)
-                offsets = offsets_G[start : start + width]
-                sweep.count(block, share, products_SG, offsets, start, limits, exact)
+                counter.count(block, share, products_SG, Columns(start, offsets_G[start : start + width]), limits)
 
-        # A product for each core, instead of every core on each product: nobody waits for anybody.
+        # A product for each core, instead of every core on each product: no core waits for another.
         with threadpool_limits(1, user_api="blas"):
-            sweep.in_shares(block, stream)
+            counter.in_shares(block, stream)
 
     return count
 
 
 def _on_device(
-    matches: Matches, gallery_GD: Floats, offsets_G: Floats, exact: Exact, *, memory_limit: int, device: str
+    matches: Matches, gallery_GD: Floats, offsets_G: Floats, memory_limit: int, device: str
 ) -> CountFeatures:
     """Return the function that streams the gallery past a block of queries on a torch device."""
-    from reid_pipeline.geometry.neighbours import TorchCounter
+    from reid_pipeline.geometry.candidates import TorchCounter
 
     counter = TorchCounter(gallery_GD, offsets_G, device=device)
 
@@ -224,6 +202,6 @@ def _on_device(
         width = max(1, memory_limit // (_DEVICE_ENTRY_BYTES * len(lengths_Q)))
         found_QB, owners_U, rows_U = counter.count(features_QD, limits_2QR, matches.same(block.query_rows), width=width)
         block.bins[...] = found_QB[np.arange(found_QB.shape[1]) <= lengths_Q[:, None]]
-        settle(block, owners_U, rows_U, exact)
+        block.place(owners_U, rows_U)
 
     return count

@@ -5,17 +5,16 @@ Shape suffixes: N = Q + G rows of both sides, Q queries, G gallery rows, D width
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from types import MappingProxyType
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from reid_pipeline.geometry.compiled import even_parts, in_threads
 from reid_pipeline.geometry.distances import Floats, squared_norms
-from reid_pipeline.geometry.jaccard import checked_counts
+from reid_pipeline.geometry.jaccard import check_neighbour_counts, expand_queries, parts_of, reciprocal_weights
 from reid_pipeline.geometry.neighbours import neighbours_and_furthest
-from reid_pipeline.geometry.reciprocal import expand_queries, parts_of, reciprocal_weights
 from reid_pipeline.retrieval.inputs import checked_pair
 from reid_pipeline.schema.errors import UserError
 
@@ -32,7 +31,7 @@ class RerankPreset:
 RERANK_PRESETS: Mapping[str, RerankPreset] = MappingProxyType(
     {"k_reciprocal": RerankPreset(20, 6, 0.3), "clip_reid": RerankPreset(50, 15, 0.3)}
 )
-"""`k_reciprocal`: Zhong et al., CVPR 2017. `clip_reid`: what the released code of CLIP-ReID holds."""
+"""`k_reciprocal`: Zhong et al., CVPR 2017. `clip_reid`: the released code of CLIP-ReID."""
 
 DEFAULT_MEMORY_LIMIT = 64 << 20
 _SMALLEST_LIMIT = 1 << 20
@@ -48,7 +47,7 @@ def rerank_k_reciprocal(
     i: `(1 - lambda) (1 - similarity_ij) + lambda d_ij`, where the similarity is the Jaccard similarity of
     the k-reciprocal weights `exp(-d_ij)`. Source: Zhong et al., "Re-ranking Person Re-identification with
     k-reciprocal Encoding", CVPR 2017, equations 3 to 12, with the details of the code that its authors
-    released: a list is the row itself and its k1 nearest others, half lists have round(k1 / 2) + 1 columns,
+    released: a list is the row itself and its k1 nearest others, half-size lists have round(k1 / 2) + 1 columns,
     and weights are averaged over the k2 nearest, the row included.
 
     Differs from the released code: "more than two thirds" is decided in whole numbers; a row comes first in
@@ -86,18 +85,21 @@ def reranked_blocks(
 ) -> Iterator[tuple[int, NDArray[np.float32]]]:
     """Yield (first query row, distances `[R, G]`): `rerank_k_reciprocal` without ever holding `[Q, G]`.
 
-    The options are checked, and all that the blocks share is computed, when the first block is asked for.
-
-    Args:
-        query_features: as in `rerank_k_reciprocal`.
-        gallery_features: as in `rerank_k_reciprocal`.
-        k1: as in `rerank_k_reciprocal`.
-        k2: as in `rerank_k_reciprocal`.
-        lambda_value: as in `rerank_k_reciprocal`.
-        memory_limit: bytes for a block and what it is made of, at least 1 MiB; a row is the least.
+    `memory_limit` is in bytes, for a block and what it is made of: at least 1 MiB, and a block has at least one
+    row. The options are checked, and all that the blocks share is computed, with the first block.
     """
-    checked_counts(k1=k1, k2=k2)
-    _check_options(lambda_value, memory_limit)
+    from reid_pipeline.geometry.reciprocal_kernels import subtract_similarity
+
+    check_neighbour_counts(k1, k2)
+    if not 0.0 <= lambda_value <= 1.0:
+        raise UserError(
+            f"lambda_value is {lambda_value}; the original distance's share must lie in [0, 1] (usual: 0.3)."
+        )
+    if memory_limit < _SMALLEST_LIMIT:
+        raise UserError(
+            f"memory_limit is {memory_limit} bytes; at least {_SMALLEST_LIMIT} (1 MiB) is needed, "
+            f"{DEFAULT_MEMORY_LIMIT >> 20} MiB is usual."
+        )
     query_QD, gallery_GD = checked_pair(query_features, gallery_features)
     rows_ND = np.concatenate((query_QD, gallery_GD))
     distances, indices, furthest_N = neighbours_and_furthest(rows_ND, max(k1 + 1, k2))
@@ -114,21 +116,9 @@ def reranked_blocks(
         block_RG = _scaled_distances(rows_ND[part], gallery_GD, centre_D, scale_N[part])
         block_RG *= np.float32(lambda_value)
         block_RG += np.float32(1 - lambda_value)
-        _subtract_similarity(block_RG, start, encoded, len(query_QD), 1 - lambda_value)
+        subtract = partial(subtract_similarity, encoded, len(query_QD), 1 - lambda_value, start, block_RG)
+        in_threads(subtract, even_parts(len(block_RG)))
         yield start, block_RG
-
-
-def _check_options(lambda_value: float, memory_limit: int) -> None:
-    """Raise UserError where an option is outside its range."""
-    if not 0.0 <= lambda_value <= 1.0:
-        raise UserError(
-            f"lambda_value is {lambda_value}; the original distance's share must lie in [0, 1] (usual: 0.3)."
-        )
-    if memory_limit < _SMALLEST_LIMIT:
-        raise UserError(
-            f"memory_limit is {memory_limit} bytes; at least {_SMALLEST_LIMIT} (1 MiB) is needed, "
-            f"{DEFAULT_MEMORY_LIMIT >> 20} MiB is usual."
-        )
 
 
 def _scaled_distances(
@@ -136,9 +126,8 @@ def _scaled_distances(
 ) -> NDArray[np.float32]:
     """Return the squared distances of a block, each row divided by its scale: `[R, G]` float32.
 
-    Both sides are taken relative to the centre of all rows first. No row is further from it than the two rows
-    furthest apart are from each other, so the float32 product errs by a few units in the last place of what
-    it is divided by, wherever the features lie.
+    Both sides are taken relative to the centre of all rows. No row is further from it than the two rows furthest
+    apart are from each other, so the float32 product errs by a few units in the last place of the scale.
     """
     inverse_R1 = (1.0 / scale_R).astype(np.float32)[:, None]
     left_RD = (rows_RD - centre_D).astype(np.float32, copy=False)
@@ -153,16 +142,3 @@ def _scaled_distances(
         np.maximum(products_RS, 0, out=products_RS)
         np.multiply(products_RS, inverse_R1, out=block_RG[:, start : start + _GALLERY_ROWS])
     return block_RG
-
-
-def _subtract_similarity(
-    block_RG: NDArray[np.float32], start: int, encoded: tuple[Any, Any], first: int, factor: float
-) -> None:
-    """Subtract `factor` times the similarity of the rows from `start` with those from `first`."""
-    from reid_pipeline.geometry.reciprocal_kernels import subtract_similarity
-
-    def subtract(part: tuple[int, int]) -> None:
-        rows = (start + part[0], start + part[1])
-        subtract_similarity(*encoded, first, factor, rows, block_RG[slice(*part)])
-
-    in_threads(subtract, even_parts(len(block_RG)))
