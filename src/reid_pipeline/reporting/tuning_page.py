@@ -1,14 +1,12 @@
-"""The page of a study, its trials as CSV, and what the terminal says of it."""
+"""The page of a study, its trials as CSV, and its summary for the terminal."""
 
-import csv
-import io
-from collections.abc import Mapping
 from typing import Any
 
-from reid_pipeline.reporting.page import chart, rendered
-from reid_pipeline.reporting.records import Record
-from reid_pipeline.reporting.tables import UNMEASURED, aligned, count, percent, points
+from reid_pipeline.reporting.page import Headline, charts, rendered
+from reid_pipeline.reporting.tables import Column, Table, csv_text
 from reid_pipeline.reporting.tuning_figures import study_figures
+from reid_pipeline.reporting.words import UNMEASURED, count, percent, points
+from reid_pipeline.schema.tuning import Study, StudyTrial
 
 _EXPLANATIONS = {
     "history": "Every trial that was scored, in the order they began.",
@@ -26,110 +24,103 @@ _STATES = {
 }
 
 
-def render_tuning_page(record: Record) -> str:
+def render_tuning_page(study: Study) -> str:
     """Return the page's HTML source: plotly.js and figures are inside, about 5 MB.
 
-    Every value is escaped, nothing is loaded from anywhere, and the same record gives the same page.
-
-    Args:
-        record: as `tuning.results.study_record` returns it.
+    Every value is escaped, nothing is loaded from anywhere, and the same study gives the same page.
     """
-    names = list(record["space"])
     return rendered(
         "tuning.html.j2",
-        record=record,
-        headlines=_headlines(record),
-        names=names,
-        best=_best_rows(record),
-        rows=[_row(trial, names) for trial in record["trials"]],
-        charts=[chart(name, made, _EXPLANATIONS[name]) for name, made in study_figures(record).items()],
-        command=tuned_command(record),
+        study=study,
+        headlines=[
+            Headline("Best dev mAP, %", percent(study.best.value if study.best else None), _gain(study)),
+            Headline("Trials", count(len(study.trials)), _states(study)),
+        ],
+        best=_best_table(study),
+        trials=_trials_table(study),
+        charts=charts(study_figures(study), _EXPLANATIONS),
+        command=tuned_command(study),
     )
 
 
-def trials_csv(record: Record) -> str:
+def trials_csv(study: Study) -> str:
     """Return a line per trial: number, state, dev mAP, seconds, last epoch, reason, and every parameter."""
-    names = list(record["space"])
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["number", "state", "dev_mAP", "seconds", "last_epoch", "stopped", *names])
-    for trial in record["trials"]:
-        last = trial["scores"][-1][0] if trial["scores"] else None
-        told = [trial["number"], trial["state"], trial["value"], trial["seconds"], last, trial["stopped"]]
-        writer.writerow([*told, *(trial["params"].get(name) for name in names)])
-    return text.getvalue()
+    rows = [
+        (
+            *(trial.number, trial.state, trial.value, trial.seconds, _last_score(trial)[0], trial.stopped),
+            *(trial.params.get(name) for name in study.space),
+        )
+        for trial in study.trials
+    ]
+    return csv_text(["number", "state", "dev_mAP", "seconds", "last_epoch", "stopped", *study.space], rows)
 
 
-def tuning_text(record: Record) -> str:
+def tuning_text(study: Study) -> str:
     """Return the study in short, for a terminal."""
-    best = record["best"]
-    lines = [f"{record['method']} on {record['benchmark']}, study {record['name']}: {_counted(record)}."]
-    if best is None:
-        return "\n".join([*lines, _no_best(record)])
-    table = [["Parameter", "Configured", "Best"], *_best_rows(record)]
-    lines += ["", *aligned(table), "", _gain(record), f"Use it: {tuned_command(record)}"]
-    return "\n".join(lines)
+    title = f"{study.method} on {study.benchmark}, study {study.name}: {len(study.trials)} trials: {_states(study)}."
+    if study.best is None:
+        reasons = [trial.stopped for trial in study.trials if trial.stopped]
+        return f"{title}\nNo trial was trained to the end" + (f"; the last one: {reasons[-1]}" if reasons else ".")
+    best = f"Best dev mAP {percent(study.best.value)} % (trial {study.best.number})"
+    if study.start is None:
+        best += "; the parameters as configured were not trained to the end."
+    else:
+        best += f", {_gain(study, ' %')} (trial {study.start.number})."
+    return "\n".join([title, "", *_best_table(study).text(), "", best, f"Use it: {tuned_command(study)}"])
 
 
-def tuned_command(record: Record) -> str:
+def tuned_command(study: Study) -> str:
     """Return the command that trains with what the study found."""
-    method, name = record["method"], record["name"]
-    study = method if name == "main" else f"{method}/{name}"
-    own = record.get("collection")  # one's own images are of the environment `custom`
-    where = f"--env={'custom' if own else record['benchmark']} --pipeline={method}"
-    return f"kedro run {where} --params {f'collection={own},' if own else ''}tuned={study}"
+    own = study.collection  # one's own images are of the environment `custom`
+    where = f"--env={'custom' if own else study.benchmark} --pipeline={study.method}"
+    tuned = study.method if study.name == "main" else f"{study.method}/{study.name}"
+    return f"kedro run {where} --params {f'collection={own},' if own else ''}tuned={tuned}"
 
 
-def _gain(record: Record) -> str:
-    best, start = record["best"], record["start"]
-    said = f"Best dev mAP {percent(best['value'])} % (trial {best['number']})"
-    if start is None:
-        return f"{said}; the parameters as configured were not trained to the end."
-    gain = points(best["value"] - start["value"])
-    return f"{said}, {gain} points from {percent(start['value'])} % as configured (trial {start['number']})."
+def _gain(study: Study, unit: str = "") -> str:
+    """Return how much better the best trial is than the parameters as configured; empty where it is not known."""
+    if not study.best or not study.start or study.best.value is None or study.start.value is None:
+        return ""
+    gain = points(study.best.value - study.start.value)
+    return f"{gain} points from {percent(study.start.value)}{unit} as configured"
 
 
-def _no_best(record: Record) -> str:
-    reasons = [str(trial["stopped"]) for trial in record["trials"] if trial["stopped"]]
-    return "No trial was trained to the end" + (f"; the last one: {reasons[-1]}" if reasons else ".")
+def _states(study: Study) -> str:
+    states = [trial.state for trial in study.trials]
+    return ", ".join(f"{states.count(state)} {name}" for state, name in _STATES.items() if state in states)
 
 
-def _counted(record: Record) -> str:
-    states = [trial["state"] for trial in record["trials"]]
-    told = [f"{states.count(state)} {name}" for state, name in _STATES.items() if state in states]
-    return f"{len(states)} trials: " + ", ".join(told)
-
-
-def _headlines(record: Record) -> list[tuple[str, str, str]]:
-    best, start = record["best"], record["start"]
-    note = ""
-    if best is not None and start is not None:
-        note = f"{points(best['value'] - start['value'])} points from {percent(start['value'])} as configured"
-    return [
-        ("Best dev mAP, %", percent(best["value"] if best else None), note),
-        ("Trials", count(len(record["trials"])), _counted(record).partition(": ")[2]),
+def _best_table(study: Study) -> Table[str]:
+    values = study.best.params if study.best else {}
+    columns = [
+        Column[str]("Parameter", lambda name: name),
+        Column[str]("Configured", lambda name: _shown(study.start_values[name])),
+        Column[str]("Best", lambda name: _shown(values.get(name))),
     ]
+    caption = "As configured when the study was last run, and of the best trial."
+    return Table("best values", columns, list(study.space), caption)
 
 
-def _best_rows(record: Record) -> list[list[str]]:
-    best = record["best"]
-    configured = record["start_values"]
-    found: Mapping[str, Any] = best["params"] if best else {}
-    return [[name, _shown(configured[name]), _shown(found.get(name))] for name in record["space"]]
-
-
-def _row(trial: Record, names: list[str]) -> list[str]:
-    last = trial["scores"][-1] if trial["scores"] else (None, None)
-    seconds = UNMEASURED if trial["seconds"] is None else f"{trial['seconds']:.1f}"
-    return [
-        str(trial["number"]),
-        _STATES[trial["state"]],
-        percent(last[1]),
-        count(last[0]),
-        seconds,
-        *(_shown(trial["params"].get(name)) for name in names),
-        trial["stopped"] or "",
+def _trials_table(study: Study) -> Table[StudyTrial]:
+    column = Column[StudyTrial]
+    columns = [
+        column("Trial", lambda trial: str(trial.number)),
+        column("State", lambda trial: _STATES[trial.state], words=True),
+        column("dev mAP", lambda trial: percent(_last_score(trial)[1])),
+        column("Epoch", lambda trial: count(_last_score(trial)[0])),
+        column("Seconds", lambda trial: UNMEASURED if trial.seconds is None else f"{trial.seconds:.1f}"),
+        *(_parameter_column(name) for name in study.space),
+        column("Why it stopped", lambda trial: trial.stopped or "", words=True),
     ]
+    return Table("trials", columns, study.trials, "Last score in %, and the epoch it was taken after.")
+
+
+def _parameter_column(name: str) -> Column[StudyTrial]:
+    return Column(name, lambda trial: _shown(trial.params.get(name)))
+
+
+def _last_score(trial: StudyTrial) -> tuple[int, float] | tuple[None, None]:
+    return trial.scores[-1] if trial.scores else (None, None)
 
 
 def _shown(value: Any) -> str:
