@@ -21,9 +21,9 @@ from reid_pipeline.reporting.comparison import (
     render_comparison_page,
 )
 from reid_pipeline.reporting.comparison_tables import comparison_text
+from reid_pipeline.reporting.formats import duration
 from reid_pipeline.reporting.published import MARKS, published_figures, run_traits
 from reid_pipeline.reporting.run_groups import group_runs, over_seeds
-from reid_pipeline.reporting.words import duration
 from reid_pipeline.schema.comparison import Comparison, ComparisonRow, DifferenceToBest, RunsNamed, Spread
 from reid_pipeline.schema.records import Run
 

@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 
 from reid_pipeline.reporting.before_after import comparison_rows, difference_notes, markdown_table, text_table
-from reid_pipeline.reporting.words import percent, points
+from reid_pipeline.reporting.formats import percent, points
 from reid_pipeline.schema.records import Differences, Figures, Metrics
 
 Results = list[Metrics]

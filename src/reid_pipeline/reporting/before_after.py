@@ -3,18 +3,10 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from reid_pipeline.reporting.formats import METRICS, UNMEASURED, count, interval_text, percent, points
 from reid_pipeline.reporting.run_groups import of_test_set, run_facts
 from reid_pipeline.reporting.tables import Column, Table
-from reid_pipeline.reporting.words import (
-    METRICS,
-    UNMEASURED,
-    count,
-    few_queries,
-    interval_text,
-    percent,
-    points,
-    run_name,
-)
+from reid_pipeline.reporting.words import few_queries, run_name
 from reid_pipeline.schema.addresses import address
 from reid_pipeline.schema.records import Differences, Metrics, PairedDifference, Run
 
@@ -111,12 +103,7 @@ def before_and_after(rows: Sequence[ResultRow]) -> Table[ResultRow]:
 
 
 def difference_notes(metrics: Sequence[Metrics], differences: Sequence[Differences] = ()) -> list[str]:
-    """Return the sentences below the rows: which differences may be chance, and how few queries there were.
-
-    Args:
-        metrics: as for `comparison_rows`, like the next.
-        differences: see there.
-    """
+    """Return the sentences below the rows: which differences may be chance, and how few queries there were."""
     rows = [row for row in comparison_rows(metrics, differences) if row.is_difference]
     alike = len({tuple(_remarks(row)) for row in rows}) < 2
     sentences = [each if alike else f"{row.label}: {each}" for row in rows for each in _remarks(row)]
@@ -130,10 +117,7 @@ def text_table(
 
     A difference whose interval is known stands below the table, a line for each metric.
 
-    Args:
-        metrics: as for `comparison_rows`, like the next.
-        differences: see there.
-        earlier: those of `metrics` that an earlier run measured; their rows say so.
+    `earlier` are those of `metrics` that an earlier run measured; their rows say so.
     """
     if not metrics:
         return "(nothing measured)"
@@ -153,12 +137,7 @@ def text_table(
 
 
 def markdown_table(metrics: Sequence[Metrics], differences: Sequence[Differences] = ()) -> str:
-    """Return the comparison as a Markdown table, sentences below it; pipes in names are escaped.
-
-    Args:
-        metrics: as for `comparison_rows`, like the next.
-        differences: see there.
-    """
+    """Return the comparison as a Markdown table, sentences below it; pipes in names are escaped."""
     if not metrics:
         return "(nothing measured)"
     notes = difference_notes(metrics, differences)

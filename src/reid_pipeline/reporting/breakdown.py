@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from reid_pipeline.reporting.formats import METRICS, UNMEASURED, percent
 from reid_pipeline.reporting.tables import Column, Table
-from reid_pipeline.reporting.words import METRICS, UNMEASURED, percent
 from reid_pipeline.schema.records import Breakdown, CameraPair, IdentityFigures
 
 Pairs = Mapping[tuple[int, int], CameraPair]

@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from reid_pipeline.reporting.comparison_tables import sentences_below, shown_tables, title_of
+from reid_pipeline.reporting.formats import METRICS
 from reid_pipeline.reporting.page import rendered
 from reid_pipeline.reporting.published import METRICS as PUBLISHED_METRICS
 from reid_pipeline.reporting.published import PublishedFigure, published_figures
 from reid_pipeline.reporting.run_groups import RunGroup, group_runs, over_seeds
 from reid_pipeline.reporting.tables import csv_text
-from reid_pipeline.reporting.words import METRICS
 from reid_pipeline.schema.comparison import Comparison, ComparisonRow, DifferenceToBest, RunsNamed
 from reid_pipeline.schema.records import Run
 

@@ -3,20 +3,11 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from reid_pipeline.reporting.formats import METRICS, count, duration, interval_text, percent, points
 from reid_pipeline.reporting.published import MARKS
 from reid_pipeline.reporting.published import METRICS as PUBLISHED_METRICS
 from reid_pipeline.reporting.tables import Column, Table
-from reid_pipeline.reporting.words import (
-    METRICS,
-    count,
-    duration,
-    few_queries,
-    interval_text,
-    label_word,
-    percent,
-    points,
-    run_name,
-)
+from reid_pipeline.reporting.words import few_queries, label_word, run_name
 from reid_pipeline.schema.comparison import Comparison, ComparisonRow, DifferenceToBest, RunsNamed
 from reid_pipeline.schema.errors import first_few
 

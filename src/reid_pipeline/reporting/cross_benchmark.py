@@ -2,9 +2,10 @@
 
 from collections.abc import Mapping
 
+from reid_pipeline.reporting.formats import METRICS, UNMEASURED, percent
 from reid_pipeline.reporting.page import rendered
 from reid_pipeline.reporting.tables import Column, Table, csv_text
-from reid_pipeline.reporting.words import METRICS, UNMEASURED, percent, run_name
+from reid_pipeline.reporting.words import run_name
 from reid_pipeline.schema.comparison import CrossBenchmark, CrossResult
 
 Embedder = tuple[str, str, str]

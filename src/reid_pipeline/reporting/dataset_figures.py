@@ -5,8 +5,8 @@ from html import escape
 
 import plotly.graph_objects as go
 
+from reid_pipeline.reporting.formats import span
 from reid_pipeline.reporting.style import bars
-from reid_pipeline.reporting.words import span
 from reid_pipeline.schema.summary import DatasetSummary, ImageSizes, SplitFacts
 
 _IDENTITY_BINS = 30

@@ -5,9 +5,9 @@ from typing import Any
 
 from reid_pipeline.reporting.dataset_figures import dataset_figures
 from reid_pipeline.reporting.dataset_problems import Problem, all_answered, problems
+from reid_pipeline.reporting.formats import UNMEASURED, count, counted
 from reid_pipeline.reporting.page import Headline, charts, rendered
 from reid_pipeline.reporting.tables import Column, Table, aligned
-from reid_pipeline.reporting.words import UNMEASURED, count, counted
 from reid_pipeline.schema.summary import DatasetSummary, ImagesPerIdentity, SplitFacts, SubsetCount
 
 _LINE = 160  # characters of a sentence in the terminal

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from reid_pipeline.reporting.words import counted
+from reid_pipeline.reporting.formats import counted
 from reid_pipeline.schema.summary import DatasetSummary, Duplicates, QueryFacts
 
 

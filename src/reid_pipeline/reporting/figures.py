@@ -9,8 +9,9 @@ from itertools import pairwise
 
 import plotly.graph_objects as go
 
+from reid_pipeline.reporting.formats import span
 from reid_pipeline.reporting.style import Panel, bars, dress, epoch_axis, line, panels
-from reid_pipeline.reporting.words import run_name, span
+from reid_pipeline.reporting.words import run_name
 from reid_pipeline.schema.records import EpochRecord, Metrics
 
 DIAGNOSTICS_ONLY = "diagnostics only, never used in training"

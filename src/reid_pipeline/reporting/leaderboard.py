@@ -5,10 +5,11 @@ from typing import Any
 
 from reid_pipeline.reporting.comparison import UNITS, compare_methods, comparison_csv
 from reid_pipeline.reporting.comparison_tables import comparison_text, sentences_below, shown_tables, title_of
+from reid_pipeline.reporting.formats import METRICS, duration, percent
 from reid_pipeline.reporting.page import flattened, rendered
 from reid_pipeline.reporting.run_groups import of_one_test_set
 from reid_pipeline.reporting.tables import Column, Table
-from reid_pipeline.reporting.words import METRICS, duration, label_word, percent, run_name
+from reid_pipeline.reporting.words import label_word, run_name
 from reid_pipeline.schema.addresses import link
 from reid_pipeline.schema.comparison import DifferenceToBest, FiveFigures, Leaderboard, ListedBenchmark, ListedRun
 from reid_pipeline.schema.records import Run

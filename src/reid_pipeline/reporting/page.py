@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from reid_pipeline.reporting.words import UNMEASURED, exact_duration
+from reid_pipeline.reporting.formats import UNMEASURED, exact_duration
 from reid_pipeline.schema.leaves import leaves
 
 

@@ -7,20 +7,11 @@ from dataclasses import dataclass
 from reid_pipeline.reporting.before_after import before_and_after, comparison_rows, difference_notes
 from reid_pipeline.reporting.breakdown import breakdown_tables
 from reid_pipeline.reporting.figures import cmc_curves, epochs, training_curves
+from reid_pipeline.reporting.formats import METRICS, UNMEASURED, count, exact_duration, percent
 from reid_pipeline.reporting.page import Headline, charts, flattened, rendered
 from reid_pipeline.reporting.rank_lists import RankedQuery, describe, rank_list_strip
 from reid_pipeline.reporting.tables import Column, Table
-from reid_pipeline.reporting.words import (
-    METRICS,
-    UNMEASURED,
-    compared_with,
-    count,
-    exact_duration,
-    label_sentence,
-    label_word,
-    percent,
-    run_name,
-)
+from reid_pipeline.reporting.words import compared_with, label_sentence, label_word, run_name
 from reid_pipeline.schema.records import Breakdown, Differences, EpochRecord, Metrics, RunCard
 
 _EXPLANATIONS = {

@@ -10,7 +10,7 @@ from typing import Any, Generic, TypeVar
 
 import pandas as pd
 
-from reid_pipeline.reporting.words import METRICS
+from reid_pipeline.reporting.formats import METRICS
 
 Row = TypeVar("Row")
 

@@ -2,10 +2,10 @@
 
 from typing import Any
 
+from reid_pipeline.reporting.formats import UNMEASURED, count, percent, points
 from reid_pipeline.reporting.page import Headline, charts, rendered
 from reid_pipeline.reporting.tables import Column, Table, csv_text
 from reid_pipeline.reporting.tuning_figures import study_figures
-from reid_pipeline.reporting.words import UNMEASURED, count, percent, points
 from reid_pipeline.schema.tuning import Study, StudyTrial
 
 _EXPLANATIONS = {
