@@ -21,48 +21,27 @@ class ResultRow:
     Attributes:
         label: the method, with benchmark and seed where those differ between rows.
         values: per metric a fraction in 0..1, or a difference of fractions; None where not measured.
+        cells: the values as text, by metric: "61.2 ± 0.4", "+2.4 (-0.8 to +6.4)".
         valid_queries: "616 of 620"; empty for a difference.
         gallery: "2,060"; empty for a difference.
         is_difference: the values are this result minus the first.
-        deviations: per metric its standard deviation over repeated galleries, where there were several.
         paired: of a difference, by metric its interval over the same queries, as far as it is known.
         remark: of a difference, what its intervals are of, or that they are not known; a sentence.
     """
 
     label: str
     values: Mapping[str, float | None]
+    cells: tuple[str, ...]
     valid_queries: str = ""
     gallery: str = ""
     is_difference: bool = False
-    deviations: Mapping[str, float | None] = field(default_factory=dict)
     paired: Mapping[str, PairedDifference] = field(default_factory=dict)
     remark: str = ""
 
     @property
-    def cells(self) -> tuple[str, ...]:
-        """The values as text, by metric: "+2.4 (-0.8 to +6.4)"."""
-        return tuple(self.cell(name) for name in METRICS)
-
-    @property
     def uncertain(self) -> tuple[bool, ...]:
         """By metric, whether 0 lies inside the interval."""
-        return tuple(self.is_uncertain(name) for name in METRICS)
-
-    def cell(self, name: str) -> str:
-        """Return the value of a metric as text."""
-        if self.is_difference:
-            return points(self.values[name]) + (f" ({interval})" if (interval := self.interval(name)) else "")
-        spread = self.deviations.get(name)
-        return percent(self.values[name]) + (f" ± {percent(spread)}" if spread else "")
-
-    def is_uncertain(self, name: str) -> bool:
-        """Say whether 0 lies inside the interval of a metric."""
-        return name in self.paired and not self.paired[name].excludes_zero
-
-    def interval(self, name: str) -> str:
-        """Return the interval of a metric's difference as text; empty where it is not known."""
-        found = self.paired.get(name)
-        return interval_text(found.low, found.high) if found else ""
+        return tuple(name in self.paired and not self.paired[name].excludes_zero for name in METRICS)
 
 
 def comparison_rows(metrics: Sequence[Metrics], differences: Sequence[Differences] = ()) -> list[ResultRow]:
@@ -82,9 +61,9 @@ def comparison_rows(metrics: Sequence[Metrics], differences: Sequence[Difference
         ResultRow(
             ", ".join([_name(result), *(f"{name.replace('_', ' ')} {getattr(result, name)}" for name in varying)]),
             {name: result.value(name) for name in METRICS},
+            tuple(_value(result, name) for name in METRICS),
             f"{count(result.num_valid_queries)} of {count(result.num_queries)}",
             count(result.num_gallery),
-            deviations={name: result.deviation(name) for name in METRICS},
         )
         for result in results
     ]
@@ -95,7 +74,7 @@ def before_and_after(rows: Sequence[ResultRow]) -> Table[ResultRow]:
     """Return the table of `comparison_rows`; differences whose interval holds 0 are grey."""
     columns = [
         Column[ResultRow]("Method", lambda row: row.label),
-        *(_figure_column(name, title) for name, title in METRICS.items()),
+        *(_figure_column(place, title) for place, title in enumerate(METRICS.values())),
         Column[ResultRow]("Valid queries", lambda row: row.valid_queries),
         Column[ResultRow]("Gallery", lambda row: row.gallery),
     ]
@@ -179,11 +158,12 @@ def _difference_rows(
         if kind not in comparable or first == place:
             continue
         paired, remark = _paired(results[place], results[first], known)
-        names = f"{rows[place].label} − {rows[first].label}"  # noqa: RUF001
         pairs = {name: (rows[place].values[name], rows[first].values[name]) for name in METRICS}
         values = {name: None if a is None or b is None else a - b for name, (a, b) in pairs.items()}
-        label = "difference, points" if only else names
-        found.append(ResultRow(label, values, is_difference=True, paired=paired, remark=remark))
+        intervals = {name: f" ({interval})" if (interval := _interval(paired, name)) else "" for name in METRICS}
+        cells = tuple(f"{points(values[name])}{intervals[name]}" for name in METRICS)
+        label = "difference, points" if only else f"{rows[place].label} − {rows[first].label}"  # noqa: RUF001
+        found.append(ResultRow(label, values, cells, is_difference=True, paired=paired, remark=remark))
     return found
 
 
@@ -199,13 +179,13 @@ def _paired(
     return {}, "Interval not known."
 
 
-def _figure_column(name: str, title: str) -> Column[ResultRow]:
-    return Column(title, lambda row: row.cell(name), mark=lambda row: "uncertain" if row.is_uncertain(name) else "")
+def _figure_column(place: int, title: str) -> Column[ResultRow]:
+    return Column(title, lambda row: row.cells[place], mark=lambda row: "uncertain" if row.uncertain[place] else "")
 
 
 def _remarks(row: ResultRow) -> list[str]:
-    inside = [title for name, title in METRICS.items() if row.is_uncertain(name)]
-    unknown = [title for name, title in METRICS.items() if row.values[name] is not None and not row.interval(name)]
+    inside = [title for title, uncertain in zip(METRICS.values(), row.uncertain, strict=True) if uncertain]
+    unknown = [title for name, title in METRICS.items() if row.values[name] is not None and name not in row.paired]
     remarks = [row.remark] if row.remark else []
     if inside:
         which = "this difference" if len(inside) == 1 else "these differences"
@@ -219,11 +199,20 @@ def _interval_lines(row: ResultRow) -> list[str]:
     cells = {name: points(row.values[name]) for name in METRICS}
     names, values = (max(map(len, texts)) for texts in (METRICS.values(), cells.values()))
     lines = [
-        f"  {METRICS[name].ljust(names)}  {text.rjust(values)} ({row.interval(name) or 'interval not known'})"
+        f"  {METRICS[name].ljust(names)}  {text.rjust(values)} ({_interval(row.paired, name) or 'interval not known'})"
         for name, text in cells.items()
         if row.values[name] is not None
     ]
     return [f"{row.label} (95 % interval over the same queries)", *lines]
+
+
+def _interval(paired: Mapping[str, PairedDifference], name: str) -> str:
+    return interval_text(paired[name].low, paired[name].high) if name in paired else ""
+
+
+def _value(result: Metrics, name: str) -> str:
+    spread = result.deviation(name)
+    return percent(result.value(name)) + (f" ± {percent(spread)}" if spread else "")
 
 
 def _caption(metrics: Sequence[Metrics]) -> str:

@@ -64,11 +64,6 @@ class ReportContent:
         own = [each for each in self.metrics if each.method == self.method]
         return (own or list(self.metrics))[-1]
 
-    @property
-    def known_differences(self) -> Sequence[Differences]:
-        """The differences, as tables take them."""
-        return [self.differences] if self.differences else []
-
 
 def render_report(content: ReportContent) -> str:
     """Return the page's HTML source: plotly.js, figures and pictures are inside, about 5 MB.
@@ -82,6 +77,7 @@ def render_report(content: ReportContent) -> str:
     if not content.metrics:
         raise ValueError("a report needs at least one result; got metrics=[]")
     curve = cmc_curves(content.metrics)
+    differences = [content.differences] if content.differences else []
     label_use = content.result.label_use or content.run_card.label_use
     other = content.differences.other if content.differences else content.run_card.zero_shot
     queries = {"bad": content.bad_queries, "good": content.good_queries}
@@ -91,8 +87,8 @@ def render_report(content: ReportContent) -> str:
         name=run_name(content.method, content.result.variant),
         labels=label_sentence(label_use, trains=bool(content.history)),
         compared=compared_with(content.run_card, other, content.zero_shot_card),
-        table=before_and_after(comparison_rows(content.metrics, content.known_differences)),
-        notes=difference_notes(content.metrics, content.known_differences),
+        table=before_and_after(comparison_rows(content.metrics, differences)),
+        notes=difference_notes(content.metrics, differences),
         headlines=_headlines(content),
         facts=_facts(content.run_card),
         cmc=charts({"cmc": curve} if curve.data else {}, _EXPLANATIONS),
@@ -108,12 +104,13 @@ def _headlines(content: ReportContent) -> list[Headline]:
     """Return mAP, Rank-1 and mINP of this run's method, each with what it was before (first test set)."""
     before, after = (each.model_copy(update={"test_sets": {}}) for each in (content.metrics[0], content.result))
     cards = [Headline(METRICS[name], percent(after.value(name))) for name in _HEADLINES]
-    first, *_, last = comparison_rows([before, after], content.known_differences)
+    first, *_, last = comparison_rows([before, after], [content.differences] if content.differences else [])
     if content.metrics[0] is content.result or not last.is_difference:
         return cards
+    places = [list(METRICS).index(name) for name in _HEADLINES]
     return [
-        card._replace(note=f"points from {first.cell(name)}", gain=last.cell(name), uncertain=last.is_uncertain(name))
-        for card, name in zip(cards, _HEADLINES, strict=True)
+        card._replace(note=f"points from {first.cells[i]}", gain=last.cells[i], uncertain=last.uncertain[i])
+        for card, i in zip(cards, places, strict=True)
     ]
 
 
