@@ -107,10 +107,7 @@ def comparison_csv(*comparisons: Comparison) -> str:
     """Return the tables as one CSV: fractions as in metrics.json, differences in percentage points.
 
     The columns are always the same, but for the numbers of parameters, which are there if a run card has
-    them.
-
-    Args:
-        comparisons: at least one.
+    them. It takes at least one comparison.
     """
     records = [_csv_record(comparison, row) for comparison in comparisons for row in comparison.rows]
     unknown = {name for name in _SIZES if all(record[name] is None for record in records)}

@@ -13,11 +13,7 @@ _IDENTITY_BINS = 30
 
 
 def dataset_figures(summary: DatasetSummary) -> dict[str, go.Figure]:
-    """Return every figure that has something to show, by name, in reading order.
-
-    Returns:
-        some of `images_per_identity`, `images_per_camera`, `image_sizes`.
-    """
+    """Return the figures that have something to show, by name, in reading order."""
     splits = summary.splits
     figures = {}
     if any(facts.images_per_identity for facts in splits.values()):

@@ -12,11 +12,6 @@ from reid_pipeline.schema.summary import DatasetSummary, ImagesPerIdentity, Spli
 
 _LINE = 160  # characters of a sentence in the terminal
 _TEXT_SUBSETS, _TEXT_PROBLEMS, _TEXT_NOTES = 6, 6, 2
-_EXPLANATIONS = {
-    "images_per_identity": "How many identities have how many images.",
-    "images_per_camera": "How many images each camera took, split by split.",
-    "image_sizes": "Width and height of every image that can be decoded, as displayed.",
-}
 
 
 def render_dataset_page(summary: DatasetSummary) -> str:
@@ -48,7 +43,7 @@ def render_dataset_page(summary: DatasetSummary) -> str:
         facts=[(name, value) for name, value in facts.items() if value],
         problems=found,
         sections=[section for section in _sections(summary) if section[1].rows or section[2]],
-        charts=charts(dataset_figures(summary), _EXPLANATIONS),
+        charts=charts(dataset_figures(summary)),
         notes=summary.notes,
     )
 

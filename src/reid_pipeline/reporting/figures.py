@@ -36,13 +36,9 @@ def epochs(history: Sequence[EpochRecord]) -> list[float]:
 
 
 def training_curves(history: Sequence[EpochRecord]) -> dict[str, go.Figure]:
-    """Return every figure of a history that has something to show, by name, in reading order.
+    """Return the figures of a history that have something to show, by name, in reading order.
 
-    Args:
-        history: one record per epoch; empty for a method that does not train.
-
-    Returns:
-        some of `loss`, `clusters`, `cluster_sizes`, `agreement`, `seconds`.
+    A method that does not train has an empty history, and none.
     """
     makers = {
         "loss": loss_curves,

@@ -56,15 +56,15 @@ def _readable(key: str, value: object) -> str:
     return str(value)
 
 
-def charts(figures: Mapping[str, Any], explanations: Mapping[str, str]) -> list[dict[str, Any]]:
+def charts(figures: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Return what `chart.html.j2` shows of figures: their JSON with the headings taken out.
 
     The page sets headings as text, which wraps.
     """
-    return [_chart(name, figure, explanations[name]) for name, figure in figures.items()]
+    return [_chart(name, figure) for name, figure in figures.items()]
 
 
-def _chart(name: str, figure: Any, explanation: str) -> dict[str, Any]:
+def _chart(name: str, figure: Any) -> dict[str, Any]:
     shown: dict[str, Any] = json.loads(figure.to_json())
     layout = figure.layout
     shown["layout"].pop("title")
@@ -73,7 +73,6 @@ def _chart(name: str, figure: Any, explanation: str) -> dict[str, Any]:
         "id": name.replace("_", "-"),
         "title": layout.title.text,
         "subtitle": layout.title.subtitle.text or "",
-        "explanation": explanation,
         "height": layout.height,
         "figure": shown,
     }

@@ -100,13 +100,8 @@ def rank_list_strip(
     """Draw the query and its ranked gallery in a row, on white, and return the encoded picture.
 
     A match has a green border and a tick, a mismatch a red border and a cross, the query a grey border. Every
-    image is fitted into a cell of the query's proportions; borders lie around it and hide no pixel.
-
-    Args:
-        ranked: what to draw.
-        height: of an image in pixels, without its border.
-        border: thickness in pixels.
-        form: JPEG or PNG.
+    image is fitted into a cell of the query's proportions, `height` pixels high; borders of `border` pixels lie
+    around it and hide no pixel.
     """
     rows, columns = ranked.query_image.shape[:2]
     cell = (int(np.clip(round(height * columns / rows), height // 3, 2 * height)), height)

@@ -14,14 +14,6 @@ from reid_pipeline.reporting.tables import Column, Table
 from reid_pipeline.reporting.words import compared_with, label_sentence, label_word, run_name
 from reid_pipeline.schema.records import Breakdown, Differences, EpochRecord, Metrics, RunCard
 
-_EXPLANATIONS = {
-    "loss": "Mean of each epoch's steps, and the rate it was made with.",
-    "clusters": "Each epoch clusters all training images anew; noise are the images that joined no cluster.",
-    "cluster_sizes": "How many clusters have which size.",
-    "agreement": "Pseudo-labels compared with the true identities after the fact.",
-    "seconds": "Where the time of an epoch went.",
-    "cmc": "The share of valid queries that have a true match among the first k images of the gallery.",
-}
 _HEADLINES = ("mAP", "rank1", "mINP")
 _SHORT = 12
 
@@ -91,8 +83,8 @@ def render_report(content: ReportContent) -> str:
         notes=difference_notes(content.metrics, differences),
         headlines=_headlines(content),
         facts=_facts(content.run_card),
-        cmc=charts({"cmc": curve} if curve.data else {}, _EXPLANATIONS),
-        curves=charts(training_curves(content.history), _EXPLANATIONS),
+        cmc=charts({"cmc": curve} if curve.data else {}),
+        curves=charts(training_curves(content.history)),
         epoch_table=_epoch_table(content.history),
         breakdown=breakdown_tables(content.breakdown),
         strips={name: [_strip(each) for each in ranked] for name, ranked in queries.items() if ranked},

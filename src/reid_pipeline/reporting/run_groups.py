@@ -53,7 +53,7 @@ class RunGroup:
     @property
     def label_use(self) -> LabelUse | None:
         """Whose identity labels were used; None where no run noted it."""
-        return next((known for run in self.runs if (known := label_use_of(run))), None)
+        return next((known for run in self.runs if (known := _label_use(run))), None)
 
     @property
     def named(self) -> RunsNamed:
@@ -74,11 +74,8 @@ def group_runs(results: Sequence[Run]) -> list[RunGroup]:
     differ where they were noted. What no method owns is compared with all other groups, a method's own
     parameters with the other groups of that method, its variants among them.
 
-    Args:
-        results: runs of one benchmark.
-
-    Returns:
-        groups in the order of their methods' first runs; of a method those without a variant first.
+    The runs are of one benchmark; groups are in the order of their methods' first runs, of a method those without
+    a variant first.
     """
     found: dict[tuple[str, str, str], list[Run]] = {}
     for result in results:
@@ -99,7 +96,7 @@ def _unmixed(method: str, runs: Sequence[Run]) -> list[tuple[dict[str, str], lis
     notes = [
         {
             f"{method}.{name}": json.dumps(value)
-            for name, value in (("label_use", label_use_of(run)), ("weights", run.run_card.weights))
+            for name, value in (("label_use", _label_use(run)), ("weights", run.run_card.weights))
             if value is not None
         }
         for run in runs
@@ -113,8 +110,7 @@ def _unmixed(method: str, runs: Sequence[Run]) -> list[tuple[dict[str, str], lis
     return list(alike.values())
 
 
-def label_use_of(run: Run) -> LabelUse | None:
-    """Return whose identity labels training used, as the run's files have it; None if they do not."""
+def _label_use(run: Run) -> LabelUse | None:
     return run.metrics.label_use or run.run_card.label_use
 
 
@@ -187,15 +183,11 @@ def _value(name: str, value: str | None) -> str:
 
 
 def method_metrics(results: Sequence[Run]) -> dict[str, dict[str, float]]:
-    """Return few figures of every method for `dvc metrics`: means over its seeds, and the deviation of mAP.
+    """Return few figures of every method of one benchmark for `dvc metrics`.
 
-    Args:
-        results: finished runs of one benchmark.
-
-    Returns:
-        by method, or method and variant ("pcl+small"), `mAP`, `mAP_std` (N - 1), `rank1`, `mINP`, fractions;
-        what was not measured is left out. Where its runs cannot be averaged, the largest group stands under
-        its name, the others under what sets them apart, too.
+    By method, or method and variant ("pcl+small"): the means of `mAP`, `rank1`, `mINP` over its seeds and
+    `mAP_std` (N - 1), fractions; what was not measured is left out. Where its runs cannot be averaged, the largest
+    group stands under its name, the others under what sets them apart, too.
     """
     found = {}
     for name, group in _by_name(results).items():
@@ -207,11 +199,7 @@ def method_metrics(results: Sequence[Run]) -> dict[str, dict[str, float]]:
 
 
 def method_cmc(results: Sequence[Run]) -> list[dict[str, float]]:
-    """Return a record for each rank for `dvc plots`: `rank`, from 1, and by method the CMC's mean over its seeds.
-
-    Args:
-        results: as for `method_metrics`, whose names are used.
-    """
+    """Return a record for each rank for `dvc plots`: `rank`, from 1, and by method the CMC's mean over its seeds."""
     curves = {
         name: [statistics.fmean(values) for values in zip(*(run.metrics.cmc for run in group.runs), strict=False)]
         for name, group in _by_name(results).items()

@@ -17,11 +17,7 @@ _MAX_BINS = 6
 
 
 def study_figures(study: Study) -> dict[str, go.Figure]:
-    """Return every figure of a study that has something to show, by name, in reading order.
-
-    Returns:
-        some of `history`, `importances`, `parallel`, `sensitivity`.
-    """
+    """Return the figures of a study that have something to show, by name, in reading order."""
     complete = [trial for trial in study.trials if trial.state == "complete"]
     figures: dict[str, go.Figure] = {}
     if any(trial.scores for trial in study.trials):

@@ -8,13 +8,6 @@ from reid_pipeline.reporting.tables import Column, Table, csv_text
 from reid_pipeline.reporting.tuning_figures import study_figures
 from reid_pipeline.schema.tuning import Study, StudyTrial
 
-_EXPLANATIONS = {
-    "history": "Every trial that was scored, in the order they began.",
-    "importances": "How much of the differences between trials goes back to each parameter. Few trials say little.",
-    "parallel": "One line per trial trained to the end, the brighter the better; drag along an axis to pick lines.",
-    "sensitivity": "Mean over the trials of a cell that were trained to the end, their number in brackets,"
-    " and how many were given up.",
-}
 _STATES = {
     "complete": "trained to the end",
     "pruned": "given up",
@@ -38,7 +31,7 @@ def render_tuning_page(study: Study) -> str:
         ],
         best=_best_table(study),
         trials=_trials_table(study),
-        charts=charts(study_figures(study), _EXPLANATIONS),
+        charts=charts(study_figures(study)),
         command=tuned_command(study),
     )
 

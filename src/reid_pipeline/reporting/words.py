@@ -35,12 +35,7 @@ def label_word(label_use: LabelUse | None) -> str:
 
 
 def label_sentence(label_use: LabelUse | None, *, trains: bool) -> tuple[str, str]:
-    """Return the same as a sentence, in two parts, of which the first is to be stressed.
-
-    Args:
-        label_use: of the run; None where it was not recorded.
-        trains: whether the run has epochs.
-    """
+    """Return the same as a sentence, in two parts, of which the first is to be stressed."""
     if label_use != "none":
         return "", _LABEL_SENTENCES[label_use]
     diagnostics = " and, where shown, for diagnostics" if trains else ""
@@ -51,9 +46,8 @@ def label_sentence(label_use: LabelUse | None, *, trains: bool) -> tuple[str, st
 def few_queries(scored: Sequence[int | None], of: str = "") -> list[str]:
     """Return a sentence where fewer than `FEW_QUERIES` queries were scored, and none elsewhere.
 
-    Args:
-        scored: valid queries of each result; 0 and None, where nothing was tested, do not count.
-        of: name of the benchmark, where several are on the page.
+    `scored` are the valid queries of each result; 0 and None, where nothing was tested, do not count. `of` names
+    the benchmark, where several are on the page.
     """
     fewest = min((number for number in scored if number), default=FEW_QUERIES)
     if fewest >= FEW_QUERIES:
@@ -68,10 +62,8 @@ def few_queries(scored: Sequence[int | None], of: str = "") -> list[str]:
 def compared_with(run_card: RunCard, other: str | None, zero_shot: RunCard | None) -> list[str]:
     """Say which zero_shot a run is compared with, where it is not that of its benchmark, seed and conf/.
 
-    Args:
-        run_card: of the run.
-        other: cell of zero_shot, as "<benchmark>/<folder>/seed_<n>"; None where there is none.
-        zero_shot: its run card, where it is at hand: backbones that differ are named.
+    `other` is the cell of zero_shot, as "<benchmark>/<folder>/seed_<n>"; `zero_shot` is its run card, where it is
+    at hand: backbones that differ are named.
     """
     sentences = []
     if other and other != f"{run_card.benchmark}/{_ZERO_SHOT}/seed_{run_card.seed}":
