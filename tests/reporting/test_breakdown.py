@@ -1,6 +1,6 @@
 """The report's tables of where its figures come from, for a breakdown written by hand."""
 
-from reid_pipeline.reporting.breakdown import breakdown_tables
+from reid_pipeline.reporting.report import breakdown_tables
 from reid_pipeline.schema.records import Breakdown
 
 

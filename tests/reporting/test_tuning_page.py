@@ -6,8 +6,15 @@ from typing import Any
 
 import pytest
 
-from reid_pipeline.reporting.tuning_figures import history_figure, sensitivity_map, study_figures
-from reid_pipeline.reporting.tuning_page import render_tuning_page, trials_csv, tuned_command, tuning_text
+from reid_pipeline.reporting.tuning_page import (
+    history_figure,
+    render_tuning_page,
+    sensitivity_map,
+    study_figures,
+    trials_csv,
+    tuned_command,
+    tuning_text,
+)
 from reid_pipeline.schema.tuning import Study
 
 RANGE = {"type": "float", "low": 0.1, "high": 1.0, "log": False, "step": None}

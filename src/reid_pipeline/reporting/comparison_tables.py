@@ -63,7 +63,7 @@ def sentences_below(comparison: Comparison) -> list[str]:
         "Seeds: how many (n), and which. Labels: whose identity labels training used.",
         "Measured: mean over the seeds, and for two seeds or more ± their standard deviation (N - 1). A cell"
         " is empty where the method was not run or there was nothing to score.",
-        "Averaged are only runs whose data, protocol, recipe and parameters agree in everything but the seed."
+        "Averaged are only runs whose data, protocol, recipe and parameters agree in all but the seed."
         " Others have rows of their own, which say what differs.",
         "Training time is the mean over the seeds. Peak memory is the most that the process of a run had held"
         " in main memory when the method ended; other methods that it ran before are in it.",

@@ -1,12 +1,9 @@
-"""A table described once, by its columns and rows, and written as text, Markdown, CSV and HTML.
-
-`templates/tables.html.j2` writes it as HTML.
-"""
+"""A table described once, by its columns and rows, for text, Markdown and, by `tables.html.j2`, HTML; and CSV."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
 import pandas as pd
 
@@ -15,12 +12,6 @@ from reid_pipeline.reporting.formats import METRICS
 Row = TypeVar("Row")
 
 _UNITS = {"measured": "measured, %", "published": "published, %", "difference": "difference, points"}
-
-
-def _unmarked(row: Any) -> str:
-    """Return no CSS class."""
-    del row
-    return ""
 
 
 @dataclass(frozen=True)
@@ -43,7 +34,7 @@ class Column(Generic[Row]):
     words: bool = False
     main: bool = True
     always: bool = False
-    mark: Callable[[Row], str] = _unmarked
+    mark: Callable[[Row], str] | None = None
 
     @property
     def unit(self) -> str:
@@ -72,7 +63,7 @@ class Table(Generic[Row]):
     columns: Sequence[Column[Row]]
     rows: Sequence[Row]
     caption: str = ""
-    mark: Callable[[Row], str] = _unmarked
+    mark: Callable[[Row], str] | None = None
 
     @property
     def units(self) -> list[tuple[str, int]]:

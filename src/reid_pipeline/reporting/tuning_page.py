@@ -1,12 +1,17 @@
 """The page of a study, its trials as CSV, and its summary for the terminal."""
 
+import math
+from collections.abc import Mapping, Sequence
 from typing import Any
+
+import numpy as np
+import plotly.graph_objects as go
 
 from reid_pipeline.reporting.formats import UNMEASURED, count, percent, points
 from reid_pipeline.reporting.page import Headline, charts, rendered
+from reid_pipeline.reporting.style import COLOURS, SYMBOLS, dress
 from reid_pipeline.reporting.tables import Column, Table, csv_text
-from reid_pipeline.reporting.tuning_figures import study_figures
-from reid_pipeline.schema.tuning import Study, StudyTrial
+from reid_pipeline.schema.tuning import SearchedRange, Study, StudyTrial
 
 _STATES = {
     "complete": "trained to the end",
@@ -15,6 +20,10 @@ _STATES = {
     "running": "running",
     "waiting": "waiting",
 }
+SENSITIVE = ("clustering.eps", "clustering.k1")
+"""The two settings of clustering that a result depends on most."""
+_SCORE = "dev mAP (%)"
+_MAX_BINS = 6
 
 
 def render_tuning_page(study: Study) -> str:
@@ -120,3 +129,129 @@ def _shown(value: Any) -> str:
     if value is None:
         return UNMEASURED
     return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def study_figures(study: Study) -> dict[str, go.Figure]:
+    """Return the figures of a study that have something to show, by name, in reading order."""
+    complete = [trial for trial in study.trials if trial.state == "complete"]
+    figures: dict[str, go.Figure] = {}
+    if any(trial.scores for trial in study.trials):
+        figures["history"] = history_figure(study.trials)
+    if study.importances:
+        figures["importances"] = _importance_bars(study.importances)
+    if complete:
+        figures["parallel"] = _parallel_coordinates(complete, study.space)
+    if complete and all(name in study.space for name in SENSITIVE):
+        figures["sensitivity"] = sensitivity_map(study.trials, *SENSITIVE)
+    return figures
+
+
+def history_figure(trials: Sequence[StudyTrial]) -> go.Figure:
+    """Return each trial's last score by number, and the best so far of those that were trained to the end."""
+    figure = go.Figure()
+    kinds = {"complete": "trained to the end", "pruned": "given up, last score"}
+    for place, (state, name) in enumerate(kinds.items()):
+        shown = [trial for trial in trials if trial.state == state and trial.scores]
+        figure.add_scatter(
+            x=[trial.number for trial in shown],
+            y=[trial.scores[-1][1] for trial in shown],
+            name=name,
+            mode="markers",
+            marker={"color": COLOURS[place], "size": 9, "symbol": SYMBOLS[place]},
+        )
+    scored = [(trial.number, trial.value) for trial in trials if trial.value is not None]
+    figure.add_scatter(
+        x=[number for number, _ in scored],
+        y=[max(value for _, value in scored[: place + 1]) for place in range(len(scored))],
+        name="best so far",
+        mode="lines",
+        line={"color": COLOURS[2], "width": 2, "shape": "hv"},
+    )
+    figure.update_xaxes(title_text="Trial")
+    figure.update_yaxes(title_text=_SCORE, tickformat=".1%")
+    return dress(figure, "Course of the study")
+
+
+def _importance_bars(importances: Mapping[str, float]) -> go.Figure:
+    """Return the share of the score's variance that each parameter explains, largest on top."""
+    ordered = dict(sorted(importances.items(), key=lambda item: item[1]))
+    bars = go.Bar(x=list(ordered.values()), y=list(ordered), orientation="h", marker={"color": COLOURS[0]})
+    figure = go.Figure(bars)
+    figure.update_xaxes(title_text="Share of the variance of the dev mAP (fANOVA)", tickformat=".0%")
+    return dress(figure, "What mattered", height=max(240, 44 * len(ordered) + 120), legend=False)
+
+
+def _parallel_coordinates(complete: Sequence[StudyTrial], space: Mapping[str, SearchedRange]) -> go.Figure:
+    """Return a line per trial trained to the end, through its values, coloured by its score."""
+    scores = [trial.value for trial in complete]
+    axes = [_axis(name, [trial.params[name] for trial in complete], kind) for name, kind in space.items()]
+    score = {"label": "dev mAP", "values": scores, "tickformat": ".1%"}
+    line = {"color": scores, "colorscale": "Viridis", "showscale": False}
+    figure = go.Figure(go.Parcoords(line=line, dimensions=[*axes, score], labelangle=-12, labelside="bottom"))
+    return dress(figure, "Values that went together", height=440, legend=False)
+
+
+def _axis(name: str, values: Sequence[Any], kind: SearchedRange) -> dict[str, Any]:
+    if kind.type == "categorical":
+        named = sorted({str(value) for value in values})
+        places = [named.index(str(value)) for value in values]
+        return {"label": name, "values": places, "tickvals": list(range(len(named))), "ticktext": named}
+    if not kind.log:
+        return {"label": name, "values": list(values)}
+    logs = [math.log10(value) for value in values]
+    ticks = [min(logs) + step * (max(logs) - min(logs)) / 4 for step in range(5)]
+    ticks = ticks if max(logs) > min(logs) else ticks[:1]
+    return {"label": name, "values": logs, "tickvals": ticks, "ticktext": [f"{10**tick:.3g}" for tick in ticks]}
+
+
+def sensitivity_map(trials: Sequence[StudyTrial], x_name: str, y_name: str) -> go.Figure:
+    """Return the mean score of the trials at each pair of values, or of ranges of them where there are many.
+
+    Only trials that were trained to the end enter a mean; those given up are counted in the cell, since a
+    setting at which many are given up is not a good one, however well the others did.
+    """
+    tried = [trial for trial in trials if trial.state in {"complete", "pruned"} and trial.params]
+    x_labels, columns = _binned([trial.params[x_name] for trial in tried])
+    y_labels, rows = _binned([trial.params[y_name] for trial in tried])
+    cells: list[list[list[float | None]]] = [[[] for _ in x_labels] for _ in y_labels]
+    for trial, row, column in zip(tried, rows, columns, strict=True):
+        cells[row][column].append(trial.value)
+    figure = go.Figure(
+        go.Heatmap(
+            z=[[_mean(values) for values in row] for row in cells],
+            text=[[_cell_text(values) for values in row] for row in cells],
+            x=x_labels,
+            y=y_labels,
+            texttemplate="%{text}",
+            colorscale="Viridis",
+            hoverongaps=False,
+            colorbar={"title": {"text": "dev mAP"}, "tickformat": ".0%"},
+        )
+    )
+    figure.update_xaxes(title_text=x_name, type="category")
+    figure.update_yaxes(title_text=y_name, type="category")
+    return dress(figure, f"Sensitivity to {x_name} and {y_name}", height=420, legend=False)
+
+
+def _binned(values: Sequence[float]) -> tuple[list[str], list[int]]:
+    """Return the labels of bins, one per distinct value or a few of equal width, and the bin of every value."""
+    rounded = [round(value, 9) for value in values]  # steps of a grid are summed in binary: 0.6 comes in two forms
+    edges = sorted(set(rounded))
+    labels = [f"{value:g}" for value in edges]
+    if len(edges) > _MAX_BINS:
+        width = (edges[-1] - edges[0]) / _MAX_BINS
+        edges = [edges[0] + step * width for step in range(_MAX_BINS)]
+        labels = [f"{edge:.3g} to {edge + width:.3g}" for edge in edges]
+    return labels, (np.searchsorted(edges, rounded, side="right") - 1).tolist()
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return sum(known) / len(known) if known else None
+
+
+def _cell_text(values: Sequence[float | None]) -> str:
+    """Return "61.2 (3)", the mean in % and its trials, with those given up: "61.2 (3), 1 given up"."""
+    mean, given_up = _mean(values), values.count(None)
+    parts = [f"{100 * mean:.1f} ({len(values) - given_up})"] if mean is not None else []
+    return ", ".join([*parts, *([f"{given_up} given up"] if given_up else [])])
