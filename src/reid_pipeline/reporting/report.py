@@ -22,10 +22,10 @@ from reid_pipeline.schema.records import (
     RunCard,
 )
 
-_HEADLINES = ("mAP", "rank1", "mINP")
-_SHORT = 12
 Pairs = Mapping[tuple[int, int], CameraPair]
 
+_HEADLINES = ("mAP", "rank1", "mINP")
+_SHORT = 12
 _IDENTITIES = 10
 
 
