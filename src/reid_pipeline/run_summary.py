@@ -11,10 +11,9 @@ from rich import get_console
 
 from reid_pipeline.methods import method_names
 from reid_pipeline.only_missing import recorded_card
+from reid_pipeline.schema.tuning import Study
 
 ZERO_SHOT_METRICS = "zero_shot_metrics"
-_SUMMARIES = {"study_trials": "tuning_text", "comparison": "comparison_text", "leaderboard": "leaderboard_text"}
-"""The functions of `reporting` that put these into words."""
 _RESULTS = ("metrics", "differences", "history", "run_card", "report")
 
 
@@ -71,18 +70,25 @@ class RunSummary:
 
     def _text(self, catalog: DataCatalog) -> str:
         """Return what the run has come to, for a terminal; empty where the paths say it all."""
-        from reid_pipeline import reporting
+        from reid_pipeline.reporting.before_after import text_table
+        from reid_pipeline.reporting.comparison_tables import comparison_text
+        from reid_pipeline.reporting.dataset_page import dataset_text
+        from reid_pipeline.reporting.leaderboard import leaderboard_text
+        from reid_pipeline.reporting.tuning_page import tuning_text
 
-        for entry, render in _SUMMARIES.items():
-            if entry in self._saved:
-                return str(getattr(reporting, render)(catalog.load(entry)))
+        if "study_trials" in self._saved:
+            return tuning_text(Study.model_validate(catalog.load("study_trials")))
+        if "comparison" in self._saved:
+            return comparison_text(catalog.load("comparison"))
+        if "leaderboard" in self._saved:
+            return leaderboard_text(catalog.load("leaderboard"))
         if self._measured:
             earlier = [self._compared[name] for name in self._compared if name not in self._measured]
-            return reporting.text_table(self._table(), list(self._differences.values()), earlier=earlier)
+            return text_table(self._table(), list(self._differences.values()), earlier=earlier)
         if "changes" in self._saved:
             return str(catalog.load("changes"))
         if "dataset_summary" in self._saved:
-            return reporting.dataset_text(catalog.load("dataset_summary"))
+            return dataset_text(catalog.load("dataset_summary"))
         return ""
 
     def _table(self) -> list[Any]:

@@ -9,14 +9,10 @@ import pytest
 from reid_pipeline.evaluation.paired_differences import difference_to_zero_shot, differences_to_best
 from reid_pipeline.io.records import RecordDataset
 from reid_pipeline.io.results import RunResultsDataset
-from reid_pipeline.reporting import (
-    ReportContent,
-    compare_methods,
-    comparison_markdown,
-    dataset_text,
-    render_report,
-    text_table,
-)
+from reid_pipeline.reporting.before_after import text_table
+from reid_pipeline.reporting.comparison import compare_methods, comparison_markdown
+from reid_pipeline.reporting.dataset_page import dataset_text
+from reid_pipeline.reporting.report import ReportContent, render_report
 from reid_pipeline.schema.records import Run
 
 STORED = Path(__file__).parents[1] / "first_version/synthetic"

@@ -6,7 +6,7 @@ import pytest
 from made_records import make_epoch, make_metrics
 from PIL import Image
 
-from reid_pipeline.reporting import RankedQuery
+from reid_pipeline.reporting.rank_lists import RankedQuery
 from reid_pipeline.schema.records import EpochRecord, Metrics
 
 

@@ -1,6 +1,6 @@
 """The report's tables of where its figures come from, for a breakdown written by hand."""
 
-from reid_pipeline.reporting.breakdown import breakdown_tables
+from reid_pipeline.reporting.report import breakdown_tables
 from reid_pipeline.schema.records import Breakdown
 
 
@@ -30,6 +30,9 @@ def test_cameras_and_identities_are_called_as_the_collection_calls_them() -> Non
             }
         )
     )
-    assert pairs.header == ["Query", "camera 3", "camera <b>pond</b>"]
-    assert pairs.rows == [["camera gate", "50.0 / 0.0", "100.0 / 100.0"], ["camera 3", "—", "25.0 / 50.0"]]
-    assert identities.rows == [["Spot", "12.5", "25.0", "0.0", "2"]]
+    assert pairs.grid() == [
+        ["Query", "camera 3", "camera <b>pond</b>"],
+        ["camera gate", "50.0 / 0.0", "100.0 / 100.0"],
+        ["camera 3", "—", "25.0 / 50.0"],
+    ]
+    assert identities.grid()[1:] == [["Spot", "12.5", "25.0", "0.0", "2"]]

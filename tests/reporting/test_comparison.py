@@ -14,14 +14,14 @@ from made_records import make_run as make_records
 from test_dataset_page import assert_self_contained
 from test_report_page import HOSTILE, Page
 
-from reid_pipeline.reporting import (
+from reid_pipeline.reporting.comparison import (
     compare_methods,
     comparison_csv,
     comparison_markdown,
-    comparison_text,
     render_comparison_page,
 )
-from reid_pipeline.reporting.comparison_columns import duration
+from reid_pipeline.reporting.comparison_tables import comparison_text
+from reid_pipeline.reporting.formats import duration
 from reid_pipeline.reporting.published import MARKS, published_figures, run_traits
 from reid_pipeline.reporting.run_groups import group_runs, over_seeds
 from reid_pipeline.schema.comparison import Comparison, ComparisonRow, DifferenceToBest, RunsNamed, Spread

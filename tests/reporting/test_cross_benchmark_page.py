@@ -6,7 +6,7 @@ from typing import Any
 from test_dataset_page import assert_self_contained
 from test_report_page import HOSTILE, Page
 
-from reid_pipeline.reporting import cross_csv, cross_markdown, render_cross_page
+from reid_pipeline.reporting.cross_benchmark import cross_csv, cross_markdown, render_cross_page
 from reid_pipeline.schema.comparison import CrossBenchmark
 
 FIGURES = {"mAP": 0.5, "mINP": 0.25, "rank1": 0.75, "rank5": 0.8, "rank10": 0.9, "num_queries": 29}

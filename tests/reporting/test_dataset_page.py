@@ -7,8 +7,7 @@ import pandas as pd
 import pytest
 from test_report_page import HOSTILE, Page
 
-from reid_pipeline.reporting import dataset_text, render_dataset_page
-from reid_pipeline.reporting.dataset_figures import dataset_figures
+from reid_pipeline.reporting.dataset_page import dataset_figures, dataset_text, render_dataset_page
 from reid_pipeline.reporting.dataset_problems import problems
 from reid_pipeline.schema.benchmark import Benchmark, Counts, Version
 from reid_pipeline.schema.summary import DatasetSummary

@@ -8,8 +8,8 @@ from test_comparison import METHODS, make_run
 from test_dataset_page import assert_self_contained
 from test_report_page import HOSTILE, Page
 
-from reid_pipeline.reporting import (
-    changes_markdown,
+from reid_pipeline.reporting.before_after import changes_markdown
+from reid_pipeline.reporting.leaderboard import (
     leaderboard_csv,
     leaderboard_markdown,
     leaderboard_text,

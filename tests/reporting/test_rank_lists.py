@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from reid_pipeline.reporting import RankedQuery, describe, pick_queries, rank_list_strip
+from reid_pipeline.reporting.rank_lists import RankedQuery, describe, pick_queries, rank_list_strip
 
 NAN = float("nan")
 

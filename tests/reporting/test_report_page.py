@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 from made_records import make_breakdown, make_epoch, make_run_card
 
-from reid_pipeline.reporting import RankedQuery, ReportContent, render_report
 from reid_pipeline.reporting.page import flattened
+from reid_pipeline.reporting.rank_lists import RankedQuery
+from reid_pipeline.reporting.report import ReportContent, render_report
 from reid_pipeline.schema.records import Differences, EpochRecord, Metrics
 
 HOSTILE = "</script><script>alert('x')</script><img src=http://evil.example/x onerror=\"a\">"

@@ -6,9 +6,16 @@ from typing import Any
 
 import pytest
 
-from reid_pipeline.reporting import render_tuning_page, study_figures, trials_csv, tuning_text
-from reid_pipeline.reporting.tuning_figures import history_figure, sensitivity_map
-from reid_pipeline.reporting.tuning_page import tuned_command
+from reid_pipeline.reporting.tuning_page import (
+    history_figure,
+    render_tuning_page,
+    sensitivity_map,
+    study_figures,
+    trials_csv,
+    tuned_command,
+    tuning_text,
+)
+from reid_pipeline.schema.tuning import Study
 
 RANGE = {"type": "float", "low": 0.1, "high": 1.0, "log": False, "step": None}
 SPACE = {
@@ -42,7 +49,7 @@ TRIALS = [
 ]
 
 
-def record(**changed: Any) -> dict[str, Any]:
+def record(**changed: Any) -> Study:
     given = {
         "benchmark": "synthetic",
         "method": "toy",
@@ -56,14 +63,14 @@ def record(**changed: Any) -> dict[str, Any]:
         "start": TRIALS[0],
         "importances": {"rate": 0.75, "fill": 0.25},
     }
-    return {**given, **changed}
+    return Study.model_validate({**given, **changed})
 
 
 NOTHING = record(trials=TRIALS[4:], best=None, start=None, importances={})
 
 
 def test_the_history_shows_every_score_and_the_best_so_far() -> None:
-    ended, given_up, best = history_figure(TRIALS).data
+    ended, given_up, best = history_figure(record().trials).data
     assert (list(ended.x), list(ended.y)) == ([0, 1, 2], [0.4, 0.6, 0.5])
     assert (list(given_up.x), list(given_up.y)) == ([3], [0.1])
     assert (list(best.x), list(best.y)) == ([0, 1, 2], [0.4, 0.6, 0.6])
@@ -71,7 +78,7 @@ def test_the_history_shows_every_score_and_the_best_so_far() -> None:
 
 def test_the_sensitivity_is_the_mean_of_each_cell() -> None:
     """0.6 comes in two forms, which are one cell: (0.6 + 0.5) / 2; a cell that nobody tried is empty."""
-    (cells,) = sensitivity_map(TRIALS, "clustering.eps", "clustering.k1").data
+    (cells,) = sensitivity_map(record().trials, "clustering.eps", "clustering.k1").data
     assert (list(cells.x), list(cells.y)) == (["0.5", "0.6"], ["10", "20"])
     assert [list(row) for row in cells.z] == [[0.4, 0.55], [None, None]]
     assert [list(row) for row in cells.text] == [["40.0 (1), 1 given up", "55.0 (2)"], ["1 given up", ""]]
@@ -79,7 +86,7 @@ def test_the_sensitivity_is_the_mean_of_each_cell() -> None:
 
 def test_many_values_are_put_into_ranges_of_equal_width() -> None:
     trials = [trial(n, (0.1 * n, 10), [n / 100]) for n in range(13)]
-    (cells,) = sensitivity_map(trials, "clustering.eps", "clustering.k1").data
+    (cells,) = sensitivity_map(record(trials=trials).trials, "clustering.eps", "clustering.k1").data
     assert list(cells.x) == [
         "0 to 0.2", "0.2 to 0.4", "0.4 to 0.6", "0.6 to 0.8", "0.8 to 1", "1 to 1.2",
     ]  # fmt: skip

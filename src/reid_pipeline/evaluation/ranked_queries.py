@@ -5,7 +5,7 @@ import pandas as pd
 
 from reid_pipeline.evaluation.protocol import retrieval_draws, retrieval_inputs, score
 from reid_pipeline.images.decode import read_image
-from reid_pipeline.reporting import RankedQuery, pick_queries
+from reid_pipeline.reporting.rank_lists import RankedQuery, pick_queries
 from reid_pipeline.retrieval import ranked_lists
 from reid_pipeline.schema.columns import CAMERA, IDENTITY, PATH, PID
 from reid_pipeline.schema.embeddings import Embeddings

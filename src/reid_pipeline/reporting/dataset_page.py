@@ -1,44 +1,21 @@
 """The dataset page: what a collection holds and what is wrong with it, as HTML and for the terminal."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from html import escape
+from typing import Any
 
-from reid_pipeline.reporting.dataset_figures import dataset_figures
-from reid_pipeline.reporting.dataset_problems import Problem, all_answered, counted, problems
-from reid_pipeline.reporting.page import chart, rendered
-from reid_pipeline.reporting.tables import UNMEASURED, aligned, count
-from reid_pipeline.schema.summary import DatasetSummary
+import plotly.graph_objects as go
 
-Grid = list[list[str]]
+from reid_pipeline.reporting.dataset_problems import Problem, all_answered, problems
+from reid_pipeline.reporting.formats import UNMEASURED, count, counted, span
+from reid_pipeline.reporting.page import Headline, charts, rendered
+from reid_pipeline.reporting.style import bars
+from reid_pipeline.reporting.tables import Column, Table, aligned
+from reid_pipeline.schema.summary import DatasetSummary, ImageSizes, ImagesPerIdentity, SplitFacts, SubsetCount
 
 _LINE = 160  # characters of a sentence in the terminal
 _TEXT_SUBSETS, _TEXT_PROBLEMS, _TEXT_NOTES = 6, 6, 2
-_EXPLANATIONS = {
-    "images_per_identity": "How many identities have how many images.",
-    "images_per_camera": "How many images each camera took, split by split.",
-    "image_sizes": "Width and height of every image that can be decoded, as displayed.",
-}
-_DIFFERENCE = "Difference"
-
-
-@dataclass(frozen=True)
-class Cell:
-    """A cell of a table; `differs` marks one that is not as published."""
-
-    text: str
-    differs: bool
-
-
-@dataclass(frozen=True)
-class Section:
-    """A table of the page, with sentences below it."""
-
-    id: str
-    title: str
-    caption: str
-    header: Sequence[str]
-    rows: Sequence[Sequence[Cell]]
-    below: Sequence[str]
+_IDENTITY_BINS = 30
 
 
 def render_dataset_page(summary: DatasetSummary) -> str:
@@ -47,54 +24,7 @@ def render_dataset_page(summary: DatasetSummary) -> str:
     Every value is escaped. The page holds no address that a browser would load, and its content security
     policy forbids it to load one. The same summary gives the same page.
     """
-    figures = dataset_figures(summary)
-    return rendered(
-        "dataset.html.j2",
-        benchmark=summary.benchmark,
-        version=summary.version,
-        headlines=_headlines(summary),
-        facts=_facts(summary),
-        problems=problems(summary),
-        sections=_sections(summary),
-        charts=[chart(name, figure, _EXPLANATIONS[name]) for name, figure in figures.items()],
-        notes=summary.notes,
-    )
-
-
-def dataset_text(summary: DatasetSummary) -> str:
-    """Return the same in short for a terminal, in 40 lines at most."""
-    found = problems(summary)
-    counts = _counts_grid(summary)
-    subsets = [*aligned(counts[: _TEXT_SUBSETS + 1]), *_more(len(counts) - 1 - _TEXT_SUBSETS, "subset")]
-    few = [_problem_line(problem) for problem in found[:_TEXT_PROBLEMS]]
-    listed = [*few, *_more(len(found) - _TEXT_PROBLEMS, "problem")]
-    problem_lines = [f"{counted(len(found), 'problem')}:", *listed] if found else ["No problem was found."]
-    notes = [f"Note: {note}" for note in summary.notes[:_TEXT_NOTES]]
-    parts = [
-        [_title(summary)],
-        subsets,
-        aligned(_splits_grid(summary)),
-        [*_query_sentences(summary, valid_only=True), _sizes_said(summary), *_drawn_said(summary)],
-        [*problem_lines, *notes, *_more(len(summary.notes) - _TEXT_NOTES, "note")],
-    ]
-    return "\n\n".join("\n".join(_printable(line) for line in part) for part in parts)
-
-
-def _headlines(summary: DatasetSummary) -> list[tuple[str, str, str]]:
-    """Return name, value and note of the figures at the top."""
-    cameras = summary.cameras
-    published = cameras.published
-    note = f"published: {published}" if published and published != cameras.found else ""
-    return [
-        ("Images", count(summary.images), "in the split table"),
-        ("Identities", count(summary.identities), ""),
-        ("Cameras", count(cameras.found), note),
-        ("Problems", count(len(problems(summary))), ""),
-    ]
-
-
-def _facts(summary: DatasetSummary) -> list[tuple[str, str]]:
-    benchmark = summary.benchmark
+    benchmark, found = summary.benchmark, problems(summary)
     facts = {
         "Reader": summary.reader,
         "Data": summary.data_hash[:12],
@@ -102,160 +32,177 @@ def _facts(summary: DatasetSummary) -> list[tuple[str, str]]:
         "Licence": benchmark.licence,
         "Source": benchmark.source,
     }
-    return [(name, str(value)) for name, value in facts.items() if value]
+    cameras, published = summary.cameras.found, summary.cameras.published
+    note = f"published: {published}" if published and published != cameras else ""
+    return rendered(
+        "dataset.html.j2",
+        benchmark=benchmark,
+        version=summary.version,
+        headlines=[
+            Headline("Images", count(summary.images), "in the split table"),
+            Headline("Identities", count(summary.identities)),
+            Headline("Cameras", count(cameras), note),
+            Headline("Problems", count(len(found))),
+        ],
+        facts=[(name, value) for name, value in facts.items() if value],
+        problems=found,
+        sections=[section for section in _sections(summary) if section[1].rows or section[2]],
+        charts=charts(dataset_figures(summary)),
+        notes=summary.notes,
+    )
 
 
-def _sections(summary: DatasetSummary) -> list[Section]:
-    """Return the page's tables: an id, a title, a caption, the grid and sentences below it."""
+def dataset_text(summary: DatasetSummary) -> str:
+    """Return the same in short for a terminal, in 40 lines at most."""
+    found, subsets = problems(summary), _counts_table(summary)
+    listed = [_problem_line(problem) for problem in found[:_TEXT_PROBLEMS]]
+    notes = [f"Note: {note}" for note in summary.notes[:_TEXT_NOTES]]
+    parts = [
+        [_title(summary)],
+        [*aligned(subsets.grid()[: _TEXT_SUBSETS + 1]), *_more(len(subsets.rows) - _TEXT_SUBSETS, "subset")],
+        _splits_table(summary).text(),
+        [*_query_sentences(summary, valid_only=True), _sizes_sentence(summary), *_rules_sentences(summary)],
+        [
+            f"{counted(len(found), 'problem')}:" if found else "No problem was found.",
+            *listed,
+            *_more(len(found) - _TEXT_PROBLEMS, "problem"),
+            *notes,
+            *_more(len(summary.notes) - _TEXT_NOTES, "note"),
+        ],
+    ]
+    return "\n\n".join("\n".join(_printable(line) for line in part) for part in parts)
+
+
+def _sections(summary: DatasetSummary) -> list[tuple[str, Table[Any], list[str]]]:
+    """Return id, table and sentences below it of each section of the page."""
+    sizes = [(f"{size.width} x {size.height}", size.images) for size in (summary.sizes.common if summary.sizes else ())]
+    rules = [(rule.replace("_", " "), number) for rule, number in summary.rules.items()]
+    decided = "What decided the split of how many images."
+    modes = "Of the stored pictures; all are read as RGB."
+    return [
+        ("published", _counts_table(summary), []),
+        ("splits", _splits_table(summary), [*_query_sentences(summary), *_one_camera_sentences(summary)]),
+        ("spread", _spread_table(summary), []),
+        ("sizes", _images_table("The most frequent sizes", "Width x height", sizes, _sizes_sentence(summary)), []),
+        ("modes", _images_table("Modes", "Mode", [*summary.modes.items()], modes), []),
+        ("rules", _images_table("How the splits came about", "Rule", rules, decided), _rules_sentences(summary)),
+    ]
+
+
+def _counts_table(summary: DatasetSummary) -> Table[SubsetCount]:
     version = summary.counts.version
-    against = "No counts are published"
-    if version is not None:
-        against = " ".join(["Compared with the published counts", *([f"of {version}"] if version else [])])
-    sections = [
-        ("published", "Found and published", f"{against}; junk is counted as published.", _counts_grid),
-        ("splits", "Splits", "As used: without junk and without files that cannot be decoded.", _splits_grid),
-        ("spread", "Images per identity", "Of the identities in each split.", _spread_grid),
-        ("sizes", "The most frequent sizes", _sizes_said(summary), _sizes_grid),
-        ("modes", "Modes", "Of the stored pictures; all are read as RGB.", _modes_grid),
-        ("rules", "How the splits came about", "What decided the split of how many images.", _rules_grid),
+    column = Column[SubsetCount]
+    subset = column("Subset", lambda each: each.subset)
+    images = column("Images", lambda each: count(each.images))
+    identities = column("Identities", lambda each: count(each.identities))
+    if version is None:
+        caption = "No counts are published; junk is counted as published."
+        return Table("Found and published", [subset, images, identities], summary.counts.subsets, caption)
+    columns = [
+        subset,
+        images,
+        column("Published", lambda each: count(each.published_images)),
+        _difference_column(lambda each: each.image_difference),
+        identities,
+        column("Published", lambda each: count(each.published_identities)),
+        _difference_column(lambda each: each.identity_difference),
     ]
-    below = {"splits": [*_query_sentences(summary), *_one_camera(summary)], "rules": _drawn_said(summary)}
-    tables = [
-        Section(
-            id=name,
-            title=title,
-            caption=caption,
-            header=grid[0],
-            rows=[[Cell(text, _differs(grid[0][place], text)) for place, text in enumerate(row)] for row in grid[1:]],
-            below=below.get(name, []),
-        )
-        for name, title, caption, make in sections
-        for grid in [make(summary)]
+    against = f"Compared with the published counts{f' of {version}' if version else ''}"
+    caption = f"{against}; junk is counted as published."
+    return Table("Found and published", columns, summary.counts.subsets, caption)
+
+
+def _difference_column(difference: Callable[[SubsetCount], int | None]) -> Column[SubsetCount]:
+    def cell(each: SubsetCount) -> str:
+        number = difference(each)
+        if number is None:
+            return UNMEASURED
+        return f"{number:+,}".replace("-", "−") if number else "0"  # noqa: RUF001
+
+    return Column("Difference", cell, mark=lambda each: "mismatch" if difference(each) else "")
+
+
+def _splits_table(summary: DatasetSummary) -> Table[tuple[str, SplitFacts]]:
+    def facts_column(title: str, number: Callable[[SplitFacts], int | None]) -> Column[tuple[str, SplitFacts]]:
+        return Column(title, lambda split: count(number(split[1])))
+
+    columns = [
+        Column[tuple[str, SplitFacts]]("Split", lambda split: split[0]),
+        facts_column("Images", lambda facts: facts.images),
+        facts_column("Identities", lambda facts: facts.identities),
+        facts_column("Cameras", lambda facts: facts.cameras),
+        facts_column("One camera only", lambda facts: facts.one_camera.count if facts.one_camera else None),
+        facts_column("Distractors", lambda facts: facts.distractors),
+        facts_column("Unlabelled", lambda facts: facts.unlabelled),
     ]
-    return [table for table in tables if table.rows or table.below]
+    caption = "As used: without junk and without files that cannot be decoded."
+    return Table("Splits", columns, [*summary.splits.items()], caption)
 
 
-def _differs(title: str, text: str) -> bool:
-    return title == _DIFFERENCE and text not in {"0", UNMEASURED}
+def _spread_table(summary: DatasetSummary) -> Table[tuple[str, ImagesPerIdentity]]:
+    def number_column(title: str, name: str) -> Column[tuple[str, ImagesPerIdentity]]:
+        return Column(title, lambda row: f"{getattr(row[1], name):,.2f}".rstrip("0").rstrip("."))
 
-
-def _counts_grid(summary: DatasetSummary) -> Grid:
-    counts = summary.counts
-    if counts.version is None:
-        bare = [[each.subset, count(each.images), count(each.identities)] for each in counts.subsets]
-        return [["Subset", "Images", "Identities"], *bare]
-    header = ["Subset", "Images", "Published", _DIFFERENCE, "Identities", "Published", _DIFFERENCE]
-    rows = [
-        [
-            each.subset,
-            count(each.images),
-            count(each.published_images),
-            _signed(each.image_difference),
-            count(each.identities),
-            count(each.published_identities),
-            _signed(each.identity_difference),
-        ]
-        for each in counts.subsets
+    columns = [
+        Column[tuple[str, ImagesPerIdentity]]("Split", lambda row: row[0]),
+        number_column("Least", "min"),
+        number_column("First quartile", "first_quartile"),
+        number_column("Median", "median"),
+        number_column("Mean", "mean"),
+        number_column("Third quartile", "third_quartile"),
+        number_column("Most", "max"),
     ]
-    return [header, *rows]
+    rows = [(name, facts.images_per_identity) for name, facts in summary.splits.items() if facts.images_per_identity]
+    return Table("Images per identity", columns, rows, "Of the identities in each split.")
 
 
-def _splits_grid(summary: DatasetSummary) -> Grid:
-    header = ["Split", "Images", "Identities", "Cameras", "One camera only", "Distractors", "Unlabelled"]
-    rows = [
-        [
-            name,
-            count(facts.images),
-            count(facts.identities),
-            count(facts.cameras),
-            count(facts.one_camera.count if facts.one_camera else None),
-            count(facts.distractors),
-            count(facts.unlabelled),
-        ]
-        for name, facts in summary.splits.items()
-    ]
-    return [header, *rows]
+def _images_table(title: str, first: str, rows: Sequence[tuple[str, int]], caption: str) -> Table[tuple[str, int]]:
+    column = Column[tuple[str, int]]
+    columns = [column(first, lambda row: row[0]), column("Images", lambda row: count(row[1]))]
+    return Table(title, columns, rows, caption)
 
 
-def _spread_grid(summary: DatasetSummary) -> Grid:
-    told = {name: facts.images_per_identity for name, facts in summary.splits.items()}
-    rows = [
-        [
-            name,
-            *map(_short, (each.min, each.first_quartile, each.median, each.mean)),
-            *map(_short, (each.third_quartile, each.max)),
-        ]
-        for name, each in told.items()
-        if each
-    ]
-    return [["Split", "Least", "First quartile", "Median", "Mean", "Third quartile", "Most"], *rows]
-
-
-def _short(value: float) -> str:
-    """Return a number with two decimals at most: "1,234.5"."""
-    return f"{value:,.2f}".rstrip("0").rstrip(".")
-
-
-def _sizes_grid(summary: DatasetSummary) -> Grid:
-    common = summary.sizes.common if summary.sizes else []
-    rows = [[f"{size.width} x {size.height}", count(size.images)] for size in common]
-    return [["Width x height", "Images"], *rows]
-
-
-def _modes_grid(summary: DatasetSummary) -> Grid:
-    return [["Mode", "Images"], *([mode, count(number)] for mode, number in summary.modes.items())]
-
-
-def _rules_grid(summary: DatasetSummary) -> Grid:
-    rules = summary.rules.items()
-    return [["Rule", "Images"], *([rule.replace("_", " "), count(number)] for rule, number in rules)]
-
-
-def _drawn_said(summary: DatasetSummary) -> list[str]:
+def _rules_sentences(summary: DatasetSummary) -> list[str]:
     """Return sentences on galleries and on junk."""
     sentences = []
-    for drawn in summary.galleries:
-        least, most = min(drawn.images), max(drawn.images)
+    for sampled in summary.galleries:
+        least, most = min(sampled.images), max(sampled.images)
         images = f"{least:,}" if least == most else f"{least:,} to {most:,}"
-        name = f" of test set {drawn.test_set}" if drawn.test_set else ""
-        sentences.append(f"Drawn galleries{name}: {drawn.repeats}, of {images} images each.")
+        name = f" of test set {sampled.test_set}" if sampled.test_set else ""
+        sentences.append(f"Drawn galleries{name}: {sampled.repeats}, of {images} images each.")
     if summary.junk:
         sentences.append(f"{counted(summary.junk, 'junk image')} dropped.")
     return sentences
 
 
-def _sizes_said(summary: DatasetSummary) -> str:
+def _sizes_sentence(summary: DatasetSummary) -> str:
     sizes = summary.sizes
     if not sizes:
         return "No image can be decoded."
     width, height = sizes.width, sizes.height
     modes = ", ".join(f"{mode} {number:,}" for mode, number in summary.modes.items())
     return (
-        f"{counted(sizes.distinct, 'size')}: {width.min} to {width.max} wide,"
-        f" {height.min} to {height.max} high, median {width.median:g} x {height.median:g} pixels;"
-        f" modes: {modes}."
+        f"{counted(sizes.distinct, 'size')}: {width.min} to {width.max} wide, {height.min} to {height.max} high,"
+        f" median {width.median:g} x {height.median:g} pixels; modes: {modes}."
     )
 
 
 def _query_sentences(summary: DatasetSummary, *, valid_only: bool = False) -> list[str]:
-    """Return what is to say of the queries; what is a problem is also listed among those."""
+    """Return sentences on the queries; what is a problem is also listed among those."""
     found = [each for each in (summary.queries, summary.dev_queries) if each]
     if not found:
         return ["There are no queries: nothing can be evaluated."]
-    shown = [each for each in found if all_answered(each) or not valid_only]
-    return [sentence for each in shown for sentence in each.sentences]
+    return [sentence for each in found if all_answered(each) or not valid_only for sentence in each.sentences]
 
 
-def _one_camera(summary: DatasetSummary) -> list[str]:
+def _one_camera_sentences(summary: DatasetSummary) -> list[str]:
     """Return who is seen by one camera alone: nobody can learn or search them across cameras."""
-    said = []
-    for name, facts in summary.splits.items():
-        alone = facts.one_camera
-        if alone and alone.count:
-            first = ", ".join(alone.first)
-            number = counted(alone.count, "identity", "identities")
-            said.append(f"Seen by one camera only in {name}: {number}, such as {first}.")
-    return said
+    return [
+        f"Seen by one camera only in {name}: {counted(alone.count, 'identity', 'identities')}, such as"
+        f" {', '.join(alone.first)}."
+        for name, facts in summary.splits.items()
+        if (alone := facts.one_camera) and alone.count
+    ]
 
 
 def _problem_line(problem: Problem) -> str:
@@ -273,12 +220,6 @@ def _title(summary: DatasetSummary) -> str:
     )
 
 
-def _signed(difference: int | None) -> str:
-    if difference is None:
-        return UNMEASURED
-    return f"{difference:+,}".replace("-", "−") if difference else "0"  # noqa: RUF001
-
-
 def _more(number: int, what: str) -> list[str]:
     return [f"and {counted(number, f'more {what}')}, see the page"] if number > 0 else []
 
@@ -287,3 +228,46 @@ def _printable(line: str) -> str:
     """Return a line that fits, without characters that would steer the terminal."""
     text = "".join(letter if letter.isprintable() else "?" for letter in line)
     return text if len(text) <= _LINE else f"{text[: _LINE - 1]}…"
+
+
+def dataset_figures(summary: DatasetSummary) -> dict[str, go.Figure]:
+    """Return the figures that have something to show, by name, in reading order."""
+    splits = summary.splits
+    figures = {}
+    if any(facts.images_per_identity for facts in splits.values()):
+        figures["images_per_identity"] = _images_per_identity(splits)
+    if any(facts.images_per_camera for facts in splits.values()):
+        figures["images_per_camera"] = _images_per_camera(splits)
+    if summary.sizes:
+        figures["image_sizes"] = _image_sizes(summary.sizes)
+    return figures
+
+
+def _images_per_identity(splits: Mapping[str, SplitFacts]) -> go.Figure:
+    """Return how many identities of each split have how many images, in bins of equal width."""
+    known = {name: facts.images_per_identity.histogram for name, facts in splits.items() if facts.images_per_identity}
+    most = max(images for histogram in known.values() for images, _ in histogram)
+    step = -(-most // _IDENTITY_BINS)
+    starts = range(1, most + 1, step)
+    groups = {name: [0] * len(starts) for name in known}
+    for name, histogram in known.items():
+        for images, number in histogram:
+            groups[name][(images - 1) // step] += number
+    axes = ("Images of the identity", "Identities (count)")
+    return bars("Images per identity", [span(start, start + step - 1) for start in starts], groups, axes=axes)
+
+
+def _images_per_camera(splits: Mapping[str, SplitFacts]) -> go.Figure:
+    """Return the images of each camera and split; cameras by name, in the order of numbers if all are whole ones."""
+    names = {camera for facts in splits.values() for camera in facts.images_per_camera}
+    cameras = sorted(names, key=int if all(name.isdecimal() for name in names) else None)
+    groups = {name: [facts.images_per_camera.get(camera, 0) for camera in cameras] for name, facts in splits.items()}
+    shown = [escape(camera, quote=False) for camera in cameras]  # plotly would read tags in it
+    return bars("Images per camera", shown, groups, axes=("Camera", "Images (count)"))
+
+
+def _image_sizes(sizes: ImageSizes) -> go.Figure:
+    """Return how many images have which width and which height, in pixels."""
+    groups = {name: [getattr(each, name) for each in sizes.histogram] for name in ("width", "height")}
+    spans = [span(each.low, each.high) for each in sizes.histogram]
+    return bars("Image sizes", spans, groups, axes=("Pixels", "Images (count)"))

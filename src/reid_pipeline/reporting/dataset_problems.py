@@ -1,22 +1,14 @@
 """What is wrong with a collection, in sentences: what it is, what it means, what to do."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
-from reid_pipeline.schema.summary import Cases, Copies, DatasetSummary, Duplicates, QueryFacts
+from reid_pipeline.reporting.formats import counted
+from reid_pipeline.schema.summary import DatasetSummary, Duplicates, QueryFacts
 
 
-@dataclass(frozen=True)
-class Problem:
-    """One finding.
-
-    Attributes:
-        title: a few words.
-        what: a sentence with the counts.
-        meaning: what it does to training or results.
-        remedy: what to do.
-        cases: the first of them: files or identities.
-    """
+class Problem(NamedTuple):
+    """One finding: its title, a sentence with the counts, what it does to results, what to do, the first cases."""
 
     title: str
     what: str
@@ -25,74 +17,68 @@ class Problem:
     cases: Sequence[str] = ()
 
 
+_COPIES = {
+    "conflicts": (
+        "Identical files with different identities",
+        ("has", "have", "different identities"),
+        "All but one label of a group are wrong: training is pulled both ways, and a right answer of the"
+        " search counts as an error.",
+        "Look at them, leave each picture under its right identity and remove the others.",
+    ),
+    "across": (
+        "Identical files in different splits",
+        ("lies", "lie", "in different splits"),
+        "The test shows pictures that were trained on, or a query finds itself in the gallery.",
+        "Remove the copies from all splits but one.",
+    ),
+    "within": (
+        "Identical files in one split",
+        ("lies", "lie", "in one split"),
+        "A picture that is there twice weighs double, and its copies find each other without effort.",
+        "Remove all but one, unless the collection was published so.",
+    ),
+}
+
+
 def problems(summary: DatasetSummary) -> list[Problem]:
-    """Return everything in a summary that a reader should look at, the gravest first."""
-    return [
-        *(_count_warning(sentence) for sentence in summary.warnings),
-        *_unreadable(summary),
-        *_queries(summary),
-        *_shared(summary.shared_identities),
-        *_copies(summary.duplicates),
-        *_left_out(summary.left_out.other),
+    """Return all in a summary that a reader should look at, the gravest first."""
+    warnings = [
+        Problem(
+            "Counts differ from the published ones",
+            sentence,
+            "Results on other images than the published ones cannot be compared with published results.",
+            "Get the collection complete and in the version named here, or report the difference with every"
+            " result. ingestion.strict_counts: true turns this into an error.",
+        )
+        for sentence in summary.warnings
     ]
-
-
-def counted(number: int, one: str, several: str = "") -> str:
-    """Return "1 file", "1,200 files"."""
-    return f"{number:,} {one if number == 1 else several or one + 's'}"
+    return [*warnings, *_faulty_images(summary), *_copies(summary.duplicates), *_unused_images(summary)]
 
 
 def all_answered(queries: QueryFacts) -> bool:
-    """Say whether every query has a match, in every draw."""
+    """Say whether every query has a match, in every gallery sampled."""
     return queries.num_valid == queries.num_queries and queries.worst is None
 
 
-def _count_warning(sentence: str) -> Problem:
-    return Problem(
-        "Counts differ from the published ones",
-        sentence,
-        "Results on other images than the published ones cannot be compared with published results.",
-        "Get the collection complete and in the version named here, or tell the difference with every"
-        " result. ingestion.strict_counts: true turns this into an error.",
-    )
-
-
-def _unreadable(summary: DatasetSummary) -> Iterator[Problem]:
-    number, skipped = summary.unreadable.count, len(summary.skipped)
-    if number:
+def _faulty_images(summary: DatasetSummary) -> Iterator[Problem]:
+    unreadable, shared = summary.unreadable, summary.shared_identities
+    if unreadable.count:
         yield Problem(
             "Files that cannot be decoded",
-            f"{counted(number, 'file')} cannot be decoded; {skipped:,} of them left out of the split table.",
+            f"{counted(unreadable.count, 'file')} cannot be decoded; {len(summary.skipped):,} of them left out of the"
+            " split table.",
             "What is left out is neither trained on nor searched: results are of the other images.",
             "Replace them by good copies and run ingestion again. The summary lists all under skipped.",
-            [f"{each.path}: {each.fault}" for each in summary.unreadable.first],
+            [f"{each.path}: {each.fault}" for each in unreadable.first],
         )
-
-
-def _queries(summary: DatasetSummary) -> Iterator[Problem]:
-    for found, title in (
-        (summary.queries, "Queries without a match"),
-        (summary.dev_queries, "Dev queries without a match"),
-    ):
-        if found is None or all_answered(found):
-            continue
-        reasons = [found, *([found.worst] if found.worst else [])]
-        remedies = []
-        if any(each.absent_from_gallery for each in reasons):
-            remedies.append("Identities absent from the gallery: check how the split was made.")
-        if any(each.only_same_camera for each in reasons):
-            remedies.append(
-                "Matches of the own camera only: where cameras mean nothing, set evaluation.camera_filter: false."
+    for prefix, found in (("Queries", summary.queries), ("Dev queries", summary.dev_queries)):
+        if found is not None and not all_answered(found):
+            yield Problem(
+                f"{prefix} without a match",
+                " ".join(found.sentences),
+                "Nothing in the gallery can answer them: they are left out of every metric.",
+                " ".join(_query_remedies(found)),
             )
-        yield Problem(
-            title,
-            " ".join(found.sentences),
-            "Nothing in the gallery can answer them: they are left out of every metric.",
-            " ".join(remedies),
-        )
-
-
-def _shared(shared: Cases) -> Iterator[Problem]:
     if shared.count:
         are = "identity is" if shared.count == 1 else "identities are"
         yield Problem(
@@ -104,41 +90,27 @@ def _shared(shared: Cases) -> Iterator[Problem]:
         )
 
 
+def _query_remedies(queries: QueryFacts) -> Iterator[str]:
+    reasons = [queries, *([queries.worst] if queries.worst else [])]
+    if any(each.absent_from_gallery for each in reasons):
+        yield "Identities absent from the gallery: check how the split was made."
+    if any(each.only_same_camera for each in reasons):
+        yield "Matches of the own camera only: where cameras mean nothing, set evaluation.camera_filter: false."
+
+
 def _copies(duplicates: Duplicates) -> Iterator[Problem]:
-    told = {
-        "conflicts": (
-            "Identical files with different identities",
-            "have different identities",
-            "All but one label of a group are wrong: training is pulled both ways, and a right answer of the"
-            " search counts as a mistake.",
-            "Look at them, keep each picture under its right identity and remove the others.",
-        ),
-        "across": (
-            "Identical files in different splits",
-            "lie in different splits",
-            "The test shows pictures that were trained on, or a query finds itself in the gallery.",
-            "Remove the copies from all splits but one.",
-        ),
-        "within": (
-            "Identical files in one split",
-            "lie in one split",
-            "A picture that is there twice weighs double, and its copies find each other without effort.",
-            "Remove all but one, unless the collection was published so.",
-        ),
-    }
-    for kind, (title, verb, meaning, remedy) in told.items():
-        found: Copies = getattr(duplicates, kind)
-        if not found.groups:
-            continue
-        which = ", ".join(f"{splits}: {groups:,}" for splits, groups in duplicates.between.items())
-        where = f" ({which})" if kind == "across" else ""
-        what = f"{counted(found.groups, 'group')} of identical files ({counted(found.files, 'file')})"
-        verb = verb.replace("have", "has").replace("lie", "lies") if found.groups == 1 else verb
-        cases = [" = ".join(paths) for paths in found.first]
-        yield Problem(title, f"{what} {verb}{where}.", meaning, remedy, cases)
+    splits = ", ".join(f"{splits}: {groups:,}" for splits, groups in duplicates.between.items())
+    for kind, (title, (one, several, where), meaning, remedy) in _COPIES.items():
+        found = getattr(duplicates, kind)
+        if found.groups:
+            what = f"{counted(found.groups, 'group')} of identical files ({counted(found.files, 'file')})"
+            which = f" ({splits})" if kind == "across" else ""
+            sentence = f"{what} {one if found.groups == 1 else several} {where}{which}."
+            yield Problem(title, sentence, meaning, remedy, [" = ".join(paths) for paths in found.first])
 
 
-def _left_out(other: Cases) -> Iterator[Problem]:
+def _unused_images(summary: DatasetSummary) -> Iterator[Problem]:
+    other = summary.left_out.other
     if other.count:
         yield Problem(
             "Images that no split uses",

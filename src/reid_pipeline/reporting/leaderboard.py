@@ -1,22 +1,14 @@
 """All benchmarks and all methods on one page, each figure with the card of the runs that it is from."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from reid_pipeline.reporting.comparison import (
-    UNITS,
-    compare_methods,
-    comparison_csv,
-    comparison_text,
-    html_tables,
-    markdown_sections,
-    sentences_below,
-    shown_tables,
-)
-from reid_pipeline.reporting.comparison_columns import Column, Table, duration, title_of
+from reid_pipeline.reporting.comparison import UNITS, compare_methods, comparison_csv
+from reid_pipeline.reporting.comparison_tables import comparison_text, sentences_below, shown_tables, title_of
+from reid_pipeline.reporting.formats import METRICS, duration, percent
 from reid_pipeline.reporting.page import flattened, rendered
 from reid_pipeline.reporting.run_groups import of_one_test_set
-from reid_pipeline.reporting.tables import METRICS, percent
+from reid_pipeline.reporting.tables import Column, Table
 from reid_pipeline.reporting.words import label_word, run_name
 from reid_pipeline.schema.addresses import link
 from reid_pipeline.schema.comparison import DifferenceToBest, Leaderboard, ListedBenchmark, ListedRun
@@ -38,26 +30,21 @@ def make_leaderboard(
     Args:
         results: finished runs by benchmark.
         methods: in the order of the tables; those that were run on no benchmark are in none.
-        differences: by benchmark, as `engine.paired_differences.differences_to_best` finds them.
+        differences: by benchmark, from `evaluation.paired_differences.differences_to_best`.
     """
     found = []
     for benchmark, runs in results.items():
-        known = {run.method for run in runs}
-        comparison = compare_methods(
-            runs,
-            benchmark=benchmark,
-            methods=[name for name in methods if name in known],
-            differences=differences[benchmark],
-        )
-        listed = ListedBenchmark(
-            benchmark=benchmark,
-            test_set=comparison.test_set,
-            rows=comparison.rows,
-            differences=comparison.differences,
-            runs=tuple(_listed(run) for run in runs),
-        )
-        found.append(listed)
+        known = [name for name in methods if name in {run.method for run in runs}]
+        compared = compare_methods(runs, benchmark=benchmark, methods=known, differences=differences[benchmark])
+        fields = {name: getattr(compared, name) for name in ("benchmark", "test_set", "rows", "differences")}
+        found.append(ListedBenchmark(**fields, runs=tuple(_listed(run) for run in runs)))
     return Leaderboard(benchmarks=tuple(found))
+
+
+def _listed(run: Run) -> ListedRun:
+    metrics = of_one_test_set(run.metrics)
+    figures = FiveFigures(**{name: metrics.value(name) for name in METRICS})
+    return ListedRun(method=run.method, variant=run.variant, seed=run.seed, metrics=figures, run_card=run.run_card)
 
 
 def render_leaderboard_page(leaderboard: Leaderboard) -> str:
@@ -66,7 +53,7 @@ def render_leaderboard_page(leaderboard: Leaderboard) -> str:
         {
             "name": comparison.benchmark,
             "title": title_of(comparison),
-            "tables": html_tables(_tables(comparison)),
+            "tables": _tables(comparison),
             "cards": [
                 (f"{_name(run)}, seed {run.seed}", _report(run), list(flattened(run.run_card.content())))
                 for run in comparison.runs
@@ -81,7 +68,8 @@ def leaderboard_markdown(leaderboard: Leaderboard) -> str:
     """Return the leaderboard as Markdown; pipes are escaped."""
     parts = [f"# {TITLE}", UNITS, "\n".join(f"- {sentence}" for sentence in _legend(leaderboard))]
     for comparison in leaderboard.benchmarks:
-        parts += [f"## {title_of(comparison)}", *markdown_sections(_tables(comparison), level=3)]
+        sections = [table.markdown_section(level=3) for table in _tables(comparison)]
+        parts += [f"## {title_of(comparison)}", *sections]
     return "\n\n".join(parts) + "\n"
 
 
@@ -95,17 +83,6 @@ def leaderboard_text(leaderboard: Leaderboard) -> str:
     return "\n\n".join(comparison_text(comparison) for comparison in leaderboard.benchmarks)
 
 
-def _listed(run: Run) -> ListedRun:
-    metrics = of_one_test_set(run.metrics)
-    return ListedRun(
-        method=run.method,
-        variant=run.variant,
-        seed=run.seed,
-        metrics=FiveFigures(**{name: metrics.value(name) for name in METRICS}),
-        run_card=run.run_card,
-    )
-
-
 def _report(run: ListedRun) -> str:
     """Return the link from the leaderboard's page to the report of a run."""
     return link(f"../{run.run_card.benchmark}/{_name(run)}/report_seed_{run.seed}.html")
@@ -116,43 +93,35 @@ def _tables(comparison: ListedBenchmark) -> list[Table[Any]]:
 
 
 def _legend(leaderboard: Leaderboard) -> list[str]:
-    said = [sentence for comparison in leaderboard.benchmarks for sentence in sentences_below(comparison)]
-    return list(dict.fromkeys(said))
+    sentences = [sentence for comparison in leaderboard.benchmarks for sentence in sentences_below(comparison)]
+    return list(dict.fromkeys(sentences))
 
 
 def _name(run: ListedRun) -> str:
     return run_name(run.method, run.variant)
 
 
-def _card(name: str, *, short: bool = False) -> Callable[[ListedRun], str]:
-    def cell(run: ListedRun) -> str:
-        value = getattr(run.run_card, name)
-        text = "" if value is None else str(value)
-        return text[:_SHORT] if short else text
-
-    return cell
-
-
 def _commit(run: ListedRun) -> str:
-    changed = ", with changes" if run.run_card.git_dirty else ""
-    return f"{_card('git_commit', short=True)(run) or 'no git'}{changed}"
+    card = run.run_card
+    return f"{(card.git_commit or '')[:_SHORT] or 'no git'}{', with changes' if card.git_dirty else ''}"
 
 
 def _recipe(run: ListedRun) -> str:
     return str(run.run_card.parameters.get(run.method, {}).get("recipe", ""))
 
 
+_column = Column[ListedRun]
 _CARD_COLUMNS = (
     Column("Method", _name, words=True),
-    Column[ListedRun]("Seed", lambda run: str(run.seed)),
-    Column[ListedRun](METRICS["mAP"], lambda run: percent(run.metrics.mAP), "measured"),
-    Column[ListedRun](METRICS["rank1"], lambda run: percent(run.metrics.rank1), "measured"),
+    _column("Seed", lambda run: str(run.seed)),
+    _column(METRICS["mAP"], lambda run: percent(run.metrics.mAP), "measured"),
+    _column(METRICS["rank1"], lambda run: percent(run.metrics.rank1), "measured"),
     Column("Recipe", _recipe, words=True),
-    Column[ListedRun]("Labels", lambda run: label_word(run.run_card.label_use), words=True),
+    _column("Labels", lambda run: label_word(run.run_card.label_use), words=True),
     Column("Commit", _commit, words=True),
-    Column("Data", _card("data_hash", short=True), words=True),
-    Column("Device", _card("device"), words=True),
-    Column("Precision", _card("precision"), words=True),
-    Column[ListedRun]("Wall time", lambda run: duration(run.run_card.wall_seconds)),
-    Column("Started", _card("started"), words=True),
+    _column("Data", lambda run: run.run_card.data_hash[:_SHORT], words=True),
+    _column("Device", lambda run: run.run_card.device, words=True),
+    _column("Precision", lambda run: run.run_card.precision, words=True),
+    _column("Wall time", lambda run: duration(run.run_card.wall_seconds)),
+    _column("Started", lambda run: run.run_card.started, words=True),
 )

@@ -2,13 +2,23 @@
 
 import json
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from reid_pipeline.reporting.tables import UNMEASURED
+from reid_pipeline.reporting.formats import UNMEASURED, exact_duration
 from reid_pipeline.schema.nested import leaves
+
+
+class Headline(NamedTuple):
+    """A figure at the top of a page: its name, its value, and a note after its gain over before."""
+
+    name: str
+    value: str
+    note: str = ""
+    gain: str = ""
+    uncertain: bool = False
 
 
 def rendered(template: str, **values: Any) -> str:
@@ -46,30 +56,23 @@ def _readable(key: str, value: object) -> str:
     return str(value)
 
 
-def exact_duration(seconds: float) -> str:
-    """Return seconds, and from two minutes on also hours, minutes and seconds."""
-    if seconds < 120:
-        return f"{seconds:.1f} s"
-    hours, rest = divmod(round(seconds), 3600)
-    minutes, left = divmod(rest, 60)
-    return f"{seconds:,.1f} s ({f'{hours} h ' if hours else ''}{minutes} min {left} s)"
-
-
-def chart(name: str, figure: Any, explanation: str) -> dict[str, Any]:
-    """Return what `chart.html.j2` shows of a figure: its JSON with the heading taken out.
+def charts(figures: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return what `chart.html.j2` shows of figures: their JSON with the headings taken out.
 
     The page sets headings as text, which wraps.
     """
-    drawn: dict[str, Any] = json.loads(figure.to_json())
-    title = drawn["layout"].pop("title")
-    margin = {"t": 40 if drawn["layout"].get("showlegend", True) else 12}
-    drawn["layout"]["margin"] = margin
-    subtitle = title.get("subtitle", {}).get("text", "")
+    return [_chart(name, figure) for name, figure in figures.items()]
+
+
+def _chart(name: str, figure: Any) -> dict[str, Any]:
+    shown: dict[str, Any] = json.loads(figure.to_json())
+    layout = figure.layout
+    shown["layout"].pop("title")
+    shown["layout"]["margin"] = {"t": 12 if layout.showlegend is False else 40}
     return {
         "id": name.replace("_", "-"),
-        "title": title["text"],
-        "subtitle": subtitle,
-        "explanation": explanation,
-        "height": drawn["layout"]["height"],
-        "figure": drawn,
+        "title": layout.title.text,
+        "subtitle": layout.title.subtitle.text or "",
+        "height": layout.height,
+        "figure": shown,
     }

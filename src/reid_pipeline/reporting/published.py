@@ -7,12 +7,12 @@ the variant yet; `camera_filter`, `test_set` and `num_queries` are the protocol;
 
 import csv
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from typing import Any
 
 from reid_pipeline.schema.comparison import PublishedValues
+from reid_pipeline.schema.record import Record
 from reid_pipeline.schema.records import Metrics
 
 MARKS = {
@@ -21,13 +21,10 @@ MARKS = {
     "u": "not verified against a source that can be read; no target, so that no difference is given",
 }
 METRICS = ("mAP", "rank1", "rank5")
-_TEXTS = ("benchmark", "variant", "method", "test_set", "mark", "note")
-_FLAGS = ("comparable", "camera_filter")
 _VARIANT = ("backbone", "patch_stride", "side_information", "clustering_eps")
 
 
-@dataclass(frozen=True)
-class PublishedFigure:
+class PublishedFigure(Record):
     """What somebody else reports.
 
     Attributes:
@@ -85,6 +82,12 @@ def _all_figures() -> tuple[PublishedFigure, ...]:
     return tuple(_figure(line) for line in csv.DictReader(text.splitlines()))
 
 
+def _figure(line: dict[str, str]) -> PublishedFigure:
+    traits = {name: value for name in _VARIANT if (value := line.pop(name))}
+    values = {name: round(float(value) / 100, 6) for name in METRICS if (value := line.pop(name))}
+    return PublishedFigure.model_validate({**line, "traits": traits, "values": values})
+
+
 def published_figures(benchmark: str) -> Sequence[PublishedFigure]:
     """Return the published figures of a benchmark; none for drawn ones and one's own images."""
     return [figure for figure in _all_figures() if figure.benchmark == benchmark]
@@ -95,28 +98,13 @@ def run_traits(parameters: Mapping[str, Any]) -> dict[str, str]:
 
     The stride of a ViT is that of its patches where none is given: "16" for every ViT/16.
     """
-    backbone, clustering = (_inner(parameters, name) for name in ("backbone", "clustering"))
+    found = {name: parameters.get(name) or {} for name in ("backbone", "clustering")}
+    backbone, clustering = (each if isinstance(each, Mapping) else {} for each in found.values())
     name = str(backbone.get("name", "")).replace("/", "-").removesuffix("-quickgelu")
-    traits = {
-        "backbone": name,
-        "patch_stride": str(backbone.get("patch_stride") or (name.rpartition("-")[2])),
-        "side_information": "no" if backbone.get("sie", "none") == "none" else "yes",
-    }
     eps = clustering.get("eps")
-    return {**traits, "clustering_eps": f"{eps:g}"} if isinstance(eps, int | float) else traits
-
-
-def _inner(parameters: Mapping[str, Any], name: str) -> Mapping[str, Any]:
-    found = parameters.get(name)
-    return found if isinstance(found, Mapping) else {}
-
-
-def _figure(line: dict[str, str]) -> PublishedFigure:
-    known: dict[str, Any] = {name: line[name] for name in _TEXTS}
-    known |= {name: line[name] == "yes" for name in _FLAGS}
-    return PublishedFigure(
-        **known,
-        traits={name: line[name] for name in _VARIANT if line[name]},
-        num_queries=int(line["num_queries"]),
-        values={name: round(float(line[name]) / 100, 6) for name in METRICS if line[name]},
-    )
+    return {
+        "backbone": name,
+        "patch_stride": str(backbone.get("patch_stride") or name.rpartition("-")[2]),
+        "side_information": "no" if backbone.get("sie", "none") == "none" else "yes",
+        **({"clustering_eps": f"{eps:g}"} if isinstance(eps, int | float) else {}),
+    }

@@ -6,13 +6,18 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from PIL import Image, ImageDraw, ImageFont
+
+Picture = NDArray[np.uint8]
+Groups = Sequence[Hashable] | NDArray[np.int64] | None
+Colour = tuple[int, int, int]
 
 MATCH = (0, 135, 90)
 MISMATCH = (209, 36, 47)
 _QUERY = (87, 96, 106)
-_PAPER, _INK, _FAINT = (255, 255, 255), (31, 35, 40), (87, 96, 106)
+_PAPER, _INK, _FAINT, _MARGIN = (255, 255, 255), (31, 35, 40), (87, 96, 106), (236, 238, 241)
 _GAP, _QUERY_GAP, _LINE, _FONT_SIZE = 8, 20, 14, 11
 _SCALE = 4  # marks are drawn this much larger and shrunk: smooth edges
 
@@ -33,19 +38,15 @@ class RankedQuery:
         ValueError: the three lists differ in length, or an image is not uint8 [H, W, 3].
     """
 
-    query_image: NDArray[np.uint8]
+    query_image: Picture
     query_caption: str
     average_precision: float
-    gallery_images: Sequence[NDArray[np.uint8]]
+    gallery_images: Sequence[Picture]
     matches: Sequence[bool]
     captions: Sequence[str]
 
     def __post_init__(self) -> None:
-        lengths = {
-            "gallery_images": len(self.gallery_images),
-            "matches": len(self.matches),
-            "captions": len(self.captions),
-        }
+        lengths = {name: len(getattr(self, name)) for name in ("gallery_images", "matches", "captions")}
         if len(set(lengths.values())) > 1:
             raise ValueError(f"a ranked query's lists must be equally long, got {lengths}")
         for image in (self.query_image, *self.gallery_images):
@@ -54,14 +55,14 @@ class RankedQuery:
 
 
 def pick_queries(
-    average_precision: ArrayLike, count: int, *, groups: Sequence[Hashable] | NDArray[np.int64] | None = None
+    average_precision: ArrayLike, count: int, *, groups: Groups = None
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Choose the queries that went worst and best; the same input gives the same choice.
+    """Select the queries that went worst and best; the same input gives the same queries.
 
-    No query is in both lists: of fewer than 2 x count valid queries the worse half, rounded up, is bad.
+    No query is in both lists: of fewer than 2 x count valid queries the worse ones, half rounded up, are bad.
 
     Args:
-        average_precision: [queries] in 0..1; NaN for an invalid query, which is never chosen.
+        average_precision: [queries] in 0..1; NaN for an invalid query, which is never selected.
         count: how many of each, at least 0.
         groups: [queries], such as the identities; each list then has a group twice only if it must.
 
@@ -77,30 +78,30 @@ def pick_queries(
         raise ValueError(f"expected scores [queries] and a count >= 0, got {list(scores.shape)} and {count}")
     if groups is not None and len(groups) != len(scores):
         raise ValueError(f"expected a group per query, got {len(groups)} groups and {len(scores)} queries")
-    valid = np.flatnonzero(~np.isnan(scores))
+    valid = np.flatnonzero(~np.isnan(scores)).astype(np.int64)
     worst_first = valid[np.argsort(scores[valid], kind="stable")]
     best_first = valid[np.argsort(-scores[valid], kind="stable")]
     bad = _spread(worst_first, groups)[: min(count, (len(valid) + 1) // 2)]
-    left = best_first[~np.isin(best_first, bad)]
-    return _in_order(bad, worst_first), _in_order(_spread(left, groups)[:count], best_first)
+    good = _spread(best_first[~np.isin(best_first, bad)], groups)[:count]
+    return worst_first[np.isin(worst_first, bad)], best_first[np.isin(best_first, good)]
+
+
+def _spread(rows: NDArray[np.int64], groups: Groups) -> NDArray[np.int64]:
+    """Move rows whose group came before behind all others."""
+    if groups is None:
+        return rows
+    repeated = pd.Series([groups[row] for row in rows], dtype=object).duplicated()
+    return rows[np.argsort(repeated.to_numpy(), kind="stable")]
 
 
 def rank_list_strip(
     ranked: RankedQuery, *, height: int = 144, border: int = 5, form: Literal["JPEG", "PNG"] = "JPEG"
 ) -> bytes:
-    """Draw the query and its ranked gallery in a row, on white.
+    """Draw the query and its ranked gallery in a row, on white, and return the encoded picture.
 
     A match has a green border and a tick, a mismatch a red border and a cross, the query a grey border. Every
-    image is fitted into a cell of the query's proportions; borders lie around it and hide no pixel.
-
-    Args:
-        ranked: what to draw.
-        height: of an image in pixels, without its border.
-        border: thickness in pixels.
-        form: JPEG or PNG.
-
-    Returns:
-        the encoded picture.
+    image is fitted into a cell of the query's proportions, `height` pixels high; borders of `border` pixels lie
+    around it and hide no pixel.
     """
     rows, columns = ranked.query_image.shape[:2]
     cell = (int(np.clip(round(height * columns / rows), height // 3, 2 * height)), height)
@@ -114,67 +115,49 @@ def rank_list_strip(
         left = place * step + _GAP // 2 + (_QUERY_GAP if place else 0)
         framed = _framed(image, cell, border, colour)
         if place:
-            framed.paste(*_mark(match=bool(ranked.matches[place - 1]), size=max(16, height // 7)))
+            mark, mask = _mark(match=bool(ranked.matches[place - 1]), size=max(16, height // 7))
+            framed.paste(mark, (0, 0), mask)
         strip.paste(framed, (left, _LINE + _GAP))
         _write(strip, (left, step - _GAP), height + 2 * border + _LINE + _GAP, (title, caption))
-    return _encoded(strip, form)
+    buffer = io.BytesIO()
+    strip.save(buffer, form, optimize=True, **({"quality": 88, "subsampling": 0} if form == "JPEG" else {}))
+    return buffer.getvalue()
 
 
 def describe(ranked: RankedQuery) -> str:
     """Return in words what the strip shows, for readers who do not see it."""
-    verdicts = ", ".join(
-        f"{rank} {'match' if match else 'mismatch'}" for rank, match in enumerate(ranked.matches, start=1)
-    )
+    verdicts = [f"{rank} {'match' if match else 'mismatch'}" for rank, match in enumerate(ranked.matches, start=1)]
     caption = " ".join(ranked.query_caption.split())
-    return f"Query {caption}, average precision {ranked.average_precision:.3f}. Ranks: {verdicts or 'none'}."
+    ranks = ", ".join(verdicts) or "none"
+    return f"Query {caption}, average precision {ranked.average_precision:.3f}. Ranks: {ranks}."
 
 
-def _spread(rows: NDArray[np.int64], groups: Sequence[Hashable] | NDArray[np.int64] | None) -> NDArray[np.int64]:
-    """Move rows whose group came before behind all others."""
-    if groups is None:
-        return rows
-    seen: set[Hashable] = set()
-    repeats = []
-    for row in rows:
-        repeats.append(groups[row] in seen)
-        seen.add(groups[row])
-    return rows[np.argsort(np.asarray(repeats, dtype=bool), kind="stable")]
-
-
-def _in_order(chosen: NDArray[np.int64], order: NDArray[np.int64]) -> NDArray[np.int64]:
-    return order[np.isin(order, chosen)].astype(np.int64)
-
-
-def _framed(image: NDArray[np.uint8], cell: tuple[int, int], border: int, colour: tuple[int, int, int]) -> Image.Image:
+def _framed(image: Picture, cell: tuple[int, int], border: int, colour: Colour) -> Image.Image:
     """Return the image, whole and centred, in a cell (width, height) with a border around it."""
     pixels = Image.fromarray(image)
     scale = min(cell[0] / pixels.width, cell[1] / pixels.height)
     size = (max(1, round(pixels.width * scale)), max(1, round(pixels.height * scale)))
     framed = Image.new("RGB", (cell[0] + 2 * border, cell[1] + 2 * border), colour)
-    framed.paste((236, 238, 241), (border, border, border + cell[0], border + cell[1]))
+    framed.paste(_MARGIN, (border, border, border + cell[0], border + cell[1]))
     corner = (border + (cell[0] - size[0]) // 2, border + (cell[1] - size[1]) // 2)
     framed.paste(pixels.resize(size, Image.Resampling.LANCZOS), corner)
     return framed
 
 
-def _mark(*, match: bool, size: int) -> tuple[Image.Image, tuple[int, int], Image.Image]:
-    """Return a tick or a cross on a coloured tile, its place (the upper left corner), and its mask."""
+def _mark(*, match: bool, size: int) -> tuple[Image.Image, Image.Image]:
+    """Return a tick or a cross on a coloured tile, and its mask."""
     side = size * _SCALE
-    tile = Image.new("RGB", (side, side), MATCH if match else MISMATCH)
-    pen = ImageDraw.Draw(tile)
-    stroke = max(1, round(side * 0.14))
-    if match:
-        points = [(0.22, 0.52), (0.42, 0.72), (0.78, 0.28)]
-        pen.line([(x * side, y * side) for x, y in points], fill=_PAPER, width=stroke, joint="curve")
-    else:
-        for start, end in (((0.26, 0.26), (0.74, 0.74)), ((0.26, 0.74), (0.74, 0.26))):
-            ends = [start[0] * side, start[1] * side, end[0] * side, end[1] * side]
-            pen.line(ends, fill=_PAPER, width=stroke)
-    mask = Image.new("L", (side, side), 0)
+    tile, mask = Image.new("RGB", (side, side), MATCH if match else MISMATCH), Image.new("L", (side, side), 0)
+    tick, cross = (
+        [[(0.22, 0.52), (0.42, 0.72), (0.78, 0.28)]],
+        [[(0.26, 0.26), (0.74, 0.74)], [(0.26, 0.74), (0.74, 0.26)]],
+    )
+    for stroke in tick if match else cross:
+        points = [(x * side, y * side) for x, y in stroke]
+        ImageDraw.Draw(tile).line(points, fill=_PAPER, width=max(1, round(side * 0.14)), joint="curve")
     ImageDraw.Draw(mask).rounded_rectangle((-side, -side, side - 1, side - 1), radius=side // 4, fill=255)
     small = (size, size)
-    shrunk = tile.resize(small, Image.Resampling.LANCZOS)
-    return shrunk, (0, 0), mask.resize(small, Image.Resampling.LANCZOS)
+    return tile.resize(small, Image.Resampling.LANCZOS), mask.resize(small, Image.Resampling.LANCZOS)
 
 
 def _write(strip: Image.Image, span: tuple[int, int], below: int, words: tuple[str, str]) -> None:
@@ -201,20 +184,9 @@ def _wrapped(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, widt
         lines.append(current)
     if len(lines) > 2:
         lines = [lines[0], f"{lines[1]}…"]
-    return [_shortened(each, font, width) for each in lines]
-
-
-def _shortened(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, width: int) -> str:
-    if font.getlength(text) <= width:
-        return text
-    text = text.removesuffix("…")
-    while text and font.getlength(f"{text}…") > width:
-        text = text[:-1]
-    return f"{text}…"
-
-
-def _encoded(picture: Image.Image, form: str) -> bytes:
-    buffer = io.BytesIO()
-    options = {"quality": 88, "subsampling": 0, "optimize": True} if form == "JPEG" else {"optimize": True}
-    picture.save(buffer, form, **options)
-    return buffer.getvalue()
+    for place, line in enumerate(lines):
+        shortened = line.removesuffix("…") if font.getlength(line) > width else ""
+        while shortened and font.getlength(f"{shortened}…") > width:
+            shortened = shortened[:-1]
+        lines[place] = f"{shortened}…" if font.getlength(line) > width else line
+    return lines

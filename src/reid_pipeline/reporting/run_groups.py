@@ -1,16 +1,17 @@
-"""Which runs may be averaged over their seeds, and what sets the others apart."""
+"""Which runs may be averaged over their seeds, what sets the others apart, and their means for `dvc`."""
 
 import json
-import math
 import statistics
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
-from reid_pipeline.reporting.tables import METRICS, of_test_set
+from reid_pipeline.reporting.formats import METRICS
+from reid_pipeline.reporting.words import run_name
 from reid_pipeline.schema.comparison import RunsNamed, Spread
 from reid_pipeline.schema.nested import leaves
 from reid_pipeline.schema.origin import LabelUse
+from reid_pipeline.schema.figures import Figures
 from reid_pipeline.schema.records import Metrics, Run
 
 TEST_SET = "800"
@@ -37,11 +38,11 @@ class RunGroup:
     variant: str
     facts: Mapping[str, str]
     runs: Sequence[Run]
-    apart: tuple[str, ...] = field(default=())
+    apart: tuple[str, ...] = ()
 
     @property
     def metrics(self) -> Metrics:
-        """The metrics of the first seed; the protocol in them is everybody's."""
+        """The metrics of the first seed; the protocol in them is that of all seeds."""
         return self.runs[0].metrics
 
     @property
@@ -53,7 +54,7 @@ class RunGroup:
     @property
     def label_use(self) -> LabelUse | None:
         """Whose identity labels were used; None where no run noted it."""
-        return next((known for run in self.runs if (known := label_use_of(run))), None)
+        return next((known for run in self.runs if (known := _label_use(run))), None)
 
     @property
     def named(self) -> RunsNamed:
@@ -61,28 +62,28 @@ class RunGroup:
         seeds = tuple(run.seed for run in self.runs)
         return RunsNamed(method=self.method, variant=self.variant, apart=self.apart, seeds=seeds)
 
+    def card_numbers(self, name: str) -> list[float]:
+        """Return a number of the run cards, of those that have it."""
+        return [value for run in self.runs if (value := getattr(run.run_card, name)) is not None]
+
 
 def group_runs(results: Sequence[Run]) -> list[RunGroup]:
     """Put the runs together that may be averaged, and say of the others what differs.
 
     Averaged are runs of one method and variant whose data hash, protocol (splits, camera filter, repeats,
-    test set), recipe and parameters agree in everything but the seed, and whose label use and weights do not
+    test set), recipe and parameters agree in all but the seed, and whose label use and weights do not
     differ where they were noted. What no method owns is compared with all other groups, a method's own
     parameters with the other groups of that method, its variants among them.
 
-    Args:
-        results: runs of one benchmark.
-
-    Returns:
-        groups in the order of their methods' first runs; of a method those without a variant first.
+    The runs are of one benchmark; groups are in the order of their methods' first runs, of a method those without
+    a variant first.
     """
     found: dict[tuple[str, str, str], list[Run]] = {}
     for result in results:
         run = replace(result, metrics=of_one_test_set(result.metrics))
-        key = (run.method, run.variant, json.dumps(run_facts(run), sort_keys=True))
-        found.setdefault(key, []).append(run)
+        found.setdefault((run.method, run.variant, json.dumps(run_facts(run), sort_keys=True)), []).append(run)
     groups = [
-        RunGroup(method, variant, run_facts(runs[0]) | noted, _by_seed(runs))
+        RunGroup(method, variant, run_facts(runs[0]) | noted, sorted(runs, key=lambda run: run.seed))
         for (method, variant, _), alike in found.items()
         for noted, runs in _unmixed(method, alike)
     ]
@@ -96,7 +97,7 @@ def _unmixed(method: str, runs: Sequence[Run]) -> list[tuple[dict[str, str], lis
     notes = [
         {
             f"{method}.{name}": json.dumps(value)
-            for name, value in (("label_use", label_use_of(run)), ("weights", run.run_card.weights))
+            for name, value in (("label_use", _label_use(run)), ("weights", run.run_card.weights))
             if value is not None
         }
         for run in runs
@@ -110,9 +111,14 @@ def _unmixed(method: str, runs: Sequence[Run]) -> list[tuple[dict[str, str], lis
     return list(alike.values())
 
 
-def label_use_of(run: Run) -> LabelUse | None:
-    """Return whose identity labels training used, as the run's files say; None if they do not."""
+def _label_use(run: Run) -> LabelUse | None:
     return run.metrics.label_use or run.run_card.label_use
+
+
+def of_test_set(metrics: Metrics, name: str) -> Metrics:
+    """Return metrics whose figures are those of one of their test sets."""
+    figures = {each: getattr(metrics.test_sets[name], each) for each in Figures.model_fields}
+    return metrics.model_copy(update={**figures, "test_set": name, "test_sets": {}})
 
 
 def of_one_test_set(metrics: Metrics) -> Metrics:
@@ -125,8 +131,8 @@ def run_facts(run: Run) -> dict[str, str]:
     card = run.run_card
     parameters = {name: value for name, value in card.parameters.items() if name != "seed"}
     protocol = {name: getattr(run.metrics, name) for name in _PROTOCOL}
-    known = {"data_hash": card.data_hash, "protocol": protocol}
-    return {name: json.dumps(value, sort_keys=True) for name, value in leaves({**known, **parameters})}
+    facts = {"data_hash": card.data_hash, "protocol": protocol, **parameters}
+    return {name: json.dumps(value, sort_keys=True) for name, value in leaves(facts)}
 
 
 def over_seeds(group: RunGroup) -> dict[str, Spread]:
@@ -137,22 +143,12 @@ def over_seeds(group: RunGroup) -> dict[str, Spread]:
     return {name: _spread([run.metrics.value(name) for run in group.runs]) for name in METRICS}
 
 
-def card_numbers(group: RunGroup, name: str) -> list[float]:
-    """Return a number of the run cards, of those that have it."""
-    found = [getattr(run.run_card, name) for run in group.runs]
-    return [value for value in found if value is not None]
-
-
 def _spread(values: Sequence[float | None]) -> Spread:
     known = [value for value in values if value is not None]
     if not known or len(known) < len(values):
         return Spread(mean=None, std=None)
     deviation = statistics.stdev(known) if len(known) > 1 else None
-    return Spread(mean=min(1.0, math.fsum(known) / len(known)), std=deviation)
-
-
-def _by_seed(runs: Sequence[Run]) -> list[Run]:
-    return sorted(runs, key=lambda run: run.seed)
+    return Spread(mean=min(1.0, statistics.fmean(known)), std=deviation)
 
 
 def _apart(group: RunGroup, groups: Sequence[RunGroup]) -> tuple[str, ...]:
@@ -161,17 +157,16 @@ def _apart(group: RunGroup, groups: Sequence[RunGroup]) -> tuple[str, ...]:
     kin = [each for each in groups if each.method == group.method]
     own = {name for each in kin for name in each.facts if name.startswith(prefix)}
     shared = {name for each in groups for name in each.facts if not name.startswith(f"{each.method}.")}
-    differing = {name for name in own if not _agreed(kin, name)}
-    differing |= {name for name in shared if not _agreed(groups, name)}
+    differing = {name for name in own if _differs(kin, name)} | {name for name in shared if _differs(groups, name)}
     if group.facts.get(f"{prefix}recipe", '"released"') != '"released"':
         differing.add(f"{prefix}recipe")
-    told_twice = {name for name in differing if name.replace("protocol.", "evaluation.") in differing - {name}}
-    names = sorted(differing - told_twice, key=lambda name: (_rank(name), name))
-    return tuple(f"{name.removeprefix(prefix)} {_shown(name, group.facts.get(name))}" for name in names)
+    repeated = {name for name in differing if name.replace("protocol.", "evaluation.") in differing - {name}}
+    names = sorted(differing - repeated, key=lambda name: (_rank(name), name))
+    return tuple(f"{name.removeprefix(prefix)} {_value(name, group.facts.get(name))}" for name in names)
 
 
-def _agreed(groups: Sequence[RunGroup], name: str) -> bool:
-    return len({group.facts.get(name) for group in groups}) == 1
+def _differs(groups: Sequence[RunGroup], name: str) -> bool:
+    return len({group.facts.get(name) for group in groups}) > 1
 
 
 def _rank(name: str) -> int:
@@ -181,8 +176,48 @@ def _rank(name: str) -> int:
     return 3 if name.startswith("compute.") else 2
 
 
-def _shown(name: str, value: str | None) -> str:
+def _value(name: str, value: str | None) -> str:
     if value is None:
         return "absent"
     text = value.strip('"')
     return text[:_SHORT_HASH] if name == "data_hash" or name.endswith(".weights") else text
+
+
+def method_metrics(results: Sequence[Run]) -> dict[str, dict[str, float]]:
+    """Return few figures of every method of one benchmark for `dvc metrics`.
+
+    By method, or method and variant ("pcl+small"): the means of `mAP`, `rank1`, `mINP` over its seeds and
+    `mAP_std` (N - 1), fractions; what was not measured is left out. Where its runs cannot be averaged, the largest
+    group stands under its name, the others under what sets them apart, too.
+    """
+    found = {}
+    for name, group in _by_name(results).items():
+        spread = over_seeds(group)
+        means = {each: spread[each].mean for each in ("mAP", "rank1", "mINP")}
+        figures = {"mAP": means["mAP"], "mAP_std": spread["mAP"].std, **means}
+        found[name] = {key: value for key, value in figures.items() if value is not None}
+    return found
+
+
+def method_cmc(results: Sequence[Run]) -> list[dict[str, float]]:
+    """Return a record for each rank for `dvc plots`: `rank`, from 1, and by method the CMC's mean over its seeds."""
+    curves = {
+        name: [statistics.fmean(values) for values in zip(*(run.metrics.cmc for run in group.runs), strict=False)]
+        for name, group in _by_name(results).items()
+    }
+    ranks = max(map(len, curves.values()), default=0)
+    return [
+        {"rank": place + 1, **{name: curve[place] for name, curve in curves.items() if place < len(curve)}}
+        for place in range(ranks)
+    ]
+
+
+def _by_name(results: Sequence[Run]) -> dict[str, RunGroup]:
+    groups = group_runs(results)
+    found = {}
+    for group in groups:
+        kin = [each for each in groups if (each.method, each.variant) == (group.method, group.variant)]
+        largest = max(kin, key=lambda each: len(each.runs))
+        name = run_name(group.method, group.variant)
+        found[name if group is largest else f"{name} ({'; '.join(group.apart)})"] = group
+    return found

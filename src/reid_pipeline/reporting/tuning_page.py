@@ -1,22 +1,18 @@
-"""The page of a study, its trials as CSV, and what the terminal says of it."""
+"""The page of a study, its trials as CSV, and its summary for the terminal."""
 
-import csv
-import io
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from reid_pipeline.reporting.page import chart, rendered
-from reid_pipeline.reporting.records import Record
-from reid_pipeline.reporting.tables import UNMEASURED, aligned, count, percent, points
-from reid_pipeline.reporting.tuning_figures import study_figures
+import numpy as np
+import plotly.graph_objects as go
 
-_EXPLANATIONS = {
-    "history": "Every trial that was scored, in the order they began.",
-    "importances": "How much of the differences between trials goes back to each parameter. Few trials say little.",
-    "parallel": "One line per trial trained to the end, the brighter the better; drag along an axis to pick lines.",
-    "sensitivity": "Mean over the trials of a cell that were trained to the end, their number in brackets,"
-    " and how many were given up.",
-}
+from reid_pipeline.reporting.formats import UNMEASURED, count, percent, points
+from reid_pipeline.reporting.page import Headline, charts, rendered
+from reid_pipeline.reporting.style import COLOURS, SYMBOLS, dress
+from reid_pipeline.reporting.tables import Column, Table, csv_text
+from reid_pipeline.schema.tuning import SearchedRange, Study, StudyTrial
+
 _STATES = {
     "complete": "trained to the end",
     "pruned": "given up",
@@ -24,115 +20,238 @@ _STATES = {
     "running": "running",
     "waiting": "waiting",
 }
+SENSITIVE = ("clustering.eps", "clustering.k1")
+"""The two settings of clustering that a result depends on most."""
+_SCORE = "dev mAP (%)"
+_MAX_BINS = 6
 
 
-def render_tuning_page(record: Record) -> str:
+def render_tuning_page(study: Study) -> str:
     """Return the page's HTML source: plotly.js and figures are inside, about 5 MB.
 
-    Every value is escaped, nothing is loaded from anywhere, and the same record gives the same page.
-
-    Args:
-        record: as `tuning.results.study_record` returns it.
+    Every value is escaped, nothing is loaded from anywhere, and the same study gives the same page.
     """
-    names = list(record["space"])
     return rendered(
         "tuning.html.j2",
-        record=record,
-        headlines=_headlines(record),
-        names=names,
-        best=_best_rows(record),
-        rows=[_row(trial, names) for trial in record["trials"]],
-        charts=[chart(name, made, _EXPLANATIONS[name]) for name, made in study_figures(record).items()],
-        command=tuned_command(record),
+        study=study,
+        headlines=[
+            Headline("Best dev mAP, %", percent(study.best.value if study.best else None), _gain(study)),
+            Headline("Trials", count(len(study.trials)), _states(study)),
+        ],
+        best=_best_table(study),
+        trials=_trials_table(study),
+        charts=charts(study_figures(study)),
+        command=tuned_command(study),
     )
 
 
-def trials_csv(record: Record) -> str:
+def trials_csv(study: Study) -> str:
     """Return a line per trial: number, state, dev mAP, seconds, last epoch, reason, and every parameter."""
-    names = list(record["space"])
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["number", "state", "dev_mAP", "seconds", "last_epoch", "stopped", *names])
-    for trial in record["trials"]:
-        last = trial["scores"][-1][0] if trial["scores"] else None
-        told = [trial["number"], trial["state"], trial["value"], trial["seconds"], last, trial["stopped"]]
-        writer.writerow([*told, *(trial["params"].get(name) for name in names)])
-    return text.getvalue()
+    rows = [
+        (
+            *(trial.number, trial.state, trial.value, trial.seconds, _last_score(trial)[0], trial.stopped),
+            *(trial.params.get(name) for name in study.space),
+        )
+        for trial in study.trials
+    ]
+    return csv_text(["number", "state", "dev_mAP", "seconds", "last_epoch", "stopped", *study.space], rows)
 
 
-def tuning_text(record: Record) -> str:
+def tuning_text(study: Study) -> str:
     """Return the study in short, for a terminal."""
-    best = record["best"]
-    lines = [f"{record['method']} on {record['benchmark']}, study {record['name']}: {_counted(record)}."]
-    if best is None:
-        return "\n".join([*lines, _no_best(record)])
-    table = [["Parameter", "Configured", "Best"], *_best_rows(record)]
-    lines += ["", *aligned(table), "", _gain(record), f"Use it: {tuned_command(record)}"]
-    return "\n".join(lines)
+    title = f"{study.method} on {study.benchmark}, study {study.name}: {len(study.trials)} trials: {_states(study)}."
+    if study.best is None:
+        reasons = [trial.stopped for trial in study.trials if trial.stopped]
+        return f"{title}\nNo trial was trained to the end" + (f"; the last one: {reasons[-1]}" if reasons else ".")
+    best = f"Best dev mAP {percent(study.best.value)} % (trial {study.best.number})"
+    if study.start is None:
+        best += "; the parameters as configured were not trained to the end."
+    else:
+        best += f", {_gain(study, ' %')} (trial {study.start.number})."
+    return "\n".join([title, "", *_best_table(study).text(), "", best, f"Use it: {tuned_command(study)}"])
 
 
-def tuned_command(record: Record) -> str:
+def tuned_command(study: Study) -> str:
     """Return the command that trains with what the study found."""
-    method, name = record["method"], record["name"]
-    study = method if name == "main" else f"{method}/{name}"
-    own = record.get("collection")  # one's own images are of the environment `custom`
-    where = f"--env={'custom' if own else record['benchmark']} --pipeline={method}"
-    return f"kedro run {where} --params {f'collection={own},' if own else ''}tuned={study}"
+    own = study.collection  # one's own images are of the environment `custom`
+    where = f"--env={'custom' if own else study.benchmark} --pipeline={study.method}"
+    tuned = study.method if study.name == "main" else f"{study.method}/{study.name}"
+    return f"kedro run {where} --params {f'collection={own},' if own else ''}tuned={tuned}"
 
 
-def _gain(record: Record) -> str:
-    best, start = record["best"], record["start"]
-    said = f"Best dev mAP {percent(best['value'])} % (trial {best['number']})"
-    if start is None:
-        return f"{said}; the parameters as configured were not trained to the end."
-    gain = points(best["value"] - start["value"])
-    return f"{said}, {gain} points from {percent(start['value'])} % as configured (trial {start['number']})."
+def _gain(study: Study, unit: str = "") -> str:
+    """Return how much better the best trial is than the parameters as configured; empty where it is not known."""
+    if not study.best or not study.start or study.best.value is None or study.start.value is None:
+        return ""
+    gain = points(study.best.value - study.start.value)
+    return f"{gain} points from {percent(study.start.value)}{unit} as configured"
 
 
-def _no_best(record: Record) -> str:
-    reasons = [str(trial["stopped"]) for trial in record["trials"] if trial["stopped"]]
-    return "No trial was trained to the end" + (f"; the last one: {reasons[-1]}" if reasons else ".")
+def _states(study: Study) -> str:
+    states = [trial.state for trial in study.trials]
+    return ", ".join(f"{states.count(state)} {name}" for state, name in _STATES.items() if state in states)
 
 
-def _counted(record: Record) -> str:
-    states = [trial["state"] for trial in record["trials"]]
-    told = [f"{states.count(state)} {name}" for state, name in _STATES.items() if state in states]
-    return f"{len(states)} trials: " + ", ".join(told)
-
-
-def _headlines(record: Record) -> list[tuple[str, str, str]]:
-    best, start = record["best"], record["start"]
-    note = ""
-    if best is not None and start is not None:
-        note = f"{points(best['value'] - start['value'])} points from {percent(start['value'])} as configured"
-    return [
-        ("Best dev mAP, %", percent(best["value"] if best else None), note),
-        ("Trials", count(len(record["trials"])), _counted(record).partition(": ")[2]),
+def _best_table(study: Study) -> Table[str]:
+    values = study.best.params if study.best else {}
+    columns = [
+        Column[str]("Parameter", lambda name: name),
+        Column[str]("Configured", lambda name: _shown(study.start_values[name])),
+        Column[str]("Best", lambda name: _shown(values.get(name))),
     ]
+    caption = "As configured when the study was last run, and of the best trial."
+    return Table("best values", columns, list(study.space), caption)
 
 
-def _best_rows(record: Record) -> list[list[str]]:
-    best = record["best"]
-    configured = record["start_values"]
-    found: Mapping[str, Any] = best["params"] if best else {}
-    return [[name, _shown(configured[name]), _shown(found.get(name))] for name in record["space"]]
-
-
-def _row(trial: Record, names: list[str]) -> list[str]:
-    last = trial["scores"][-1] if trial["scores"] else (None, None)
-    seconds = UNMEASURED if trial["seconds"] is None else f"{trial['seconds']:.1f}"
-    return [
-        str(trial["number"]),
-        _STATES[trial["state"]],
-        percent(last[1]),
-        count(last[0]),
-        seconds,
-        *(_shown(trial["params"].get(name)) for name in names),
-        trial["stopped"] or "",
+def _trials_table(study: Study) -> Table[StudyTrial]:
+    column = Column[StudyTrial]
+    columns = [
+        column("Trial", lambda trial: str(trial.number)),
+        column("State", lambda trial: _STATES[trial.state], words=True),
+        column("dev mAP", lambda trial: percent(_last_score(trial)[1])),
+        column("Epoch", lambda trial: count(_last_score(trial)[0])),
+        column("Seconds", lambda trial: UNMEASURED if trial.seconds is None else f"{trial.seconds:.1f}"),
+        *(_parameter_column(name) for name in study.space),
+        column("Why it stopped", lambda trial: trial.stopped or "", words=True),
     ]
+    return Table("trials", columns, study.trials, "Last score in %, and the epoch it was taken after.")
+
+
+def _parameter_column(name: str) -> Column[StudyTrial]:
+    return Column(name, lambda trial: _shown(trial.params.get(name)))
+
+
+def _last_score(trial: StudyTrial) -> tuple[int, float] | tuple[None, None]:
+    return trial.scores[-1] if trial.scores else (None, None)
 
 
 def _shown(value: Any) -> str:
     if value is None:
         return UNMEASURED
     return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def study_figures(study: Study) -> dict[str, go.Figure]:
+    """Return the figures of a study that have something to show, by name, in reading order."""
+    complete = [trial for trial in study.trials if trial.state == "complete"]
+    figures: dict[str, go.Figure] = {}
+    if any(trial.scores for trial in study.trials):
+        figures["history"] = history_figure(study.trials)
+    if study.importances:
+        figures["importances"] = _importance_bars(study.importances)
+    if complete:
+        figures["parallel"] = _parallel_coordinates(complete, study.space)
+    if complete and all(name in study.space for name in SENSITIVE):
+        figures["sensitivity"] = sensitivity_map(study.trials, *SENSITIVE)
+    return figures
+
+
+def history_figure(trials: Sequence[StudyTrial]) -> go.Figure:
+    """Return each trial's last score by number, and the best so far of those that were trained to the end."""
+    figure = go.Figure()
+    kinds = {"complete": "trained to the end", "pruned": "given up, last score"}
+    for place, (state, name) in enumerate(kinds.items()):
+        shown = [trial for trial in trials if trial.state == state and trial.scores]
+        figure.add_scatter(
+            x=[trial.number for trial in shown],
+            y=[trial.scores[-1][1] for trial in shown],
+            name=name,
+            mode="markers",
+            marker={"color": COLOURS[place], "size": 9, "symbol": SYMBOLS[place]},
+        )
+    scored = [(trial.number, trial.value) for trial in trials if trial.value is not None]
+    figure.add_scatter(
+        x=[number for number, _ in scored],
+        y=[max(value for _, value in scored[: place + 1]) for place in range(len(scored))],
+        name="best so far",
+        mode="lines",
+        line={"color": COLOURS[2], "width": 2, "shape": "hv"},
+    )
+    figure.update_xaxes(title_text="Trial")
+    figure.update_yaxes(title_text=_SCORE, tickformat=".1%")
+    return dress(figure, "Course of the study")
+
+
+def _importance_bars(importances: Mapping[str, float]) -> go.Figure:
+    """Return the share of the score's variance that each parameter explains, largest on top."""
+    ordered = dict(sorted(importances.items(), key=lambda item: item[1]))
+    bars = go.Bar(x=list(ordered.values()), y=list(ordered), orientation="h", marker={"color": COLOURS[0]})
+    figure = go.Figure(bars)
+    figure.update_xaxes(title_text="Share of the variance of the dev mAP (fANOVA)", tickformat=".0%")
+    return dress(figure, "What mattered", height=max(240, 44 * len(ordered) + 120), legend=False)
+
+
+def _parallel_coordinates(complete: Sequence[StudyTrial], space: Mapping[str, SearchedRange]) -> go.Figure:
+    """Return a line per trial trained to the end, through its values, coloured by its score."""
+    scores = [trial.value for trial in complete]
+    axes = [_axis(name, [trial.params[name] for trial in complete], kind) for name, kind in space.items()]
+    score = {"label": "dev mAP", "values": scores, "tickformat": ".1%"}
+    line = {"color": scores, "colorscale": "Viridis", "showscale": False}
+    figure = go.Figure(go.Parcoords(line=line, dimensions=[*axes, score], labelangle=-12, labelside="bottom"))
+    return dress(figure, "Values that went together", height=440, legend=False)
+
+
+def _axis(name: str, values: Sequence[Any], kind: SearchedRange) -> dict[str, Any]:
+    if kind.type == "categorical":
+        named = sorted({str(value) for value in values})
+        places = [named.index(str(value)) for value in values]
+        return {"label": name, "values": places, "tickvals": list(range(len(named))), "ticktext": named}
+    if not kind.log:
+        return {"label": name, "values": list(values)}
+    logs = [math.log10(value) for value in values]
+    ticks = [min(logs) + step * (max(logs) - min(logs)) / 4 for step in range(5)]
+    ticks = ticks if max(logs) > min(logs) else ticks[:1]
+    return {"label": name, "values": logs, "tickvals": ticks, "ticktext": [f"{10**tick:.3g}" for tick in ticks]}
+
+
+def sensitivity_map(trials: Sequence[StudyTrial], x_name: str, y_name: str) -> go.Figure:
+    """Return the mean score of the trials at each pair of values, or of ranges of them where there are many.
+
+    Only trials that were trained to the end enter a mean; those given up are counted in the cell, since a
+    setting at which many are given up is not a good one, however well the others did.
+    """
+    tried = [trial for trial in trials if trial.state in {"complete", "pruned"} and trial.params]
+    x_labels, columns = _binned([trial.params[x_name] for trial in tried])
+    y_labels, rows = _binned([trial.params[y_name] for trial in tried])
+    cells: list[list[list[float | None]]] = [[[] for _ in x_labels] for _ in y_labels]
+    for trial, row, column in zip(tried, rows, columns, strict=True):
+        cells[row][column].append(trial.value)
+    figure = go.Figure(
+        go.Heatmap(
+            z=[[_mean(values) for values in row] for row in cells],
+            text=[[_cell_text(values) for values in row] for row in cells],
+            x=x_labels,
+            y=y_labels,
+            texttemplate="%{text}",
+            colorscale="Viridis",
+            hoverongaps=False,
+            colorbar={"title": {"text": "dev mAP"}, "tickformat": ".0%"},
+        )
+    )
+    figure.update_xaxes(title_text=x_name, type="category")
+    figure.update_yaxes(title_text=y_name, type="category")
+    return dress(figure, f"Sensitivity to {x_name} and {y_name}", height=420, legend=False)
+
+
+def _binned(values: Sequence[float]) -> tuple[list[str], list[int]]:
+    """Return the labels of bins, one per distinct value or a few of equal width, and the bin of every value."""
+    rounded = [round(value, 9) for value in values]  # steps of a grid are summed in binary: 0.6 comes in two forms
+    edges = sorted(set(rounded))
+    labels = [f"{value:g}" for value in edges]
+    if len(edges) > _MAX_BINS:
+        width = (edges[-1] - edges[0]) / _MAX_BINS
+        edges = [edges[0] + step * width for step in range(_MAX_BINS)]
+        labels = [f"{edge:.3g} to {edge + width:.3g}" for edge in edges]
+    return labels, (np.searchsorted(edges, rounded, side="right") - 1).tolist()
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return sum(known) / len(known) if known else None
+
+
+def _cell_text(values: Sequence[float | None]) -> str:
+    """Return "61.2 (3)", the mean in % and its trials, with those given up: "61.2 (3), 1 given up"."""
+    mean, given_up = _mean(values), values.count(None)
+    parts = [f"{100 * mean:.1f} ({len(values) - given_up})"] if mean is not None else []
+    return ", ".join([*parts, *([f"{given_up} given up"] if given_up else [])])

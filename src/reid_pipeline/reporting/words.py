@@ -1,4 +1,4 @@
-"""Words that several pages share: names of runs, whose labels were used, few queries, which zero_shot."""
+"""Names of runs, and sentences that several pages share."""
 
 from collections.abc import Sequence
 
@@ -21,7 +21,6 @@ _LABEL_SENTENCES: dict[LabelUse | None, str] = {
     "all": "Training used the identity labels of all training images.",
     None: "This run did not record whether training used identity labels.",
 }
-_NO_LABELS = ("No labels were used in training", "No labels were used")
 _ZERO_SHOT = "zero_shot"
 
 
@@ -36,25 +35,19 @@ def label_word(label_use: LabelUse | None) -> str:
 
 
 def label_sentence(label_use: LabelUse | None, *, trains: bool) -> tuple[str, str]:
-    """Return the same as a sentence, in two parts, of which the first is to be stressed.
-
-    Args:
-        label_use: of the run; None where it was not recorded.
-        trains: whether the run has epochs.
-    """
+    """Return the same as a sentence, in two parts, of which the first is to be stressed."""
     if label_use != "none":
         return "", _LABEL_SENTENCES[label_use]
     diagnostics = " and, where shown, for diagnostics" if trains else ""
-    stressed = _NO_LABELS[0] if trains else _NO_LABELS[1]
+    stressed = f"No labels were used{' in training' if trains else ''}"
     return stressed, f": true identities were read only to score the results{diagnostics}."
 
 
 def few_queries(scored: Sequence[int | None], of: str = "") -> list[str]:
     """Return a sentence where fewer than `FEW_QUERIES` queries were scored, and none elsewhere.
 
-    Args:
-        scored: valid queries of each result; 0 and None, where nothing was tested, say nothing.
-        of: name of the benchmark, where several are on the page.
+    `scored` are the valid queries of each result; 0 and None, where nothing was tested, do not count. `of` names
+    the benchmark, where several are on the page.
     """
     fewest = min((number for number in scored if number), default=FEW_QUERIES)
     if fewest >= FEW_QUERIES:
@@ -69,20 +62,18 @@ def few_queries(scored: Sequence[int | None], of: str = "") -> list[str]:
 def compared_with(run_card: RunCard, other: str | None, zero_shot: RunCard | None) -> list[str]:
     """Say which zero_shot a run is compared with, where it is not that of its benchmark, seed and conf/.
 
-    Args:
-        run_card: of the run.
-        other: cell of zero_shot, as "<benchmark>/<folder>/seed_<n>"; None where there is none.
-        zero_shot: its run card, where it is at hand: backbones that differ are told.
+    `other` is the cell of zero_shot, as "<benchmark>/<folder>/seed_<n>"; `zero_shot` is its run card, where it is
+    at hand: backbones that differ are named.
     """
-    said = []
+    sentences = []
     if other and other != f"{run_card.benchmark}/{_ZERO_SHOT}/seed_{run_card.seed}":
-        said.append(f"The zero_shot that it is compared with is that of {other}.")
-    if zero_shot is not None and (differing := _backbones_apart(run_card, zero_shot)):
-        said.append(f"The backbone is not that of zero_shot: {'; '.join(differing)}.")
-    return said
+        sentences.append(f"The zero_shot that it is compared with is that of {other}.")
+    if zero_shot is not None and (differing := _backbone_differences(run_card, zero_shot)):
+        sentences.append(f"The backbone is not that of zero_shot: {'; '.join(differing)}.")
+    return sentences
 
 
-def _backbones_apart(run_card: RunCard, zero_shot: RunCard) -> list[str]:
+def _backbone_differences(run_card: RunCard, zero_shot: RunCard) -> list[str]:
     own, theirs = (
         dict(leaves(card.parameters.get(card.method, {}).get("backbone") or {})) for card in (run_card, zero_shot)
     )

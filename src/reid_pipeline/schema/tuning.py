@@ -3,11 +3,14 @@
 from collections.abc import Mapping
 from typing import Any, Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import ConfigDict, Field, field_validator, model_validator
 
 from reid_pipeline.schema.base import Parameters
 from reid_pipeline.schema.nested import merged
 from reid_pipeline.schema.parameters import Natural, PositiveInt, Seed
+from reid_pipeline.schema.record import Count, Record
+
+Choice = bool | int | float | str | None
 
 
 class SearchedParameter(Parameters):
@@ -101,3 +104,66 @@ def dotted(block: Mapping[str, Any]) -> dict[str, Any]:
         else:
             found = merged(found, {name: value})
     return found
+
+
+class SearchedRange(Record):
+    """What pages read of a searched parameter: its type, and whether its logarithm is searched."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    type: str
+    log: bool = False
+
+
+class StudyTrial(Record):
+    """A trial of a study.
+
+    Attributes:
+        number: from 0, in the order in which trials began.
+        state: complete, pruned, fail, running or waiting.
+        value: dev mAP after its last epoch; None unless it got there.
+        params: values that it was trained with, by dotted name.
+        scores: (epoch, dev mAP) pairs.
+        seconds: how long it took.
+        worker: the process that trained it.
+        stopped: why it stopped early, where it gave a reason.
+    """
+
+    number: Count
+    state: str
+    value: float | None
+    params: dict[str, Any]
+    scores: tuple[tuple[int, float], ...]
+    seconds: float | None
+    worker: str | None
+    stopped: str | None
+
+
+class Study(Record):
+    """trials.json: a study, as `tuning.results.study_record` returns it.
+
+    Attributes:
+        benchmark, method, name: of the study.
+        wanted: how many trials.
+        space: what is searched, by dotted name.
+        facts: what makes its trials comparable.
+        start_values: the parameters as configured.
+        trials: all of them.
+        best: the best one; None where none was trained to the end.
+        start: the trial of the parameters as configured, where the space holds them.
+        importances: share of the variance of the score, by parameter.
+        collection: one's own images, of the environment `custom`.
+    """
+
+    benchmark: str
+    method: str
+    name: str
+    wanted: Count
+    space: dict[str, SearchedRange]
+    facts: dict[str, Any]
+    start_values: dict[str, Any]
+    trials: tuple[StudyTrial, ...]
+    best: StudyTrial | None
+    start: StudyTrial | None
+    importances: dict[str, float]
+    collection: str | None = None

@@ -18,6 +18,6 @@ def evaluate_all(
 
 def render(cross_benchmark: CrossBenchmark) -> tuple[str, str, str]:
     """Render the matrix as HTML, Markdown and CSV."""
-    from reid_pipeline.reporting import cross_csv, cross_markdown, render_cross_page
+    from reid_pipeline.reporting.cross_benchmark import cross_csv, cross_markdown, render_cross_page
 
     return render_cross_page(cross_benchmark), cross_markdown(cross_benchmark), cross_csv(cross_benchmark)

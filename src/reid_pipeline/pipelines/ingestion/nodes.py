@@ -99,6 +99,6 @@ def summarise_collection(
 
 def make_dataset_page(summary: DatasetSummary) -> str:
     """Render the dataset page."""
-    from reid_pipeline.reporting import render_dataset_page
+    from reid_pipeline.reporting.dataset_page import render_dataset_page
 
     return render_dataset_page(summary)

@@ -8,7 +8,7 @@ from reid_pipeline.schema.records import Run
 def gather(all_results: dict[str, list[Run]]) -> Leaderboard:
     """Compare the methods of every benchmark, and say which of them differ."""
     from reid_pipeline.evaluation.paired_differences import differences_to_best
-    from reid_pipeline.reporting import make_leaderboard
+    from reid_pipeline.reporting.leaderboard import make_leaderboard
 
     differences = {name: differences_to_best(runs) for name, runs in all_results.items()}
     return make_leaderboard(all_results, methods=methods_in_order(), differences=differences)
@@ -16,7 +16,7 @@ def gather(all_results: dict[str, list[Run]]) -> Leaderboard:
 
 def render(leaderboard: Leaderboard) -> tuple[str, str, str]:
     """Render the leaderboard as HTML, Markdown and CSV."""
-    from reid_pipeline import reporting
+    from reid_pipeline.reporting.leaderboard import leaderboard_csv, leaderboard_markdown, render_leaderboard_page
 
-    page = reporting.render_leaderboard_page(leaderboard)
-    return page, reporting.leaderboard_markdown(leaderboard), reporting.leaderboard_csv(leaderboard)
+    page = render_leaderboard_page(leaderboard)
+    return page, leaderboard_markdown(leaderboard), leaderboard_csv(leaderboard)

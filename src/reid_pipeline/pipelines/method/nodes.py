@@ -286,7 +286,8 @@ def report_node(method: Method) -> Callable[..., Any]:
     ) -> tuple[str, Any]:
         from reid_pipeline.evaluation.ranked_queries import choose_ranked_queries
         from reid_pipeline.evaluation.run_card import run_origin
-        from reid_pipeline.reporting import ReportContent, curves_overview, render_report
+        from reid_pipeline.reporting.figures import curves_overview
+        from reid_pipeline.reporting.report import ReportContent, render_report
 
         cell, read = cells[method.name], {method.name: parameters, "evaluation": evaluation}
         origin = embeddings.origin

@@ -16,7 +16,8 @@ def compare(
 ) -> tuple[Comparison, dict[str, dict[str, float]], list[dict[str, float]]]:
     """Set all methods of the benchmark beside each other, once those in `_finished` are; also for `dvc`."""
     from reid_pipeline.evaluation.paired_differences import differences_to_best
-    from reid_pipeline.reporting import compare_methods, method_cmc, method_metrics
+    from reid_pipeline.reporting.comparison import compare_methods
+    from reid_pipeline.reporting.run_groups import method_cmc, method_metrics
 
     differences = differences_to_best(run_results)
     comparison = compare_methods(run_results, benchmark=benchmark, methods=methods_in_order(), differences=differences)
@@ -30,6 +31,6 @@ def methods_in_order() -> list[str]:
 
 def render_comparison(comparison: Comparison) -> tuple[str, str, str]:
     """Render the table as HTML, Markdown and CSV."""
-    from reid_pipeline.reporting import comparison_csv, comparison_markdown, render_comparison_page
+    from reid_pipeline.reporting.comparison import comparison_csv, comparison_markdown, render_comparison_page
 
     return render_comparison_page(comparison), comparison_markdown(comparison), comparison_csv(comparison)

@@ -19,7 +19,7 @@ from reid_pipeline.schema.parameters import (
 )
 from reid_pipeline.schema.raw_folder import RawFolder
 from reid_pipeline.schema.tables import TUNING_SPLITS
-from reid_pipeline.schema.tuning import TuningParameters
+from reid_pipeline.schema.tuning import Study, TuningParameters
 from reid_pipeline.splits import data_hash, normalise_splits
 
 if TYPE_CHECKING:
@@ -117,7 +117,8 @@ def _show(plan: "StudyPlan", trials: "Iterator[FrozenTrial]") -> None:
 
 def collect_results(study: Record) -> tuple[Record, str, str]:
     """Return the best parameters as a parameter file, the trials as CSV, and the page."""
-    from reid_pipeline.reporting import render_tuning_page, trials_csv
+    from reid_pipeline.reporting.tuning_page import render_tuning_page, trials_csv
     from reid_pipeline.tuning.results import best_parameters
 
-    return best_parameters(study), trials_csv(study), render_tuning_page(study)
+    found = Study.model_validate(study)
+    return best_parameters(study), trials_csv(found), render_tuning_page(found)

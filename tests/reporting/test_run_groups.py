@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from test_comparison import make_run
 
-from reid_pipeline.reporting import method_cmc, method_metrics
+from reid_pipeline.reporting.run_groups import method_cmc, method_metrics
 from reid_pipeline.schema.records import Run
 
 

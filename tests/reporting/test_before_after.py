@@ -3,8 +3,8 @@ from typing import Any
 
 import pytest
 
-from reid_pipeline.reporting import comparison_rows, difference_notes, markdown_table, text_table
-from reid_pipeline.reporting.tables import percent, points
+from reid_pipeline.reporting.before_after import comparison_rows, difference_notes, markdown_table, text_table
+from reid_pipeline.reporting.formats import percent, points
 from reid_pipeline.schema.figures import Figures
 from reid_pipeline.schema.records import Differences, Metrics
 

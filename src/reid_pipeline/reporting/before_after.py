@@ -1,0 +1,237 @@
+"""Before and after: a run beside what it is compared with, and two runs of a method beside one another."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from reid_pipeline.reporting.formats import METRICS, UNMEASURED, count, interval_text, percent, points
+from reid_pipeline.reporting.run_groups import of_test_set, run_facts
+from reid_pipeline.reporting.tables import Column, Table
+from reid_pipeline.reporting.words import few_queries, run_name
+from reid_pipeline.schema.addresses import address
+from reid_pipeline.schema.figures import PairedDifference
+from reid_pipeline.schema.records import Differences, Metrics, Run
+
+_COMPARABLE = ("benchmark", "seed", "test_set")
+_CODE = ("reid_pipeline", "git_commit", "git_dirty", "python", "label_use", "weights")
+
+
+@dataclass(frozen=True)
+class ResultRow:
+    """One result, or the difference of two.
+
+    Attributes:
+        label: the method, with benchmark and seed where those differ between rows.
+        values: per metric a fraction in 0..1, or a difference of fractions; None where not measured.
+        cells: the values as text, by metric: "61.2 ± 0.4", "+2.4 (-0.8 to +6.4)".
+        valid_queries: "616 of 620"; empty for a difference.
+        gallery: "2,060"; empty for a difference.
+        is_difference: the values are this result minus the first.
+        paired: of a difference, by metric its interval over the same queries, as far as it is known.
+        remark: of a difference, what its intervals are of, or that they are not known; a sentence.
+    """
+
+    label: str
+    values: Mapping[str, float | None]
+    cells: tuple[str, ...]
+    valid_queries: str = ""
+    gallery: str = ""
+    is_difference: bool = False
+    paired: Mapping[str, PairedDifference] = field(default_factory=dict)
+    remark: str = ""
+
+    @property
+    def uncertain(self) -> tuple[bool, ...]:
+        """By metric, whether 0 lies inside the interval."""
+        return tuple(name in self.paired and not self.paired[name].excludes_zero for name in METRICS)
+
+
+def comparison_rows(metrics: Sequence[Metrics], differences: Sequence[Differences] = ()) -> list[ResultRow]:
+    """Return a row per result, then one for each later result's difference to the first.
+
+    Args:
+        metrics: results, "before" first.
+        differences: of later results to the first, if that is their zero_shot: whence the intervals.
+
+    Returns:
+        one row for each test set of a result that has several. Only results of the first one's benchmark, seed
+        and test set are subtracted: others are not comparable.
+    """
+    results = [each for result in metrics for each in _by_test_set(result)]
+    varying = [name for name in _COMPARABLE if len({getattr(result, name) for result in results}) > 1]
+    rows = [
+        ResultRow(
+            ", ".join([_name(result), *(f"{name.replace('_', ' ')} {getattr(result, name)}" for name in varying)]),
+            {name: result.value(name) for name in METRICS},
+            tuple(_value(result, name) for name in METRICS),
+            f"{count(result.num_valid_queries)} of {count(result.num_queries)}",
+            count(result.num_gallery),
+        )
+        for result in results
+    ]
+    return [*rows, *_difference_rows(rows, results, differences)]
+
+
+def before_and_after(rows: Sequence[ResultRow]) -> Table[ResultRow]:
+    """Return the table of `comparison_rows`; differences whose interval holds 0 are grey."""
+    columns = [
+        Column[ResultRow]("Method", lambda row: row.label),
+        *(_figure_column(place, title) for place, title in enumerate(METRICS.values())),
+        Column[ResultRow]("Valid queries", lambda row: row.valid_queries),
+        Column[ResultRow]("Gallery", lambda row: row.gallery),
+    ]
+    return Table("before and after", columns, rows, mark=lambda row: "difference" if row.is_difference else "")
+
+
+def difference_notes(metrics: Sequence[Metrics], differences: Sequence[Differences] = ()) -> list[str]:
+    """Return the sentences below the rows: which differences may be chance, and how few queries there were."""
+    rows = [row for row in comparison_rows(metrics, differences) if row.is_difference]
+    alike = len({tuple(_remarks(row)) for row in rows}) < 2
+    sentences = [each if alike else f"{row.label}: {each}" for row in rows for each in _remarks(row)]
+    return [*dict.fromkeys(sentences), *few_queries([result.num_valid_queries for result in metrics])]
+
+
+def text_table(
+    metrics: Sequence[Metrics], differences: Sequence[Differences] = (), *, earlier: Sequence[Metrics] = ()
+) -> str:
+    """Return the comparison for a terminal: values in %, differences in percentage points.
+
+    A difference whose interval is known stands below the table, a line for each metric.
+
+    `earlier` are those of `metrics` that an earlier run measured; their rows say so.
+    """
+    if not metrics:
+        return "(nothing measured)"
+    rows = comparison_rows(metrics, differences)
+    measured = [each in earlier for result in metrics for each in [result] * max(1, len(result.test_sets))]
+    listed = [
+        replace(row, label=f"{row.label} (measured earlier)") if place < len(measured) and measured[place] else row
+        for place, row in enumerate(rows)
+        if not row.paired
+    ]
+    header, rule, *body = before_and_after(listed).text()
+    plain = [index for index, row in enumerate(listed) if row.is_difference]
+    if plain:
+        body.insert(plain[0], rule)
+    blocks = [line for row in rows if row.paired for line in _interval_lines(row)]
+    return "\n".join([_caption(metrics), header, rule, *body, *blocks, *difference_notes(metrics, differences)])
+
+
+def markdown_table(metrics: Sequence[Metrics], differences: Sequence[Differences] = ()) -> str:
+    """Return the comparison as a Markdown table, sentences below it; pipes in names are escaped."""
+    if not metrics:
+        return "(nothing measured)"
+    notes = difference_notes(metrics, differences)
+    table = before_and_after(comparison_rows(metrics, differences)).markdown()
+    return "\n".join([table, *(["", " ".join(notes)] if notes else [])])
+
+
+def changes_markdown(earlier: Run, present: Run) -> str:
+    """Return both runs' figures, their difference, and every fact of data, parameters or code that differs."""
+    runs = {"earlier": earlier, "present": present}
+    metrics = [
+        run.metrics.model_copy(update={"method": f"{_name(run.metrics)}, {word}", "variant": ""})
+        for word, run in runs.items()
+    ]
+    facts = [_facts(run) for run in runs.values()]
+    pairs = [(name, *(each.get(name, UNMEASURED) for each in facts)) for name in dict.fromkeys([*facts[0], *facts[1]])]
+    differing = [pair for pair in pairs if pair[1] != pair[2]]
+    started = ("started", earlier.run_card.started, present.run_card.started)
+    table = Table("", [_text_column(place, title) for place, title in enumerate(["", *runs])], [started, *differing])
+    heading = "What differs:" if differing else "Nothing else differs."
+    return "\n".join([markdown_table(metrics), "", heading, "", table.markdown(), ""])
+
+
+def _by_test_set(metrics: Metrics) -> list[Metrics]:
+    return [of_test_set(metrics, name) for name in metrics.test_sets] or [metrics]
+
+
+def _difference_rows(
+    rows: Sequence[ResultRow], results: Sequence[Metrics], known: Sequence[Differences]
+) -> list[ResultRow]:
+    """Return the rows that subtract, from each later result, the first one of its kind."""
+    first_of: dict[tuple[object, ...], int] = {}
+    kind_of = [tuple(getattr(result, name) for name in _COMPARABLE) for result in results]
+    comparable = {kind for kind in kind_of if kind[:2] == kind_of[0][:2]}
+    only = len(comparable) == 1 and len(results) == 2
+    found = []
+    for place, kind in enumerate(kind_of):
+        first = first_of.setdefault(kind, place)
+        if kind not in comparable or first == place:
+            continue
+        paired, remark = _paired(results[place], results[first], known)
+        pairs = {name: (rows[place].values[name], rows[first].values[name]) for name in METRICS}
+        values = {name: None if a is None or b is None else a - b for name, (a, b) in pairs.items()}
+        intervals = {name: f" ({interval})" if (interval := _interval(paired, name)) else "" for name in METRICS}
+        cells = tuple(f"{points(values[name])}{intervals[name]}" for name in METRICS)
+        label = "difference, points" if only else f"{rows[place].label} − {rows[first].label}"  # noqa: RUF001
+        found.append(ResultRow(label, values, cells, is_difference=True, paired=paired, remark=remark))
+    return found
+
+
+def _paired(
+    result: Metrics, first: Metrics, known: Sequence[Differences]
+) -> tuple[Mapping[str, PairedDifference], str]:
+    """Return the intervals of a result less the first, by metric, and a remark on them."""
+    for each in known:
+        if (address(each), each.other, each.test_set) == (address(result), address(first), result.test_set):
+            if each.why_not:
+                return {}, f"Interval not known: {each.why_not}."
+            return each.figures, f"Intervals are {each.note}." if each.note else ""
+    return {}, "Interval not known."
+
+
+def _figure_column(place: int, title: str) -> Column[ResultRow]:
+    return Column(title, lambda row: row.cells[place], mark=lambda row: "uncertain" if row.uncertain[place] else "")
+
+
+def _remarks(row: ResultRow) -> list[str]:
+    inside = [title for title, uncertain in zip(METRICS.values(), row.uncertain, strict=True) if uncertain]
+    unknown = [title for name, title in METRICS.items() if row.values[name] is not None and name not in row.paired]
+    remarks = [row.remark] if row.remark else []
+    if inside:
+        which = "this difference" if len(inside) == 1 else "these differences"
+        remarks.append(f"0 lies inside the interval of {', '.join(inside)}: {which} may be chance.")
+    if unknown and row.paired:
+        remarks.append(f"No interval is known of {', '.join(unknown)}.")
+    return remarks
+
+
+def _interval_lines(row: ResultRow) -> list[str]:
+    cells = {name: points(row.values[name]) for name in METRICS}
+    names, values = (max(map(len, texts)) for texts in (METRICS.values(), cells.values()))
+    lines = [
+        f"  {METRICS[name].ljust(names)}  {text.rjust(values)} ({_interval(row.paired, name) or 'interval not known'})"
+        for name, text in cells.items()
+        if row.values[name] is not None
+    ]
+    return [f"{row.label} (95 % interval over the same queries)", *lines]
+
+
+def _interval(paired: Mapping[str, PairedDifference], name: str) -> str:
+    return interval_text(paired[name].low, paired[name].high) if name in paired else ""
+
+
+def _value(result: Metrics, name: str) -> str:
+    spread = result.deviation(name)
+    return percent(result.value(name)) + (f" ± {percent(spread)}" if spread else "")
+
+
+def _caption(metrics: Sequence[Metrics]) -> str:
+    benchmarks = sorted({result.benchmark for result in metrics})
+    seeds = sorted({result.seed for result in metrics})
+    word = "seed" if len(seeds) == 1 else "seeds"
+    return f"{', '.join(benchmarks)}, {word} {', '.join(map(str, seeds))}: % of valid queries, measured in this run"
+
+
+def _facts(run: Run) -> dict[str, str]:
+    code = {name: getattr(run.run_card, name) for name in _CODE}
+    code |= {f"packages.{name}": str(version) for name, version in run.run_card.packages.items()}
+    return run_facts(run) | {name: UNMEASURED if value is None else str(value) for name, value in code.items()}
+
+
+def _text_column(place: int, title: str) -> Column[Sequence[str]]:
+    return Column(title, lambda cells: cells[place], words=True)
+
+
+def _name(metrics: Metrics) -> str:
+    return run_name(metrics.method, metrics.variant)

@@ -1,0 +1,59 @@
+"""Numbers as pages print them. What was not measured is an em dash, never 0."""
+
+from collections.abc import Mapping
+
+UNMEASURED = "—"
+METRICS: Mapping[str, str] = {"mAP": "mAP", "mINP": "mINP", "rank1": "Rank-1", "rank5": "Rank-5", "rank10": "Rank-10"}
+
+
+def percent(value: float | None, absent: str = UNMEASURED) -> str:
+    """Return a fraction as a percentage with one decimal and no sign: 0.4567 is "45.7"."""
+    return absent if value is None else f"{100 * value:.1f}"
+
+
+def points(difference: float | None, absent: str = UNMEASURED) -> str:
+    """Return a difference of fractions in percentage points, signed, with one decimal: "+20.1"."""
+    if difference is None:
+        return absent
+    text = f"{100 * difference:+.1f}"
+    return "0.0" if text in {"+0.0", "-0.0"} else text.replace("-", "−")  # noqa: RUF001
+
+
+def interval_text(low: float, high: float) -> str:
+    """Return an interval in percentage points: "−0.8 to +6.4"."""  # noqa: RUF002
+    return f"{points(low)} to {points(high)}"
+
+
+def count(value: float | None, absent: str = UNMEASURED) -> str:
+    """Return a count with thousands separators."""
+    return absent if value is None else f"{value:,.0f}"
+
+
+def counted(number: int, one: str, several: str = "") -> str:
+    """Return "1 file", "1,200 files"."""
+    return f"{number:,} {one if number == 1 else several or one + 's'}"
+
+
+def span(low: int, high: int) -> str:
+    """Return "7", or "5–8"."""  # noqa: RUF002
+    return str(low) if low == high else f"{low}–{high}"  # noqa: RUF001
+
+
+def duration(seconds: float | None) -> str:
+    """Return a time in its two largest units: "12.3 s", "3 min 26 s", "2 h 11 min"; empty for None."""
+    if seconds is None:
+        return ""
+    if round(seconds, 1) < 60:
+        return f"{seconds:.1f} s"
+    minutes, left = divmod(round(seconds), 60)
+    hours, rest = divmod(minutes, 60)
+    return f"{hours:,} h {rest} min" if hours else f"{minutes} min {left} s"
+
+
+def exact_duration(seconds: float) -> str:
+    """Return seconds, and from two minutes on also hours, minutes and seconds."""
+    if seconds < 120:
+        return f"{seconds:.1f} s"
+    hours, rest = divmod(round(seconds), 3600)
+    minutes, left = divmod(rest, 60)
+    return f"{seconds:,.1f} s ({f'{hours} h ' if hours else ''}{minutes} min {left} s)"
