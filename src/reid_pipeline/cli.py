@@ -12,6 +12,11 @@ from reid_pipeline.schema.layers import TEXT
 from reid_pipeline.user_errors import user_error_text
 
 
+def _kedro_run(**options: Any) -> Any:
+    assert kedro_run.callback is not None  # noqa: S101 - a command has one
+    return kedro_run.callback(**options)
+
+
 def split_parameters(context: click.Context, option: click.Parameter, value: Any) -> Any:
     """Return `--params` as Kedro reads them, but what names something as text: `2024_10`, `007`, `on`, `~`.
 
@@ -66,7 +71,11 @@ def run(**options: Any) -> Any:
         options["pipelines"] = [options["pipeline"]]
         options["pipeline"] = None
     try:
-        return kedro_run.callback(**options)  # type: ignore[misc]
+        return _kedro_run(**options)
+    except KeyboardInterrupt as error:
+        raise click.ClickException(
+            "Interrupted. Give the same command again: a training goes on after its last epoch."
+        ) from error
     except Exception as error:
         text = user_error_text(error)
         if text is None:

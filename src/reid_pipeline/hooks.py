@@ -10,6 +10,9 @@ from pydantic import ValidationError
 
 from reid_pipeline.cell_checks import check_cells
 from reid_pipeline.io.atomic import EarlierTableDataset
+from reid_pipeline.io.entries import entry, file_of
+from reid_pipeline.io.raw import RawFolderDataset
+from reid_pipeline.io.records import RecordDataset
 from reid_pipeline.methods import find_method, method_names
 from reid_pipeline.pipelines.pretrain_demo_clip.nodes import PretrainingParameters
 from reid_pipeline.pipelines.tuning.planning import require_searchable
@@ -61,7 +64,7 @@ class Preflight:
             method, _ = require_searchable(parameters, catalog.load("params:tuning"))
             given[method.name] = method.params.model_validate(parameters[method.name])
         if "raw_images" in inputs:
-            catalog.get("raw_images").check()  # type: ignore[union-attr]
+            entry(catalog, "raw_images", RawFolderDataset).check()
         _check_tables(pipeline, catalog)
         check_cells(pipeline, catalog)
         if "earlier_metrics" in inputs:
@@ -84,7 +87,7 @@ def _check_tables(pipeline: Pipeline, catalog: DataCatalog) -> None:
         ingestion = IngestionParameters.model_validate(catalog.load("params:ingestion"))
         splits = SplitParameters.model_validate(catalog.load("params:splits"))
         # As it is: a table of an earlier version has not all columns, and is told by its missing origin.
-        table = EarlierTableDataset(filepath=str(catalog.get("split_table")._filepath)).load()  # type: ignore[union-attr]
+        table = EarlierTableDataset(filepath=str(file_of(catalog.get("split_table")))).load()
         if table is not None:
             require_tables(table, None, ingestion, splits)
 
@@ -92,19 +95,19 @@ def _check_tables(pipeline: Pipeline, catalog: DataCatalog) -> None:
 def _require_records(catalog: DataCatalog) -> None:
     """Refuse a version or method of which there is no record, and results that are gone."""
     for name in ("earlier_metrics", "earlier_run_card"):
-        recorded: Any = catalog.get(name)
+        recorded = entry(catalog, name, RecordDataset)
         if not recorded.exists():
             known = recorded.list_versions(full_path=False)
             raise UserError(
-                f"There is no such version in {recorded._filepath}; there are: {first_few(known) or 'none'}."
+                f"There is no such version in {file_of(recorded)}; there are: {first_few(known) or 'none'}."
                 " Give --params method=<name>, with seed and --env as that run had them, and a version as"
                 " --load-versions=earlier_metrics:<version>,earlier_run_card:<version>."
             )
     for name in ("present_metrics", "present_run_card"):
-        present: Any = catalog.get(name)
-        if not present.exists():
+        present = catalog.get(name)
+        if present and not present.exists():
             raise UserError(
-                f"There is no {present._filepath}, the result that the earlier one is compared with. Run the"
+                f"There is no {file_of(present)}, the result that the earlier one is compared with. Run the"
                 " method again, or bring the file back: dvc checkout."
             )
 

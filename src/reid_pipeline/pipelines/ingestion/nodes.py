@@ -69,7 +69,7 @@ def make_split_table(
         tables.split_table, tables.galleries, camera_filter=evaluation.camera_filter, splits=evaluation.splits
     )
     require_some_match(matches)
-    level = logging.INFO if matches.num_valid == matches.num_queries else logging.WARNING
+    level = logging.DEBUG if matches.num_valid == matches.num_queries else logging.WARNING
     for sentence in sentences(matches):
         _log.log(level, "%s", sentence)
     return tables.split_table, tables.galleries
