@@ -21,7 +21,7 @@ from kedro.pipeline import Node, Pipeline
 from reid_pipeline.io.cell_lock import CellLock
 from reid_pipeline.io.states import SavedStates
 from reid_pipeline.methods import method_names
-from reid_pipeline.pipelines.ingestion.pipeline import TABLES
+from reid_pipeline.pipelines.ingestion import TABLES
 from reid_pipeline.schema.addresses import ZERO_SHOT
 from reid_pipeline.schema.errors import UserError
 

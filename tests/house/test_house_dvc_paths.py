@@ -29,10 +29,10 @@ TRAINED = {name for name in METHODS if find_method(name).stage_names}
 WITHOUT_EFFECT = {"reid_pipeline.engine.progress", "reid_pipeline"}
 PACKAGES = ("reid_drawings", "reid_pipeline")
 ROOTS = {
-    "ingestion_synthetic": ("pipelines.ingestion.pipeline", "readers.synthetic"),
-    "report": ("pipelines.report.pipeline",),
-    "leaderboard": ("pipelines.leaderboard.pipeline",),
-    **{name: ("pipelines.method.pipeline", f"methods.{name}") for name in METHODS},
+    "ingestion_synthetic": ("pipelines.ingestion", "readers.synthetic"),
+    "report": ("pipelines.report",),
+    "leaderboard": ("pipelines.leaderboard",),
+    **{name: ("pipelines.method", f"methods.{name}") for name in METHODS},
 }
 
 

@@ -1,9 +1,10 @@
-"""Nodes of the ingestion pipeline."""
+"""Raw folder to split table."""
 
 import logging
 from typing import Any
 
 import pandas as pd
+from kedro.pipeline import Pipeline, node, pipeline
 
 from reid_pipeline.readers import reader
 from reid_pipeline.schema.columns import PATH
@@ -103,3 +104,42 @@ def make_dataset_page(summary: DatasetSummary) -> str:
     from reid_pipeline.reporting import render_dataset_page
 
     return render_dataset_page(summary)
+
+
+TABLES = "tables"
+"""Tag of the nodes that write the tables of a benchmark: one process at a time (`cell_locks`)."""
+
+
+def create_pipeline() -> Pipeline:
+    """Return raw folder -> manifest -> facts of the image files -> split table -> dataset page."""
+    tables = ["manifest", "image_facts", "split_table", "galleries"]
+    return pipeline(
+        [
+            node(
+                read_manifest,
+                ["raw_images", "known_image_stamps", "params:ingestion"],
+                ["manifest", "reading"],
+                name="read_manifest",
+            ),
+            node(
+                check_image_files,
+                ["raw_images", "manifest", "known_image_facts"],
+                ["image_facts", "image_stamps"],
+                name="check_image_files",
+            ),
+            node(
+                make_split_table,
+                ["manifest", "image_facts", "params:ingestion", "params:splits", "params:evaluation"],
+                ["split_table", "galleries"],
+                name="make_split_table",
+            ),
+            node(
+                summarise_collection,
+                ["reading", *tables, "params:ingestion", "params:evaluation"],
+                "dataset_summary",
+                name="summarise_collection",
+            ),
+            node(make_dataset_page, "dataset_summary", "dataset_page", name="make_dataset_page"),
+        ],
+        tags=TABLES,
+    )

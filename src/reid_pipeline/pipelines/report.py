@@ -1,4 +1,8 @@
-"""Nodes of the report pipeline."""
+"""All methods of a benchmark in one table, beside the published figures."""
+
+from collections.abc import Iterable
+
+from kedro.pipeline import Pipeline, node, pipeline
 
 from reid_pipeline.methods import method_names
 from reid_pipeline.schema.addresses import ZERO_SHOT
@@ -33,3 +37,29 @@ def render_comparison(comparison: Comparison) -> tuple[str, str, str]:
     from reid_pipeline.reporting import comparison_csv, comparison_markdown, render_comparison_page
 
     return render_comparison_page(comparison), comparison_markdown(comparison), comparison_csv(comparison)
+
+
+def create_pipeline(after: Iterable[str] = ()) -> Pipeline:
+    """Return finished runs -> comparison -> page, Markdown and CSV.
+
+    Args:
+        after: methods of the same run that must have finished first: results are found on disk, which does
+            not tell Kedro what makes them.
+    """
+    methods = list(after)
+    finished = [f"{method}_finished" for method in methods]
+    measured = ["comparison", "comparison_metrics", "comparison_cmc"]
+    written = ["comparison_page", "comparison_markdown", "comparison_csv"]
+    compared = pipeline(
+        [
+            node(compare, ["run_results", "params:benchmark", *finished], measured, name="compare"),
+            node(render_comparison, "comparison", written, name="render_comparison"),
+        ]
+    )
+    return sum((_finish(method) for method in methods), compared)
+
+
+def _finish(method: str) -> Pipeline:
+    """Return the node that says that a method has finished; it is in the method's namespace, as its files."""
+    last = node(finish, "run_card", "finished", name="finish")
+    return pipeline([last], namespace=method, outputs={"finished": f"{method}_finished"})
