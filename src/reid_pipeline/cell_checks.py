@@ -1,4 +1,4 @@
-"""Checks of the cells that a run will write: zero_shot beside each method, and nobody else's results."""
+"""Checks of the cells that a run will write: zero_shot beside each method, and no results of other parameters."""
 
 import json
 import logging
@@ -104,7 +104,7 @@ def _text(value: Any) -> str:
 class OnlyMissing:
     """Refuse `--only-missing-outputs` where the files that it would leave were made by other parameters.
 
-    Kedro asks whether files exist, and not what made them.
+    Kedro looks whether files exist, not at what made them.
     """
 
     @hook_impl
@@ -115,7 +115,7 @@ class OnlyMissing:
         # The history beside a state is of the training that was killed, the other files may be of another.
         faults = [
             f"A killed run left a training unfinished ({file_of(state)}), and files of another run may lie beside"
-            " it, which --only-missing-outputs would keep. Leave the option out: training goes on from there."
+            " it, which --only-missing-outputs would leave. Leave the option out: training goes on from there."
             for _, state in written(pipeline.nodes, catalog, TrainingStateDataset)
             if state.exists()
         ]
@@ -143,13 +143,13 @@ def recorded_cards(pipeline: Pipeline, catalog: DataCatalog) -> dict[str, dict[s
 def _card(dataset: AbstractDataset[Any, Any]) -> RunCard | None:
     try:
         card = dataset.load() if dataset.exists() else None
-    except (DatasetError, UserError):  # half a file, another format: there is no card
+    except (DatasetError, UserError):  # a truncated file, another format
         return None
     return card if isinstance(card, RunCard) else None
 
 
 def _in_force(method: str, card: Mapping[str, Any], catalog: DataCatalog) -> dict[str, Any]:
-    """Return what this run's card would say of its parameters, as far as they decide figures."""
+    """Return the parameters that this run's card would hold, as far as they decide figures."""
     models = {**_SHARED, method: find_method(method).params}
     wanted: dict[str, Any] = {
         name: model.model_validate(catalog.load(f"params:{name}")).model_dump(mode="json")

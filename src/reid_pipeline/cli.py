@@ -1,4 +1,4 @@
-"""The project's `kedro run`: Kedro's own, with the user's mistakes answered in one message."""
+"""The project's `kedro run`: Kedro's own, with user errors answered in one message."""
 
 import copy
 from typing import Any
@@ -66,7 +66,7 @@ def cli() -> None:
 
 @cli.command(name="run", params=_options(), help="Run a pipeline, by --pipeline or --pipelines.")
 def run(**options: Any) -> Any:
-    """Call Kedro's run; `--pipeline` and `--pipelines` are the same, and mistakes print no traceback."""
+    """Call Kedro's run; `--pipeline` and `--pipelines` are the same, and user errors print no traceback."""
     if options["pipeline"] and not options["pipelines"]:
         options["pipelines"] = [options["pipeline"]]
         options["pipeline"] = None

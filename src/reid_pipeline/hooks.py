@@ -1,4 +1,4 @@
-"""What happens before a run: what a study found is taken, and what cannot succeed is refused."""
+"""Checks before a run: one that cannot succeed is refused."""
 
 from typing import Any
 
@@ -23,15 +23,15 @@ from reid_pipeline.schema.parameters import IngestionParameters, SharedParameter
 from reid_pipeline.schema.population import Population
 from reid_pipeline.schema.tuning import TuningParameters
 
-_ANYBODY = Population(2, cameras=2, views=2)
+_ANY_POPULATION = Population(2, cameras=2, views=2)
 
 
 class ProjectPath:
-    """Tell the config loader where the project lies, before anything is read: conf/ may lie elsewhere."""
+    """Give the config loader the project's folder, before configuration is read: conf/ may lie elsewhere."""
 
     @hook_impl(tryfirst=True)
     def after_context_created(self, context: Any) -> None:
-        """What a study found lies where the catalog writes it."""
+        """Let the loader find a study's results where the catalog writes them."""
         context.config_loader.project_path = context.project_path
 
 
@@ -40,7 +40,7 @@ class Preflight:
 
     @hook_impl
     def after_context_created(self, context: Any) -> None:
-        """Validate every parameter in force, methods' and shared, and refuse names that nobody reads."""
+        """Validate all parameters in force, methods' and shared, and refuse names that are not read."""
         try:
             given = dict(context.config_loader["parameters"])
         except MissingConfigException:
@@ -74,26 +74,26 @@ class Preflight:
 
             resolve_runtime(catalog.load("params:compute"))
         for name, values in given.items():
-            # How many there will be is not known before the data is; checkpoints can be checked without.
-            find_method(name).build(values, _ANYBODY)
+            # The number of identities is not known before the data is; checkpoints can be checked without it.
+            find_method(name).build(values, _ANY_POPULATION)
 
 
 def _check_tables(pipeline: Pipeline, catalog: DataCatalog) -> None:
-    """Refuse tables that an earlier run made with other parameters, before any work is done on them."""
+    """Refuse tables that an earlier run made with other parameters."""
     needed = {"split_table", "params:ingestion", "params:splits"}
     if needed <= pipeline.inputs() and catalog.exists("split_table"):
         from reid_pipeline.splits import require_tables
 
         ingestion = IngestionParameters.model_validate(catalog.load("params:ingestion"))
         splits = SplitParameters.model_validate(catalog.load("params:splits"))
-        # As it is: a table of an earlier version has not all columns, and is told by its missing origin.
+        # Without validation: a table of an earlier version lacks columns, and is recognised by its missing origin.
         table = EarlierTableDataset(filepath=str(file_of(catalog.get("split_table")))).load()
         if table is not None:
             require_tables(table, None, ingestion, splits)
 
 
 def _require_records(catalog: DataCatalog) -> None:
-    """Refuse a version or method of which there is no record, and results that are gone."""
+    """Refuse a version or method without a record, and results that are gone."""
     for name in ("earlier_metrics", "earlier_run_card"):
         recorded = entry(catalog, name, RecordDataset)
         if not recorded.exists():
@@ -121,7 +121,7 @@ def _models() -> dict[str, type[Parameters]]:
 
 
 def _misplaced(given: dict[str, Any], named: dict[str, Any], runtime: dict[str, Any]) -> list[str]:
-    """Refuse what would be read in one place and not in another; the catalog knows no parameters."""
+    """Return what is wrong with parameters that only the catalog or only the nodes would read."""
     faults = [
         f"Parameter {name} stands in conf/, where nothing reads it: give it as --params {name}=..., or write"
         " it into the environment's catalog.yml."

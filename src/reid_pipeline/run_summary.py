@@ -66,23 +66,13 @@ class NodeTimes:
         self._running[thread] = (node, start, now)
 
     @hook_impl
-    def before_node_run(self, node: Node) -> None:
-        """Start the clock of a node that reads nothing."""
-        self.before_dataset_loaded(node)
-
-    @hook_impl
-    def after_node_run(self, node: Node) -> None:
-        """Take the time."""
-        self.before_dataset_loaded(node)
-
-    @hook_impl
     def after_dataset_saved(self, node: Node) -> None:
         """Take the time."""
         self.before_dataset_loaded(node)
 
     @hook_impl
     def on_node_error(self, error: Exception, node: Node) -> None:
-        """Name the node, unless the user reads a message that says more."""
+        """Name the node, unless the error is the user's, whose message is printed."""
         if user_error_text(error) is None:
             _log.error("Node %s failed.", node.name)
 
@@ -108,7 +98,6 @@ class RunSummary:
         self._begin()
 
     def _begin(self) -> None:
-        self._ran = False
         self._saved: dict[str, Node] = {}
         self._results: list[Any] = []
         self._others: dict[str, Any] = {}
@@ -118,11 +107,6 @@ class RunSummary:
     def before_pipeline_run(self) -> None:
         """Forget the run before, in a process that makes several."""
         self._begin()
-
-    @hook_impl
-    def after_node_run(self) -> None:
-        """Note that something ran."""
-        self._ran = True
 
     @hook_impl
     def after_dataset_loaded(self, data: Any) -> None:
@@ -141,14 +125,14 @@ class RunSummary:
 
     @hook_impl
     def on_pipeline_error(self, catalog: DataCatalog) -> None:
-        """Say how to go on with a training that was cut."""
+        """Print how to go on with a training that was cut."""
         if any(isinstance(catalog.get(name), TrainingStateDataset) for name in self._saved):
             _say("A training was cut. The same command again goes on after its last epoch.")
 
     @hook_impl
     def after_pipeline_run(self, run_params: dict[str, Any], pipeline: Pipeline, catalog: DataCatalog) -> None:
         """Print results, report, model and the next command, or that there was nothing to do."""
-        if not self._ran:
+        if not self._saved:
             _say(_nothing_ran(pipeline, catalog) if pipeline.nodes else "")
             return
         files = {name: file for name in self._saved if (file := file_of(catalog.get(name)))}
@@ -163,7 +147,7 @@ class RunSummary:
         _say("\n".join(f"{name:<7} {line}" for name, line in lines.items() if line), below="")
 
     def _text(self) -> str:
-        """Return what the run has come to, for a terminal; empty where the paths say it all."""
+        """Return the results for a terminal; empty where the run has only files."""
         from reid_pipeline import reporting
 
         if STUDY in self._others:
@@ -221,7 +205,7 @@ def _rank(node: Node) -> int:
 
 
 def _nothing_ran(pipeline: Pipeline, catalog: DataCatalog) -> str:
-    """Return why nothing was done, who made what is there, and how to make it anew."""
+    """Return why nothing was done, which runs made the files, and how to replace them."""
     made = [
         f"{method} by the run that started {card.get('started', 'at a time not recorded')}"
         for method, card in recorded_cards(pipeline, catalog).items()

@@ -8,7 +8,7 @@ from reid_pipeline.schema.records import Metrics, Run, RunCard
 def compare_with_earlier(
     earlier_metrics: Metrics, earlier_run_card: RunCard, present_metrics: Metrics, present_run_card: RunCard
 ) -> str:
-    """Say what has changed since the earlier run."""
+    """Return what has changed since the earlier run, as Markdown."""
     from reid_pipeline.reporting import changes_markdown
 
     earlier, present = Run(earlier_metrics, earlier_run_card), Run(present_metrics, present_run_card)

@@ -28,7 +28,7 @@ def render(cross_benchmark: CrossBenchmark) -> tuple[str, str, str]:
 def create_pipeline() -> Pipeline:
     """Return what is on disk -> matrix -> page, Markdown and CSV.
 
-    It stands alone: what it reads is found on disk, which does not tell Kedro what makes it.
+    It stands alone: what it reads is found on disk, so that Kedro does not know what makes it.
     """
     read = ["trained_embedders", "test_splits", "params:compute", "params:evaluation"]
     written = ["cross_benchmark_page", "cross_benchmark_markdown", "cross_benchmark_csv"]

@@ -30,14 +30,14 @@ def read_manifest(
 
     if ingestion.reader == OWN:
         require_same_folder(raw_images.root, known_stamps)
-    chosen = reader(ingestion.reader)
-    reading = chosen.read(raw_images, ingestion)
-    warnings = check_counts(chosen.BENCHMARK, reading, strict=ingestion.strict_counts)
+    found = reader(ingestion.reader)
+    reading = found.read(raw_images, ingestion)
+    warnings = check_counts(found.BENCHMARK, reading, strict=ingestion.strict_counts)
     notes = list(reading.notes)
     for warning in warnings:
         _log.warning("%s", warning)
-    found = {"reader": ingestion.reader, "version": reading.version, "notes": notes, "warnings": warnings}
-    return reading.manifest, found
+    facts = {"reader": ingestion.reader, "version": reading.version, "notes": notes, "warnings": warnings}
+    return reading.manifest, facts
 
 
 def check_image_files(

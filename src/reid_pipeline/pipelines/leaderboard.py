@@ -8,7 +8,7 @@ from reid_pipeline.schema.records import Run
 
 
 def gather(all_results: dict[str, list[Run]]) -> Leaderboard:
-    """Compare the methods of every benchmark, and say which of them differ."""
+    """Compare the methods of every benchmark, with the differences between them."""
     from reid_pipeline.evaluation.paired_differences import differences_to_best
     from reid_pipeline.reporting import make_leaderboard
 
@@ -27,7 +27,7 @@ def render(leaderboard: Leaderboard) -> tuple[str, str, str]:
 def create_pipeline() -> Pipeline:
     """Return finished runs of all benchmarks -> leaderboard -> page, Markdown and CSV.
 
-    It stands alone: what it reads is found on disk, which does not tell Kedro what makes it.
+    It stands alone: what it reads is found on disk, so that Kedro does not know what makes it.
     """
     written = ["leaderboard_page", "leaderboard_markdown", "leaderboard_csv"]
     return pipeline(

@@ -18,7 +18,7 @@ class PretrainingParameters(Parameters):
 
 
 def draw_captioned_images(pretrain_demo_clip: PretrainingParameters) -> tuple[Any, list[str]]:
-    """Draw people who occur nowhere in the benchmark, and say what is seen of them."""
+    """Draw people who occur nowhere in the benchmark, with captions of what is seen of them."""
     from reid_drawings import draw_captioned
     from reid_pipeline.engine.progress import progress_bar
 

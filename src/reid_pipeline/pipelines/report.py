@@ -11,7 +11,7 @@ from reid_pipeline.schema.records import Run, RunCard
 
 
 def finish(run_card: RunCard) -> int:
-    """Say of a method that it has finished; its run card is written last."""
+    """Mark a method as finished; its run card is written last."""
     return run_card.seed
 
 
@@ -43,8 +43,8 @@ def create_pipeline(after: Iterable[str] = ()) -> Pipeline:
     """Return finished runs -> comparison -> page, Markdown and CSV.
 
     Args:
-        after: methods of the same run that must have finished first: results are found on disk, which does
-            not tell Kedro what makes them.
+        after: methods of the same run that must have finished first: results are found on disk, so that
+            Kedro does not know what makes them.
     """
     methods = list(after)
     finished = [f"{method}_finished" for method in methods]
@@ -60,6 +60,6 @@ def create_pipeline(after: Iterable[str] = ()) -> Pipeline:
 
 
 def _finish(method: str) -> Pipeline:
-    """Return the node that says that a method has finished; it is in the method's namespace, as its files."""
+    """Return the node that marks a method as finished, in the namespace of the method's files."""
     last = node(finish, "run_card", "finished", name="finish")
     return pipeline([last], namespace=method, outputs={"finished": f"{method}_finished"})

@@ -2,12 +2,13 @@
 
 import inspect
 from collections.abc import Callable
-from typing import Any
+from types import FunctionType, MethodType
+from typing import Any, cast
 
 from kedro.pipeline import Node, Pipeline, node, pipeline
 
 from reid_pipeline.engine.stage import Method
-from reid_pipeline.pipelines.method.nodes import ResultNodes, build_node, join_histories, keep, train_node
+from reid_pipeline.pipelines.method.nodes import MethodNodes, join_histories, keep, train_node
 from reid_pipeline.schema.addresses import ZERO_SHOT
 
 SHARED = {"split_table", "galleries", "raw_images", "image_cache", "known_image_stamps", "run_environment"}
@@ -45,14 +46,29 @@ def _node(method: Method, function: Callable[..., Any], outputs: str | list[str]
     datasets = blocks | {"parameters": f"params:{method.name}", "image_stamps": "known_image_stamps"} | named
     arguments = inspect.signature(function).parameters.values()
     needed = [each.name for each in arguments if each.default is each.empty or each.name in named]
-    return node(function, {argument: datasets.get(argument, argument) for argument in needed}, outputs, name=name)
+    return node(
+        _with_model(function, method),
+        {argument: datasets.get(argument, argument) for argument in needed},
+        outputs,
+        name=name,
+    )
+
+
+def _with_model(function: Callable[..., Any], method: Method) -> Callable[..., Any]:
+    """Return a copy whose `parameters` have the method's model, with which Kedro validates them before a run."""
+    bound = function if isinstance(function, MethodType) else None
+    plain = cast("FunctionType", bound.__func__ if bound else function)
+    copied = FunctionType(plain.__code__, plain.__globals__, plain.__name__, plain.__defaults__, plain.__closure__)
+    copied.__annotations__ = {**plain.__annotations__, "parameters": method.params}
+    copied.__doc__ = plain.__doc__
+    return MethodType(copied, bound.__self__) if bound else copied
 
 
 def _training_nodes(method: Method) -> list[Node]:
     """Return two nodes for each stage, its training and what is stored of it, and the export of the last."""
     stages = method.stage_names
     if not stages:
-        return [_node(method, build_node(method), ["embedder", "history"], "build")]
+        return [_node(method, MethodNodes(method).build, ["embedder", "history"], "build")]
     histories = [f"{stage}_history" for stage in stages] if len(stages) > 1 else ["history"]
     made: list[Node] = []
     earlier: dict[str, str] = {}
@@ -65,11 +81,11 @@ def _training_nodes(method: Method) -> list[Node]:
         earlier = {"earlier": f"{stage}_checkpoint"}
     if len(stages) > 1:
         made.append(node(join_histories, histories, "history", name="join_histories"))
-    return [*made, _node(method, ResultNodes(method).export, "embedder", "export", checkpoint=earlier["earlier"])]
+    return [*made, _node(method, MethodNodes(method).export, "embedder", "export", checkpoint=earlier["earlier"])]
 
 
 def _result_nodes(method: Method) -> list[Node]:
-    nodes = ResultNodes(method)
+    nodes = MethodNodes(method)
     recorded = ["run_card", "recorded_metrics", "recorded_history", "recorded_run_card"]
     made = [
         _node(method, nodes.extract, "embeddings", "extract"),

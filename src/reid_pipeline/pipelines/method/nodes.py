@@ -27,20 +27,6 @@ from reid_pipeline.splits import SplitTables
 Record = dict[str, Any]
 
 
-def build_node(method: Method) -> Callable[..., Any]:
-    """Return the node of a method without training: parameters and seed to embedder and an empty history."""
-
-    def build(parameters: Any, split_table: pd.DataFrame, cells: Cells) -> tuple[Any, list[EpochRecord]]:
-        from reid_pipeline.engine.training import built_embedder
-        from reid_pipeline.evaluation.run_origin import run_origin
-
-        cell = cells[method.name]
-        present = run_origin("build", cell, split_table, parameters={method.name: parameters})
-        return built_embedder(method, parameters, split_table, present), []
-
-    return _with_model(build, method)
-
-
 def train_node(method: Method, stage: str) -> Callable[..., Any]:
     """Return the node of a training stage; it yields the state and the history after every epoch."""
 
@@ -65,13 +51,7 @@ def train_node(method: Method, stage: str) -> Callable[..., Any]:
         run = TrainingRun(*read, benchmark=cell.benchmark, variant=cell.variant)
         yield from train_stage(run, stage, resume_point, earlier)
 
-    return _with_model(train, method)
-
-
-def _with_model(function: Callable[..., Any], method: Method) -> Callable[..., Any]:
-    """Annotate the parameters with the method's model, with which Kedro then validates them before a run."""
-    function.__annotations__["parameters"] = method.params
-    return function
+    return train
 
 
 def keep(state: Record) -> Any:
@@ -86,15 +66,18 @@ def join_histories(*histories: list[EpochRecord]) -> list[EpochRecord]:
     return [record for history in histories for record in history]
 
 
-class ResultNodes:
-    """The nodes that follow a method's training.
-
-    Args:
-        method: the method; its parameters are validated for its first node (`_with_model`).
-    """
+class MethodNodes:
+    """The nodes of a method but its training. `parameters` are the method's own."""
 
     def __init__(self, method: Method) -> None:
         self._method = method
+
+    def build(self, parameters: Any, split_table: pd.DataFrame, cells: Cells) -> tuple[Any, list[EpochRecord]]:
+        """Return the embedder of a method without training, and an empty history."""
+        from reid_pipeline.engine.training import built_embedder
+
+        present = self._origin("build", cells, split_table, parameters={self._method.name: parameters})
+        return built_embedder(self._method, parameters, split_table, present), []
 
     def export(
         self, parameters: Any, checkpoint: Any, split_table: pd.DataFrame, compute: ComputeParameters, cells: Cells
