@@ -225,10 +225,8 @@ class MethodNodes:
         present = self._origin("report", cells, *tables, parameters=read, after=origin)
         require_match("report", "embeddings", origin, present)
         present = _made_from(present, embeddings=origin, metrics=metrics.origin)
-        used = {"metrics": metrics, "breakdown": breakdown, "run_card": run_card, "differences": differences}
-        for name, record in {**used, ZERO_SHOT: zero_shot_metrics}.items():
-            if record is not None:
-                require_match("report", name, record.origin, present)
+        named: dict[str, Any] = {"breakdown": breakdown, "run_card": run_card, "differences": differences}
+        _require_matches("report", {"metrics": metrics, **named, ZERO_SHOT: zero_shot_metrics}, present)
         bad, good = choose_ranked_queries(embeddings, SplitTables(*tables), raw_images, evaluation, report)
         content = ReportContent(
             benchmark=cell.benchmark,
@@ -236,9 +234,7 @@ class MethodNodes:
             seed=cell.seed,
             metrics=[metrics] if zero_shot_metrics is None else [zero_shot_metrics, metrics],
             history=history,
-            run_card=run_card,
-            breakdown=breakdown,
-            differences=differences,
+            **named,
             bad_queries=bad,
             good_queries=good,
             description=self._method.description,
@@ -249,6 +245,12 @@ class MethodNodes:
         from reid_pipeline.evaluation.run_origin import run_origin
 
         return run_origin(node, cells[self._method.name], *tables, **noted)
+
+
+def _require_matches(node: str, records: Mapping[str, Any], present: Origin) -> None:
+    for name, record in records.items():
+        if record is not None:
+            require_match(node, name, record.origin, present)
 
 
 def _dumped(**blocks: Any) -> Mapping[str, Any]:
