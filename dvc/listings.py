@@ -21,14 +21,14 @@ def steps() -> dict[str, tuple[list[str], list[str]]]:
     found = {}
     pages = ("atomic", "page", "records")
     for name in _modules_of("readers"):
-        roots = ["pipelines.ingestion.pipeline", f"readers.{name}", *_io(*pages, "raw")]
+        roots = ["pipelines.ingestion", f"readers.{name}", *_io(*pages, "raw")]
         found[f"ingestion_{name}"] = (roots, [] if name.startswith(DRAWN) else [DRAWINGS])
     for name in _modules_of("methods"):
         datasets = _io(*pages, "environment", "image_cache", "raw", "weights")
         # The images are a dependency themselves: a cell finds them drawn.
-        found[name] = (["pipelines.method.pipeline", f"methods.{name}", *datasets], [DRAWINGS])
-    found["report"] = (["pipelines.report.pipeline", *_io(*pages, "results")], [])
-    found["leaderboard"] = (["pipelines.leaderboard.pipeline", *_io(*pages, "all_cells")], [])
+        found[name] = (["pipelines.method", f"methods.{name}", *datasets], [DRAWINGS])
+    found["report"] = (["pipelines.report", *_io(*pages, "results")], [])
+    found["leaderboard"] = (["pipelines.leaderboard", *_io(*pages, "all_cells")], [])
     return found
 
 

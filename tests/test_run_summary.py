@@ -12,10 +12,11 @@ from kedro.pipeline import Pipeline, node, pipeline
 from kedro.runner import SequentialRunner
 from made_records import make_metrics, make_run_card
 
+from reid_pipeline.cell_checks import OnlyMissing
+from reid_pipeline.io.entries import entry
 from reid_pipeline.io.records import RecordDataset
 from reid_pipeline.io.weights import TrainingStateDataset
 from reid_pipeline.methods import find_method
-from reid_pipeline.only_missing import OnlyMissing
 from reid_pipeline.run_summary import RunSummary
 from reid_pipeline.schema.errors import UserError
 from reid_pipeline.schema.parameters import (
@@ -79,6 +80,10 @@ def nothing(*_: Any) -> dict[str, Any]:
     return {}
 
 
+def writing(method: str, name: str) -> Pipeline:
+    return pipeline([node(nothing, None, name, name=name)], namespace=method)
+
+
 def reporting() -> Any:
     return node(nothing, ["pcl.metrics", "zero_shot_metrics"], "page", name="report")
 
@@ -90,17 +95,17 @@ class TestRunSummary:
     def test_figures_are_those_that_this_run_measured(
         self, catalog: DataCatalog, capsys: pytest.CaptureFixture[str]
     ) -> None:
-        nodes = pipeline([measuring(*ZERO_SHOT), measuring("pcl.metrics", "pcl", 0.75), reporting()])
-        overwritten = node(lambda _: metrics("pcl", 0.375), "page", "zz", name="another_run")
-        file = str(catalog.get("pcl.metrics")._filepath)  # type: ignore[union-attr]
-        catalog["zz"] = RecordDataset(filepath=file, record="Metrics")
-        run(nodes + pipeline([overwritten]), catalog)
+        def overwrite(_: Any) -> int:
+            entry(catalog, "pcl.metrics", RecordDataset).save(metrics("pcl", 0.375))
+            return 1
+
+        nodes = [measuring(*ZERO_SHOT), measuring("pcl.metrics", "pcl", 0.75), reporting()]
+        run(pipeline([*nodes, node(overwrite, "page", "zz", name="another_run")]), catalog)
         printed = capsys.readouterr().out
         assert re.search(r"b, seed 0: .* measured in this run", printed)
         assert re.search(r"zero_shot +50\.0 .*\npcl +75\.0 ", printed)
         assert "37.5" not in printed
-        assert "wrote pcl.metrics" in printed
-        assert "wrote zero_shot_metrics" in printed
+        assert re.search(r"\nwrote   \S+/(pcl|zero_shot_)\S*metrics\.json and 1 more\nnext    kedro run --", printed)
 
     def test_what_was_measured_earlier_is_called_so(
         self, catalog: DataCatalog, capsys: pytest.CaptureFixture[str]
@@ -109,7 +114,7 @@ class TestRunSummary:
         printed = capsys.readouterr().out
         assert re.search(r"zero_shot \(measured earlier\) +25\.0 .*\npcl +75\.0 ", printed)
         assert re.search(r"difference, points +\+50\.0", printed)
-        assert "wrote zero_shot_metrics" not in printed
+        assert re.search(r"wrote   \S+/pcl\.metrics\.json\n", printed)
 
     def test_a_run_that_measured_nothing_shows_no_figures(
         self, catalog: DataCatalog, capsys: pytest.CaptureFixture[str]
@@ -133,9 +138,8 @@ class TestRunSummary:
         file = Path(str(catalog.get("zero_shot.run_card")._filepath))  # type: ignore[union-attr]
         if card != "whole":
             file.write_text(file.read_text()[:20])
-        carded = node(nothing, None, "zero_shot.run_card", name="run_card")
-        nodes = [measuring(*ZERO_SHOT)] if card == "none" else [measuring(*ZERO_SHOT), carded]
-        run(pipeline(nodes), catalog, only_missing_outputs=True)
+        nodes = pipeline([measuring(*ZERO_SHOT)])
+        run(nodes if card == "none" else nodes + writing("zero_shot", "run_card"), catalog, only_missing_outputs=True)
         printed = " ".join(capsys.readouterr().out.split())
         made = " (zero_shot by the run that started 2026-01-02T03:04:05Z)"
         by = f", made earlier{made}" if card == "whole" else ""
@@ -147,9 +151,7 @@ class TestRunSummary:
 
 class TestOnlyMissing:
     def check(self, catalog: DataCatalog, *others: Any, asked: bool = True) -> None:
-        carded = node(nothing, None, "zero_shot.run_card", name="run_card")
-        unmade = node(nothing, None, "pcl.run_card", name="run_card_of_pcl")
-        nodes = pipeline([carded, unmade, *others])
+        nodes = sum(others, writing("zero_shot", "run_card") + writing("pcl", "run_card"))
         OnlyMissing().before_pipeline_run({"only_missing_outputs": asked}, nodes, catalog)
 
     def recorded(self, catalog: DataCatalog) -> tuple[Path, Any]:
@@ -194,7 +196,7 @@ class TestOnlyMissing:
             self.check(catalog)
 
     def test_an_unfinished_training_is_not_taken_for_a_finished_one(self, catalog: DataCatalog) -> None:
-        train = node(nothing, None, "zero_shot.toy_state", name="train")
+        train = writing("zero_shot", "toy_state")
         self.check(catalog, train)
         catalog.get("zero_shot.toy_state").save({"epoch": 1})  # type: ignore[union-attr]
         with pytest.raises(UserError, match=r"training unfinished \(.*toy_state\.pt\).*Leave the option out"):

@@ -1,21 +1,40 @@
-"""Checks of the cells that a run will write: zero_shot beside each method, and nobody else's results."""
+"""Checks of the cells that a run will write: zero_shot beside each method, and no results of other parameters."""
 
 import json
 import logging
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from kedro.io import DataCatalog
+from kedro.framework.hooks import hook_impl
+from kedro.io import AbstractDataset, DataCatalog, DatasetError
 from kedro.pipeline import Pipeline
 from pydantic import BaseModel
 
+from reid_pipeline.io.entries import file_of, records_of_methods, written
+from reid_pipeline.io.page import HTMLPageDataset
+from reid_pipeline.io.weights import TrainingStateDataset
 from reid_pipeline.methods import find_method, method_names
 from reid_pipeline.schema.addresses import ZERO_SHOT, Cell, Cells, require_same_cell
-from reid_pipeline.schema.errors import UserError
+from reid_pipeline.schema.base import Parameters
+from reid_pipeline.schema.errors import UserError, first_few
 from reid_pipeline.schema.layers import CELLS
+from reid_pipeline.schema.nested import leaves
+from reid_pipeline.schema.parameters import (
+    ComputeParameters,
+    EvaluationParameters,
+    IngestionParameters,
+    SplitParameters,
+)
+from reid_pipeline.schema.records import RunCard
 
-_SAME = ("name", "pretrained")
-_DECIDE = ("evaluation", "splits", "ingestion")
+_BACKBONE = ("name", "pretrained")
+_SHARED: Mapping[str, type[Parameters]] = {
+    "ingestion": IngestionParameters,
+    "splits": SplitParameters,
+    "evaluation": EvaluationParameters,
+}
+_ABSENT = "nothing"
 
 _log = logging.getLogger(__name__)
 
@@ -30,24 +49,24 @@ def check_cells(pipeline: Pipeline, catalog: DataCatalog) -> None:
         return
     parameters = catalog.load("parameters")
     cells = Cells.model_validate(parameters[CELLS])
-    written = pipeline.all_outputs()
+    reported = {node.namespace for node, _ in written(pipeline.nodes, catalog, HTMLPageDataset)}
     for method in method_names():
-        if f"{method}.report" in written and method != ZERO_SHOT:
+        if method in reported and method != ZERO_SHOT:
             _require_same_backbone(method, parameters)
             if cells[ZERO_SHOT].variant or cells[method].variant:
                 _log.info("%s is compared with %s", cells[method].folder, cells[ZERO_SHOT].folder)
-        if f"{method}.run_card" in written and cells[method].variant and _is_guarded(parameters):
-            file = Path(str(catalog.get(f"{method}.run_card")._filepath))  # type: ignore[union-attr]
-            _require_unused(cells[method], file, parameters)
+    for method, card in records_of_methods(pipeline.nodes, catalog, RunCard):
+        if cells[method].variant and _is_guarded(parameters):
+            _require_unused(cells[method], file_of(card) or Path(), parameters)
 
 
 def _require_same_backbone(method: str, parameters: dict[str, Any]) -> None:
     ours, theirs = (_plain(parameters[name], name).get("backbone") for name in (method, ZERO_SHOT))
     if not isinstance(ours, dict) or not isinstance(theirs, dict):
         return
-    if any(ours.get(name) != theirs.get(name) for name in _SAME):
-        given = ",".join(f"backbone.{name}={_text(ours.get(name))}" for name in _SAME)
-        own, zero_shot = (" ".join(_text(each.get(name)) for name in _SAME) for each in (ours, theirs))
+    if any(ours.get(name) != theirs.get(name) for name in _BACKBONE):
+        given = ",".join(f"backbone.{name}={_text(ours.get(name))}" for name in _BACKBONE)
+        own, zero_shot = (" ".join(_text(each.get(name)) for name in _BACKBONE) for each in (ours, theirs))
         raise UserError(
             f"{method} has the backbone {own}, and the {ZERO_SHOT} that it is compared with in this run has"
             f" {zero_shot}: what is gained would be the backbone's. Give all methods one: --params {given};"
@@ -67,7 +86,7 @@ def _require_unused(cell: Cell, file: Path, parameters: dict[str, Any]) -> None:
         card = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return  # nothing is there, or nothing that could be used
-    in_force = {name: _plain(parameters[name], name) for name in (cell.method, *_DECIDE) if name in parameters}
+    in_force = {name: _plain(parameters[name], name) for name in (cell.method, *_SHARED) if name in parameters}
     require_same_cell(cell, card, file, in_force)
 
 
@@ -80,3 +99,76 @@ def _plain(values: Any, name: str) -> Any:
 
 def _text(value: Any) -> str:
     return "null" if value is None else str(value)
+
+
+class OnlyMissing:
+    """Refuse `--only-missing-outputs` where the files that it would leave were made by other parameters.
+
+    Kedro looks whether files exist, not at what made them.
+    """
+
+    @hook_impl
+    def before_pipeline_run(self, run_params: dict[str, Any], pipeline: Pipeline, catalog: DataCatalog) -> None:
+        """Compare the run card of each method of the run with the parameters in force."""
+        if not run_params.get("only_missing_outputs"):
+            return
+        # The history beside a state is of the training that was killed, the other files may be of another.
+        faults = [
+            f"A killed run left a training unfinished ({file_of(state)}), and files of another run may lie beside"
+            " it, which --only-missing-outputs would leave. Leave the option out: training goes on from there."
+            for _, state in written(pipeline.nodes, catalog, TrainingStateDataset)
+            if state.exists()
+        ]
+        for method, card in recorded_cards(pipeline, catalog).items():
+            found = [
+                f"{name} {old!r}, and this run asks for {new!r}"
+                for name, old, new in _differing(card, _in_force(method, card, catalog))
+            ]
+            if found:
+                faults.append(
+                    f"{method} was made with {first_few(found)}: leave out --only-missing-outputs to make it anew, or"
+                    " give the values that it was made with."
+                )
+        if faults:
+            raise UserError("\n".join(faults))
+
+
+def recorded_cards(pipeline: Pipeline, catalog: DataCatalog) -> dict[str, dict[str, Any]]:
+    """Return the run cards of the run's methods as they are, by method, where there is one that can be read."""
+    found = dict(records_of_methods(pipeline.nodes, catalog, RunCard))
+    cards = {method: _card(found[method]) for method in method_names() if method in found}
+    return {method: card.content() for method, card in cards.items() if card is not None}
+
+
+def _card(dataset: AbstractDataset[Any, Any]) -> RunCard | None:
+    try:
+        card = dataset.load() if dataset.exists() else None
+    except (DatasetError, UserError):  # a truncated file, another format
+        return None
+    return card if isinstance(card, RunCard) else None
+
+
+def _in_force(method: str, card: Mapping[str, Any], catalog: DataCatalog) -> dict[str, Any]:
+    """Return the parameters that this run's card would hold, as far as they decide figures."""
+    models = {**_SHARED, method: find_method(method).params}
+    wanted: dict[str, Any] = {
+        name: model.model_validate(catalog.load(f"params:{name}")).model_dump(mode="json")
+        for name, model in models.items()
+    }
+    if "precision" in card:
+        from reid_pipeline.engine.runtime import resolve_runtime
+
+        compute = ComputeParameters.model_validate(catalog.load("params:compute"))
+        wanted["precision"] = resolve_runtime(compute).precision
+    return wanted
+
+
+def _differing(card: Mapping[str, Any], wanted: Mapping[str, Any]) -> Iterator[tuple[str, Any, Any]]:
+    """Yield name, recorded value and wanted value of each parameter that differs."""
+    recorded = {**card["parameters"], "precision": card.get("precision")}
+    old = dict(leaves({name: recorded.get(name) for name in wanted}))
+    new = dict(leaves(wanted))
+    for name in [*new, *(name for name in old if name not in new)]:
+        before, now = old.get(name, _ABSENT), new.get(name, _ABSENT)
+        if before != now:
+            yield name, before, now

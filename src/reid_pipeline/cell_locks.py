@@ -1,9 +1,8 @@
 """One writer per cell: each part of a run holds the lock of what it writes.
 
-The tables and `zero_shot`, which every method's pipeline brings along, are waited for. The cell of a method
-that trains is refused while another process writes it: to wait for hours, and then write over what the other
-made, helps nobody. No two processes wait for each other: a cell is never waited for, and nobody keeps the
-tables while it starts anything else.
+The tables and `zero_shot`, which are in every method's pipeline, are waited for. The cell of a method that trains
+is refused while another process writes it: who waited for hours would then write over what the other made. No two
+processes wait for each other: a cell is never waited for, and nobody holds the tables while it starts other nodes.
 """
 
 import contextlib
@@ -21,9 +20,10 @@ from kedro.pipeline import Node, Pipeline
 from reid_pipeline.io.cell_lock import CellLock
 from reid_pipeline.io.states import SavedStates
 from reid_pipeline.methods import method_names
-from reid_pipeline.pipelines.ingestion.pipeline import TABLES
+from reid_pipeline.pipelines.ingestion import TABLES
 from reid_pipeline.schema.addresses import ZERO_SHOT
 from reid_pipeline.schema.errors import UserError
+from reid_pipeline.schema.layers import CELLS
 
 FOLDER = Path("data/.locks")
 """In the project; DVC and git overlook it."""
@@ -37,31 +37,23 @@ _REMEDY = (
 
 @dataclass
 class _Part:
-    """What of a run is under one lock.
-
-    Attributes:
-        lock: the lock.
-        waits: whether it is waited for.
-        pending: names of the nodes that have not ended.
-        running: those of them that have started.
-        turn: held by the thread that takes the lock.
-    """
+    """Nodes of a run under one lock, which is waited for or not: those that have not ended, and that run."""
 
     lock: CellLock
     waits: bool
     pending: set[str]
     running: set[str] = field(default_factory=set)
-    turn: threading.Lock = field(default_factory=threading.Lock)
+    _taking: threading.Lock = field(default_factory=threading.Lock)
 
     def take(self) -> None:
-        """Take the lock, if the part has not got it yet."""
-        with self.turn:
+        """Take the lock, unless the part has it."""
+        with self._taking:
             if not self.lock.held:
                 self.lock.acquire(wait=self.waits, remedy=_REMEDY)
 
 
 class _Run:
-    """What one run has started and ended, as far as locks go by it."""
+    """Which nodes of a run have started and ended, and the locks of its parts."""
 
     def __init__(self, pipeline: Pipeline, catalog: DataCatalog, parts: Mapping[str, _Part]) -> None:
         self.parts = parts
@@ -77,7 +69,7 @@ class _Run:
         }
 
     def starts(self, node: Node, reads: str = "") -> None:
-        """Take the lock under which `node` runs; it may be told several times that a node starts."""
+        """Take the lock under which `node` runs; called at each input, and before the node."""
         part = self._part(node)
         with self._guard:
             if node.name not in self._seen:
@@ -92,7 +84,7 @@ class _Run:
             part.take()
 
     def saved(self, node: Node, output: str) -> None:
-        """Give the lock back if that was the last that its part of the run writes."""
+        """Release the lock if that was the last file of its part of the run."""
         self.states.saved(output)
         with self._guard:
             unsaved = self._unsaved.get(node.name, set())
@@ -102,7 +94,7 @@ class _Run:
 
     @contextlib.contextmanager
     def locked(self, name: str) -> Iterator[None]:
-        """Have the lock of a part of the run once more, without waiting for it."""
+        """Hold the lock of a part of the run once more, without waiting for it."""
         part = self.parts.get(name)
         if part:
             part.lock.acquire(wait=False)
@@ -113,7 +105,7 @@ class _Run:
                 part.lock.release()
 
     def close(self) -> None:
-        """Give back all locks."""
+        """Release all locks."""
         for part in self.parts.values():
             while part.lock.held:
                 part.lock.release()
@@ -127,7 +119,7 @@ class _Run:
                 part.lock.release()
 
     def _let_go_of_tables(self, starting: _Part | None) -> None:
-        """Let others have the tables while this run does something else; the dataset's page comes later."""
+        """Let others have the tables while this run does other things; the dataset's page comes later."""
         tables = self.parts.get(TABLES)
         if tables and starting is not tables and not tables.running:
             tables.lock.release()
@@ -139,8 +131,7 @@ class _Run:
 class CellLocks:
     """Keep two processes from writing one cell, or the tables of one benchmark, at once.
 
-    A node takes its lock before it reads anything. The lock goes back when all that the run's nodes of that
-    part write has been saved.
+    A node takes its lock before it reads. The lock is released when the run's nodes of that part have saved all.
     """
 
     def __init__(self) -> None:
@@ -149,7 +140,7 @@ class CellLocks:
 
     @hook_impl
     def after_context_created(self, context: Any) -> None:
-        """Keep the context, which says where the run writes."""
+        """Hold the context, which says where the run writes."""
         self._context = context
 
     @hook_impl(tryfirst=True)
@@ -179,18 +170,18 @@ class CellLocks:
 
     @hook_impl(trylast=True)
     def after_dataset_saved(self, dataset_name: str, node: Node) -> None:
-        """Give the lock back after the last that is written under it."""
+        """Release the lock after the last file that is written under it."""
         if self._run:
             self._run.saved(node, dataset_name)
 
     @hook_impl(trylast=True)
     def on_pipeline_error(self) -> None:
-        """Give back all locks."""
+        """Release all locks."""
         self._end()
 
     @hook_impl(trylast=True)
     def after_pipeline_run(self) -> None:
-        """Remove the states of finished trainings, and give back all locks."""
+        """Remove the states of finished trainings, and release all locks."""
         if self._run:
             self._run.states.discard(self._run.locked)
         self._end()
@@ -211,8 +202,8 @@ class CellLocks:
     def _parts(self, nodes: Iterable[Node], pending: set[str]) -> dict[str, _Part]:
         by_name: dict[str, set[str]] = {}
         for node in nodes:
-            by_name.setdefault(part_of(node), set()).add(node.name)
-        by_name.pop("", None)
+            if part := part_of(node):
+                by_name.setdefault(part, set()).add(node.name)
         if not by_name or self._context is None:
             return {}
         root, loader = Path(self._context.project_path), self._context.config_loader
@@ -225,39 +216,25 @@ class CellLocks:
 def part_of(node: Node) -> str:
     """Return which part of a run a node belongs to: the tables, a method, or none, which is empty.
 
-    Comparisons, leaderboards and pages over several cells belong to none: they are made from what is
-    finished, and made again by whoever comes last. A study's trials are meant for several processes.
+    Comparisons of several cells belong to none: they are made from what is finished, and made again by the run
+    that ends last. A study's trials are meant for several processes.
     """
-    method = (node.namespace or "").partition(".")[0]
-    if method in method_names():
-        return method
-    return TABLES if TABLES in node.tags else ""
+    return node.namespace if node.namespace in method_names() else TABLES if TABLES in node.tags else ""
 
 
 def lock_of(root: Path, loader: Any, part: str) -> CellLock:
-    """Return the lock of a part of a run.
-
-    Args:
-        root: the project.
-        loader: the configuration in force: it says which benchmark, seed and folder.
-        part: what `part_of` gave.
-    """
+    """Return the lock of a part of a run, in the folders that the configuration in force names."""
     parameters = loader["parameters"]
-    cell = {
-        "benchmark": loader["globals"].get("benchmark"),
-        "seed": parameters.get("seed"),
-        "variant": None,
-        **parameters.get("cells", {}).get(part, {}),
-    }
-    benchmark = root / FOLDER / str(cell["benchmark"])
+    here = {"benchmark": loader["globals"].get("benchmark"), "seed": parameters.get("seed"), "variant": ""}
+    benchmark, seed, variant = ({**here, **parameters.get(CELLS, {}).get(part, {})}[name] for name in here)
+    folder = root / FOLDER / str(benchmark)
     if part == TABLES:
-        return CellLock(benchmark / "tables.lock", f"The tables of {cell['benchmark']}")
-    folder = f"{part}+{cell['variant']}" if cell["variant"] else part
-    file = benchmark / folder / f"seed_{cell['seed']}.lock"
-    return CellLock(file, f"{folder}, seed {cell['seed']} of {cell['benchmark']}")
+        return CellLock(folder / "tables.lock", f"The tables of {benchmark}")
+    own = f"{part}+{variant}" if variant else part
+    return CellLock(folder / own / f"seed_{seed}.lock", f"{own}, seed {seed} of {benchmark}")
 
 
 def _lacks_outputs(node: Node, catalog: DataCatalog) -> bool:
-    """Return whether `--only-missing-outputs` is going to run the node, as far as files tell."""
+    """Return whether `--only-missing-outputs` runs the node, judged by its files."""
     files = [name for name in node.outputs if name in catalog]
     return any(not catalog.exists(name) for name in files if not getattr(catalog.get(name), "_EPHEMERAL", False))

@@ -1,4 +1,4 @@
-"""The project's `kedro run`: Kedro's own, with the user's mistakes answered in one message."""
+"""The project's `kedro run`: Kedro's own, with user errors answered in one message."""
 
 import copy
 from typing import Any
@@ -10,6 +10,11 @@ from kedro.framework.cli.utils import split_string
 
 from reid_pipeline.schema.layers import TEXT
 from reid_pipeline.user_errors import user_error_text
+
+
+def _kedro_run(**options: Any) -> Any:
+    assert kedro_run.callback is not None  # noqa: S101 - a command has one
+    return kedro_run.callback(**options)
 
 
 def split_parameters(context: click.Context, option: click.Parameter, value: Any) -> Any:
@@ -61,12 +66,16 @@ def cli() -> None:
 
 @cli.command(name="run", params=_options(), help="Run a pipeline, by --pipeline or --pipelines.")
 def run(**options: Any) -> Any:
-    """Call Kedro's run; `--pipeline` and `--pipelines` are the same, and mistakes print no traceback."""
+    """Call Kedro's run; `--pipeline` and `--pipelines` are the same, and user errors print no traceback."""
     if options["pipeline"] and not options["pipelines"]:
         options["pipelines"] = [options["pipeline"]]
         options["pipeline"] = None
     try:
-        return kedro_run.callback(**options)  # type: ignore[misc]
+        return _kedro_run(**options)
+    except KeyboardInterrupt as error:
+        raise click.ClickException(
+            "Interrupted. Give the same command again: a training goes on after its last epoch."
+        ) from error
     except Exception as error:
         text = user_error_text(error)
         if text is None:

@@ -1,11 +1,11 @@
 """Kedro's config loader with the project's layers of parameters, and the cells that the runs write.
 
-docs/parameters.md ranks the layers and says what the addresses are.
+docs/parameters.md ranks the layers and explains the addresses.
 """
 
 import copy
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from urllib.parse import unquote
 
 from kedro.config import MissingConfigException, OmegaConfigLoader
@@ -29,7 +29,7 @@ class LayeredConfigLoader(OmegaConfigLoader):
     """Kedro's loader, whose parameters come in layers and whose catalog knows the cell of every method.
 
     Attributes:
-        project_path: what the catalog's paths are relative to; the folder of conf/ unless somebody sets it.
+        project_path: what the catalog's paths are relative to; the folder of conf/ unless it is set.
     """
 
     def __init__(
@@ -85,8 +85,7 @@ class LayeredConfigLoader(OmegaConfigLoader):
             found: dict[str, Any] = super()._merge_and_resolve(key, config_per_file)
             return found
         files = OmegaConf.unsafe_merge(*config_per_file.values()) if config_per_file else OmegaConf.create()
-        values: dict[str, Any] = OmegaConf.to_container(files, resolve=True)  # type: ignore[assignment]
-        return values
+        return cast("dict[str, Any]", OmegaConf.to_container(files, resolve=True))
 
     def _resolve_from_raw_config(self, key: str, *read: Any) -> dict[str, Any]:
         """Return parameters in layers, and a catalog with every method's cell; the rest is Kedro's."""
@@ -129,7 +128,7 @@ class LayeredConfigLoader(OmegaConfigLoader):
         return copy.deepcopy(self._parameters)
 
     def _named(self, given: dict[str, Any]) -> list[Layer]:
-        """Return the overlay and what a study found, where they are asked for."""
+        """Return the layers of the overlay and of a study's results, where they are given."""
         layers = []
         if self._overlay is not None:
             overlay = self._overlay

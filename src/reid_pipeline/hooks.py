@@ -1,4 +1,4 @@
-"""What happens before a run: what a study found is taken, and what cannot succeed is refused."""
+"""Checks before a run: one that cannot succeed is refused."""
 
 from typing import Any
 
@@ -10,8 +10,11 @@ from pydantic import ValidationError
 
 from reid_pipeline.cell_checks import check_cells
 from reid_pipeline.io.atomic import EarlierTableDataset
+from reid_pipeline.io.entries import entry, file_of
+from reid_pipeline.io.raw import RawFolderDataset
+from reid_pipeline.io.records import RecordDataset
 from reid_pipeline.methods import find_method, method_names
-from reid_pipeline.pipelines.pretrain_demo_clip.nodes import PretrainingParameters
+from reid_pipeline.pipelines.pretrain_demo_clip import PretrainingParameters
 from reid_pipeline.pipelines.tuning.planning import require_searchable
 from reid_pipeline.schema.base import Parameters
 from reid_pipeline.schema.errors import UserError, explain, first_few, nearest
@@ -20,15 +23,15 @@ from reid_pipeline.schema.parameters import IngestionParameters, SharedParameter
 from reid_pipeline.schema.population import Population
 from reid_pipeline.schema.tuning import TuningParameters
 
-_ANYBODY = Population(2, cameras=2, views=2)
+_ANY_POPULATION = Population(2, cameras=2, views=2)
 
 
 class ProjectPath:
-    """Tell the config loader where the project lies, before anything is read: conf/ may lie elsewhere."""
+    """Give the config loader the project's folder, before configuration is read: conf/ may lie elsewhere."""
 
     @hook_impl(tryfirst=True)
     def after_context_created(self, context: Any) -> None:
-        """What a study found lies where the catalog writes it."""
+        """Let the loader find a study's results where the catalog writes them."""
         context.config_loader.project_path = context.project_path
 
 
@@ -37,7 +40,7 @@ class Preflight:
 
     @hook_impl
     def after_context_created(self, context: Any) -> None:
-        """Validate every parameter in force, methods' and shared, and refuse names that nobody reads."""
+        """Validate all parameters in force, methods' and shared, and refuse names that are not read."""
         try:
             given = dict(context.config_loader["parameters"])
         except MissingConfigException:
@@ -61,7 +64,7 @@ class Preflight:
             method, _ = require_searchable(parameters, catalog.load("params:tuning"))
             given[method.name] = method.params.model_validate(parameters[method.name])
         if "raw_images" in inputs:
-            catalog.get("raw_images").check()  # type: ignore[union-attr]
+            entry(catalog, "raw_images", RawFolderDataset).check()
         _check_tables(pipeline, catalog)
         check_cells(pipeline, catalog)
         if "earlier_metrics" in inputs:
@@ -71,40 +74,40 @@ class Preflight:
 
             resolve_runtime(catalog.load("params:compute"))
         for name, values in given.items():
-            # How many there will be is not known before the data is; checkpoints can be checked without.
-            find_method(name).build(values, _ANYBODY)
+            # The number of identities is not known before the data is; checkpoints can be checked without it.
+            find_method(name).build(values, _ANY_POPULATION)
 
 
 def _check_tables(pipeline: Pipeline, catalog: DataCatalog) -> None:
-    """Refuse tables that an earlier run made with other parameters, before any work is done on them."""
+    """Refuse tables that an earlier run made with other parameters."""
     needed = {"split_table", "params:ingestion", "params:splits"}
     if needed <= pipeline.inputs() and catalog.exists("split_table"):
         from reid_pipeline.splits import require_tables
 
         ingestion = IngestionParameters.model_validate(catalog.load("params:ingestion"))
         splits = SplitParameters.model_validate(catalog.load("params:splits"))
-        # As it is: a table of an earlier version has not all columns, and is told by its missing origin.
-        table = EarlierTableDataset(filepath=str(catalog.get("split_table")._filepath)).load()  # type: ignore[union-attr]
+        # Without validation: a table of an earlier version lacks columns, and is recognised by its missing origin.
+        table = EarlierTableDataset(filepath=str(file_of(catalog.get("split_table")))).load()
         if table is not None:
             require_tables(table, None, ingestion, splits)
 
 
 def _require_records(catalog: DataCatalog) -> None:
-    """Refuse a version or method of which there is no record, and results that are gone."""
+    """Refuse a version or method without a record, and results that are gone."""
     for name in ("earlier_metrics", "earlier_run_card"):
-        recorded: Any = catalog.get(name)
+        recorded = entry(catalog, name, RecordDataset)
         if not recorded.exists():
             known = recorded.list_versions(full_path=False)
             raise UserError(
-                f"There is no such version in {recorded._filepath}; there are: {first_few(known) or 'none'}."
+                f"There is no such version in {file_of(recorded)}; there are: {first_few(known) or 'none'}."
                 " Give --params method=<name>, with seed and --env as that run had them, and a version as"
                 " --load-versions=earlier_metrics:<version>,earlier_run_card:<version>."
             )
     for name in ("present_metrics", "present_run_card"):
-        present: Any = catalog.get(name)
-        if not present.exists():
+        present = catalog.get(name)
+        if present and not present.exists():
             raise UserError(
-                f"There is no {present._filepath}, the result that the earlier one is compared with. Run the"
+                f"There is no {file_of(present)}, the result that the earlier one is compared with. Run the"
                 " method again, or bring the file back: dvc checkout."
             )
 
@@ -118,7 +121,7 @@ def _models() -> dict[str, type[Parameters]]:
 
 
 def _misplaced(given: dict[str, Any], named: dict[str, Any], runtime: dict[str, Any]) -> list[str]:
-    """Refuse what would be read in one place and not in another; the catalog knows no parameters."""
+    """Return what is wrong with parameters that only the catalog or only the nodes would read."""
     faults = [
         f"Parameter {name} stands in conf/, where nothing reads it: give it as --params {name}=..., or write"
         " it into the environment's catalog.yml."

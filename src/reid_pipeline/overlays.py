@@ -22,7 +22,7 @@ _PRECISION = "compute.precision"
 
 @dataclass(frozen=True)
 class Overlay:
-    """What an overlay says.
+    """Parameters of an overlay, and what it is called for them.
 
     Attributes:
         values: parameters, without a run card's benchmark.

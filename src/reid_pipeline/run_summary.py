@@ -1,24 +1,95 @@
-"""The end of a run: what its nodes measured and wrote, and nothing that was there before."""
+"""What a run prints: a line per node, and at its end the results, the report, the model and the next command."""
 
-from collections.abc import Iterable
+import logging
+import os
+import threading
+import time
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from kedro.framework.hooks import hook_impl
 from kedro.io import DataCatalog
-from kedro.pipeline import Pipeline
+from kedro.pipeline import Node, Pipeline
 from rich import get_console
 
-from reid_pipeline.methods import method_names
-from reid_pipeline.only_missing import recorded_card
+from reid_pipeline.cell_checks import recorded_cards
+from reid_pipeline.io.entries import file_of
+from reid_pipeline.io.page import HTMLPageDataset
+from reid_pipeline.io.weights import EmbedderDataset, TrainingStateDataset
+from reid_pipeline.pipelines.ingestion import TABLES
+from reid_pipeline.pipelines.tuning.planning import DEFAULT_STUDY
+from reid_pipeline.schema.addresses import ZERO_SHOT
+from reid_pipeline.schema.comparison import Comparison, Leaderboard
+from reid_pipeline.schema.records import Differences, Metrics
+from reid_pipeline.schema.summary import DatasetSummary
 from reid_pipeline.schema.tuning import Study
+from reid_pipeline.user_errors import user_error_text
 
-ZERO_SHOT_METRICS = "zero_shot_metrics"
-_RESULTS = ("metrics", "differences", "history", "run_card", "report")
+T = TypeVar("T")
+STUDY, CHANGES = "study_trials", "changes"
+"""Results that are no records: a study, and Markdown."""
+_RECORDS = (Metrics, Differences, Comparison, Leaderboard, DatasetSummary)
+_NEXT = {
+    "__default__": "leaderboard", "report": "leaderboard", "leaderboard": "cross_benchmark", "changes": "report",
+    "cross_benchmark": "leaderboard", "ingestion": ZERO_SHOT, "pretrain_demo_clip": ZERO_SHOT,
+}  # fmt: skip
+"""Which pipeline comes after which; after a method's comes `report`."""
+_SELECTIONS = {
+    name: f"--{name.replace('_', '-')}"
+    for name in ("tags", "from_nodes", "to_nodes", "from_inputs", "to_outputs", "namespaces")
+} | {"node_names": "--nodes"}
+_log = logging.getLogger(__name__)
+
+
+class NodeTimes:
+    """Log one line per node when it has ended: its name, and how long it took.
+
+    What a generator node yields is saved while it runs, so that a node has ended when its thread takes another.
+    """
+
+    def __init__(self) -> None:
+        self._running: dict[int, tuple[Node, float, float]] = {}
+
+    @hook_impl
+    def before_pipeline_run(self) -> None:
+        """Forget a run that failed, in a process that makes several."""
+        self._running = {}
+
+    @hook_impl
+    def before_dataset_loaded(self, node: Node) -> None:
+        """Start the clock at the node's first input."""
+        thread, now = threading.get_ident(), time.perf_counter()
+        node_before, start, _ = self._running.get(thread, (node, now, now))
+        if node_before is not node:
+            self._log(thread)
+            start = now
+        self._running[thread] = (node, start, now)
+
+    @hook_impl
+    def after_dataset_saved(self, node: Node) -> None:
+        """Take the time."""
+        self.before_dataset_loaded(node)
+
+    @hook_impl
+    def on_node_error(self, error: Exception, node: Node) -> None:
+        """Name the node, unless the error is the user's, whose message is printed."""
+        if user_error_text(error) is None:
+            _log.error("Node %s failed.", node.name)
+
+    @hook_impl(tryfirst=True)
+    def after_pipeline_run(self) -> None:
+        """Log the last nodes."""
+        for thread in list(self._running):
+            self._log(thread)
+
+    def _log(self, thread: int) -> None:
+        node, start, end = self._running.pop(thread)
+        _log.info("%s done in %.1f s", node.name, end - start)
 
 
 class RunSummary:
-    """End a run by saying what it measured and wrote.
+    """End a run by saying what it measured and wrote, and what to type next.
 
     Figures are those that a node of this run handed over to be saved. What lies in the files when the run
     ends may be another's by then.
@@ -28,11 +99,10 @@ class RunSummary:
         self._begin()
 
     def _begin(self) -> None:
-        self._ran = False
-        self._saved: set[str] = set()
-        self._measured: dict[str, Any] = {}
-        self._compared: dict[str, Any] = {}
-        self._differences: dict[str, Any] = {}
+        self._saved: dict[str, Node] = {}
+        self._results: list[Any] = []
+        self._others: dict[str, Any] = {}
+        self._compared: dict[str, Metrics] = {}
 
     @hook_impl(trylast=True)
     def before_pipeline_run(self) -> None:
@@ -40,76 +110,110 @@ class RunSummary:
         self._begin()
 
     @hook_impl
-    def after_node_run(self) -> None:
-        """Take note that something ran."""
-        self._ran = True
+    def after_dataset_loaded(self, data: Any) -> None:
+        """Hold the metrics that this run's results were compared with."""
+        if isinstance(data, Metrics) and data.method == ZERO_SHOT:
+            self._compared[data.method] = data
 
     @hook_impl
-    def after_dataset_loaded(self, dataset_name: str, data: Any) -> None:
-        """Keep the metrics that this run's results were compared with."""
-        if dataset_name == ZERO_SHOT_METRICS:
-            self._compared[dataset_name] = data
+    def after_dataset_saved(self, dataset_name: str, data: Any, node: Node) -> None:
+        """Note what was written, and hold results."""
+        self._saved[dataset_name] = node
+        if isinstance(data, _RECORDS):
+            self._results.append(data)
+        elif dataset_name in (STUDY, CHANGES):
+            self._others[dataset_name] = data
 
     @hook_impl
-    def after_dataset_saved(self, dataset_name: str, data: Any) -> None:
-        """Take note of what was written, and keep metrics."""
-        self._saved.add(dataset_name)
-        if _are_metrics(dataset_name):
-            self._measured[dataset_name] = data
-        if dataset_name.endswith(".differences"):
-            self._differences[dataset_name] = data
+    def on_pipeline_error(self, catalog: DataCatalog) -> None:
+        """Print how to go on with a training that was cut."""
+        if any(isinstance(catalog.get(name), TrainingStateDataset) for name in self._saved):
+            _say("A training was cut. The same command again goes on after its last epoch.")
 
     @hook_impl
-    def after_pipeline_run(self, pipeline: Pipeline, catalog: DataCatalog) -> None:
-        """Print the table and the paths, or that there was nothing to do."""
-        if not self._ran:
+    def after_pipeline_run(self, run_params: dict[str, Any], pipeline: Pipeline, catalog: DataCatalog) -> None:
+        """Print results, report, model and the next command, or that there was nothing to do."""
+        if not self._saved:
             _say(_nothing_ran(pipeline, catalog) if pipeline.nodes else "")
             return
-        _say(self._text(catalog))
-        _print_paths(self._saved, catalog)
+        files = {name: file for name in self._saved if (file := file_of(catalog.get(name)))}
+        for name, file in files.items():
+            _log.debug("wrote %s: %s", name, file)
+        _say(self._text())
+        lines = {"report": self._path(HTMLPageDataset, catalog), "model": self._path(EmbedderDataset, catalog)}
+        if not any(lines.values()):
+            others = f" and {len(files) - 1} more" if len(files) > 1 else ""
+            lines = {"wrote": f"{_shown(list(files.values())[-1:])}{others}" if files else ""}
+        lines["next"] = self._next(run_params, whole=bool(lines.get("report")))
+        _say("\n".join(f"{name:<7} {line}" for name, line in lines.items() if line), below="")
 
-    def _text(self, catalog: DataCatalog) -> str:
-        """Return what the run has come to, for a terminal; empty where the paths say it all."""
+    def _text(self) -> str:
+        """Return the results for a terminal; empty where the run has only files."""
         from reid_pipeline.reporting.before_after import text_table
         from reid_pipeline.reporting.comparison_tables import comparison_text
         from reid_pipeline.reporting.dataset_page import dataset_text
         from reid_pipeline.reporting.leaderboard import leaderboard_text
         from reid_pipeline.reporting.tuning_page import tuning_text
 
-        if "study_trials" in self._saved:
-            return tuning_text(Study.model_validate(catalog.load("study_trials")))
-        if "comparison" in self._saved:
-            return comparison_text(catalog.load("comparison"))
-        if "leaderboard" in self._saved:
-            return leaderboard_text(catalog.load("leaderboard"))
-        if self._measured:
-            earlier = [self._compared[name] for name in self._compared if name not in self._measured]
-            return text_table(self._table(), list(self._differences.values()), earlier=earlier)
-        if "changes" in self._saved:
-            return str(catalog.load("changes"))
-        if "dataset_summary" in self._saved:
-            return dataset_text(catalog.load("dataset_summary"))
-        return ""
+        if STUDY in self._others:
+            return tuning_text(Study.model_validate(self._others[STUDY]))
+        for comparison in self._of(Comparison):
+            return comparison_text(comparison)
+        for leaderboard in self._of(Leaderboard):
+            return leaderboard_text(leaderboard)
+        measured = {metrics.method: metrics for metrics in self._of(Metrics)}
+        if measured:
+            found = {**self._compared, **measured}
+            order = sorted(found, key=lambda method: (method != ZERO_SHOT, method))
+            earlier = [self._compared[method] for method in self._compared if method not in measured]
+            return text_table([found[name] for name in order], self._of(Differences), earlier=earlier)
+        if CHANGES in self._others:
+            return str(self._others[CHANGES])
+        return "".join(dataset_text(summary) for summary in self._of(DatasetSummary))
 
-    def _table(self) -> list[Any]:
-        """Return the metrics of this run, after those that they were compared with."""
-        first = self._measured.get(ZERO_SHOT_METRICS)
-        if first is None and ZERO_SHOT_METRICS in self._compared:
-            first = self._compared[ZERO_SHOT_METRICS]
-        others = [self._measured[name] for name in sorted(self._measured) if name != ZERO_SHOT_METRICS]
-        return [*([] if first is None else [first]), *others]
+    def _of(self, kind: type[T]) -> list[T]:
+        return [result for result in self._results if isinstance(result, kind)]
+
+    def _path(self, kind: type[Any], catalog: DataCatalog) -> str:
+        """Return the file of class `kind` that the run was for, or the folder of several; empty without."""
+        found: dict[int, list[Path]] = {}
+        for name, node in self._saved.items():
+            dataset = catalog.get(name)
+            if isinstance(dataset, kind) and (file := file_of(dataset)):
+                found.setdefault(_rank(node), []).append(file)
+        return _shown(found[max(found)]) if found else ""
+
+    def _next(self, run_params: Mapping[str, Any], *, whole: bool) -> str:
+        """Return the command that comes after this one, or how to do the rest of this one."""
+        selected = [option for name, option in _SELECTIONS.items() if run_params.get(name)]
+        if selected and not whole:
+            return f"the same command without {' and '.join(selected)}"
+        given = run_params.get("runtime_params") or {}
+        params = {name: given[name] for name in ("collection",) if name in given}
+        if study := self._others.get(STUDY):
+            if not study["best"]:
+                return "the same command, for more trials"
+            tuned = study["method"] if study["name"] == DEFAULT_STUDY else f"{study['method']}/{study['name']}"
+            pipeline, params = study["method"], {**params, "tuned": tuned}
+        else:
+            pipeline = _NEXT.get((run_params.get("pipeline_names") or ["__default__"])[0], "report")
+        env = f" --env={run_params['env']}" if run_params.get("env") else ""
+        typed = ",".join(f"{name}={value}" for name, value in params.items())
+        return f"kedro run --pipeline={pipeline}{env}{f' --params={typed}' if typed else ''}"
 
 
-def _are_metrics(name: str) -> bool:
-    return name == ZERO_SHOT_METRICS or name.endswith(".metrics")
+def _rank(node: Node) -> int:
+    """Return how much a node's results are what a run is for: tables, zero_shot, methods, comparisons."""
+    if node.namespace:
+        return 1 if node.namespace == ZERO_SHOT else 2
+    return 0 if TABLES in node.tags else 3
 
 
 def _nothing_ran(pipeline: Pipeline, catalog: DataCatalog) -> str:
-    """Return why nothing was done, who made what is there, and how to make it anew."""
+    """Return why nothing was done, which runs made the files, and how to replace them."""
     made = [
         f"{method} by the run that started {card.get('started', 'at a time not recorded')}"
-        for method in method_names()
-        if f"{method}.run_card" in pipeline.all_outputs() and (card := recorded_card(method, catalog)) is not None
+        for method, card in recorded_cards(pipeline, catalog).items()
     ]
     by = f", made earlier ({'; '.join(made)})" if made else ""
     return (
@@ -118,17 +222,13 @@ def _nothing_ran(pipeline: Pipeline, catalog: DataCatalog) -> str:
     )
 
 
-def _say(text: str) -> None:
+def _say(text: str, *, below: str = "\n") -> None:
     if text:
-        get_console().print(f"\n{text}\n", markup=False, highlight=False, soft_wrap=True)
+        get_console().print(f"\n{text}{below}", markup=False, highlight=False, soft_wrap=True)
 
 
-def _print_paths(saved: Iterable[str], catalog: DataCatalog) -> None:
-    for name in sorted(saved):
-        path = getattr(catalog.get(name), "_filepath", None)
-        if path is not None and (name.split(".")[-1] in _RESULTS or "." not in name):
-            shown = Path(str(path))
-            if shown.is_relative_to(Path.cwd()):
-                shown = shown.relative_to(Path.cwd())
-            line = f"  wrote {name:<32} {shown}"
-            get_console().print(line, markup=False, highlight=False, soft_wrap=True)
+def _shown(files: list[Path]) -> str:
+    """Return the path of a file, or of the folder of several, relative to the working directory if below it."""
+    path = Path(os.path.commonpath(files))
+    shown = str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
+    return shown if len(files) == 1 else f"{shown} ({len(files)} files)"

@@ -88,8 +88,7 @@ def test_the_run_ends_with_the_table_and_the_paths(finished: tuple[Project, str]
     end = printed[printed.rindex("measured in this run") :]
     mean_ap = read(project.result("unsupervised_pcl", "metrics.json"))["mAP"]
     assert re.search(rf"unsupervised_pcl +{100 * mean_ap:.1f} ", end)
-    for name in ("metrics.json", "history.json", "run_card.json"):
-        assert f"data/08_reporting/synthetic/unsupervised_pcl/seed_0/{name}" in end
+    assert "data/06_models/synthetic/unsupervised_pcl/seed_0/embedder.safetensors" in end
     assert "data/08_reporting/synthetic/unsupervised_pcl/report_seed_0.html" in end
     assert "deprecated" not in printed
 

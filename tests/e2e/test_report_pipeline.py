@@ -55,7 +55,8 @@ def test_runs_on_disk_become_a_table(project: Project, capsys: pytest.CaptureFix
     assert not any(row["measured_mAP_mean"] for row in rows if row["method"] != "zero_shot")
     assert "Methods on synthetic" in printed
     assert f"{100 * sum(stored) / 2:.1f} ± " in printed
-    assert "comparison_page" in printed
+    assert "\nreport  " in printed
+    assert "comparison/comparison.html\n" in printed
     assert "| zero_shot |" in compared(project, "md").read_text()
     assert "<h1>Methods <span>on synthetic</span></h1>" in compared(project, "html").read_text()
 

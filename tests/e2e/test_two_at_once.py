@@ -96,7 +96,7 @@ def test_both_that_need_the_tables_get_them_in_turn(project: Project) -> None:
         assert process.returncode == 0, printed
         said = " ".join(printed.split())
         assert f"Waiting for The tables of synthetic: process {os.getpid()} on " in said
-        assert "wrote split_table" in printed
+        assert "\nreport  data/08_reporting/synthetic/dataset/dataset.html\n" in printed
 
 
 def lines_until(word: str, stream: Any) -> Iterator[str]:
@@ -128,7 +128,7 @@ def test_a_run_with_nothing_to_do_shows_no_figures_and_wrote_nothing(
     started = json.loads(done.result(METHOD, "run_card.json").read_text())["started"]
     assert re.search(rf"Nothing ran and nothing .*{METHOD} by the run that started {started}; zero_shot", said)
     assert "measured in this run" not in said
-    assert "wrote" not in said
+    assert "report " not in said
     assert results(done) == before
 
 

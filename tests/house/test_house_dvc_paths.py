@@ -35,10 +35,10 @@ PACKAGES = ("reid_drawings", "reid_pipeline")
 # Neither an input nor a result, or folders whose files are listed one by one.
 NO_DEPS = (RunEnvironmentDataset, ImageCacheDataset, RunResultsDataset, AllResultsDataset)
 ROOTS = {
-    "ingestion_synthetic": ("pipelines.ingestion.pipeline", "readers.synthetic"),
-    "report": ("pipelines.report.pipeline",),
-    "leaderboard": ("pipelines.leaderboard.pipeline",),
-    **{name: ("pipelines.method.pipeline", f"methods.{name}") for name in METHODS},
+    "ingestion_synthetic": ("pipelines.ingestion", "readers.synthetic"),
+    "report": ("pipelines.report",),
+    "leaderboard": ("pipelines.leaderboard",),
+    **{name: ("pipelines.method", f"methods.{name}") for name in METHODS},
 }
 
 

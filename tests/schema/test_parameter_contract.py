@@ -14,7 +14,7 @@ from reid_pipeline.config_loader import LayeredConfigLoader
 from reid_pipeline.methods import find_method, method_names
 from reid_pipeline.overlays import FOLDER
 from reid_pipeline.pipeline_registry import register_pipelines
-from reid_pipeline.pipelines.pretrain_demo_clip.nodes import PretrainingParameters
+from reid_pipeline.pipelines.pretrain_demo_clip import PretrainingParameters
 from reid_pipeline.schema.addresses import Cells
 from reid_pipeline.schema.errors import UserError
 from reid_pipeline.schema.parameters import (

@@ -18,7 +18,7 @@ from reid_pipeline.schema.records import EpochRecord, Metrics, RunCard, SplitCou
 from reid_pipeline.splits import data_hash, galleries_hash
 
 
-def run_origin(
+def run_origin(  # noqa: PLR0913 - what an origin consists of
     node: str,
     cell: Cell,
     split_table: pd.DataFrame,

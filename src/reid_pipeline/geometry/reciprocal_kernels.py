@@ -35,7 +35,7 @@ def reciprocal(lists_NK: np.ndarray, sets: Sets, start: int, stop: int) -> None:
 
 
 @compiled
-def expand(neighbours: Sets, full: Sets, half: Sets, part: tuple[int, int], out: Rows) -> None:
+def expand(neighbours: Sets, full: Sets, half: Sets, part: tuple[int, int], out: Rows) -> None:  # noqa: C901 - compiled
     """Write the expanded sets R* (equation 5), with each member's distance where the list holds it, else NaN.
 
     A member c of R(i) brings H(c), its reciprocal set of half size, along when more than two thirds of H(c)

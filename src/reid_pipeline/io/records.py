@@ -40,6 +40,16 @@ class RecordDataset(AtomicSave, JSONDataset):
         self._many = many
         self._node = node
 
+    @property
+    def record(self) -> type[Record]:
+        """The model."""
+        return self._model
+
+    @property
+    def has_versions(self) -> bool:
+        """Whether every run's file stays beside those before it."""
+        return self._version is not None
+
     def load(self) -> Any:
         """Return the record, or the list of records; an error names file, field, and how to make it anew."""
         file, content = self._json()

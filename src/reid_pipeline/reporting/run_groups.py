@@ -9,9 +9,9 @@ from typing import Any
 from reid_pipeline.reporting.formats import METRICS
 from reid_pipeline.reporting.words import run_name
 from reid_pipeline.schema.comparison import RunsNamed, Spread
+from reid_pipeline.schema.figures import Figures
 from reid_pipeline.schema.nested import leaves
 from reid_pipeline.schema.origin import LabelUse
-from reid_pipeline.schema.figures import Figures
 from reid_pipeline.schema.records import Metrics, Run
 
 TEST_SET = "800"

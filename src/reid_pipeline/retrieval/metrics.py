@@ -86,7 +86,7 @@ class RankedLists:
     matches: NDArray[np.bool_]
 
 
-def evaluate_retrieval(
+def evaluate_retrieval(  # noqa: PLR0913 - a fixed signature
     query_features: ArrayLike,
     gallery_features: ArrayLike,
     query_pids: ArrayLike,
@@ -162,7 +162,7 @@ def evaluate_distances(
     return _result(matches, distance_ranks(matches, blocks), max_rank)
 
 
-def ranked_lists(
+def ranked_lists(  # noqa: PLR0913 - a fixed signature
     query_features: ArrayLike,
     gallery_features: ArrayLike,
     query_pids: ArrayLike,

@@ -1,13 +1,10 @@
 """Nodes of a method's pipeline.
 
-A node that takes the method's parameters is made per method, with the method's own model as annotation:
-that is how Kedro knows which model to validate the parameters with before anything runs.
-
 Every node notes in what it makes where that comes from, and checks in what it uses that it was made by the
 run that it works for (`schema.origin`).
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import pandas as pd
@@ -30,25 +27,6 @@ from reid_pipeline.splits import SplitTables
 Record = dict[str, Any]
 
 
-def _for_method(function: Callable[..., Any], method: Method) -> Callable[..., Any]:
-    function.__annotations__["parameters"] = method.params
-    return function
-
-
-def build_node(method: Method) -> Callable[..., Any]:
-    """Return the node of a method without training: parameters and seed to embedder and an empty history."""
-
-    def build(parameters: Any, split_table: pd.DataFrame, cells: Cells) -> tuple[Any, list[EpochRecord]]:
-        from reid_pipeline.engine.training import built_embedder
-        from reid_pipeline.evaluation.run_card import run_origin
-
-        cell = cells[method.name]
-        present = run_origin("build", cell, split_table, parameters={method.name: parameters})
-        return built_embedder(method, parameters, split_table, present), []
-
-    return _for_method(build, method)
-
-
 def train_node(method: Method, stage: str) -> Callable[..., Any]:
     """Return the node of a training stage; it yields the state and the history after every epoch."""
 
@@ -69,20 +47,11 @@ def train_node(method: Method, stage: str) -> Callable[..., Any]:
 
         check_unchanged(split_table, raw_images, image_stamps)
         cell, runtime = cells[method.name], resolve_runtime(compute)
-        run = TrainingRun(
-            method,
-            parameters,
-            split_table,
-            raw_images,
-            runtime,
-            cell.seed,
-            image_cache,
-            benchmark=cell.benchmark,
-            variant=cell.variant,
-        )
+        read = (method, parameters, split_table, raw_images, runtime, cell.seed, image_cache)
+        run = TrainingRun(*read, benchmark=cell.benchmark, variant=cell.variant)
         yield from train_stage(run, stage, resume_point, earlier)
 
-    return _for_method(train, method)
+    return train
 
 
 def keep(state: Record) -> Any:
@@ -97,32 +66,32 @@ def join_histories(*histories: list[EpochRecord]) -> list[EpochRecord]:
     return [record for history in histories for record in history]
 
 
-def export_node(method: Method) -> Callable[..., Any]:
-    """Return the node from the last checkpoint to the inference-only embedder."""
+class MethodNodes:
+    """The nodes of a method but its training. `parameters` are the method's own."""
+
+    def __init__(self, method: Method) -> None:
+        self._method = method
+
+    def build(self, parameters: Any, split_table: pd.DataFrame, cells: Cells) -> tuple[Any, list[EpochRecord]]:
+        """Return the embedder of a method without training, and an empty history."""
+        from reid_pipeline.engine.training import built_embedder
+
+        present = self._origin("build", cells, split_table, parameters={self._method.name: parameters})
+        return built_embedder(self._method, parameters, split_table, present), []
 
     def export(
-        parameters: Any, checkpoint: Any, split_table: pd.DataFrame, compute: ComputeParameters, cells: Cells
+        self, parameters: Any, checkpoint: Any, split_table: pd.DataFrame, compute: ComputeParameters, cells: Cells
     ) -> Any:
+        """Turn the last checkpoint into the inference-only embedder."""
         from reid_pipeline.engine.runtime import resolve_runtime
         from reid_pipeline.engine.training import exported_embedder
-        from reid_pipeline.evaluation.run_card import run_origin
 
-        present = run_origin(
-            "export",
-            cells[method.name],
-            split_table,
-            parameters={method.name: parameters},
-            runtime=resolve_runtime(compute),
-        )
-        return exported_embedder(method, parameters, checkpoint, present)
-
-    return _for_method(export, method)
-
-
-def extract_node(method: Method) -> Callable[..., Any]:
-    """Return the node that embeds query and gallery rows; every row where nothing is tested on."""
+        read = {self._method.name: parameters}
+        present = self._origin("export", cells, split_table, parameters=read, runtime=resolve_runtime(compute))
+        return exported_embedder(self._method, parameters, checkpoint, present)
 
     def extract(
+        self,
         parameters: Any,
         embedder: Any,
         split_table: pd.DataFrame,
@@ -134,30 +103,21 @@ def extract_node(method: Method) -> Callable[..., Any]:
         evaluation: EvaluationParameters,
         cells: Cells,
     ) -> Embeddings:
+        """Embed query and gallery rows; every row where nothing is tested on."""
         from reid_pipeline.engine.loading import check_unchanged
         from reid_pipeline.engine.runtime import resolve_runtime
         from reid_pipeline.evaluation.extraction import embed_test_rows, originated
-        from reid_pipeline.evaluation.run_card import run_origin
 
-        runtime = resolve_runtime(compute)
-        read = {method.name: parameters, "evaluation": evaluation.model_dump(mode="json", include=EXTRACTION)}
-        cell = cells[method.name]
-        present = run_origin(
-            "extract", cell, split_table, galleries, parameters=read, runtime=runtime, after=embedder.origin
-        )
+        tables, runtime = (split_table, galleries), resolve_runtime(compute)
+        read = {self._method.name: parameters, "evaluation": evaluation.model_dump(mode="json", include=EXTRACTION)}
+        present = self._origin("extract", cells, *tables, parameters=read, runtime=runtime, after=embedder.origin)
         require_match("extract", "embedder", embedder.origin, present)
         check_unchanged(split_table, raw_images, image_stamps)
-        tables = SplitTables(split_table, galleries)
-        made = embed_test_rows(embedder, tables, raw_images, runtime, evaluation, image_cache)
+        made = embed_test_rows(embedder, SplitTables(*tables), raw_images, runtime, evaluation, image_cache)
         return originated(made, _made_from(present, embedder=embedder.origin))
 
-    return _for_method(extract, method)
-
-
-def evaluate_node(method: Method) -> Callable[..., Any]:
-    """Return the node from embeddings to metrics, and to where they come from."""
-
     def evaluate(
+        self,
         parameters: Any,
         embeddings: Embeddings,
         split_table: pd.DataFrame,
@@ -165,29 +125,20 @@ def evaluate_node(method: Method) -> Callable[..., Any]:
         evaluation: EvaluationParameters,
         cells: Cells,
     ) -> tuple[Metrics, Breakdown]:
+        """Turn embeddings into metrics, and into where they come from."""
         from reid_pipeline.evaluation.protocol import evaluate_draws
-        from reid_pipeline.evaluation.run_card import run_origin
 
-        cell, read = cells[method.name], {method.name: parameters, "evaluation": evaluation}
-        origin = embeddings.origin
-        present = run_origin("evaluate", cell, split_table, galleries, parameters=read, after=origin)
+        read, origin = {self._method.name: parameters, "evaluation": evaluation}, embeddings.origin
+        present = self._origin("evaluate", cells, split_table, galleries, parameters=read, after=origin)
         require_match("evaluate", "embeddings", origin, present)
         present = _made_from(present, embeddings=origin)
         metrics, breakdown = evaluate_draws(embeddings, split_table, galleries, evaluation)
-        named = cell.model_dump(exclude={"differs"})
-        used = {"label_use": present.label_use}
-        return (
-            Metrics(**named, **metrics, **used).with_origin(present),
-            Breakdown(**named, **breakdown).with_origin(present),
-        )
-
-    return _for_method(evaluate, method)
-
-
-def compare_node(method: Method) -> Callable[..., Any]:
-    """Return the node that sets a method's metrics against those of zero_shot, query by query."""
+        named = cells[self._method.name].model_dump(exclude={"differs"})
+        measured = Metrics(**named, **metrics, label_use=present.label_use)
+        return measured.with_origin(present), Breakdown(**named, **breakdown).with_origin(present)
 
     def compare_with_zero_shot(
+        self,
         parameters: Any,
         metrics: Metrics,
         breakdown: Breakdown,
@@ -198,32 +149,20 @@ def compare_node(method: Method) -> Callable[..., Any]:
         evaluation: EvaluationParameters,
         cells: Cells,
     ) -> Differences:
+        """Compare the method's metrics with those of zero_shot, query by query."""
         from reid_pipeline.evaluation.paired_differences import difference_to_zero_shot
-        from reid_pipeline.evaluation.run_card import run_origin
 
-        node = "compare_with_zero_shot"
-        read = {method.name: parameters, "evaluation": evaluation}
-        cell = cells[method.name]
-        present = run_origin(node, cell, split_table, galleries, parameters=read, after=metrics.origin)
-        for name, record in (("metrics", metrics), ("breakdown", breakdown)):
-            require_match(node, name, record.origin, present)
-        for record in (zero_shot_metrics, zero_shot_breakdown):
-            require_match(node, ZERO_SHOT, record.origin, present)
-        found = difference_to_zero_shot(
-            metrics, breakdown, zero_shot_metrics, zero_shot_breakdown, other=address(cells[ZERO_SHOT])
-        )
+        name, read = "compare_with_zero_shot", {self._method.name: parameters, "evaluation": evaluation}
+        present = self._origin(name, cells, split_table, galleries, parameters=read, after=metrics.origin)
+        used = (("metrics", metrics), ("breakdown", breakdown))
+        for artefact, record in (*used, (ZERO_SHOT, zero_shot_metrics), (ZERO_SHOT, zero_shot_breakdown)):
+            require_match(name, artefact, record.origin, present)
+        compared = (metrics, breakdown, zero_shot_metrics, zero_shot_breakdown)
+        found = difference_to_zero_shot(*compared, other=address(cells[ZERO_SHOT]))
         return found.with_origin(_made_from(present, metrics=metrics.origin, zero_shot=zero_shot_metrics.origin))
 
-    return _for_method(compare_with_zero_shot, method)
-
-
-def run_card_node(method: Method) -> Callable[..., Any]:
-    """Return the node that records how the metrics came to be. It runs after them, to report the time.
-
-    It gives the card, and then metrics, history and card again, to be kept beside those of earlier runs.
-    """
-
     def run_card(
+        self,
         parameters: Any,
         compute: ComputeParameters,
         ingestion: IngestionParameters,
@@ -237,38 +176,33 @@ def run_card_node(method: Method) -> Callable[..., Any]:
         run_environment: Record,
         cells: Cells,
     ) -> tuple[RunCard, Metrics, list[EpochRecord], RunCard]:
+        """Record how the metrics came to be, after them, to report the time.
+
+        The card is followed by metrics, history and card again, which are stored beside those of earlier runs.
+        """
         from reid_pipeline.engine.runtime import resolve_runtime
-        from reid_pipeline.evaluation.run_card import FinishedRun, make_run_card, require_history, run_origin
+        from reid_pipeline.evaluation.run_card import FinishedRun, make_run_card, require_history
         from reid_pipeline.splits import require_tables
 
-        runtime, cell = resolve_runtime(compute), cells[method.name]
-        require_tables(split_table, galleries, ingestion, splits)
-        read = {method.name: parameters, "evaluation": evaluation}
-        present = run_origin(
-            "run_card", cell, split_table, galleries, parameters=read, runtime=runtime, after=embedder.origin
-        )
+        tables, runtime, name = (split_table, galleries), resolve_runtime(compute), self._method.name
+        require_tables(*tables, ingestion, splits)
+        read = {name: parameters, "evaluation": evaluation}
+        present = self._origin("run_card", cells, *tables, parameters=read, runtime=runtime, after=embedder.origin)
         require_match("run_card", "embedder", embedder.origin, present)
         present = _made_from(present, embedder=embedder.origin)
         require_match("run_card", "metrics", metrics.origin, present)
         require_history(history, embedder.origin)
-        blocks = {"compute": compute, "ingestion": ingestion, "splits": splits, "evaluation": evaluation}
-        blocks |= {method.name: parameters}
-        card = make_run_card(
-            FinishedRun(cell, split_table, metrics, history, embedder, runtime),
-            {name: block.model_dump(mode="json") for name, block in blocks.items()},
-            run_environment,
-            zero_shot=None if method.name == ZERO_SHOT else address(cells[ZERO_SHOT]),
+        blocks = _dumped(
+            compute=compute, ingestion=ingestion, splits=splits, evaluation=evaluation, **{name: parameters}
         )
+        run = FinishedRun(cells[name], split_table, metrics, history, embedder, runtime)
+        other = None if name == ZERO_SHOT else address(cells[ZERO_SHOT])
+        card = make_run_card(run, blocks, run_environment, zero_shot=other)
         card = card.with_origin(_made_from(present, metrics=metrics.origin))
         return card, metrics, history, card
 
-    return _for_method(run_card, method)
-
-
-def report_node(method: Method) -> Callable[..., Any]:
-    """Return the node that makes the page and the curves."""
-
     def make_report(
+        self,
         parameters: Any,
         metrics: Metrics,
         history: list[EpochRecord],
@@ -284,39 +218,46 @@ def report_node(method: Method) -> Callable[..., Any]:
         zero_shot_metrics: Metrics | None = None,
         differences: Differences | None = None,
     ) -> tuple[str, Any]:
+        """Make the page and the curves."""
         from reid_pipeline.evaluation.ranked_queries import choose_ranked_queries
-        from reid_pipeline.evaluation.run_card import run_origin
         from reid_pipeline.reporting.figures import curves_overview
         from reid_pipeline.reporting.report import ReportContent, render_report
 
-        cell, read = cells[method.name], {method.name: parameters, "evaluation": evaluation}
-        origin = embeddings.origin
-        present = run_origin("report", cell, split_table, galleries, parameters=read, after=origin)
+        tables, cell, origin = (split_table, galleries), cells[self._method.name], embeddings.origin
+        read = {self._method.name: parameters, "evaluation": evaluation}
+        present = self._origin("report", cells, *tables, parameters=read, after=origin)
         require_match("report", "embeddings", origin, present)
         present = _made_from(present, embeddings=origin, metrics=metrics.origin)
-        used = {"metrics": metrics, "breakdown": breakdown, "run_card": run_card}
-        used |= {} if differences is None else {"differences": differences}
-        used |= {} if zero_shot_metrics is None else {ZERO_SHOT: zero_shot_metrics}
-        for name, record in used.items():
-            require_match("report", name, record.origin, present)
-        tables = SplitTables(split_table, galleries)
-        bad, good = choose_ranked_queries(embeddings, tables, raw_images, evaluation, report)
+        named: dict[str, Any] = {"breakdown": breakdown, "run_card": run_card, "differences": differences}
+        _require_matches("report", {"metrics": metrics, **named, ZERO_SHOT: zero_shot_metrics}, present)
+        bad, good = choose_ranked_queries(embeddings, SplitTables(*tables), raw_images, evaluation, report)
         content = ReportContent(
             benchmark=cell.benchmark,
-            method=method.name,
+            method=cell.method,
             seed=cell.seed,
             metrics=[metrics] if zero_shot_metrics is None else [zero_shot_metrics, metrics],
             history=history,
-            run_card=run_card,
-            breakdown=breakdown,
-            differences=differences,
+            **named,
             bad_queries=bad,
             good_queries=good,
-            description=method.description,
+            description=self._method.description,
         )
         return render_report(content), curves_overview(history)
 
-    return _for_method(make_report, method)
+    def _origin(self, node: str, cells: Cells, *tables: pd.DataFrame, **noted: Any) -> Origin:
+        from reid_pipeline.evaluation.run_card import run_origin
+
+        return run_origin(node, cells[self._method.name], *tables, **noted)
+
+
+def _require_matches(node: str, records: Mapping[str, Any], present: Origin) -> None:
+    for name, record in records.items():
+        if record is not None:
+            require_match(node, name, record.origin, present)
+
+
+def _dumped(**blocks: Any) -> Mapping[str, Any]:
+    return {name: block.model_dump(mode="json") for name, block in blocks.items()}
 
 
 def _made_from(origin: Origin, **artefacts: Origin | None) -> Origin:

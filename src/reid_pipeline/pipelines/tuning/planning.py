@@ -24,7 +24,7 @@ def require_searchable(parameters: Parameters, tuning: TuningParameters) -> "tup
     """Return the method that is tuned and its search space; torch is not loaded.
 
     Args:
-        parameters: everything in conf/, with what the command line gave.
+        parameters: all of conf/, with those of the command line.
         tuning: the study's parameters.
 
     Raises:
@@ -49,11 +49,11 @@ def study_plan(
     """Return the plan of the study that the parameters name.
 
     Args:
-        parameters: everything in conf/.
+        parameters: all in force.
         tuning: the study's parameters.
         evaluation: the protocol.
         facts: what else decides a trial's score: data, device, precision.
-        file: where the study is kept unless `tuning.storage` names a database.
+        file: where the study is stored unless `tuning.storage` names a database.
     """
     from reid_pipeline.tuning.study import StudyPlan
 

@@ -1,4 +1,8 @@
-"""Nodes of the report pipeline."""
+"""All methods of a benchmark in one table, beside the published figures."""
+
+from collections.abc import Iterable
+
+from kedro.pipeline import Pipeline, node, pipeline
 
 from reid_pipeline.methods import method_names
 from reid_pipeline.schema.addresses import ZERO_SHOT
@@ -7,7 +11,7 @@ from reid_pipeline.schema.records import Run, RunCard
 
 
 def finish(run_card: RunCard) -> int:
-    """Say of a method that it has finished; its run card is written last."""
+    """Mark a method as finished; its run card is written last."""
     return run_card.seed
 
 
@@ -34,3 +38,29 @@ def render_comparison(comparison: Comparison) -> tuple[str, str, str]:
     from reid_pipeline.reporting.comparison import comparison_csv, comparison_markdown, render_comparison_page
 
     return render_comparison_page(comparison), comparison_markdown(comparison), comparison_csv(comparison)
+
+
+def create_pipeline(after: Iterable[str] = ()) -> Pipeline:
+    """Return finished runs -> comparison -> page, Markdown and CSV.
+
+    Args:
+        after: methods of the same run that must have finished first: results are found on disk, so that
+            Kedro does not know what makes them.
+    """
+    methods = list(after)
+    finished = [f"{method}_finished" for method in methods]
+    measured = ["comparison", "comparison_metrics", "comparison_cmc"]
+    written = ["comparison_page", "comparison_markdown", "comparison_csv"]
+    compared = pipeline(
+        [
+            node(compare, ["run_results", "params:benchmark", *finished], measured, name="compare"),
+            node(render_comparison, "comparison", written, name="render_comparison"),
+        ]
+    )
+    return sum((_finish(method) for method in methods), compared)
+
+
+def _finish(method: str) -> Pipeline:
+    """Return the node that marks a method as finished, in the namespace of the method's files."""
+    last = node(finish, "run_card", "finished", name="finish")
+    return pipeline([last], namespace=method, outputs={"finished": f"{method}_finished"})

@@ -1,6 +1,8 @@
-"""Nodes of the cross-benchmark pipeline."""
+"""Every trained embedder on every test split that is there."""
 
 from typing import Any
+
+from kedro.pipeline import Pipeline, node, pipeline
 
 from reid_pipeline.schema.comparison import CrossBenchmark
 from reid_pipeline.schema.parameters import ComputeParameters, EvaluationParameters
@@ -21,3 +23,18 @@ def render(cross_benchmark: CrossBenchmark) -> tuple[str, str, str]:
     from reid_pipeline.reporting.cross_benchmark import cross_csv, cross_markdown, render_cross_page
 
     return render_cross_page(cross_benchmark), cross_markdown(cross_benchmark), cross_csv(cross_benchmark)
+
+
+def create_pipeline() -> Pipeline:
+    """Return what is on disk -> matrix -> page, Markdown and CSV.
+
+    It stands alone: what it reads is found on disk, so that Kedro does not know what makes it.
+    """
+    read = ["trained_embedders", "test_splits", "params:compute", "params:evaluation"]
+    written = ["cross_benchmark_page", "cross_benchmark_markdown", "cross_benchmark_csv"]
+    return pipeline(
+        [
+            node(evaluate_all, read, "cross_benchmark", name="evaluate_all"),
+            node(render, "cross_benchmark", written, name="render_cross_benchmark"),
+        ]
+    )

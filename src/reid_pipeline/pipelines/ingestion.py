@@ -1,9 +1,10 @@
-"""Nodes of the ingestion pipeline."""
+"""Raw folder to split table."""
 
 import logging
 from typing import Any
 
 import pandas as pd
+from kedro.pipeline import Pipeline, node, pipeline
 
 from reid_pipeline.readers import reader
 from reid_pipeline.schema.columns import PATH
@@ -29,14 +30,14 @@ def read_manifest(
 
     if ingestion.reader == OWN:
         require_same_folder(raw_images.root, known_stamps)
-    chosen = reader(ingestion.reader)
-    reading = chosen.read(raw_images, ingestion)
-    warnings = check_counts(chosen.BENCHMARK, reading, strict=ingestion.strict_counts)
+    found = reader(ingestion.reader)
+    reading = found.read(raw_images, ingestion)
+    warnings = check_counts(found.BENCHMARK, reading, strict=ingestion.strict_counts)
     notes = list(reading.notes)
     for warning in warnings:
         _log.warning("%s", warning)
-    found = {"reader": ingestion.reader, "version": reading.version, "notes": notes, "warnings": warnings}
-    return reading.manifest, found
+    facts = {"reader": ingestion.reader, "version": reading.version, "notes": notes, "warnings": warnings}
+    return reading.manifest, facts
 
 
 def check_image_files(
@@ -69,7 +70,7 @@ def make_split_table(
         tables.split_table, tables.galleries, camera_filter=evaluation.camera_filter, splits=evaluation.splits
     )
     require_some_match(matches)
-    level = logging.INFO if matches.num_valid == matches.num_queries else logging.WARNING
+    level = logging.DEBUG if matches.num_valid == matches.num_queries else logging.WARNING
     for sentence in sentences(matches):
         _log.log(level, "%s", sentence)
     return tables.split_table, tables.galleries
@@ -102,3 +103,42 @@ def make_dataset_page(summary: DatasetSummary) -> str:
     from reid_pipeline.reporting.dataset_page import render_dataset_page
 
     return render_dataset_page(summary)
+
+
+TABLES = "tables"
+"""Tag of the nodes that write the tables of a benchmark: one process at a time (`cell_locks`)."""
+
+
+def create_pipeline() -> Pipeline:
+    """Return raw folder -> manifest -> facts of the image files -> split table -> dataset page."""
+    tables = ["manifest", "image_facts", "split_table", "galleries"]
+    return pipeline(
+        [
+            node(
+                read_manifest,
+                ["raw_images", "known_image_stamps", "params:ingestion"],
+                ["manifest", "reading"],
+                name="read_manifest",
+            ),
+            node(
+                check_image_files,
+                ["raw_images", "manifest", "known_image_facts"],
+                ["image_facts", "image_stamps"],
+                name="check_image_files",
+            ),
+            node(
+                make_split_table,
+                ["manifest", "image_facts", "params:ingestion", "params:splits", "params:evaluation"],
+                ["split_table", "galleries"],
+                name="make_split_table",
+            ),
+            node(
+                summarise_collection,
+                ["reading", *tables, "params:ingestion", "params:evaluation"],
+                "dataset_summary",
+                name="summarise_collection",
+            ),
+            node(make_dataset_page, "dataset_summary", "dataset_page", name="make_dataset_page"),
+        ],
+        tags=TABLES,
+    )

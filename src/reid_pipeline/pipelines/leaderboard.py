@@ -1,12 +1,14 @@
-"""Nodes of the leaderboard pipeline."""
+"""All benchmarks and methods that have been run, in one place."""
 
-from reid_pipeline.pipelines.report.nodes import methods_in_order
+from kedro.pipeline import Pipeline, node, pipeline
+
+from reid_pipeline.pipelines.report import methods_in_order
 from reid_pipeline.schema.comparison import Leaderboard
 from reid_pipeline.schema.records import Run
 
 
 def gather(all_results: dict[str, list[Run]]) -> Leaderboard:
-    """Compare the methods of every benchmark, and say which of them differ."""
+    """Compare the methods of every benchmark, with the differences between them."""
     from reid_pipeline.evaluation.paired_differences import differences_to_best
     from reid_pipeline.reporting.leaderboard import make_leaderboard
 
@@ -20,3 +22,17 @@ def render(leaderboard: Leaderboard) -> tuple[str, str, str]:
 
     page = render_leaderboard_page(leaderboard)
     return page, leaderboard_markdown(leaderboard), leaderboard_csv(leaderboard)
+
+
+def create_pipeline() -> Pipeline:
+    """Return finished runs of all benchmarks -> leaderboard -> page, Markdown and CSV.
+
+    It stands alone: what it reads is found on disk, so that Kedro does not know what makes it.
+    """
+    written = ["leaderboard_page", "leaderboard_markdown", "leaderboard_csv"]
+    return pipeline(
+        [
+            node(gather, "all_results", "leaderboard", name="gather_leaderboard"),
+            node(render, "leaderboard", written, name="render_leaderboard"),
+        ]
+    )

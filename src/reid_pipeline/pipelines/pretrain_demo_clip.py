@@ -1,7 +1,8 @@
-"""Nodes of the demo CLIP's pretraining."""
+"""Captioned drawings to the weights of the demo CLIP that ship with the package."""
 
 from typing import Any
 
+from kedro.pipeline import Pipeline, node, pipeline
 from pydantic import Field
 
 from reid_drawings.captions import CaptionedDrawings
@@ -17,7 +18,7 @@ class PretrainingParameters(Parameters):
 
 
 def draw_captioned_images(pretrain_demo_clip: PretrainingParameters) -> tuple[Any, list[str]]:
-    """Draw people who occur nowhere in the benchmark, and say what is seen of them."""
+    """Draw people who occur nowhere in the benchmark, with captions of what is seen of them."""
     from reid_drawings import draw_captioned
     from reid_pipeline.engine.progress import progress_bar
 
@@ -35,3 +36,19 @@ def contrast(
 
     weights, measured = pretrain(drawings, captions, pretrain_demo_clip.contrast)
     return weights, {"parameters": pretrain_demo_clip.model_dump(mode="json"), **measured}
+
+
+def create_pipeline() -> Pipeline:
+    """Return drawings and captions -> weights and provenance."""
+    parameters = "params:pretrain_demo_clip"
+    return pipeline(
+        [
+            node(draw_captioned_images, parameters, ["drawings", "captions"], name="draw_captioned_images"),
+            node(
+                contrast,
+                ["drawings", "captions", parameters],
+                ["demo_clip_weights", "demo_clip_provenance"],
+                name="contrast",
+            ),
+        ]
+    )

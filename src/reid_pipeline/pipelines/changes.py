@@ -1,0 +1,24 @@
+"""A method's results as they are beside those of an earlier run, which `--load-versions` chooses."""
+
+from kedro.pipeline import Pipeline, node, pipeline
+
+from reid_pipeline.schema.records import Metrics, Run, RunCard
+
+
+def compare_with_earlier(
+    earlier_metrics: Metrics, earlier_run_card: RunCard, present_metrics: Metrics, present_run_card: RunCard
+) -> str:
+    """Return what has changed since the earlier run, as Markdown."""
+    from reid_pipeline.reporting.before_after import changes_markdown
+
+    earlier, present = Run(earlier_metrics, earlier_run_card), Run(present_metrics, present_run_card)
+    return changes_markdown(earlier, present)
+
+
+def create_pipeline() -> Pipeline:
+    """Return two runs of a method, one of them an earlier version -> what has changed.
+
+    Without `--load-versions` the earlier run is the last one recorded.
+    """
+    read = ["earlier_metrics", "earlier_run_card", "present_metrics", "present_run_card"]
+    return pipeline([node(compare_with_earlier, read, "changes", name="compare_with_earlier")])
