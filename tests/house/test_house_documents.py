@@ -20,6 +20,16 @@ def test_links_lead_somewhere(document: Path) -> None:
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_code_that_is_named_exists(document: Path) -> None:
+    places = [ROOT, ROOT / "src", ROOT / "src/reid_pipeline", ROOT / "src/reid_drawings", document.parent]
+    named = re.findall(r"`([\w./]+/[\w.]+\.py)`", document.read_text())
+    missing = {name for name in named if not any((place / name).exists() for place in places)}
+    examples = {f"src/reid_pipeline/{name}.py" for name in ("methods/batch_centres", "readers/corridor")}
+    history = missing if document.name == "CHANGELOG.md" else set()
+    assert missing - examples - history == set()
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.relative_to(ROOT).as_posix())
 def test_make_targets_exist(document: Path) -> None:
     (phony,) = re.findall(r"^\.PHONY: (.*)$", (ROOT / "Makefile").read_text(), re.MULTILINE)
     named = set(re.findall(r"(?:`|^\$ )make ([a-z]+)", document.read_text(), re.MULTILINE))
