@@ -22,9 +22,8 @@ class CameraProxyMemory(nn.Module):
     papers' `sum_c (1 / N_c) sum_i` over the number of cameras. Differs from the released codes in that
     division: with it the scale, and so the learning rate, does not depend on how many cameras there are.
 
-    Each takes embeddings, `[B, D]` floats, and the proxy of each row, `[B]` int64 in 0..P-1; it returns a scalar,
-    0 or more, float32 (float64 for float64 embeddings), and raises ValueError for shapes that do not match, a
-    proxy or an option out of range. Computed in float32 at least, under autocast too. The proxies take no gradient.
+    Each takes embeddings, `[B, D]` floats, and the proxy of each row, `[B]` int64 in 0..P-1. The proxies take no
+    gradient.
 
     Attributes:
         memory: the prototype memory of the proxies: momentum update, temperature.
@@ -180,8 +179,7 @@ class CameraProxyMemory(nn.Module):
     def _camera_mean(self, terms_B: Tensor, proxies_B: Tensor) -> Tensor:
         """Return the mean over the batch's cameras of the mean over their rows."""
         camids_B = self.camids[proxies_B]
-        rows_B = (camids_B[:, None] == camids_B).sum(dim=1)
-        shares_B = rows_B.to(terms_B.dtype).reciprocal()
+        shares_B = (camids_B[:, None] == camids_B).sum(dim=1).to(terms_B.dtype).reciprocal()
         return (terms_B * shares_B).sum() / shares_B.sum()
 
 
