@@ -96,10 +96,7 @@ def torch_candidates(queries_MD: Floats, features_ND: Floats, count: int, *, dev
 
 
 class TorchCounter:
-    """Counts rows between thresholds of squared distance on a torch device, for `retrieval.ranks`.
-
-    The rows are copied to the device; `offsets_N` are their squared norms, infinite for rows to leave out.
-    """
+    """Counts rows between thresholds of squared distance on a torch device; an infinite offset leaves a row out."""
 
     def __init__(self, features_ND: Floats, offsets_N: Floats, *, device: str) -> None:
         import torch

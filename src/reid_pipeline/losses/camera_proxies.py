@@ -38,14 +38,9 @@ class CameraProxyMemory(nn.Module):
     def __init__(
         self, memory: PrototypeMemory, clusters_P: Tensor, camids_P: Tensor, *, hard_negatives: int = 50
     ) -> None:
-        """Store which cluster and camera each prototype of `memory` is the proxy of.
+        """Store which cluster and camera, `[P]` int64 each, every prototype of `memory` is the proxy of.
 
-        Args:
-            memory: P prototypes.
-            clusters_P: `[P]` int64.
-            camids_P: `[P]` int64; no pair of cluster and camera twice.
-            hard_negatives: how many of the most similar negatives a row is pushed from (50 in both papers);
-                all, where there are fewer.
+        A row is pushed from its `hard_negatives` most similar negatives (50 in both papers).
 
         Raises:
             ValueError: not one cluster and camera per prototype, a pair twice, or hard_negatives below 1.
@@ -118,14 +113,8 @@ class CameraProxyMemory(nn.Module):
         nothing (0): its camera-awareness is the one candidate of each camera, and the own proxy is then
         almost always in A. Above 2 no proxy of the own camera is, given `positives` other cameras.
 
+        `positives` are 3 in the released code, fewer where there are fewer cameras; `instance_share` is w, 0.15 there.
         Ties: the lower proxy of a camera, then the lower camera.
-
-        Args:
-            embeddings_BD: `[B, D]` floats.
-            proxies_B: `[B]` int64 in 0..P-1, the proxy of each row.
-            positives: how many (3 in the released code); fewer where there are fewer cameras.
-            instance_share: w, in [0, 1] (0.15 in the released code).
-            camera_penalty: 0 or more.
         """
         _at_least_one(positives=positives)
         if not 0 <= instance_share <= 1 or not camera_penalty >= 0:

@@ -74,8 +74,8 @@ class PrototypeMemory(nn.Module):
     ) -> "PrototypeMemory":
         """Build the memory: per label the mean of its unit embeddings, then unit norm.
 
-        `[N, D]` floats, L2-normalised first, and `[N]` int64 labels in 0..num_classes-1, each at least once; the
-        options as for the constructor. Raises ValueError for a label without an embedding (which).
+        `[N, D]` floats, L2-normalised first, and `[N]` int64 labels in 0..num_classes-1, each at least once (else
+        ValueError: which).
         """
         prototypes_CD = unit_means(embeddings_ND, labels_N, num_classes)
         return cls(prototypes_CD, temperature=temperature, momentum=momentum, update=update)

@@ -62,13 +62,8 @@ def fine_tuning_losses(
 ) -> dict[str, Tensor]:
     """Return the ID losses of all classifiers and the triplet losses of all features, each summed.
 
-    Args:
-        features: `[B, D]` floats each, unnormalised: penultimate, final, projected.
-        logits: `[B, C]` floats each, one per classifier.
-        labels: `[B]` integers in 0..C-1.
-        weights: of the entries `identity` and `triplet`; an entry of weight 0 is left out.
-        margin: of the triplet loss.
-        label_smoothing: of the ID loss.
+    `features` are `[B, D]` floats each, unnormalised, `logits` `[B, C]`, one per classifier; `weights` are those of the
+    entries `identity` and `triplet`, and an entry of weight 0 is left out.
     """
     losses: dict[str, Tensor] = {}
     identity_weight, triplet_weight = weights

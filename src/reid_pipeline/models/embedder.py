@@ -67,13 +67,7 @@ class Embedder(nn.Module):
 
     @torch.no_grad()
     def forward(self, images: Tensor, camids: Tensor | None = None, viewids: Tensor | None = None) -> Tensor:
-        """Return unit vectors, float32 [B, E].
-
-        Args:
-            images: float [B, 3, H, W], normalised by the encoder's `pixel_mean` and `pixel_std`.
-            camids: Int64 [B], see `ImageEncoder.encode_image`.
-            viewids: Int64 [B], likewise.
-        """
+        """Return unit vectors, float32 [B, E]; arguments as for `ImageEncoder.encode_image`."""
         if any(module.training for module in self.children()):
             self.eval()  # the modules are shared with a model that was put in training mode since
         features = self.encoder.encode_image(images, camids, viewids)

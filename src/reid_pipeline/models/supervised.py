@@ -89,8 +89,7 @@ class SelfSupervisedReIDModel(PromptedReIDModel):
         """Put heads on a `PromptedReIDModel`; its own weights are sampled first, hence equal without heads.
 
         `"nt_xent"`: projection heads of these hidden and output widths, initialised as in the released code.
-        `"simsiam"`: predictors, which read the features themselves. The released code has one for images only,
-        as its first stage knows no SimSiam; ours for texts is built alike.
+        `"simsiam"`: predictors, which read the features themselves; the released code has one for images only.
         """
         super().__init__(encoder, text_encoder, prompts, identities)
         if kind == "simsiam":

@@ -26,11 +26,9 @@ class TextEncoder(nn.Module):
     """The text tower of one CLIP. Its parameters have open_clip's names.
 
     Attributes:
-        name: its name in open_clip.
         width: width T of an embedded token.
         projected_width: width E of a text feature, that of `ImageFeatures.projected`.
         context_length: most tokens a text may have, start and end included.
-        tokenizer: open_clip's, of this CLIP.
     """
 
     causal_mask: Tensor
@@ -62,12 +60,9 @@ class TextEncoder(nn.Module):
     def encode(self, embedded: Tensor, end_positions: Tensor) -> Tensor:
         """Return the text features, not normalised: float [B, E].
 
-        All L tokens given are run: leave out those behind the last end-of-text token, which change nothing.
-
-        Args:
-            embedded: float [B, L, T], embedded tokens from the start-of-text token on, L at most
-                `context_length` (else UserError); positions are added here.
-            end_positions: Int64 [B] in 0..L-1, where the end-of-text token stands.
+        `embedded` are float [B, L, T] from the start-of-text token on, L at most `context_length` (else UserError);
+        positions are added here. `end_positions`, int64 [B] in 0..L-1, are those of the end-of-text tokens. All L
+        tokens are run: leave out those behind the last end-of-text token, which change nothing.
         """
         length = embedded.shape[1]
         if length > self.context_length:

@@ -37,8 +37,7 @@ def feature_ranks(
     """Yield blocks that cover the queries with positives, and the ranks of these, 1-based, ascending within a query.
 
     The gallery is ranked by (squared Euclidean distance, gallery row), the distance being the float64 sum of
-    squared differences of the features as given, of one dtype; copies of a gallery row tie exactly. Other
-    arguments, cost and errors: see `evaluate_retrieval`. The sweep takes 0.3 to 2 ns of one core per entry.
+    squared differences of the features as given, of one dtype; copies of a gallery row tie exactly.
     """
     check_memory_limit(memory_limit, DEFAULT_MEMORY_LIMIT)
     offsets_G = squared_norms(gallery_GD)
