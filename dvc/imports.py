@@ -2,7 +2,7 @@
 
 Imports are followed name by name. A package that hands on names of its modules stands for the names that are
 taken from it, not for all that it could hand on: whoever takes `nt_xent_loss` from `reid_pipeline.losses` needs
-`losses/nt_xent.py`, and nothing of the triplet loss.
+`losses/self_supervised.py`, and nothing of the triplet loss.
 """
 
 import ast

@@ -102,7 +102,7 @@ def test_rows_that_are_all_the_same_have_no_greatest_distance():
 
 @pytest.mark.parametrize("alpha", [0.0, 3.0])
 def test_query_expansion_by_its_formula(alpha, monkeypatch):
-    monkeypatch.setattr("reid_pipeline.retrieval.query_expansion._BLOCK_ENTRIES", 100)
+    monkeypatch.setattr("reid_pipeline.retrieval.rerank._BLOCK_ENTRIES", 100)
     query, gallery = sides(np.random.default_rng(4), 9, 40, groups=5)
     ours = average_query_expansion(2.5 * query, gallery, k=4, alpha=alpha)
     assert [side.shape for side in ours] == [query.shape, gallery.shape]

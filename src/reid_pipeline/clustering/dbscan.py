@@ -7,17 +7,15 @@ Shape suffixes: N rows, E stored pairs.
 """
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import sparse
 from scipy.sparse import csgraph
 
+from reid_pipeline.clustering.quality import Integers
 from reid_pipeline.geometry.distances import check_count
 from reid_pipeline.schema.errors import UserError
 
-Labels = NDArray[np.int64]
 
-
-def dbscan_labels(similarity: sparse.csr_array, *, eps: float, min_samples: int) -> Labels:
+def dbscan_labels(similarity: sparse.csr_array, *, eps: float, min_samples: int) -> Integers:
     """Cluster rows whose distance is `1 - similarity`.
 
     Rows i and j are neighbours where `float32(1) - similarity_ij <= float32(eps)`, the comparison that
@@ -34,9 +32,6 @@ def dbscan_labels(similarity: sparse.csr_array, *, eps: float, min_samples: int)
 
     Returns:
         int64 `[N]`: clusters from 0, noise -1.
-
-    Raises:
-        UserError: a matrix that is not square, eps outside (0, 1], or min_samples below 1.
     """
     check_options(eps=eps, min_samples=min_samples)
     pairs = sparse.csr_array(similarity)

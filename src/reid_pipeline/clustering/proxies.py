@@ -40,8 +40,7 @@ def split_by_camera(pseudo_labels: ArrayLike, camids: ArrayLike) -> CameraProxie
         camids: `[N]` integers from 0.
 
     Raises:
-        UserError: lengths that differ, no rows, not integers, or a camera that is not known; see
-            `check_known_cameras`.
+        UserError: lengths that differ, no rows, not integers, or a camera that is not known.
     """
     labels_N, camids_N = checked_pair(pseudo_labels, camids, "camids")
     check_known_cameras(camids_N)
@@ -54,10 +53,7 @@ def split_by_camera(pseudo_labels: ArrayLike, camids: ArrayLike) -> CameraProxie
 
 
 def check_known_cameras(camids: ArrayLike) -> None:
-    """Raise UserError where a camera of `[N]` camids is not known (below 0), noise rows included.
-
-    Such a row belongs to no proxy, and a row that is noise may be in a cluster in the next epoch.
-    """
+    """Raise UserError where a camera of `[N]` camids is not known (below 0); noise may be clustered in a next epoch."""
     unknown = np.flatnonzero(checked_integers(camids, "camids") < 0)
     if unknown.size:
         raise UserError(

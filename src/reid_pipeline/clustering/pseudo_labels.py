@@ -4,8 +4,8 @@ from dataclasses import asdict, dataclass
 
 from numpy.typing import ArrayLike
 
-from reid_pipeline.clustering.dbscan import Labels, check_options, dbscan_labels
-from reid_pipeline.clustering.quality import pseudo_label_quality
+from reid_pipeline.clustering.dbscan import check_options, dbscan_labels
+from reid_pipeline.clustering.quality import Integers, pseudo_label_quality
 from reid_pipeline.geometry.jaccard import jaccard_similarity
 from reid_pipeline.schema.errors import UserError
 
@@ -15,7 +15,7 @@ _SLACK = 1e-5
 
 def cluster_pseudo_labels(
     features: ArrayLike, *, k1: int = 30, k2: int = 6, eps: float = 0.6, min_samples: int = 4
-) -> Labels:
+) -> Integers:
     """Cluster `features` by DBSCAN on their k-reciprocal Jaccard distance.
 
     The labels are those of scikit-learn's `DBSCAN(eps, min_samples, metric="precomputed")` on the dense
@@ -56,15 +56,9 @@ class ClusteringCollapse(UserError):  # noqa: N818 - the name says what happened
 def check_collapse(
     pseudo_labels: ArrayLike, *, settings: ClusteringSettings | None = None, max_noise_share: float = 0.95
 ) -> None:
-    """Raise where training on `pseudo_labels` would be pointless.
+    """Raise ClusteringCollapse where `pseudo_labels` have no cluster, exactly one, or more noise than the share.
 
-    Args:
-        pseudo_labels: `[N]` integers, -1 noise.
-        settings: what the labels were made with; named in the message.
-        max_noise_share: a greater share of noise counts as a collapse, in [0, 1].
-
-    Raises:
-        ClusteringCollapse: no cluster, exactly one, or too much noise; says what was seen and what to change.
+    The message has `settings`, with which the labels were made.
     """
     seen = pseudo_label_quality(pseudo_labels)
     if seen.clusters >= 2 and seen.noise_share <= max_noise_share:

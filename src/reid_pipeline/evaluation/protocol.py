@@ -10,8 +10,7 @@ import pandas as pd
 from reid_pipeline.retrieval.bootstrap import bootstrap_intervals
 from reid_pipeline.retrieval.breakdown import camera_pair_breakdown, identity_breakdown
 from reid_pipeline.retrieval.metrics import RetrievalResult, evaluate_distances, evaluate_retrieval
-from reid_pipeline.retrieval.query_expansion import average_query_expansion
-from reid_pipeline.retrieval.rerank import RERANK_PRESETS, reranked_blocks
+from reid_pipeline.retrieval.rerank import RERANK_PRESETS, average_query_expansion, reranked_blocks
 from reid_pipeline.schema.columns import CAMERA, CAMID, IDENTITY, PATH, PID, REPEAT, SPLIT, TEST_SET, TEST_SETS
 from reid_pipeline.schema.embeddings import Embeddings
 from reid_pipeline.schema.errors import UserError

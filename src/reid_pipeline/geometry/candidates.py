@@ -1,9 +1,7 @@
 """Candidates for the nearest rows, by a float32 matrix product: tiles, faiss or torch. `neighbours` decides.
 
-Tiles: the distance of i and j is that of j and i, so a tile of the upper triangle of the matrix of inner
-products serves its rows and its columns. Each row has a heap of the nearest so far, and one of the furthest; a
-tile is compared with the heaps' first values, 32 entries at a time, and a heap is touched only where something
-enters.
+A tile of the upper triangle of the matrix of inner products serves its rows and its columns. Each row has a heap of
+the nearest so far, and one of the furthest.
 
 Shape suffixes: M queries, N rows searched, D width, C candidates, P thresholds.
 """
@@ -75,8 +73,7 @@ def faiss_candidates(queries_MD: Floats, features_ND: Floats, count: int) -> Can
 
     features = np.ascontiguousarray(features_ND, dtype=np.float32)
     queries = features if queries_MD is features_ND else np.ascontiguousarray(queries_MD, dtype=np.float32)
-    distances_MC, indices_MC = faiss.knn(queries, features, count)
-    return distances_MC, indices_MC
+    return faiss.knn(queries, features, count)
 
 
 def torch_candidates(queries_MD: Floats, features_ND: Floats, count: int, *, device: str = "cpu") -> Candidates:
@@ -99,10 +96,7 @@ def torch_candidates(queries_MD: Floats, features_ND: Floats, count: int, *, dev
 
 
 class TorchCounter:
-    """Counts rows between thresholds of squared distance on a torch device, for `retrieval.ranks`.
-
-    The rows are copied to the device; `offsets_N` are their squared norms, infinite for rows to leave out.
-    """
+    """Counts rows between thresholds of squared distance on a torch device; an infinite offset leaves a row out."""
 
     def __init__(self, features_ND: Floats, offsets_N: Floats, *, device: str) -> None:
         import torch
@@ -116,11 +110,8 @@ class TorchCounter:
         """Count, for each query, the rows whose `|y|^2 - 2 x.y` lies between its thresholds, `width` rows at once.
 
         Thresholds are lower and upper, ascending along P, padded with the greatest float. Pairs (query, row) that
-        are `excluded` are left out.
-
-        Returns:
-            counts `[M, P + 1]`, of which that beyond the last threshold is not complete; and the (query, row)
-            pairs that lie within a threshold's interval.
+        are `excluded` are left out. Returns counts `[M, P + 1]`, of which that beyond the last threshold is not
+        complete; and the (query, row) pairs that lie within a threshold's interval.
         """
         import torch
 

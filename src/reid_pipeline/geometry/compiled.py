@@ -17,9 +17,8 @@ Result = TypeVar("Result")
 def compiled(function: Kernel) -> Kernel:
     """Compile `function` at its first call, store the machine code on disk, and run without Python's lock.
 
-    No `fastmath`: the arithmetic is that of the source, in its order, so that a result has the same bits
-    wherever the kernel is inlined or vectorised. Kernels that call each other stand in one file, since
-    numba's cache only looks at the file of the caller.
+    No `fastmath`: a result has the same bits wherever the kernel is inlined or vectorised. Kernels that call each
+    other stand in one file, since numba's cache only looks at the file of the caller.
     """
     from numba import njit
 

@@ -26,8 +26,7 @@ def checked_features(features: ArrayLike, *, name: str = "features") -> Floats:
     """Return `features` `[N, D]` as a C-contiguous float32 matrix, or float64 where it is float64 or integers.
 
     Raises:
-        UserError: not two-dimensional, no rows or columns, not numbers, NaN or infinite values (which rows),
-            or values so large that their squares overflow. `name` is what the text calls the matrix.
+        UserError: not a matrix of numbers, empty, or with NaN, infinite or too large values (which rows).
     """
     given = np.asarray(features)
     if given.dtype.kind not in "fiu":
@@ -60,8 +59,7 @@ def check_count(name: str, count: int, usual: str = "") -> None:
 def squared_norms(values_ND: Floats) -> Floats:
     """Return the squared Euclidean norm of every row, `[N]`, in the dtype of `values_ND`."""
     with np.errstate(over="ignore", invalid="ignore"):
-        norms_N: Floats = np.einsum("nd,nd->n", values_ND, values_ND)
-    return norms_N
+        return np.asarray(np.einsum("nd,nd->n", values_ND, values_ND))
 
 
 def expansion_tolerance(left_norms_M: Floats, right_norm: float, *, width: int, dtype: Any) -> NDArray[np.float64]:
@@ -74,9 +72,7 @@ def expansion_tolerance(left_norms_M: Floats, right_norm: float, *, width: int, 
     """
     left = left_norms_M.astype(np.float64)
     unit_roundoff = float(np.finfo(dtype).eps) / 2
-    product = np.sqrt(left * right_norm)
-    bound: NDArray[np.float64] = unit_roundoff * (4 * (left + right_norm) + 8 * np.sqrt(width) * product)
-    return bound
+    return np.asarray(unit_roundoff * (4 * (left + right_norm) + 8 * np.sqrt(width) * np.sqrt(left * right_norm)))
 
 
 def pair_squared_distances(

@@ -4,10 +4,8 @@ Every row becomes a sparse vector of weights over the rows that are mutually nea
 and Li, "Re-ranking Person Re-identification with k-reciprocal Encoding", CVPR 2017, equations 3 to 7, 10 and
 11, as the public code of Cluster Contrast (arXiv 2103.11568) computes it.
 
-Cost: O(N^2 D) for the neighbour search; O(N s^2) terms of about 1 ns for the sums, s stored weights in a row
-and in a column on average (20 to 150 at the defaults whatever N is). A column in which nearly every row has a
-weight (a hub) costs up to N^2 terms and makes the result dense. Memory is the weights, the result, and a few
-megabytes for each core.
+Cost: O(N^2 D) for the neighbour search; O(N s^2) for the sums, s stored weights in a row and in a column on average
+(20 to 150 at the defaults whatever N is); a column in which nearly every row has a weight costs up to N^2 terms.
 
 Shape suffixes: N rows, D width, K neighbours, E stored entries, R rows of a block, T places for its entries.
 """
@@ -32,8 +30,7 @@ FillRows = Callable[[tuple[int, int], tuple[NDArray[np.int32], NDArray[np.int32]
 def jaccard_distance(features: ArrayLike, *, k1: int = 30, k2: int = 6) -> sparse.csr_array:
     """Return the Jaccard *similarity* (1 - distance) of every pair of rows where it is above 0.
 
-    The name says what it is for: every pair that is not stored has distance exactly 1, so the sparse
-    similarity holds the whole distance matrix. `distance = 1 - similarity`.
+    A pair that is not stored has distance exactly 1, so the sparse similarity holds the whole distance matrix.
 
     The k1 nearest *include* the row itself; half-size lists have round(k1 / 2) + 1 columns (half to even);
     weights are `exp(-|x_i - x_j|^2)`, normalised per row; each row of weights is averaged over the k2
@@ -85,11 +82,10 @@ def reciprocal_weights(
     """Return V: `exp(-|x_i - x_j|^2 / scale_i)` on the expanded sets R*(i), divided by the row's sum (equation 7).
 
     `neighbours` are squared distances and indices `[N, K]`, each row itself first; `half` is the length of the
-    lists from which the half-size sets are made; no scale divides by 1. Columns stand in no order.
+    lists of the half-size sets; no scale divides by 1. Columns stand in no order.
     """
-    rows = len(features_ND)
     weights = _expanded_sets(*neighbours, half)
-    rows_E = np.repeat(np.arange(rows), np.diff(weights.indptr))
+    rows_E = np.repeat(np.arange(len(features_ND)), np.diff(weights.indptr))
     squared_E = weights.data.astype(np.float64)
     missing = np.flatnonzero(np.isnan(squared_E))
     squared_E[missing] = pair_squared_distances(
@@ -98,7 +94,7 @@ def reciprocal_weights(
     if scale_N is not None:
         squared_E /= scale_N[rows_E]
     exponential_E = np.exp(-squared_E)
-    sums_N = np.bincount(rows_E, weights=exponential_E, minlength=rows)
+    sums_N = np.bincount(rows_E, weights=exponential_E, minlength=len(features_ND))
     weights.data = (exponential_E / sums_N[rows_E]).astype(np.float32)
     weights.eliminate_zeros()
     return weights
@@ -145,10 +141,9 @@ def _similarity(weights: sparse.csr_array, minimum: float) -> sparse.csr_array:
 
     total = weights.shape[0]
     columns = weights.tocsc()
-    terms_E = np.diff(columns.indptr).astype(np.int64)[weights.indices]
-    terms_N = np.diff(np.concatenate(([0], np.cumsum(terms_E)))[weights.indptr])
+    entries_N = np.diff(columns.indptr).astype(np.int64)
+    terms_N = np.diff(np.concatenate(([0], np.cumsum(entries_N[weights.indices])))[weights.indptr])
     most_N = 1 + np.minimum(terms_N, total - 1 - np.arange(total))
-    del terms_E
     given = (parts_of(weights), parts_of(columns), float(np.float32(minimum)))
     # The upper triangle with half of the diagonal; transposing sorts its columns.
     lower = _sparse_rows(most_N, lambda *block: similar(*given, *block)).T.tocsr()

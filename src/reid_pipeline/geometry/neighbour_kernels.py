@@ -25,8 +25,7 @@ def fill_pairs(left_MD: Floats, right_ND: Floats, left_rows_P: Indices, right_ro
     """Write `sum_d (x_d - y_d)^2` of each pair of rows, in float64 by 64 running sums, in one fixed order.
 
     Element d is added to sum d mod 64, the sums are folded pairwise, and the rest of a width that is no multiple
-    of 64 is added last: the order of vector registers. Eight pairs go side by side, so that eight rows are
-    fetched from memory at a time.
+    of 64 is added last. Eight pairs go side by side, so that eight rows are fetched from memory at a time.
     """
     width = left_MD.shape[1]
     whole = width // _LANES * _LANES

@@ -1,9 +1,8 @@
 """Exact nearest neighbours by one interface: tiles or faiss on the CPU, torch elsewhere, one answer from all.
 
 A backend returns a few more candidates than asked for, by a float32 matrix product. Their distances are then
-computed again pair by pair; a row whose last neighbour may tie with a row that is no candidate (ties,
-duplicates) is searched exhaustively in float64. So the answer depends neither on the backend nor on its
-blocks or threads.
+computed again pair by pair; a row whose last neighbour may tie with a row that is no candidate is searched
+exhaustively in float64. So the answer depends neither on the backend nor on its blocks or threads.
 
 Shape suffixes: M queries, N rows searched, D width, K neighbours, C candidates, F furthest, P pairs.
 """
@@ -130,8 +129,7 @@ def _nearest_of(
 
 def _bound(distances_MK: Float32s) -> NDArray[np.float64]:
     """Return a bound of each row's greatest distance before it was rounded to float32."""
-    bound_M: NDArray[np.float64] = distances_MK.max(axis=1).astype(np.float64) * (1 + 2.0**-22)
-    return bound_M
+    return np.asarray(distances_MK.max(axis=1).astype(np.float64) * (1 + 2.0**-22))
 
 
 def _search_exhaustively(
@@ -144,8 +142,7 @@ def _search_exhaustively(
         part = rows[start : start + _EXHAUSTIVE_ROWS]
         # Any k rows bound the distance of the k-th nearest: only what lies within can be a neighbour.
         pair_rows_P, pair_columns_P = _within(left_MD[part], features_ND, _bound(distances_MK[part]))
-        exact_P = pair_squared_distances(left_MD, features_ND, part[pair_rows_P], pair_columns_P)
-        exact_P = exact_P.astype(np.float32)
+        exact_P = pair_squared_distances(left_MD, features_ND, part[pair_rows_P], pair_columns_P).astype(np.float32)
         foreign_P = pair_columns_P != (part[pair_rows_P] if own else -1)
         order = np.lexsort((pair_columns_P, exact_P, foreign_P, pair_rows_P))
         firsts = np.searchsorted(pair_rows_P[order], np.arange(len(part)))

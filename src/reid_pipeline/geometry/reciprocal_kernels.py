@@ -39,7 +39,7 @@ def expand(neighbours: Sets, full: Sets, half: Sets, part: tuple[int, int], out:
     """Write the expanded sets R* (equation 5), with each member's distance where the list holds it, else NaN.
 
     A member c of R(i) brings H(c), its reciprocal set of half size, along when more than two thirds of H(c)
-    lie in R(i) as it was before any expansion; decided in whole numbers.
+    lie in R(i) as it was before any expansion.
     """
     sizes_R, columns_T, values_T = out
     distances_NK, lists_NK = neighbours
@@ -100,9 +100,9 @@ def average(nearest_NK: np.ndarray, weights: Sparse, part: tuple[int, int], out:
 
 @compiled
 def _share(row: int, first: int, weights: Sparse, columns: Sparse, sums_N: np.ndarray, touched_N: np.ndarray) -> int:
-    """Add `min(V_rc, V_jc)` to `sums_N[j]` for all columns c and rows j from `first` on.
+    """Add `min(V_rc, V_jc)` to `sums_N[j]` for all columns c and rows j from `first` on; list j in `touched_N`.
 
-    Returns how many rows were met; they stand in `touched_N`. Rows of a column ascend: read from the end.
+    Returns how many are listed. Rows of a column ascend: read from the end.
     """
     count = 0
     for entry in range(weights[0][row], weights[0][row + 1]):

@@ -22,9 +22,8 @@ class CameraProxyMemory(nn.Module):
     papers' `sum_c (1 / N_c) sum_i` over the number of cameras. Differs from the released codes in that
     division: with it the scale, and so the learning rate, does not depend on how many cameras there are.
 
-    Each takes embeddings, `[B, D]` floats, and the proxy of each row, `[B]` int64 in 0..P-1; it returns a scalar,
-    0 or more, float32 (float64 for float64 embeddings), and raises ValueError for shapes that do not match, a
-    proxy or an option out of range. Computed in float32 at least, under autocast too. The proxies take no gradient.
+    Each takes embeddings, `[B, D]` floats, and the proxy of each row, `[B]` int64 in 0..P-1. The proxies take no
+    gradient.
 
     Attributes:
         memory: the prototype memory of the proxies: momentum update, temperature.
@@ -39,14 +38,9 @@ class CameraProxyMemory(nn.Module):
     def __init__(
         self, memory: PrototypeMemory, clusters_P: Tensor, camids_P: Tensor, *, hard_negatives: int = 50
     ) -> None:
-        """Store which cluster and camera each prototype of `memory` is the proxy of.
+        """Store which cluster and camera, `[P]` int64 each, every prototype of `memory` is the proxy of.
 
-        Args:
-            memory: P prototypes.
-            clusters_P: `[P]` int64.
-            camids_P: `[P]` int64; no pair of cluster and camera twice.
-            hard_negatives: how many of the most similar negatives a row is pushed from (50 in both papers);
-                all, where there are fewer.
+        A row is pushed from its `hard_negatives` most similar negatives (50 in both papers).
 
         Raises:
             ValueError: not one cluster and camera per prototype, a pair twice, or hard_negatives below 1.
@@ -119,14 +113,8 @@ class CameraProxyMemory(nn.Module):
         nothing (0): its camera-awareness is the one candidate of each camera, and the own proxy is then
         almost always in A. Above 2 no proxy of the own camera is, given `positives` other cameras.
 
+        `positives` are 3 in the released code, fewer where there are fewer cameras; `instance_share` is w, 0.15 there.
         Ties: the lower proxy of a camera, then the lower camera.
-
-        Args:
-            embeddings_BD: `[B, D]` floats.
-            proxies_B: `[B]` int64 in 0..P-1, the proxy of each row.
-            positives: how many (3 in the released code); fewer where there are fewer cameras.
-            instance_share: w, in [0, 1] (0.15 in the released code).
-            camera_penalty: 0 or more.
         """
         _at_least_one(positives=positives)
         if not 0 <= instance_share <= 1 or not camera_penalty >= 0:
@@ -180,8 +168,7 @@ class CameraProxyMemory(nn.Module):
     def _camera_mean(self, terms_B: Tensor, proxies_B: Tensor) -> Tensor:
         """Return the mean over the batch's cameras of the mean over their rows."""
         camids_B = self.camids[proxies_B]
-        rows_B = (camids_B[:, None] == camids_B).sum(dim=1)
-        shares_B = rows_B.to(terms_B.dtype).reciprocal()
+        shares_B = (camids_B[:, None] == camids_B).sum(dim=1).to(terms_B.dtype).reciprocal()
         return (terms_B * shares_B).sum() / shares_B.sum()
 
 

@@ -14,18 +14,11 @@ def identity_loss(logits: Tensor, labels: Tensor, *, label_smoothing: float = 0.
 
     `-(1 / B) sum_b sum_c y_bc log softmax(logits_b)_c` with `y_bc = (1 - s) [c = label_b] + s / C`
     (Szegedy et al., "Rethinking the Inception Architecture", CVPR 2016, section 7; s = 0.1 as in CLIP-ReID).
-    Computed in float32 at least, under autocast too.
 
     Args:
         logits: `[B, C]` floats.
         labels: `[B]` int64 in 0..C-1.
         label_smoothing: s, from 0 up to but not including 1.
-
-    Returns:
-        a scalar, float32 (float64 for float64 logits).
-
-    Raises:
-        ValueError: shapes that do not match, an empty batch, a label outside 0..C-1, or s outside [0, 1).
     """
     check_labelled(logits, labels, "logits", "B, C")
     if not 0.0 <= label_smoothing < 1.0:

@@ -47,8 +47,7 @@ def one_way_contrastive_loss(
     """Return `-(1 / A) sum_a (1 / |P(a)|) sum_{p in P(a)} log softmax(s_a)_p`.
 
     `s_ae = anchor_a . other_e / temperature`, the softmax runs over all others, P(a) are the others with
-    the label of a. Computed in float32 at least, under autocast too; the released code multiplies in half
-    precision, where plain dot products are coarse.
+    the label of a. The released code multiplies in half precision, where plain dot products are coarse.
 
     Args:
         anchor_AD: `[A, D]` floats.
@@ -58,12 +57,8 @@ def one_way_contrastive_loss(
         temperature: above 0. 1 in the released code.
         normalise: L2-normalise both sides first. The released code takes plain dot products.
 
-    Returns:
-        a scalar, float32 (float64 for float64 features), 0 or more.
-
     Raises:
-        ValueError: shapes that do not match, a negative label, a temperature of 0 or less, or an anchor
-            without another of its label (which).
+        ValueError: also where an anchor has no other of its label (which).
     """
     check_labelled(anchor_AD, anchor_labels, "features")
     check_labelled(other_ED, other_labels, "features")

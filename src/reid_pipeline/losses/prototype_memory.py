@@ -74,11 +74,8 @@ class PrototypeMemory(nn.Module):
     ) -> "PrototypeMemory":
         """Build the memory: per label the mean of its unit embeddings, then unit norm.
 
-        `[N, D]` floats, L2-normalised first, and `[N]` int64 labels in 0..num_classes-1, each at least once; the
-        options as for the constructor.
-
-        Raises:
-            ValueError: shapes that do not match, a label out of range, or a label without an embedding (which).
+        `[N, D]` floats, L2-normalised first, and `[N]` int64 labels in 0..num_classes-1, each at least once (else
+        ValueError: which).
         """
         prototypes_CD = unit_means(embeddings_ND, labels_N, num_classes)
         return cls(prototypes_CD, temperature=temperature, momentum=momentum, update=update)
@@ -86,14 +83,7 @@ class PrototypeMemory(nn.Module):
     def loss(self, embeddings_BD: Tensor, labels_B: Tensor) -> Tensor:
         """Return `mean_b cross-entropy(q_b M^T / tau, y_b)`, q the L2-normalised embeddings.
 
-        In float32 at least, under autocast too. The prototypes take no gradient and are not changed.
-
-        Args:
-            embeddings_BD: `[B, D]` floats.
-            labels_B: `[B]` int64 in 0..C-1.
-
-        Raises:
-            ValueError: shapes that do not match, or a label out of range.
+        `[B, D]` floats and `[B]` int64 in 0..C-1. The prototypes take no gradient and are not changed.
         """
         with no_autocast(embeddings_BD):
             logits_BC = self.similarities(embeddings_BD, labels_B) / self.temperature
@@ -123,7 +113,7 @@ class PrototypeMemory(nn.Module):
                 self._blend_in_order(unit_BD, labels_B)
 
     def _blend_least_similar(self, unit_BD: Tensor, labels_B: Tensor) -> None:
-        """Apply the update of each identity's least similar instance, all at once."""
+        """Apply the update of each identity's least similar instance."""
         similarity_B = (unit_BD * self.prototypes[labels_B]).sum(dim=1)
         by_similarity_B = torch.argsort(similarity_B, stable=True)
         by_label_B = by_similarity_B[torch.argsort(labels_B[by_similarity_B], stable=True)]
@@ -133,8 +123,7 @@ class PrototypeMemory(nn.Module):
     def _blend_in_order(self, unit_BD: Tensor, labels_B: Tensor) -> None:
         """Apply the update of every instance, in batch order within its identity.
 
-        Identities do not touch each other, so the turn-th instances of all of them move together: as many turns
-        as the most frequent identity has instances, and nothing read back from the device in between.
+        Identities do not touch each other, so the turn-th instances of all of them move together.
         """
         by_label_B = torch.argsort(labels_B, stable=True)
         labels_U, counts_U, starts_U = _runs(labels_B[by_label_B])

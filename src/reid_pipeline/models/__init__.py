@@ -1,19 +1,15 @@
-"""Networks: CLIP's image and text towers, their weights, prompts, heads, and the inference-only embedder.
+"""Networks: CLIP's image and text towers, weights, prompts, heads, the embedder. Importing it imports no torch."""
 
-The documented names are imported when first used: importing this package does not import torch.
-"""
-
-from importlib import import_module
 from typing import Any
-
-_HOMES = {"build_image_encoder": "backbone"}
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
+    if name != "build_image_encoder":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    from reid_pipeline.models.backbone import build_image_encoder
+
+    return build_image_encoder
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_HOMES})
+    return sorted({*globals(), "build_image_encoder"})

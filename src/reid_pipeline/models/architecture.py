@@ -6,7 +6,7 @@
 import math
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 
@@ -34,14 +34,12 @@ class Architecture:
         config: its configuration there.
         kind: the kind of its image tower, one of `SUPPORTED_KINDS`.
         grid: token rows and columns that its image tower is configured with.
+
+    Raises:
+        UserError: an unknown name, or an image tower that does not give the three features.
     """
 
     def __init__(self, name: str) -> None:
-        """Resolve a name.
-
-        Raises:
-            UserError: an unknown name, or an image tower that does not give the three features.
-        """
         self.name = name
         self.config = model_config(name)
         self.kind = tower_kind(self.config)
@@ -67,38 +65,28 @@ class Architecture:
         return (mean[0], mean[1], mean[2]), (std[0], std[1], std[2])
 
     def clip(self, *, text: bool = True, device: str = "cpu") -> Any:
-        """Return `open_clip.CLIP`, randomly initialised from torch's global generator.
+        """Return `open_clip.CLIP`, randomly initialised; the device `"meta"` gives shapes without numbers.
 
-        A model whose configuration asks for open_clip's separate text module is built as the plain one, whose
-        numbers are the same.
-
-        Args:
-            text: with the text tower; without it, only `.visual` is of use.
-            device: `"meta"` gives shapes without numbers, and samples nothing.
-
-        Raises:
-            UserError: a text tower that is not CLIP's own.
+        Without `text` only `.visual` is of use; with it, UserError where the text tower is not CLIP's own. A model
+        with open_clip's separate text module is built as the plain one, whose numbers are the same.
         """
         import open_clip
 
         if text:
-            self._require_clip_text()
+            tower = self.config["text_cfg"]
+            foreign = tower.get("hf_tokenizer_name") or tower.get("hf_model_name")
+            if foreign or tower.get("embed_cls") or tower.get("no_causal_mask") or "multimodal_cfg" in self.config:
+                reason = f"reads tokens of another make ({foreign})" if foreign else "is not causal"
+                raise UserError(
+                    f"The text tower of {self.name!r} {reason}; prompts need CLIP's own. Set `backbone` to a plain "
+                    f"CLIP such as ViT-B-16-quickgelu."
+                )
             config = {key: value for key, value in self.config.items() if key != "custom_text"}
         else:
             config = {key: self.config[key] for key in ("embed_dim", "vision_cfg", "quick_gelu") if key in self.config}
             config["text_cfg"] = _NO_TEXT
         with torch.device(device):
             return open_clip.CLIP(**config)
-
-    def _require_clip_text(self) -> None:
-        text = self.config["text_cfg"]
-        foreign = text.get("hf_tokenizer_name") or text.get("hf_model_name")
-        if foreign or text.get("embed_cls") or text.get("no_causal_mask") or "multimodal_cfg" in self.config:
-            reason = f"reads tokens of another make ({foreign})" if foreign else "is not causal"
-            raise UserError(
-                f"The text tower of {self.name!r} {reason}; prompts need CLIP's own. Set `backbone` to a plain CLIP "
-                f"such as ViT-B-16-quickgelu."
-            )
 
 
 def model_names() -> list[str]:
@@ -107,16 +95,11 @@ def model_names() -> list[str]:
 
     if DEMO_MODEL not in open_clip.list_models():
         open_clip.add_model_config(Path(__file__).parent / "configs")
-    names: list[str] = open_clip.list_models()
-    return names
+    return cast("list[str]", open_clip.list_models())
 
 
 def model_config(name: str) -> ModelConfig:
-    """Return open_clip's configuration of `name`.
-
-    Raises:
-        UserError: no architecture has this name.
-    """
+    """Return open_clip's configuration of `name`."""
     import open_clip
 
     names = model_names()
@@ -126,8 +109,7 @@ def model_config(name: str) -> ModelConfig:
             f"`python -c 'import open_clip; print(open_clip.list_models())'` prints, and {DEMO_MODEL}; "
             f"for instance ViT-B-16-quickgelu, ViT-L-14-quickgelu, {DEMO_MODEL}."
         )
-    config: ModelConfig = open_clip.get_model_config(name)
-    return config
+    return cast("ModelConfig", open_clip.get_model_config(name))
 
 
 def tower_kind(config: ModelConfig) -> str:
@@ -147,9 +129,8 @@ def tower_kind(config: ModelConfig) -> str:
 def native_grid(config: ModelConfig) -> Grid:
     """Return the token grid (rows, columns) that a ViT or ResNet is configured with."""
     vision = config["vision_cfg"]
-    size, cell = vision.get("image_size", 224), vision.get("patch_size", 16)
-    if tower_kind(config) == MODIFIED_RESNET:
-        cell = _RESNET_REDUCTION
+    size = vision.get("image_size", 224)
+    cell = _RESNET_REDUCTION if tower_kind(config) == MODIFIED_RESNET else vision.get("patch_size", 16)
     (height, width), (rows, columns) = ((side, side) if isinstance(side, int) else side for side in (size, cell))
     return height // rows, width // columns
 

@@ -51,12 +51,7 @@ def build_image_encoder(
 def image_tower(backbone: BackboneParameters, population: Population | None = None) -> ImageEncoder:
     """Build the image tower that `backbone` names, with its weights.
 
-    Args:
-        backbone: what to build.
-        population: whose cameras and views `backbone.sie` embeds; not read where it embeds none.
-
-    Raises:
-        UserError: as `build_image_encoder`; or there is nothing that `backbone.sie` could embed.
+    `population` has the cameras and views that `backbone.sie` embeds; UserError where it has none.
     """
     architecture = Architecture(backbone.name)
     settings = tower_settings(architecture, backbone, population)
@@ -66,11 +61,7 @@ def image_tower(backbone: BackboneParameters, population: Population | None = No
 def tower_settings(
     architecture: Architecture, backbone: BackboneParameters, population: Population | None
 ) -> TowerSettings:
-    """Return the settings that `backbone` asks for, with the pixel statistics of the weights where it has none.
-
-    Raises:
-        UserError: there is nothing that `backbone.sie` could embed.
-    """
+    """Return the settings that `backbone` asks for, with the pixel statistics of the weights where it has none."""
     embedded = {"none": (), "camera": ("cameras",), "view": ("views",), "both": ("cameras", "views")}[backbone.sie]
     counts = {name: getattr(population, name, 0) for name in embedded}
     missing = [name for name, count in counts.items() if not count]

@@ -25,28 +25,26 @@ WEIGHT_SUFFIXES = (".pt", ".pth", ".bin", ".ckpt", ".safetensors")
 _UNREADABLE = (pickle.UnpicklingError, SafetensorError, RuntimeError, EOFError, OSError, ValueError, KeyError)
 # What OpenAI's archive carries beside its weights.
 _OPENAI_FACTS = ("input_resolution", "context_length", "vocab_size")
+_FOREIGN = {
+    ("vision_model.", "text_model."): " These are the names of Hugging Face transformers' CLIP.",
+    ("encoder.visual.",): " These are weights of this project: load them where they were exported for.",
+}
 # The positional embedding of a ViT, and that of a ResNet's attention pool.
 _POSITIONS = ("visual.positional_embedding", "visual.attnpool.positional_embedding")
 
 
+_Facts = tuple[str, int, object, int, int]
+
+
 class CheckpointFile(NamedTuple):
-    """The tensors of one file.
+    """The tensors of one file, in its precision."""
 
-    Attributes:
-        state: name to tensor, OpenAI's names, in the precision of the file.
-        from_openai: the file bears the marks of OpenAI's own (trained with QuickGELU).
-    """
-
-    state: dict[str, Tensor]
-    from_openai: bool
+    state: dict[str, Tensor]  # by OpenAI's names
+    from_openai: bool  # it bears the marks of OpenAI's own, trained with QuickGELU
 
 
 def read_checkpoint(path: Path) -> CheckpointFile:
-    """Read a checkpoint file.
-
-    Raises:
-        UserError: the file is missing, unreadable, needs code to be run, or holds no CLIP weights.
-    """
+    """Read a checkpoint file; UserError where it is missing, unreadable, needs code or holds no CLIP weights."""
     if not path.is_file():
         beside = [other.name for other in path.parent.glob("*")] if path.parent.is_dir() else []
         what = "is a folder" if path.is_dir() else "does not exist"
@@ -54,24 +52,21 @@ def read_checkpoint(path: Path) -> CheckpointFile:
             f"The checkpoint {str(path)!r} {what}.{nearest(path.name, beside)} Allowed: a file with weights in "
             f"OpenAI's or open_clip's format, or a tag. Correct `pretrained`."
         )
-    archive = _is_torchscript(path)
+    archive = False
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as members:
+            archive = any(name.endswith("/constants.pkl") for name in members.namelist())
     raw = _stored_tensors(path, archive=archive)
     facts = [key for key in _OPENAI_FACTS if key in raw]
     state = _openai_names({key: value for key, value in raw.items() if key not in facts})
     if not any(key.startswith("visual.") for key in state):
+        hints = [hint for prefixes, hint in _FOREIGN.items() if any(key.startswith(prefixes) for key in raw)]
         raise UserError(
             f"The checkpoint {str(path)!r} holds no CLIP image tower: no tensor is named 'visual...'. It has "
-            f"{len(raw)} tensors: {first_few(list(raw))}.{_foreign_hint(raw)} Set `pretrained` to a file in "
+            f"{len(raw)} tensors: {first_few(list(raw))}.{''.join(hints[:1])} Set `pretrained` to a file in "
             f"OpenAI's or open_clip's format."
         )
     return CheckpointFile(state, from_openai=archive or bool(facts))
-
-
-def _is_torchscript(path: Path) -> bool:
-    if not zipfile.is_zipfile(path):
-        return False
-    with zipfile.ZipFile(path) as archive:
-        return any(name.endswith("/constants.pkl") for name in archive.namelist())
 
 
 def _stored_tensors(path: Path, *, archive: bool) -> dict[str, Tensor]:
@@ -115,29 +110,13 @@ def _openai_names(raw: Mapping[str, Tensor]) -> dict[str, Tensor]:
     }
 
 
-def _foreign_hint(raw: Mapping[str, Tensor]) -> str:
-    if any(key.startswith(("vision_model.", "text_model.")) for key in raw):
-        return " These are the names of Hugging Face transformers' CLIP."
-    if any(key.startswith("encoder.visual.") for key in raw):
-        return " These are weights of this project: load them where they were exported for."
-    return ""
-
-
 def require_same_architecture(
     architecture: Architecture, expected: Mapping[str, Sequence[int]], state: Mapping[str, Tensor], *, source: str
 ) -> None:
-    """Check that a state fits a model, the grid of the image tower's positional embedding apart.
+    """Raise UserError where a state does not have the model's tensors, of the `expected` shapes.
 
-    Parts of the file that the model does not have at all (a text tower, say) are no fault.
-
-    Args:
-        architecture: of the model.
-        expected: shape of every tensor of the model.
-        state: the tensors of the file.
-        source: where the state came from, for the message.
-
-    Raises:
-        UserError: a tensor is missing, too many, or of another shape.
+    The grid of the image tower's positional embedding may differ, and parts that the model does not have at all (a
+    text tower, say) are no fault. `source` names the state in the message.
     """
     name = architecture.name
     parts = {key.split(".")[0] for key in expected}
@@ -188,9 +167,6 @@ def looks_like(state: Mapping[str, Tensor], *, limit: int = 2) -> list[str]:
         return other_text, 1 + rows * columns != len(state.get(_POSITIONS[0], ())), len(name), name
 
     return sorted(fit, key=unlikeliness)[:limit]
-
-
-_Facts = tuple[str, int, object, int, int]
 
 
 def _tower_facts(state: Mapping[str, Tensor]) -> _Facts | None:

@@ -44,13 +44,7 @@ class Embedder(nn.Module):
     ) -> None:
         """Make an embedder of modules that exist; they are shared, and put in eval mode.
 
-        Args:
-            encoder: the image tower.
-            neck: `"before"` or `"after"`, see the class.
-            necks: the necks of `final` and `projected`; fresh ones for `"after"` if None.
-
-        Raises:
-            UserError: another value of `neck`.
+        `necks` are those of `final` and `projected`; `"after"` makes fresh ones where there are none.
         """
         super().__init__()
         if neck not in _NECKS:
@@ -73,16 +67,7 @@ class Embedder(nn.Module):
 
     @torch.no_grad()
     def forward(self, images: Tensor, camids: Tensor | None = None, viewids: Tensor | None = None) -> Tensor:
-        """Return unit vectors, float32 [B, E].
-
-        Args:
-            images: float [B, 3, H, W], normalised by the encoder's `pixel_mean` and `pixel_std`.
-            camids: Int64 [B], see `ImageEncoder.encode_image`.
-            viewids: Int64 [B], likewise.
-
-        Raises:
-            UserError: the images have another size than the encoder's.
-        """
+        """Return unit vectors, float32 [B, E]; arguments as for `ImageEncoder.encode_image`."""
         if any(module.training for module in self.children()):
             self.eval()  # the modules are shared with a model that was put in training mode since
         features = self.encoder.encode_image(images, camids, viewids)
@@ -103,14 +88,9 @@ class Embedder(nn.Module):
 
 
 def embedder_from_description(description: Mapping[str, Any], state: Mapping[str, Tensor]) -> Embedder:
-    """Rebuild an embedder; no pretrained weights are read, and no random number is sampled.
+    """Rebuild an embedder on the CPU from its `description` and a copy of its `state_dict`.
 
-    Args:
-        description: what `Embedder.description` returned.
-        state: what `Embedder.state_dict` returned; it is copied.
-
-    Returns:
-        an embedder on the CPU whose embeddings equal the original's to the bit.
+    No pretrained weights are read, no random number is sampled; the embeddings equal the original's to the bit.
 
     Raises:
         UserError: the description lacks an entry, or does not fit the state; names the parameter to change.
@@ -133,21 +113,20 @@ def embedder_from_description(description: Mapping[str, Any], state: Mapping[str
 
 def _require_fit(embedder: Embedder, description: Mapping[str, Any], state: Mapping[str, Tensor]) -> None:
     expected = embedder.state_dict()
-    wrong = [
-        key
-        for key in [*expected, *(key for key in state if key not in expected)]
-        if key not in expected or key not in state or expected[key].shape != state[key].shape
-    ]
+
+    def shape(tensors: Mapping[str, Tensor], key: str) -> list[int] | str:
+        return list(tensors[key].shape) if key in tensors else "absent"
+
+    wrong = [key for key in {**expected, **state} if shape(expected, key) != shape(state, key)]
     if not wrong:
         return
     key = min(wrong, key=lambda key: _blame(key)[0])
     parameters = _blame(key)[1]
-    found = list(state[key].shape) if key in state else "absent"
-    wanted = list(expected[key].shape) if key in expected else "absent"
     given = ", ".join(f"{name}: {description[name]}" for name in parameters)
     raise UserError(
-        f"The weights do not fit the description: tensor {key!r} is {found} in the weights, and {wanted} with "
-        f"{given} ({len(wrong)} tensors differ). Change {' or '.join(f'`{name}`' for name in parameters)}."
+        f"The weights do not fit the description: tensor {key!r} is {shape(state, key)} in the weights, and "
+        f"{shape(expected, key)} with {given} ({len(wrong)} tensors differ). "
+        f"Change {' or '.join(f'`{name}`' for name in parameters)}."
     )
 
 

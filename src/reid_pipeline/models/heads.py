@@ -5,7 +5,7 @@ Initial weights are sampled from torch's global generator.
 Shape suffixes: B embeddings, D feature width, C identities.
 """
 
-from typing import Literal
+from typing import Literal, cast
 
 from torch import Tensor, nn
 
@@ -24,8 +24,7 @@ class BNNeck(nn.Module):
 
     def forward(self, x_BD: Tensor) -> Tensor:
         """Return the normalised feature, float [B, D]."""
-        normalised: Tensor = self.norm(x_BD)
-        return normalised
+        return cast("Tensor", self.norm(x_BD))
 
 
 def identity_classifier(width: int, num_classes: int) -> nn.Linear:
@@ -44,16 +43,10 @@ def projection_head(
 ) -> nn.Sequential:
     """Return the MLP before NT-Xent, float [B, width] to [B, output_width].
 
-    Three linear layers; batch norm and ReLU after the first two.
+    Three linear layers; batch norm and ReLU after the first two. The initialisation `"default"` is torch's, the
+    released code's for texts; `"kaiming"` is the released code's for images: linear weights by Kaiming's normal rule
+    over the fan-in, scale and shift of the batch norms uniform in 0..1.
     Source: SVLL-ReID, arXiv 2407.20647; Chen et al., SimCLR, 2020.
-
-    Args:
-        width: of the feature: 512 for a text of ViT-B/16, 768 for its `final`.
-        hidden_width: of the two hidden layers.
-        output_width: of the space that NT-Xent contrasts in.
-        initialisation: `"default"` is torch's, the released code's for texts. `"kaiming"` is the released
-            code's for images: linear weights by Kaiming's normal rule over the fan-in, scale and shift of the
-            batch norms uniform in 0..1.
     """
     hidden = [
         layer

@@ -20,15 +20,12 @@ _PREFIX = "visual."
 
 
 class ImageFeatures(NamedTuple):
-    """The three features of B images: at the class token of a ViT, averaged in a ResNet.
+    """The three features of B images: at the class token of a ViT, averaged over the grid in a ResNet.
 
     Attributes:
-        penultimate: float [B, P]. ViT: output of the block before the last, no closing layer norm. ResNet:
-            output of `layer3`, averaged over the grid.
-        final: float [B, W]. ViT: output of the last block after `ln_post`. ResNet: output of `layer4`,
-            averaged over the grid.
-        projected: float [B, E], the image in CLIP's joint space. ViT: `final @ proj`. ResNet: output of the
-            attention pool.
+        penultimate: float [B, P]. ViT: output of the block before the last, no layer norm. ResNet: of `layer3`.
+        final: float [B, W]. ViT: output of the last block after `ln_post`. ResNet: of `layer4`.
+        projected: float [B, E], in CLIP's joint space. ViT: `final @ proj`. ResNet: output of the attention pool.
     """
 
     penultimate: Tensor
@@ -39,15 +36,15 @@ class ImageFeatures(NamedTuple):
 class TowerSettings(NamedTuple):
     """What an image tower is built for beside its architecture; the attributes of `ImageEncoder` of the same names."""
 
-    image_size: Grid
-    patch_stride: int | None
-    num_cameras: int
+    image_size: Grid  # (H, W) it takes
+    patch_stride: int | None  # below the patch size for overlapping patches (OLP); None where there are no patches
+    num_cameras: int  # known to the side information, or 0
     num_views: int
-    pixel_mean: Triple
+    pixel_mean: Triple  # per colour, of pixels in 0..1, that images are normalised with
     pixel_std: Triple
-    sie_coefficient: float = 1.0
-    sie_tokens: SIETokens = "class"
-    evaluation_resize: Resize = "bicubic"
+    sie_coefficient: float = 1.0  # lambda of methods.md
+    sie_tokens: SIETokens = "class"  # to which tokens side information is added
+    evaluation_resize: Resize = "bicubic"  # filter by which images to be embedded are resized
 
 
 class ImageEncoder(nn.Module, ABC):
@@ -58,20 +55,12 @@ class ImageEncoder(nn.Module, ABC):
 
     Attributes:
         name: its name in open_clip.
-        image_size: (H, W) it takes.
-        patch_stride: step between patches, smaller than the patch for overlapping patches (OLP); None where
-            there are no patches.
         grid_size: (h, w) cells that the tower sees, the class token (ViT) or mean token (ResNet) apart.
-        num_cameras: cameras known to the side information, or 0.
-        num_views: views known to it, or 0.
         penultimate_width: width of `penultimate`.
         width: width of `final`.
         projected_width: width of `projected`.
-        sie_coefficient: weight of the side information, lambda of methods.md.
-        sie_tokens: whether it is added to the class token (`"class"`) or to all (`"all"`).
-        pixel_mean: mean per colour, of pixels in 0..1, that images are normalised with.
-        pixel_std: standard deviation, likewise.
-        evaluation_resize: filter by which images to be embedded are resized.
+
+    The other attributes are those of `TowerSettings`.
     """
 
     POSITION_KEY: str
@@ -92,16 +81,10 @@ class ImageEncoder(nn.Module, ABC):
     def __init__(
         self, architecture: Architecture, settings: TowerSettings, state: Mapping[str, Tensor] | None = None
     ) -> None:
-        """Adapt open_clip's tower.
+        """Adapt open_clip's tower, of a kind that the subclass is for.
 
-        Args:
-            architecture: of a kind that the subclass is for.
-            settings: input size, stride, side information, pixels.
-            state: tensors by OpenAI's names, `visual....`; they become the tower's own, not copies, and the
-                positional embedding is resized. Without it the tower stays on the meta device.
-
-        Raises:
-            UserError: a setting that the tower does not take.
+        The tensors of `state`, by OpenAI's names, become the tower's own, not copies, and the positional embedding is
+        resized. Without a state the tower stays on the meta device.
         """
         super().__init__()
         for what, count in (("num_cameras", settings.num_cameras), ("num_views", settings.num_views)):
@@ -152,11 +135,7 @@ class ImageEncoder(nn.Module, ABC):
 
     @abstractmethod
     def freeze_patch_projection(self) -> None:
-        """Stop training of the patch projection `conv1` (the stability trick of MoCo v3).
-
-        Raises:
-            UserError: the tower has none.
-        """
+        """Stop training of the patch projection `conv1` (the stability trick of MoCo v3); UserError without one."""
 
     @abstractmethod
     def _adapt(self) -> None:

@@ -37,18 +37,13 @@ _VALUES = "token_embedding.values"
 def pretrained_state(
     architecture: Architecture, pretrained: str | Path | None, *, text: bool = False
 ) -> dict[str, Tensor]:
-    """Return the state of a CLIP's image tower, or of the whole CLIP, by OpenAI's names, float32.
+    """Return the state of a CLIP's image tower, or with `text` of the whole CLIP, by OpenAI's names, float32.
 
     The positional embedding has the grid it was stored with; `ImageEncoder` resizes it.
 
-    Args:
-        architecture: of the network.
-        pretrained: see the module.
-        text: the text tower's tensors too, not those named `visual....` alone.
-
     Raises:
-        UserError: unknown tag, missing or unreadable file, weights of another architecture, weights trained
-            with another activation, a failed download, or a text tower that is not CLIP's own.
+        UserError: unknown tag, missing or unreadable file, weights of another architecture or activation, a failed
+            download, or a text tower that is not CLIP's own.
     """
     clip = architecture.clip(text=text, device="cpu" if pretrained is None else "meta")
     expected = {key: tensor for key, tensor in clip.state_dict().items() if text or key.startswith("visual.")}
@@ -67,11 +62,7 @@ def pretrained_state(
 
 
 def weights_digest(name: str, pretrained: str | Path | None) -> str:
-    """Return the SHA-256 of the file that `pretrained` names, or `"random"` where there is none.
-
-    Raises:
-        UserError: unknown tag, no such file, or a failed download.
-    """
+    """Return the SHA-256 of the file that `pretrained` names, or `"random"` where there is none."""
     if pretrained is None:
         return "random"
     path = _path_of(pretrained) or _file_of_tag(Architecture(name), str(pretrained))
@@ -85,7 +76,14 @@ def _stored_state(architecture: Architecture, pretrained: str | Path) -> dict[st
     path = _path_of(pretrained)
     if path is None:
         path = _file_of_tag(architecture, str(pretrained))
-        return _demo_state() if path == DEMO_WEIGHTS else read_checkpoint(path).state
+        if path != DEMO_WEIGHTS:
+            return read_checkpoint(path).state
+        if not path.is_file():
+            raise UserError(
+                f"The weights of the demo CLIP are not there: {str(path)!r}. They ship with the package; make them "
+                f"again with `kedro run --pipeline=pretrain_demo_clip`."
+            )
+        return unpack_demo_state(load_file(path, device="cpu"))
     checkpoint = read_checkpoint(path)
     if checkpoint.from_openai:
         _require_quick_gelu(architecture, str(pretrained))
@@ -143,15 +141,10 @@ def _require_quick_gelu(architecture: Architecture, source: str) -> None:
 
 
 def pack_demo_state(state: Mapping[str, Tensor], rows: Tensor) -> dict[str, Tensor]:
-    """Return the small form of a CLIP's state, as `safetensors` stores it.
+    """Return the small form of the demo CLIP's state, as `safetensors` stores it.
 
-    Args:
-        state: state of the demo CLIP, float.
-        rows: Int64 [R], the token ids that training touched, in 0..V-1; repeats are merged. The embedding of
-            every other token is dropped, and is zero after `unpack_demo_state`.
-
-    Raises:
-        ValueError: a row is outside the vocabulary, or a value does not fit into half precision.
+    `rows`, int64 [R], are the token ids that training touched, in 0..V-1 (else ValueError); the embedding of every
+    other token is dropped, and is zero after `unpack_demo_state`. ValueError where half precision overflows.
     """
     embedding_VT = state[_EMBEDDING]
     rows_R = torch.unique(rows.detach().cpu().long())
@@ -171,16 +164,6 @@ def unpack_demo_state(packed: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Return the full state of the demo CLIP, float32, from what `pack_demo_state` returned."""
     state = {key: value.float() for key, value in packed.items() if key not in (_ROWS, _VALUES)}
     values_RT = packed[_VALUES].float()
-    embedding_VT = torch.zeros(_VOCABULARY, values_RT.shape[1])
-    embedding_VT[packed[_ROWS]] = values_RT
-    state[_EMBEDDING] = embedding_VT
+    state[_EMBEDDING] = torch.zeros(_VOCABULARY, values_RT.shape[1])
+    state[_EMBEDDING][packed[_ROWS]] = values_RT
     return state
-
-
-def _demo_state() -> dict[str, Tensor]:
-    if not DEMO_WEIGHTS.is_file():
-        raise UserError(
-            f"The weights of the demo CLIP are not there: {str(DEMO_WEIGHTS)!r}. They ship with the package; make them "
-            f"again with `kedro run --pipeline=pretrain_demo_clip`."
-        )
-    return unpack_demo_state(load_file(DEMO_WEIGHTS, device="cpu"))

@@ -1,7 +1,7 @@
 """Augmentations of embedded prompts, for language self-supervision (methods.md, section 7).
 
 Pure functions of prompts, float [B, L, T], to such a tensor. They sample from the CPU generator given, so that
-a seed gives the same on every device. Gradients flow to the prompts. Call twice for two copies.
+a seed gives the same on every device. Gradients flow to the prompts. UserError for an option out of range.
 
 Shape suffixes: B prompts, L tokens, T width of the text tower.
 """
@@ -19,18 +19,8 @@ def mask_prompts(
 ) -> Tensor:
     """Zero each component of each embedded token with a probability; the others are unchanged.
 
-    The released code masks all 77 positions, start, end and padding included (`positions=None`). The
-    padding behind the end-of-text token does not matter to a causal tower, so prompts that end there lose
-    nothing.
-
-    Args:
-        prompts: float [B, L, T].
-        generator: a CPU generator.
-        probability: in 0..1.
-        positions: tokens that may be masked, such as `PromptLearner.learnt_positions`; None for all.
-
-    Raises:
-        UserError: another probability.
+    `positions` are the tokens that may be masked, such as `PromptLearner.learnt_positions`; None is for all, as in
+    the released code, whose 77 positions include padding: it does not matter to a causal tower.
     """
     if not 0 <= probability <= 1:
         raise UserError(f"probability {probability} is not allowed: 0 to 1. Correct `probability`.")
@@ -59,9 +49,6 @@ def swap_prompts(
         padding: the released code permutes all 77 positions, so that padding enters the text and words leave
             it. (77, embedding of the padding token, float [T]) gives that: positions L..76 take part, and the
             first L are returned, which are all that the tower reads. None: the L positions alone.
-
-    Raises:
-        UserError: bounds outside 0..1, or in the wrong order.
     """
     low, high = share
     if not 0 <= low <= high <= 1:
@@ -88,9 +75,6 @@ def mix_prompts(
         partner: `"other"`: any prompt but the own, each as likely. `"released"`: any but the last, the
             own included, as the released code samples. That code also reads rows it has already mixed, which
             this does not; and as released it cannot be asked for `mix` at all.
-
-    Raises:
-        UserError: another share or partner.
     """
     if not 0 <= share <= 1:
         raise UserError(f"share {share} is not allowed: 0 to 1. Correct `share`.")

@@ -18,10 +18,7 @@ _OPENING = "A photo of a"
 
 
 class PromptLearner(nn.Module):
-    """One prompt per identity, as embedded tokens.
-
-    Its only parameter is `learnt`, float [C, M, T]; the fixed tokens are in its state, so that stored
-    prompts are whole without the vocabulary.
+    """One prompt per identity, as embedded tokens. Its only parameter is `learnt`, float [C, M, T].
 
     Attributes:
         text: the prompt, with X where learnt vectors stand.
@@ -41,20 +38,17 @@ class PromptLearner(nn.Module):
         context_tokens: int = 4,
         generator: torch.Generator,
     ) -> None:
-        """Sample the learnt vectors, normal with std 0.02.
-
-        Args:
-            num_identities: C.
-            text_encoder: gives tokens and their embeddings; it is not stored.
-            noun: "person" or "vehicle".
-            context_tokens: M.
-            generator: a CPU generator.
+        """Sample M learnt vectors for each of C identities, normal with std 0.02; the text tower is not stored.
 
         Raises:
             UserError: no identity, no learnt token, no noun, or a prompt longer than the tower's context.
         """
         super().__init__()
-        _require(num_identities, context_tokens, noun)
+        for what, count in (("num_identities", num_identities), ("context_tokens", context_tokens)):
+            if count < 1:
+                raise UserError(f"{what} {count} is not allowed: at least 1. Correct `{what}`.")
+        if not noun.strip():
+            raise UserError("noun '' is not allowed: a word, such as 'person' or 'vehicle'. Correct `noun`.")
         self.text = f"{_OPENING} {' '.join('X' * context_tokens)} {noun}."
         before, whole = (_tokens(text_encoder, text) for text in (_OPENING, self.text))
         first = len(before) - 1  # the opening's own end-of-text token is not part of the prompt
@@ -71,23 +65,11 @@ class PromptLearner(nn.Module):
         self.learnt = nn.Parameter((0.02 * sampled_CMT).to(fixed_LT))
 
     def forward(self, labels: Tensor) -> tuple[Tensor, Tensor]:
-        """Return prompts for `TextEncoder.encode`: float [B, L, T], and the end-of-text positions, int64 [B].
-
-        Args:
-            labels: Int64 [B] in 0..C-1; repeats are allowed.
-        """
+        """Return prompts of labels, int64 [B], for `TextEncoder.encode`: float [B, L, T], and end positions [B]."""
         learnt_BMT = self.learnt[labels]
         prefix_BPT, suffix_BST = (part.expand(len(learnt_BMT), -1, -1) for part in (self.prefix, self.suffix))
         embedded_BLT = torch.cat([prefix_BPT, learnt_BMT, suffix_BST], dim=1)
         return embedded_BLT, torch.full((len(learnt_BMT),), self.length - 1, device=embedded_BLT.device)
-
-
-def _require(num_identities: int, context_tokens: int, noun: str) -> None:
-    for what, count in (("num_identities", num_identities), ("context_tokens", context_tokens)):
-        if count < 1:
-            raise UserError(f"{what} {count} is not allowed: at least 1. Correct `{what}`.")
-    if not noun.strip():
-        raise UserError("noun '' is not allowed: a word, such as 'person' or 'vehicle'. Correct `noun`.")
 
 
 def _tokens(text_encoder: TextEncoder, text: str) -> list[int]:

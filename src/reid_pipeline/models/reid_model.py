@@ -39,21 +39,12 @@ class ReIDModel(nn.Module):
         return self.final_neck(features.final), self.projected_neck(features.projected)
 
     def embed(self, images: Tensor, camids: Tensor | None = None, viewids: Tensor | None = None) -> Tensor:
-        """Return the necked features side by side, not normalised: float [B, E].
-
-        Args:
-            images: float [B, 3, H, W]; B at least 2 in training mode.
-            camids: Int64 [B], see `ImageEncoder.encode_image`.
-            viewids: Int64 [B], likewise.
-        """
+        """Return the necked features side by side, not normalised: float [B, E]; B at least 2 in training mode."""
         return torch.cat(self.necked(self.encoder.encode_image(images, camids, viewids)), dim=1)
 
     forward = embed
 
     def embedder(self) -> Embedder:
-        """Return the inference side of this model. It shares the weights, not copies of them.
-
-        The shared modules are put in eval mode: call `train()` on this model before it trains on.
-        """
+        """Return the inference side of this model, which shares its modules and puts them in eval mode."""
         necks = (self.final_neck, self.projected_neck) if self.neck == "after" else None
         return Embedder(self.encoder, neck=self.neck, necks=necks)

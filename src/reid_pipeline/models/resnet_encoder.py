@@ -6,6 +6,8 @@ Shape suffixes: B images, 3 colours, H W image rows and columns, h w grid rows a
 tokens of the attention pool (mean token first), D width of layer4, A heads, K width of a head.
 """
 
+from typing import cast
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -17,31 +19,12 @@ _STRIDE = 16  # pixels per grid cell on each axis once layer4 has stride 1
 
 
 class ResNetEncoder(ImageEncoder):
-    """A ModifiedResNet of open_clip.
-
-    `penultimate` and `final` are the outputs of `layer3` and `layer4` averaged over the grid,
-    `projected` the output of the attention pool. Batch norms train as usual: their statistics move in
-    training mode.
-    """
+    """A ModifiedResNet of open_clip. The statistics of its batch norms move in training mode."""
 
     POSITION_KEY = "attnpool.positional_embedding"
 
     def _adapt(self) -> None:
         self.image_size = require_image_size(self.image_size, _STRIDE, "the stride of the network,")
-        self._refuse_what_only_a_vit_has()
-        # After the stem (rounding up, then down) and two more poolings by 2 (rounding down).
-        rows, columns = ((side + 1) // 2 // 8 for side in self.image_size)
-        self.grid_size = rows, columns
-
-        # The stride of layer4 lies in the average pools before its third convolution and in its shortcut.
-        first = self.visual.layer4[0]
-        first.avgpool = nn.Identity()
-        setattr(first.downsample, "-1", nn.Identity())
-        first.stride = 1
-        self.penultimate_width = int(first.conv1.in_channels)
-        self.projected_width, self.width = (int(size) for size in self.visual.attnpool.c_proj.weight.shape)
-
-    def _refuse_what_only_a_vit_has(self) -> None:
         if self.patch_stride is not None:
             raise UserError(
                 f"patch_stride {self.patch_stride} is not allowed with {self.name!r}: a ResNet has no patches. "
@@ -53,6 +36,17 @@ class ResNetEncoder(ImageEncoder):
                 f"side information is added to a ViT's class token, and a ResNet has none. Set both to 0, or "
                 f"`backbone` to a ViT such as ViT-B-16-quickgelu."
             )
+        # After the stem (rounding up, then down) and two more poolings by 2 (rounding down).
+        rows, columns = ((side + 1) // 2 // 8 for side in self.image_size)
+        self.grid_size = rows, columns
+
+        # The stride of layer4 lies in the average pools before its third convolution and in its shortcut.
+        first = self.visual.layer4[0]
+        first.avgpool = nn.Identity()
+        setattr(first.downsample, "-1", nn.Identity())
+        first.stride = 1
+        self.penultimate_width = int(first.conv1.in_channels)
+        self.projected_width, self.width = (int(size) for size in self.visual.attnpool.c_proj.weight.shape)
 
     def freeze_patch_projection(self) -> None:
         """Raise UserError: a ResNet has no patch projection."""
@@ -69,10 +63,7 @@ class ResNetEncoder(ImageEncoder):
         return ImageFeatures(third_BDhw.mean((2, 3)), final_BD, self._pool(fourth_BDhw, final_BD))
 
     def _pool(self, x_BDhw: Tensor, mean_BD: Tensor) -> Tensor:
-        """Return the attention pool's output, float [B, projected_width].
-
-        Exact saving: the query of the mean token is the only one whose answer is read.
-        """
+        """Return the attention pool's output, float [B, projected_width], by the one query that is read."""
         pool = self.visual.attnpool
         x_BLD = torch.cat([mean_BD[:, None], x_BDhw.flatten(2).transpose(1, 2)], dim=1)
         x_BLD = x_BLD + pool.positional_embedding.to(x_BLD.dtype)
@@ -81,5 +72,4 @@ class ResNetEncoder(ImageEncoder):
             for projection, tokens_BLD in ((pool.q_proj, x_BLD[:, :1]), (pool.k_proj, x_BLD), (pool.v_proj, x_BLD))
         )
         attended_BA1K = F.scaled_dot_product_attention(query_BALK, key_BALK, value_BALK)
-        pooled: Tensor = pool.c_proj(attended_BA1K.flatten(1))
-        return pooled
+        return cast("Tensor", pool.c_proj(attended_BA1K.flatten(1)))

@@ -17,32 +17,18 @@ from reid_pipeline.schema.errors import UserError
 
 
 class Classified(NamedTuple):
-    """Output of a supervised model for B images.
-
-    Attributes:
-        features: of the image tower.
-        embedding: the two necked features side by side, float [B, width + projected_width].
-        logits: one tensor per classifier, float [B, C] each.
-    """
+    """Output of a supervised model for B images."""
 
     features: ImageFeatures
-    embedding: Tensor
-    logits: tuple[Tensor, ...]
+    embedding: Tensor  # the two necked features side by side, float [B, width + projected_width]
+    logits: tuple[Tensor, ...]  # one per classifier, float [B, C] each
 
 
 class SupervisedReIDModel(ReIDModel):
-    """Image tower, two BNNecks and identity classifiers without bias.
-
-    `classifiers` read the necked `final` and `projected` each (CLIP-ReID), or one reads both side by
-    side (PCL-CLIP).
-    """
+    """Image tower, two BNNecks and identity classifiers without bias."""
 
     def __init__(self, encoder: ImageEncoder, identities: int, *, neck: str, joint_classifier: bool = False) -> None:
-        """Put necks and classifiers for C identities on a tower; one for both features if joint.
-
-        Raises:
-            UserError: there is no identity.
-        """
+        """Put necks on a tower, and a classifier on each (CLIP-ReID) or one on both side by side (PCL-CLIP)."""
         if identities < 1:
             raise UserError(
                 "No training image has an identity, and this method learns from identities. Label the images,"
@@ -75,11 +61,7 @@ class PromptedReIDModel(SupervisedReIDModel):
         self.prompts = prompts
 
     def encode_text(self, labels: Tensor) -> Tensor:
-        """Return the text features of identities' prompts, not normalised: float [B, E].
-
-        Args:
-            labels: Int64 [B] in 0..C-1.
-        """
+        """Return the text features of identities' prompts, not normalised: int64 [B] to float [B, E]."""
         return self.text_encoder.encode(*self.prompts(labels))
 
     def image_side(self) -> nn.Module:
@@ -107,8 +89,7 @@ class SelfSupervisedReIDModel(PromptedReIDModel):
         """Put heads on a `PromptedReIDModel`; its own weights are sampled first, hence equal without heads.
 
         `"nt_xent"`: projection heads of these hidden and output widths, initialised as in the released code.
-        `"simsiam"`: predictors, which read the features themselves. The released code has one for images only,
-        as its first stage knows no SimSiam; ours for texts is built alike.
+        `"simsiam"`: predictors, which read the features themselves; the released code has one for images only.
         """
         super().__init__(encoder, text_encoder, prompts, identities)
         if kind == "simsiam":

@@ -7,7 +7,7 @@ Shape suffixes: B texts, L tokens, T width of the tower, E width of CLIP's joint
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -15,8 +15,8 @@ from torch import Tensor, nn
 from reid_pipeline.models.architecture import Architecture
 from reid_pipeline.models.backbone import ENCODERS, tower_settings
 from reid_pipeline.models.image_encoder import ImageEncoder
-from reid_pipeline.models.last_block import causal_token_after
 from reid_pipeline.models.pretrained import pretrained_state
+from reid_pipeline.models.vit_encoder import causal_token_after
 from reid_pipeline.schema.errors import UserError
 from reid_pipeline.schema.parameters import BackboneParameters
 from reid_pipeline.schema.population import Population
@@ -26,21 +26,15 @@ class TextEncoder(nn.Module):
     """The text tower of one CLIP. Its parameters have open_clip's names.
 
     Attributes:
-        name: its name in open_clip.
         width: width T of an embedded token.
         projected_width: width E of a text feature, that of `ImageFeatures.projected`.
         context_length: most tokens a text may have, start and end included.
-        tokenizer: open_clip's, of this CLIP.
     """
 
     causal_mask: Tensor
 
     def __init__(self, architecture: Architecture, state: Mapping[str, Tensor]) -> None:
-        """Take the text side of a CLIP; the tensors of its whole state become the tower's own, not copies.
-
-        Raises:
-            UserError: the text tower is not CLIP's own.
-        """
+        """Take the text side of a CLIP; the tensors of its whole state become the tower's own, not copies."""
         super().__init__()
         clip = architecture.clip(device="meta")
         self.name, self.tokenizer = architecture.name, architecture.tokenizer
@@ -57,26 +51,18 @@ class TextEncoder(nn.Module):
 
     def tokenize(self, texts: Sequence[str]) -> Tensor:
         """Return int64 [B, context_length] token ids: start, words, end, padding of 0."""
-        tokens_BL: Tensor = self.tokenizer(list(texts))
-        return tokens_BL.to(self.token_embedding.weight.device)
+        return cast("Tensor", self.tokenizer(list(texts)).to(self.token_embedding.weight.device))
 
     def embed(self, tokens: Tensor) -> Tensor:
         """Return the embedding of each token id, int64 [B, L] to float [B, L, T], positions not added."""
-        embedded_BLT: Tensor = self.token_embedding(tokens)
-        return embedded_BLT
+        return cast("Tensor", self.token_embedding(tokens))
 
     def encode(self, embedded: Tensor, end_positions: Tensor) -> Tensor:
         """Return the text features, not normalised: float [B, E].
 
-        All L tokens given are run: leave out those behind the last end-of-text token, which change nothing.
-
-        Args:
-            embedded: float [B, L, T], embedded tokens from the start-of-text token on, L at most
-                `context_length`; positions are added here.
-            end_positions: Int64 [B] in 0..L-1, where the end-of-text token stands.
-
-        Raises:
-            UserError: more tokens than the tower has positions.
+        `embedded` are float [B, L, T] from the start-of-text token on, L at most `context_length` (else UserError);
+        positions are added here. `end_positions`, int64 [B] in 0..L-1, are those of the end-of-text tokens. All L
+        tokens are run: leave out those behind the last end-of-text token, which change nothing.
         """
         length = embedded.shape[1]
         if length > self.context_length:
@@ -90,16 +76,11 @@ class TextEncoder(nn.Module):
         for block in blocks:
             x_BLT = block(x_BLT, attn_mask=mask_LL)
         end_BT = self.ln_final(causal_token_after(last, x_BLT, end_positions, mask_LL))
-        features_BE: Tensor = end_BT @ self.text_projection
-        return features_BE
+        return cast("Tensor", end_BT @ self.text_projection)
 
 
 def both_towers(backbone: BackboneParameters, population: Population | None = None) -> tuple[ImageEncoder, TextEncoder]:
-    """Build the image tower as `image_tower` does, and the text tower of the same weights, read once.
-
-    Raises:
-        UserError: as `image_tower`; or the text tower is not CLIP's own.
-    """
+    """Build the image tower as `image_tower` does, and the text tower of the same weights, read once."""
     architecture = Architecture(backbone.name)
     settings = tower_settings(architecture, backbone, population)
     state = pretrained_state(architecture, backbone.pretrained, text=True)

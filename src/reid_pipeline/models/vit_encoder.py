@@ -1,19 +1,20 @@
 """CLIP's class-token ViT, adapted to re-identification (methods.md, section 1).
 
-Any input size and patch stride, side information, three features instead of one.
+Any input size and patch stride, side information, three features instead of one. Of the last block one token is
+read, and so its attention needs one query instead of L, and its MLP one token: an exact saving but for rounding.
 
-Shape suffixes: B images, 3 colours, H W image rows and columns, L = 1 + h * w tokens (class token first),
-D width of the tower, S rows of the side information table, C cameras, V views.
+Shape suffixes: B images or sequences, 3 colours, H W image rows and columns, L = 1 + h * w tokens (class token
+first), D width of the tower, S rows of the side information table, C cameras, V views.
 """
 
 import warnings
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 
 from reid_pipeline.models.architecture import Grid
 from reid_pipeline.models.image_encoder import ImageEncoder, ImageFeatures, require_image_size
-from reid_pipeline.models.last_block import first_token_after
 from reid_pipeline.schema.errors import UserError
 
 
@@ -78,8 +79,7 @@ class ViTEncoder(ImageEncoder):
                 patches_BLD = patches_BLD + side_BD[:, None]
         x_BLD = torch.cat([class_BD[:, None], patches_BLD], dim=1)
         x_BLD = x_BLD + self.visual.positional_embedding.to(x_BLD.dtype)
-        tokens_BLD: Tensor = self.visual.ln_pre(self.visual.patch_dropout(x_BLD))
-        return tokens_BLD
+        return cast("Tensor", self.visual.ln_pre(self.visual.patch_dropout(x_BLD)))
 
     def _side_information(self, images: Tensor, camids: Tensor | None, viewids: Tensor | None) -> Tensor | None:
         """Return the row of `side_embedding` for each image, float [B, D]; a mean where none was learnt."""
@@ -92,21 +92,18 @@ class ViTEncoder(ImageEncoder):
         camera_B = self._index(images, camids, seen_CV.any(1) if self.num_cameras else None, "camera")
         view_B = self._index(images, viewids, seen_CV.any(0) if self.num_views else None, "view")
         if self.training:
-            self._mark_as_seen(camera_B, view_B, grid)
+            rows = len(self.side_seen)
+            known_B = (camera_B < grid[0]) & (view_B < grid[1])
+            hits = self.side_seen.new_zeros(rows + 1)  # the last place takes those that have no row
+            hits[torch.where(known_B, camera_B * grid[1] + view_B, rows)] = True
+            self.side_seen |= hits[:rows]
         return _with_means(self.side_embedding.reshape(*grid, -1), seen_CV)[camera_B, view_B]
-
-    def _mark_as_seen(self, camera_B: Tensor, view_B: Tensor, grid: Grid) -> None:
-        rows = len(self.side_seen)
-        known_B = (camera_B < grid[0]) & (view_B < grid[1])
-        hits = self.side_seen.new_zeros(rows + 1)  # the last place takes those that have no row
-        hits[torch.where(known_B, camera_B * grid[1] + view_B, rows)] = True
-        self.side_seen |= hits[:rows]
 
     def _index(self, images: Tensor, ids: Tensor | None, seen: Tensor | None, what: str) -> Tensor:
         """Return int64 [B] in 0..count; `count`, the length of `seen`, stands for an unknown one."""
-        count = 0 if seen is None else len(seen)
         if seen is None:
             return torch.zeros(len(images), dtype=torch.long, device=images.device)
+        count = len(seen)
         if ids is None:
             if self.training:
                 raise UserError(
@@ -130,17 +127,13 @@ class ViTEncoder(ImageEncoder):
 
 
 def token_grid(image_size: Grid, patch_size: Grid, stride: int) -> Grid:
-    """Return (rows, columns) of tokens: (size - patch) // stride + 1 on each axis.
-
-    >>> token_grid((256, 128), (16, 16), 12)
-    (21, 10)
-    """
+    """Return (rows, columns) of tokens: (256, 128) by patches of (16, 16) and a stride of 12 gives (21, 10)."""
     rows, columns = ((size - patch) // stride + 1 for size, patch in zip(image_size, patch_size, strict=True))
     return rows, columns
 
 
 def _with_means(table_CVD: Tensor, seen_CV: Tensor) -> Tensor:
-    """Return the table with means of learnt rows where nothing was learnt: float [C + 1, V + 1, D].
+    """Return the table with means where nothing was learnt: float [C + 1, V + 1, D].
 
     A row that was not seen gets the mean of its view's rows; row C, of an unknown camera, likewise; column V,
     of an unknown view, the mean of its camera's rows. Where these have none, the mean of all learnt rows.
@@ -156,3 +149,40 @@ def _with_means(table_CVD: Tensor, seen_CV: Tensor) -> Tensor:
     of_views_VD, of_cameras_CD = mean(0), mean(1)
     filled_CVD = torch.cat([torch.where(seen_CV[..., None], table_CVD, of_views_VD), of_views_VD[None]])
     return torch.cat([filled_CVD, torch.cat([of_cameras_CD, all_D[None]])[:, None]], dim=1)
+
+
+def first_token_after(block: Any, x_BLD: Tensor) -> Tensor:
+    """Return `block(x)[:, 0]`, float [B, D], from the tokens that enter the block, float [B, L, D]."""
+    if not _is_plain(block):
+        return cast("Tensor", block(x_BLD)[:, 0])
+    normed_BLD = block.ln_1(x_BLD)
+    return _finished(block, x_BLD[:, 0], block.attention(normed_BLD[:, :1], normed_BLD, normed_BLD))
+
+
+def causal_token_after(block: Any, x_BLD: Tensor, positions_B: Tensor, mask_LL: Tensor) -> Tensor:
+    """Return `block(x, attn_mask=mask_LL)[b, positions_B[b]]`, float [B, D], of positions int64 [B] in 0..L-1.
+
+    `mask_LL` is the causal mask: 0 where a row's token sees a column's, else minus infinity.
+    """
+    rows_B = torch.arange(len(x_BLD), device=x_BLD.device)
+    if not _is_plain(block):
+        return cast("Tensor", block(x_BLD, attn_mask=mask_LL)[rows_B, positions_B])
+    normed_BLD = block.ln_1(x_BLD)
+    attended_B1D = block.attn(
+        normed_BLD[rows_B, positions_B][:, None],
+        normed_BLD,
+        normed_BLD,
+        key_padding_mask=mask_LL[positions_B].to(x_BLD.dtype),
+        need_weights=False,
+    )[0]
+    return _finished(block, x_BLD[rows_B, positions_B], attended_B1D)
+
+
+def _is_plain(block: Any) -> bool:
+    """Return whether this is open_clip's plain residual attention block; any other is run whole."""
+    return type(block).__name__ == "ResidualAttentionBlock"
+
+
+def _finished(block: Any, x_BD: Tensor, attended_B1D: Tensor) -> Tensor:
+    x_BD = x_BD + block.ls_1(attended_B1D)[:, 0]
+    return x_BD + cast("Tensor", block.ls_2(block.mlp(block.ln_2(x_BD))))

@@ -6,7 +6,7 @@ from reid_pipeline.retrieval.metrics import RetrievalResult as RetrievalResult
 from reid_pipeline.retrieval.metrics import evaluate_distances as evaluate_distances
 from reid_pipeline.retrieval.metrics import evaluate_retrieval as evaluate_retrieval
 from reid_pipeline.retrieval.metrics import ranked_lists as ranked_lists
-from reid_pipeline.retrieval.query_expansion import average_query_expansion as average_query_expansion
 from reid_pipeline.retrieval.rerank import RERANK_PRESETS as RERANK_PRESETS
+from reid_pipeline.retrieval.rerank import average_query_expansion as average_query_expansion
 from reid_pipeline.retrieval.rerank import rerank_k_reciprocal as rerank_k_reciprocal
 from reid_pipeline.retrieval.rerank import reranked_blocks as reranked_blocks

@@ -7,8 +7,8 @@ queries of the block in a row, B bins in a row (P + 1 for P positives), U unsure
 import itertools
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,25 +31,16 @@ Limits = tuple[Floats, Floats]
 class Block:
     """Queries with a positive. Positives are ordered by (query, exact value, gallery row).
 
-    Attributes:
-        query_rows: `[Q]` int64.
-        starts: `[Q + 1]` int64, where each query's positives start.
-        rows: `[P]` int64, their gallery rows.
-        exact: gives exact values.
-        values: `[P]` float64, the positives' exact values.
-        bins: `[B]` int64, per query, starting at `starts[q] + q`: negatives found so far by the number of
-            positives before them. The last bin of a query need not be complete.
+    `bins` hold per query, starting at `starts[q] + q`, the negatives found so far by the number of positives before
+    them. The last bin of a query need not be complete.
     """
 
-    query_rows: Indices
-    starts: Indices
-    rows: Indices
+    query_rows: Indices  # `[Q]`
+    starts: Indices  # `[Q + 1]`, where each query's positives start
+    rows: Indices  # `[P]`, gallery rows of the positives
     exact: Exact
-    values: NDArray[np.float64]
-    bins: Indices = field(init=False)
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "bins", np.zeros(len(self.rows) + len(self.query_rows), dtype=np.int64))
+    values: NDArray[np.float64]  # `[P]`, exact values of the positives
+    bins: Indices  # `[B]`
 
     @classmethod
     def of(cls, matches: Matches, query_rows: Indices, exact: Exact, *, within_thread: Exact | None = None) -> "Block":
@@ -62,7 +53,9 @@ class Block:
         values_P = exact(query_rows[owners_P], rows_P)
         order_P = np.lexsort((rows_P, values_P, owners_P))
         starts = np.concatenate([[0], np.cumsum(lengths[lengths > 0])])
-        return cls(query_rows[lengths > 0], starts, rows_P[order_P], within_thread or exact, values_P[order_P])
+        query_rows = query_rows[lengths > 0]
+        bins = np.zeros(len(rows_P) + len(query_rows), dtype=np.int64)
+        return cls(query_rows, starts, rows_P[order_P], within_thread or exact, values_P[order_P], bins)
 
     def per_positive(self, values_Q: NDArray[Any]) -> NDArray[Any]:
         """Repeat a value of each query for each of its positives: `[Q]` to `[P]`."""
@@ -82,19 +75,14 @@ class Block:
         first_P = self.per_positive(self.starts[:-1])
         query_P = self.per_positive(np.arange(len(self.query_rows)))
         negatives_P = before_B[places_P + query_P + 1] - before_B[first_P + query_P]
-        ranks_P: Indices = negatives_P + places_P - first_P + 1
-        return ranks_P
+        return np.asarray(negatives_P + places_P - first_P + 1)
 
 
-@dataclass(frozen=True)
-class Columns:
-    """Gallery rows that stand side by side: the first of them, and what is added to their values, `[G]`.
-
-    An infinite offset leaves a row out.
-    """
+class Columns(NamedTuple):
+    """Gallery rows that stand side by side, the first of them and their offsets."""
 
     first: int
-    offsets: Floats
+    offsets: Floats  # `[G]`, added to the values; an infinite one leaves a row out
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """Where a mean comes from: by pair of cameras, and by identity."""
 
 from collections.abc import Mapping
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -23,45 +24,33 @@ def camera_pair_breakdown(
 
     `features`, `pids` and `camids` are (query, gallery) as in `evaluate_retrieval`; `names` are the collection's
     own of each camera. With `camera_filter`, which leaves no positive there, a camera is not paired with itself.
-
-    Returns:
-        for each pair with a valid query, by camera: `query_camera`, `query_camera_name`, `gallery_camera`,
-        `gallery_camera_name`, `mAP`, `rank1`, `num_valid_queries`.
+    Each pair with a valid query gives a record.
     """
     found = []
-    for query_camera in np.unique(camids[0]):
-        asked = camids[0] == query_camera
-        for gallery_camera in np.unique(camids[1]):
-            if camera_filter and query_camera == gallery_camera:
-                continue
-            searched = (camids[1] == gallery_camera) & (pids[1] != JUNK_PID)
-            if not np.isin(pids[0][asked], pids[1][searched]).any():
-                continue
-            result = evaluate_retrieval(features[0][asked], features[1][searched], pids[0][asked], pids[1][searched])
-            found.append(
-                {
-                    "query_camera": int(query_camera),
-                    "query_camera_name": names[int(query_camera)],
-                    "gallery_camera": int(gallery_camera),
-                    "gallery_camera_name": names[int(gallery_camera)],
-                    "mAP": result.mean_ap,
-                    "rank1": result.rank(1),
-                    "num_valid_queries": result.num_valid_queries,
-                }
-            )
+    for query_camera, gallery_camera in product(*(np.unique(each).tolist() for each in camids)):
+        asked, searched = camids[0] == query_camera, (camids[1] == gallery_camera) & (pids[1] != JUNK_PID)
+        filtered = camera_filter and query_camera == gallery_camera
+        if filtered or not np.isin(pids[0][asked], pids[1][searched]).any():
+            continue
+        result = evaluate_retrieval(features[0][asked], features[1][searched], pids[0][asked], pids[1][searched])
+        found.append(
+            {
+                "query_camera": query_camera,
+                "query_camera_name": names[query_camera],
+                "gallery_camera": gallery_camera,
+                "gallery_camera_name": names[gallery_camera],
+                "mAP": result.mean_ap,
+                "rank1": result.rank(1),
+                "num_valid_queries": result.num_valid_queries,
+            }
+        )
     return found
 
 
 def identity_breakdown(
     result: RetrievalResult, query_pids: ArrayLike, names: Mapping[int, str]
 ) -> list[dict[str, Any]]:
-    """Return the figures of each identity, the worst first.
-
-    `query_pids` belong to the queries of `result`; `names` are the collection's own of each pid.
-
-    Returns:
-        `pid`, `identity`, `mAP`, `mINP`, `rank1` and `num_valid_queries` of each.
-    """
+    """Return the figures of each identity, the worst first; `query_pids` belong to the queries of `result`."""
     valid = np.flatnonzero(result.first_match_rank > 0)
     pids, places = np.unique(np.asarray(query_pids)[valid], return_inverse=True)
     counts = np.bincount(places)

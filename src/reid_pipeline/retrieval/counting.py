@@ -1,13 +1,10 @@
 """Compiled counting of a block of values against each query's thresholds; imported where it is called.
 
-A query's P positives, nearest first, divide the values into P + 1 bins. Each gallery row that is neither a
-positive nor removed belongs to one bin: the number of positives that come before it. Threshold p is an interval
-`lower_P[p] .. upper_P[p]`, both ascending: values below it come before positive p, values above it after, values
-within it are unsure and listed. Rows past the last threshold need no place, and where positives are near these
-are almost all: runs in which no entry reaches it are skipped.
-
-An entry is first assigned to one of many equal cells between the first threshold and the last, in vector
-registers. A cell that no interval touches holds entries of one bin, so that it is enough to count it.
+A query's P positives, nearest first, divide the values into P + 1 bins: the number of positives that come before.
+Threshold p is an interval `lower_P[p] .. upper_P[p]`, both ascending: values below it come before positive p, values
+above it after, values within it are unsure and listed. Runs in which no entry reaches the last threshold are skipped.
+An entry is first assigned to one of many equal cells between the first threshold and the last, in vector registers;
+a cell that no interval touches holds entries of one bin, so that it is enough to count it.
 
 Shape suffixes: Q queries of the block, G gallery rows of the block, P positives of all queries of the block in
 a row, B bins of all queries of the block in a row, U unsure entries, C cells, R entries of a run.

@@ -12,9 +12,19 @@ from reid_pipeline.geometry.distances import Floats, Indices, checked_features
 from reid_pipeline.schema.errors import UserError
 
 JUNK_PID = -1
+_SMALLEST_LIMIT = 1 << 20
 
 GivenIdentities = tuple[ArrayLike, ArrayLike | None]
 Given = tuple[ArrayLike, ArrayLike, ArrayLike | None]
+
+
+def check_memory_limit(memory_limit: int, usual: int) -> None:
+    """Raise UserError where `memory_limit` is below 1 MiB; `usual` is in bytes as well."""
+    if memory_limit < _SMALLEST_LIMIT:
+        raise UserError(
+            f"memory_limit is {memory_limit} bytes; at least {_SMALLEST_LIMIT} (1 MiB) is needed, "
+            f"{usual >> 20} MiB is usual."
+        )
 
 
 @dataclass(frozen=True)
@@ -27,8 +37,7 @@ class Identities:
     @property
     def usable(self) -> NDArray[np.bool_]:
         """Which rows are not junk, `[N]`."""
-        usable_N: NDArray[np.bool_] = self.pids != JUNK_PID
-        return usable_N
+        return np.asarray(self.pids != JUNK_PID)
 
 
 @dataclass(frozen=True)
@@ -99,18 +108,12 @@ def _identifiers(values: ArrayLike, name: str, rows: int) -> Indices:
 
 @dataclass(frozen=True)
 class Matches:
-    """Per query the gallery rows with its pid: `gallery_rows[starts[q] : ends[q]]`.
-
-    Attributes:
-        gallery_rows: gallery rows that are not junk, ordered by (pid, row).
-        starts: `[Q]`, the first place of the query's pid.
-        ends: `[Q]`, the end of the query's pid.
-    """
+    """Per query the gallery rows with its pid: `gallery_rows[starts[q] : ends[q]]`."""
 
     query: Identities
     gallery: Identities
-    gallery_rows: Indices
-    starts: Indices
+    gallery_rows: Indices  # those that are not junk, ordered by (pid, row)
+    starts: Indices  # `[Q]`, where the query's pid starts among them
     ends: Indices
 
     @classmethod

@@ -12,10 +12,8 @@ from numpy.typing import ArrayLike, NDArray
 from reid_pipeline.geometry.distances import Indices, check_count, pair_squared_distances
 from reid_pipeline.retrieval.blocks import Block
 from reid_pipeline.retrieval.inputs import Matches, checked_identities, checked_sides
-from reid_pipeline.retrieval.ranks import distance_ranks, feature_ranks
+from reid_pipeline.retrieval.ranks import DEFAULT_MEMORY_LIMIT, distance_ranks, feature_ranks
 from reid_pipeline.schema.errors import UserError, first_few
-
-DEFAULT_MEMORY_LIMIT = 256 << 20
 
 
 @dataclass(frozen=True)
@@ -25,8 +23,7 @@ class RetrievalResult:
     Attributes:
         mean_ap: mean average precision over the valid queries.
         mean_inp: mean inverse negative penalty over the valid queries.
-        cmc: `[max_rank]` float64; `cmc[r - 1]` is the share of valid queries with a positive in the first
-            r.
+        cmc: `[max_rank]` float64; `cmc[r - 1]` is the share of valid queries with a positive in the first r.
         average_precision: `[Q]` float64, NaN where the query is not valid.
         inverse_negative_penalty: `[Q]` float64, NaN where the query is not valid.
         first_match_rank: `[Q]` int64, 1-based rank of the nearest positive, 0 where the query is not valid.
@@ -60,12 +57,8 @@ class RetrievalResult:
         return {
             "mAP": self.mean_ap,
             "mINP": self.mean_inp,
-            "rank1": self.rank(1),
-            "rank5": self.rank(5),
-            "rank10": self.rank(10),
-            "num_queries": self.num_queries,
-            "num_valid_queries": self.num_valid_queries,
-            "num_gallery": self.num_gallery,
+            **{f"rank{k}": self.rank(k) for k in (1, 5, 10)},
+            **{name: getattr(self, name) for name in ("num_queries", "num_valid_queries", "num_gallery")},
         }
 
 

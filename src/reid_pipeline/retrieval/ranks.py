@@ -1,9 +1,7 @@
 """The rank of every positive, by counting: exact, streaming, never a sort of the gallery.
 
-Average precision, CMC and INP need only the ranks of the positives, and a rank is one more than the number of
-gallery rows that come before. So each block of distances is read once: a row surely nearer than a positive is
-counted, a row whose distance a matrix product cannot separate from a positive's is computed again, pair by
-pair.
+A row surely nearer than a positive is counted; a row whose distance a matrix product cannot separate from a
+positive's is computed again, pair by pair.
 
 Shape suffixes: Q queries of a block, S queries of a share, G gallery rows of a block, D width, P positives of
 all queries of a block in a row, R the most positives of a query of the block.
@@ -19,13 +17,13 @@ from numpy.typing import ArrayLike, NDArray
 from reid_pipeline.geometry.compiled import worker_count
 from reid_pipeline.geometry.distances import Floats, Indices, expansion_tolerance, pair_squared_distances, squared_norms
 from reid_pipeline.retrieval.blocks import Block, Columns, Counter, Limits, thread_count
-from reid_pipeline.retrieval.inputs import Matches
+from reid_pipeline.retrieval.inputs import Matches, check_memory_limit
 from reid_pipeline.schema.errors import UserError, first_few
 
+DEFAULT_MEMORY_LIMIT = 256 << 20
 # Of each thread. Larger blocks are multiplied no faster, and these stay in the caches while they are counted.
 _USEFUL_BLOCK_BYTES = 8 << 20
 _QUERY_ROWS = 512
-_SMALLEST_LIMIT = 1 << 20
 _POSITIVE_BYTES = 128
 # On a device an entry is a value, two places among the thresholds and what compares them.
 _DEVICE_ENTRY_BYTES = 32
@@ -39,13 +37,9 @@ def feature_ranks(
     """Yield blocks that cover the queries with positives, and the ranks of these, 1-based, ascending within a query.
 
     The gallery is ranked by (squared Euclidean distance, gallery row), the distance being the float64 sum of
-    squared differences of the features as given, of one dtype; copies of a gallery row tie exactly. Other
-    arguments, cost and errors: see `evaluate_retrieval`. The sweep takes 0.3 to 2 ns of one core per entry.
+    squared differences of the features as given, of one dtype; copies of a gallery row tie exactly.
     """
-    if memory_limit < _SMALLEST_LIMIT:
-        raise UserError(
-            f"memory_limit is {memory_limit} bytes; at least {_SMALLEST_LIMIT} (1 MiB) is needed, 256 MiB is usual."
-        )
+    check_memory_limit(memory_limit, DEFAULT_MEMORY_LIMIT)
     offsets_G = squared_norms(gallery_GD)
     greatest = float(offsets_G.max())
     # Junk is infinitely far away: it is never counted, and costs nothing.

@@ -1,6 +1,6 @@
-"""k-reciprocal re-ranking, sparse and in blocks of queries.
+"""k-reciprocal re-ranking, sparse and in blocks of queries, and average query expansion.
 
-Shape suffixes: N = Q + G rows of both sides, Q queries, G gallery rows, D width, R rows of a block.
+Shape suffixes: N = Q + G rows of both sides, Q queries, G gallery rows, D width, K neighbours, R rows of a block.
 """
 
 from collections.abc import Iterator, Mapping
@@ -12,11 +12,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from reid_pipeline.geometry.compiled import even_parts, in_threads
-from reid_pipeline.geometry.distances import Floats, squared_norms
+from reid_pipeline.geometry.distances import Floats, check_count, squared_norms
 from reid_pipeline.geometry.jaccard import check_neighbour_counts, expand_queries, parts_of, reciprocal_weights
-from reid_pipeline.geometry.neighbours import neighbours_and_furthest
-from reid_pipeline.retrieval.inputs import checked_pair
-from reid_pipeline.schema.errors import UserError
+from reid_pipeline.geometry.neighbours import nearest_neighbours, neighbours_and_furthest
+from reid_pipeline.retrieval.inputs import check_memory_limit, checked_pair
+from reid_pipeline.schema.errors import UserError, first_few
 
 
 @dataclass(frozen=True)
@@ -34,8 +34,8 @@ RERANK_PRESETS: Mapping[str, RerankPreset] = MappingProxyType(
 """`k_reciprocal`: Zhong et al., CVPR 2017. `clip_reid`: the released code of CLIP-ReID."""
 
 DEFAULT_MEMORY_LIMIT = 64 << 20
-_SMALLEST_LIMIT = 1 << 20
 _GALLERY_ROWS = 2048
+_BLOCK_ENTRIES = 1 << 21
 
 
 def rerank_k_reciprocal(
@@ -95,11 +95,7 @@ def reranked_blocks(
         raise UserError(
             f"lambda_value is {lambda_value}; the original distance's share must lie in [0, 1] (usual: 0.3)."
         )
-    if memory_limit < _SMALLEST_LIMIT:
-        raise UserError(
-            f"memory_limit is {memory_limit} bytes; at least {_SMALLEST_LIMIT} (1 MiB) is needed, "
-            f"{DEFAULT_MEMORY_LIMIT >> 20} MiB is usual."
-        )
+    check_memory_limit(memory_limit, DEFAULT_MEMORY_LIMIT)
     query_QD, gallery_GD = checked_pair(query_features, gallery_features)
     rows_ND = np.concatenate((query_QD, gallery_GD))
     distances, indices, furthest_N = neighbours_and_furthest(rows_ND, max(k1 + 1, k2))
@@ -126,8 +122,7 @@ def _scaled_distances(
 ) -> NDArray[np.float32]:
     """Return the squared distances of a block, each row divided by its scale: `[R, G]` float32.
 
-    Both sides are taken relative to the centre of all rows. No row is further from it than the two rows furthest
-    apart are from each other, so the float32 product errs by a few units in the last place of the scale.
+    Relative to the centre of all rows the float32 product errs by a few units in the last place of the scale.
     """
     inverse_R1 = (1.0 / scale_R).astype(np.float32)[:, None]
     left_RD = (rows_RD - centre_D).astype(np.float32, copy=False)
@@ -142,3 +137,60 @@ def _scaled_distances(
         np.maximum(products_RS, 0, out=products_RS)
         np.multiply(products_RS, inverse_R1, out=block_RG[:, start : start + _GALLERY_ROWS])
     return block_RG
+
+
+def average_query_expansion(
+    query_features: ArrayLike, gallery_features: ArrayLike, *, k: int = 10, alpha: float = 3.0
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Return the features of both sides, each averaged with its `k` nearest among all of them.
+
+    With unit rows x and n(i) the k nearest others of row i, by cosine, in query and gallery together::
+
+        y_i = x_i + sum over j in n(i) of max(0, x_i . x_j)^alpha x_j,  then y_i / |y_i|
+
+    Source: average query expansion, Chum et al., "Total Recall", ICCV 2007 (alpha 0: the plain mean); the
+    weights are those of Radenovic et al., "Fine-tuning CNN Image Retrieval with No Human Annotation", TPAMI
+    2019 (there alpha 3, for the query alone). Both sides are expanded, as re-identification code does it.
+
+    Args:
+        query_features: `[Q, D]` floats, finite, no zero row.
+        gallery_features: `[G, D]` floats, finite, no zero row.
+        k: other rows averaged, at least 1; more than there are means all.
+        alpha: exponent of the weights, at least 0; a greater one trusts near rows more.
+
+    Returns:
+        unit rows `[Q, D]` and `[G, D]`, float32: rank them by Euclidean distance.
+
+    Raises:
+        UserError: features that are not finite or zero (which rows) or of different widths, or an option out
+            of range.
+    """
+    check_count("k", k, "5 to 10")
+    if not 0.0 <= alpha < np.inf:
+        raise UserError(f"alpha is {alpha}; a finite number of at least 0 is needed (usual: 0 or 3).")
+    query_QD, gallery_GD = checked_pair(query_features, gallery_features)
+    rows_ND = np.concatenate((_unit(query_QD, "query features"), _unit(gallery_GD, "gallery features")))
+    squared_NK, indices_NK = nearest_neighbours(rows_ND, int(k) + 1)
+    weights_NK = np.maximum(1.0 - squared_NK.astype(np.float64) / 2.0, 0.0) ** alpha
+    weights_NK[:, 0] = 1.0
+    expanded_ND = np.empty_like(rows_ND)
+    step = max(1, _BLOCK_ENTRIES // rows_ND.shape[1])
+    for start in range(0, len(rows_ND), step):
+        part = slice(start, start + step)
+        sums_RD = np.zeros((len(rows_ND[part]), rows_ND.shape[1]))
+        for place in range(indices_NK.shape[1]):
+            sums_RD += weights_NK[part, place, None] * rows_ND[indices_NK[part, place]]
+        expanded_ND[part] = sums_RD / np.linalg.norm(sums_RD, axis=1, keepdims=True)
+    return expanded_ND[: len(query_QD)], expanded_ND[len(query_QD) :]
+
+
+def _unit(features_RD: Floats, name: str) -> NDArray[np.float32]:
+    """Return the rows at length 1, float32, or raise UserError that names those without a direction."""
+    lengths_R = np.linalg.norm(features_RD, axis=1)
+    zero = np.flatnonzero(lengths_R == 0)
+    if zero.size:
+        raise UserError(
+            f"{name} are zero in {zero.size} of {len(lengths_R)} rows (rows {first_few(zero.tolist())}); "
+            "a zero vector has no direction, so it has no cosine: check the model, or drop those rows."
+        )
+    return np.asarray(features_RD / lengths_R[:, None], dtype=np.float32)
