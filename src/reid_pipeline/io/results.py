@@ -28,10 +28,7 @@ def cell_of(folder: Path) -> Cell | None:
 
 
 class RunResultsDataset(ReadOnlyDataset[list[Run]]):
-    """The finished runs of one benchmark: metrics.json and run_card.json of `<method>[+<variant>]/seed_<n>/`.
-
-    `breakdown.json` is read where it exists; git tracks only the other two. The folder's name is the benchmark's.
-    """
+    """The finished runs of one benchmark, which the folder is named after; git does not track `breakdown.json`."""
 
     _refusal = "Results in {path} are read only; {kind} was not written."
 
