@@ -15,11 +15,8 @@ from reid_pipeline.schema.columns import BYTES, FAULT, HEIGHT, MODE, PATH, SHA25
 from reid_pipeline.schema.errors import UserError, first_few
 
 FEW = 500
-"""Pictures that threads decode before processes are started, and files that must then be left: a process
-starts in 0.1 s, in which a core decodes some 500 pictures of 128 x 64."""
-
-# Few files at a time, so that the bar moves; many, so that processes seldom wait for the next.
-_FEWEST_AT_A_TIME, _MOST_AT_A_TIME = 8, 256
+"""Pictures that threads decode before processes start, and files that must be left: as many take as long as a start."""
+_FEWEST_AT_A_TIME, _MOST_AT_A_TIME = 8, 256  # few: the bar moves; many: processes seldom wait for the next
 _MOST_WORKERS = 16
 _ENDED = "decoding it ended the process: damaged, or too large for the memory"
 
@@ -34,9 +31,7 @@ def check_images(
 ) -> pd.DataFrame:
     """Read every file once, hash it, and decode it to the last pixel unless its content is known.
 
-    A renamed file is not decoded again, a changed one is, and of equal files one is decoded. Time grows with
-    the bytes read and the pixels decoded; memory with the number of files, some 500 bytes each. Of an
-    animation, the first frame counts.
+    Of equal files one is decoded; of an animation, the first frame. Memory: some 500 bytes for each file.
 
     Args:
         root: folder that `paths` are relative to.
@@ -47,8 +42,7 @@ def check_images(
         on_done: called in this thread with the number of files done so far.
 
     Returns:
-        a table as `schema.tables.IMAGE_FACTS`, in the order of `paths`. A file that cannot be decoded is a row
-        with a `fault`, never an exception.
+        a table as `schema.tables.IMAGE_FACTS`, in the order of `paths`; a file that cannot be decoded has a `fault`.
 
     Raises:
         UserError: files are missing or cannot be opened; the first few are named.

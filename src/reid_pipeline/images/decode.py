@@ -11,8 +11,7 @@ from reid_pipeline.images.picture import PictureError, load_picture, to_rgb, upr
 from reid_pipeline.schema.errors import UserError
 from reid_pipeline.schema.parameters import Resize
 
-READING = 1
-"""Version of the way from file to pixels; incremented when pixels change, so that no cache returns old ones."""
+READING = 1  # version of the way from file to pixels; incremented when pixels change, so that no cache returns old ones
 
 
 class TargetSize(NamedTuple):
@@ -71,11 +70,9 @@ def decode_image(content: bytes, path: Path, size: tuple[int, int] | TargetSize 
 
 
 def resize(pixels: np.ndarray, target: TargetSize) -> np.ndarray:
-    """Resize uint8 [h, w, 3] with antialiasing, in fixed-point arithmetic.
+    """Resize uint8 [h, w, 3] with antialiasing: Pillow's result but for rounding, by two levels at most.
 
-    Four times as fast as Pillow, and Pillow's result but for rounding: weights have 16 bits here and 22 there,
-    and rows come first, where Pillow 13 begins with the axis that makes less work. Drawn people differ by one
-    level in a few pixels, by two at most (docs/performance.md).
+    It is four times as fast (docs/performance.md): weights have 16 bits here and 22 there, and rows come first.
     """
     # The batch axis goes in front of the rows: only then torch sees that channels come last.
     batch = torch.from_numpy(pixels)[None].permute(0, 3, 1, 2)

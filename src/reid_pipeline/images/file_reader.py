@@ -1,8 +1,6 @@
 """Reading, hashing and decoding files: in this process, or in a process of its own.
 
-Opening a small JPEG is mostly Python, which the threads of a process do one after the other: two threads
-check 128 x 64 pictures 1.1 times as fast as a plain loop, two processes 1.7 times (docs/performance.md). This
-module imports little, as `picture` does, so that the processes start fast.
+Opening a small JPEG is mostly Python, hence processes (docs/performance.md); they start fast, as little is imported.
 """
 
 import hashlib
@@ -34,10 +32,7 @@ class ReadFile(NamedTuple):
 
 
 class FileReader:
-    """Reads files below a folder once, then decodes those of them whose content the caller finds to be new.
-
-    What was read is held until the next reading.
-    """
+    """Reads files below a folder, holds them until the next reading, and decodes those that the caller asks for."""
 
     def __init__(self, folder: str) -> None:
         self._folder = folder
@@ -73,18 +68,9 @@ class ReaderGone(Exception):  # noqa: N818 - a state, handled by the caller and 
 
 
 class ReadingProcess:
-    """A `FileReader` in another process, which the first call starts.
+    """A `FileReader` in another process, which the first call starts; `startable` is false once one did not start.
 
-    It is started as a program and not through `multiprocessing`, which would run the caller's main module again:
-    that of `kedro` takes a second to import, a script without a main guard would begin anew, and a notebook or
-    `python -` has no file to run.
-
-    Args:
-        folder: what paths are relative to.
-        command: what to run; by default this interpreter, with this process's module path.
-
-    Attributes:
-        startable: false once a process did not start.
+    It is a program: `multiprocessing` would run the caller's main module again, and a notebook has none.
     """
 
     def __init__(self, folder: str, command: Sequence[str] = (sys.executable, "-c", _PROGRAM)) -> None:
@@ -103,7 +89,7 @@ class ReadingProcess:
 
     def close(self) -> None:
         """End the process, if there is one."""
-        if self._process is not None:
+        if self._process:
             self._process.kill()  # it writes nothing
             self._process.communicate()
             self._process = None

@@ -1,7 +1,4 @@
-"""From the bytes of an image file to a picture, or to a reason why there is none.
-
-Imports Pillow and the standard library only, so that processes that import it start within 0.1 s.
-"""
+"""From the bytes of an image file to a picture, or the reason why there is none; imports Pillow only, to start fast."""
 
 import io
 from typing import NamedTuple
@@ -41,11 +38,7 @@ class Picture(NamedTuple):
 
 
 def load_picture(content: bytes) -> Image.Image:
-    """Decode a whole file to its last pixel, as stored; of an animation, the first frame.
-
-    Raises:
-        PictureError: the file is empty, truncated, damaged, too large, or no image.
-    """
+    """Decode a whole file to its last pixel, as stored, or raise `PictureError`; of an animation, the first frame."""
     if not content:
         raise PictureError("empty file, 0 bytes")
     # Other code of this process may have set Pillow to ignore missing pixels, for all its callers.
@@ -78,13 +71,10 @@ def upright(image: Image.Image) -> Image.Image:
 
 
 def to_rgb(image: Image.Image) -> Image.Image:
-    """Return the picture in 8-bit RGB.
+    """Return the picture in 8-bit RGB, or raise `PictureError` for numbers without an agreed way to colours.
 
     Transparent parts become white, as in most viewers. 16-bit grey is scaled (65535 becomes 255), where Pillow
     would clip it. CMYK is taken as Adobe stores it in JPEG and converted without a colour profile.
-
-    Raises:
-        PictureError: there is no agreed way from the mode's numbers to colours.
     """
     if image.mode.startswith(("I", "F")):
         return _grey_of_numbers(image).convert("RGB")
@@ -112,10 +102,7 @@ def describe(content: bytes) -> Picture:
 
 
 def _has_end(content: bytes) -> bool:
-    """Return whether the end marker follows the last scan of a JPEG.
-
-    Pillow accepts files that were cut and then filled up, such as broken downloads, and decodes the filling.
-    """
+    """Return whether the end marker follows a JPEG's last scan; Pillow decodes the filling of a broken download."""
     return content.endswith(_END_OF_IMAGE) or content.rfind(_END_OF_IMAGE) > content.rfind(_START_OF_SCAN)
 
 

@@ -18,10 +18,9 @@ _ROOT = "root"
 
 
 def stamp_files(root: Path, paths: Sequence[str]) -> pd.DataFrame:
-    """Return size and times of files as `schema.tables.IMAGE_STAMPS`, in the order of `paths`, without opening any.
+    """Return size and times of files as `schema.tables.IMAGE_STAMPS`, in the order of `paths`; -1 for a missing file.
 
-    Times are those of the last change of the content and of the entry (renaming, replacing), in nanoseconds; a
-    missing file has -1 throughout.
+    Times are those of the last change of the content and of the entry (renaming, replacing), in nanoseconds.
     """
     stamps = np.array([_stamp(os.path.join(root, path)) for path in paths], dtype=np.int64)  # noqa: PTH118
     columns = dict(zip(_STAMP, stamps.reshape(-1, len(_STAMP)).T, strict=True))
@@ -33,12 +32,7 @@ def stamp_files(root: Path, paths: Sequence[str]) -> pd.DataFrame:
 def require_same_folder(root: Path, stamps: pd.DataFrame | None) -> None:
     """Refuse to read one's own collection from another folder than before, unless that folder no longer exists.
 
-    Args:
-        root: the folder of the images.
-        stamps: as `stamp_files` returned them when the collection was read before, or None.
-
-    Raises:
-        UserError: the tables are of another folder, which still exists.
+    `stamps` are as `stamp_files` returned them when the collection was read before, or None.
     """
     before = "" if stamps is None else str(stamps.attrs.get(_ROOT, ""))
     if before and before != str(root.resolve()) and Path(before).is_dir():
@@ -74,15 +68,17 @@ def require_unchanged(
     Raises:
         UserError: files are gone or have other bytes; the first few are named.
     """
-    suspect = rows[_suspect(stamp_files(root, rows[PATH].tolist()), stamps)]
+    suspect = rows
+    if stamps is not None:
+        now = stamp_files(root, rows[PATH].tolist())
+        before = now[[PATH]].merge(stamps, on=PATH, how="left")
+        suspect = rows[(before[list(_STAMP)] != now[list(_STAMP)]).any(axis=1).to_numpy(dtype=bool)]
     changed = []
     with ThreadPoolExecutor(_THREADS, thread_name_prefix="hash") as pool:
-        found = zip(
-            suspect[PATH], suspect[SHA256], pool.map(lambda path: _digest(root / path), suspect[PATH]), strict=True
-        )
-        for done, (path, digest, now) in enumerate(found, start=1):
-            if now != digest:
-                changed.append(path if now else f"{path} (gone)")
+        digests = pool.map(_digest, (root / path for path in suspect[PATH]))
+        for done, (path, expected, found) in enumerate(zip(suspect[PATH], suspect[SHA256], digests, strict=True), 1):
+            if found != expected:
+                changed.append(path if found else f"{path} (gone)")
             if on_done is not None:
                 on_done(done, len(suspect))
     if changed:
@@ -91,14 +87,6 @@ def require_unchanged(
             f" {root}. Bring back what was there, or read them anew: kedro run --pipeline=ingestion, then the"
             " method, which is trained on what is there now."
         )
-
-
-def _suspect(now: pd.DataFrame, stamps: pd.DataFrame | None) -> np.ndarray:
-    """Return whether each file's stamp has changed, bool [n]."""
-    if stamps is None:
-        return np.ones(len(now), dtype=bool)
-    before = now[[PATH]].merge(stamps, on=PATH, how="left")
-    return (before[list(_STAMP)] != now[list(_STAMP)]).any(axis=1).to_numpy(dtype=bool)
 
 
 def _digest(file: Path) -> str:
