@@ -10,6 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import optuna
+from optuna.pruners import BasePruner, MedianPruner, NopPruner
+from optuna.storages import JournalStorage, RDBStorage
+from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, TrialState
 
 from reid_pipeline.schema.errors import UserError, first_few
@@ -29,7 +32,6 @@ class StudyPlan:
         storage: a file, or a database URL.
         name: name of the study among this method's.
         facts: what makes its trials comparable, as plain JSON values: parameters, data, seed.
-        space: the searched parameters.
         start: values of the first trial, by dotted name: the parameters as configured.
         trials: number of finished trials to reach.
         stale_seconds: silence after which another machine's trial counts as dead.
@@ -60,28 +62,24 @@ def open_study(plan: StudyPlan) -> optuna.Study:
         UserError: it was begun with other facts or another search space; names each difference.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
+    pruner: BasePruner = NopPruner()
+    if plan.pruner.name == "median":
+        pruner = MedianPruner(n_startup_trials=plan.pruner.startup_trials, n_warmup_steps=plan.pruner.warmup_epochs)
+    database = "://" in plan.storage
+    storage = RDBStorage(plan.storage) if database else JournalStorage(JournalFileBackend(plan.storage))
     study = optuna.create_study(
-        storage=_open_storage(plan.storage),
-        study_name=plan.title,
-        direction="maximize",
-        pruner=_pruner(plan.pruner),
-        load_if_exists=True,
+        storage=storage, study_name=plan.title, direction="maximize", pruner=pruner, load_if_exists=True
     )
-    space = {name: found.model_dump(mode="json") for name, found in plan.space.items()}
-    facts = {**plan.facts, "space": space}
-    begun = study.user_attrs.get(FACTS)
-    if begun is None:
-        study.set_user_attr(FACTS, facts)
+    facts = {**plan.facts, "space": {name: found.model_dump(mode="json") for name, found in plan.space.items()}}
+    if FACTS in study.user_attrs:
+        _require_same(plan, study.user_attrs[FACTS], facts)
     else:
-        _require_same(plan, begun, facts)
+        study.set_user_attr(FACTS, facts)
     return study
 
 
 def fail_dead_trials(study: optuna.Study, *, stale_seconds: float) -> list[int]:
-    """Mark trials of dead processes as failed, and return their numbers.
-
-    A process of another machine counts as dead `stale_seconds` after its last report.
-    """
+    """Mark trials of dead processes as failed, and return their numbers; other machines' after `stale_seconds`."""
     dead = [trial for trial in study.get_trials(states=(TrialState.RUNNING,)) if _is_dead(trial, stale_seconds)]
     for trial in dead:
         study.tell(trial.number, state=TrialState.FAIL, skip_if_finished=True)
@@ -89,10 +87,7 @@ def fail_dead_trials(study: optuna.Study, *, stale_seconds: float) -> list[int]:
 
 
 def prepare_sampler(study: optuna.Study, plan: StudyPlan, *, worker: int) -> None:
-    """Give the study a sampler that depends on seed, worker and number of trials so far, and on nothing else.
-
-    Hence a study that was killed goes on with the values that an uninterrupted one would have sampled.
-    """
+    """Give the study a sampler that depends only on seed, worker and number of trials: a killed one goes on alike."""
     position = f"{plan.sampler.seed}/{worker}/{len(live_trials(study))}"
     seed = int.from_bytes(hashlib.sha256(position.encode()).digest()[:4], "big")
     study.sampler = optuna.samplers.TPESampler(seed=seed, n_startup_trials=plan.sampler.startup_trials)
@@ -135,37 +130,19 @@ def process_name() -> str:
     return f"{socket.gethostname()} {os.getpid()} {_started(os.getpid())}".strip()
 
 
-def _open_storage(address: str) -> optuna.storages.BaseStorage:
-    if "://" in address:
-        return optuna.storages.RDBStorage(address)
-    from optuna.storages.journal import JournalFileBackend
-
-    return optuna.storages.JournalStorage(JournalFileBackend(address))
-
-
-def _pruner(given: PrunerParameters) -> optuna.pruners.BasePruner:
-    if given.name == "none":
-        return optuna.pruners.NopPruner()
-    return optuna.pruners.MedianPruner(n_startup_trials=given.startup_trials, n_warmup_steps=given.warmup_epochs)
-
-
 def _is_dead(trial: FrozenTrial, stale_seconds: float) -> bool:
     host, _, process = str(trial.user_attrs.get(WORKER, "")).partition(" ")
     if host == socket.gethostname():
         number, _, started = process.partition(" ")
-        return not _alive(int(number)) or _started(int(number)) != started
+        try:
+            os.kill(int(number), 0)
+        except ProcessLookupError:
+            return True
+        except PermissionError:
+            pass  # alive, and somebody else's
+        return _started(int(number)) != started
     begun = trial.datetime_start.timestamp() if trial.datetime_start else 0.0
     return time.time() - float(trial.user_attrs.get(SEEN, begun)) > stale_seconds
-
-
-def _alive(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        pass  # alive, and somebody else's
-    return True
 
 
 def _started(process: int) -> str:

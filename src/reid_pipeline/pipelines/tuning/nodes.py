@@ -170,4 +170,4 @@ def collect_results(study: Record) -> tuple[Record, str, str]:
     from reid_pipeline.tuning.results import best_parameters
 
     found = Study.model_validate(study)
-    return best_parameters(study), trials_csv(found), render_tuning_page(found)
+    return best_parameters(found), trials_csv(found), render_tuning_page(found)
