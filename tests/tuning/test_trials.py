@@ -18,8 +18,14 @@ from toy_objective import START, Toy, final, plan
 
 from reid_pipeline.schema.errors import UserError
 from reid_pipeline.schema.tuning import PrunerParameters, Study
-from reid_pipeline.tuning.results import best_parameters, study_record
-from reid_pipeline.tuning.study import describe_trial, fail_dead_trials, open_study, process_name
+from reid_pipeline.tuning.study import (
+    best_parameters,
+    describe_trial,
+    fail_dead_trials,
+    open_study,
+    process_name,
+    study_record,
+)
 from reid_pipeline.tuning.trials import Score, Unusable, run_in_processes, run_trials
 
 

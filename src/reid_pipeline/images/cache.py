@@ -7,9 +7,9 @@ disk: what a killed process leaves is a tail that no hash names. One process wri
 
 import hashlib
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -124,17 +124,12 @@ class SizedImages:
             file.flush()
             os.fsync(file.fileno())
 
-    @contextmanager
-    def _only_writer(self, on_wait: Callable[[], None] | None) -> Iterator[None]:
+    def _only_writer(self, on_wait: Callable[[], None] | None) -> AbstractContextManager[object]:
         self.folder.mkdir(parents=True, exist_ok=True)
         lock = FileLock(self.cache.folder / "lock", fallback_to_soft=False)
         try:
-            lock.acquire(blocking=False)
+            return lock.acquire(blocking=False)
         except Timeout:
             if on_wait is not None:
                 on_wait()
-            lock.acquire()
-        try:
-            yield
-        finally:
-            lock.release()
+            return lock.acquire()

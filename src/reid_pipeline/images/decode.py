@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
-from reid_pipeline.images.picture import PictureError, load_picture, to_rgb, upright
+from reid_pipeline.images.file_reader import PictureError, load_picture, to_rgb, upright
 from reid_pipeline.schema.errors import UserError
 from reid_pipeline.schema.parameters import Resize
 
@@ -30,10 +30,7 @@ class TargetSize(NamedTuple):
 def read_image(path: Path, size: tuple[int, int] | TargetSize | None = None) -> np.ndarray:
     """Decode an image as RGB and, where a size is given, resize it (antialiased, aspect ratio not preserved).
 
-    Args:
-        path: a file in any format Pillow reads; EXIF rotation is applied; grey, CMYK and palette images
-            become RGB, transparent parts white, 16-bit grey is scaled (`picture.to_rgb`).
-        size: height, width in pixels, and the filter; None: the file's own size.
+    EXIF rotation is applied; how other modes become RGB says `file_reader.to_rgb`.
 
     Returns:
         uint8 array [height, width, 3].

@@ -44,9 +44,6 @@ class ReIDImages:
         memory_limit: bytes of decoded images to store.
         threads: decoding threads.
         cached: images that need no decoding.
-
-    Attributes:
-        pinned: whether batches are made in page-locked memory, from which a CUDA device copies by itself.
     """
 
     def __init__(
@@ -62,7 +59,7 @@ class ReIDImages:
         self.root = root
         self.paths = list(paths)
         self.target = TargetSize(*size)
-        self.pinned = False
+        self.pinned = False  # whether batches lie in page-locked memory, from which a CUDA device copies by itself
         self._threads = threads
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="decode")
         self._shape = (self.target.height, self.target.width, 3)

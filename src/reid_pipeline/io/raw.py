@@ -48,11 +48,7 @@ class RawFolderDataset(ReadOnlyDataset[RawFolder]):
 class SyntheticBenchmarkDataset(RawFolderDataset):
     """The drawn benchmark: loading draws it into its folder unless the same drawing is there already.
 
-    Args:
-        filepath: the folder to draw into.
-        drawing: parameters of `reid_drawings.parameters`; those left out have their defaults.
-        kind: what is drawn.
-        metadata: for kedro viz.
+    `drawing` has parameters of `reid_drawings.parameters`; those left out have their defaults.
     """
 
     def __init__(

@@ -26,14 +26,10 @@ class RecordDataset(AtomicSave, JSONDataset):
 
     Args:
         filepath: the JSON file.
-        record: name of the model, such as "Metrics".
+        record: name of the model, such as "Metrics"; the attribute is the model.
         many: whether the file holds a list of such records.
         node: which node makes the file, for messages; by default the one that the record's origin names.
-        **options: as for kedro-datasets' JSONDataset.
-
-    Attributes:
-        record: the model.
-        has_versions: whether every run's file stays beside those before it.
+        **options: as for kedro-datasets' JSONDataset; with a version, the file of every run stays.
     """
 
     def __init__(self, *, filepath: str, record: str, many: bool = False, node: str = "", **options: Any) -> None:

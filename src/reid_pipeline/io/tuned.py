@@ -17,11 +17,8 @@ TRIALS = "trials.json"  # the file beside it with all trials of the study
 def read_tuned(file: Path, tuned: str) -> dict[str, Any]:
     """Return all parameters of a study's method, those searched with the values of the best trial.
 
-    A file of an earlier version holds only those searched; the others are taken from the trials beside it.
-
-    Args:
-        file: the study's parameter file.
-        tuned: the study as the user gave it: <method>, or <method>/<study>.
+    A file of an earlier version holds only those searched; the others are taken from the trials beside it. `tuned` is
+    the study as the user gave it: <method>, or <method>/<study>.
 
     Raises:
         UserError: there is no such study of this benchmark, none of its trials was trained to the end, or

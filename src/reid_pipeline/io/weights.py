@@ -232,10 +232,7 @@ class SavedStates:
             self._exported.add(method)
 
     def discard(self, locked: Callable[[str], AbstractContextManager[None]]) -> None:
-        """Remove those of trainings that this run has also exported, unless another run has replaced them.
-
-        `locked` gives the lock of a method's cell, or refuses.
-        """
+        """Remove those of exported trainings, unless another run has replaced them; `locked` locks a method's cell."""
         for state, (method, stamp) in self._stamps.items():
             if stamp and method in self._exported:
                 with contextlib.suppress(UserError), locked(method):

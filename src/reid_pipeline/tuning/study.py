@@ -1,4 +1,4 @@
-"""A study in its storage, which is its whole state: opened again, it goes on."""
+"""A study in its storage, which is its whole state: opened again, it goes on; and its results as a record."""
 
 import hashlib
 import os
@@ -16,12 +16,13 @@ from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, TrialState
 
 from reid_pipeline.schema.errors import UserError, first_few
-from reid_pipeline.schema.nested import leaves
-from reid_pipeline.schema.tuning import PrunerParameters, SamplerParameters
+from reid_pipeline.schema.nested import leaves, merged, nested
+from reid_pipeline.schema.tuning import PrunerParameters, SamplerParameters, Study, StudyTrial
 from reid_pipeline.tuning.space import Space, distributions
 
 FINISHED = (TrialState.COMPLETE, TrialState.PRUNED)
 FACTS, WORKER, SEEN, STOPPED = "facts", "worker", "seen", "stopped"
+_MIN_FOR_IMPORTANCE = 4
 
 
 @dataclass(frozen=True)
@@ -87,7 +88,7 @@ def fail_dead_trials(study: optuna.Study, *, stale_seconds: float) -> list[int]:
 
 
 def prepare_sampler(study: optuna.Study, plan: StudyPlan, *, worker: int) -> None:
-    """Give the study a sampler that depends only on seed, worker and number of trials: a killed one goes on alike."""
+    """Give the study a sampler that depends only on seed, worker and number of trials: a killed one samples the same."""
     position = f"{plan.sampler.seed}/{worker}/{len(live_trials(study))}"
     seed = int.from_bytes(hashlib.sha256(position.encode()).digest()[:4], "big")
     study.sampler = optuna.samplers.TPESampler(seed=seed, n_startup_trials=plan.sampler.startup_trials)
@@ -123,6 +124,36 @@ def describe_trial(study: optuna.Study, trial: FrozenTrial) -> str:
         f"{name}={value:.4g}" if isinstance(value, float) else f"{name}={value}" for name, value in trial.params.items()
     )
     return f"trial {trial.number}, {value}{given_up} ({values}){best_so_far}"
+
+
+def study_record(plan: StudyPlan) -> dict[str, Any]:
+    """Return a study as `schema.tuning.Study` describes it, in plain JSON values; `space` with all of each range."""
+    study = open_study(plan)
+    trials = [_described(trial) for trial in study.get_trials()]
+    complete = [trial for trial in trials if trial.state == "complete"]
+    best = max(complete, key=lambda trial: (trial.value or 0.0, -trial.number), default=None)
+    start = next((trial for trial in complete if trial.params == dict(plan.start)), None)
+    facts = dict(study.user_attrs[FACTS])
+    return {
+        "benchmark": plan.benchmark,
+        "method": plan.method,
+        "name": plan.name,
+        "wanted": plan.trials,
+        "space": facts.pop("space"),
+        "facts": facts,
+        "start_values": dict(plan.start),
+        "trials": [trial.content() for trial in trials],
+        "best": best and best.content(),
+        "start": start and start.content(),
+        "importances": _importances(study),
+    }
+
+
+def best_parameters(study: Study) -> dict[str, Any]:
+    """Return all of the method's parameters in the best trial as a parameter file; empty where there is none."""
+    if study.best is None:
+        return {}
+    return {study.method: merged(nested(study.facts["parameters"]), nested(study.best.params))}
 
 
 def process_name() -> str:
@@ -173,3 +204,26 @@ def _require_same(plan: StudyPlan, begun: Mapping[str, Any], facts: Mapping[str,
             " Its trials cannot be compared with new ones. Give the values it was begun with, or begin"
             " another study: --params study=<name>"
         )
+
+
+def _described(trial: FrozenTrial) -> StudyTrial:
+    return StudyTrial(
+        number=trial.number,
+        state=trial.state.name.lower(),
+        value=trial.value if trial.state == TrialState.COMPLETE else None,
+        params=dict(trial.params),
+        scores=tuple(sorted(trial.intermediate_values.items())),
+        seconds=None if trial.duration is None else round(trial.duration.total_seconds(), 1),
+        worker=trial.user_attrs.get(WORKER),
+        stopped=trial.user_attrs.get(STOPPED),
+    )
+
+
+def _importances(study: optuna.Study) -> dict[str, float]:
+    """Return shares of the score's variance (fANOVA, Hutter et al., ICML 2014); empty for too few trials."""
+    values = [trial.value for trial in study.get_trials(states=(TrialState.COMPLETE,))]
+    if len(values) < _MIN_FOR_IMPORTANCE or len(set(values)) == 1:
+        return {}
+    evaluator = optuna.importance.FanovaImportanceEvaluator(seed=0)
+    found = optuna.importance.get_param_importances(study, evaluator=evaluator)
+    return {name: float(share) for name, share in found.items()}

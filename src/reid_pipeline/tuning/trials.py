@@ -14,7 +14,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from reid_pipeline.tuning import study as studies
 from reid_pipeline.tuning.space import distributions
-from reid_pipeline.tuning.study import StudyPlan, finished_trials
+from reid_pipeline.tuning.study import StudyPlan
 
 _POLL_SECONDS = 1.0
 
@@ -59,13 +59,13 @@ def run_in_processes(
     their trials.
     """
     study = _ready_study(plan)
-    seen = {trial.number for trial in finished_trials(study)}
+    seen = {trial.number for trial in studies.finished_trials(study)}
     spawn = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(workers, mp_context=spawn) as pool:
         jobs = {pool.submit(_work, plan, objective, worker, prepare) for worker in range(workers)}
         while jobs:
             done, jobs = wait(jobs, timeout=_POLL_SECONDS, return_when=FIRST_COMPLETED)
-            for trial in finished_trials(study):
+            for trial in studies.finished_trials(study):
                 if trial.number not in seen:
                     seen.add(trial.number)
                     yield trial
