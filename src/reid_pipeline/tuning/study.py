@@ -88,7 +88,7 @@ def fail_dead_trials(study: optuna.Study, *, stale_seconds: float) -> list[int]:
 
 
 def prepare_sampler(study: optuna.Study, plan: StudyPlan, *, worker: int) -> None:
-    """Give the study a sampler that depends only on seed, worker and number of trials: a killed one samples the same."""
+    """Give the study a sampler that depends only on seed, worker and number of trials: a killed one samples alike."""
     position = f"{plan.sampler.seed}/{worker}/{len(live_trials(study))}"
     seed = int.from_bytes(hashlib.sha256(position.encode()).digest()[:4], "big")
     study.sampler = optuna.samplers.TPESampler(seed=seed, n_startup_trials=plan.sampler.startup_trials)
