@@ -13,7 +13,7 @@ from kedro.pipeline import Pipeline, node, pipeline
 from kedro.runner import SequentialRunner, ThreadRunner
 
 from reid_pipeline.cell_locks import CellLocks, lock_of, part_of
-from reid_pipeline.io.weights import TrainingStateDataset
+from reid_pipeline.io.weights import EmbedderDataset, TrainingStateDataset
 from reid_pipeline.schema.errors import UserError
 
 LOADER = {"parameters": {"seed": 3}, "globals": {"benchmark": "b"}}
@@ -88,7 +88,8 @@ def two_stages(watched: Watched) -> Pipeline:
         namespace="clip_reid",
         inputs={"table"},
     )
-    after = pipeline([watched.node("zz_compare", ["clip_reid.embedder", "zero_shot.metrics"], "comparison")])
+    read = ["clip_reid.embedder", "zero_shot.metrics", "dataset_page"]
+    after = pipeline([watched.node("zz_compare", read, "comparison")])
     return tables + floor + method + after
 
 
@@ -280,10 +281,33 @@ def test_every_node_of_the_project_that_writes_a_cell_or_a_table_has_a_lock() ->
     assert free == {"compare", "render_comparison", "run_study", "collect_results"}
 
 
+class ToyEmbedder(EmbedderDataset):
+    """An embedder's entry that takes any number."""
+
+    def load(self) -> Any:
+        return int(self._filepath.read_text())
+
+    def _write(self, data: Any, file: Path) -> None:
+        file.write_text(str(data))
+
+
 class TestResumableStates:
     def watched(self, tmp_path: Path) -> tuple[Watched, TrainingStateDataset]:
         state = TrainingStateDataset(filepath=str(tmp_path / "scratch/toy_state.pt"))
-        return Watched(tmp_path, {"clip_reid.toy_state": state}), state
+        embedder = ToyEmbedder(filepath=str(tmp_path / "embedder.safetensors"))
+        return Watched(tmp_path, {"clip_reid.toy_state": state, "clip_reid.embedder": embedder}), state
+
+    def test_only_the_class_of_an_entry_counts(self, tmp_path: Path) -> None:
+        watched, state = self.watched(tmp_path)
+        nodes = pipeline(
+            [watched.training("train", "raw", "resumable"), watched.node("export", "resumable", "exported")],
+            namespace="pcl",
+            inputs={"raw"},
+        )
+        watched.catalog["pcl.resumable"] = state
+        watched.catalog["pcl.exported"] = ToyEmbedder(filepath=str(tmp_path / "exported"))
+        watched.run(nodes)
+        assert not state.exists()
 
     def test_a_finished_training_tidies_up(self, tmp_path: Path) -> None:
         watched, state = self.watched(tmp_path)

@@ -18,7 +18,7 @@ from kedro.io import DataCatalog
 from kedro.pipeline import Node, Pipeline
 
 from reid_pipeline.io.cell_lock import CellLock
-from reid_pipeline.io.states import SavedStates
+from reid_pipeline.io.weights import SavedStates
 from reid_pipeline.methods import method_names
 from reid_pipeline.pipelines.ingestion import TABLES
 from reid_pipeline.schema.addresses import ZERO_SHOT
@@ -57,7 +57,8 @@ class _Run:
 
     def __init__(self, pipeline: Pipeline, catalog: DataCatalog, parts: Mapping[str, _Part]) -> None:
         self.parts = parts
-        self.states = SavedStates(catalog)
+        self.states = SavedStates()
+        self._catalog = catalog
         self.thread = threading.current_thread()
         self._guard = threading.RLock()
         self._names = {node.name: part_of(node) for node in pipeline.nodes}
@@ -85,7 +86,7 @@ class _Run:
 
     def saved(self, node: Node, output: str) -> None:
         """Release the lock if that was the last file of its part of the run."""
-        self.states.saved(output)
+        self.states.saved(node.namespace or "", self._catalog.get(output))
         with self._guard:
             unsaved = self._unsaved.get(node.name, set())
             unsaved.discard(output)

@@ -17,9 +17,15 @@ from optuna.trial import TrialState
 from toy_objective import START, Toy, final, plan
 
 from reid_pipeline.schema.errors import UserError
-from reid_pipeline.schema.tuning import PrunerParameters
-from reid_pipeline.tuning.results import best_parameters, study_record
-from reid_pipeline.tuning.study import describe_trial, fail_dead_trials, open_study, process_name
+from reid_pipeline.schema.tuning import PrunerParameters, Study
+from reid_pipeline.tuning.study import (
+    best_parameters,
+    describe_trial,
+    fail_dead_trials,
+    open_study,
+    process_name,
+    study_record,
+)
 from reid_pipeline.tuning.trials import Score, Unusable, run_in_processes, run_trials
 
 
@@ -223,7 +229,7 @@ def test_the_record_and_the_best_values(tmp_path: Path) -> None:
     assert (record["benchmark"], record["method"], record["name"]) == ("toy", "parabola", "main")
     assert record["facts"] == {"data": "abc", "parameters": {"plan.epochs": 4}}
     found = record["best"]["params"]
-    assert best_parameters(record) == {
+    assert best_parameters(Study.model_validate(record)) == {
         "parabola": {
             "plan": {"rate": found["plan.rate"], "epochs": 4},
             "cluster": {"k": found["cluster.k"]},
@@ -243,7 +249,7 @@ def test_nothing_found(tmp_path: Path) -> None:
     list(run_trials(plan(tmp_path, trials=2), never))
     record = study_record(plan(tmp_path, trials=2))
     assert (record["best"], record["start"], record["importances"]) == (None, None, {})
-    assert best_parameters(record) == {}
+    assert best_parameters(Study.model_validate(record)) == {}
 
 
 def test_a_trial_in_words(tmp_path: Path) -> None:

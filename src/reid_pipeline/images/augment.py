@@ -13,6 +13,7 @@ import math
 from typing import Protocol
 
 import torch
+from torch import Generator
 
 from reid_pipeline.schema.parameters import AugmentationParameters, Channels
 
@@ -29,10 +30,7 @@ class PixelStatistics(Protocol):
 
 
 def normalise(images_BCHW: torch.Tensor, mean: Channels, std: Channels) -> torch.Tensor:
-    """Turn uint8 pixels [B, 3, H, W] into float32 ones: (pixel / 255 - mean) / std per channel.
-
-    The result has its channels last in memory, as batches of `ReIDImages` do.
-    """
+    """Turn uint8 pixels [B, 3, H, W] into float32, channels last in memory: (pixel / 255 - mean) / std per channel."""
     B, C, H, W = images_BCHW.shape
     # A row's W x 3 values at a time: pixel by pixel it would take ten times as long.
     rows_BHR = images_BCHW.permute(0, 2, 3, 1).contiguous().flatten(2).float()
@@ -41,27 +39,17 @@ def normalise(images_BCHW: torch.Tensor, mean: Channels, std: Channels) -> torch
 
 
 def augment(
-    images_BCHW: torch.Tensor,
-    statistics: PixelStatistics,
-    parameters: AugmentationParameters,
-    generator: torch.Generator,
+    images_BCHW: torch.Tensor, statistics: PixelStatistics, parameters: AugmentationParameters, generator: Generator
 ) -> torch.Tensor:
-    """Return an augmented, normalised copy of a uint8 batch.
+    """Return an augmented, normalised copy of a batch, uint8 to float32 [B, 3, H, W], on its device.
 
-    Args:
-        images_BCHW: uint8 [B, 3, H, W].
-        statistics: pixel mean and std.
-        parameters: probabilities and sizes.
-        generator: a CPU generator; the samples are the same on every device.
-
-    Returns:
-        float32 [B, 3, H, W] on the device of the input.
+    The generator is of the CPU, so that the samples are the same on every device.
     """
     images = flip_and_crop(images_BCHW, parameters.flip, parameters.padding, generator)
     return erase(normalise(images, statistics.pixel_mean, statistics.pixel_std), parameters, generator)
 
 
-def flip_and_crop(images_BCHW: torch.Tensor, flip: float, padding: int, generator: torch.Generator) -> torch.Tensor:
+def flip_and_crop(images_BCHW: torch.Tensor, flip: float, padding: int, generator: Generator) -> torch.Tensor:
     """Flip each image with probability `flip`, then shift it by up to `padding` pixels, black outside."""
     B, C, H, W = images_BCHW.shape
     device = images_BCHW.device
@@ -83,12 +71,11 @@ def flip_and_crop(images_BCHW: torch.Tensor, flip: float, padding: int, generato
     return made.view(B, H, W, C).permute(0, 3, 1, 2)
 
 
-def erase(images_BCHW: torch.Tensor, parameters: AugmentationParameters, generator: torch.Generator) -> torch.Tensor:
+def erase(images_BCHW: torch.Tensor, parameters: AugmentationParameters, generator: Generator) -> torch.Tensor:
     """Erase one rectangle in a share of the images, in place; the channels must lie last in memory.
 
     Its area and aspect are sampled, then its place; a rectangle larger than the image is sampled again. The
-    fill is 0, the mean colour after normalisation; 0.5; or standard normal noise of its own for every pixel
-    and channel (`erasing_fill`).
+    fill is the mean colour, 0.5 after normalisation, or standard normal noise for every pixel and channel.
     """
     B, C, H, W = images_BCHW.shape
     device = images_BCHW.device
@@ -108,7 +95,7 @@ def erase(images_BCHW: torch.Tensor, parameters: AugmentationParameters, generat
 
 
 def _rectangles(
-    shape: tuple[int, int, int], parameters: AugmentationParameters, generator: torch.Generator
+    shape: tuple[int, int, int], parameters: AugmentationParameters, generator: Generator
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Return what is erased of B images of H x W: its rows, bool [B, H], and its columns, bool [B, W]."""
     B, H, W = shape

@@ -1,17 +1,15 @@
 """Images of one size on disk: decoded and resized once, then mapped into memory.
 
-For each size there is a folder of two files: `pixels` is an array of uint8 [n, height, width, 3], and `hashes`
-has the SHA-256 of the n files that they were decoded from, 32 bytes each. Both only grow. The hashes are
-written after the pixels have reached the disk, so that what a killed process leaves is a tail that no hash
-names; the next process cuts it off. One process writes at a time, under a lock that the operating system lifts
-when the process ends; readers need none.
+For each size there is a folder of two files that only grow: `pixels` is an array of uint8 [n, height, width, 3],
+and `hashes` has the SHA-256 of the n files that they were decoded from, written after the pixels have reached the
+disk: what a killed process leaves is a tail that no hash names. One process writes at a time, under a lock.
 """
 
 import hashlib
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -66,14 +64,9 @@ class SizedImages:
         return {hashes[_HASH_BYTES * place :][:_HASH_BYTES].hex(): place for place in range(count)}
 
     def pixels(self) -> np.ndarray:
-        """Map the images, read only: uint8 [n, height, width, 3], with all that `places` named before.
-
-        Raises:
-            FileNotFoundError: nothing was ever written.
-        """
-        height, width, _ = self.target
+        """Map the images that were ever written, read only: uint8 [n, height, width, 3]."""
         count = (self.folder / "pixels").stat().st_size // self.target.nbytes
-        mapped = np.memmap(self.folder / "pixels", np.uint8, "r", shape=(count, height, width, 3))
+        mapped = np.memmap(self.folder / "pixels", np.uint8, "r", shape=(count, *self.target[:2], 3))
         return mapped.view(np.ndarray)  # numpy gathers from a plain array without a detour through Python
 
     def fill(
@@ -100,7 +93,10 @@ class SizedImages:
         """
         with self._only_writer(on_wait), ThreadPoolExecutor(threads, thread_name_prefix="fill") as pool:
             places = self.places()
-            self._cut(len(places))
+            # What a killed process left is removed; the hashes first, they vouch for the pixels.
+            for name, size in (("hashes", _HASH_BYTES), ("pixels", self.target.nbytes)):
+                if (self.folder / name).exists():
+                    os.truncate(self.folder / name, size * len(places))
             missing = [(digest, path) for digest, path in files.items() if digest not in places]
             done = len(files) - len(missing)
             fitting = max(0, limit - self.cache.nbytes()) // self.bytes_each
@@ -122,29 +118,18 @@ class SizedImages:
             )
         return decode_image(content, path, self.target)
 
-    def _cut(self, count: int) -> None:
-        """Remove what a killed process left after `count` images; the hashes first, they vouch for it."""
-        for name, size in (("hashes", _HASH_BYTES), ("pixels", self.target.nbytes)):
-            if (self.folder / name).exists():
-                os.truncate(self.folder / name, size * count)
-
     def _append(self, name: str, parts: list[bytes] | list[memoryview]) -> None:
         with (self.folder / name).open("ab") as file:
             file.writelines(parts)
             file.flush()
             os.fsync(file.fileno())
 
-    @contextmanager
-    def _only_writer(self, on_wait: Callable[[], None] | None) -> Iterator[None]:
+    def _only_writer(self, on_wait: Callable[[], None] | None) -> AbstractContextManager[object]:
         self.folder.mkdir(parents=True, exist_ok=True)
         lock = FileLock(self.cache.folder / "lock", fallback_to_soft=False)
         try:
-            lock.acquire(blocking=False)
+            return lock.acquire(blocking=False)
         except Timeout:
             if on_wait is not None:
                 on_wait()
-            lock.acquire()
-        try:
-            yield
-        finally:
-            lock.release()
+            return lock.acquire()

@@ -7,12 +7,11 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
-from reid_pipeline.images.picture import PictureError, load_picture, to_rgb, upright
+from reid_pipeline.images.file_reader import PictureError, load_picture, to_rgb, upright
 from reid_pipeline.schema.errors import UserError
 from reid_pipeline.schema.parameters import Resize
 
-READING = 1
-"""Version of the way from file to pixels; incremented when pixels change, so that no cache returns old ones."""
+READING = 1  # version of the way from file to pixels; incremented when pixels change, so that no cache returns old ones
 
 
 class TargetSize(NamedTuple):
@@ -31,10 +30,7 @@ class TargetSize(NamedTuple):
 def read_image(path: Path, size: tuple[int, int] | TargetSize | None = None) -> np.ndarray:
     """Decode an image as RGB and, where a size is given, resize it (antialiased, aspect ratio not preserved).
 
-    Args:
-        path: a file in any format Pillow reads; EXIF rotation is applied; grey, CMYK and palette images
-            become RGB, transparent parts white, 16-bit grey is scaled (`picture.to_rgb`).
-        size: height, width in pixels, and the filter; None: the file's own size.
+    EXIF rotation is applied; how other modes become RGB says `file_reader.to_rgb`.
 
     Returns:
         uint8 array [height, width, 3].
@@ -71,11 +67,9 @@ def decode_image(content: bytes, path: Path, size: tuple[int, int] | TargetSize 
 
 
 def resize(pixels: np.ndarray, target: TargetSize) -> np.ndarray:
-    """Resize uint8 [h, w, 3] with antialiasing, in fixed-point arithmetic.
+    """Resize uint8 [h, w, 3] with antialiasing: Pillow's result but for rounding, by two levels at most.
 
-    Four times as fast as Pillow, and Pillow's result but for rounding: weights have 16 bits here and 22 there,
-    and rows come first, where Pillow 13 begins with the axis that makes less work. Drawn people differ by one
-    level in a few pixels, by two at most (docs/performance.md).
+    It is four times as fast (docs/performance.md): weights have 16 bits here and 22 there, and rows come first.
     """
     # The batch axis goes in front of the rows: only then torch sees that channels come last.
     batch = torch.from_numpy(pixels)[None].permute(0, 3, 1, 2)

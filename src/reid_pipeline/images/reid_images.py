@@ -14,12 +14,7 @@ from reid_pipeline.images.decode import TargetSize, read_image
 
 @dataclass(frozen=True)
 class DecodedImages:
-    """Decoded images, and the index of each row's image among them.
-
-    Attributes:
-        pixels: uint8 [m, height, width, 3], in memory or mapped from a file.
-        places: int64 [rows], index into `pixels`; -1: not decoded.
-    """
+    """Decoded images, uint8 [m, height, width, 3], and the index of each row's among them, int64 [rows]; -1: none."""
 
     pixels: np.ndarray
     places: np.ndarray
@@ -39,9 +34,8 @@ class DecodedImages:
 class ReIDImages:
     """Images of one size, addressed by row, returned as uint8 batches.
 
-    Decoding releases the interpreter lock, so threads suffice; there are no worker processes to seed or to
-    fork. Rows in the cache are copied from it. Of the others, as many as fit into `memory_limit` bytes are
-    decoded once and stored; the rest is decoded at each use. One image takes height x width x 3 bytes.
+    Rows in the cache are copied from it. Of the others, as many as fit into `memory_limit` bytes are decoded
+    once and stored; the rest is decoded at each use. One image takes height x width x 3 bytes.
 
     Args:
         root: folder that `paths` are relative to.
@@ -50,9 +44,6 @@ class ReIDImages:
         memory_limit: bytes of decoded images to store.
         threads: decoding threads.
         cached: images that need no decoding.
-
-    Attributes:
-        pinned: whether batches are made in page-locked memory, from which a CUDA device copies by itself.
     """
 
     def __init__(
@@ -68,7 +59,7 @@ class ReIDImages:
         self.root = root
         self.paths = list(paths)
         self.target = TargetSize(*size)
-        self.pinned = False
+        self.pinned = False  # whether batches lie in page-locked memory, from which a CUDA device copies by itself
         self._threads = threads
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="decode")
         self._shape = (self.target.height, self.target.width, 3)

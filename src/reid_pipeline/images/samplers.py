@@ -1,47 +1,34 @@
 """Which rows make a batch.
 
 In all samplers, `labels` are int [n], and rows with a label below 0 are never sampled; PK batches of `batch_size`
-rows have P identities with K = `instances` rows each, side by side; row numbers are int64; `generator` is the only
-source of randomness. A `ValueError` says that there is no row to sample.
+rows, a multiple of `instances`, have P identities with K = `instances` rows each, side by side; row numbers are
+int64; `generator` is the only source of randomness. A `ValueError` says that there is no row to sample.
 """
 
 from collections.abc import Iterator
 from itertools import chain, islice, repeat
 
 import numpy as np
+from numpy.random import Generator
+
+Rows = np.ndarray
+"""An integer for each row, or the numbers of some rows."""
 
 
 def camera_preferring_batches(
-    labels: np.ndarray,
-    camids: np.ndarray | None,
-    *,
-    batch_size: int,
-    instances: int,
-    iterations: int,
-    generator: np.random.Generator,
-) -> Iterator[np.ndarray]:
-    """Yield the rows of `iterations` PK batches: P identities x K `instances` each.
+    labels: Rows, camids: Rows | None, *, batch_size: int, instances: int, iterations: int, generator: Generator
+) -> Iterator[Rows]:
+    """Yield the rows [batch_size] of `iterations` PK batches; `camids` are int [n], -1 where unknown.
 
     Identities are taken in shuffled rounds, so that each comes once before any comes again. For each, one
     anchor is sampled, and K - 1 others, from other cameras than the anchor's where the identity has any,
     without repeats as far as possible. The sampler of the cluster-contrast lineage (methods.md section 8).
     With fewer than P identities a round is shorter than a batch and identities repeat within it.
-
-    Args:
-        labels: int [n].
-        camids: int [n], -1 where unknown; None if there are no cameras.
-        batch_size: P x K, a multiple of `instances`.
-        instances: K.
-        iterations: number of batches.
-        generator: the source of randomness.
-
-    Yields:
-        row numbers [batch_size].
     """
     rows_of_label = _rows_by_label(labels)
-    order: list[np.ndarray] = []
+    order: list[Rows] = []
     for _ in range(iterations):
-        batch: list[np.ndarray] = []
+        batch: list[Rows] = []
         for _ in range(batch_size // instances):
             if not order:
                 order = [rows_of_label[i] for i in generator.permutation(len(rows_of_label))]
@@ -50,14 +37,9 @@ def camera_preferring_batches(
 
 
 def identity_batches(
-    labels: np.ndarray,
-    *,
-    batch_size: int,
-    instances: int,
-    generator: np.random.Generator,
-    iterations: int | None = None,
-) -> Iterator[np.ndarray]:
-    """Yield the rows of PK batches, P identities x K `instances` each, each image at most once in a pass.
+    labels: Rows, *, batch_size: int, instances: int, generator: Generator, iterations: int | None = None
+) -> Iterator[Rows]:
+    """Yield the rows of PK batches, each image at most once in a pass: `iterations` batches, or one whole pass.
 
     A pass: the images of every identity are shuffled and cut into groups of K, without the remainder; an
     identity with fewer than K images gets one group, sampled with replacement. Each batch samples P of the
@@ -67,16 +49,6 @@ def identity_batches(
     Differs from the released code with fewer than P identities, where that yields nothing: here a batch has one
     group of every identity, hence fewer images than `batch_size`; an identity without groups gets new ones, and
     a pass has `batches_per_pass` batches.
-
-    Args:
-        labels: int [n].
-        batch_size: P x K, a multiple of `instances`.
-        instances: K.
-        generator: the source of randomness.
-        iterations: number of batches, from as many passes as necessary; None: one whole pass.
-
-    Yields:
-        row numbers [batch_size], but for the exception above.
     """
     rows_of_label = _rows_by_label(labels)
     places = batch_size // instances
@@ -90,7 +62,7 @@ def identity_batches(
         yield from islice(chain.from_iterable(passes), iterations)
 
 
-def batches_per_pass(labels: np.ndarray, *, batch_size: int, instances: int) -> int:
+def batches_per_pass(labels: Rows, *, batch_size: int, instances: int) -> int:
     """Return how many PK batches one pass over the labelled rows makes, at least 1.
 
     As the released sampler counts: groups of K images, at least one for each identity, and P groups to a batch.
@@ -102,21 +74,13 @@ def batches_per_pass(labels: np.ndarray, *, batch_size: int, instances: int) -> 
 
 
 def random_batches(
-    count: int, batch_size: int, generator: np.random.Generator, *, iterations: int | None = None
-) -> Iterator[np.ndarray]:
+    count: int, batch_size: int, generator: Generator, *, iterations: int | None = None
+) -> Iterator[Rows]:
     """Yield shuffled row numbers, each of `count` once per pass, whatever their labels.
 
     The batches of prompt learning (methods.md section 5). The last batch of a pass holds the remainder; differs
-    from the released code in that no empty batch follows when `batch_size` divides `count`.
-
-    Args:
-        count: number of rows.
-        batch_size: rows in a batch.
-        generator: the source of randomness.
-        iterations: number of batches, from as many passes as necessary; None: one whole pass.
-
-    Yields:
-        row numbers [batch_size], fewer in the last batch of a pass.
+    from the released code in that no empty batch follows when `batch_size` divides `count`. There are `iterations`
+    batches, from as many passes as necessary; None: one whole pass.
     """
     if count < 1:
         raise ValueError(f"There is nothing to sample: {count} rows.")
@@ -126,9 +90,7 @@ def random_batches(
     yield from islice(batches, len(starts) if iterations is None else iterations)
 
 
-def _identity_pass(
-    rows_of_label: list[np.ndarray], places: int, instances: int, generator: np.random.Generator
-) -> Iterator[np.ndarray]:
+def _identity_pass(rows_of_label: list[Rows], places: int, instances: int, generator: Generator) -> Iterator[Rows]:
     groups = [_groups(rows, instances, generator) for rows in rows_of_label]
     waiting = list(range(len(groups)))
     while len(waiting) >= places:
@@ -142,10 +104,8 @@ def _identity_pass(
                 waiting.pop()
 
 
-def _batches_of_all(
-    rows_of_label: list[np.ndarray], instances: int, generator: np.random.Generator
-) -> Iterator[np.ndarray]:
-    groups: list[list[np.ndarray]] = [[] for _ in rows_of_label]
+def _batches_of_all(rows_of_label: list[Rows], instances: int, generator: Generator) -> Iterator[Rows]:
+    groups: list[list[Rows]] = [[] for _ in rows_of_label]
     while True:
         for identity, rows in enumerate(rows_of_label):
             if not groups[identity]:
@@ -153,7 +113,7 @@ def _batches_of_all(
         yield np.concatenate([of_identity.pop() for of_identity in groups])
 
 
-def _groups(rows: np.ndarray, instances: int, generator: np.random.Generator) -> list[np.ndarray]:
+def _groups(rows: Rows, instances: int, generator: Generator) -> list[Rows]:
     """Return the shuffled rows in groups of `instances`, without the remainder."""
     if len(rows) < instances:
         return [generator.choice(rows, size=instances)]
@@ -161,7 +121,7 @@ def _groups(rows: np.ndarray, instances: int, generator: np.random.Generator) ->
     return list(generator.permutation(rows)[: whole * instances].reshape(whole, instances))
 
 
-def _rows_by_label(labels: np.ndarray) -> list[np.ndarray]:
+def _rows_by_label(labels: Rows) -> list[Rows]:
     labelled = np.flatnonzero(labels >= 0)
     if len(labelled) == 0:
         raise ValueError(f"There is nothing to sample: no row has a label among {len(labels)}.")
@@ -170,9 +130,7 @@ def _rows_by_label(labels: np.ndarray) -> list[np.ndarray]:
     return np.split(order, starts[1:])
 
 
-def _sample_instances(
-    rows: np.ndarray, camids: np.ndarray | None, instances: int, generator: np.random.Generator
-) -> np.ndarray:
+def _sample_instances(rows: Rows, camids: Rows | None, instances: int, generator: Generator) -> Rows:
     anchor = rows[generator.integers(len(rows))]
     others = rows[rows != anchor]
     if camids is not None and (camids[others] != camids[anchor]).any():

@@ -40,11 +40,7 @@ class TrainedEmbeddersDataset(ReadOnlyDataset["list[TrainedEmbedder]"]):
 class TestSplitsDataset(ReadOnlyDataset["list[TestSplit]"]):
     """Every `<benchmark>/split_table.parquet` whose images exist.
 
-    Args:
-        filepath: the folder of tables of all benchmarks.
-        raw: name of the folder beside it with the raw images of all benchmarks.
-        intermediate: name of the folder beside it with what ingestion recorded of the files.
-        metadata: for kedro viz.
+    `raw` and `intermediate` name the folders beside it with the images and with what ingestion recorded of them.
     """
 
     def __init__(self, *, filepath: str, raw: str, intermediate: str, metadata: dict[str, Any] | None = None) -> None:

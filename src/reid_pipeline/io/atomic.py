@@ -19,8 +19,7 @@ if TYPE_CHECKING:
 else:
     _Versioned = object  # Kedro would wrap `save` of the mixin as well, and begin a version twice
 
-_VERSION = "%Y-%m-%dT%H.%M.%S.%fZ"
-"""Kedro's name of a version, which has milliseconds only."""
+_VERSION = "%Y-%m-%dT%H.%M.%S.%fZ"  # Kedro's name of a version, which has milliseconds only
 
 
 class AtomicSave(_Versioned):
@@ -45,15 +44,14 @@ class AtomicSave(_Versioned):
 
     def _take_free_version(self) -> None:
         """Advance by a millisecond: a version is when a run started, and two may start at one moment."""
-        while (version := self._version) and version.save and self._is_taken(version.save):
+        while (version := self._version) and version.save:
+            if not self._exists_function(str(self._get_versioned_path(version.save))):
+                return
             try:
                 moment = datetime.strptime(version.save, _VERSION) + timedelta(milliseconds=1)
             except ValueError:
                 return  # a name given by the user; Kedro refuses to write over it
             self._version = Version(version.load, f"{moment:{_VERSION[:-1]}}"[:-3] + "Z")
-
-    def _is_taken(self, version: str) -> bool:
-        return self._exists_function(str(self._get_versioned_path(version)))
 
 
 class AtomicJSONDataset(AtomicSave, JSONDataset):
@@ -73,10 +71,7 @@ class AtomicPlotlyDataset(AtomicSave, PlotlyJSONDataset):
 
 
 class EarlierTableDataset(ReadOnlyDataset["pd.DataFrame | None"]):
-    """A Parquet table that an earlier run may have left; loading gives None where there is no readable one.
-
-    What it holds only saves work. The table's own entry in the catalog writes it.
-    """
+    """A Parquet table that an earlier run may have left, which saves work; None where there is no readable one."""
 
     def load(self) -> "pd.DataFrame | None":
         """Return the table, or None."""

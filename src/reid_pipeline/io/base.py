@@ -12,7 +12,7 @@ from kedro.io import AbstractDataset
 
 from reid_pipeline.schema.errors import UserError
 
-_Content = TypeVar("_Content")
+_Saved = TypeVar("_Saved")
 _Loaded = TypeVar("_Loaded")
 
 
@@ -27,64 +27,49 @@ def replacing(target: Path) -> Iterator[Path]:
     try:
         written = scratch / target.name
         yield written
-        if not target.is_dir():
-            os.replace(written, target)  # noqa: PTH105 - replaces an existing file on every platform
+        if target.is_dir():
+            aside = target.rename(scratch / f"old.{target.name}")
+            try:
+                written.rename(target)
+            except OSError:
+                aside.rename(target)
+                raise
         else:
-            _swap_folders(written, target, aside=scratch / f"old.{target.name}")
+            os.replace(written, target)  # noqa: PTH105 - replaces an existing file on every platform
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
 
 
-def _swap_folders(new: Path, target: Path, *, aside: Path) -> None:
-    """Put `new` where `target` is; if that fails, `target` is as it was."""
-    target.rename(aside)
-    try:
-        new.rename(target)
-    except OSError:
-        aside.rename(target)
-        raise
-
-
-class FileDataset(AbstractDataset[_Content, _Content]):
-    """One file, replaced whole at every save; a subclass gives `load` and `_write`.
-
-    Args:
-        filepath: the file.
-        metadata: for kedro viz.
-    """
+class _PathDataset(AbstractDataset[_Saved, _Loaded]):
+    """A dataset of one file or folder, with metadata for kedro viz."""
 
     def __init__(self, *, filepath: str, metadata: dict[str, Any] | None = None) -> None:
         self._filepath = Path(filepath)
         self.metadata = metadata
-
-    def save(self, data: _Content) -> None:
-        """Write the file."""
-        with replacing(self._filepath) as written:
-            self._write(data, written)
-
-    def _write(self, data: _Content, file: Path) -> None:
-        raise NotImplementedError
-
-    def _exists(self) -> bool:
-        return self._filepath.is_file()
 
     def _describe(self) -> dict[str, Any]:
         return {"filepath": str(self._filepath)}
 
 
-class ReadOnlyDataset(AbstractDataset[Any, _Loaded]):
-    """A file or folder that something else writes; a subclass gives `load`.
+class FileDataset(_PathDataset[_Saved, _Saved]):
+    """One file, replaced whole at every save; a subclass gives `load` and `_write`."""
 
-    Args:
-        filepath: the file or folder.
-        metadata: for kedro viz.
-    """
+    def save(self, data: _Saved) -> None:
+        """Write the file."""
+        with replacing(self._filepath) as written:
+            self._write(data, written)
+
+    def _write(self, data: _Saved, file: Path) -> None:
+        raise NotImplementedError
+
+    def _exists(self) -> bool:
+        return self._filepath.is_file()
+
+
+class ReadOnlyDataset(_PathDataset[Any, _Loaded]):
+    """A file or folder that something else writes; a subclass gives `load`."""
 
     _refusal: ClassVar = "{path} is read only here; {kind} was not written."
-
-    def __init__(self, *, filepath: str, metadata: dict[str, Any] | None = None) -> None:
-        self._filepath = Path(filepath)
-        self.metadata = metadata
 
     def save(self, data: Any) -> None:
         """Refuse to write."""
@@ -92,6 +77,3 @@ class ReadOnlyDataset(AbstractDataset[Any, _Loaded]):
 
     def _exists(self) -> bool:
         return self._filepath.is_dir()
-
-    def _describe(self) -> dict[str, Any]:
-        return {"filepath": str(self._filepath)}

@@ -17,8 +17,7 @@ from filelock import FileLock, Timeout
 from reid_pipeline.schema.errors import UserError
 
 _STARTED = time.time()
-_PATIENCE = 0.5
-"""Seconds within which a holder has written who it is, and a process that only checked has let go."""
+_PATIENCE = 0.5  # seconds within which a holder has written who it is, and a process that only checked has let go
 _POLL = 0.1
 _LOG_AGAIN = 30.0
 _in_this_process = threading.Lock()
@@ -45,10 +44,8 @@ class _Holder:
             return False  # we do not hold it: the number was another's before
         try:
             os.kill(self.pid, 0)
-        except ProcessLookupError:
-            return False
-        except PermissionError:
-            pass  # alive, and somebody else's
+        except OSError as error:
+            return isinstance(error, PermissionError)  # alive, and somebody else's
         return True
 
 
@@ -59,7 +56,7 @@ class CellLock:
     never lock two files of one name. Within a process it can be taken several times, from any thread.
 
     Args:
-        file: the lock file; its folder is made. A JSON file beside it names the holder.
+        file: the lock file; a JSON file beside it names the holder.
         what: what it protects, for messages: "Zero_shot, seed 0 of market1501".
     """
 
@@ -84,7 +81,10 @@ class CellLock:
             _log.info("Waiting for %s: %s is writing there.", self.what, self._holder(_PATIENCE))
             patience = _LOG_AGAIN
         if self._lock.lock_counter == 1:
-            self._write_owner()
+            started = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(_STARTED))
+            ours = _Holder(os.getpid(), socket.gethostname(), _command(), started)
+            with contextlib.suppress(OSError):  # a full disk: messages then name "another process"
+                self._owner.write_text(json.dumps(asdict(ours)) + "\n", encoding="utf-8")
 
     def release(self) -> None:
         """Give the lock back, as often as it was taken; without having it, do nothing."""
@@ -120,37 +120,27 @@ class CellLock:
 
     def _try_for(self, seconds: float) -> bool:
         deadline = time.monotonic() + seconds
-        while not self._try():
-            if time.monotonic() >= deadline:
-                return False
+        while True:
+            try:
+                with _in_this_process:
+                    self.file.parent.mkdir(parents=True, exist_ok=True)
+                    self._lock.acquire(blocking=False)
+                    self._taken += 1
+                return True
+            except Timeout:
+                if time.monotonic() >= deadline:
+                    return False
+            except OSError as error:
+                raise UserError(
+                    f"{self.what} cannot be locked by {self.file}: {error.strerror or error}. By that file runs"
+                    " keep out of each other's results. Make its folder writable; if its file system has no locks"
+                    " (flock), let the folder be a link to one on a local disk."
+                ) from error
             time.sleep(_POLL)
-        return True
-
-    def _try(self) -> bool:
-        try:
-            with _in_this_process:
-                self.file.parent.mkdir(parents=True, exist_ok=True)
-                self._lock.acquire(blocking=False)
-                self._taken += 1
-        except Timeout:
-            return False
-        except OSError as error:
-            raise UserError(
-                f"{self.what} cannot be locked by {self.file}: {error.strerror or error}. By that file runs"
-                " keep out of each other's results. Make its folder writable; if its file system has no locks"
-                " (flock), let the folder be a link to one on a local disk."
-            ) from error
-        return True
 
     def _give_back(self) -> None:
         self._taken -= 1
         self._lock.release()
-
-    def _write_owner(self) -> None:
-        started = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(_STARTED))
-        ours = _Holder(os.getpid(), socket.gethostname(), _command(), started)
-        with contextlib.suppress(OSError):  # a full disk: messages then name "another process"
-            self._owner.write_text(json.dumps(asdict(ours)) + "\n", encoding="utf-8")
 
 
 def _command() -> str:

@@ -14,11 +14,7 @@ T = TypeVar("T")
 
 
 def entry(catalog: DataCatalog, name: str, kind: type[T]) -> T:
-    """Return the dataset of that name.
-
-    Raises:
-        TypeError: it is no `kind`.
-    """
+    """Return the dataset of that name; a `TypeError` says that it is no `kind`."""
     found = catalog.get(name)
     if not isinstance(found, kind):
         raise TypeError(f"Catalog entry {name} is a {type(found).__name__}, and a {kind.__name__} is needed.")

@@ -19,11 +19,7 @@ _STARTED = time.time()
 
 
 class RunEnvironmentDataset(ReadOnlyDataset[dict[str, Any]]):
-    """Facts as they are when loaded.
-
-    Args:
-        filepath: a folder of the git work tree whose commit is reported.
-    """
+    """Facts as they are when loaded; `filepath` is a folder of the git work tree whose commit is reported."""
 
     _refusal = "The run environment cannot be saved; got {kind}."
 

@@ -5,11 +5,7 @@ from reid_pipeline.io.base import ReadOnlyDataset
 
 
 class ImageCacheDataset(ReadOnlyDataset[ImageCache]):
-    """A cache of decoded images; loading gives its handle and opens nothing.
-
-    It is neither an input nor a result: what it holds can be made again from the raw folder, and a run comes
-    to the same without it. The folder is made when the first image is written, by a node that has the handle.
-    """
+    """A cache of decoded images, made again from the raw folder at need; loading gives its handle and opens nothing."""
 
     _refusal = "{path} is filled through its handle; {kind} was not written."
 

@@ -8,12 +8,8 @@ _STATUS = Path("/proc/self/status")
 
 
 def peak_memory() -> int:
-    """Return the largest resident memory of this process so far, in bytes.
-
-    On Linux it is the kernel's status of the process: there `getrusage` includes the parent's peak, even after
-    another program was started.
-    """
-    if _STATUS.exists():
+    """Return the largest resident memory of this process so far, in bytes."""
+    if _STATUS.exists():  # on Linux, `getrusage` includes the peak of the parent
         for line in _STATUS.read_text().splitlines():
             if line.startswith("VmHWM:"):
                 return int(line.split()[1]) * 1024

@@ -15,8 +15,7 @@ if TYPE_CHECKING:
     from reid_drawings.parameters import DrawnBenchmark
 
 PROVENANCE = "drawn_from.json"
-_REAL = {"people": "market1501", "vehicles": "veri776"}
-"""What can be drawn, and the environment that reads real images of it."""
+_REAL = {"people": "market1501", "vehicles": "veri776"}  # what can be drawn, and where real images of it are read
 
 
 class RawFolderDataset(ReadOnlyDataset[RawFolder]):
@@ -32,31 +31,24 @@ class RawFolderDataset(ReadOnlyDataset[RawFolder]):
     def check(self) -> None:
         """Find out cheaply whether loading can succeed; raises as `load` does."""
         root = self._filepath
+        elsewhere = "or pass --params raw_root=<folder>."
         if root.is_symlink() and not root.exists():
-            raise UserError(f"Raw folder {root} is a link to {root.readlink()}, which does not exist. Mend it.")
-        if not root.exists():
-            raise UserError(
-                f"Raw folder {root} does not exist. Link the benchmark there"
-                f" (ln -s <where it lies> {root}), or pass --params raw_root=<folder>."
-            )
-        if not root.is_dir():
-            raise UserError(f"Raw folder {root} is a file. Unpack the archive and link the folder instead.")
-        if not any(root.iterdir()):
-            raise UserError(
-                f"Raw folder {root} is empty. Put or link the benchmark's files there, or pass"
-                " --params raw_root=<folder>."
-            )
+            fault = f"is a link to {root.readlink()}, which does not exist. Mend it."
+        elif not root.exists():
+            fault = f"does not exist. Link the benchmark there (ln -s <where it lies> {root}), {elsewhere}"
+        elif not root.is_dir():
+            fault = "is a file. Unpack the archive and link the folder instead."
+        elif not any(root.iterdir()):
+            fault = f"is empty. Put or link the benchmark's files there, {elsewhere}"
+        else:
+            return
+        raise UserError(f"Raw folder {root} {fault}")
 
 
 class SyntheticBenchmarkDataset(RawFolderDataset):
     """The drawn benchmark: loading draws it into its folder unless the same drawing is there already.
 
-    Args:
-        filepath: the folder to draw into.
-        drawing: parameters of `SyntheticBenchmark` or `SyntheticVehicles` of `reid_drawings`; those left out
-            have their defaults.
-        kind: what is drawn.
-        metadata: for kedro viz.
+    `drawing` has parameters of `reid_drawings.parameters`; those left out have their defaults.
     """
 
     def __init__(
@@ -137,8 +129,5 @@ class SyntheticBenchmarkDataset(RawFolderDataset):
 
 
 def _files_below(root: Path) -> list[str]:
-    found = []
-    for folder, _, names in os.walk(root, followlinks=True):
-        below = Path(folder).relative_to(root)
-        found += [(below / name).as_posix() for name in names]
-    return sorted(found)
+    walked = ((Path(folder).relative_to(root), names) for folder, _, names in os.walk(root, followlinks=True))
+    return sorted((below / name).as_posix() for below, names in walked for name in names)

@@ -26,29 +26,20 @@ class RecordDataset(AtomicSave, JSONDataset):
 
     Args:
         filepath: the JSON file.
-        record: name of the model, such as "Metrics".
+        record: name of the model, such as "Metrics"; the attribute is the model.
         many: whether the file holds a list of such records.
         node: which node makes the file, for messages; by default the one that the record's origin names.
-        **options: as for kedro-datasets' JSONDataset.
+        **options: as for kedro-datasets' JSONDataset; with a version, the file of every run stays.
     """
 
     def __init__(self, *, filepath: str, record: str, many: bool = False, node: str = "", **options: Any) -> None:
         if record not in _MODELS:
             raise UserError(f"There is no record {record!r}.{nearest(record, _MODELS)}")
         super().__init__(filepath=filepath, **options)
-        self._model = _MODELS[record]
+        self.record = _MODELS[record]
+        self.has_versions = self._version is not None
         self._many = many
         self._node = node
-
-    @property
-    def record(self) -> type[Record]:
-        """The model."""
-        return self._model
-
-    @property
-    def has_versions(self) -> bool:
-        """Whether every run's file stays beside those before it."""
-        return self._version is not None
 
     def load(self) -> Any:
         """Return the record, or the list of records; an error names file, field, and how to make it anew."""
@@ -66,9 +57,9 @@ class RecordDataset(AtomicSave, JSONDataset):
 
     def _content(self, data: Any) -> Any:
         given = list(data) if self._many else [data]
-        other = [type(each).__name__ for each in given if not isinstance(each, self._model)]
+        other = [type(each).__name__ for each in given if not isinstance(each, self.record)]
         if other:
-            raise TypeError(f"{self._filepath} takes {self._model.__name__}, not {other[0]}")
+            raise TypeError(f"{self._filepath} takes {self.record.__name__}, not {other[0]}")
         contents = [each.content() for each in given]
         return contents if self._many else contents[0]
 
@@ -77,10 +68,10 @@ class RecordDataset(AtomicSave, JSONDataset):
         return file, read_json(file, again=_again(self._node, None))
 
     def _record(self, content: Any, where: str) -> Record:
-        return read_record(self._model, content, where=where, again=_again(self._node, content))
+        return read_record(self.record, content, where=where, again=_again(self._node, content))
 
     def _describe(self) -> dict[str, Any]:
-        return {**super()._describe(), "record": self._model.__name__, "many": self._many}
+        return {**super()._describe(), "record": self.record.__name__, "many": self._many}
 
 
 def read_json(file: Path, *, again: str) -> Any:

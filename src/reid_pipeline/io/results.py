@@ -28,10 +28,7 @@ def cell_of(folder: Path) -> Cell | None:
 
 
 class RunResultsDataset(ReadOnlyDataset[list[Run]]):
-    """The finished runs of one benchmark: metrics.json and run_card.json of `<method>[+<variant>]/seed_<n>/`.
-
-    `breakdown.json` is read where it exists; git tracks only the other two. The folder's name is the benchmark's.
-    """
+    """The finished runs of one benchmark, which the folder is named after; git does not track `breakdown.json`."""
 
     _refusal = "Results in {path} are read only; {kind} was not written."
 
@@ -64,11 +61,20 @@ class RunResultsDataset(ReadOnlyDataset[list[Run]]):
 
 
 def _read_run(folder: Path, cell: Cell) -> Run:
+    """Read a run's files; refuse those not made from one another, as far as they record what they were made from."""
     metrics, run_card = _read(Metrics, folder, "metrics", cell), _read(RunCard, folder, "run_card", cell)
     has_breakdown = (folder / "breakdown.json").exists()
-    run = Run(metrics, run_card, _read(Breakdown, folder, "breakdown", cell) if has_breakdown else None)
-    _require_same_sources(folder, run, cell)
-    return run
+    breakdown = _read(Breakdown, folder, "breakdown", cell) if has_breakdown else None
+    of_metrics = {**metrics.origin.made_from, "metrics": metrics.origin.digest} if metrics.origin else {}
+    for name, record, source in (("run_card", run_card, "metrics"), ("breakdown", breakdown, "embeddings")):
+        recorded = record.origin.made_from.get(source) if record and record.origin else None
+        present = of_metrics.get(source)
+        if recorded and present and recorded != present:
+            raise UserError(
+                f"{folder / name}.json was made from other {source} than {folder / 'metrics'}.json tells:"
+                f" {recorded[:_SHOWN]}, not {present[:_SHOWN]}. They are not of one run. {_again(folder, cell)}"
+            )
+    return Run(metrics, run_card, breakdown)
 
 
 def _again(folder: Path, cell: Cell) -> str:
@@ -90,18 +96,3 @@ def _read(model: type[_Result], folder: Path, name: str, cell: Cell) -> _Result:
             " back, or remove it and run that method again."
         )
     return found
-
-
-def _require_same_sources(folder: Path, run: Run, cell: Cell) -> None:
-    """Refuse files that were not made from one another, as far as they record what they were made from."""
-    metrics = run.metrics.origin
-    for name, record, source in (("run_card", run.run_card, "metrics"), ("breakdown", run.breakdown, "embeddings")):
-        if metrics is None or record is None or record.origin is None:
-            continue
-        recorded = record.origin.made_from.get(source)
-        present = metrics.digest if source == "metrics" else metrics.made_from.get(source)
-        if recorded and present and recorded != present:
-            raise UserError(
-                f"{folder / name}.json was made from other {source} than {folder / 'metrics'}.json tells:"
-                f" {recorded[:_SHOWN]}, not {present[:_SHOWN]}. They are not of one run. {_again(folder, cell)}"
-            )

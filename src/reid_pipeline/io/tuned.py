@@ -1,7 +1,6 @@
 """The parameters that a study found, by its name."""
 
 import json
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,20 +10,15 @@ from reid_pipeline.schema.errors import UserError, first_few
 from reid_pipeline.schema.nested import leaves, merged, nested
 from reid_pipeline.tuning.space import parameter_names
 
-ENTRY = "tuned_parameters"
-"""The catalog's name of the file."""
-TRIALS = "trials.json"
-"""The file beside it with all trials of the study."""
+ENTRY = "tuned_parameters"  # the catalog's name of the file
+TRIALS = "trials.json"  # the file beside it with all trials of the study
 
 
 def read_tuned(file: Path, tuned: str) -> dict[str, Any]:
     """Return all parameters of a study's method, those searched with the values of the best trial.
 
-    A file of an earlier version holds only those searched; the others are taken from the trials beside it.
-
-    Args:
-        file: the study's parameter file.
-        tuned: the study as the user gave it: <method>, or <method>/<study>.
+    A file of an earlier version holds only those searched; the others are taken from the trials beside it. `tuned` is
+    the study as the user gave it: <method>, or <method>/<study>.
 
     Raises:
         UserError: there is no such study of this benchmark, none of its trials was trained to the end, or
@@ -40,7 +34,9 @@ def read_tuned(file: Path, tuned: str) -> dict[str, Any]:
         )
     if not isinstance(values, dict) or not isinstance(values.get(method.name), dict):
         raise UserError(f"{file} does not hold parameters of {method.name!r}. Run the study again.")
-    missing = _missing(values[method.name], list(parameter_names(method.params)))
+    held = [f"{name}." for name, _ in leaves(values[method.name])]
+    names = parameter_names(method.params)
+    missing = [name for name in names if not any(each.startswith(f"{name}.") for each in held)]
     if missing:
         known = _best_values(file.with_name(TRIALS))
         unknown = [name for name in missing if name not in known]
@@ -52,12 +48,6 @@ def read_tuned(file: Path, tuned: str) -> dict[str, Any]:
             )
         values = merged({method.name: nested({name: known[name] for name in missing})}, values)
     return values
-
-
-def _missing(block: Mapping[str, Any], names: list[str]) -> list[str]:
-    """Return the names that neither the block nor a mapping in it holds."""
-    held = [f"{name}." for name, _ in leaves(block)]
-    return [name for name in names if not any(each.startswith(f"{name}.") for each in held)]
 
 
 def _best_values(file: Path) -> dict[str, Any]:

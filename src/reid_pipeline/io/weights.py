@@ -3,11 +3,13 @@
 The first three hold their origin, and with it the digest of their tensors, which is compared at every load.
 """
 
+import contextlib
 import json
 import logging
 import pickle
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -23,23 +25,18 @@ if TYPE_CHECKING:
 
 _ORIGIN = "origin"
 _DIGEST, _STATE = "digest", "state"
-_UNREADABLE = (
+_UNREADABLE = (  # the errors of torch.load for bytes that it did not write
     AttributeError, EOFError, IndexError, KeyError, OSError, RuntimeError, TypeError, ValueError,
     pickle.UnpicklingError, zipfile.BadZipFile,
 )  # fmt: skip
-"""The errors of torch.load for bytes that it did not write."""
 _HEADER, _SHA256 = "header", "sha256"
-_FIRST = {"embedder", "checkpoint"}
-"""The header's entry in files of the first version."""
+_FIRST = {"embedder", "checkpoint"}  # the header's entry in files of the first version
 
 _log = logging.getLogger(__name__)
 
 
 class _SafetensorsDataset(FileDataset[Any]):
-    """One safetensors file, with a description and an origin in its header.
-
-    Loading refuses a file that is missing, of another kind, or whose tensors were changed.
-    """
+    """A safetensors file with its origin in the header; one that is missing, of another kind or changed is refused."""
 
     _framework: ClassVar = "pt"
     _missing: ClassVar[str]
@@ -88,13 +85,11 @@ class _SafetensorsDataset(FileDataset[Any]):
         return UserError(f"{self._filepath} {fault} {self._again}")
 
 
-def _metadata(**header: Any) -> dict[str, str]:
+def _metadata(origin: Origin | None = None, **header: Any) -> dict[str, str]:
     """Return a header as one entry: the order of several entries is random in safetensors."""
+    if origin is not None:
+        header[_ORIGIN] = origin.model_dump(mode="json")
     return {_HEADER: json.dumps({**header, _SHA256: digest_of_json(header)}, sort_keys=True)}
-
-
-def _origin_entry(origin: Origin | None) -> dict[str, Any]:
-    return {} if origin is None else {_ORIGIN: origin.model_dump(mode="json")}
 
 
 class EmbedderDataset(_SafetensorsDataset):
@@ -120,7 +115,7 @@ class EmbedderDataset(_SafetensorsDataset):
         from safetensors.torch import save_file
 
         state = {name: tensor.detach().cpu().contiguous() for name, tensor in data.state_dict().items()}
-        save_file(state, file, metadata=_metadata(embedder=data.description(), **_origin_entry(data.origin)))
+        save_file(state, file, metadata=_metadata(data.origin, embedder=data.description()))
 
 
 class CheckpointDataset(_SafetensorsDataset):
@@ -169,17 +164,13 @@ class EmbeddingsDataset(_SafetensorsDataset):
         from safetensors.numpy import save_file
 
         arrays = {"rows": data.rows, "embeddings": data.vectors}
-        save_file(arrays, file, metadata=_metadata(**_origin_entry(data.origin)))
+        save_file(arrays, file, metadata=_metadata(data.origin))
 
 
 class TrainingStateDataset(FileDataset["dict[str, Any] | None"]):
-    """The state from which a killed run goes on, a `.pt` file; a finished run removes it.
+    """The state from which a killed run goes on, a `.pt` file and no DVC output; a finished run removes it."""
 
-    It is no DVC output, since DVC deletes outputs before it runs a stage again.
-    """
-
-    # With `--only-missing-outputs`, a training without this file lacks nothing.
-    _EPHEMERAL = True
+    _EPHEMERAL = True  # with `--only-missing-outputs`, a training without this file lacks nothing
 
     def load(self) -> dict[str, Any] | None:
         """Return the stored state on the CPU, or None where there is none, or (with a warning) no usable one."""
@@ -213,9 +204,40 @@ class TrainingStateDataset(FileDataset["dict[str, Any] | None"]):
 
         torch.save({_DIGEST: digest_of_state(data), _STATE: data}, file)
 
+    def stamp(self) -> tuple[int, int] | None:
+        """Return what distinguishes the file from one that replaces it; None where there is none."""
+        try:
+            found = self._filepath.stat()
+        except OSError:
+            return None
+        return found.st_ino, found.st_mtime_ns
+
     def discard(self) -> None:
         """Remove the file, after the run that wrote it has finished."""
         self._filepath.unlink(missing_ok=True)
+
+
+class SavedStates:
+    """The training states that a run has saved, removed when no training can go on from them any more."""
+
+    def __init__(self) -> None:
+        self._stamps: dict[TrainingStateDataset, tuple[str, tuple[int, int] | None]] = {}
+        self._exported: set[str] = set()
+
+    def saved(self, method: str, dataset: object) -> None:
+        """Record that a method's dataset was saved: of interest are training states and embedders."""
+        if isinstance(dataset, TrainingStateDataset):
+            self._stamps[dataset] = method, dataset.stamp()
+        elif isinstance(dataset, EmbedderDataset):
+            self._exported.add(method)
+
+    def discard(self, locked: Callable[[str], AbstractContextManager[None]]) -> None:
+        """Remove those of exported trainings, unless another run has replaced them; `locked` locks a method's cell."""
+        for state, (method, stamp) in self._stamps.items():
+            if stamp and method in self._exported:
+                with contextlib.suppress(UserError), locked(method):
+                    if stamp == state.stamp():
+                        state.discard()
 
 
 class TensorsDataset(FileDataset[dict[str, Any]]):

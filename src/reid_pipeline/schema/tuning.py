@@ -140,7 +140,7 @@ class StudyTrial(Record):
 
 
 class Study(Record):
-    """trials.json: a study, as `tuning.results.study_record` returns it.
+    """trials.json: a study, as `tuning.study.study_record` returns it.
 
     Attributes:
         benchmark, method, name: of the study.

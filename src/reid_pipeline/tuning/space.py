@@ -21,15 +21,9 @@ Space = dict[str, SearchedParameter]
 def search_space(method: str, model: type[Parameters], given: Mapping[str, Any], tuning: TuningParameters) -> Space:
     """Return the searched parameters of a method, with `relative` ranges made absolute.
 
-    Args:
-        method: its name.
-        model: the model of its parameters.
-        given: its parameters in force, as nested mappings.
-        tuning: the study's parameters.
-
     Raises:
         UserError: nothing is searched for this method, a name is no parameter of it, or a bound or choice is
-            not allowed with the other parameters as they are.
+            not allowed with the other parameters in force, which are `given` as nested mappings.
     """
     block = {name: found for name, found in tuning.search.get(method, {}).items() if found is not None}
     if not block:
@@ -70,17 +64,16 @@ def configured(space: Space, parameters: Parameters) -> dict[str, Any]:
 
 def distributions(space: Space) -> "dict[str, BaseDistribution]":
     """Return Optuna's distributions."""
-    return {name: _distribution(found) for name, found in space.items()}
-
-
-def _distribution(found: SearchedParameter) -> "BaseDistribution":
     from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
-    if found.low is None or found.high is None:
-        return CategoricalDistribution(found.choices)
-    if found.type == "int":
-        return IntDistribution(int(found.low), int(found.high), log=found.log, step=int(found.step or 1))
-    return FloatDistribution(found.low, found.high, log=found.log, step=found.step)
+    def distribution(found: SearchedParameter) -> "BaseDistribution":
+        if found.low is None or found.high is None:
+            return CategoricalDistribution(found.choices)
+        if found.type == "int":
+            return IntDistribution(int(found.low), int(found.high), log=found.log, step=int(found.step or 1))
+        return FloatDistribution(found.low, found.high, log=found.log, step=found.step)
+
+    return {name: distribution(found) for name, found in space.items()}
 
 
 def _absolute(name: str, found: SearchedParameter, value: Any) -> SearchedParameter:

@@ -1,4 +1,4 @@
-"""A study in its storage, which is its whole state: opened again, it goes on."""
+"""A study in its storage, which is its whole state: opened again, it goes on; and its results as a record."""
 
 import hashlib
 import os
@@ -10,15 +10,19 @@ from pathlib import Path
 from typing import Any
 
 import optuna
+from optuna.pruners import BasePruner, MedianPruner, NopPruner
+from optuna.storages import JournalStorage, RDBStorage
+from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, TrialState
 
 from reid_pipeline.schema.errors import UserError, first_few
-from reid_pipeline.schema.nested import leaves
-from reid_pipeline.schema.tuning import PrunerParameters, SamplerParameters
+from reid_pipeline.schema.nested import leaves, merged, nested
+from reid_pipeline.schema.tuning import PrunerParameters, SamplerParameters, Study, StudyTrial
 from reid_pipeline.tuning.space import Space, distributions
 
 FINISHED = (TrialState.COMPLETE, TrialState.PRUNED)
 FACTS, WORKER, SEEN, STOPPED = "facts", "worker", "seen", "stopped"
+_MIN_FOR_IMPORTANCE = 4
 
 
 @dataclass(frozen=True)
@@ -29,7 +33,6 @@ class StudyPlan:
         storage: a file, or a database URL.
         name: name of the study among this method's.
         facts: what makes its trials comparable, as plain JSON values: parameters, data, seed.
-        space: the searched parameters.
         start: values of the first trial, by dotted name: the parameters as configured.
         trials: number of finished trials to reach.
         stale_seconds: silence after which another machine's trial counts as dead.
@@ -60,28 +63,24 @@ def open_study(plan: StudyPlan) -> optuna.Study:
         UserError: it was begun with other facts or another search space; names each difference.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
+    pruner: BasePruner = NopPruner()
+    if plan.pruner.name == "median":
+        pruner = MedianPruner(n_startup_trials=plan.pruner.startup_trials, n_warmup_steps=plan.pruner.warmup_epochs)
+    database = "://" in plan.storage
+    storage = RDBStorage(plan.storage) if database else JournalStorage(JournalFileBackend(plan.storage))
     study = optuna.create_study(
-        storage=_open_storage(plan.storage),
-        study_name=plan.title,
-        direction="maximize",
-        pruner=_pruner(plan.pruner),
-        load_if_exists=True,
+        storage=storage, study_name=plan.title, direction="maximize", pruner=pruner, load_if_exists=True
     )
-    space = {name: found.model_dump(mode="json") for name, found in plan.space.items()}
-    facts = {**plan.facts, "space": space}
-    begun = study.user_attrs.get(FACTS)
-    if begun is None:
-        study.set_user_attr(FACTS, facts)
+    facts = {**plan.facts, "space": {name: found.model_dump(mode="json") for name, found in plan.space.items()}}
+    if FACTS in study.user_attrs:
+        _require_same(plan, study.user_attrs[FACTS], facts)
     else:
-        _require_same(plan, begun, facts)
+        study.set_user_attr(FACTS, facts)
     return study
 
 
 def fail_dead_trials(study: optuna.Study, *, stale_seconds: float) -> list[int]:
-    """Mark trials of dead processes as failed, and return their numbers.
-
-    A process of another machine counts as dead `stale_seconds` after its last report.
-    """
+    """Mark trials of dead processes as failed, and return their numbers; other machines' after `stale_seconds`."""
     dead = [trial for trial in study.get_trials(states=(TrialState.RUNNING,)) if _is_dead(trial, stale_seconds)]
     for trial in dead:
         study.tell(trial.number, state=TrialState.FAIL, skip_if_finished=True)
@@ -89,10 +88,7 @@ def fail_dead_trials(study: optuna.Study, *, stale_seconds: float) -> list[int]:
 
 
 def prepare_sampler(study: optuna.Study, plan: StudyPlan, *, worker: int) -> None:
-    """Give the study a sampler that depends on seed, worker and number of trials so far, and on nothing else.
-
-    Hence a study that was killed goes on with the values that an uninterrupted one would have sampled.
-    """
+    """Give the study a sampler that depends only on seed, worker and number of trials: a killed one samples alike."""
     position = f"{plan.sampler.seed}/{worker}/{len(live_trials(study))}"
     seed = int.from_bytes(hashlib.sha256(position.encode()).digest()[:4], "big")
     study.sampler = optuna.samplers.TPESampler(seed=seed, n_startup_trials=plan.sampler.startup_trials)
@@ -130,42 +126,54 @@ def describe_trial(study: optuna.Study, trial: FrozenTrial) -> str:
     return f"trial {trial.number}, {value}{given_up} ({values}){best_so_far}"
 
 
+def study_record(plan: StudyPlan) -> dict[str, Any]:
+    """Return a study as `schema.tuning.Study` describes it, in plain JSON values; `space` with all of each range."""
+    study = open_study(plan)
+    trials = [_described(trial) for trial in study.get_trials()]
+    complete = [trial for trial in trials if trial.state == "complete"]
+    best = max(complete, key=lambda trial: (trial.value or 0.0, -trial.number), default=None)
+    start = next((trial for trial in complete if trial.params == dict(plan.start)), None)
+    facts = dict(study.user_attrs[FACTS])
+    return {
+        "benchmark": plan.benchmark,
+        "method": plan.method,
+        "name": plan.name,
+        "wanted": plan.trials,
+        "space": facts.pop("space"),
+        "facts": facts,
+        "start_values": dict(plan.start),
+        "trials": [trial.content() for trial in trials],
+        "best": best and best.content(),
+        "start": start and start.content(),
+        "importances": _importances(study),
+    }
+
+
+def best_parameters(study: Study) -> dict[str, Any]:
+    """Return all of the method's parameters in the best trial as a parameter file; empty where there is none."""
+    if study.best is None:
+        return {}
+    return {study.method: merged(nested(study.facts["parameters"]), nested(study.best.params))}
+
+
 def process_name() -> str:
     """Return machine, process and its start: the same for no other process."""
     return f"{socket.gethostname()} {os.getpid()} {_started(os.getpid())}".strip()
-
-
-def _open_storage(address: str) -> optuna.storages.BaseStorage:
-    if "://" in address:
-        return optuna.storages.RDBStorage(address)
-    from optuna.storages.journal import JournalFileBackend
-
-    return optuna.storages.JournalStorage(JournalFileBackend(address))
-
-
-def _pruner(given: PrunerParameters) -> optuna.pruners.BasePruner:
-    if given.name == "none":
-        return optuna.pruners.NopPruner()
-    return optuna.pruners.MedianPruner(n_startup_trials=given.startup_trials, n_warmup_steps=given.warmup_epochs)
 
 
 def _is_dead(trial: FrozenTrial, stale_seconds: float) -> bool:
     host, _, process = str(trial.user_attrs.get(WORKER, "")).partition(" ")
     if host == socket.gethostname():
         number, _, started = process.partition(" ")
-        return not _alive(int(number)) or _started(int(number)) != started
+        try:
+            os.kill(int(number), 0)
+        except ProcessLookupError:
+            return True
+        except PermissionError:
+            pass  # alive, and somebody else's
+        return _started(int(number)) != started
     begun = trial.datetime_start.timestamp() if trial.datetime_start else 0.0
     return time.time() - float(trial.user_attrs.get(SEEN, begun)) > stale_seconds
-
-
-def _alive(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        pass  # alive, and somebody else's
-    return True
 
 
 def _started(process: int) -> str:
@@ -196,3 +204,26 @@ def _require_same(plan: StudyPlan, begun: Mapping[str, Any], facts: Mapping[str,
             " Its trials cannot be compared with new ones. Give the values it was begun with, or begin"
             " another study: --params study=<name>"
         )
+
+
+def _described(trial: FrozenTrial) -> StudyTrial:
+    return StudyTrial(
+        number=trial.number,
+        state=trial.state.name.lower(),
+        value=trial.value if trial.state == TrialState.COMPLETE else None,
+        params=dict(trial.params),
+        scores=tuple(sorted(trial.intermediate_values.items())),
+        seconds=None if trial.duration is None else round(trial.duration.total_seconds(), 1),
+        worker=trial.user_attrs.get(WORKER),
+        stopped=trial.user_attrs.get(STOPPED),
+    )
+
+
+def _importances(study: optuna.Study) -> dict[str, float]:
+    """Return shares of the score's variance (fANOVA, Hutter et al., ICML 2014); empty for too few trials."""
+    values = [trial.value for trial in study.get_trials(states=(TrialState.COMPLETE,))]
+    if len(values) < _MIN_FOR_IMPORTANCE or len(set(values)) == 1:
+        return {}
+    evaluator = optuna.importance.FanovaImportanceEvaluator(seed=0)
+    found = optuna.importance.get_param_importances(study, evaluator=evaluator)
+    return {name: float(share) for name, share in found.items()}

@@ -14,7 +14,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from reid_pipeline.tuning import study as studies
 from reid_pipeline.tuning.space import distributions
-from reid_pipeline.tuning.study import StudyPlan, finished_trials
+from reid_pipeline.tuning.study import StudyPlan
 
 _POLL_SECONDS = 1.0
 
@@ -39,8 +39,7 @@ def run_trials(plan: StudyPlan, objective: Objective, *, worker: int = 0) -> Ite
     """Run trials until the study has as many finished ones as planned; yield each as it ends.
 
     Several processes may do so at once; together they finish `plan.trials`, and at most one more for each
-    further process where two begin within milliseconds. A trial of a dead process is marked as failed first
-    and does not count.
+    further process where two begin within milliseconds. A trial of a dead process does not count.
 
     Raises:
         UserError: the study was begun with other facts.
@@ -54,25 +53,19 @@ def run_trials(plan: StudyPlan, objective: Objective, *, worker: int = 0) -> Ite
 def run_in_processes(
     plan: StudyPlan, objective: Objective, *, workers: int, prepare: Callable[[], None] | None = None
 ) -> Iterator[FrozenTrial]:
-    """Run trials in `workers` processes; yield each finished one, by number.
+    """Run trials in `workers` processes, to which the objective is pickled; yield each finished one, by number.
 
-    Args:
-        plan: the study. Its storage must serve several processes: a journal file does, a database does.
-        objective: is sent to the processes, so it must be picklable.
-        workers: number of processes.
-        prepare: called in each process before its first trial, such as to set its number of threads.
-
-    Raises:
-        UserError: the error of a worker; the others end their trials first.
+    Each process calls `prepare` before its first trial. An error of a worker is raised when the others have ended
+    their trials.
     """
     study = _ready_study(plan)
-    seen = {trial.number for trial in finished_trials(study)}
+    seen = {trial.number for trial in studies.finished_trials(study)}
     spawn = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(workers, mp_context=spawn) as pool:
         jobs = {pool.submit(_work, plan, objective, worker, prepare) for worker in range(workers)}
         while jobs:
             done, jobs = wait(jobs, timeout=_POLL_SECONDS, return_when=FIRST_COMPLETED)
-            for trial in finished_trials(study):
+            for trial in studies.finished_trials(study):
                 if trial.number not in seen:
                     seen.add(trial.number)
                     yield trial

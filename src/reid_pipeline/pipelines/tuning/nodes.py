@@ -107,7 +107,7 @@ def run_study(
 ) -> Record:
     """Run trials until there are as many finished ones as are wanted; return the whole study."""
     from reid_pipeline.engine.loading import check_unchanged
-    from reid_pipeline.tuning.results import study_record
+    from reid_pipeline.tuning.study import study_record
 
     check_unchanged(table, raw_images, image_stamps)
     plan = study_plan(parameters, tuning, evaluation, _facts(parameters, compute, table), study_file)
@@ -167,7 +167,7 @@ def _show(plan: "StudyPlan", trials: "Iterator[FrozenTrial]") -> None:
 def collect_results(study: Record) -> tuple[Record, str, str]:
     """Return the best parameters as a parameter file, the trials as CSV, and the page."""
     from reid_pipeline.reporting.tuning_page import render_tuning_page, trials_csv
-    from reid_pipeline.tuning.results import best_parameters
+    from reid_pipeline.tuning.study import best_parameters
 
     found = Study.model_validate(study)
-    return best_parameters(study), trials_csv(found), render_tuning_page(found)
+    return best_parameters(found), trials_csv(found), render_tuning_page(found)
