@@ -28,11 +28,7 @@ from reid_pipeline.schema.parameters import SplitParameters
 from reid_pipeline.schema.tables import SPLIT_TABLE
 from reid_pipeline.splits.sampling import by_hash, sampled_galleries, sampled_identities, sampled_queries
 
-PUBLISHED = "published"
 DEV = "dev"
-TRAINING_IDENTITIES = "training_identities"
-TRAINING_IMAGES = "training_images"
-REPEATED_GALLERIES = "repeated_galleries"
 
 
 @dataclass(frozen=True)
@@ -53,19 +49,13 @@ def normalise_splits(
     gallery where a training split is given, and all three otherwise: `test_fraction` of the identities for the test,
     or with `disjoint: false` that share of every identity's images. Pools (`test`) get `repeats` galleries of one
     image per identity. With `dev_fraction` above 0 that share of the training identities becomes `dev_query` and
-    `dev_gallery`, and is not trained on. The column `rule` says who decided. Costs O(n log n).
-
-    Args:
-        manifest: as `schema.tables.MANIFEST`.
-        image_facts: as `schema.tables.IMAGE_FACTS`, of the manifest's paths.
-        parameters: shares and seeds.
-        skip_unreadable: leave images out that cannot be decoded, instead of refusing them.
+    `dev_gallery`, and is not trained on. The column `rule` says who decided.
 
     Raises:
         UserError: images cannot be decoded, nothing is left to train on, or a split would be empty.
     """
     table = _usable(manifest, image_facts, skip=skip_unreadable)
-    table = table.assign(split=table[SUBSET].astype(object), rule=PUBLISHED)
+    table = table.assign(split=table[SUBSET].astype(object), rule="published")
     _assign(table, parameters)
     if parameters.dev_fraction > 0:
         _cut_dev(table, parameters)
@@ -104,7 +94,7 @@ def _usable(manifest: pd.DataFrame, image_facts: pd.DataFrame, *, skip: bool) ->
 
 def _assign(table: pd.DataFrame, parameters: SplitParameters) -> None:
     """Sample what the collection leaves open, in place."""
-    table.loc[table[SPLIT] == "test", RULE] = REPEATED_GALLERIES
+    table.loc[table[SPLIT] == "test", RULE] = "repeated_galleries"
     open_rows = table[SPLIT] == "unassigned"
     if not open_rows.any():
         return
@@ -123,10 +113,10 @@ def _part_from_training(table: pd.DataFrame, pool: pd.DataFrame, parameters: Spl
     if parameters.disjoint:
         identities = pool[PID].nunique()
         count = min(max(1, round(parameters.test_fraction * identities)), max(identities - 1, 0))
-        rule = TRAINING_IDENTITIES
+        rule = "training_identities"
         tested = pool[PID].isin(sampled_identities(pool, count, parameters.seed, rule))
     else:
-        rule = TRAINING_IMAGES
+        rule = "training_images"
         place = by_hash(pool, parameters.seed, rule).groupby(PID).cumcount().loc[pool.index]
         images = pool.groupby(PID)[PATH].transform("size")
         share = (images * parameters.test_fraction).round().clip(upper=images - 1)
@@ -157,13 +147,12 @@ def _check_training(train: pd.DataFrame, identities: int, manifest: pd.DataFrame
 
 def _check_none_empty(split: pd.Series, manifest: pd.DataFrame, parameters: SplitParameters) -> None:
     """Refuse a test, or a dev split, that was asked for and has one side only."""
-    found = set(split)
     tested = manifest[SUBSET].isin(["query", "gallery"])
     tested |= (manifest[SUBSET] == "unassigned") & (manifest[PID] > DISTRACTOR_PID)
     wanted = {"query", "gallery"} if tested.any() else set()
     if parameters.dev_fraction > 0:
         wanted |= {"dev_query", "dev_gallery"}
-    empty = [name for name in SPLITS if name in wanted - found]
+    empty = [name for name in SPLITS if name in wanted - set(split)]
     if empty:
         raise UserError(
             f"No image is left for {' and '.join(empty)}. A query needs an identity that another camera sees"

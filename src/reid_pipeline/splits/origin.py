@@ -29,11 +29,7 @@ def with_origin(tables: SplitTables, ingestion: IngestionParameters, splits: Spl
 def require_tables(
     split_table: pd.DataFrame, galleries: pd.DataFrame | None, ingestion: IngestionParameters, splits: SplitParameters
 ) -> None:
-    """Refuse tables that were made with other parameters than a run's, or that are not of each other.
-
-    Raises:
-        UserError: names each parameter with both values; the tables do not say what they were made with.
-    """
+    """Refuse (with a UserError) tables that were made with other parameters than a run's, or are not of each other."""
     made_with = split_table.attrs.get(_ORIGIN, {}).get("parameters")
     if made_with is None:
         raise UserError(
