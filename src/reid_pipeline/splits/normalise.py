@@ -1,7 +1,8 @@
-"""From the manifest, as published, to the split table, as used."""
+"""From the manifest, as published, to the split table, as used, and what both tables note of their origin."""
 
 import hashlib
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,21 +15,26 @@ from reid_pipeline.schema.columns import (
     NO_LABEL,
     PATH,
     PID,
+    REPEAT,
     RULE,
     SHA256,
     SPLIT,
     SPLITS,
     SUBSET,
+    TEST_SET,
     TEST_SETS,
     UNLABELLED_PID,
     VIEWID,
 )
+from reid_pipeline.schema.digests import digest_of_json
 from reid_pipeline.schema.errors import UserError, first_few
-from reid_pipeline.schema.parameters import SplitParameters
+from reid_pipeline.schema.parameters import IngestionParameters, SplitParameters
 from reid_pipeline.schema.tables import SPLIT_TABLE
 from reid_pipeline.splits.sampling import by_hash, sampled_galleries, sampled_identities, sampled_queries
 
 DEV = "dev"
+_ORIGIN = "origin"
+_AGAIN = "Make the tables anew: kedro run --pipeline=ingestion, with --env and --params as here."
 
 
 @dataclass(frozen=True)
@@ -165,3 +171,45 @@ def data_hash(split_table: pd.DataFrame) -> str:
     """Return the SHA-256 of every image's path, bytes, pid, camera, viewpoint, split and test sets."""
     columns = split_table[[PATH, SHA256, PID, CAMID, VIEWID, SPLIT, TEST_SETS]].sort_values(PATH)
     return hashlib.sha256(columns.to_csv(index=False, lineterminator="\n").encode()).hexdigest()
+
+
+def galleries_hash(galleries: pd.DataFrame) -> str:
+    """Return the SHA-256 of sampled galleries: test set, repeat and path of every row, in order."""
+    return digest_of_json([galleries[name].tolist() for name in (TEST_SET, REPEAT, PATH)])
+
+
+def with_origin(tables: SplitTables, ingestion: IngestionParameters, splits: SplitParameters) -> SplitTables:
+    """Note in both tables which parameters they were made with, in the galleries of which table they are."""
+    tables.split_table.attrs[_ORIGIN] = {"version": 1, "parameters": _parameters(ingestion, splits)}
+    tables.galleries.attrs[_ORIGIN] = {"version": 1, "data": data_hash(tables.split_table)}
+    return tables
+
+
+def require_tables(
+    split_table: pd.DataFrame, galleries: pd.DataFrame | None, ingestion: IngestionParameters, splits: SplitParameters
+) -> None:
+    """Refuse (with a UserError) tables that were made with other parameters than a run's, or are not of each other."""
+    made_with = split_table.attrs.get(_ORIGIN, {}).get("parameters")
+    if made_with is None:
+        raise UserError(
+            "The split table does not say what it was made with: it was written by an earlier version of this"
+            f" project. {_AGAIN} Images that it knew are not decoded again."
+        )
+    differing = [
+        f"{block}.{name} was {made_with.get(block, {}).get(name)!r} and is {value!r}"
+        for block, values in _parameters(ingestion, splits).items()
+        for name, value in values.items()
+        if made_with.get(block, {}).get(name) != value
+    ]
+    if differing:
+        raise UserError(
+            f"The split table was made with other parameters than this run's: {first_few(differing)}."
+            f" {_AGAIN} Or give the values that it was made with."
+        )
+    noted = {} if galleries is None else galleries.attrs.get(_ORIGIN, {})
+    if "data" in noted and noted["data"] != data_hash(split_table):
+        raise UserError(f"Galleries and split table are of different runs of ingestion. {_AGAIN}")
+
+
+def _parameters(ingestion: IngestionParameters, splits: SplitParameters) -> dict[str, dict[str, Any]]:
+    return {"ingestion": ingestion.model_dump(mode="json"), "splits": splits.model_dump(mode="json")}
