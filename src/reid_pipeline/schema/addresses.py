@@ -1,8 +1,4 @@
-"""Where a result lies: benchmark (or collection) x method x variant x seed, and how each part is written.
-
-A cell is the folder `<method>/seed_<n>` for the parameters in conf/, and `<method>+<variant>/seed_<n>` for others.
-Every part is one component of a path on every system, and none is read by a glob or a template.
-"""
+"""Where a result lies: benchmark (or collection) x method x variant x seed, and how each part is written."""
 
 import hashlib
 import os
@@ -10,12 +6,15 @@ import re
 import unicodedata
 from collections.abc import Mapping
 from pathlib import PurePath
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, unquote
 
 from pydantic import BaseModel, ConfigDict, Field, RootModel
 
 from reid_pipeline.schema.errors import UserError
+
+if TYPE_CHECKING:
+    from reid_pipeline.schema.record import RunRecord
 
 SEPARATOR = "+"
 ZERO_SHOT = "zero_shot"
@@ -24,40 +23,22 @@ _UNSAFE = re.compile(r"""[\x00-\x1f\x7f/\\{}%$\[\]*?"<>|:]|^[.\s]|[.\s]$""")
 _LONGEST, _LONGEST_BYTES = 120, 200
 
 
-class OfCell(Protocol):
-    """A cell, and the records of a run."""
-
-    @property
-    def benchmark(self) -> str: ...  # noqa: D102
-    @property
-    def method(self) -> str: ...  # noqa: D102
-    @property
-    def variant(self) -> str: ...  # noqa: D102
-    @property
-    def seed(self) -> int: ...  # noqa: D102
-
-
-def address(of: OfCell) -> str:
+def address(of: "Cell | RunRecord") -> str:
     """Return the address of a cell, as records name it: "synthetic/pcl+small/seed_0"."""
     variant = f"{SEPARATOR}{of.variant}" if of.variant else ""
     return f"{of.benchmark}/{of.method}{variant}/seed_{of.seed}"
 
 
 class Cell(BaseModel):
-    """The address of one run's results.
-
-    Attributes:
-        benchmark: the benchmark or collection, as its folders are named.
-        variant: as its folder is named; empty for the parameters in conf/.
-        differs: what the run's parameters have that conf's have not, by dotted name; the method's own without its name.
-    """
+    """The address of one run's results."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    benchmark: str
+    benchmark: str  # or the collection, as its folders are named
     method: str
-    variant: str = ""
+    variant: str = ""  # as its folder is named; empty for the parameters in conf/
     seed: int
+    # What conf's parameters have not, by dotted name; the method's own without its name.
     differs: dict[str, Any] = Field(default_factory=dict)
 
     @property
@@ -82,10 +63,9 @@ def parse_folder(name: str) -> tuple[str, str]:
 
 
 def component(name: str, what: str) -> str:
-    """Return a name, given as parameter `what`, as one component of a path.
+    """Return a name, given as parameter `what`, as one component of a path on every system.
 
-    Blanks, letters of any language and most signs stay as they are. What a path, a glob, a shell on another
-    system or a template would read otherwise is written as `%` and two hexadecimal digits.
+    What a path, a glob, a shell or a template would read otherwise is written as `%` and two hexadecimal digits.
 
     Raises:
         UserError: the name is empty, consists of dots, or is too long for a folder.
@@ -106,11 +86,7 @@ def component(name: str, what: str) -> str:
 
 
 def folder_of(given: str, what: str) -> str:
-    """Return a method, or a method with a variant, as its folder is named: `pcl+a:b` and `pcl+a%3Ab` as `pcl+a%3Ab`.
-
-    Raises:
-        UserError: the variant cannot name a folder.
-    """
+    """Return a method, or a method with a variant, as its folder is named: `pcl+a:b` and `pcl+a%3Ab` as `pcl+a%3Ab`."""
     method, variant = parse_folder(given)
     folder = component(method, what)
     if not variant:
@@ -128,7 +104,7 @@ def require_same_cell(cell: Cell, card: Any, file: PurePath, in_force: Mapping[s
         in_force: this run's parameters by top-level name, as a run card has them.
 
     Raises:
-        UserError: the card is of other parameters; says of which, and gives two ways out.
+        UserError: the card is of other parameters.
     """
     differs = card.get("differs") if isinstance(card, dict) else None
     if differs is None or differs == cell.differs:

@@ -10,35 +10,23 @@ from reid_pipeline.schema.nested import merged
 
 
 class Parameters(BaseModel):
-    """A frozen set of named parameters that refuses names it does not know.
-
-    Raises:
-        pydantic.ValidationError: an unknown name (with the nearest allowed one), a missing one, or a value
-            out of its range; Kedro raises it before the first node runs.
-    """
+    """A frozen set of named parameters that refuses names it does not know, and gives the nearest allowed one."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     @model_validator(mode="before")
     @classmethod
     def _known_names(cls, values: Any) -> Any:
-        if not isinstance(values, dict):
-            return values
-        for given in values:
-            if given not in cls.model_fields:
-                allowed = sorted(cls.model_fields)
-                raise ValueError(
-                    f"unknown parameter {given!r}.{nearest(str(given), allowed)}"
-                    f" Allowed here: {first_few(allowed, 30)}."
-                )
+        allowed = sorted(cls.model_fields)
+        for given in values if isinstance(values, dict) else ():
+            if given not in allowed:
+                near = nearest(str(given), allowed)
+                raise ValueError(f"unknown parameter {given!r}.{near} Allowed here: {first_few(allowed, 30)}.")
         return values
 
 
 class RecipeParameters(Parameters):
-    """Parameters whose left-out values depend on `recipe` (methods.md section 11).
-
-    A recipe fills in what was not given; whatever is given stands. The resolved values are in every run card.
-    """
+    """Parameters whose left-out values depend on `recipe` (methods.md section 11); whatever is given stands."""
 
     RECIPES: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
 

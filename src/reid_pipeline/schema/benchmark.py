@@ -26,43 +26,24 @@ class Version:
 
 @dataclass(frozen=True)
 class Benchmark:
-    """A published collection.
+    """A published collection."""
 
-    Attributes:
-        title: as its authors write it.
-        noun: what its individuals are: person, vehicle, individual.
-        reference: the paper.
-        licence: what its authors allow, in a sentence.
-        source: where it comes from, or who withdrew it; nothing is ever downloaded.
-        layout: the folders and lists it is made of, for messages and the docs.
-        cameras: how many, or None where there are none or they are not published.
-        versions: those known, the usual one first; none for one's own data.
-        archives: folders that archives hold, in one of which all may lie, one level down; the usual one first.
-        forms: values of `ingestion.variant` whose files are laid out differently; none: all versions lie alike.
-    """
-
-    title: str
-    noun: str
-    reference: str
-    licence: str
-    source: str
-    layout: str
-    cameras: int | None = None
-    versions: tuple[Version, ...] = ()
-    archives: tuple[str, ...] = ()
-    forms: tuple[str, ...] = ()
+    title: str  # as its authors write it
+    noun: str  # what its individuals are: person, vehicle, individual
+    reference: str  # the paper
+    licence: str  # what its authors allow, in a sentence
+    source: str  # where it comes from, or who withdrew it; nothing is ever downloaded
+    layout: str  # the folders and lists it is made of, for messages and the docs
+    cameras: int | None = None  # how many; None where there are none or they are not published
+    versions: tuple[Version, ...] = ()  # those known, the usual one first; none for one's own data
+    archives: tuple[str, ...] = ()  # folders, one level down, in one of which all may lie; the usual one first
+    forms: tuple[str, ...] = ()  # values of `ingestion.variant` whose files are laid out differently
 
 
 @dataclass(frozen=True)
 class Reading:
-    """What a reader made of a raw folder.
+    """What a reader made of a raw folder."""
 
-    Attributes:
-        manifest: as `schema.tables.MANIFEST`, sorted by path.
-        version: name of the version that the layout shows, or None where layouts do not differ.
-        notes: sentences for the dataset page: what was absent, selected or left aside.
-    """
-
-    manifest: "pd.DataFrame"
-    version: str | None = None
-    notes: tuple[str, ...] = ()
+    manifest: "pd.DataFrame"  # as `schema.tables.MANIFEST`, sorted by path
+    version: str | None = None  # name of the version that the layout shows; None where layouts do not differ
+    notes: tuple[str, ...] = ()  # sentences for the dataset page: what was absent, selected or left aside

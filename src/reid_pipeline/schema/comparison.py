@@ -34,41 +34,25 @@ class PublishedValues(Record):
 
 
 class RunsNamed(Record):
-    """Which runs a mean is over.
-
-    Attributes:
-        variant: name of the variant in the address; empty for the parameters of conf/.
-        apart: what sets these runs apart from other rows.
-        seeds: of the runs; empty where the method was not run.
-    """
+    """Which runs a mean is over."""
 
     method: str
-    variant: str = ""
-    apart: tuple[str, ...]
-    seeds: tuple[Count, ...]
+    variant: str = ""  # in the address; empty for the parameters of conf/
+    apart: tuple[str, ...]  # what sets these runs apart from other rows
+    seeds: tuple[Count, ...]  # empty where the method was not run
 
 
 class ComparisonRow(RunsNamed):
-    """Runs that differ in nothing but the seed, a published figure, or both.
-
-    Attributes:
-        label_use: whose identity labels training used; None where it was not noted, or nothing was run.
-        num_valid_queries: the fewest of a run; None where nothing was run.
-        published: the figure beside them.
-        difference: measured mean less published figure; empty for mark u and for another protocol.
-        notes: why the two are not comparable.
-        training_seconds: mean over the seeds.
-        peak_memory_bytes, num_parameters, num_trainable_parameters: the most of a run card.
-    """
+    """Runs that differ in nothing but the seed, a published figure, or both; None where nothing was run or noted."""
 
     label_use: LabelUse | None = None
     measured: dict[str, Spread]
-    num_valid_queries: Count | None = None
+    num_valid_queries: Count | None = None  # the fewest of a run
     published: PublishedValues | None
-    difference: dict[str, Points | None]
-    notes: tuple[str, ...]
-    training_seconds: Finite | None
-    peak_memory_bytes: Count | None
+    difference: dict[str, Points | None]  # mean less published figure; empty for mark u and for another protocol
+    notes: tuple[str, ...]  # why the two are not comparable
+    training_seconds: Finite | None  # mean over the seeds
+    peak_memory_bytes: Count | None  # this and the next two: the most of a run card
     num_parameters: Count | None
     num_trainable_parameters: Count | None
 
@@ -78,15 +62,9 @@ class ComparisonRow(RunsNamed):
 
 
 class DifferenceToBest(Record):
-    """What the best method of a benchmark has over another one, by the mAP.
+    """What the best method of a benchmark has over another one, by the mAP; see `PairedDifference`, `Differences`."""
 
-    Attributes:
-        best: the best; None where nothing can be compared with `other`.
-        difference, low, high, p_value: as in `PairedDifference`: best less other.
-        num_queries, note, why_not: as in `Differences`.
-    """
-
-    best: RunsNamed | None
+    best: RunsNamed | None  # None where nothing can be compared with `other`
     other: RunsNamed
     difference: Points | None = None
     low: Points | None = None
@@ -105,18 +83,15 @@ class DifferenceToBest(Record):
 class Comparison(Record):
     """comparison.json: all methods of a benchmark, over seeds, beside published figures.
 
-    Attributes:
-        test_set: which of several test sets is shown.
-        rows: one for each group of runs that differ in nothing but the seed, or several where several figures
-            of that variant are published, and one for whatever is published or could be run and was not.
-        differences: of the best method to the others.
+    A group of runs that differ in nothing but the seed has a row for each figure that is published of its variant, and
+    at least one; whatever is published or could be run and was not has one, too.
     """
 
     version: Literal[1, 2] = 2
     benchmark: str
-    test_set: str | None
+    test_set: str | None  # of several
     rows: tuple[ComparisonRow, ...]
-    differences: tuple[DifferenceToBest, ...]
+    differences: tuple[DifferenceToBest, ...]  # of the best method to the others
 
 
 class ListedRun(Record):
@@ -143,13 +118,7 @@ class Leaderboard(Record):
 
 
 class CrossResult(ProtocolFigures):
-    """An embedder on a test split.
-
-    Attributes:
-        trained_on, tested_on: benchmarks of the embedder's run and of the test split.
-        method, variant, seed: of the embedder's run.
-        why_not: why there are no figures.
-    """
+    """An embedder, by the benchmark, method, variant and seed of its run, on a test split."""
 
     mAP: Fraction | None = None
     mINP: Fraction | None = None
@@ -165,7 +134,7 @@ class CrossResult(ProtocolFigures):
     variant: str = ""
     seed: Count
     tested_on: str
-    why_not: str | None = None
+    why_not: str | None = None  # why there are no figures
 
 
 class CrossBenchmark(Record):

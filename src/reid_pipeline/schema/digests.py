@@ -11,11 +11,7 @@ import numpy as np
 
 
 def digest_of_json(value: Any) -> str:
-    """Return the SHA-256 of a JSON value; the order of a mapping's keys does not matter.
-
-    Raises:
-        ValueError: the value holds NaN or infinity, which JSON has not.
-    """
+    """Return the SHA-256 of a JSON value, whatever its mappings' order; a ValueError for NaN and infinity."""
     text = json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()
 

@@ -15,10 +15,7 @@ R = TypeVar("R", bound=Record)
 
 
 def read_record(model: type[R], content: Any, *, where: str, again: str) -> R:
-    """Return what a file holds as a record.
-
-    Files of the first version have no `version`. They hold what later ones hold, less origin, label use, names and
-    the like, which are then unknown: nothing else is converted.
+    """Return what a file holds as a record; one of the first version has no `version`, and lacks origin, names ...
 
     Args:
         model: the kind of record.
@@ -46,11 +43,7 @@ def read_record(model: type[R], content: Any, *, where: str, again: str) -> R:
 
 
 def read_stage_description(content: Any, *, where: str, again: str) -> StageDescription:
-    """Return the description of a checkpoint.
-
-    One of the first version is converted: it says method, stage, parameters, data and seed, and not which weights
-    training started from, nor the digest of its tensors. Arguments and errors are those of `read_record`.
-    """
+    """Return the description of a checkpoint as `read_record` does; the first version noted no weights or digest."""
     given = dict(content) if isinstance(content, Mapping) else content
     if isinstance(given, dict) and "origin" not in given:
         missing = sorted(_FIRST - given.keys())

@@ -13,18 +13,13 @@ from reid_pipeline.schema.origin import Origin
 class Embeddings:
     """Vectors and the rows that they belong to.
 
-    Attributes:
-        rows: int64 [n], row numbers of the split table.
-        vectors: float32 [n, D], unit rows, in that order.
-        origin: what they were made from; None if unknown.
-
     Raises:
         UserError: there are not as many rows as vectors, or a row stands twice.
     """
 
-    rows: np.ndarray
-    vectors: np.ndarray
-    origin: Origin | None = None
+    rows: np.ndarray  # int64 [n], row numbers of the split table
+    vectors: np.ndarray  # float32 [n, D], unit rows, in that order
+    origin: Origin | None = None  # None if unknown
 
     def __post_init__(self) -> None:
         if self.rows.ndim != 1 or self.vectors.ndim != 2 or len(self.rows) != len(self.vectors):
@@ -36,12 +31,8 @@ class Embeddings:
             raise self._error("a row stands twice")
 
     def of(self, rows: np.ndarray) -> np.ndarray:
-        """Return the vectors of `rows`, float32 [m, D].
-
-        Raises:
-            UserError: a row has none.
-        """
-        found: np.ndarray = pd.Index(self.rows).get_indexer(rows)
+        """Return the vectors of `rows`, float32 [m, D]; a UserError where a row has none."""
+        found = pd.Index(self.rows).get_indexer(rows)
         missing = rows[found < 0]
         if len(missing):
             raise self._error(

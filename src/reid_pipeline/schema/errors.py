@@ -1,7 +1,4 @@
-"""Errors that a user can correct, and the helpers that word them.
-
-Every message says what was given, what is allowed, and the remedy; lists of cases are bounded.
-"""
+"""Errors that a user can correct: messages say what was given, what is allowed, and the remedy; lists are bounded."""
 
 import difflib
 from collections.abc import Iterable, Iterator, Sequence
@@ -12,10 +9,7 @@ if TYPE_CHECKING:
 
 
 class UserError(ValueError):
-    """An error in what the user gave: a parameter, a file, a folder, a device.
-
-    The command line prints the message alone, without a traceback, and exits with status 1.
-    """
+    """An error in what the user gave; the command line prints its message alone and exits with status 1."""
 
 
 def nearest(given: str, allowed: Iterable[str]) -> str:

@@ -42,38 +42,26 @@ class Figures(FiveFigures):
 
 
 class ProtocolFigures(Figures):
-    """Retrieval figures of a test split, and the protocol that they were measured by.
-
-    Attributes:
-        splits: what was tested on.
-        camera_filter: whether gallery images of the query's pid and camera were left out; None if nothing was tested.
-        test_set, test_sets: which of several test sets the figures at the top are of, and the figures of each.
-        not_evaluated: why there are no figures.
-    """
+    """Retrieval figures of a test split, and the protocol that they were measured by."""
 
     splits: Literal["test", "dev"]
-    camera_filter: bool | None = None
+    camera_filter: bool | None = None  # gallery images of the query's pid and camera left out; None: nothing was tested
     flip_averaging: bool = False
     camera_mean_subtraction: bool = False
     query_expansion: Count = 0
     rerank: str = "none"
-    test_set: str | None = None
-    test_sets: dict[str, Figures] = Field(default_factory=dict)
-    not_evaluated: str | None = None
+    test_set: str | None = None  # of several, that which the figures at the top are of
+    test_sets: dict[str, Figures] = Field(default_factory=dict)  # the figures of each
+    not_evaluated: str | None = None  # why there are no figures
 
 
 class PairedDifference(Record):
-    """One figure of a method less another's, over the same queries.
-
-    Attributes:
-        low, high: 95 % interval by a paired bootstrap over queries.
-        p_value: share of resamples on the other side of 0, doubled.
-    """
+    """One figure of a method less another's, over the same queries."""
 
     difference: Points
-    low: Points
+    low: Points  # this and the next: 95 % interval by a paired bootstrap over queries
     high: Points
-    p_value: Fraction
+    p_value: Fraction  # share of resamples on the other side of 0, doubled
 
     @property
     def excludes_zero(self) -> bool:

@@ -37,15 +37,10 @@ Models = Mapping[str, type[Parameters]]
 
 
 def resolved(layers: Sequence[Values], conf_layers: int, models: Models) -> dict[str, Any]:
-    """Return the parameters in force.
+    """Return the parameters in force of `layers`, from base up, of which the first `conf_layers` are conf's.
 
     Where a layer above conf/ gives backbones to single methods, `zero_shot`, which every method is compared
     with, takes what these change and agree on, so that both have one backbone.
-
-    Args:
-        layers: from base up, each a mapping as a parameter file holds it.
-        conf_layers: how many of them are conf's; the first ones.
-        models: of the methods' parameters, by name.
     """
     parameters: dict[str, Any] = {}
     for place, layer in enumerate(layers):
@@ -61,13 +56,7 @@ def differences(below: Values, above: Values, method: str, models: Models) -> di
     """Return what `above` has and `below` has not, by dotted name: all that can change the method's figures.
 
     Values are compared as the models read them: what says the same in other words is no difference, nor is
-    what follows from another difference (a recipe).
-
-    Args:
-        below: parameters, such as conf's.
-        above: others, such as a run's.
-        method: whose name is left out of its own parameters' names.
-        models: of the methods' parameters, by name.
+    what follows from another difference (a recipe). The method's own parameters go without its name.
     """
     own = _changed(
         _mapping(below.get(method)), _mapping(above.get(method)), lambda values: _as_read(models[method], values)
@@ -99,14 +88,11 @@ def _followed(layer: Values, below: Values, above: Values, models: Models) -> di
     for name, model in models.items():
         given = [key for key in _mapping(_mapping(layer.get(name)).get(BACKBONE)) if key in FOLLOWED]
         if given and name != ZERO_SHOT:
-            before, after = (_backbone(_mapping(each.get(name)), model) for each in (below, above))
+            blocks = [_mapping(each.get(name)) for each in (below, above)]
+            before, after = (_mapping((_as_read(model, block) or block).get(BACKBONE)) for block in blocks)
             changes.append({key: after.get(key) for key in given if after.get(key) != before.get(key)})
     first, *others = [each for each in changes if each] or [{}]
     return {key: value for key, value in first.items() if all(key in other and other[key] == value for other in others)}
-
-
-def _backbone(block: Values, model: type[Parameters]) -> Values:
-    return _mapping((_as_read(model, block) or block).get(BACKBONE))
 
 
 def _mapping(value: Any) -> Values:
@@ -151,36 +137,22 @@ def _changed(below: Values, above: Values, read: Callable[[Values], dict[str, An
 
 @dataclass(frozen=True)
 class Layer:
-    """One layer of parameters.
+    """One layer of parameters."""
 
-    Attributes:
-        values: as a parameter file holds them.
-        label: what a variant is called for it; empty where it is called after what differs.
-        card: of a run card, its method and that one's variant as its folder is named.
-        found: of a run card, what the run found and was not given, by dotted name: it makes no variant.
-    """
-
-    values: Values = field(default_factory=dict)
-    label: str = ""
-    card: tuple[str, str] | None = None
-    found: Values = field(default_factory=dict)
+    values: Values = field(default_factory=dict)  # as a parameter file holds them
+    label: str = ""  # what a variant is called for it; empty where it is called after what differs
+    card: tuple[str, str] | None = None  # of a run card, its method and that one's variant as its folder is named
+    found: Values = field(default_factory=dict)  # of a run card, what the run found by itself: it makes no variant
 
 
 @dataclass(frozen=True)
 class Layers:
-    """All layers of a run, and what is needed to read them.
+    """All layers of a run, and what is needed to read them."""
 
-    Attributes:
-        conf: base and environment.
-        named: overlay and tuned parameters, those that there are.
-        given: on the command line, or what stands for it.
-        models: of the methods' parameters, by name.
-    """
-
-    conf: Sequence[Values]
-    named: Sequence[Layer]
-    given: Values
-    models: Models
+    conf: Sequence[Values]  # base and environment
+    named: Sequence[Layer]  # overlay and tuned parameters, those that there are
+    given: Values  # on the command line, or what stands for it
+    models: Models  # of the methods' parameters, by name
 
     def in_force(self) -> dict[str, Any]:
         """Return the parameters of the run."""
@@ -189,13 +161,9 @@ class Layers:
     def cells(self, *, benchmark: str, seed: int, variant: str | None = None) -> dict[str, Cell]:
         """Return the cell of every method.
 
-        A method whose parameters are conf's has conf's cell. Otherwise the cell is named by `variant`; else
-        by the overlay and the study that the parameters come from, followed by what else differs.
-
-        Args:
-            benchmark: the benchmark or collection, as its folders are named.
-            seed: of the run.
-            variant: the name of all that is not conf's; an equal `zero_shot` stays in conf's cell.
+        A method whose parameters are conf's has conf's cell. Otherwise the cell is named by `variant` (where an equal
+        `zero_shot` stays in conf's); else by the overlay and the study that the parameters come from, followed by what
+        else differs.
         """
         steps = [self._up_to(count) for count in range(len(self.named) + 1)]
         run = self.in_force()

@@ -1,8 +1,4 @@
-"""Where an artefact comes from, and the check that it fits the run that uses it.
-
-Whatever is computed carries an `Origin`. Whoever uses it says, in `NEEDS`, which fields must be those of the run that
-it works for. Code, device and threads are recorded; a difference there is a warning.
-"""
+"""Where an artefact comes from, and the check that it fits the run that uses it."""
 
 import logging
 from collections.abc import Iterator, Mapping, Sequence
@@ -44,52 +40,32 @@ NEEDS: Mapping[str, Mapping[str, Sequence[str]]] = {
         "zero_shot": _ANOTHER_METHODS,
     },
 }
-"""By consumer and artefact: the fields of its origin that must be those of the run.
-
-The leaderboard, the comparison and cross_benchmark set runs of different origins beside each other, and need
-none; they read each run's origin to say what sets it apart.
-"""
+"""By consumer and artefact: the fields of its origin that must be those of the run. What sets runs of different
+origins beside each other (leaderboard, comparison, cross_benchmark) needs none, and shows what sets them apart."""
 
 
 class Origin(BaseModel):
-    """Who made an artefact, and from what.
-
-    Attributes:
-        made_by: the node that made it: "pcl.extract"; it makes it anew, too.
-        benchmark: name of the benchmark or collection; None for what belongs to none.
-        method, variant, seed: of the run's address.
-        data: SHA-256 of the split table's content (`splits.data_hash`).
-        galleries: SHA-256 of the sampled galleries.
-        parameters: every parameter that it or what it was made from depends on, nested as in conf/.
-        weights: SHA-256 of the weights that training started from; "random" where these were sampled; None if unknown.
-        made_from: by name, the digest of every artefact that it was made from; of a training stage its fingerprint.
-        label_use: whose identity labels were used, in training it or what it was made from.
-        digest: SHA-256 of its own content.
-        code: version of this project.
-        device: "cpu", "cuda" ...; empty where it does not matter.
-        threads: threads of the CPU; 0 where it does not matter.
-        file: where it was read from; not stored.
-    """
+    """Who made an artefact, and from what; what is unknown, or does not matter, is None or empty."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     version: Literal[1] = 1
-    made_by: str
-    benchmark: str | None = None
+    made_by: str  # the node that made it: "pcl.extract"; it makes it anew, too
+    benchmark: str | None = None  # or the collection
     method: str | None = None
     variant: str = ""
     seed: int | None = None
-    data: str | None = None
-    galleries: str | None = None
-    parameters: dict[str, Any] = Field(default_factory=dict)
-    weights: str | None = None
-    made_from: dict[str, str] = Field(default_factory=dict)
-    label_use: LabelUse = "none"
-    digest: str | None = None
-    code: str
-    device: str = ""
-    threads: int = 0
-    file: str = Field("", exclude=True)
+    data: str | None = None  # SHA-256 of the split table's content (`splits.data_hash`)
+    galleries: str | None = None  # SHA-256 of the sampled galleries
+    parameters: dict[str, Any] = Field(default_factory=dict)  # all that it depends on, nested as in conf/
+    weights: str | None = None  # SHA-256 of the weights that training started from; "random" where these were sampled
+    made_from: dict[str, str] = Field(default_factory=dict)  # digest by name; of a training stage its fingerprint
+    label_use: LabelUse = "none"  # in training it or what it was made from
+    digest: str | None = None  # SHA-256 of its own content
+    code: str  # version of this project
+    device: str = ""  # "cpu", "cuda" ...
+    threads: int = 0  # of the CPU
+    file: str = Field("", exclude=True)  # where it was read from; not stored
 
     @property
     def fingerprint(self) -> str:
@@ -104,13 +80,12 @@ class Origin(BaseModel):
 def require_match(consumer: str, artefact: str, origin: Origin | None, present: Origin) -> None:
     """Refuse an artefact that was not made by the run that uses it, as far as `consumer` says in `NEEDS`.
 
-    Only parameters that both sides name are compared. What one side does not know (None) is no mismatch, except that
-    an artefact without an origin is refused.
+    Only parameters that both sides name are compared. What one side does not know (None) is no mismatch.
 
     Args:
         consumer: the node that uses it, without its method: "evaluate".
         artefact: what it is used as: "embeddings".
-        origin: of the artefact; None if it was written by a version that noted none.
+        origin: of the artefact; None if it was written by a version that noted none, which is refused.
         present: of the run; what the consumer itself knows.
 
     Raises:
@@ -182,11 +157,7 @@ def _shown(value: Any) -> str:
 
 
 def inherited_label_use(own: LabelUse, started_from: LabelUse | None = None) -> LabelUse:
-    """Return the label use of a training that started from an artefact of another label use.
-
-    Labels that were used once stay used: a training without labels that starts from a model trained with
-    them has used those of the source.
-    """
+    """Return the label use of a training that started from an artefact: labels that were used once stay used."""
     if own != "none" or started_from in (None, "none"):
         return own
     return "partial" if started_from == "partial" else "source"

@@ -20,16 +20,12 @@ SIETokens = Literal["class", "all"]
 class ComputeParameters(Parameters):
     """Where and how precisely to compute."""
 
-    device: str = Field(
-        "auto", pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$", description="cuda:<index> names one of several"
-    )
+    device: str = Field("auto", pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$", description="cuda:<index> is one of several")
     precision: Precision = Field("auto", description="auto: bfloat16 (else float16) on CUDA, float32 elsewhere")
     deterministic: bool = Field(True, description="deterministic kernels on CUDA; the CPU always is")
     threads: Natural = Field(0, description="CPU threads; 0 leaves torch's own choice")
     image_memory: PositiveInt = Field(2_000_000_000, description="bytes of decoded images held in memory at most")
-    image_cache_limit: Natural = Field(
-        0, description="bytes of a benchmark's decoded images on disk at most; 0: no cache"
-    )
+    image_cache_limit: Natural = Field(0, description="bytes of decoded images on disk at most; 0: no cache")
 
 
 class IngestionParameters(Parameters):
@@ -45,17 +41,11 @@ class IngestionParameters(Parameters):
 class SplitParameters(Parameters):
     """How the published subsets become splits, and what is sampled where nothing was published."""
 
-    dev_fraction: float = Field(
-        0.0, ge=0.0, le=0.5, description="share of training identities in dev_query and dev_gallery"
-    )
+    dev_fraction: float = Field(0.0, ge=0, le=0.5, description="share of training identities in the dev splits")
     dev_seed: Natural = 0
     repeats: int = Field(10, ge=1, le=100, description="galleries sampled from images published as one pool")
-    test_fraction: float = Field(
-        0.5, gt=0.0, lt=1.0, description="of unassigned images: share of identities in the test"
-    )
-    disjoint: bool = Field(
-        True, description="no identity in both train and test; false: the share is of every identity"
-    )
+    test_fraction: float = Field(0.5, gt=0, lt=1, description="of unassigned images: share of identities in the test")
+    disjoint: bool = Field(True, description="no identity in train and test; false: the share is of every identity")
     seed: Natural = Field(0, description="of all samples but the dev split's")
 
 
@@ -69,19 +59,10 @@ class BackboneParameters(Parameters):
     pixel_mean: Channels | None = Field((0.5, 0.5, 0.5), description="of pixels in 0..1; null: that of the weights")
     pixel_std: Channels | None = Field((0.5, 0.5, 0.5), description="likewise")
     resize: Resize = Field("bicubic", description="filter of the training images")
-    evaluation_resize: Resize = Field(
-        "bicubic",
-        description="filter of images that are embedded without augmentation: the test, stage-1 features,"
-        " prototypes. The CLIP-ReID paper names none; its released data loader leaves torchvision's default,"
-        " bilinear, there, and asks for bicubic in training; PCL-CLIP's is bicubic throughout",
-    )
+    evaluation_resize: Resize = Field("bicubic", description="of images without augmentation; CLIP-ReID's: bilinear")
     sie: Literal["none", "camera", "view", "both"] = Field("none", description="side information embedding, learnt")
     sie_coefficient: float = Field(1.0, gt=0, description="its factor")
-    sie_tokens: SIETokens = Field(
-        "class",
-        description="tokens that it is added to: all in TransReID, which the CLIP-ReID paper cites for it;"
-        " the class token alone in CLIP-ReID's released image tower",
-    )
+    sie_tokens: SIETokens = Field("class", description="that it is added to; all in TransReID, class in CLIP-ReID")
 
     @field_validator("pixel_std")
     @classmethod
@@ -116,11 +97,8 @@ class AugmentationParameters(Parameters):
     padding: int = Field(10, ge=0, description="pixels on each side before the random crop")
     erasing: Share = Field(0.5, description="probability of random erasing")
     erasing_area: tuple[Share, Share] = Field((0.02, 0.4), description="share of the image erased")
-    erasing_fill: Literal["mean", "noise", "half"] = Field(
-        "mean",
-        description="mean: 0 after normalisation; noise: standard normal per pixel after it (CLIP-ReID);"
-        " half: 0.5 after it (released PCL-CLIP, whose mean was meant for pixels not yet normalised)",
-    )
+    # Normalised pixels: 0, standard normal (CLIP-ReID), or 0.5 (released PCL-CLIP, whose mean was of pixels in 0..1).
+    erasing_fill: Literal["mean", "noise", "half"] = "mean"
 
     @field_validator("erasing_area")
     @classmethod
@@ -144,16 +122,10 @@ class TrainingPlan(Parameters):
     bias_rate_multiplier: float = Field(1.0, gt=0, description="biases learn at this times the rate")
     bias_weight_decay: float | None = Field(None, ge=0, description="of biases; null: weight_decay")
     schedule: Literal["steps", "cosine"] = Field("steps", description="cosine: half a period over all epochs")
-    step_at: Literal["start", "end"] = Field(
-        "end",
-        description="end: epoch 1 runs at the start of the warm-up, as the papers write and PCL-CLIP does;"
-        " start: the schedule is one epoch ahead, as in CLIP-ReID's released code",
-    )
+    step_at: Literal["start", "end"] = Field("end", description="start: one epoch ahead, as CLIP-ReID's released code")
     warmup_epochs: Natural = 10
     warmup_factor: float = Field(0.01, gt=0, le=1, description="share of the rate that the warm-up starts at")
-    warmup_learning_rate: float | None = Field(
-        None, gt=0, description="start of the warm-up; null: warmup_factor decides"
-    )
+    warmup_learning_rate: float | None = Field(None, gt=0, description="that it starts at; null: warmup_factor")
     milestones: tuple[PositiveInt, ...] = Field((20, 40), description="steps: the rate drops after these epochs")
     decay: float = Field(0.1, gt=0, le=1, description="steps: factor of a drop")
     final_learning_rate: float = Field(1e-6, gt=0, description="cosine: where it ends")
@@ -173,10 +145,8 @@ class TrainingPlan(Parameters):
             raise ValueError(
                 f"schedule cosine has no milestones, got {self.milestones}. Write milestones: [] or schedule: steps"
             )
-        lower = {"warmup_learning_rate": self.warmup_learning_rate}
-        if self.schedule == "cosine":
-            lower["final_learning_rate"] = self.final_learning_rate
-        for name, value in lower.items():
+        for name in ("warmup_learning_rate", *(["final_learning_rate"] if self.schedule == "cosine" else [])):
+            value = getattr(self, name)
             if value is not None and value > self.learning_rate:
                 raise ValueError(f"{name} {value:g} must not be above learning_rate {self.learning_rate:g}")
         return self
@@ -198,9 +168,7 @@ class EvaluationParameters(Parameters):
     flip_averaging: bool = Field(False, description="mean embedding of every test image and its mirror image")
     camera_mean_subtraction: bool = Field(False, description="less the mean embedding of all test images of its camera")
     query_expansion: Natural = Field(0, description="nearest embeddings of both sides to average with; 0: none")
-    rerank: Literal["none", "k_reciprocal", "clip_reid"] = Field(
-        "none", description="k1 / k2 / lambda 20 / 6 / 0.3, or CLIP-ReID's own 50 / 15 / 0.3"
-    )
+    rerank: Literal["none", "k_reciprocal", "clip_reid"] = "none"  # k1 / k2 / lambda 20 / 6 / 0.3, or 50 / 15 / 0.3
     resamples: Natural = Field(1000, description="of the queries, for 95 % intervals; 0: no intervals")
     max_rank: PositiveInt = 50
     batch_size: PositiveInt = 256

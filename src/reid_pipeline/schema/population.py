@@ -10,14 +10,8 @@ _Count = Annotated[int, Field(ge=0, strict=True)]
 
 @dataclass(frozen=True)
 class Population:
-    """Whom the training split shows, and from where.
+    """Whom the training split shows, and from where; 0 where nothing is labelled, and without cameras or viewpoints."""
 
-    Attributes:
-        identities: number of labels; 0 where nothing is labelled.
-        cameras: highest camid + 1; 0 where there are no cameras.
-        views: highest viewid + 1; 0 where there are no viewpoints.
-    """
-
-    identities: _Count
-    cameras: _Count = 0
-    views: _Count = 0
+    identities: _Count  # number of labels
+    cameras: _Count = 0  # highest camid + 1
+    views: _Count = 0  # highest viewid + 1

@@ -28,13 +28,9 @@ class Record(BaseModel):
 
 
 class OriginatedRecord(Record):
-    """A record that says what it was made from, and by a digest whether it was changed since.
+    """A record that says what it was made from, and by a digest whether it was changed since."""
 
-    Attributes:
-        origin: None in files of versions that noted none.
-    """
-
-    origin: Origin | None = None
+    origin: Origin | None = None  # None in files of versions that noted none
 
     def with_origin(self, origin: Origin) -> Self:
         """Return the record with its origin, whose digest is that of the record's content."""
@@ -56,13 +52,9 @@ class OriginatedRecord(Record):
 
 
 class RunRecord(OriginatedRecord):
-    """A record of one run.
-
-    Attributes:
-        variant: name of the variant in the address; empty for the parameters of conf/.
-    """
+    """A record of one run."""
 
     benchmark: str
     method: str
-    variant: str = ""
+    variant: str = ""  # in the address; empty for the parameters of conf/
     seed: Count

@@ -1,8 +1,4 @@
-"""What runs write and pages read: frozen, versioned records.
-
-Every record file has a `version`, and a file of an earlier one is read by the converter in
-`schema.earlier_records`. A fraction is finite and in 0..1, or None where nothing was tested.
-"""
+"""What runs write and pages read: frozen, versioned records; `earlier_records` reads files of earlier versions."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,21 +13,16 @@ from reid_pipeline.schema.record import Count, Digest, Finite, Fraction, Record,
 
 
 class Metrics(RunRecord, ProtocolFigures):
-    """metrics.json: the figures of a run.
-
-    Attributes:
-        mAP_low, mAP_high, ...: 95 % interval over queries.
-        label_use: whose identity labels training used; None in files of versions that did not note it.
-    """
+    """metrics.json: the figures of a run; a figure is a fraction, or None where nothing was tested."""
 
     version: Literal[1, 2] = 2
-    mAP_low: Fraction | None = None
+    mAP_low: Fraction | None = None  # this and the next: 95 % intervals over queries
     mAP_high: Fraction | None = None
     mINP_low: Fraction | None = None
     mINP_high: Fraction | None = None
     rank1_low: Fraction | None = None
     rank1_high: Fraction | None = None
-    label_use: LabelUse | None = None
+    label_use: LabelUse | None = None  # None in files of versions that did not note it
 
     @model_validator(mode="after")
     def _with_reason(self) -> Self:
@@ -76,56 +67,40 @@ class Agreement(Record):
 
 
 class EpochRecord(Record):
-    """A line of history.json.
-
-    Attributes:
-        run: fingerprint of the training that the epoch belongs to; None in earlier versions' files.
-        epoch: from 1, within its stage.
-        learning_rate: of the epoch, before a group's own multiplier.
-        loss, losses: mean over the steps, and its weighted terms likewise.
-        clusters, noise_share, cluster_sizes, proxies: of the pseudo labels, where a stage makes any.
-        ground_truth: their agreement with the identities, where these are known.
-        facts: whatever else the stage reports.
-        seconds: by part; "epoch" is the whole.
-    """
+    """A line of history.json."""
 
     version: Literal[1, 2] = 2
-    run: Digest | None = None
-    epoch: Annotated[int, Field(ge=1)]
+    run: Digest | None = None  # fingerprint of the training that the epoch belongs to; None in earlier versions' files
+    epoch: Annotated[int, Field(ge=1)]  # within its stage
     stage: str
-    learning_rate: Finite
+    learning_rate: Finite  # before a group's own multiplier
     trainable_parameters: Count
-    loss: Finite
-    losses: dict[str, Finite]
-    clusters: Count | None = None
+    loss: Finite  # mean over the steps
+    losses: dict[str, Finite]  # its weighted terms, likewise
+    clusters: Count | None = None  # this and the next: of the pseudo labels, where a stage makes any
     noise_share: Fraction | None = None
     cluster_sizes: ClusterSizes | None = None
     proxies: Count | None = None
-    ground_truth: Agreement | None = None
-    facts: dict[str, Any] = Field(default_factory=dict)
-    seconds: dict[str, Finite]
+    ground_truth: Agreement | None = None  # with the identities, where these are known
+    facts: dict[str, Any] = Field(default_factory=dict)  # whatever else the stage reports
+    seconds: dict[str, Finite]  # by part; "epoch" is the whole
 
     @classmethod
     def of(cls, values: Mapping[str, Any], run: str) -> Self:
         """Return the record of an epoch that the loop reports; what has no field goes to `facts`."""
         known = {name: value for name, value in values.items() if name in cls.model_fields}
-        others = {name: value for name, value in values.items() if name not in cls.model_fields}
+        others = {name: value for name, value in values.items() if name not in known}
         return cls(**{**known, "run": run, **({"facts": others} if others else {})})
 
 
 class StageDescription(Record):
-    """What a checkpoint, or a resumable state, says of the stage of training that made it.
-
-    Attributes:
-        origin: of the checkpoint; its parameters are those that decide the stage's result.
-        label_map: the user's name of the identity behind every label.
-    """
+    """What a checkpoint, or a resumable state, says of the stage of training that made it."""
 
     version: Literal[1, 2] = 2
-    origin: Origin
+    origin: Origin  # its parameters are those that decide the stage's result
     stage: str
     population: Population
-    label_map: tuple[str, ...]
+    label_map: tuple[str, ...]  # the user's name of the identity behind every label
 
 
 class SplitCount(Record):
@@ -144,47 +119,32 @@ class Machine(Record):
 
 
 class RunCard(RunRecord):
-    """run_card.json: what the metrics came from, and what they cost.
-
-    Attributes:
-        differs: what the run's parameters have that conf's had not, by dotted name.
-        data_hash: `splits.data_hash` of the split table.
-        weights: SHA-256 of the weights that training started from; "random" where these were sampled.
-        label_use: whose identity labels training used.
-        zero_shot: cell of zero_shot that the run is compared with, as "<benchmark>/<folder>/seed_<n>".
-        device, precision, threads: as they were resolved.
-        training_seconds: of all epochs, over kills and resumptions.
-        wall_seconds, peak_memory_bytes, device_peak_memory_bytes: of the process, when the card was written.
-        num_parameters: of the embedder.
-        num_trainable_parameters: of the stage that trains most.
-        reid_pipeline, git_commit, git_dirty, python, packages, machine, started: of the process.
-        parameters: all in force.
-    """
+    """run_card.json: what the metrics came from, and what they cost."""
 
     version: Literal[1, 2] = 2
-    differs: dict[str, Any] = Field(default_factory=dict)
-    data_hash: Digest
+    differs: dict[str, Any] = Field(default_factory=dict)  # the run's parameters that conf/ has not, by dotted name
+    data_hash: Digest  # `splits.data_hash` of the split table
     data: dict[str, SplitCount]
-    weights: str | None = None
+    weights: str | None = None  # SHA-256 of the weights that training started from; "random" where these were sampled
     label_use: LabelUse | None = None
-    zero_shot: str | None = None
-    device: str
+    zero_shot: str | None = None  # address of the zero_shot that the run is compared with
+    device: str  # this and the next two: as resolved
     precision: str
     threads: Count | None = None
-    training_seconds: Finite
-    num_parameters: Count | None = None
-    num_trainable_parameters: Count | None = None
-    reid_pipeline: str
+    training_seconds: Finite  # of all epochs, over kills and resumptions
+    num_parameters: Count | None = None  # of the embedder
+    num_trainable_parameters: Count | None = None  # of the stage that trains most
+    reid_pipeline: str  # version
     git_commit: str | None
     git_dirty: bool | None
     python: str
     packages: dict[str, str | None]
     machine: Machine
     started: str
-    wall_seconds: Finite
+    wall_seconds: Finite  # this and the next two: of the process, when the card was written
     peak_memory_bytes: Count
     device_peak_memory_bytes: Count | None = None
-    parameters: dict[str, Any]
+    parameters: dict[str, Any]  # all in force
 
 
 class SampledGallery(Record):
@@ -220,43 +180,30 @@ class IdentityFigures(Record):
 class Breakdown(RunRecord):
     """breakdown.json: where the metrics come from, of the first gallery.
 
-    Attributes:
-        draw: which gallery; None where nothing was tested.
-        camera_pairs: by pair of cameras; empty where a camera is unknown.
-        identities: by identity, the worst first.
-        average_precision: of every query in the order of the split table; None where it is not valid.
-        first_match_rank, inverse_negative_penalty: likewise; ranks from 1. Empty in earlier versions' files.
-        intervals: `<figure>_low` and `<figure>_high`, as in Metrics.
+    Values of every query are in the order of the split table, None where it is not valid; empty in earlier versions'
+    files, but for the average precision.
     """
 
     version: Literal[1, 2] = 2
-    draw: SampledGallery | None = None
-    camera_pairs: tuple[CameraPair, ...] = ()
-    identities: tuple[IdentityFigures, ...] = ()
+    draw: SampledGallery | None = None  # None where nothing was tested
+    camera_pairs: tuple[CameraPair, ...] = ()  # empty where a camera is unknown
+    identities: tuple[IdentityFigures, ...] = ()  # the worst first
     average_precision: tuple[Fraction | None, ...] = ()
-    first_match_rank: tuple[Count | None, ...] = ()
+    first_match_rank: tuple[Count | None, ...] = ()  # from 1
     inverse_negative_penalty: tuple[Fraction | None, ...] = ()
-    intervals: dict[str, Fraction] = Field(default_factory=dict)
+    intervals: dict[str, Fraction] = Field(default_factory=dict)  # `<figure>_low` and `<figure>_high`, as in Metrics
 
 
 class Differences(RunRecord):
-    """differences.json: what a method has over the zero_shot that it is compared with.
-
-    Attributes:
-        other: the cell of zero_shot, as "<benchmark>/<folder>/seed_<n>".
-        num_queries: valid queries that both have.
-        test_set: which test set's, where there are several.
-        note: what the figures are of, if not of the whole test.
-        why_not: why there is no figure.
-    """
+    """differences.json: what a method has over the zero_shot that it is compared with."""
 
     version: Literal[2] = 2
-    other: str
-    num_queries: Count
+    other: str  # address of zero_shot
+    num_queries: Count  # valid queries that both have
     figures: dict[str, PairedDifference]
-    test_set: str | None = None
-    note: str = ""
-    why_not: str | None = None
+    test_set: str | None = None  # where there are several
+    note: str = ""  # what the figures are of, if not of the whole test
+    why_not: str | None = None  # why there is no figure
 
 
 @dataclass(frozen=True)

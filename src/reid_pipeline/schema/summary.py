@@ -61,25 +61,18 @@ class ImagesPerIdentity(Record):
 
 
 class SplitFacts(Record):
-    """One split.
-
-    Attributes:
-        cameras, one_camera: how many, and the identities that one alone sees; None where no image has a camera.
-        images_per_camera: by the name of the camera, in the order of their numbers.
-        images_per_identity: None where there is no identity.
-        rules: images by the rule that decided their split.
-    """
+    """One split; `cameras`, `one_camera` and `images_per_identity` are None where there are none."""
 
     images: Count
     identities: Count
     distractors: Count
     unlabelled: Count
     cameras: Count | None
-    images_per_camera: dict[str, Count]
+    images_per_camera: dict[str, Count]  # by the name of the camera, in the order of their numbers
     without_camera: Count
     images_per_identity: ImagesPerIdentity | None
-    one_camera: Cases | None
-    rules: dict[str, Count]
+    one_camera: Cases | None  # identities that a single camera sees
+    rules: dict[str, Count]  # images by the rule that decided their split
 
 
 class SampledGalleries(Record):
@@ -166,30 +159,18 @@ class LeftOut(Record):
 
 
 class QueryFacts(Record):
-    """How many queries can be answered, and why the others cannot.
-
-    Attributes:
-        num_valid: those with a match in the gallery.
-        absent_from_gallery: those whose identity has no gallery image, or who have no identity.
-        only_same_camera: those whose identity was seen in the gallery by the query's own camera alone, which
-            the camera filter does not count.
-        examples: the first few paths, by the two reasons.
-        draw: which sampled gallery these figures are of; empty where none was sampled.
-        num_draws: galleries sampled.
-        worst: the figures of the gallery with the smallest share of valid queries, unless it is this one's.
-        sentences: the same in words; of the worst none.
-    """
+    """How many queries can be answered, and why the others cannot."""
 
     num_queries: Count
-    num_valid: Count
-    absent_from_gallery: Count
-    only_same_camera: Count
-    examples: dict[str, tuple[str, ...]]
+    num_valid: Count  # with a match in the gallery
+    absent_from_gallery: Count  # whose identity has no gallery image, or who have no identity
+    only_same_camera: Count  # whose identity the gallery shows from their own camera alone, which the filter leaves out
+    examples: dict[str, tuple[str, ...]]  # first few paths, by the two reasons
     splits: Literal["test", "dev"] = "test"
-    draw: str = ""
-    num_draws: Count = 0
-    worst: "QueryFacts | None" = None
-    sentences: tuple[str, ...] = ()
+    draw: str = ""  # the sampled gallery that these figures are of; empty where none was sampled
+    num_draws: Count = 0  # galleries sampled
+    worst: "QueryFacts | None" = None  # of the gallery with the smallest valid share, unless it is this one
+    sentences: tuple[str, ...] = ()  # the same in words; of the worst none
 
     @property
     def valid_share(self) -> float:
@@ -200,46 +181,33 @@ class QueryFacts(Record):
 class DatasetSummary(Record):
     """summary.json: the figures of the dataset page.
 
-    "First" lists hold the first few cases, in the order of the table. Identities have a pid above 0.
-
-    Attributes:
-        record_version: of this record; files of the first version have none.
-        reader, version: which reader made the manifest, and which version of the collection it saw.
-        data_hash: `splits.data_hash` of the split table.
-        images, identities, cameras, distractors, unlabelled: of the split table.
-        splits: by name.
-        rules: images by the rule that decided their split.
-        sizes, modes: of all images that can be decoded; no sizes where none can.
-        shared_identities: of training and test.
-        skipped: all unreadable files that are not in the split table.
-        junk: of the manifest.
-        queries, dev_queries: None without such.
-        notes, warnings: sentences of the reader, and about counts.
+    Counts are of the split table where nothing else is given. "First" lists hold the first few cases, in the order
+    of the table. Identities have a pid above 0.
     """
 
-    record_version: Literal[1, 2] = 1
+    record_version: Literal[1, 2] = 1  # of this record; files of the first version have none
     benchmark: CollectionFacts
     reader: str | None
-    version: str | None
-    data_hash: Digest
+    version: str | None  # of the collection, as the reader saw it
+    data_hash: Digest  # `splits.data_hash` of the split table
     images: Count
     identities: Count
     cameras: CameraCount
     counts: CountsCompared
     splits: dict[str, SplitFacts]
-    rules: dict[str, Count]
+    rules: dict[str, Count]  # images by the rule that decided their split
     galleries: tuple[SampledGalleries, ...]
-    sizes: ImageSizes | None
-    modes: dict[str, Count]
-    shared_identities: Cases
+    sizes: ImageSizes | None  # of all images that can be decoded
+    modes: dict[str, Count]  # likewise
+    shared_identities: Cases  # of training and test
     duplicates: Duplicates
     unreadable: Unreadable
-    skipped: tuple[FaultyFile, ...]
+    skipped: tuple[FaultyFile, ...]  # all unreadable files that are not in the split table
     left_out: LeftOut
-    junk: Count
+    junk: Count  # of the manifest
     distractors: Count
     unlabelled: Count
     queries: QueryFacts | None
     dev_queries: QueryFacts | None
-    notes: tuple[str, ...]
-    warnings: tuple[str, ...]
+    notes: tuple[str, ...]  # the reader's sentences
+    warnings: tuple[str, ...]  # sentences on counts

@@ -1,16 +1,16 @@
 """Parameters of a study: what is searched, how long, and on which identities it is scored."""
 
 from collections.abc import Mapping
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import ConfigDict, Field, field_validator, model_validator
+from pydantic import BeforeValidator, ConfigDict, Field, model_validator
 
 from reid_pipeline.schema.base import Parameters
 from reid_pipeline.schema.nested import merged
 from reid_pipeline.schema.parameters import Natural, PositiveInt, Seed
 from reid_pipeline.schema.record import Count, Record
 
-Choice = bool | int | float | str | None
+_BY_DOTTED_NAME = BeforeValidator(lambda block: dotted(block) if isinstance(block, dict) else block)
 
 
 class SearchedParameter(Parameters):
@@ -82,27 +82,18 @@ class TuningParameters(Parameters):
     stale_hours: float = Field(24.0, gt=0, description="silence after which a trial of another machine counts as dead")
     sampler: SamplerParameters
     pruner: PrunerParameters
-    search: dict[str, dict[str, SearchedParameter | None]] = Field(description="by method and dotted name; null: not")
-
-    @field_validator("search", mode="before")
-    @classmethod
-    def _dotted(cls, value: Any) -> Any:
-        if not isinstance(value, dict):
-            return value
-        return {method: dotted(block) if isinstance(block, dict) else block for method, block in value.items()}
+    search: dict[str, Annotated[dict[str, SearchedParameter | None], _BY_DOTTED_NAME]] = Field(
+        description="by method and dotted name; null: not"
+    )
 
 
 def dotted(block: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a method's block by dotted name, however it was nested.
-
-    In a file a name is one key, `memory.momentum`; the command line makes mappings of it.
-    """
+    """Return a method's block by dotted name: a file has one key `memory.momentum`, the command line nests mappings."""
     found: dict[str, Any] = {}
     for name, value in block.items():
-        if isinstance(value, Mapping) and value and all(isinstance(each, Mapping) for each in value.values()):
-            found = merged(found, {f"{name}.{key}": each for key, each in dotted(value).items()})
-        else:
-            found = merged(found, {name: value})
+        nests = isinstance(value, Mapping) and value and all(isinstance(each, Mapping) for each in value.values())
+        beneath = {f"{name}.{key}": each for key, each in dotted(value).items()} if nests else {name: value}
+        found = merged(found, beneath)
     return found
 
 
@@ -116,54 +107,30 @@ class SearchedRange(Record):
 
 
 class StudyTrial(Record):
-    """A trial of a study.
+    """A trial of a study."""
 
-    Attributes:
-        number: from 0, in the order in which trials began.
-        state: complete, pruned, fail, running or waiting.
-        value: dev mAP after its last epoch; None unless it got there.
-        params: values that it was trained with, by dotted name.
-        scores: (epoch, dev mAP) pairs.
-        seconds: how long it took.
-        worker: the process that trained it.
-        stopped: why it stopped early, where it gave a reason.
-    """
-
-    number: Count
-    state: str
-    value: float | None
-    params: dict[str, Any]
-    scores: tuple[tuple[int, float], ...]
+    number: Count  # from 0, in the order in which trials began
+    state: str  # complete, pruned, fail, running or waiting
+    value: float | None  # dev mAP after its last epoch; None unless it got there
+    params: dict[str, Any]  # values that it was trained with, by dotted name
+    scores: tuple[tuple[int, float], ...]  # (epoch, dev mAP)
     seconds: float | None
-    worker: str | None
-    stopped: str | None
+    worker: str | None  # the process that trained it
+    stopped: str | None  # why it stopped early, where it gave a reason
 
 
 class Study(Record):
-    """trials.json: a study, as `tuning.study.study_record` returns it.
-
-    Attributes:
-        benchmark, method, name: of the study.
-        wanted: how many trials.
-        space: what is searched, by dotted name.
-        facts: what makes its trials comparable.
-        start_values: the parameters as configured.
-        trials: all of them.
-        best: the best one; None where none was trained to the end.
-        start: the trial of the parameters as configured, where the space holds them.
-        importances: share of the variance of the score, by parameter.
-        collection: one's own images, of the environment `custom`.
-    """
+    """trials.json: a study, as `tuning.study.study_record` returns it."""
 
     benchmark: str
     method: str
     name: str
-    wanted: Count
-    space: dict[str, SearchedRange]
-    facts: dict[str, Any]
-    start_values: dict[str, Any]
+    wanted: Count  # trials
+    space: dict[str, SearchedRange]  # what is searched, by dotted name
+    facts: dict[str, Any]  # what makes its trials comparable
+    start_values: dict[str, Any]  # the parameters as configured
     trials: tuple[StudyTrial, ...]
-    best: StudyTrial | None
-    start: StudyTrial | None
-    importances: dict[str, float]
-    collection: str | None = None
+    best: StudyTrial | None  # None where none was trained to the end
+    start: StudyTrial | None  # that of the parameters as configured, where the space holds them
+    importances: dict[str, float]  # share of the variance of the score, by parameter
+    collection: str | None = None  # one's own images, of the environment `custom`

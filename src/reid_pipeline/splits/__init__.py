@@ -1,6 +1,12 @@
 """From the manifest, as published, to the split table, as used, and what is in it."""
 
-from reid_pipeline.splits.normalise import SplitTables, data_hash, normalise_splits
-from reid_pipeline.splits.origin import galleries_hash, require_tables, with_origin
+from reid_pipeline.splits.normalise import (
+    SplitTables,
+    data_hash,
+    galleries_hash,
+    normalise_splits,
+    require_tables,
+    with_origin,
+)
 
 __all__ = ["SplitTables", "data_hash", "galleries_hash", "normalise_splits", "require_tables", "with_origin"]

@@ -14,6 +14,10 @@ from reid_pipeline.splits.published import in_test_set
 
 ABSENT = "absent_from_gallery"
 SAME_CAMERA = "only_same_camera"
+_REASONS = (
+    (ABSENT, "is absent from the gallery", "are absent from the gallery"),
+    (SAME_CAMERA, "has only matches of its own camera", "have only matches of their own camera"),
+)
 _EXAMPLES, _IN_A_SENTENCE = 5, 2
 _SPLITS_OF = {"test": ("query", "gallery"), "dev": ("dev_query", "dev_gallery")}
 _Bools = NDArray[np.bool_]
@@ -26,14 +30,7 @@ def count_matches(
 
     A match is a gallery image of the query's pid (above 0: distractors and unlabelled images match nobody),
     with the camera filter of another camera too. As in the evaluation, the filter holds only where every
-    image has a camera. Time grows with images x galleries, memory with images.
-
-    Args:
-        split_table: as `schema.tables.SPLIT_TABLE`.
-        galleries: as `schema.tables.GALLERIES`; where there is no split `query`, the other images of split
-            `test` are each gallery's queries.
-        camera_filter: whether gallery images of the query's own camera do not count.
-        splits: test or dev queries and gallery.
+    image has a camera. Where there is no split `query`, the other images of split `test` are each gallery's queries.
 
     Returns:
         the figures, of the first gallery where several were sampled, without sentences.
@@ -59,18 +56,12 @@ def count_matches(
 
 def sentences(matches: QueryFacts) -> list[str]:
     """Return what was counted in words: one sentence, and one more if another gallery is worse."""
-    found = [_sentence(matches)]
-    if matches.worst is not None:
-        found.append(f"The worst of {matches.num_draws:,} draws: {_sentence(matches.worst)}")
-    return found
+    worst = [f"The worst of {matches.num_draws:,} draws: {_sentence(matches.worst)}"] if matches.worst else []
+    return [_sentence(matches), *worst]
 
 
 def require_some_match(matches: QueryFacts) -> None:
-    """Refuse queries of which not one can be answered, be it with one gallery only.
-
-    Raises:
-        UserError: there are queries and none is valid; with the counts, the reasons and the remedy.
-    """
+    """Refuse (with a UserError) queries of which not one can be answered, be it with one gallery only."""
     for each in (matches, matches.worst):
         if each is None or each.num_valid or not each.num_queries:
             continue
@@ -123,13 +114,11 @@ def _facts(
         camera, cameras = pd.factorize(table[CAMID])
         seen_there = _number_in(counted, pd.factorize(identity * len(cameras) + camera)[0])
         same_camera = ~in_gallery & ~absent & (images == seen_there)
-    queries = int((~in_gallery).sum())
     reasons = {ABSENT: absent, SAME_CAMERA: same_camera}
     return QueryFacts(
-        num_queries=queries,
-        num_valid=queries - int(absent.sum()) - int(same_camera.sum()),
-        absent_from_gallery=int(absent.sum()),
-        only_same_camera=int(same_camera.sum()),
+        num_queries=int((~in_gallery).sum()),
+        num_valid=int((~in_gallery & ~absent & ~same_camera).sum()),
+        **{reason: int(rows.sum()) for reason, rows in reasons.items()},
         examples={reason: tuple(table.loc[rows, PATH][:_EXAMPLES]) for reason, rows in reasons.items()},
         splits=splits,
         draw=draw,
@@ -150,19 +139,13 @@ def _sentence(matches: QueryFacts) -> str:
     if not matches.num_queries:
         return f"There are no {queries}{where}."
     if not invalid:
-        all_queries = f"All {matches.num_queries:,} {queries} have"
-        one = f"The only one of the {queries} has"
-        return f"{one if matches.num_queries == 1 else all_queries} a valid match{where}."
+        single = matches.num_queries == 1
+        which = f"The only one of the {queries} has" if single else f"All {matches.num_queries:,} {queries} have"
+        return f"{which} a valid match{where}."
     reasons = []
-    if number := matches.absent_from_gallery:
-        verb = "is" if number == 1 else "are"
-        reasons.append(f"{number:,} {verb} absent from the gallery{_such_as(matches, ABSENT)}")
-    if number := matches.only_same_camera:
-        which = "has only matches of its" if number == 1 else "have only matches of their"
-        reasons.append(f"{number:,} {which} own camera{_such_as(matches, SAME_CAMERA)}")
+    for reason, one, several in _REASONS:
+        if number := getattr(matches, reason):
+            examples = ", ".join(matches.examples[reason][:_IN_A_SENTENCE])
+            reasons.append(f"{number:,} {one if number == 1 else several} (e.g. {examples})")
     which = f"{invalid:,} of {matches.num_queries:,} {queries} {'has' if invalid == 1 else 'have'}"
     return f"{which} no valid match{where}: {', '.join(reasons)}."
-
-
-def _such_as(matches: QueryFacts, reason: str) -> str:
-    return f" (e.g. {', '.join(matches.examples[reason][:_IN_A_SENTENCE])})"

@@ -1,7 +1,8 @@
-"""From the manifest, as published, to the split table, as used."""
+"""From the manifest, as published, to the split table, as used, and what both tables note of their origin."""
 
 import hashlib
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,25 +15,26 @@ from reid_pipeline.schema.columns import (
     NO_LABEL,
     PATH,
     PID,
+    REPEAT,
     RULE,
     SHA256,
     SPLIT,
     SPLITS,
     SUBSET,
+    TEST_SET,
     TEST_SETS,
     UNLABELLED_PID,
     VIEWID,
 )
+from reid_pipeline.schema.digests import digest_of_json
 from reid_pipeline.schema.errors import UserError, first_few
-from reid_pipeline.schema.parameters import SplitParameters
+from reid_pipeline.schema.parameters import IngestionParameters, SplitParameters
 from reid_pipeline.schema.tables import SPLIT_TABLE
 from reid_pipeline.splits.sampling import by_hash, sampled_galleries, sampled_identities, sampled_queries
 
-PUBLISHED = "published"
 DEV = "dev"
-TRAINING_IDENTITIES = "training_identities"
-TRAINING_IMAGES = "training_images"
-REPEATED_GALLERIES = "repeated_galleries"
+_ORIGIN = "origin"
+_AGAIN = "Make the tables anew: kedro run --pipeline=ingestion, with --env and --params as here."
 
 
 @dataclass(frozen=True)
@@ -53,19 +55,13 @@ def normalise_splits(
     gallery where a training split is given, and all three otherwise: `test_fraction` of the identities for the test,
     or with `disjoint: false` that share of every identity's images. Pools (`test`) get `repeats` galleries of one
     image per identity. With `dev_fraction` above 0 that share of the training identities becomes `dev_query` and
-    `dev_gallery`, and is not trained on. The column `rule` says who decided. Costs O(n log n).
-
-    Args:
-        manifest: as `schema.tables.MANIFEST`.
-        image_facts: as `schema.tables.IMAGE_FACTS`, of the manifest's paths.
-        parameters: shares and seeds.
-        skip_unreadable: leave images out that cannot be decoded, instead of refusing them.
+    `dev_gallery`, and is not trained on. The column `rule` says who decided.
 
     Raises:
         UserError: images cannot be decoded, nothing is left to train on, or a split would be empty.
     """
     table = _usable(manifest, image_facts, skip=skip_unreadable)
-    table = table.assign(split=table[SUBSET].astype(object), rule=PUBLISHED)
+    table = table.assign(split=table[SUBSET].astype(object), rule="published")
     _assign(table, parameters)
     if parameters.dev_fraction > 0:
         _cut_dev(table, parameters)
@@ -104,7 +100,7 @@ def _usable(manifest: pd.DataFrame, image_facts: pd.DataFrame, *, skip: bool) ->
 
 def _assign(table: pd.DataFrame, parameters: SplitParameters) -> None:
     """Sample what the collection leaves open, in place."""
-    table.loc[table[SPLIT] == "test", RULE] = REPEATED_GALLERIES
+    table.loc[table[SPLIT] == "test", RULE] = "repeated_galleries"
     open_rows = table[SPLIT] == "unassigned"
     if not open_rows.any():
         return
@@ -123,10 +119,10 @@ def _part_from_training(table: pd.DataFrame, pool: pd.DataFrame, parameters: Spl
     if parameters.disjoint:
         identities = pool[PID].nunique()
         count = min(max(1, round(parameters.test_fraction * identities)), max(identities - 1, 0))
-        rule = TRAINING_IDENTITIES
+        rule = "training_identities"
         tested = pool[PID].isin(sampled_identities(pool, count, parameters.seed, rule))
     else:
-        rule = TRAINING_IMAGES
+        rule = "training_images"
         place = by_hash(pool, parameters.seed, rule).groupby(PID).cumcount().loc[pool.index]
         images = pool.groupby(PID)[PATH].transform("size")
         share = (images * parameters.test_fraction).round().clip(upper=images - 1)
@@ -157,13 +153,12 @@ def _check_training(train: pd.DataFrame, identities: int, manifest: pd.DataFrame
 
 def _check_none_empty(split: pd.Series, manifest: pd.DataFrame, parameters: SplitParameters) -> None:
     """Refuse a test, or a dev split, that was asked for and has one side only."""
-    found = set(split)
     tested = manifest[SUBSET].isin(["query", "gallery"])
     tested |= (manifest[SUBSET] == "unassigned") & (manifest[PID] > DISTRACTOR_PID)
     wanted = {"query", "gallery"} if tested.any() else set()
     if parameters.dev_fraction > 0:
         wanted |= {"dev_query", "dev_gallery"}
-    empty = [name for name in SPLITS if name in wanted - found]
+    empty = [name for name in SPLITS if name in wanted - set(split)]
     if empty:
         raise UserError(
             f"No image is left for {' and '.join(empty)}. A query needs an identity that another camera sees"
@@ -176,3 +171,45 @@ def data_hash(split_table: pd.DataFrame) -> str:
     """Return the SHA-256 of every image's path, bytes, pid, camera, viewpoint, split and test sets."""
     columns = split_table[[PATH, SHA256, PID, CAMID, VIEWID, SPLIT, TEST_SETS]].sort_values(PATH)
     return hashlib.sha256(columns.to_csv(index=False, lineterminator="\n").encode()).hexdigest()
+
+
+def galleries_hash(galleries: pd.DataFrame) -> str:
+    """Return the SHA-256 of sampled galleries: test set, repeat and path of every row, in order."""
+    return digest_of_json([galleries[name].tolist() for name in (TEST_SET, REPEAT, PATH)])
+
+
+def with_origin(tables: SplitTables, ingestion: IngestionParameters, splits: SplitParameters) -> SplitTables:
+    """Note in both tables which parameters they were made with, in the galleries of which table they are."""
+    tables.split_table.attrs[_ORIGIN] = {"version": 1, "parameters": _parameters(ingestion, splits)}
+    tables.galleries.attrs[_ORIGIN] = {"version": 1, "data": data_hash(tables.split_table)}
+    return tables
+
+
+def require_tables(
+    split_table: pd.DataFrame, galleries: pd.DataFrame | None, ingestion: IngestionParameters, splits: SplitParameters
+) -> None:
+    """Refuse (with a UserError) tables that were made with other parameters than a run's, or are not of each other."""
+    made_with = split_table.attrs.get(_ORIGIN, {}).get("parameters")
+    if made_with is None:
+        raise UserError(
+            "The split table does not say what it was made with: it was written by an earlier version of this"
+            f" project. {_AGAIN} Images that it knew are not decoded again."
+        )
+    differing = [
+        f"{block}.{name} was {made_with.get(block, {}).get(name)!r} and is {value!r}"
+        for block, values in _parameters(ingestion, splits).items()
+        for name, value in values.items()
+        if made_with.get(block, {}).get(name) != value
+    ]
+    if differing:
+        raise UserError(
+            f"The split table was made with other parameters than this run's: {first_few(differing)}."
+            f" {_AGAIN} Or give the values that it was made with."
+        )
+    noted = {} if galleries is None else galleries.attrs.get(_ORIGIN, {})
+    if "data" in noted and noted["data"] != data_hash(split_table):
+        raise UserError(f"Galleries and split table are of different runs of ingestion. {_AGAIN}")
+
+
+def _parameters(ingestion: IngestionParameters, splits: SplitParameters) -> dict[str, dict[str, Any]]:
+    return {"ingestion": ingestion.model_dump(mode="json"), "splits": splits.model_dump(mode="json")}

@@ -10,15 +10,7 @@ from reid_pipeline.schema.errors import UserError
 
 
 def check_counts(benchmark: Benchmark, reading: Reading, *, strict: bool = False) -> list[str]:
-    """Return where images and identities are not as many as published.
-
-    Counts are compared with those of the version that the reading names, else of the version that is nearest by
-    images. Junk and distractors are images, and no identities. Linear in rows.
-
-    Args:
-        benchmark: what was published.
-        reading: what was read.
-        strict: whether a difference is an error.
+    """Return where images and identities are not as many as published, in the version read or else the nearest.
 
     Returns:
         a sentence per subset, or test set, that differs, and one on the version whose counts these are if there is
@@ -43,11 +35,9 @@ def check_counts(benchmark: Benchmark, reading: Reading, *, strict: bool = False
 
 def found_counts(manifest: pd.DataFrame, parts: Iterable[str]) -> dict[str, Counts]:
     """Count images and identities of subsets, or of test sets. Junk and distractors are no identities."""
-    counts = {}
-    for part in parts:
-        pids = manifest.loc[manifest[SUBSET] == part if part in SUBSETS else in_test_set(manifest, part), PID]
-        counts[part] = Counts(len(pids), pids[pids > DISTRACTOR_PID].nunique())
-    return counts
+    rows = {part: manifest[SUBSET] == part if part in SUBSETS else in_test_set(manifest, part) for part in parts}
+    pids = {part: manifest.loc[found, PID] for part, found in rows.items()}
+    return {part: Counts(len(found), found[found > DISTRACTOR_PID].nunique()) for part, found in pids.items()}
 
 
 def in_test_set(table: pd.DataFrame, name: str) -> "pd.Series[bool]":
@@ -67,8 +57,8 @@ def version_meant(versions: Sequence[Version], name: str | None, manifest: pd.Da
 
 def _differences(manifest: pd.DataFrame, version: Version) -> list[str]:
     found = found_counts(manifest, version.counts)
-    sentences = [_difference(part, found[part], counts, version.name) for part, counts in version.counts.items()]
-    return [sentence for sentence in sentences if sentence]
+    sentences = (_difference(part, found[part], counts, version.name) for part, counts in version.counts.items())
+    return list(filter(None, sentences))
 
 
 def _difference(part: str, found: Counts, published: Counts, version: str) -> str:

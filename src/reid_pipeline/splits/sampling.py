@@ -1,8 +1,4 @@
-"""Sampling by hash, the same on every machine and whatever else is in the table.
-
-The hash is of seed, purpose and the sampled thing's own name: no generator whose stream a new version of a library
-may change, no dependence on the order of rows, and a row that is added moves no other.
-"""
+"""Sampling by hash of seed, purpose and name: the same on every machine, and a row that is added moves no other."""
 
 import hashlib
 from collections.abc import Iterable
@@ -11,9 +7,6 @@ import numpy as np
 import pandas as pd
 
 from reid_pipeline.schema.columns import CAMID, PATH, PID, REPEAT, TEST_SET, TEST_SETS
-
-BY_CAMERA = "one_query_per_camera"
-BY_IDENTITY = "one_query_per_identity"
 
 
 def hashes(names: Iterable[str], seed: int, purpose: str) -> np.ndarray:
@@ -44,10 +37,7 @@ def sampled_queries(table: pd.DataFrame, seed: int, purpose: str) -> tuple[pd.In
     With cameras: one image of every identity and camera; and where another camera's query would be left
     without a match (an identity with several images in fewer than two cameras) its fullest camera gives none.
     Without: one image of every identity that has at least two. Never more than half of an identity's images,
-    so that the gallery stays the larger side.
-
-    Returns:
-        the queries' index labels, and the rule, `BY_CAMERA` or `BY_IDENTITY`.
+    so that the gallery stays the larger side. Returns the queries' index labels, and the rule.
     """
     has_cameras = bool(table[CAMID].notna().any())
     seen = pd.DataFrame({PID: table[PID], CAMID: table[CAMID].fillna(-1).astype("int64"), PATH: table[PATH]})
@@ -60,21 +50,14 @@ def sampled_queries(table: pd.DataFrame, seed: int, purpose: str) -> tuple[pd.In
         sampled = sampled.drop(index=fullest.drop_duplicates(PID).index)
     half = seen.groupby(PID).size() // 2
     asked = sampled.groupby(PID).cumcount() < sampled[PID].map(half)
-    return sampled.index[asked], BY_CAMERA if has_cameras else BY_IDENTITY
+    return sampled.index[asked], "one_query_per_camera" if has_cameras else "one_query_per_identity"
 
 
 def sampled_galleries(pool: pd.DataFrame, repeats: int, seed: int) -> pd.DataFrame:
     """Sample galleries of one image per identity (VehicleID's protocol), independently of each other.
 
-    The hash of an image in a repeat is the same for every test set: where these are nested, so are the galleries.
-
-    Args:
-        pool: rows of split `test`; the column `test_sets` names the sets each is in.
-        repeats: galleries of each test set.
-        seed: of the hashes.
-
-    Returns:
-        as `schema.tables.GALLERIES`; no rows if the pool has none.
+    `pool` has the rows of split `test`. The hash of an image in a repeat is the same for every test set: where these
+    are nested, so are the galleries.
     """
     sets = pool[TEST_SETS].str.split(" ")
     galleries = [pd.DataFrame({TEST_SET: [], REPEAT: [], PATH: []})]

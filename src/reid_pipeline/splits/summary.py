@@ -1,7 +1,4 @@
-"""What a collection holds, as found, as published and as split: the figures of the dataset page.
-
-All figures are counted by groups of rows: time and memory grow linearly with images.
-"""
+"""What a collection holds, as found, as published and as split: the figures of the dataset page."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal
@@ -52,16 +49,7 @@ def summarise(
     *,
     camera_filter: bool,
 ) -> records.DatasetSummary:
-    """Return the figures of the dataset page.
-
-    Args:
-        benchmark: what is published.
-        reading: `reader`, `version`, `notes` and `warnings` (sentences about counts).
-        manifest: as `schema.tables.MANIFEST`.
-        image_facts: as `schema.tables.IMAGE_FACTS`, of the manifest's images.
-        tables: split table and galleries.
-        camera_filter: of the evaluation, for the queries' matches.
-    """
+    """Return the figures of the dataset page; `reading` has `reader`, `version`, `notes` and `warnings` (on counts)."""
     split_table = tables.split_table
     readable = image_facts[image_facts[FAULT] == ""]
     unreadable = image_facts.loc[image_facts[FAULT] != "", [PATH, FAULT]]
@@ -212,11 +200,7 @@ def _shared_identities(split_table: pd.DataFrame) -> records.Cases:
 
 
 def _duplicates(split_table: pd.DataFrame) -> records.Duplicates:
-    """Return groups of files with the same bytes; a group can be of several kinds.
-
-    `within`: two of them in one split; `across`: in different splits, and `between` which; `conflicts`: they have
-    different pids. Unlabelled images have none.
-    """
+    """Return groups of files with the same bytes; a group can be of several kinds. Unlabelled images have no pid."""
     copies = split_table.loc[split_table.duplicated(SHA256, keep=False), [PATH, SHA256, SPLIT, PID]]
     within = copies[copies.duplicated([SHA256, SPLIT])]
     places = copies.drop_duplicates([SHA256, SPLIT])
