@@ -1,7 +1,4 @@
-"""The engine: one generator that trains a stage and yields after every epoch.
-
-Whoever consumes it saves, scores, prunes (by no longer iterating) or collects; there are no callbacks.
-"""
+"""The engine: one generator that trains a stage and yields after every epoch; its consumer saves, scores or prunes."""
 
 import math
 import time
@@ -27,11 +24,9 @@ class Progress:
     """Where training stands after an epoch.
 
     Attributes:
-        epoch: the epoch that was finished, from 1.
-        epochs: how many there will be.
+        epoch: the finished epoch, from 1, of `epochs`.
         history: one record per finished epoch, earlier runs' included.
-        state: what `fit` needs to go on from here. Its tensors are the live ones: save or copy them before
-            asking for the next epoch.
+        state: from which `fit` resumes. Its tensors are the live ones: save or copy them before the next epoch.
     """
 
     epoch: int
@@ -43,25 +38,16 @@ class Progress:
 def fit(
     stage: Stage[M], model: M, data: TrainingData, *, resume: Mapping[str, Any] | None = None
 ) -> Iterator[Progress]:
-    """Train `stage` on `data`, epoch by epoch.
+    """Train `stage` on `data`; yield after every epoch, and at once if `resume` is already at the last.
 
-    Args:
-        stage: what to optimise.
-        model: on `data.runtime.device`; changed in place.
-        data: images, labels, cameras, seed.
-        resume: the `state` of an earlier Progress; training goes on after its epoch and gives what an
-            unbroken run gives, to the bit on the CPU.
-
-    Yields:
-        a Progress after every epoch; one at once if `resume` is already at the last epoch.
+    `model`, on `data.runtime.device`, is changed in place. `resume` is the `state` of an earlier Progress: training
+    goes on after its epoch and gives what an unbroken run gives, to the bit on the CPU.
 
     Raises:
         NonFiniteLoss: before the optimiser step that would have used it.
         UserError: what the stage finds, such as a collapsed clustering.
     """
-    loop = _Loop(stage, model, data)
-    if resume is not None:
-        loop.restore(resume)
+    loop = _Loop(stage, model, data, resume)
     stage.begin(model, data)
     if loop.epoch == stage.plan.epochs:
         yield loop.progress()
@@ -73,28 +59,21 @@ def fit(
 class _Loop(Generic[M]):
     """The moving parts of one `fit`."""
 
-    def __init__(self, stage: Stage[M], model: M, data: TrainingData) -> None:
+    def __init__(self, stage: Stage[M], model: M, data: TrainingData, resume: Mapping[str, Any] | None) -> None:
         self.stage, self.model, self.data = stage, model, data
         self.optimiser = build_optimiser(stage.param_groups(model), stage.plan)
         self.scaler = data.runtime.gradient_scaler()
+        self.stateful: dict[str, Any] = {"model": model, "optimiser": self.optimiser, "scaler": self.scaler}
         self.epoch = 0
         self.history: list[Mapping[str, Any]] = []
-
-    def restore(self, state: Mapping[str, Any]) -> None:
-        self.model.load_state_dict(state["model"])
-        self.optimiser.load_state_dict(state["optimiser"])
-        self.scaler.load_state_dict(state["scaler"])
-        self.epoch = state["epoch"]
-        self.history = list(state["history"])
+        if resume is not None:
+            self.epoch, self.history = resume["epoch"], list(resume["history"])
+            for name, each in self.stateful.items():
+                each.load_state_dict(resume[name])
 
     def progress(self) -> Progress:
-        state = {
-            "epoch": self.epoch,
-            "model": self.model.state_dict(),
-            "optimiser": self.optimiser.state_dict(),
-            "scaler": self.scaler.state_dict(),
-            "history": list(self.history),
-        }
+        state = {name: each.state_dict() for name, each in self.stateful.items()}
+        state |= {"epoch": self.epoch, "history": list(self.history)}
         return Progress(self.epoch, self.stage.plan.epochs, tuple(self.history), state)
 
     def run_epoch(self) -> None:
@@ -121,7 +100,13 @@ class _Loop(Generic[M]):
         with self.data.runtime.autocast():
             output = self.stage.step(self.model, batch)
         losses = {name: float(value.detach()) for name, value in output.losses.items()}
-        _check_finite(losses, where)
+        if not all(map(math.isfinite, losses.values())):
+            terms = ", ".join(f"{name} = {value}" for name, value in losses.items())
+            raise NonFiniteLoss(
+                f"The loss is not finite in {where}: {terms}. The step was not taken and the last stored epoch is"
+                " intact. Lower the learning rate, lengthen the warm-up, or use compute.precision float32; the same"
+                " command then goes on or starts anew."
+            )
         self.optimiser.zero_grad(set_to_none=True)
         total = self.scaler.scale(torch.stack(list(output.losses.values())).sum())
         torch.autograd.backward(total)
@@ -148,14 +133,3 @@ class _Loop(Generic[M]):
             **facts,
             "seconds": {name: round(value, 3) for name, value in parts.items()},
         }
-
-
-def _check_finite(losses: dict[str, float], where: str) -> None:
-    if all(map(math.isfinite, losses.values())):
-        return
-    terms = ", ".join(f"{name} = {value}" for name, value in losses.items())
-    raise NonFiniteLoss(
-        f"The loss is not finite in {where}: {terms}. The step was not taken and the last stored epoch is intact."
-        " Lower the learning rate, lengthen the warm-up, or use compute.precision float32; the same command then goes"
-        " on or starts anew."
-    )

@@ -30,19 +30,13 @@ def learning_rate(plan: TrainingPlan, epoch: int) -> float:
     if plan.schedule == "cosine" and steps >= plan.warmup_epochs:
         swing = plan.learning_rate - plan.final_learning_rate
         return plan.final_learning_rate + swing * (1 + math.cos(math.pi * steps / plan.epochs)) / 2
-    factor = _warmup_factor(plan, steps)
+    factor = 1.0
+    if steps < plan.warmup_epochs:
+        rate, share = plan.warmup_learning_rate, steps / plan.warmup_epochs
+        factor = (plan.warmup_factor if rate is None else rate / plan.learning_rate) * (1 - share) + share
     if plan.schedule == "steps":
         factor *= plan.decay ** bisect_right(plan.milestones, steps)
     return float(plan.learning_rate * factor)
-
-
-def _warmup_factor(plan: TrainingPlan, steps: int) -> float:
-    if steps >= plan.warmup_epochs:
-        return 1.0
-    rate = plan.warmup_learning_rate
-    start = plan.warmup_factor if rate is None else rate / plan.learning_rate
-    share = steps / plan.warmup_epochs
-    return start * (1 - share) + share
 
 
 def trainable_groups(model: nn.Module, plan: TrainingPlan) -> list[dict[str, Any]]:

@@ -35,10 +35,9 @@ class TrainingData:
         images: the training images, by row.
         labels: int64 [n], the published identities as contiguous indices; -1 throughout where no identity is
             known. A method without labels may use them as diagnostics only.
-        camids: int64 [n], or None where there are no cameras.
+        camids, viewids: int64 [n], or None where there are no cameras or viewpoints.
         runtime: device and precision.
         seed: the run's seed; every generator is derived from it.
-        viewids: int64 [n], or None where there are no viewpoints.
         evaluation_images: the same images, resized as those of the test are; None where `images` are.
     """
 
