@@ -48,11 +48,7 @@ def device_peak_memory(device: torch.device) -> int | None:
 
 
 def resolve_runtime(parameters: ComputeParameters) -> Runtime:
-    """Return the device and precision that the parameters ask for, and set torch up for them.
-
-    Raises:
-        UserError: the device is not there, or cannot compute in that precision.
-    """
+    """Set torch up for the device and precision, and return them; a UserError where the machine lacks either."""
     device = _resolve_device(parameters.device)
     if parameters.threads:
         torch.set_num_threads(parameters.threads)

@@ -14,11 +14,7 @@ from reid_pipeline.schema.figures import PairedDifference
 from reid_pipeline.schema.records import Breakdown, Differences, Metrics, Run
 
 _HITS = {"rank1": 1, "rank5": 5, "rank10": 10}
-_ALIKE = {
-    "benchmark": "benchmark",
-    "splits": "splits",
-    "camera_filter": "camera filter",
-    "test_set": "test set",
+_ALIKE = {name: name.replace("_", " ") for name in ("benchmark", "splits", "camera_filter", "test_set")} | {
     "num_queries": "number of queries",
     "num_gallery": "size of the gallery",
 }
@@ -104,16 +100,11 @@ def _per_query(breakdown: Breakdown) -> dict[str, NDArray[np.float64]]:
 
 
 def differences_to_best(results: Sequence[Run]) -> list[DifferenceToBest]:
-    """Compare the best method of a benchmark with each other one, query by query.
+    """Compare the best method of a benchmark with each other one, query by query: a record for each of the others.
 
-    The AP of a query is its mean over the seeds. Only runs that were scored on the same data by the same protocol
-    are compared; each such set of runs has a best method of its own.
-
-    Args:
-        results: finished runs of one benchmark, with a breakdown each to be compared.
-
-    Returns:
-        a record for each group of runs but the best.
+    `results` are finished runs of one benchmark, with a breakdown each. The AP of a query is its mean over the seeds.
+    Only runs that were scored on the same data by the same protocol are compared; each such set of runs has a best
+    method of its own.
     """
     kinds: dict[str, list[RunGroup]] = {}
     for group in group_runs(results):

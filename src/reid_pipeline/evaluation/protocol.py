@@ -37,14 +37,7 @@ class RetrievalInputs(TypedDict):
 
 @dataclass(frozen=True)
 class Draw:
-    """One pair of query and gallery.
-
-    Attributes:
-        query_rows: int64 [queries], row numbers of the split table.
-        gallery_rows: int64 [gallery].
-        test_set: name of the published test set; empty where there is but one.
-        repeat: number of the pair within the test set, from 0.
-    """
+    """Row numbers of a query and a gallery, int64; the published test set, if named, and the pair's number in it."""
 
     query_rows: np.ndarray
     gallery_rows: np.ndarray

@@ -43,10 +43,7 @@ def run_origin(  # noqa: PLR0913 - what an origin consists of
     computed = {} if runtime is None else {"device": runtime.device.type, "threads": runtime.threads}
     return Origin(
         made_by=f"{cell.method}.{node}",
-        benchmark=cell.benchmark,
-        method=cell.method,
-        variant=cell.variant,
-        seed=cell.seed,
+        **cell.model_dump(exclude={"differs"}),
         data=data_hash(split_table),
         galleries=None if galleries is None else galleries_hash(galleries),
         parameters=read,

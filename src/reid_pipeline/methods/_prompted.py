@@ -51,14 +51,11 @@ class PromptedParameters(FineTuningParameters):
 
     # CLIP-ReID's code steps both schedules before the epoch, and contrasts raw dot products.
     RECIPES: ClassVar = {
-        "released": merged(
-            FineTuningParameters.RECIPES["released"],
-            {"prompts": {"plan": {"step_at": "start"}, "temperature": 1.0, "normalise": False}},
-        ),
-        "corrected": merged(
-            FineTuningParameters.RECIPES["corrected"],
-            {"prompts": {"plan": {"step_at": "end"}, "temperature": 0.07, "normalise": True}},
-        ),
+        recipe: merged(FineTuningParameters.RECIPES[recipe], {"prompts": {"plan": {"step_at": step_at}, **contrast}})
+        for recipe, step_at, contrast in (
+            ("released", "start", {"temperature": 1.0, "normalise": False}),
+            ("corrected", "end", {"temperature": 0.07, "normalise": True}),
+        )
     }
 
     prompts: PromptParameters
@@ -75,7 +72,7 @@ class PromptLearning(Stage[Prompted]):
     def __init__(self, parameters: PromptedParameters) -> None:
         super().__init__(parameters.prompts.plan)
         self.parameters = parameters
-        self._images_NE: Tensor  # of begin()
+        self._images_NE: Tensor  # computed by begin()
 
     def param_groups(self, model: Prompted) -> list[dict[str, Any]]:
         """Return the learnt tokens alone."""
@@ -83,7 +80,19 @@ class PromptLearning(Stage[Prompted]):
 
     def begin(self, model: Prompted, data: TrainingData) -> None:
         """Compute the projected feature of every training image, once, not augmented."""
-        self._images_NE = _projected_features(model.encoder, data, sie=self.parameters.prompts.sie)
+        import torch
+
+        from reid_pipeline.evaluation.extraction import evaluation_batches
+
+        training, encoder = model.encoder.training, model.encoder.eval()
+        batches = evaluation_batches(data.plain_images, encoder, data.runtime, ids=data.ids, title="image features")
+        features = []
+        with torch.no_grad(), nullcontext() if self.parameters.prompts.sie else without_side_information(encoder):
+            for inputs in batches:
+                with data.runtime.autocast():
+                    features.append(encoder.encode_image(*inputs).projected.float())
+        encoder.train(training)
+        self._images_NE = torch.cat(features)
 
     def epoch_batches(
         self,
@@ -120,7 +129,7 @@ class VisualFineTuning(FineTuning[Prompted]):
 
     def param_groups(self, model: Prompted) -> list[dict[str, Any]]:
         """Return image tower, necks and classifiers."""
-        from reid_pipeline.engine.optimisers import trainable_groups
+        from reid_pipeline.engine.loop import trainable_groups
 
         return trainable_groups(model.image_side(), self.plan)
 
@@ -156,32 +165,10 @@ def without_side_information(encoder: ImageEncoder) -> Iterator[None]:
         encoder.sie_coefficient = coefficient
 
 
-def _projected_features(encoder: ImageEncoder, data: TrainingData, *, sie: bool) -> Tensor:
-    """Return the projected feature of every training image, not augmented: float32 [N, E], on the device."""
-    import torch
-
-    from reid_pipeline.evaluation.extraction import evaluation_batches
-
-    training = encoder.training
-    encoder.eval()
-    features = []
-    batches = evaluation_batches(data.plain_images, encoder, data.runtime, ids=data.ids, title="image features")
-    with torch.no_grad(), nullcontext() if sie else without_side_information(encoder):
-        for inputs in batches:
-            with data.runtime.autocast():
-                features.append(encoder.encode_image(*inputs).projected.float())
-    encoder.train(training)
-    return torch.cat(features)
-
-
 def prompted_parts(
     parameters: PromptedParameters, population: Population
 ) -> tuple[ImageEncoder, TextEncoder, PromptLearner, int]:
-    """Return the arguments of `PromptedReIDModel`; prompts are initialised from torch's global generator.
-
-    Raises:
-        UserError: as `both_towers` and `PromptLearner`.
-    """
+    """Return the arguments of `PromptedReIDModel`; prompts are initialised from torch's global generator."""
     import torch
 
     from reid_pipeline.models.prompts import PromptLearner

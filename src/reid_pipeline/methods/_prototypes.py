@@ -92,10 +92,7 @@ class MemoryContrast(Stage[Model], Generic[Model, Memory]):
 def prototype_memory(
     embeddings: np.ndarray, labels: np.ndarray, memory: MemoryParameters, device: torch.device
 ) -> PrototypeMemory:
-    """Return a memory on `device` with one prototype for each label; rows with a label below 0 are left out.
-
-    `embeddings` are float32 [n, D], unit rows; `labels` int64 [n], contiguous from 0.
-    """
+    """Return a memory of one prototype for each label, int64 [n], but those below 0, from unit rows, float32 [n, D]."""
     import torch
 
     from reid_pipeline.losses import PrototypeMemory
@@ -130,8 +127,7 @@ def proxy_memory(
 ) -> tuple[np.ndarray, CameraProxyMemory]:
     """Split clusters by camera; return the proxy of each row, int64 [n], -1 for noise, and their memory.
 
-    `embeddings` are float32 [n, D], unit rows; `pseudo_labels` int64 [n], contiguous from 0, -1 for noise. The
-    temperature is that of `parameters`, not that of `memory`.
+    Arrays are those of `prototype_memory`; the temperature is that of `parameters`, not that of `memory`.
     """
     import torch
 
@@ -151,10 +147,7 @@ def proxy_memory(
 def camera_aware_losses(
     memory: CameraProxyMemory, embeddings: Tensor, proxies: Tensor, *, parameters: CameraAwareParameters, epoch: int
 ) -> dict[str, Tensor]:
-    """Return the weighted losses of an epoch (from 1), by name; a weight of 0 leaves its loss out.
-
-    `embeddings` are floats [B, D], `proxies` int64 [B], the proxy of each row.
-    """
+    """Return the weighted losses, by name, of embeddings [B, D] and their proxies [B]; a weight of 0 leaves one out."""
     rows = (embeddings, proxies)
     if parameters.kind == "cap":
         cap = parameters.cap

@@ -71,20 +71,11 @@ class SVLLReIDParameters(PromptedParameters):
 
     # The released code encodes the further views without SIE, and augments prompts in ways of its own.
     RECIPES: ClassVar = {
-        "released": merged(
-            PromptedParameters.RECIPES["released"],
-            {
-                "prompt_augmentation": {"mask_positions": "all", "swap_padding": True, "mix_partner": "released"},
-                "views_with_sie": False,
-            },
-        ),
-        "corrected": merged(
-            PromptedParameters.RECIPES["corrected"],
-            {
-                "prompt_augmentation": {"mask_positions": "learnt", "swap_padding": False, "mix_partner": "other"},
-                "views_with_sie": True,
-            },
-        ),
+        recipe: merged(PromptedParameters.RECIPES[recipe], {"views_with_sie": sie, "prompt_augmentation": augmentation})
+        for recipe, sie, augmentation in (
+            ("released", False, {"mask_positions": "all", "swap_padding": True, "mix_partner": "released"}),
+            ("corrected", True, {"mask_positions": "learnt", "swap_padding": False, "mix_partner": "other"}),
+        )
     }
 
     self_supervision: Literal["nt_xent", "simsiam"] = Field("nt_xent", description="of both stages")
@@ -126,7 +117,7 @@ class SelfSupervisedPromptLearning(PromptLearning["SelfSupervisedReIDModel"]):
 
     def param_groups(self, model: SelfSupervisedReIDModel) -> list[dict[str, Any]]:
         """Return the learnt tokens, and the head if it learns."""
-        from reid_pipeline.engine.optimisers import trainable_groups
+        from reid_pipeline.engine.loop import trainable_groups
 
         heads = trainable_groups(model.text_head, self.plan) if self.parameters.text_head_learns else []
         return super().param_groups(model) + heads
@@ -189,10 +180,7 @@ class SelfSupervisedFineTuning(VisualFineTuning["SelfSupervisedReIDModel"]):
 def augmented_prompts(
     model: PromptedReIDModel, prompts: Tensor, parameters: PromptAugmentationParameters, generator: torch.Generator
 ) -> Tensor:
-    """Return an augmented copy of embedded prompts, float [B, L, T], one per identity.
-
-    The model gives the learnt positions and the padding; `generator` is a CPU generator.
-    """
+    """Return an augmented copy of embedded prompts, float [B, L, T], one per identity; `generator` is on the CPU."""
     import torch
 
     from reid_pipeline.models.prompt_augmentation import mask_prompts, mix_prompts, swap_prompts

@@ -69,19 +69,12 @@ class ClusterContrastStage(MemoryContrast["ReIDModel", "PrototypeMemory | Camera
             known_cameras(data.camids)
 
     def epoch_batches(self, model: ReIDModel, data: TrainingData, epoch: int) -> Iterator[Batch]:
-        """Cluster all training images, then yield PK batches of pseudo labels, or camera-aware of proxies.
-
-        Raises:
-            ClusteringCollapse: no cluster, a single one, or nearly all rows are noise.
-        """
+        """Cluster all training images, then yield PK batches of pseudo labels, or camera-aware of proxies."""
         from reid_pipeline.engine.batches import augmented_batches
 
         self._epoch, embeddings = epoch, self.embed_all(model, data)
-        labels, memory, parameters = (
-            self._cluster(embeddings, data),
-            self.parameters.memory,
-            self.parameters.camera_aware,
-        )
+        labels = self._cluster(embeddings, data)
+        memory, parameters = self.parameters.memory, self.parameters.camera_aware
         if parameters.kind == "none":
             self._memory = prototype_memory(embeddings, labels, memory, data.runtime.device)
         else:
@@ -106,17 +99,21 @@ class ClusterContrastStage(MemoryContrast["ReIDModel", "PrototypeMemory | Camera
         return StepOutput(losses, {"embeddings": embeddings})
 
     def _cluster(self, embeddings: np.ndarray, data: TrainingData) -> np.ndarray:
-        from reid_pipeline import clustering
+        from reid_pipeline.clustering import (
+            ClusteringSettings,
+            check_collapse,
+            cluster_pseudo_labels,
+            pseudo_label_quality,
+        )
 
         settings = self.parameters.clustering.model_dump()
         allowed, started = settings.pop("max_noise_share"), time.perf_counter()
-        pseudo_labels = clustering.cluster_pseudo_labels(embeddings, **settings)
+        pseudo_labels = cluster_pseudo_labels(embeddings, **settings)
         self._facts["seconds"]["clustering"] = time.perf_counter() - started
         # Agreement with identities only where these are known; never used in training.
         known = data.labels if (data.labels >= 0).all() else None
-        self._facts |= clustering.pseudo_label_quality(pseudo_labels, known).facts()
-        named = clustering.ClusteringSettings(**settings)
-        clustering.check_collapse(pseudo_labels, settings=named, max_noise_share=allowed)
+        self._facts |= pseudo_label_quality(pseudo_labels, known).facts()
+        check_collapse(pseudo_labels, settings=ClusteringSettings(**settings), max_noise_share=allowed)
         return pseudo_labels
 
 
