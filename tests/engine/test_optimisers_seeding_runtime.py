@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from reid_pipeline.engine.optimisers import build_optimiser, learning_rate, set_learning_rate, trainable_groups
+from reid_pipeline.engine.loop import build_optimiser, learning_rate, set_learning_rate, trainable_groups
 from reid_pipeline.engine.runtime import Runtime, resolve_runtime
 from reid_pipeline.engine.seeding import derived_seed, numpy_generator, seed_global_state, torch_generator
 from reid_pipeline.schema.errors import UserError

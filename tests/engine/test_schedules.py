@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from reid_pipeline.config_loader import LayeredConfigLoader
-from reid_pipeline.engine.optimisers import build_optimiser, learning_rate, set_learning_rate, trainable_groups
+from reid_pipeline.engine.loop import build_optimiser, learning_rate, set_learning_rate, trainable_groups
 from reid_pipeline.methods import find_method
 from reid_pipeline.schema.parameters import TrainingPlan
 from reid_pipeline.settings import CONFIG_LOADER_ARGS

@@ -16,7 +16,7 @@ from reid_pipeline.engine.checkpoint import Checkpoint, checkpoint_of
 from reid_pipeline.engine.progress import track
 from reid_pipeline.engine.runtime import Runtime
 from reid_pipeline.engine.stage import Method, TrainingData
-from reid_pipeline.engine.training import TrainingRun, known_ids, population_of, train_stage, trained_model
+from reid_pipeline.engine.training import TrainingRun, known_ids, population_of, train_stage
 from reid_pipeline.evaluation.extraction import embed_test_rows, extract_embeddings
 from reid_pipeline.evaluation.ranked_queries import choose_ranked_queries
 from reid_pipeline.evaluation.run_card import FinishedRun, make_run_card
@@ -315,7 +315,7 @@ class TestNextStage:
         train = split_table[split_table["split"] == "train"]
         assert list(first.description.label_map) == sorted(set(train["identity"]))
         assert first.description.population == Population(identities=8, cameras=3, views=0)
-        model = trained_model(two().method, two().parameters, first)
+        model = two().model(first)
         assert torch.equal(model.state_dict()["0.weight"], first.tensors["0.weight"])
 
     def test_nobody_is_counted_where_nothing_is_labelled(self, split_table):

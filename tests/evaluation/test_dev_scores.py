@@ -10,7 +10,7 @@ from published import published
 
 from reid_pipeline.engine.checkpoint import checkpoint_of
 from reid_pipeline.engine.runtime import Runtime
-from reid_pipeline.engine.training import TrainingRun, train_stage, trained_model
+from reid_pipeline.engine.training import TrainingRun, train_stage
 from reid_pipeline.evaluation.dev_scores import dev_scores
 from reid_pipeline.evaluation.extraction import extract_embeddings
 from reid_pipeline.images.check import check_images
@@ -63,7 +63,7 @@ def by_hand(run: TrainingRun) -> list[float]:
         earlier = stored[-1]
     scores = []
     for checkpoint in stored:
-        embedder = trained_model(method, run.parameters, checkpoint).embedder()
+        embedder = run.model(checkpoint).embedder()
         sides = [table[table["split"] == f"dev_{side}"] for side in ("query", "gallery")]
         features, ids = [], []
         for rows in sides:

@@ -3,6 +3,7 @@
 from types import SimpleNamespace
 from typing import Any
 
+import pandas as pd
 import pytest
 
 from reid_pipeline.evaluation import cross_benchmark
@@ -17,7 +18,7 @@ COUNTS = {"num_queries": 9, "num_valid_queries": 8, "num_gallery": 20}
 
 def test_one_pair_without_figures_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
     class Tables:
-        split_table = galleries = None
+        split_table = galleries = pd.DataFrame()
 
     def embed(embedder: str, tables: Any, raw: str, *rest: Any) -> str:
         if raw == "raw b":
@@ -28,7 +29,6 @@ def test_one_pair_without_figures_says_why(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(cross_benchmark, "check_unchanged", lambda *_: None)
     monkeypatch.setattr(cross_benchmark, "data_hash", lambda _: "now")
     monkeypatch.setattr(cross_benchmark, "evaluate_draws", lambda *_: ({**FIGURES, **COUNTS}, {}))
-    monkeypatch.setattr(cross_benchmark, "_without_side_information", lambda tables: tables)
     embedders = [
         TrainedEmbedder("a", "pcl", seed, lambda: SimpleNamespace(origin=None), variant)
         for seed, variant in enumerate(("", "x"))

@@ -61,6 +61,8 @@ def changed(name: str, value: Any) -> tuple[dict[str, Any], dict[str, Any]]:
         after["pseudo_labels"][1][7] += value
     elif name == "loss":
         after["history"][0]["losses"]["pcl"] += value
+    elif name in ("ari", "nmi", "bcubed_recall"):
+        after["history"][0]["ground_truth"][name] += value
     elif name == "digest":
         after["tensors"]["embedder"]["digest"] = value
     else:
@@ -74,6 +76,11 @@ def changed(name: str, value: Any) -> tuple[dict[str, Any], dict[str, Any]]:
         ("label", 1, "pseudo_labels[1][7]", (True, True)),
         ("loss", 1e-3, "history[0].losses.pcl", (True, True)),
         ("loss", 1e-6, "history[0].losses.pcl", (True, False)),
+        ("ari", 1e-11, "history[0].ground_truth.ari", (True, False)),
+        ("ari", 1e-13, "history[0].ground_truth.ari", (False, False)),
+        ("nmi", 1e-11, "history[0].ground_truth.nmi", (True, False)),
+        ("nmi", 1e-13, "history[0].ground_truth.nmi", (False, False)),
+        ("bcubed_recall", 1e-13, "history[0].ground_truth.bcubed_recall", (True, False)),
         ("digest", "0" * 64, "tensors.embedder.digest", (True, False)),
         ("weights", "0" * 64, "inputs.weights", (True, True)),
     ],

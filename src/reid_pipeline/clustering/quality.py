@@ -1,7 +1,6 @@
 """What pseudo labels look like, and how well they agree with the identities. For diagnosis, never training.
 
-Shape suffixes: N rows, G groups (clusters, noise rows as clusters of one), C identities, M filled cells of
-the contingency table.
+Shape suffixes: N rows, M filled cells of the contingency table.
 """
 
 from dataclasses import dataclass
@@ -127,7 +126,8 @@ def _histogram(sizes: Integers) -> tuple[tuple[int, int, int], ...]:
 
 
 def _agreement(labels_N: Integers, pids_N: Integers) -> dict[str, float]:
-    """Return the measures of agreement by name, all from one contingency table."""
+    """Return the measures of agreement by name."""
+    from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score
     from sklearn.metrics.cluster import contingency_matrix, pair_confusion_matrix
 
     noise_N = labels_N < 0
@@ -135,36 +135,13 @@ def _agreement(labels_N: Integers, pids_N: Integers) -> dict[str, float]:
     groups_N[noise_N] = labels_N.max() + 1 + np.arange(int(noise_N.sum()))
     (_, wrong), (missed, right) = pair_confusion_matrix(pids_N, groups_N).tolist()
     cells = contingency_matrix(groups_N, pids_N, sparse=True).tocoo()
-    shared_M, sizes_G, sizes_C = cells.data, np.bincount(cells.row, cells.data), np.bincount(cells.col, cells.data)
-    of_group_M, of_pid_M = sizes_G[cells.row], sizes_C[cells.col]
+    of_group_M, of_pid_M = (np.bincount(index, cells.data)[index] for index in (cells.row, cells.col))
     measures = (
-        _adjusted_rand(right, right + wrong, right + missed, len(labels_N)),
-        _normalised_information(shared_M, sizes_G, sizes_C, of_group_M * of_pid_M),
+        adjusted_rand_score(pids_N, groups_N),
+        min(1.0, normalized_mutual_info_score(pids_N, groups_N)),  # rounding can exceed 1
         right / (right + wrong) if right + wrong else 0.0,
         right / (right + missed) if right + missed else 0.0,
-        float((shared_M * (shared_M / of_group_M)).sum() / len(labels_N)),
-        float((shared_M * (shared_M / of_pid_M)).sum() / len(labels_N)),
+        (cells.data * (cells.data / of_group_M)).sum() / len(labels_N),
+        (cells.data * (cells.data / of_pid_M)).sum() / len(labels_N),
     )
-    return dict(zip(_AGREEMENT, measures, strict=True))
-
-
-# scikit-learn's adjusted_rand_score and normalized_mutual_info_score give these values up to the last digit,
-# and the stored histories hold every digit.
-def _adjusted_rand(both: int, predicted: int, actual: int, rows: int) -> float:
-    """Return the adjusted Rand index from counts of ordered pairs."""
-    if predicted == actual == both:
-        return 1.0
-    expected = predicted * actual / (rows * (rows - 1))
-    return (both - expected) / ((predicted + actual) / 2 - expected)
-
-
-def _normalised_information(
-    shared_M: Integers, sizes_G: NDArray[Any], sizes_C: NDArray[Any], product_M: NDArray[Any]
-) -> float:
-    """Return mutual information over the mean of both entropies; 1 where both are a single group."""
-    if len(sizes_G) == len(sizes_C) == 1:
-        return 1.0
-    rows = sizes_G.sum()
-    information = (shared_M / rows * np.log(shared_M * (rows / product_M))).sum()
-    entropies = [-(sizes / rows * np.log(sizes / rows)).sum() for sizes in (sizes_G, sizes_C)]
-    return min(1.0, max(0.0, float(information / (sum(entropies) / 2))))
+    return dict(zip(_AGREEMENT, map(float, measures), strict=True))

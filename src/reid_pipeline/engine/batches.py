@@ -28,23 +28,18 @@ def augmented_batches(
     Args:
         labels: int64 [n], published or pseudo labels of the training rows; rows below 0 are left out.
         data: images, cameras, device, seed.
-        plan: batch size, instances, iterations; without iterations as many as `batches_per_pass` counts.
-        pixels: the image tower, whose pixel statistics count, and the augmentation.
-        position: where in training this is, such as (stage, epoch); the run's seed, this position and the
-            step decide everything random.
+        plan: without iterations, there are as many as `batches_per_pass` counts.
+        pixels: the image tower, whose pixel statistics are used, and the augmentation.
+        position: such as (stage, epoch); sampling depends on the run's seed, this position and the step alone.
 
     Raises:
         UserError: the plan has no instances, or an image cannot be read.
         ValueError: no row has a label.
     """
     sizes = {"batch_size": plan.batch_size, "instances": _instances(plan)}
-    groups = camera_preferring_batches(
-        labels,
-        data.camids,
-        **sizes,
-        iterations=plan.iterations_per_epoch or batches_per_pass(labels, **sizes),
-        generator=numpy_generator(data.seed, "sampler", *position),
-    )
+    iterations = plan.iterations_per_epoch or batches_per_pass(labels, **sizes)
+    generator = numpy_generator(data.seed, "sampler", *position)
+    groups = camera_preferring_batches(labels, data.camids, **sizes, iterations=iterations, generator=generator)
     return batches_of_rows(groups, labels, data, pixels=pixels, position=position)
 
 
@@ -52,13 +47,9 @@ def identity_rows(
     labels: np.ndarray, data: TrainingData, plan: TrainingPlan, *, position: Position
 ) -> Iterator[np.ndarray]:
     """Yield the rows of an epoch of the plan's PK batches; errors are those of `augmented_batches`."""
-    return identity_batches(
-        labels,
-        batch_size=plan.batch_size,
-        instances=_instances(plan),
-        generator=numpy_generator(data.seed, "sampler", *position),
-        iterations=plan.iterations_per_epoch,
-    )
+    sizes = {"batch_size": plan.batch_size, "instances": _instances(plan)}
+    generator = numpy_generator(data.seed, "sampler", *position)
+    return identity_batches(labels, **sizes, generator=generator, iterations=plan.iterations_per_epoch)
 
 
 def random_rows(
@@ -82,17 +73,9 @@ def batches_of_rows(
 ) -> Iterator[Batch]:
     """Yield a batch on the device for every group of rows; images are decoded one batch ahead.
 
-    Args:
-        groups: int64 row numbers, one array per batch.
-        labels: int64 [n], of the training rows.
-        data: images, cameras, viewpoints, device, seed.
-        pixels: as for `augmented_batches`; without augmentation the images are only normalised.
-        position: as for `augmented_batches`. The same rows at the same step and position get the same
-            augmentation from every sampler, with or without `views`.
-        views: one further, independently augmented view of every image for each entry.
-
-    Raises:
-        UserError: an image cannot be read.
+    Arguments and errors are those of `augmented_batches`; without augmentation images are only normalised. The same
+    rows at the same step and position get the same augmentation from every sampler. `views` holds the augmentation of
+    each further, independently augmented view of every image.
     """
     statistics, augmentation = pixels
     device = data.runtime.device

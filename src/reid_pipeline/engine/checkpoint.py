@@ -12,7 +12,7 @@ from reid_pipeline.schema.records import StageDescription
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """The model at the end of a stage: its state dict, on the CPU, and where it comes from."""
+    """The model at the end of a stage: its state dict, on the CPU, and its origin."""
 
     tensors: Mapping[str, torch.Tensor]
     description: StageDescription
@@ -24,14 +24,13 @@ class Checkpoint:
 
 def digest_of_tensors(tensors: Mapping[str, torch.Tensor]) -> str:
     """Return the SHA-256 of the tensors' names, types, shapes and bytes."""
-    return digest_of_buffers(
-        (name, str(tensor.dtype), list(tensor.shape), _bytes_of(tensor)) for name, tensor in sorted(tensors.items())
+    flat = (
+        (name, list(each.shape), each.detach().cpu().contiguous().flatten()) for name, each in sorted(tensors.items())
     )
-
-
-def _bytes_of(tensor: torch.Tensor) -> Any:
-    flat = tensor.detach().cpu().contiguous().flatten()
-    return flat.view(torch.uint8).numpy().data if flat.numel() else b""
+    return digest_of_buffers(
+        (name, str(each.dtype), shape, each.view(torch.uint8).numpy().data if len(each) else b"")
+        for name, shape, each in flat
+    )
 
 
 def checkpoint_of(state: Mapping[str, Any]) -> Checkpoint:

@@ -32,13 +32,8 @@ def images_of_rows(
 ) -> ReIDImages:
     """Return the images of `rows` of the split table, after filling the cache with those that it lacks.
 
-    Args:
-        rows: paths and hashes are read.
-        raw_images: the folder of the paths.
-        size: of the resized images.
-        runtime: its `image_cache_limit`, and the device that will copy the batches.
-        image_cache: used if `image_cache_limit` is above 0; None: no cache.
-        memory_limit: bytes of decoded images that stay in memory, beside those of the cache.
+    Beside those of the cache, which is used if the runtime's `image_cache_limit` is above 0, up to `memory_limit`
+    bytes of decoded images stay in memory.
 
     Raises:
         UserError: an image cannot be read or has changed since ingestion, or the cache cannot be used.
@@ -107,7 +102,13 @@ def _fill(files: dict[str, Path], missing: int, image_cache: ImageCache, stored:
         "The image cache grows by %d images of %d x %d, %s, in %s; next time they are not decoded.",
         *(fitting, height, width, _text(needed), stored.folder),
     )
-    _require_space(image_cache.folder, needed)
+    there = next(place for place in (image_cache.folder, *image_cache.folder.absolute().parents) if place.exists())
+    free = shutil.disk_usage(there).free
+    if needed > free:
+        raise UserError(
+            f"The image cache needs {_text(needed)} in {image_cache.folder}, where {_text(free)} are free. Make room,"
+            " or lower compute.image_cache_limit (0: no cache)."
+        )
     with progress_bar() as bar:
         task = bar.add_task("fill image cache", total=len(files), unit="images")
         stored.fill(
@@ -115,16 +116,6 @@ def _fill(files: dict[str, Path], missing: int, image_cache: ImageCache, stored:
             limit=limit,
             on_done=lambda done: bar.update(task, completed=done),
             on_wait=lambda: _log.info("Another process fills the image cache; waiting for it."),
-        )
-
-
-def _require_space(folder: Path, needed: int) -> None:
-    there = next(place for place in (folder, *folder.absolute().parents) if place.exists())
-    free = shutil.disk_usage(there).free
-    if needed > free:
-        raise UserError(
-            f"The image cache needs {_text(needed)} in {folder}, where {_text(free)} are free. Make room, or"
-            " lower compute.image_cache_limit (0: no cache)."
         )
 
 

@@ -1,21 +1,20 @@
-"""The engine: one generator that trains a stage and yields after every epoch.
-
-Whoever consumes it saves, scores, prunes (by no longer iterating) or collects; there are no callbacks.
-"""
+"""The engine: one generator that trains a stage and yields after every epoch; its consumer saves, scores or prunes."""
 
 import math
 import time
-from collections.abc import Iterator, Mapping
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Generic
 
 import torch
+from torch import nn
 
-from reid_pipeline.engine.optimisers import build_optimiser, set_learning_rate
 from reid_pipeline.engine.progress import track
 from reid_pipeline.engine.seeding import seed_global_state
 from reid_pipeline.engine.stage import Batch, M, Stage, TrainingData
 from reid_pipeline.schema.errors import UserError
+from reid_pipeline.schema.parameters import TrainingPlan
 
 
 class NonFiniteLoss(UserError):  # noqa: N818 - says what happened, as ClusteringCollapse does
@@ -27,11 +26,9 @@ class Progress:
     """Where training stands after an epoch.
 
     Attributes:
-        epoch: the epoch that was finished, from 1.
-        epochs: how many there will be.
+        epoch: the finished epoch, from 1, of `epochs`.
         history: one record per finished epoch, earlier runs' included.
-        state: what `fit` needs to go on from here. Its tensors are the live ones: save or copy them before
-            asking for the next epoch.
+        state: from which `fit` resumes. Its tensors are the live ones: save or copy them before the next epoch.
     """
 
     epoch: int
@@ -43,25 +40,16 @@ class Progress:
 def fit(
     stage: Stage[M], model: M, data: TrainingData, *, resume: Mapping[str, Any] | None = None
 ) -> Iterator[Progress]:
-    """Train `stage` on `data`, epoch by epoch.
+    """Train `stage` on `data`; yield after every epoch, and at once if `resume` is already at the last.
 
-    Args:
-        stage: what to optimise.
-        model: on `data.runtime.device`; changed in place.
-        data: images, labels, cameras, seed.
-        resume: the `state` of an earlier Progress; training goes on after its epoch and gives what an
-            unbroken run gives, to the bit on the CPU.
-
-    Yields:
-        a Progress after every epoch; one at once if `resume` is already at the last epoch.
+    `model`, on `data.runtime.device`, is changed in place. `resume` is the `state` of an earlier Progress: training
+    goes on after its epoch and gives what an unbroken run gives, to the bit on the CPU.
 
     Raises:
         NonFiniteLoss: before the optimiser step that would have used it.
         UserError: what the stage finds, such as a collapsed clustering.
     """
-    loop = _Loop(stage, model, data)
-    if resume is not None:
-        loop.restore(resume)
+    loop = _Loop(stage, model, data, resume)
     stage.begin(model, data)
     if loop.epoch == stage.plan.epochs:
         yield loop.progress()
@@ -73,28 +61,21 @@ def fit(
 class _Loop(Generic[M]):
     """The moving parts of one `fit`."""
 
-    def __init__(self, stage: Stage[M], model: M, data: TrainingData) -> None:
+    def __init__(self, stage: Stage[M], model: M, data: TrainingData, resume: Mapping[str, Any] | None) -> None:
         self.stage, self.model, self.data = stage, model, data
         self.optimiser = build_optimiser(stage.param_groups(model), stage.plan)
         self.scaler = data.runtime.gradient_scaler()
+        self.stateful: dict[str, Any] = {"model": model, "optimiser": self.optimiser, "scaler": self.scaler}
         self.epoch = 0
         self.history: list[Mapping[str, Any]] = []
-
-    def restore(self, state: Mapping[str, Any]) -> None:
-        self.model.load_state_dict(state["model"])
-        self.optimiser.load_state_dict(state["optimiser"])
-        self.scaler.load_state_dict(state["scaler"])
-        self.epoch = state["epoch"]
-        self.history = list(state["history"])
+        if resume is not None:
+            self.epoch, self.history = resume["epoch"], list(resume["history"])
+            for name, each in self.stateful.items():
+                each.load_state_dict(resume[name])
 
     def progress(self) -> Progress:
-        state = {
-            "epoch": self.epoch,
-            "model": self.model.state_dict(),
-            "optimiser": self.optimiser.state_dict(),
-            "scaler": self.scaler.state_dict(),
-            "history": list(self.history),
-        }
+        state = {name: each.state_dict() for name, each in self.stateful.items()}
+        state |= {"epoch": self.epoch, "history": list(self.history)}
         return Progress(self.epoch, self.stage.plan.epochs, tuple(self.history), state)
 
     def run_epoch(self) -> None:
@@ -121,7 +102,13 @@ class _Loop(Generic[M]):
         with self.data.runtime.autocast():
             output = self.stage.step(self.model, batch)
         losses = {name: float(value.detach()) for name, value in output.losses.items()}
-        _check_finite(losses, where)
+        if not all(map(math.isfinite, losses.values())):
+            terms = ", ".join(f"{name} = {value}" for name, value in losses.items())
+            raise NonFiniteLoss(
+                f"The loss is not finite in {where}: {terms}. The step was not taken and the last stored epoch is"
+                " intact. Lower the learning rate, lengthen the warm-up, or use compute.precision float32; the same"
+                " command then goes on or starts anew."
+            )
         self.optimiser.zero_grad(set_to_none=True)
         total = self.scaler.scale(torch.stack(list(output.losses.values())).sum())
         torch.autograd.backward(total)
@@ -150,12 +137,62 @@ class _Loop(Generic[M]):
         }
 
 
-def _check_finite(losses: dict[str, float], where: str) -> None:
-    if all(map(math.isfinite, losses.values())):
-        return
-    terms = ", ".join(f"{name} = {value}" for name, value in losses.items())
-    raise NonFiniteLoss(
-        f"The loss is not finite in {where}: {terms}. The step was not taken and the last stored epoch is intact."
-        " Lower the learning rate, lengthen the warm-up, or use compute.precision float32; the same command then goes"
-        " on or starts anew."
-    )
+def learning_rate(plan: TrainingPlan, epoch: int) -> float:
+    """Return the rate that epoch `epoch` (from 1) runs at, before a group's own multiplier.
+
+    With t the number of times the schedule has stepped, `epoch` - 1 if it steps at the end of an epoch
+    (`step_at`) and `epoch` if at the start, over T epochs:
+
+    - while t < `warmup_epochs`: linear in t, from `warmup_learning_rate` or `warmup_factor` times the rate at
+      t = 0 to the full rate at t = `warmup_epochs`;
+    - `steps`: times `decay` for every milestone that is <= t, during the warm-up too;
+    - `cosine`: final + (full - final) (1 + cos(pi t / T)) / 2. The warm-up does not delay the cosine, hence the
+      rate just after it is already a little below full.
+
+    Sources: methods.md sections 4 to 8 and 11; Goyal et al. 2017 (warm-up); Loshchilov and Hutter 2017 (cosine).
+    """
+    steps = epoch if plan.step_at == "start" else epoch - 1
+    if plan.schedule == "cosine" and steps >= plan.warmup_epochs:
+        swing = plan.learning_rate - plan.final_learning_rate
+        return plan.final_learning_rate + swing * (1 + math.cos(math.pi * steps / plan.epochs)) / 2
+    factor = 1.0
+    if steps < plan.warmup_epochs:
+        rate, share = plan.warmup_learning_rate, steps / plan.warmup_epochs
+        factor = (plan.warmup_factor if rate is None else rate / plan.learning_rate) * (1 - share) + share
+    if plan.schedule == "steps":
+        factor *= plan.decay ** bisect_right(plan.milestones, steps)
+    return float(plan.learning_rate * factor)
+
+
+def trainable_groups(model: nn.Module, plan: TrainingPlan) -> list[dict[str, Any]]:
+    """Return the parameters of `model` that require a gradient, grouped by rate and weight decay.
+
+    One group, or two where the plan treats biases differently. A bias is a parameter with "bias" in the last part
+    of its name, as in `bias` and the `in_proj_bias` of attention.
+    """
+    moving = [(name, value) for name, value in model.named_parameters() if value.requires_grad]
+    bias_decay = plan.weight_decay if plan.bias_weight_decay is None else plan.bias_weight_decay
+    if plan.bias_rate_multiplier == 1.0 and bias_decay == plan.weight_decay:
+        return [{"params": [value for _, value in moving], "weight_decay": plan.weight_decay}]
+    biases = [value for name, value in moving if "bias" in name.rpartition(".")[2]]
+    others = [value for name, value in moving if "bias" not in name.rpartition(".")[2]]
+    return [
+        {"params": others, "weight_decay": plan.weight_decay},
+        {"params": biases, "weight_decay": bias_decay, "rate_multiplier": plan.bias_rate_multiplier},
+    ]
+
+
+def build_optimiser(groups: Iterable[dict[str, Any]], plan: TrainingPlan) -> torch.optim.Optimizer:
+    """Return the plan's optimiser over `groups`; a group may carry `rate_multiplier` (default 1)."""
+    prepared = [{"rate_multiplier": 1.0, **group} for group in groups]
+    if plan.optimiser == "sgd":
+        return torch.optim.SGD(prepared, lr=plan.learning_rate, momentum=plan.momentum)
+    return torch.optim.Adam(prepared, lr=plan.learning_rate)
+
+
+def set_learning_rate(optimiser: torch.optim.Optimizer, plan: TrainingPlan, epoch: int) -> float:
+    """Set every group's rate for `epoch` and return the plan's rate in that epoch."""
+    rate = learning_rate(plan, epoch)
+    for group in optimiser.param_groups:
+        group["lr"] = rate * group["rate_multiplier"]
+    return rate

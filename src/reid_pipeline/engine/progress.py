@@ -3,40 +3,26 @@
 from collections.abc import Iterable, Iterator
 from typing import TypeVar
 
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    ProgressColumn,
-    SpinnerColumn,
-    Task,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
+from rich import progress as columns
 from rich.text import Text
 
 T = TypeVar("T")
 
 
-class _RateColumn(ProgressColumn):
+class _RateColumn(columns.ProgressColumn):
     """Units per second."""
 
-    def render(self, task: Task) -> Text:
+    def render(self, task: columns.Task) -> Text:
         speed = task.finished_speed or task.speed
         return Text(f"{speed:,.0f} {task.fields['unit']}/s" if speed else f"- {task.fields['unit']}/s")
 
 
-def progress_bar() -> Progress:
+def progress_bar() -> columns.Progress:
     """Return a bar to which tasks with a `unit` field are added."""
-    return Progress(
-        SpinnerColumn(),
-        TextColumn("{task.description}", markup=False),
-        BarColumn(),
-        MofNCompleteColumn(),
-        _RateColumn(),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
+    description = columns.TextColumn("{task.description}", markup=False)
+    counts = columns.BarColumn(), columns.MofNCompleteColumn(), _RateColumn()
+    return columns.Progress(
+        columns.SpinnerColumn(), description, *counts, columns.TimeElapsedColumn(), columns.TimeRemainingColumn()
     )
 
 

@@ -1,9 +1,9 @@
 """Where and how precisely to compute: device, autocast, deterministic kernels."""
 
-import contextlib
 import os
-from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 
@@ -22,7 +22,7 @@ class Runtime:
         precision: "float32", "bfloat16" or "float16"; the latter two by autocast, weights stay float32.
         image_memory: bytes of decoded images that stay in memory.
         image_cache_limit: bytes that the cache of decoded images may take on disk; 0: there is none.
-        threads: of the CPU, as they are; another number gives other bits.
+        threads: of the CPU; another number gives other bits.
     """
 
     device: torch.device
@@ -31,14 +31,11 @@ class Runtime:
     image_cache_limit: int = 0
     threads: int = 0
 
-    @contextlib.contextmanager
-    def autocast(self) -> Iterator[None]:
+    def autocast(self) -> AbstractContextManager[Any]:
         """Run the block in mixed precision, or as it is for float32."""
         if self.precision == "float32":
-            yield
-        else:
-            with torch.autocast(self.device.type, dtype=_DTYPES[self.precision]):
-                yield
+            return nullcontext()
+        return torch.autocast(self.device.type, dtype=_DTYPES[self.precision])
 
     def gradient_scaler(self) -> torch.amp.GradScaler:
         """Return the loss scaler; it does nothing unless the precision is float16."""
@@ -51,11 +48,7 @@ def device_peak_memory(device: torch.device) -> int | None:
 
 
 def resolve_runtime(parameters: ComputeParameters) -> Runtime:
-    """Return the device and precision that the parameters ask for, and set torch up for them.
-
-    Raises:
-        UserError: the device is not there, or cannot compute in that precision.
-    """
+    """Set torch up for the device and precision, and return them; a UserError where the machine lacks either."""
     device = _resolve_device(parameters.device)
     if parameters.threads:
         torch.set_num_threads(parameters.threads)
@@ -64,24 +57,18 @@ def resolve_runtime(parameters: ComputeParameters) -> Runtime:
         torch.use_deterministic_algorithms(parameters.deterministic, warn_only=True)
         torch.backends.cudnn.deterministic = parameters.deterministic
         torch.backends.cudnn.benchmark = not parameters.deterministic
-    return Runtime(
-        device,
-        _resolve_precision(parameters.precision, device),
-        parameters.image_memory,
-        parameters.image_cache_limit,
-        torch.get_num_threads(),
-    )
+    precision = _resolve_precision(parameters.precision, device)
+    return Runtime(device, precision, parameters.image_memory, parameters.image_cache_limit, torch.get_num_threads())
 
 
 def _resolve_device(name: str) -> torch.device:
     count = torch.cuda.device_count() if torch.cuda.is_available() else 0
     has_mps = torch.backends.mps.is_available()
-    available = ["auto", "cpu", *(f"cuda:{index}" for index in range(count)), *(["mps"] if has_mps else [])]
     if name == "auto":
         return torch.device("cuda:0" if count else "cpu")
     device = torch.device(name)
-    no_cuda = device.type == "cuda" and (device.index or 0) >= count
-    if no_cuda or (device.type == "mps" and not has_mps):
+    if (device.type == "cuda" and (device.index or 0) >= count) or (device.type == "mps" and not has_mps):
+        available = ["auto", "cpu", *(f"cuda:{index}" for index in range(count)), *(["mps"] if has_mps else [])]
         raise UserError(
             f"compute.device is {name!r}, but this machine has: {', '.join(available)}."
             " Choose one of these, or install the driver and the torch build for the device."
@@ -90,12 +77,10 @@ def _resolve_device(name: str) -> torch.device:
 
 
 def _resolve_precision(name: str, device: torch.device) -> str:
-    if name == "auto":
-        if device.type != "cuda":
-            return "float32"
+    if name == "auto" and device.type == "cuda":
         return "bfloat16" if torch.cuda.is_bf16_supported() else "float16"
     if name == "float16" and device.type == "cpu":
         raise UserError(
             "compute.precision is 'float16', which the CPU is not trained in. Use 'float32', 'bfloat16' or 'auto'."
         )
-    return name
+    return "float32" if name == "auto" else name

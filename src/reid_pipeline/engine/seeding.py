@@ -1,7 +1,4 @@
-"""Random numbers as a function of where they are used, so that a resumed run samples as an unbroken one does.
-
-Every generator is derived from (seed, purpose, position), hence no generator state has to be stored.
-"""
+"""Generators derived from (seed, purpose, position): a resumed run samples as an unbroken one, without stored state."""
 
 import hashlib
 import random

@@ -35,10 +35,9 @@ class TrainingData:
         images: the training images, by row.
         labels: int64 [n], the published identities as contiguous indices; -1 throughout where no identity is
             known. A method without labels may use them as diagnostics only.
-        camids: int64 [n], or None where there are no cameras.
+        camids, viewids: int64 [n], or None where there are no cameras or viewpoints.
         runtime: device and precision.
         seed: the run's seed; every generator is derived from it.
-        viewids: int64 [n], or None where there are no viewpoints.
         evaluation_images: the same images, resized as those of the test are; None where `images` are.
     """
 
@@ -63,10 +62,7 @@ class TrainingData:
 
 @dataclass(frozen=True)
 class Batch:
-    """One step's input: normalised images [B, 3, H, W], labels [B], camids and viewids [B] on the device.
-
-    `views` are further augmented pictures of the same rows, each [B, 3, H, W].
-    """
+    """One step's input on the device: normalised images and further augmented `views` [B, 3, H, W]; the rest [B]."""
 
     images: torch.Tensor
     labels: torch.Tensor
@@ -89,8 +85,7 @@ class Stage(ABC, Generic[M]):
     Attributes:
         name: of the stage, part of node names, seeds and history records.
         plan: the stage's schedule.
-        reads: the method's parameters that decide the stage's result; empty: all of them. A later stage goes
-            on from a stored one if these are unchanged.
+        reads: the method's parameters that decide its result, and whether it can be gone on from; empty: all.
     """
 
     name: str = "stage"
@@ -109,7 +104,7 @@ class Stage(ABC, Generic[M]):
 
     def param_groups(self, model: M) -> list[dict[str, Any]]:
         """Return what moves, at which rate; by default all parameters that require a gradient."""
-        from reid_pipeline.engine.optimisers import trainable_groups
+        from reid_pipeline.engine.loop import trainable_groups
 
         return trainable_groups(model, self.plan)
 
@@ -130,8 +125,7 @@ class Method:
 
     Attributes:
         name: as users type it; also the name of its module and of its Kedro namespace.
-        params: the model of its parameters, which live in conf/base/parameters_<name>.yml. It has at least a
-            field `backbone`.
+        params: the model of its parameters, of conf/base/parameters_<name>.yml; it has at least a field `backbone`.
         build: parameters and `Population` to the model that is trained; its `embedder()` is what retrieval uses.
         stages: parameters to the stages, in order; empty for a method that does not train.
         stage_names: their names, known before any parameter is: they name the nodes.

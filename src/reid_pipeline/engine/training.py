@@ -1,4 +1,4 @@
-"""From a split table to a trained model: a run is built, described, resumed and exported here."""
+"""From a split table to a trained model: a run is built, described, resumed and exported."""
 
 import logging
 from collections.abc import Iterator, Mapping
@@ -19,6 +19,7 @@ from reid_pipeline.engine.stage import Method, Stage, TrainingData
 from reid_pipeline.images.cache import ImageCache
 from reid_pipeline.images.decode import TargetSize
 from reid_pipeline.models.embedder import Embedder
+from reid_pipeline.models.pretrained import weights_digest
 from reid_pipeline.models.reid_model import ReIDModel
 from reid_pipeline.schema.columns import CAMID, IDENTITY, LABEL, SPLIT, VIEWID
 from reid_pipeline.schema.errors import first_few
@@ -57,11 +58,7 @@ class TrainingRun:
         return {stage.name: stage for stage in self.method.stages(self.parameters)}[name]
 
     def origin(self, stage: Stage[Any], earlier: Checkpoint | None = None) -> Origin:
-        """Return the origin of what `stage` trains, going on from the stage before.
-
-        Its `fingerprint` covers what decides the result: parameters that the stage reads, data, seed, precision,
-        starting weights, and the tensors of the stage before.
-        """
+        """Return the origin of what `stage` trains, going on from the stage before, whose tensors it covers."""
         parameters = self.parameters.model_dump(mode="json")
         return Origin(
             made_by=f"{self.method.name}.train_{stage.name}",
@@ -69,13 +66,12 @@ class TrainingRun:
             method=self.method.name,
             variant=self.variant,
             seed=self.seed,
-            data=self._data_hash,
             parameters={
                 self.method.name: {name: parameters[name] for name in stage.reads or parameters},
                 "compute": {"precision": self.runtime.precision},
             },
-            weights=self._weights,
             made_from={} if earlier is None else stages_behind(earlier),
+            **self._read,
             label_use=self.method.label_use,
             code=__version__,
             device=self.runtime.device.type,
@@ -83,12 +79,8 @@ class TrainingRun:
         )
 
     @cached_property
-    def _data_hash(self) -> str:
-        return data_hash(self.split_table)
-
-    @cached_property
-    def _weights(self) -> str:
-        return starting_weights(self.parameters)
+    def _read(self) -> dict[str, str]:
+        return {"data": data_hash(self.split_table), "weights": starting_weights(self.parameters)}
 
     def describe(self, stage: Stage[Any], origin: Origin) -> StageDescription:
         """Return what a checkpoint of `stage` says of itself."""
@@ -113,17 +105,13 @@ class TrainingRun:
         """Return the training rows."""
         train, backbone = _training_rows(self.split_table), self.parameters.backbone
         height, width = backbone.image_size
-        filters = list(dict.fromkeys([backbone.resize, backbone.evaluation_resize]))
+        sizes = [
+            TargetSize(height, width, each) for each in dict.fromkeys([backbone.resize, backbone.evaluation_resize])
+        ]
+        limit = self.runtime.image_memory // len(sizes)
         images = [
-            images_of_rows(
-                train,
-                self.raw_images,
-                TargetSize(height, width, each),
-                self.runtime,
-                self.image_cache,
-                memory_limit=self.runtime.image_memory // len(filters),
-            )
-            for each in filters
+            images_of_rows(train, self.raw_images, size, self.runtime, self.image_cache, memory_limit=limit)
+            for size in sizes
         ]
         return TrainingData(
             images[0],
@@ -161,14 +149,10 @@ def stages_behind(checkpoint: Checkpoint) -> dict[str, str]:
 def train_stage(
     run: TrainingRun, name: str, resume_point: Mapping[str, Any] | None, earlier: Checkpoint | None = None
 ) -> Iterator[tuple[dict[str, Any], list[EpochRecord]]]:
-    """Train one stage of the method and yield (resumable state, history) after every epoch.
+    """Train the stage `name` of the method and yield (resumable state, history) after every epoch.
 
-    Args:
-        run: what to train.
-        name: the stage.
-        resume_point: the last state that a killed run stored, or None. It is ignored unless it was stored by the
-            same parameters, data, seed and starting weights.
-        earlier: the stage before, as it was stored; None for the first.
+    `resume_point` is the last state that a killed run stored, ignored unless its training is the same, and `earlier`
+    the stage before, as it was stored; both may be None.
 
     Raises:
         UserError: `earlier` was trained with other parameters, data or weights; what the engine or the stage finds.
@@ -178,36 +162,24 @@ def train_stage(
         present = run.origin(run.stage(earlier.description.stage))
         require_match("train", "checkpoint", earlier.description.origin, present)
     origin = run.origin(stage, earlier)
-    description = run.describe(stage, origin).content()
-    fingerprint = origin.fingerprint
-    resume = _usable(resume_point, origin)
-    for progress in fit(stage, run.model(earlier), run.data(), resume=resume):
+    description, fingerprint = run.describe(stage, origin).content(), origin.fingerprint
+    for progress in fit(stage, run.model(earlier), run.data(), resume=_usable(resume_point, origin)):
         _log.info("%s", _summary(run.method.name, progress.history[-1], progress.epochs))
-        yield (
-            {"description": description, **progress.state},
-            [EpochRecord.of(record, fingerprint) for record in progress.history],
-        )
-
-
-def trained_model(method: Method, parameters: Any, checkpoint: Checkpoint) -> ReIDModel:
-    """Build the method's model and load a checkpoint's tensors into it."""
-    model = method.build(parameters, checkpoint.description.population)
-    model.load_state_dict(checkpoint.tensors)
-    return model
+        history = [EpochRecord.of(record, fingerprint) for record in progress.history]
+        yield {"description": description, **progress.state}, history
 
 
 def built_embedder(method: Method, parameters: Any, split_table: pd.DataFrame, origin: Origin) -> Embedder:
     """Return the embedder of a method that does not train, built from the run's seed, with its origin."""
     seed_global_state(origin.seed or 0, "build")
-    embedder = method.build(parameters, population_of(split_table)).embedder()
-    weights = starting_weights(parameters)
-    return _originated(embedder, origin.replace(weights=weights, label_use=method.label_use))
+    model = method.build(parameters, population_of(split_table))
+    return _embedder(model, origin.replace(weights=starting_weights(parameters), label_use=method.label_use))
 
 
 def exported_embedder(method: Method, parameters: Any, checkpoint: Checkpoint, origin: Origin) -> Embedder:
-    """Return the embedder of a trained method, with its origin.
+    """Return the embedder of a trained method's last stage, with its origin.
 
-    `checkpoint` is that of its last stage, `origin` that of the run, as far as it is known without the checkpoint.
+    `origin` is that of the run, as far as it is known without the checkpoint.
 
     Raises:
         UserError: the checkpoint was trained by another run, or from other weights.
@@ -218,19 +190,18 @@ def exported_embedder(method: Method, parameters: Any, checkpoint: Checkpoint, o
     require_match("export", "checkpoint", trained, present)
     if trained.weights is None:
         _log.warning("The checkpoint is of the first version: it does not say which weights it started from.")
-    return _originated(
-        trained_model(method, parameters, checkpoint).embedder(), present.replace(made_from=stages_behind(checkpoint))
-    )
+    model = method.build(parameters, checkpoint.description.population)
+    model.load_state_dict(checkpoint.tensors)
+    return _embedder(model, present.replace(made_from=stages_behind(checkpoint)))
 
 
 def starting_weights(parameters: Any) -> str:
     """Return the SHA-256 of the weights that a method starts from, or "random"."""
-    from reid_pipeline.models.pretrained import weights_digest
-
     return weights_digest(parameters.backbone.name, parameters.backbone.pretrained)
 
 
-def _originated(embedder: Embedder, origin: Origin) -> Embedder:
+def _embedder(model: ReIDModel, origin: Origin) -> Embedder:
+    embedder = model.embedder()
     embedder.origin = origin.replace(digest=digest_of_tensors(embedder.state_dict()))
     return embedder
 

@@ -52,7 +52,7 @@ def evaluate_everywhere(
 
     On another benchmark than its own an embedder gets no camids and no viewids, which mean others there: the mean of
     the learnt side information stands in. The camera filter reads the true cameras everywhere. Figures have no
-    intervals. A split that the protocol cannot be applied to has a result that says why not; so has an embedder's
+    intervals. A split that the protocol cannot be applied to has a result that states the reason; so has an embedder's
     own benchmark if its tables have changed since, as training may have seen what is tested.
 
     Raises:
@@ -72,16 +72,14 @@ def evaluate_everywhere(
 def _evaluated(
     trained: TrainedEmbedder, embedder: Embedder, split: TestSplit, runtime: Runtime, protocol: EvaluationParameters
 ) -> CrossResult:
-    own = trained.benchmark == split.benchmark
-    tables = split.tables
-    results: dict[str, Any]
-    if own and embedder.origin is not None and embedder.origin.data != data_hash(tables.split_table):
-        results = {"why_not": _OTHER_TABLES}
-    else:
-        shown = tables if own else _without_side_information(tables)
+    own, table, galleries = trained.benchmark == split.benchmark, split.tables.split_table, split.tables.galleries
+    results: dict[str, Any] = {"why_not": _OTHER_TABLES}
+    if not own or embedder.origin is None or embedder.origin.data == data_hash(table):
+        absent = pd.array([pd.NA] * len(table), dtype="Int64")
+        shown = table if own else table.assign(**{CAMID: absent, VIEWID: absent})
         try:
-            embeddings = embed_test_rows(embedder, shown, split.raw_images, runtime, protocol)
-            results, _ = evaluate_draws(embeddings, tables.split_table, tables.galleries, protocol)
+            embeddings = embed_test_rows(embedder, SplitTables(shown, galleries), split.raw_images, runtime, protocol)
+            results, _ = evaluate_draws(embeddings, table, galleries, protocol)
         except UserError as error:
             results = {"why_not": str(error)}
     return CrossResult(
@@ -92,8 +90,3 @@ def _evaluated(
         tested_on=split.benchmark,
         **results,
     )
-
-
-def _without_side_information(tables: SplitTables) -> SplitTables:
-    absent = pd.array([pd.NA] * len(tables.split_table), dtype="Int64")
-    return SplitTables(tables.split_table.assign(**{CAMID: absent, VIEWID: absent}), tables.galleries)

@@ -19,15 +19,10 @@ from reid_pipeline.tuning.trials import Score, Unusable
 
 
 def dev_scores(run: TrainingRun, evaluation: EvaluationParameters, *, every: int = 1) -> Iterator[Score]:
-    """Train all stages; yield the mAP on `dev_query` / `dev_gallery` every few epochs of the last stage.
+    """Train all stages; yield the mAP on the dev split after every few epochs, and the last, of the last stage.
 
     Earlier stages are not scored, since what they learn (prompts) does not change embeddings. Nothing is stored. The
-    training is that of `train_stage`, to the bit.
-
-    Args:
-        run: what to train. Its split table holds `train`, `dev_query` and `dev_gallery`.
-        evaluation: the protocol; its `splits` is not read.
-        every: epochs between scores; the last epoch always has one.
+    training is that of `train_stage`, to the bit. The `splits` of `evaluation` is not read.
 
     Raises:
         Unusable: a loss, the weights or the embeddings are not finite, or the clustering collapses.

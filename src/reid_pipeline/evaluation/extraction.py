@@ -1,8 +1,8 @@
 """Images to embeddings, in row order: of any images, and of the rows that retrieval is evaluated on."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -40,29 +40,21 @@ def extract_embeddings(
     batch_size: int = 256,
     flip_averaging: bool = False,
 ) -> np.ndarray:
-    """Embed every image with the evaluation transform (resize and normalise).
+    """Return the embeddings of images of the embedder's size, float32 [n, D] of unit rows; a ValueError without images.
 
-    Args:
-        embedder: on `runtime.device`.
-        images: of the embedder's image size, in order.
-        runtime: device and precision.
-        ids: camids and viewids, int arrays [n], for models with side information.
-        batch_size: images at once.
-        flip_averaging: embed the mirror image too; a row is the unit vector along the mean of both.
-
-    Returns:
-        float32 array [n, D] of unit rows; memory is n x D x 4 bytes and one batch.
-
-    Raises:
-        ValueError: there are no images.
+    `ids` are camids and viewids, int arrays [n], for models with side information. With `flip_averaging` a row is the
+    unit vector along the mean of the embeddings of an image and its mirror image.
     """
-    encode = _averaged_over_flips(embedder) if flip_averaging else embedder
     embeddings = None  # as wide as the first batch; each batch is written to its place, without a copy
     done = 0
     with torch.inference_mode():
         for inputs in evaluation_batches(images, embedder.encoder, runtime, ids=ids, batch_size=batch_size):
             with runtime.autocast():
-                batch = encode(*inputs)
+                batch = embedder(*inputs)
+                if flip_averaging:
+                    pixels, *given = inputs
+                    both = batch.float() + embedder(pixels.flip(-1), *given).float()
+                    batch = torch.nn.functional.normalize(both, dim=1)
             if embeddings is None:
                 embeddings = torch.empty(len(images), batch.shape[1])
             embeddings[done : done + len(batch)] = batch
@@ -70,14 +62,6 @@ def extract_embeddings(
     if embeddings is None:
         raise ValueError("There is nothing to embed: no images.")
     return embeddings.numpy()
-
-
-def _averaged_over_flips(encode: Callable[..., Any]) -> Callable[..., torch.Tensor]:
-    def averaged(images: torch.Tensor, *ids: torch.Tensor | None) -> torch.Tensor:
-        both = encode(images, *ids).float() + encode(images.flip(-1), *ids).float()
-        return torch.nn.functional.normalize(both, dim=1)
-
-    return averaged
 
 
 def evaluation_batches(
@@ -106,11 +90,7 @@ def embed_test_rows(
     evaluation: EvaluationParameters,
     image_cache: ImageCache | None = None,
 ) -> Embeddings:
-    """Embed the query and gallery rows of every draw, or every image where nothing is tested on.
-
-    Returns:
-        unit vectors, float32 [n, D], of rows of the split table; see `originated` for their origin.
-    """
+    """Embed the query and gallery rows of every draw, or every image where nothing is tested on: unit rows, [n, D]."""
     table = split_tables.split_table
     rows = retrieval_rows(table, retrieval_draws(table, split_tables.galleries, evaluation))
     embedded, encoder = table.iloc[rows], embedder.encoder

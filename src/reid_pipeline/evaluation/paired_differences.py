@@ -14,11 +14,7 @@ from reid_pipeline.schema.figures import PairedDifference
 from reid_pipeline.schema.records import Breakdown, Differences, Metrics, Run
 
 _HITS = {"rank1": 1, "rank5": 5, "rank10": 10}
-_ALIKE = {
-    "benchmark": "benchmark",
-    "splits": "splits",
-    "camera_filter": "camera filter",
-    "test_set": "test set",
+_ALIKE = {name: name.replace("_", " ") for name in ("benchmark", "splits", "camera_filter", "test_set")} | {
     "num_queries": "number of queries",
     "num_gallery": "size of the gallery",
 }
@@ -36,29 +32,18 @@ def difference_to_zero_shot(
     """Return the differences of a run to zero_shot, over the same queries, with 95 % intervals.
 
     mAP, mINP and Rank-1, 5, 10 are resampled together; mAP alone where the ranks of the first matches are not
-    stored, as in files of the first version. Of repeated galleries the first counts.
-
-    Args:
-        metrics: of the run.
-        breakdown: of the run, with its figures query by query.
-        zero_shot_metrics: of zero_shot.
-        zero_shot_breakdown: likewise.
-        other: the cell of zero_shot, as "<benchmark>/<folder>/seed_<n>".
-        resamples: of the paired bootstrap over queries, at least 1.
+    stored, as in files of the first version. Of repeated galleries the first counts. `other` is the cell of zero_shot,
+    as "<benchmark>/<folder>/seed_<n>"; `resamples`, at least 1, are those of the paired bootstrap over queries.
     """
     why_not = _obstacle((metrics, breakdown), (zero_shot_metrics, zero_shot_breakdown))
     compared, figures = (0, {}) if why_not else _figures(breakdown, zero_shot_breakdown, resamples)
     if not why_not and not compared:
         why_not = f"none of the {metrics.num_queries:,} queries is valid for both"
     return Differences(
-        benchmark=metrics.benchmark,
-        method=metrics.method,
-        variant=metrics.variant,
-        seed=metrics.seed,
+        **metrics.model_dump(include={"benchmark", "method", "variant", "seed", "test_set"}),
         other=other,
         num_queries=compared,
         figures=figures,
-        test_set=metrics.test_set,
         note=_note(metrics),
         why_not=why_not,
     )
@@ -85,8 +70,7 @@ def _obstacle(own: tuple[Metrics, Breakdown], theirs: tuple[Metrics, Breakdown])
     for metrics, _ in (own, theirs):
         if metrics.mAP is None:
             return f"nothing was tested: {metrics.not_evaluated}"
-    lacking = _lacking_precisions([own, theirs])
-    if lacking:
+    if lacking := _lacking_precisions([own, theirs]):
         return lacking
     differing = [word for name, word in _ALIKE.items() if getattr(own[0], name) != getattr(theirs[0], name)]
     origins = own[0].origin, theirs[0].origin
@@ -110,23 +94,17 @@ def _per_query(breakdown: Breakdown) -> dict[str, NDArray[np.float64]]:
     if len(breakdown.inverse_negative_penalty) == queries:
         found["mINP"] = np.array(breakdown.inverse_negative_penalty, dtype=np.float64)
     if len(breakdown.first_match_rank) == queries:
-        ranks = np.array(breakdown.first_match_rank, dtype=np.float64)
-        valid = ranks > 0  # neither NaN nor 0
-        found |= {name: np.where(valid, (ranks <= most).astype(np.float64), np.nan) for name, most in _HITS.items()}
+        ranks = np.array(breakdown.first_match_rank, dtype=np.float64)  # valid: neither NaN nor 0
+        found |= {name: np.where(ranks > 0, (ranks <= most) * 1.0, np.nan) for name, most in _HITS.items()}
     return found
 
 
 def differences_to_best(results: Sequence[Run]) -> list[DifferenceToBest]:
-    """Compare the best method of a benchmark with each other one, query by query.
+    """Compare the best method of a benchmark with each other one, query by query: a record for each of the others.
 
-    The AP of a query is its mean over the seeds. Only runs that were scored on the same data by the same protocol
-    are compared; each such set of runs has a best method of its own.
-
-    Args:
-        results: finished runs of one benchmark, with a breakdown each to be compared.
-
-    Returns:
-        a record for each group of runs but the best.
+    `results` are finished runs of one benchmark, with a breakdown each. The AP of a query is its mean over the seeds.
+    Only runs that were scored on the same data by the same protocol are compared; each such set of runs has a best
+    method of its own.
     """
     kinds: dict[str, list[RunGroup]] = {}
     for group in group_runs(results):
@@ -153,8 +131,7 @@ def _mean_ap(group: RunGroup) -> float | None:
 
 
 def _difference(best: RunGroup, other: RunGroup) -> DifferenceToBest:
-    lacking = _lacking_precisions([(run.metrics, run.breakdown) for group in (best, other) for run in group.runs])
-    if lacking:
+    if lacking := _lacking_precisions([(run.metrics, run.breakdown) for group in (best, other) for run in group.runs]):
         why_not = f"{lacking}: run it again, or fetch breakdown.json"
         return DifferenceToBest(best=best.named, other=other.named, why_not=why_not)
     found = paired_bootstrap(_over_seeds(other), _over_seeds(best))

@@ -36,14 +36,7 @@ class RetrievalInputs(TypedDict):
 
 @dataclass(frozen=True)
 class Draw:
-    """One pair of query and gallery.
-
-    Attributes:
-        query_rows: int64 [queries], row numbers of the split table.
-        gallery_rows: int64 [gallery].
-        test_set: name of the published test set; empty where there is but one.
-        repeat: number of the pair within the test set, from 0.
-    """
+    """Row numbers of a query and a gallery, int64; the published test set, if named, and the pair's number in it."""
 
     query_rows: np.ndarray
     gallery_rows: np.ndarray
@@ -55,8 +48,7 @@ def retrieval_draws(split_table: pd.DataFrame, galleries: pd.DataFrame, evaluati
     """Return the pairs of query and gallery that embeddings are evaluated on.
 
     One pair where query and gallery were published or sampled once; for rows of split `test` one for every test set
-    and repeat in `galleries`, in the order of the table. None where nothing is tested on. The tables are
-    `SPLIT_TABLE` and `GALLERIES` of `schema.tables`.
+    and repeat in `galleries`, in the order of the table. None where nothing is tested on.
     """
     split = split_table[SPLIT].to_numpy()
     query, gallery = SPLITS_OF[evaluation.splits]
@@ -181,30 +173,23 @@ def evaluate_draws(
         results.setdefault(draw.test_set, []).append(score(inputs, evaluation))
     filtered = inputs["query_camids"] is not None
     by_set = {name: _over_repeats(repeats) for name, repeats in results.items()}
-    first = draws[0].test_set
-    breakdown = _breakdown(embeddings, split_table, draws[0], evaluation, results[first][0])
-    breakdown["intervals"] = _intervals(results[first][0], evaluation) if len(draws) == 1 else {}
-    metrics = {**by_set[first], "splits": evaluation.splits, "camera_filter": filtered, **options}
-    metrics |= breakdown["intervals"]
-    return metrics | ({"test_set": first, "test_sets": by_set} if len(by_set) > 1 else {}), breakdown
-
-
-def _intervals(result: RetrievalResult, evaluation: EvaluationParameters) -> dict[str, float]:
-    if not evaluation.resamples:
-        return {}
-    intervals = bootstrap_intervals(result, resamples=evaluation.resamples)
-    return {f"{name}_{end}": ends[i] for name, ends in intervals.items() for i, end in enumerate(("low", "high"))}
+    first, inputs = draws[0].test_set, retrieval_inputs(embeddings, split_table, draws[0], evaluation)
+    result = results[first][0]
+    intervals: dict[str, float] = {}
+    if evaluation.resamples and len(draws) == 1:
+        for name, ends in bootstrap_intervals(result, resamples=evaluation.resamples).items():
+            intervals |= {f"{name}_low": ends[0], f"{name}_high": ends[1]}
+    breakdown = _breakdown(inputs, split_table, draws[0], result, camera_filter=evaluation.camera_filter)
+    metrics = {**by_set[first], "splits": evaluation.splits, "camera_filter": filtered, **options, **intervals}
+    if len(by_set) > 1:
+        metrics |= {"test_set": first, "test_sets": by_set}
+    return metrics, breakdown | {"intervals": intervals}
 
 
 def _breakdown(
-    embeddings: Embeddings,
-    split_table: pd.DataFrame,
-    draw: Draw,
-    evaluation: EvaluationParameters,
-    result: RetrievalResult,
+    inputs: RetrievalInputs, split_table: pd.DataFrame, draw: Draw, result: RetrievalResult, *, camera_filter: bool
 ) -> dict[str, Any]:
     """Return the breakdown of one draw; without camera pairs where a camera is unknown."""
-    inputs = retrieval_inputs(embeddings, split_table, draw, evaluation)
     queries, gallery = (split_table[CAMID].iloc[rows] for rows in (draw.query_rows, draw.gallery_rows))
     pairs = []
     if not (queries.isna().any() or gallery.isna().any()):
@@ -213,7 +198,7 @@ def _breakdown(
             (inputs["query_pids"], inputs["gallery_pids"]),
             (queries.to_numpy(np.int64), gallery.to_numpy(np.int64)),
             _names(split_table, CAMID, CAMERA),
-            camera_filter=evaluation.camera_filter,
+            camera_filter=camera_filter,
         )
     identities = identity_breakdown(result, inputs["query_pids"], _names(split_table, PID, IDENTITY))
     precisions, penalties = (

@@ -30,14 +30,8 @@ def run_origin(  # noqa: PLR0913 - what an origin consists of
 ) -> Origin:
     """Return the origin of what a node, named without its method, makes of a run's cell.
 
-    Args:
-        node: its name.
-        cell: address of the run.
-        split_table: the data.
-        galleries: the repeated galleries, if the node reads them.
-        parameters: what the result depends on, by top-level name.
-        runtime: device, precision and threads, if the node computes on them.
-        after: origin of what it goes on from, whose weights, label use and ancestors it inherits.
+    Galleries and runtime are given if the node reads them, `parameters` are those that the result depends on, by
+    top-level name, and `after` is the origin of its input, whose weights, label use and ancestors it inherits.
     """
     read = {
         name: dict(values) if isinstance(values, Mapping) else values.model_dump(mode="json")
@@ -45,21 +39,17 @@ def run_origin(  # noqa: PLR0913 - what an origin consists of
     }
     if runtime is not None:
         read["compute"] = {"precision": runtime.precision}
+    inherited = {} if after is None else after.model_dump(include={"weights", "made_from", "label_use"})
+    computed = {} if runtime is None else {"device": runtime.device.type, "threads": runtime.threads}
     return Origin(
         made_by=f"{cell.method}.{node}",
-        benchmark=cell.benchmark,
-        method=cell.method,
-        variant=cell.variant,
-        seed=cell.seed,
+        **cell.model_dump(exclude={"differs"}),
         data=data_hash(split_table),
         galleries=None if galleries is None else galleries_hash(galleries),
         parameters=read,
-        weights=None if after is None else after.weights,
-        made_from={} if after is None else dict(after.made_from),
-        label_use="none" if after is None else after.label_use,
         code=__version__,
-        device="" if runtime is None else runtime.device.type,
-        threads=0 if runtime is None else runtime.threads,
+        **inherited,
+        **computed,
     )
 
 
@@ -84,12 +74,9 @@ def make_run_card(
 ) -> RunCard:
     """Return what is needed to make the metrics again, and what making them cost.
 
-    Args:
-        run: the run; the seconds of its history add up over kills and resumptions.
-        parameters: every parameter in force, by top-level name. In `compute` the card has device and precision as
-            they were resolved.
-        run_environment: code, packages, machine, wall seconds and peak memory of this process.
-        zero_shot: address of the zero_shot that it is compared with.
+    `parameters` are all those in force, by top-level name; in `compute` the card has device and precision as they
+    were resolved. `run_environment` is code, packages, machine, wall seconds and peak memory of this process,
+    `zero_shot` the address of the zero_shot that the run is compared with.
     """
     cell, history, runtime = run.cell, run.history, run.runtime
     used = {"device": str(runtime.device), "precision": runtime.precision}
@@ -123,13 +110,7 @@ def _sizes(split_table: pd.DataFrame) -> dict[str, SplitCount]:
 
 
 def require_history(history: Sequence[EpochRecord], origin: Origin) -> None:
-    """Refuse a history that is not of the training that an embedder comes from.
-
-    Epochs of the first version do not say of which training they are, and are accepted.
-
-    Raises:
-        UserError: epochs are of another training.
-    """
+    """Raise a UserError if epochs are of another training than the embedder; those of the first version name none."""
     others = [record for record in history if record.run not in (None, origin.made_from.get(record.stage))]
     if others:
         raise UserError(

@@ -19,11 +19,7 @@ def method_names() -> list[str]:
 
 
 def find_method(name: str) -> "Method":
-    """Return the METHOD of module `name`.
-
-    Raises:
-        UserError: there is no such method.
-    """
+    """Return the METHOD of module `name`; a UserError lists the methods where there is none."""
     names = method_names()
     if name not in names:
         raise UserError(f"There is no method {name!r}.{nearest(name, names)} Methods are: {', '.join(names)}.")

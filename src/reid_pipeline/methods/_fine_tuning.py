@@ -58,8 +58,7 @@ class FineTuning(Stage[Model]):
         """Yield PK batches of the published identities."""
         from reid_pipeline.engine.batches import published_batches
 
-        pixels = (model.encoder, self.parameters.augmentation)
-        position = (self.name, epoch)
+        pixels, position = (model.encoder, self.parameters.augmentation), (self.name, epoch)
         return published_batches(data, self.plan, pixels=pixels, position=position, views=self.views())
 
     def step(self, model: Model, batch: Batch) -> StepOutput:

@@ -1,9 +1,7 @@
-"""Two stages that several methods share: learn prompts, then fine-tune the images against them.
+"""Two stages that several methods share: learn prompts, then fine-tune the images against them. Imports no torch.
 
-Imports no torch. Source: Li et al., CLIP-ReID: Exploiting Vision-Language Model for Image Re-identification
-without Concrete Text Labels, AAAI 2023, arXiv 2211.13977; methods.md section 5.
-
-Shape suffixes: N training images, C identities, E width of CLIP's joint space.
+Source: Li et al., CLIP-ReID: Exploiting Vision-Language Model for Image Re-identification without Concrete Text Labels,
+AAAI 2023, arXiv 2211.13977; methods.md section 5. Shapes: N training images, C identities, E CLIP's joint space.
 """
 
 from __future__ import annotations
@@ -11,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from pydantic import Field
 
@@ -42,16 +40,10 @@ class PromptParameters(Parameters):
     temperature: float = Field(
         1.0, gt=0, description="of the image-to-text contrast; 1 in the released loss, CLIP's scale otherwise"
     )
-    normalise: bool = Field(
-        False,
-        description="contrast unit vectors, as CLIP does and the paper's s(V, T) means; the released loss of"
-        " stage 1 takes dot products as they are",
-    )
-    sie: bool = Field(
-        False,
-        description="take the image features with side information; the released stage 1 calls the tower"
-        " without, and so does either recipe, since nothing has learnt the embedding yet",
-    )
+    # The paper's s(V, T) contrasts unit vectors, as CLIP does; the released loss takes dot products as they are.
+    normalise: bool = Field(False, description="contrast unit vectors instead of dot products as they are")
+    # The released stage 1 has none, and so has either recipe: nothing has learnt the embedding yet.
+    sie: bool = Field(False, description="take the image features with side information")
 
 
 class PromptedParameters(FineTuningParameters):
@@ -59,14 +51,11 @@ class PromptedParameters(FineTuningParameters):
 
     # CLIP-ReID's code steps both schedules before the epoch, and contrasts raw dot products.
     RECIPES: ClassVar = {
-        "released": merged(
-            FineTuningParameters.RECIPES["released"],
-            {"prompts": {"plan": {"step_at": "start"}, "temperature": 1.0, "normalise": False}},
-        ),
-        "corrected": merged(
-            FineTuningParameters.RECIPES["corrected"],
-            {"prompts": {"plan": {"step_at": "end"}, "temperature": 0.07, "normalise": True}},
-        ),
+        recipe: merged(FineTuningParameters.RECIPES[recipe], {"prompts": {"plan": {"step_at": step_at}, **contrast}})
+        for recipe, step_at, contrast in (
+            ("released", "start", {"temperature": 1.0, "normalise": False}),
+            ("corrected", "end", {"temperature": 0.07, "normalise": True}),
+        )
     }
 
     prompts: PromptParameters
@@ -83,7 +72,7 @@ class PromptLearning(Stage[Prompted]):
     def __init__(self, parameters: PromptedParameters) -> None:
         super().__init__(parameters.prompts.plan)
         self.parameters = parameters
-        self._images_NE: Tensor | None = None
+        self._images_NE: Tensor  # computed by begin()
 
     def param_groups(self, model: Prompted) -> list[dict[str, Any]]:
         """Return the learnt tokens alone."""
@@ -91,7 +80,19 @@ class PromptLearning(Stage[Prompted]):
 
     def begin(self, model: Prompted, data: TrainingData) -> None:
         """Compute the projected feature of every training image, once, not augmented."""
-        self._images_NE = projected_features(model.encoder, data, sie=self.parameters.prompts.sie)
+        import torch
+
+        from reid_pipeline.evaluation.extraction import evaluation_batches
+
+        training, encoder = model.encoder.training, model.encoder.eval()
+        batches = evaluation_batches(data.plain_images, encoder, data.runtime, ids=data.ids, title="image features")
+        features = []
+        with torch.no_grad(), nullcontext() if self.parameters.prompts.sie else without_side_information(encoder):
+            for inputs in batches:
+                with data.runtime.autocast():
+                    features.append(encoder.encode_image(*inputs).projected.float())
+        encoder.train(training)
+        self._images_NE = torch.cat(features)
 
     def epoch_batches(
         self,
@@ -104,8 +105,6 @@ class PromptLearning(Stage[Prompted]):
 
         from reid_pipeline.engine.batches import random_rows
 
-        if self._images_NE is None:
-            raise RuntimeError("begin() takes the image features; call it first")
         labels = torch.from_numpy(data.labels).to(self._images_NE.device)
         for rows in random_rows(data.labels, data, self.plan, position=(self.name, epoch)):
             yield Batch(self._images_NE[rows], labels[rows], None)
@@ -117,12 +116,8 @@ class PromptLearning(Stage[Prompted]):
         texts, labels = model.encode_text(batch.labels), batch.labels
         prompts = self.parameters.prompts
         contrast = partial(one_way_contrastive_loss, temperature=prompts.temperature, normalise=prompts.normalise)
-        return StepOutput(
-            {
-                "image_to_text": contrast(batch.images, texts, labels, labels),
-                "text_to_image": contrast(texts, batch.images, labels, labels),
-            }
-        )
+        images = contrast(batch.images, texts, labels, labels)
+        return StepOutput({"image_to_text": images, "text_to_image": contrast(texts, batch.images, labels, labels)})
 
 
 class VisualFineTuning(FineTuning[Prompted]):
@@ -130,14 +125,11 @@ class VisualFineTuning(FineTuning[Prompted]):
 
     name = "visual_fine_tuning"
     parameters: PromptedParameters
-
-    def __init__(self, parameters: PromptedParameters) -> None:
-        super().__init__(parameters)
-        self._texts_CE: Tensor | None = None
+    _texts: Tensor  # float32 [C, E]
 
     def param_groups(self, model: Prompted) -> list[dict[str, Any]]:
         """Return image tower, necks and classifiers."""
-        from reid_pipeline.engine.optimisers import trainable_groups
+        from reid_pipeline.engine.loop import trainable_groups
 
         return trainable_groups(model.image_side(), self.plan)
 
@@ -148,18 +140,15 @@ class VisualFineTuning(FineTuning[Prompted]):
         labels = torch.arange(int(data.labels.max()) + 1, device=next(model.parameters()).device)
         with torch.no_grad():
             groups = labels.chunk(-(-len(labels) // 256))
-            self._texts_CE = torch.cat([model.encode_text(group).float() for group in groups])
+            self._texts = torch.cat([model.encode_text(group).float() for group in groups])
 
     def losses(self, outputs: Classified, labels: Tensor) -> dict[str, Tensor]:
         """Return the weighted identity, triplet and image-to-text losses."""
         from reid_pipeline.losses import identity_loss
 
-        if self._texts_CE is None:
-            raise RuntimeError("begin() computes the text features; call it first")
-        parameters = self.parameters
-        losses = super().losses(outputs, labels)
+        parameters, losses = self.parameters, super().losses(outputs, labels)
         if parameters.image_to_text_weight:
-            logits = outputs.features.projected.float() @ self._texts_CE.float().T
+            logits = outputs.features.projected.float() @ self._texts.T
             term = identity_loss(logits, labels, label_smoothing=parameters.label_smoothing)
             losses["image_to_text"] = parameters.image_to_text_weight * term
         return losses
@@ -176,39 +165,10 @@ def without_side_information(encoder: ImageEncoder) -> Iterator[None]:
         encoder.sie_coefficient = coefficient
 
 
-def projected_features(encoder: ImageEncoder, data: TrainingData, *, sie: bool) -> Tensor:
-    """Return the projected feature of every training image, not augmented: float32 [N, E], on the device."""
-    import torch
-
-    from reid_pipeline.evaluation.extraction import evaluation_batches
-
-    training = encoder.training
-    encoder.eval()
-    features = []
-    batches = evaluation_batches(data.plain_images, encoder, data.runtime, ids=data.ids, title="image features")
-    with torch.no_grad(), nullcontext() if sie else without_side_information(encoder):
-        for inputs in batches:
-            with data.runtime.autocast():
-                features.append(encoder.encode_image(*inputs).projected.float())
-    encoder.train(training)
-    return torch.cat(features)
-
-
-class PromptedParts(NamedTuple):
-    """The arguments of `models.supervised.PromptedReIDModel`, in order."""
-
-    encoder: ImageEncoder
-    text_encoder: TextEncoder
-    prompts: PromptLearner
-    identities: int
-
-
-def prompted_parts(parameters: PromptedParameters, population: Population) -> PromptedParts:
-    """Build both towers and a prompt for every identity, initialised from torch's global generator.
-
-    Raises:
-        UserError: as `both_towers` and `PromptLearner`.
-    """
+def prompted_parts(
+    parameters: PromptedParameters, population: Population
+) -> tuple[ImageEncoder, TextEncoder, PromptLearner, int]:
+    """Return the arguments of `PromptedReIDModel`; prompts are initialised from torch's global generator."""
     import torch
 
     from reid_pipeline.models.prompts import PromptLearner
@@ -216,11 +176,6 @@ def prompted_parts(parameters: PromptedParameters, population: Population) -> Pr
 
     encoder, text_encoder = both_towers(parameters.backbone, population)
     generator = torch.Generator().manual_seed(int(torch.randint(2**31, ()).item()))
-    prompts = PromptLearner(
-        population.identities,
-        text_encoder,
-        parameters.prompts.noun,
-        context_tokens=parameters.prompts.context_tokens,
-        generator=generator,
-    )
-    return PromptedParts(encoder, text_encoder, prompts, population.identities)
+    noun, tokens = parameters.prompts.noun, parameters.prompts.context_tokens
+    prompts = PromptLearner(population.identities, text_encoder, noun, context_tokens=tokens, generator=generator)
+    return encoder, text_encoder, prompts, population.identities

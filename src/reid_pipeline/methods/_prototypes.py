@@ -1,7 +1,4 @@
-"""Contrast with a memory that is made anew every epoch: prototypes, or camera-aware proxies.
-
-Imports no torch, so that a method's parameter model loads at once.
-"""
+"""Contrast with a memory that is made anew every epoch: prototypes, or camera-aware proxies. Imports no torch."""
 
 from __future__ import annotations
 
@@ -14,7 +11,7 @@ from pydantic import Field
 from reid_pipeline.engine.stage import Batch, Stage, StepOutput, TrainingData
 from reid_pipeline.schema.base import Parameters
 from reid_pipeline.schema.errors import UserError
-from reid_pipeline.schema.parameters import MemoryParameters, TrainingPlan
+from reid_pipeline.schema.parameters import MemoryParameters, Share
 
 if TYPE_CHECKING:
     import numpy as np
@@ -44,12 +41,8 @@ class O2capParameters(Parameters):
     online_weight: float = Field(1.0, ge=0, description="of the loss against the proxies found at the step")
     online_from_epoch: int = Field(1, ge=1, description="first epoch with the online loss")
     online_positives: int = Field(3, ge=1, description="proxies found, of different cameras")
-    instance_share: float = Field(
-        0.15, ge=0, le=1, description="of the row's own embedding in the similarity; the rest is its proxy's"
-    )
-    camera_penalty: float = Field(
-        0.0, ge=0, description="taken off the similarity of the row's own camera, in the choice of positives"
-    )
+    instance_share: Share = Field(0.15, description="of the row's own embedding in the similarity, beside its proxy's")
+    camera_penalty: float = Field(0.0, ge=0, description="taken off the similarity of the own camera, among positives")
 
 
 class CameraAwareParameters(Parameters):
@@ -65,8 +58,9 @@ class CameraAwareParameters(Parameters):
 class MemoryContrast(Stage[Model], Generic[Model, Memory]):
     """A stage whose steps contrast with a memory and move it; `epoch_batches` makes it."""
 
-    def __init__(self, plan: TrainingPlan) -> None:
-        super().__init__(plan)
+    def __init__(self, parameters: Any) -> None:
+        super().__init__(parameters.plan)
+        self.parameters = parameters
         self._memory: Memory | None = None
         self._facts: dict[str, Any] = {}
 
@@ -98,31 +92,18 @@ class MemoryContrast(Stage[Model], Generic[Model, Memory]):
 def prototype_memory(
     embeddings: np.ndarray, labels: np.ndarray, memory: MemoryParameters, device: torch.device
 ) -> PrototypeMemory:
-    """Return a memory on `device` with one prototype for each label.
-
-    `embeddings` are float32 [n, D], unit rows; `labels` int64 [n], contiguous from 0, rows below 0 are left out.
-    """
+    """Return a memory of one prototype for each label, int64 [n], but those below 0, from unit rows, float32 [n, D]."""
     import torch
 
     from reid_pipeline.losses import PrototypeMemory
 
     labelled = labels >= 0
-    return PrototypeMemory.from_embeddings(
-        torch.from_numpy(embeddings[labelled]),
-        torch.from_numpy(labels[labelled]),
-        int(labels.max()) + 1,
-        temperature=memory.temperature,
-        momentum=memory.momentum,
-        update=memory.update,
-    ).to(device)
+    rows, identities = torch.from_numpy(embeddings[labelled]), torch.from_numpy(labels[labelled])
+    return PrototypeMemory.from_embeddings(rows, identities, int(labels.max()) + 1, **memory.model_dump()).to(device)
 
 
 def known_cameras(camids: np.ndarray | None) -> np.ndarray:
-    """Return the camids of camera-aware training, int64 [n] from 0.
-
-    Raises:
-        UserError: no cameras, a single one, or images whose camera is not known.
-    """
+    """Return the camids of camera-aware training, int64 [n]; a UserError if an image's is unknown, or no two differ."""
     from reid_pipeline.clustering import check_known_cameras
 
     if camids is not None:
@@ -146,11 +127,7 @@ def proxy_memory(
 ) -> tuple[np.ndarray, CameraProxyMemory]:
     """Split clusters by camera; return the proxy of each row, int64 [n], -1 for noise, and their memory.
 
-    `embeddings` are float32 [n, D], unit rows; `pseudo_labels` int64 [n], contiguous from 0, -1 for noise. The
-    temperature is that of `parameters`, not that of `memory`.
-
-    Raises:
-        UserError: see `known_cameras`.
+    Arrays are those of `prototype_memory`; the temperature is that of `parameters`, not that of `memory`.
     """
     import torch
 
@@ -170,10 +147,7 @@ def proxy_memory(
 def camera_aware_losses(
     memory: CameraProxyMemory, embeddings: Tensor, proxies: Tensor, *, parameters: CameraAwareParameters, epoch: int
 ) -> dict[str, Tensor]:
-    """Return the weighted losses of an epoch (from 1), by name; a weight of 0 leaves its loss out.
-
-    `embeddings` are floats [B, D], `proxies` int64 [B], the proxy of each row.
-    """
+    """Return the weighted losses, by name, of embeddings [B, D] and their proxies [B]; a weight of 0 leaves one out."""
     rows = (embeddings, proxies)
     if parameters.kind == "cap":
         cap = parameters.cap
@@ -186,11 +160,7 @@ def camera_aware_losses(
     if o2cap.intra_weight:
         losses["intra_camera"] = o2cap.intra_weight * memory.intra_camera_loss(*rows)
     if o2cap.online_weight and epoch >= o2cap.online_from_epoch:
-        online = memory.online_loss(
-            *rows,
-            positives=o2cap.online_positives,
-            instance_share=o2cap.instance_share,
-            camera_penalty=o2cap.camera_penalty,
-        )
+        options = o2cap.model_dump(include={"instance_share", "camera_penalty"})
+        online = memory.online_loss(*rows, positives=o2cap.online_positives, **options)
         losses["online"] = o2cap.online_weight * online
     return losses

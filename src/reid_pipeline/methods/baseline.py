@@ -3,8 +3,6 @@
 Source: Li et al., CLIP-ReID, AAAI 2023, arXiv 2211.13977, section 3.1.
 """
 
-from __future__ import annotations
-
 from typing import TYPE_CHECKING
 
 from reid_pipeline.engine.stage import Method
@@ -15,7 +13,7 @@ if TYPE_CHECKING:
     from reid_pipeline.models.supervised import SupervisedReIDModel
 
 
-def build(parameters: FineTuningParameters, population: Population) -> SupervisedReIDModel:
+def build(parameters: FineTuningParameters, population: Population) -> "SupervisedReIDModel":
     """Return the pretrained encoder with two necks, each with a classifier; read before the necks."""
     from reid_pipeline.models.backbone import image_tower
     from reid_pipeline.models.supervised import SupervisedReIDModel

@@ -1,11 +1,8 @@
 """CLIP-ReID: learn a prompt for every identity, then fine-tune the images against them.
 
-The two stages and their parameters are those of `methods._prompted`. Source: Li et al., CLIP-ReID: Exploiting
-Vision-Language Model for Image Re-identification without Concrete Text Labels, AAAI 2023, arXiv 2211.13977;
-methods.md section 5.
+The stages are those of `methods._prompted`. Source: Li et al., CLIP-ReID, AAAI 2023, arXiv 2211.13977; methods.md
+section 5.
 """
-
-from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
@@ -21,7 +18,7 @@ class CLIPReIDParameters(PromptedParameters):
     """Parameters of `clip_reid`."""
 
 
-def build(parameters: CLIPReIDParameters, population: Population) -> PromptedReIDModel:
+def build(parameters: CLIPReIDParameters, population: Population) -> "PromptedReIDModel":
     """Return both towers, a prompt for every identity, necks and classifiers; read before the necks."""
     from reid_pipeline.models.supervised import PromptedReIDModel
 

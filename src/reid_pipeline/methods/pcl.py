@@ -1,8 +1,8 @@
 """Supervised prototypical contrastive learning: no text, no prompts (methods.md section 6).
 
-Every epoch makes the prototypes from the embeddings of all training images; every step contrasts a batch with
-them and moves them. Source: Li and Gong, Prototypical Contrastive Learning-based CLIP Fine-tuning
-for Object Re-identification, arXiv 2310.17218.
+Every epoch makes the prototypes from the embeddings of all training images; every step contrasts a batch with them
+and moves them. Source: Li and Gong, Prototypical Contrastive Learning-based CLIP Fine-tuning for Object
+Re-identification, arXiv 2310.17218.
 """
 
 from __future__ import annotations
@@ -46,18 +46,15 @@ class PrototypeContrast(MemoryContrast["SupervisedReIDModel", "PrototypeMemory"]
     """Contrast with one prototype per identity, and one classifier on the joint embedding."""
 
     name = "prototype_contrast"
-
-    def __init__(self, parameters: PCLParameters) -> None:
-        super().__init__(parameters.plan)
-        self.parameters = parameters
+    parameters: PCLParameters
+    _memory: PrototypeMemory | None
 
     def epoch_batches(self, model: SupervisedReIDModel, data: TrainingData, epoch: int) -> Iterator[Batch]:
         """Make the prototypes of all identities with the model as it is, then yield PK batches."""
         from reid_pipeline.engine.batches import published_batches
 
-        embeddings, device = self.embed_all(model, data), data.runtime.device
-        memory: PrototypeMemory = prototype_memory(embeddings, data.labels, self.parameters.memory, device)
-        self._memory = memory
+        embeddings, memory = self.embed_all(model, data), self.parameters.memory
+        self._memory = prototype_memory(embeddings, data.labels, memory, data.runtime.device)
         pixels = (model.encoder, self.parameters.augmentation)
         return published_batches(data, self.plan, pixels=pixels, position=(self.name, epoch))
 

@@ -45,19 +45,14 @@ class ProjectionHeadParameters(Parameters):
 class PromptAugmentationParameters(Parameters):
     """How a copy of a prompt's embedded tokens is changed; only the values of the selected kind are read."""
 
-    kind: Literal["mask", "swap", "mix"] = Field(
-        "mask", description="zero components; permute tokens; mix with another identity's prompt"
-    )
+    kind: Literal["mask", "swap", "mix"] = Field("mask", description="zero components; permute tokens; mix two prompts")
     mask_probability: Share = Field(0.5, description="of each component")
     mask_positions: Literal["all", "learnt"] = Field(
         "all", description="all: start, end and fixed words too (released); learnt: the learnt tokens alone"
     )
-    swap_share: tuple[Share, Share] = Field(
-        (0.3, 0.5), description="of the tokens, sampled between these two; the released code fixes one share"
-    )
-    swap_padding: bool = Field(
-        True, description="permute among the tower's whole context, padding included, as released"
-    )
+    # The released code fixes one share.
+    swap_share: tuple[Share, Share] = Field((0.3, 0.5), description="of the tokens, sampled between these two")
+    swap_padding: bool = Field(True, description="permute the tower's whole context, padding included, as released")
     mix_share: Share = Field(0.3, description="of the other identity's prompt")
     mix_partner: Literal["other", "released"] = Field(
         "released", description="other: any but the own; released: any but the last, the own included"
@@ -76,28 +71,17 @@ class SVLLReIDParameters(PromptedParameters):
 
     # The released code encodes the further views without SIE, and augments prompts in ways of its own.
     RECIPES: ClassVar = {
-        "released": merged(
-            PromptedParameters.RECIPES["released"],
-            {
-                "prompt_augmentation": {"mask_positions": "all", "swap_padding": True, "mix_partner": "released"},
-                "views_with_sie": False,
-            },
-        ),
-        "corrected": merged(
-            PromptedParameters.RECIPES["corrected"],
-            {
-                "prompt_augmentation": {"mask_positions": "learnt", "swap_padding": False, "mix_partner": "other"},
-                "views_with_sie": True,
-            },
-        ),
+        recipe: merged(PromptedParameters.RECIPES[recipe], {"views_with_sie": sie, "prompt_augmentation": augmentation})
+        for recipe, sie, augmentation in (
+            ("released", False, {"mask_positions": "all", "swap_padding": True, "mix_partner": "released"}),
+            ("corrected", True, {"mask_positions": "learnt", "swap_padding": False, "mix_partner": "other"}),
+        )
     }
 
     self_supervision: Literal["nt_xent", "simsiam"] = Field("nt_xent", description="of both stages")
     self_supervision_temperature: float = Field(0.1, gt=0, description="of NT-Xent")
     projection_head: ProjectionHeadParameters
-    train_projection_head: bool = Field(
-        True, description="the first stage's head learns; false: it stays random, as released"
-    )
+    train_projection_head: bool = Field(True, description="of the first stage; false: it stays random, as released")
     language_weight: float = Field(0.8, ge=0, description="of the first stage's self-supervision; 0: none")
     prompt_augmentation: PromptAugmentationParameters
     vision_weight: float = Field(0.8, ge=0, description="of the second stage's self-supervision; 0: none")
@@ -133,7 +117,7 @@ class SelfSupervisedPromptLearning(PromptLearning["SelfSupervisedReIDModel"]):
 
     def param_groups(self, model: SelfSupervisedReIDModel) -> list[dict[str, Any]]:
         """Return the learnt tokens, and the head if it learns."""
-        from reid_pipeline.engine.optimisers import trainable_groups
+        from reid_pipeline.engine.loop import trainable_groups
 
         heads = trainable_groups(model.text_head, self.plan) if self.parameters.text_head_learns else []
         return super().param_groups(model) + heads
@@ -155,23 +139,19 @@ class SelfSupervisedPromptLearning(PromptLearning["SelfSupervisedReIDModel"]):
         return output
 
     def _disagreement(self, model: SelfSupervisedReIDModel, batch: PromptBatch) -> Tensor:
-        """Return the self-supervised loss of the batch's identities, each counted once.
-
-        It is 0 for a single identity, which has no negative, and whose single row no batch norm could take.
-        """
+        """Return the self-supervised loss of the batch's identities, each counted once."""
         import torch
 
         labels = torch.unique(batch.labels)
-        if len(labels) < 2:
+        if len(labels) < 2:  # no negative, and a single row that no batch norm could take
             return torch.zeros((), device=labels.device)
         embedded, ends = model.prompts(labels)
         copies = [
             augmented_prompts(model, embedded, self.parameters.prompt_augmentation, torch.Generator().manual_seed(seed))
             for seed in batch.copies
         ]
-        texts = model.text_encoder.encode(torch.cat(copies), ends.repeat(len(copies)))
-        first, second = texts.chunk(2)
-        return disagreement(model.text_head, first, second, self.parameters)
+        first, second = model.text_encoder.encode(torch.cat(copies), ends.repeat(len(copies))).chunk(2)
+        return _disagreement(model.text_head, first, second, self.parameters)
 
 
 class SelfSupervisedFineTuning(VisualFineTuning["SelfSupervisedReIDModel"]):
@@ -187,29 +167,20 @@ class SelfSupervisedFineTuning(VisualFineTuning["SelfSupervisedReIDModel"]):
         """Return the losses of `VisualFineTuning` and the weighted self-supervision of the images."""
         output = super().step(model, batch)
         if self.parameters.vision_weight:
-            term = self._disagreement(model, batch)
+            encoder, plain = model.encoder, not self.parameters.views_with_sie
+            # One view after the other: batch norms of a ResNet see a batch of the usual size. Other images of the
+            # same identity are negatives, as released.
+            with without_side_information(encoder) if plain else nullcontext():
+                first, second = (encoder.encode_image(view, batch.camids, batch.viewids).final for view in batch.views)
+            term = _disagreement(model.image_head, first, second, self.parameters)
             output.losses["self_supervision"] = self.parameters.vision_weight * term
         return output
-
-    def _disagreement(self, model: SelfSupervisedReIDModel, batch: Batch) -> Tensor:
-        """Return the self-supervised loss of the batch's images.
-
-        The views are encoded one after the other, so that batch norms of a ResNet see a batch of the usual size.
-        Other images of the same identity count as negatives, as released.
-        """
-        encoder, plain = model.encoder, not self.parameters.views_with_sie
-        with without_side_information(encoder) if plain else nullcontext():
-            first, second = (encoder.encode_image(view, batch.camids, batch.viewids).final for view in batch.views)
-        return disagreement(model.image_head, first, second, self.parameters)
 
 
 def augmented_prompts(
     model: PromptedReIDModel, prompts: Tensor, parameters: PromptAugmentationParameters, generator: torch.Generator
 ) -> Tensor:
-    """Return an augmented copy of embedded prompts, float [B, L, T], one per identity.
-
-    The model gives the learnt positions and the padding; `generator` is a CPU generator.
-    """
+    """Return an augmented copy of embedded prompts, float [B, L, T], one per identity; `generator` is on the CPU."""
     import torch
 
     from reid_pipeline.models.prompt_augmentation import mask_prompts, mix_prompts, swap_prompts
@@ -226,15 +197,11 @@ def augmented_prompts(
     return swap_prompts(prompts, generator, share=parameters.swap_share, padding=padding)
 
 
-def disagreement(head: nn.Module, first: Tensor, second: Tensor, parameters: SVLLReIDParameters) -> Tensor:
-    """Return NT-Xent of two views behind a projection head, or SimSiam's loss behind a predictor.
-
-    The head reads the views, float [B, D] with B at least 2, one after the other, each with batch statistics of its
-    own, as released.
-    """
+def _disagreement(head: nn.Module, first: Tensor, second: Tensor, parameters: SVLLReIDParameters) -> Tensor:
+    """Return NT-Xent of two views, float [B, D], behind a projection head, or SimSiam's loss behind a predictor."""
     from reid_pipeline.losses import nt_xent_loss, simsiam_loss
 
-    one, other = head(first), head(second)
+    one, other = head(first), head(second)  # each with batch statistics of its own, as released
     if parameters.self_supervision == "simsiam":
         return simsiam_loss(one, first, other, second)
     return nt_xent_loss(one, other, temperature=parameters.self_supervision_temperature)

@@ -1,15 +1,14 @@
 """Prototypical contrastive learning without labels (arXiv 2310.17218; methods.md section 8).
 
-Every epoch: embed all training images, cluster them by their k-reciprocal Jaccard distance with DBSCAN,
-drop the noise, make one prototype per cluster, and contrast augmented batches with the prototypes. With
-`camera_aware` clusters are split by camera, and batches are contrasted with those proxies (CAP, O2CAP).
+Every epoch: embed all training images, cluster them by their k-reciprocal Jaccard distance with DBSCAN, drop the noise,
+make one prototype per cluster, and contrast augmented batches with the prototypes. With `camera_aware` clusters are
+split by camera, and batches are contrasted with those proxies (CAP, O2CAP).
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from pydantic import Field
@@ -60,34 +59,28 @@ class ClusterContrastStage(MemoryContrast["ReIDModel", "PrototypeMemory | Camera
     """Cluster, then contrast with the prototypes; anew every epoch."""
 
     name = "cluster_contrast"
-
-    def __init__(self, parameters: UnsupervisedPCLParameters) -> None:
-        super().__init__(parameters.plan)
-        self.parameters = parameters
-        self._epoch = 0
+    parameters: UnsupervisedPCLParameters
+    _memory: PrototypeMemory | CameraProxyMemory | None
+    _epoch = 0
 
     def begin(self, model: ReIDModel, data: TrainingData) -> None:  # noqa: ARG002 - the data decide
-        """Refuse a camera-aware training on images whose cameras are not known.
-
-        Raises:
-            UserError: no cameras, a single one, or images without.
-        """
+        """Raise a UserError if training is camera-aware, and there are no two cameras, or images without."""
         if self.parameters.camera_aware.kind != "none":
             known_cameras(data.camids)
 
     def epoch_batches(self, model: ReIDModel, data: TrainingData, epoch: int) -> Iterator[Batch]:
-        """Cluster all training images with the model as it is, then yield PK batches of pseudo labels.
-
-        Camera-aware, the labels of the batches are proxies.
-
-        Raises:
-            ClusteringCollapse: no cluster, a single one, or nearly all rows are noise.
-        """
+        """Cluster all training images, then yield PK batches of pseudo labels, or camera-aware of proxies."""
         from reid_pipeline.engine.batches import augmented_batches
 
-        embeddings = self.embed_all(model, data)
-        labels, self._memory = self._labels_and_memory(embeddings, self._cluster(embeddings, data), data)
-        self._epoch = epoch
+        self._epoch, embeddings = epoch, self.embed_all(model, data)
+        labels = self._cluster(embeddings, data)
+        memory, parameters = self.parameters.memory, self.parameters.camera_aware
+        if parameters.kind == "none":
+            self._memory = prototype_memory(embeddings, labels, memory, data.runtime.device)
+        else:
+            labels, proxies = proxy_memory(embeddings, labels, data.camids, memory, parameters)
+            self._memory = proxies.to(data.runtime.device)
+            self._facts["proxies"] = len(proxies.clusters)
         pixels = (model.encoder, self.parameters.augmentation)
         return augmented_batches(labels, data, self.plan, pixels=pixels, position=(self.name, epoch))
 
@@ -105,17 +98,6 @@ class ClusterContrastStage(MemoryContrast["ReIDModel", "PrototypeMemory | Camera
             losses = camera_aware_losses(memory, embeddings, batch.labels, parameters=parameters, epoch=self._epoch)
         return StepOutput(losses, {"embeddings": embeddings})
 
-    def _labels_and_memory(
-        self, embeddings: np.ndarray, labels: np.ndarray, data: TrainingData
-    ) -> tuple[np.ndarray, PrototypeMemory | CameraProxyMemory]:
-        """Return the labels of the epoch's batches, which are proxies if camera-aware, and their memory."""
-        memory, parameters, device = self.parameters.memory, self.parameters.camera_aware, data.runtime.device
-        if parameters.kind == "none":
-            return labels, prototype_memory(embeddings, labels, memory, device)
-        proxies, proxies_memory = proxy_memory(embeddings, labels, data.camids, memory, parameters)
-        self._facts["proxies"] = len(proxies_memory.clusters)
-        return proxies, proxies_memory.to(device)
-
     def _cluster(self, embeddings: np.ndarray, data: TrainingData) -> np.ndarray:
         from reid_pipeline.clustering import (
             ClusteringSettings,
@@ -124,15 +106,14 @@ class ClusterContrastStage(MemoryContrast["ReIDModel", "PrototypeMemory | Camera
             pseudo_label_quality,
         )
 
-        parameters = self.parameters.clustering
-        settings = ClusteringSettings(**parameters.model_dump(exclude={"max_noise_share"}))
-        started = time.perf_counter()
-        pseudo_labels = cluster_pseudo_labels(embeddings, **asdict(settings))
+        settings = self.parameters.clustering.model_dump()
+        allowed, started = settings.pop("max_noise_share"), time.perf_counter()
+        pseudo_labels = cluster_pseudo_labels(embeddings, **settings)
         self._facts["seconds"]["clustering"] = time.perf_counter() - started
         # Agreement with identities only where these are known; never used in training.
         known = data.labels if (data.labels >= 0).all() else None
         self._facts |= pseudo_label_quality(pseudo_labels, known).facts()
-        check_collapse(pseudo_labels, settings=settings, max_noise_share=parameters.max_noise_share)
+        check_collapse(pseudo_labels, settings=ClusteringSettings(**settings), max_noise_share=allowed)
         return pseudo_labels
 
 
