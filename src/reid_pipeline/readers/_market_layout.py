@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from reid_pipeline.readers import _folder
-from reid_pipeline.readers._layout import Picture
 from reid_pipeline.schema.benchmark import Benchmark, Reading
 from reid_pipeline.schema.parameters import IngestionParameters
 from reid_pipeline.schema.raw_folder import RawFolder
@@ -16,36 +15,26 @@ FOLDERS = {"bounding_box_train": "train", "query": "query", "bounding_box_test":
 
 @dataclass(frozen=True)
 class MarketLayout:
-    """How one benchmark fills the layout.
-
-    Attributes:
-        benchmark: whose files they are.
-        file_name: matches a whole file name; groups `pid` and `camera` (from 1).
-        grammar: what a file name is, in words, with an example.
-        folders: folder name to subset.
-        identity: subset and number to identity and pid.
-        name_of: picture to file name.
-        distractors: whether file names can say that somebody is a distractor or junk.
-    """
+    """How one benchmark fills the layout; `identity` gives identity and pid of a subset and a number."""
 
     benchmark: Benchmark
-    file_name: re.Pattern[str]
-    grammar: str
+    file_name: re.Pattern[str]  # matches a whole file name; groups `pid` and `camera` (from 1)
+    grammar: str  # what a file name is, in words, with an example
     folders: Mapping[str, str] = field(default_factory=lambda: FOLDERS)
     identity: Callable[[str, str], tuple[str, int]] = lambda _, number: (number, int(number))
-    name_of: Callable[[Picture], str] = lambda picture: (
+    name_of: Callable[[_folder.Picture], str] = lambda picture: (
         f"{picture.identity:04d}_c{picture.camera + 1}_f{picture.frame:07d}.jpg"
     )
-    distractors: bool = False
+    distractors: bool = False  # whether file names can say that somebody is a distractor or junk
 
     def read(self, raw: RawFolder, ingestion: IngestionParameters) -> Reading:
         """Turn the file names of three folders into the manifest, without opening a file.
 
-        Files elsewhere than in the three folders are left aside. Linear in files.
+        Files elsewhere are left aside. Linear in files.
 
         Raises:
-            UserError: a folder is missing or empty, or all are there twice; a name is outside the grammar, or its
-                camera is none of the benchmark's; `ingestion.variant` names a version that does not exist.
+            UserError: a folder is missing, empty or there twice; a name or its camera is none of the benchmark's;
+                `ingestion.variant` names a version that does not exist.
         """
         _folder.check_variant(ingestion, self.benchmark)
         return Reading(_folder.manifest_of(self.images(raw)))
@@ -77,7 +66,7 @@ class MarketLayout:
         _folder.check_cameras(images, self.benchmark)
         return images
 
-    def lay_out(self, pictures: Iterable[Picture]) -> dict[str, bytes]:
+    def lay_out(self, pictures: Iterable[_folder.Picture]) -> dict[str, bytes]:
         """Name pictures as the benchmark is distributed, in its archive's folder."""
         folder_of = {subset: folder for folder, subset in self.folders.items()}
         return {

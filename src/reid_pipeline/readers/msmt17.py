@@ -1,8 +1,7 @@
 """MSMT17, as distributed (v1, and v2 with masked faces) and as re-packed in Market-1501's folders.
 
-The archives hold a folder per person, `train/0000/0000_013_04_0303morning_0020_2.jpg` (person, image, camera,
-time, frame, box), and four lists of lines "0000/0000_013_04_0303morning_0020_2.jpg 0". Re-packs hold flat
-folders with `0000_c4_0013.jpg` or with the archives' own names.
+The archives hold a folder per person with `0000_013_04_0303morning_0020_2.jpg` (person, image, camera, time, frame,
+box), and four lists.
 """
 
 import re
@@ -10,7 +9,6 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 
 from reid_pipeline.readers import _folder
-from reid_pipeline.readers._layout import Picture, individuals, lines_of
 from reid_pipeline.readers._market_layout import FOLDERS as MARKET_FOLDERS
 from reid_pipeline.readers._market_layout import MarketLayout
 from reid_pipeline.schema.benchmark import Benchmark, Counts, Reading, Version
@@ -60,8 +58,7 @@ def identity_of(subset: str, number: str) -> tuple[str, int]:
 
 
 _LINE = re.compile(
-    r"(?P<path>(?P<folder>[0-9]{4})/(?P<name>[0-9]{4})_[0-9]+_(?P<camera>[0-9]{2})_[^/\s]+\.jpg)"
-    r"\s+(?P<number>[0-9]+)"
+    r"(?P<path>(?P<folder>[0-9]{4})/(?P<name>[0-9]{4})_[0-9]+_(?P<camera>[0-9]{2})_[^/\s]+\.jpg)\s+(?P<number>[0-9]+)"
 )
 _GRAMMAR = "'<folder>/<image> <person>', for example '0000/0000_013_04_0303morning_0020_2.jpg 0'"
 _MARKET = MarketLayout(
@@ -95,7 +92,7 @@ def read(raw: RawFolder, ingestion: IngestionParameters) -> Reading:
     return Reading(_folder.manifest_of(images), variant, tuple(notes))
 
 
-def lay_out(pictures: Iterable[Picture], form: str) -> dict[str, bytes]:
+def lay_out(pictures: Iterable[_folder.Picture], form: str) -> dict[str, bytes]:
     """Name people as one of MSMT17's forms is distributed; one of four training pictures is for validation."""
     archive = "MSMT17" if form == "market" else f"MSMT17_{form.upper()}"
     folder_of = {subset: folder for folder, subset in FOLDERS[form].items()}
@@ -110,14 +107,14 @@ def lay_out(pictures: Iterable[Picture], form: str) -> dict[str, bytes]:
         files[f"{archive}/{folder_of['train' if picture.subset == 'train' else 'test']}/{name}"] = picture.data
         validation = picture.subset == "train" and number % 4 == 3
         lists[f"list_{'val' if validation else picture.subset}.txt"].append(f"{name} {person}")
-    return files | {f"{archive}/{name}": lines_of(lines) for name, lines in lists.items() if form != "market"}
+    return files | {f"{archive}/{name}": _folder.lines_of(lines) for name, lines in lists.items() if form != "market"}
 
 
-def _numbered(pictures: Iterable[Picture]) -> Iterator[tuple[Picture, int, int]]:
+def _numbered(pictures: Iterable[_folder.Picture]) -> Iterator[tuple[_folder.Picture, int, int]]:
     """Yield each picture with its person's number in its split and its own number, both from 0."""
     people: dict[bool, dict[int, int]] = {True: {}, False: {}}
     count = Counter[int]()
-    for picture in sorted(individuals(pictures), key=lambda picture: picture.subset != "train"):
+    for picture in sorted(_folder.individuals(pictures), key=lambda picture: picture.subset != "train"):
         numbers = people[picture.subset == "train"]
         yield picture, numbers.setdefault(picture.identity, len(numbers)), count[picture.identity]
         count[picture.identity] += 1
@@ -163,8 +160,7 @@ def _listed(raw: RawFolder, variant: str) -> tuple[list[_folder.Image], int]:
 def _find_lists(raw: RawFolder, files: frozenset[str], place: str) -> dict[str, str]:
     """Return where each list lies: beside the image folders, or at the top."""
     found = {name: path for name in _LISTS for path in (name, f"{place}{name}") if path in files}
-    missing = [name for name in _LISTS if name not in found]
-    if missing:
+    if missing := [name for name in _LISTS if name not in found]:
         raise UserError(
             f"MSMT17's {', '.join(missing)} are missing in {raw.root / place}. The lists say which images are"
             " training, query and gallery; they come with the archive, and its authors send them on request."

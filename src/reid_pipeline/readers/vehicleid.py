@@ -1,8 +1,4 @@
-"""VehicleID, as distributed: one folder of images, and lists of lines "<image> <vehicle>".
-
-There are no cameras. The three test lists are pools, from which a gallery of one image per vehicle is sampled
-several times; an image may be in several of them.
-"""
+"""VehicleID, as distributed: one folder of images, no cameras, and lists; an image may be in several test lists."""
 
 import re
 from collections.abc import Iterable
@@ -10,7 +6,6 @@ from collections.abc import Iterable
 import pandas as pd
 
 from reid_pipeline.readers import _folder
-from reid_pipeline.readers._layout import Picture, lines_of, numbered
 from reid_pipeline.schema.benchmark import Benchmark, Counts, Reading, Version
 from reid_pipeline.schema.errors import UserError, first_few
 from reid_pipeline.schema.parameters import IngestionParameters
@@ -65,9 +60,9 @@ def read(raw: RawFolder, ingestion: IngestionParameters) -> Reading:
     return Reading(_folder.manifest_of(images), ingestion.variant, tuple(_notes(raw, place, lists, len(images))))
 
 
-def lay_out(pictures: Iterable[Picture]) -> dict[str, bytes]:
+def lay_out(pictures: Iterable[_folder.Picture]) -> dict[str, bytes]:
     """Name vehicles as VehicleID is distributed; the test lists hold a third, two thirds and all that are tested."""
-    named = numbered(pictures, "{:07d}")
+    named = _folder.numbered(pictures, "{:07d}")
     archive = BENCHMARK.archives[0]
     files = {f"{archive}/image/{name}.jpg": picture.data for name, picture in named.items()}
     tested = sorted({picture.identity for picture in named.values() if picture.subset != "train"})
@@ -75,7 +70,7 @@ def lay_out(pictures: Iterable[Picture]) -> dict[str, bytes]:
     for number, name in enumerate(TEST_LISTS, 1):
         vehicles[name] = set(tested[: -(-len(tested) * number // len(TEST_LISTS))])
     for name, listed in vehicles.items():
-        files[f"{archive}/train_test_split/{name}"] = lines_of(
+        files[f"{archive}/train_test_split/{name}"] = _folder.lines_of(
             f"{image} {picture.identity}" for image, picture in named.items() if picture.identity in listed
         )
     return files

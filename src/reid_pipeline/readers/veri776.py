@@ -1,16 +1,11 @@
-"""VeRi-776, as distributed: three folders, label files in XML, optional key-point files.
-
-`0001_c001_00016450_0.jpg`: vehicle, camera, time, box. train_label.xml and test_label.xml have colours and
-types; of the queries too, which are images of the test under the same names.
-"""
+"""VeRi-776, as distributed: three folders, label files in XML, optional key-point files."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from typing import NamedTuple
 from xml.etree import ElementTree
 
-from reid_pipeline.readers._folder import Image, check_variant, manifest_of, matched_lines, only_place, refuse
-from reid_pipeline.readers._layout import Picture, individuals, lines_of
+from reid_pipeline.readers import _folder
 from reid_pipeline.readers._market_layout import MarketLayout
 from reid_pipeline.schema.benchmark import Benchmark, Counts, Reading, Version
 from reid_pipeline.schema.columns import PATH, VIEWID
@@ -81,19 +76,18 @@ def read(raw: RawFolder, ingestion: IngestionParameters) -> Reading:
     Without label files colour and type are null, without key-point files viewid is; no image is dropped.
 
     Raises:
-        UserError: a folder of the three is missing or empty, or a name is outside the grammar; a label file
-            is malformed, names an absent image, lacks a training image or contradicts a file name; a line of
-            a key-point file is malformed; `ingestion.variant` names a version that does not exist.
+        UserError: a folder of the three is missing or empty, or a name is outside the grammar; a label file does not
+            fit the images; a label or key-point file is malformed; `ingestion.variant` names an unknown version.
     """
-    check_variant(ingestion, BENCHMARK)
+    _folder.check_variant(ingestion, BENCHMARK)
     images = LAYOUT.images(raw)
-    place = only_place(raw, BENCHMARK, LAYOUT.folders)
+    place = _folder.only_place(raw, BENCHMARK, LAYOUT.folders)
     splits = {
         split: [image for image in images if (image.subset == "train") == (split == "train")] for split in _LABEL_FILES
     }
     labels, notes = _labels(raw, place, splits, ingestion.variant)
     views, view_notes = _viewpoints(raw, place, splits)
-    manifest = manifest_of(images)
+    manifest = _folder.manifest_of(images)
     manifest[VIEWID] = manifest[PATH].map(views).astype("Int64")
     for column in _WORDS:
         words = {path: getattr(label, column) for path, label in labels.items()}
@@ -103,29 +97,29 @@ def read(raw: RawFolder, ingestion: IngestionParameters) -> Reading:
     return Reading(manifest, ingestion.variant, (*notes, *view_notes))
 
 
-def lay_out(pictures: Iterable[Picture]) -> dict[str, bytes]:
+def lay_out(pictures: Iterable[_folder.Picture]) -> dict[str, bytes]:
     """Name vehicles as VeRi-776 is distributed, with labels and key points: queries lie in `image_test` too."""
-    parts: dict[str, list[Picture]] = {"train": [], "query": [], "test": []}
-    for picture in individuals(pictures):
+    parts: dict[str, list[_folder.Picture]] = {"train": [], "query": [], "test": []}
+    for picture in _folder.individuals(pictures):
         parts["train" if picture.subset == "train" else "test"].append(picture)
     parts["query"] = [picture for picture in parts["test"] if picture.subset == "query"]
     files: dict[str, bytes] = {}
     for split, part in parts.items():
         named = {LAYOUT.name_of(picture): picture for picture in part}
         files |= {f"image_{split}/{name}": picture.data for name, picture in named.items()}
-        files[f"name_{split}.txt"] = lines_of(sorted(named))
+        files[f"name_{split}.txt"] = _folder.lines_of(sorted(named))
         if split != "query":
             files[_LABEL_FILES[split]] = _label_file("TrainingImages" if split == "train" else "TestImages", named)
-            files[_VIEWPOINT_FILES[split][0]] = lines_of(
+            files[_VIEWPOINT_FILES[split][0]] = _folder.lines_of(
                 f"image_{split}/{name} {' '.join(map(str, picture.key_points))} {picture.viewpoint}"
                 for name, picture in named.items()
             )
     for file, words in zip(("list_color.txt", "list_type.txt"), _WORDS.values(), strict=True):
-        files[file] = lines_of(f"{number} {word}" for number, word in enumerate(words, 1))
+        files[file] = _folder.lines_of(f"{number} {word}" for number, word in enumerate(words, 1))
     return {f"{BENCHMARK.archives[0]}/{path}": content for path, content in sorted(files.items())}
 
 
-def _label_file(root: str, pictures: Mapping[str, Picture]) -> bytes:
+def _label_file(root: str, pictures: Mapping[str, _folder.Picture]) -> bytes:
     """Return the label file of pictures by file name, with the root element `root`."""
     items = [
         f'    <Item imageName="{name}" vehicleID="{picture.identity:04d}" cameraID="c{picture.camera + 1:03d}"'
@@ -137,7 +131,7 @@ def _label_file(root: str, pictures: Mapping[str, Picture]) -> bytes:
 
 
 def _labels(
-    raw: RawFolder, place: str, splits: Mapping[str, list[Image]], variant: str | None
+    raw: RawFolder, place: str, splits: Mapping[str, list[_folder.Image]], variant: str | None
 ) -> tuple[dict[str, _Label], list[str]]:
     """Return labels by image path, and notes."""
     found: dict[str, _Label] = {}
@@ -153,25 +147,24 @@ def _labels(
         found |= {image: labels[name] for image, name in names.items() if name in labels}
         if without := sum(name not in labels for name in names.values()):
             notes.append(f"{file} has no Item for {without:,} images; their colour and type are null.")
-        unknown = {column: sum(getattr(label, column) is None for label in labels.values()) for column in _WORDS}
         notes += [
-            f"{file} gives {count:,} images the {column} 0, which is none; theirs is null."
-            for column, count in unknown.items()
-            if count
+            f"{file} gives {unknown:,} images the {column} 0, which is none; theirs is null."
+            for column in _WORDS
+            if (unknown := sum(getattr(label, column) is None for label in labels.values()))
         ]
     return found, notes
 
 
-def _checked(path: str, labels: Mapping[str, _Label], images: list[Image], *, fewer: bool) -> int:
+def _checked(path: str, labels: Mapping[str, _Label], images: list[_folder.Image], *, fewer: bool) -> int:
     """Refuse labels that do not fit the images of their split; return how many of no image are allowed by `fewer`."""
     present = {_name(image.path): (image.pid, (image.camid or 0) + 1) for image in images}
-    refuse(
+    _folder.refuse(
         [_name(image.path) for image in images if image.subset == "train" and _name(image.path) not in labels],
         "{path} has no Item for {count} images: {cases}. Take the file from the archive again, or remove it to read the"
         " images without colour and type.",
         path=path,
     )
-    refuse(
+    _folder.refuse(
         [
             f"{name} (Item: vehicle {label.vehicle}, camera {label.camera})"
             for name, label in labels.items()
@@ -182,7 +175,7 @@ def _checked(path: str, labels: Mapping[str, _Label], images: list[Image], *, fe
         path=path,
     )
     missing = [name for name in labels if name not in present]
-    refuse(
+    _folder.refuse(
         [] if fewer else missing,
         "{path} names {count} images that are not there: {cases}. Unpack the archive again. If it is the one with"
         " 37,746 training images, set `ingestion.variant` to '{fewer}'.",
@@ -201,15 +194,10 @@ def _items(raw: RawFolder, path: str) -> dict[str, _Label]:
     wrong = []
     for number, item in enumerate(items, 1):
         try:
-            label = _label(item)
+            labels[item.attrib["imageName"]] = _label(item, labels)
         except ValueError as error:
             wrong.append(f"Item {number} ({error})")
-            continue
-        name = item.attrib["imageName"]
-        if name in labels:
-            wrong.append(f"Item {number} ({name} is named twice)")
-        labels[name] = label
-    refuse(
+    _folder.refuse(
         wrong,
         "{path}: {count} Items are wrong: {cases}. An Item has {attributes}; colorID is 1 to {colours}, typeID 1 to"
         " {types}, and 0 is unknown. Correct them, or take the file from the archive again.",
@@ -221,10 +209,9 @@ def _items(raw: RawFolder, path: str) -> dict[str, _Label]:
     return labels
 
 
-def _label(item: ElementTree.Element) -> _Label:
-    """Return an Item's label; a ValueError says what is wrong with it."""
-    missing = [name for name in _ATTRIBUTES if name not in item.attrib]
-    if missing:
+def _label(item: ElementTree.Element, known: Container[str]) -> _Label:
+    """Return an Item's label; a ValueError says what is wrong with it, such as that its image is known."""
+    if missing := [name for name in _ATTRIBUTES if name not in item.attrib]:
         raise ValueError(f"no {', '.join(missing)}")
     numbers = {}
     for name in ("cameraID", "vehicleID", "colorID", "typeID"):
@@ -234,6 +221,8 @@ def _label(item: ElementTree.Element) -> _Label:
         numbers[name] = int(text)
         if numbers[name] > _LARGEST.get(name, numbers[name]):
             raise ValueError(f"{name} {numbers[name]}")
+    if item.attrib["imageName"] in known:
+        raise ValueError(f"{item.attrib['imageName']} is named twice")
     colour, kind = (None, *_COLOURS)[numbers["colorID"]], (None, *_TYPES)[numbers["typeID"]]
     return _Label(numbers["vehicleID"], numbers["cameraID"], colour, kind)
 
@@ -262,7 +251,7 @@ def _xml(raw: RawFolder, path: str) -> ElementTree.Element:
         ) from error
 
 
-def _viewpoints(raw: RawFolder, place: str, splits: dict[str, list[Image]]) -> tuple[dict[str, int], list[str]]:
+def _viewpoints(raw: RawFolder, place: str, splits: dict[str, list[_folder.Image]]) -> tuple[dict[str, int], list[str]]:
     """Return viewpoints by image path, and notes on what has none; the files lie beside the folders or at the top."""
     views: dict[str, int] = {}
     notes = []
@@ -272,7 +261,7 @@ def _viewpoints(raw: RawFolder, place: str, splits: dict[str, list[Image]]) -> t
             notes.append(f"No key-point file for {split} ({files[0]}): viewid is null there.")
             continue
         given: dict[str, set[int]] = {}
-        for _, line in matched_lines(raw, paths[0], _LINE, _GRAMMAR):
+        for _, line in _folder.matched_lines(raw, paths[0], _LINE, _GRAMMAR):
             given.setdefault(_name(line["path"]), set()).add(int(line["view"]))
         names = {image.path: _name(image.path) for image in splits[split]}
         views |= {path: min(given[name]) for path, name in names.items() if len(given.get(name, ())) == 1}

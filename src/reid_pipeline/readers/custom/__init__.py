@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from reid_pipeline.readers._layout import VIEWPOINTS, Picture, numbered
+from reid_pipeline.readers._folder import VIEWPOINTS, Picture, numbered
 from reid_pipeline.readers.custom import _rows
 from reid_pipeline.readers.custom._columns import SPLIT_WORDS, reading_of
 from reid_pipeline.readers.custom._rows import Rows
@@ -97,7 +97,7 @@ def read(raw: RawFolder, ingestion: IngestionParameters) -> Reading:
                 f" {variant}. Leave one of the two out."
             )
         return _read_folders(raw, unlabelled=variant == "unlabelled")
-    usual = [name for form in FORMS.values() for name in form.files]
+    usual = {file: name for name, form in FORMS.items() for file in form.files}
     path = ingestion.table or _usual_table(raw, variant)
     if path is None:
         _rows.refuse_misnamed(raw, usual)
@@ -105,7 +105,8 @@ def read(raw: RawFolder, ingestion: IngestionParameters) -> Reading:
     rows = _rows.load_table(raw, path)
     if others := [name for name in usual if name in raw.files and name != path]:
         rows.notes.append(f"Not read, since {path} is: {first_few(others)}.")
-    return _read_table(raw, rows, variant or _form_of(rows, None if ingestion.table else path))
+    by_columns = "metadata" if IDENTITY in rows.table and PID not in rows.table else "manifest"
+    return _read_table(raw, rows, variant or (by_columns if ingestion.table else usual[path]))
 
 
 def _usual_table(raw: RawFolder, variant: str | None) -> str | None:
@@ -125,12 +126,6 @@ def _usual_table(raw: RawFolder, variant: str | None) -> str | None:
             " ingestion.table=<file below it>."
         )
     return None
-
-
-def _form_of(rows: Rows, file: str | None) -> str:
-    """Return the form of a table: by its usual file name or, where it has another, by its columns."""
-    by_columns = "metadata" if IDENTITY in rows.table and PID not in rows.table else "manifest"
-    return next((name for name, form in FORMS.items() if file in form.files), by_columns)
 
 
 def _read_table(raw: RawFolder, rows: Rows, name: str) -> Reading:
@@ -184,7 +179,7 @@ def _read_folders(raw: RawFolder, *, unlabelled: bool = False) -> Reading:
     images, notes = _image_files(raw)
     depth = images.str.count("/")
     if unlabelled or (depth == 0).all():
-        return _reading(images, ["Read as unlabelled images: {} images.", *notes], **{PID: ""})
+        return _reading(images, "unlabelled images", notes, {PID: ""})
     if (depth == 0).any():
         raise UserError(
             f"{int((depth == 0).sum())} images lie beside folders: {first_few(images[depth == 0].tolist())}."
@@ -196,8 +191,7 @@ def _read_folders(raw: RawFolder, *, unlabelled: bool = False) -> Reading:
     if splits.any():
         _refuse_mixed(raw, top, splits)
         _refuse_depth(images, depth, "<split>/<identity>/<image>")
-        first = "Read as folders <split>/<identity>/<image>: {} images."
-        return _reading(images, [first, *notes], **{PID: parts[1], SPLIT: top})
+        return _reading(images, "folders <split>/<identity>/<image>", notes, {PID: parts[1], SPLIT: top})
     _refuse_depth(images, depth, "<identity>/<image>")
     if top.nunique() == 1:
         raise UserError(
@@ -205,7 +199,7 @@ def _read_folders(raw: RawFolder, *, unlabelled: bool = False) -> Reading:
             f" the images are unlabelled, pass --params raw_root={raw.root / top.iloc[0]} or give"
             " ingestion.variant=unlabelled."
         )
-    return _reading(images, ["Read as folders <identity>/<image>: {} images.", *notes], **{PID: top})
+    return _reading(images, "folders <identity>/<image>", notes, {PID: top})
 
 
 def _image_files(raw: RawFolder) -> tuple["pd.Series[str]", list[str]]:
@@ -233,10 +227,10 @@ def _image_files(raw: RawFolder) -> tuple["pd.Series[str]", list[str]]:
     return files[image], notes
 
 
-def _reading(images: "pd.Series[str]", notes: list[str], **columns: "pd.Series[str] | str") -> Reading:
-    """Return the reading of images with further columns; the first note has a place for their number."""
+def _reading(images: "pd.Series[str]", form: str, notes: list[str], columns: Mapping[str, object]) -> Reading:
+    """Return the reading of images with further columns."""
     table = pd.DataFrame({PATH: images, **columns}, dtype="str")
-    noted = [notes[0].format(len(images)), *notes[1:]]
+    noted = [f"Read as {form}: {len(images)} images.", *notes]
     return reading_of(Rows("the folders", table, names={PID: IDENTITY}, notes=noted), images)
 
 

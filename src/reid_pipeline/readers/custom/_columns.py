@@ -23,10 +23,9 @@ _NOBODY = frozenset({"nan", "none", "null", "na", "n/a", "unknown", "?"})
 
 
 def reading_of(rows: Rows, path: "pd.Series[str]", *, allowed: tuple[str, ...] = SPLIT_WORDS) -> Reading:
-    """Conclude the manifest from rows of text, with their notes.
+    """Conclude the manifest from rows with a column pid and, perhaps, split, camid, viewid and trackid.
 
-    `rows` has a column pid and, where there are such, split, camid, viewid and trackid; `path` is the file of each row.
-    A `UserError` names `allowed` as the words of the split column.
+    `path` is the file of each row. A `UserError` names `allowed` as the words of the split column.
     """
     subset = _subset(rows, allowed)
     identity, pid = _identity_and_pid(rows, subset)
@@ -53,16 +52,14 @@ def _subset(rows: Rows, allowed: tuple[str, ...]) -> "pd.Series[str]":
     """
     word = rows.text(columns.SPLIT)
     unknown = ~word.isin(["", *SPLIT_WORDS])
-    if unknown.any():
-        first = str(word[unknown].iloc[0])
-        rows.refuse(
-            unknown,
-            "Column {column} of {source} holds {count} unknown words: {cases}.{hint} Allowed are {allowed}, or"
-            " nothing.",
-            columns.SPLIT,
-            hint=nearest(first, allowed) or nearest(first.casefold(), allowed),
-            allowed=", ".join(allowed),
-        )
+    first = str(next(iter(word[unknown]), ""))
+    rows.refuse(
+        unknown,
+        "Column {column} of {source} holds {count} unknown words: {cases}.{hint} Allowed are {allowed}, or nothing.",
+        columns.SPLIT,
+        hint=nearest(first, allowed) or nearest(first.casefold(), allowed),
+        allowed=", ".join(allowed),
+    )
     used = set(word.unique())
     if used & {"query", "gallery"}:
         _refuse_incomplete_test(rows, word, used)
@@ -194,13 +191,12 @@ def _numbers(rows: Rows, column: str) -> "pd.Series[int]":
     given = text != ""
     if not given.any():
         return pd.Series(pd.NA, index=text.index, dtype="Int64")
-    if column == columns.CAMID:
-        rows.refuse(
-            ~given,
-            "Column {column} of {source} is empty in {count} of {total} rows: {places}. Images without a camera cannot"
-            " be distinguished from those of the query's own: fill every cell, or none (then there are no cameras).",
-            columns.CAMID,
-        )
+    rows.refuse(
+        ~given & (column == columns.CAMID),
+        "Column {column} of {source} is empty in {count} of {total} rows: {places}. Images without a camera cannot"
+        " be distinguished from those of the query's own: fill every cell, or none (then there are no cameras).",
+        column,
+    )
     number = given & text.str.fullmatch(_NUMBER)
     if not number.any():
         return _numbered_names(rows, column, text)

@@ -28,22 +28,16 @@ _COMPARED = 500  # names among which a similar one is sought
 
 @dataclass(frozen=True)
 class Rows:
-    """What a table, or the folders, give for the images, before anything is concluded from it.
+    """What a table, or the folders, give for the images: columns of text, "" where nothing is given.
 
-    Attributes:
-        source: the table's file, or "the folders".
-        table: columns of text, "" where nothing is given; the index is the number of the row as its user
-            sees it, or the path itself where there is no table.
-        unit: what the index counts: "line" of a CSV file, "row" of a Parquet file, "" for paths.
-        names: column to the name that the source has for it, where it differs.
-        notes: sentences for the dataset page; whoever concludes something appends to them.
+    The table's index is the number of the row as its user sees it, or the path itself where there is no table.
     """
 
-    source: str
+    source: str  # the table's file, or "the folders"
     table: pd.DataFrame
-    unit: str = ""
-    names: Mapping[str, str] = field(default_factory=dict)
-    notes: list[str] = field(default_factory=list)
+    unit: str = ""  # what the index counts: "line" of a CSV file, "row" of a Parquet file, "" for paths
+    names: Mapping[str, str] = field(default_factory=dict)  # column to its name in the source, where it differs
+    notes: list[str] = field(default_factory=list)  # for the dataset page; whoever concludes something appends to them
 
     def name(self, column: str) -> str:
         """Return the source's name of a column."""
