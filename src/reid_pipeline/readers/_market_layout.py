@@ -10,7 +10,6 @@ from reid_pipeline.schema.parameters import IngestionParameters
 from reid_pipeline.schema.raw_folder import RawFolder
 
 FOLDERS = {"bounding_box_train": "train", "query": "query", "bounding_box_test": "gallery"}
-"""Market-1501's folders to subsets."""
 
 
 @dataclass(frozen=True)

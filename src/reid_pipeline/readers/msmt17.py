@@ -1,8 +1,4 @@
-"""MSMT17, as distributed (v1, and v2 with masked faces) and as re-packed in Market-1501's folders.
-
-The archives hold a folder per person with `0000_013_04_0303morning_0020_2.jpg` (person, image, camera, time, frame,
-box), and four lists.
-"""
+"""MSMT17, as distributed (v1, and v2 with masked faces) and as re-packed in Market-1501's folders."""
 
 import re
 from collections import Counter
@@ -21,7 +17,6 @@ FOLDERS = {
     "v2": {"mask_train_v2": "train", "mask_test_v2": "test"},
     "market": MARKET_FOLDERS,
 }
-"""Folders of each form, and what lies in them."""
 
 _TEST = {"query": Counts(11_659, 3_060), "gallery": Counts(82_161, 3_060)}
 _COUNTS = {"train": Counts(32_621, 1_041), **_TEST}

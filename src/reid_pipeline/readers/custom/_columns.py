@@ -99,10 +99,7 @@ def _refuse_incomplete_test(rows: Rows, word: "pd.Series[str]", used: set[str]) 
 
 
 def _identity_and_pid(rows: Rows, subset: "pd.Series[str]") -> tuple["pd.Series[str]", "pd.Series[int]"]:
-    """Return identity, and pid from 1 by the sorted names, whatever the order of the rows.
-
-    `-1` is junk. Without a name an image is a distractor in the gallery, and unlabelled elsewhere.
-    """
+    """Return identity, and pid from 1 by sorted name; unnamed images are distractors in gallery, else unlabelled."""
     _refuse_two_forms(rows, columns.PID)
     identity = rows.text(columns.PID)
     rows.refuse(

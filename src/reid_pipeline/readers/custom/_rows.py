@@ -59,11 +59,7 @@ class Rows:
         return first_few([f"{shown(cell)} ({self.place(row)})" for row, cell in cells.items()])
 
     def refuse(self, wrong: "pd.Series[bool]", message: str, column: str = PATH, **words: object) -> None:
-        """Raise a `UserError` where rows are wrong.
-
-        `message` may hold {count} and {places} of these rows, {cases} of their cells, the {total} of rows, {source},
-        {column}, and `words`.
-        """
+        """Raise a `UserError` for wrong rows; its {count}, {places} and {cases} are theirs, {total} is of all rows."""
         if wrong.any():
             facts = {"count": int(wrong.sum()), "total": len(wrong), "cases": self.cases(column, wrong)}
             places = first_few([self.place(row) for row in wrong.index[wrong]])
@@ -130,10 +126,7 @@ def _parquet(raw: RawFolder, path: str) -> Rows:
 def unread_columns(
     rows: Rows, required: Collection[str], optional: Collection[str], aliases: Mapping[str, str]
 ) -> list[str]:
-    """Return the columns that nobody reads, after making sure that none of them was meant to be read.
-
-    `aliases` has other names of columns, in small letters and digits only, to the column they mean.
-    """
+    """Return the columns that nobody reads; refuse one that was meant to be, by its likeness or its `aliases`."""
     present = [str(name) for name in rows.table.columns]
     absent = [name for name in (*required, *optional) if name not in present]
     extra = [name for name in present if name not in (*required, *optional)]
@@ -187,10 +180,8 @@ def is_hidden(paths: "pd.Series[str]") -> "pd.Series[bool]":
 def files_named_by(rows: Rows, raw: RawFolder, *, if_twice: str = "") -> "pd.Series[str]":
     r"""Return the file on disk that each row's path means. Linear.
 
-    A path is taken as it stands; one that is not there is tried with `/` for `\`, without `./`, and in the
-    other Unicode form, since macOS writes a letter with an accent as two characters.
-    A path that is empty, leads outside the raw folder, names no image, is not there, or is named twice is a
-    `UserError`; `if_twice` is a remedy for the last.
+    One that is not there is tried with `/` for `\`, without `./`, and in the other Unicode form, since macOS writes a
+    letter with an accent as two characters. `if_twice` is a remedy for files that are named twice.
     """
     given, files = rows.table[PATH], pd.Series(raw.files, dtype="str")
     rows.refuse(
