@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Protocol, cast
 from reid_pipeline.schema.errors import UserError, nearest
 
 if TYPE_CHECKING:
-    from reid_pipeline.readers._layout import Picture
+    from reid_pipeline.readers._folder import Picture
     from reid_pipeline.schema.benchmark import Benchmark, Reading
     from reid_pipeline.schema.parameters import IngestionParameters
     from reid_pipeline.schema.raw_folder import RawFolder
@@ -60,12 +60,9 @@ def layouts() -> dict[str, tuple[str, str | None]]:
 
 
 def lay_out(layout: str, pictures: Sequence["Picture"]) -> dict[str, bytes]:
-    """Return pictures as files of a layout, by relative POSIX path, sorted by path.
+    """Return pictures, such as of `reid_drawings.draw_pictures`, as files of a layout by relative path, sorted.
 
-    Args:
-        layout: one of `layouts()`.
-        pictures: for example of `reid_drawings.draw_pictures`. Distractors and junk are left out where the layout has
-            no names for them.
+    Distractors and junk are left out where the layout has no names for them.
 
     Raises:
         UserError: there is no such layout, it is of other things than the pictures, or its benchmark has fewer cameras.

@@ -1,8 +1,8 @@
-"""What readers share: where a benchmark lies, its lists, rows to a manifest, what every reader refuses."""
+"""What readers share: where a benchmark lies, its lists, rows to a manifest, refusals; pictures that get its names."""
 
 import re
 from collections.abc import Collection, Iterable
-from typing import NamedTuple
+from typing import Literal, NamedTuple, Protocol
 
 import pandas as pd
 
@@ -15,6 +15,9 @@ from reid_pipeline.schema.raw_folder import RawFolder
 # Left by file managers in many copies of the archives; macOS writes one `._<name>` beside every file.
 _SYSTEM_FILES = frozenset({"Thumbs.db", ".DS_Store", "desktop.ini"})
 _LONGEST_SHOWN = 60  # characters of a line in a message
+
+VIEWPOINTS = ("front", "rear", "left", "left front", "left rear", "right", "right front", "right rear")
+"""What the numbers of vehicles' viewpoints mean, by index; those of VeRi-776's key-point files."""
 
 
 class Image(NamedTuple):
@@ -50,19 +53,12 @@ def refuse(cases: Collection[object], message: str, **words: object) -> None:
 
 
 def places(raw: RawFolder, benchmark: Benchmark, folders: Collection[str]) -> list[str]:
-    """Return where any of `folders` lies, as prefixes of paths: "" for the top, else "<archive>/".
-
-    Names of archives are compared without regard to case, since users rename them. Linear in files.
-    """
+    """Return where any of `folders` lies, as prefixes of paths: "" for the top, else "<archive>/" in any case."""
     archives = {name.casefold() for name in benchmark.archives}
-    found = set()
-    for path in raw.files:
-        parts = path.split("/", 2)
-        if len(parts) > 1 and parts[0] in folders:
-            found.add("")
-        if len(parts) > 2 and parts[1] in folders and parts[0].casefold() in archives:
-            found.add(f"{parts[0]}/")
-    return sorted(found)
+    parts = [path.split("/", 2) for path in raw.files]
+    top = {"" for part in parts if len(part) > 1 and part[0] in folders}
+    below = {f"{part[0]}/" for part in parts if len(part) > 2 and part[1] in folders and part[0].casefold() in archives}
+    return sorted(top | below)
 
 
 def only_place(raw: RawFolder, benchmark: Benchmark, folders: Collection[str]) -> str:
@@ -70,14 +66,13 @@ def only_place(raw: RawFolder, benchmark: Benchmark, folders: Collection[str]) -
     found = places(raw, benchmark, folders)
     if not found:
         raise absent(raw, benchmark, sorted(folders))
-    if len(found) > 1:
-        refuse(
-            [place or "the top" for place in found],
-            "{title} lies in {root} more than once: {cases}. Leave one there, or pass --params raw_root=<the folder to"
-            " read>.",
-            title=benchmark.title,
-            root=raw.root,
-        )
+    refuse(
+        [place or "the top" for place in found if len(found) > 1],
+        "{title} lies in {root} more than once: {cases}. Leave one there, or pass --params raw_root=<the folder to"
+        " read>.",
+        title=benchmark.title,
+        root=raw.root,
+    )
     return found[0]
 
 
@@ -93,13 +88,9 @@ def absent(raw: RawFolder, benchmark: Benchmark, missing: Collection[str]) -> Us
 
 def check_cameras(images: Iterable[Image], benchmark: Benchmark) -> None:
     """Refuse cameras outside the published range with a `UserError`."""
-    count = benchmark.cameras
+    count, camids = benchmark.cameras, [(image.path, image.camid) for image in images if image.camid is not None]
     refuse(
-        [
-            image.path
-            for image in images
-            if image.camid is not None and (image.camid < 0 or (count is not None and image.camid >= count))
-        ],
+        [path for path, camid in camids if camid < 0 or (count is not None and camid >= count)],
         "{count} file names tell of a camera that {title} does not have ({has}): {cases}. Rename or remove these"
         " files.",
         title=benchmark.title,
@@ -110,8 +101,7 @@ def check_cameras(images: Iterable[Image], benchmark: Benchmark) -> None:
 def check_variant(ingestion: IngestionParameters, benchmark: Benchmark) -> None:
     """Refuse an `ingestion.variant` that is no form or version of the benchmark with a `UserError`."""
     names = benchmark.forms or tuple(version.name for version in benchmark.versions)
-    given = ingestion.variant
-    if given is not None and given not in names:
+    if (given := ingestion.variant) is not None and given not in names:
         allowed = f"one of: {', '.join(names)}, or null" if names else "null: there are no versions"
         raise UserError(
             f"{benchmark.title} has no version {given!r}.{nearest(given, names)} `ingestion.variant` is {allowed}."
@@ -119,11 +109,7 @@ def check_variant(ingestion: IngestionParameters, benchmark: Benchmark) -> None:
 
 
 def matched_lines(raw: RawFolder, path: str, line: re.Pattern[str], grammar: str) -> list[tuple[int, re.Match[str]]]:
-    """Return the number and the match of every line of a list; blank lines are passed over.
-
-    Raises:
-        UserError: the file is missing, empty or no text, or lines are outside the grammar.
-    """
+    """Return number and match of a list's lines, without blank ones; a `UserError` outside the grammar or if none."""
     lines = [(number, text) for number, text in enumerate(raw.read_text(path).splitlines(), 1) if text.strip()]
     matches = [(number, text, line.fullmatch(text.rstrip())) for number, text in lines]
     refuse(
@@ -160,3 +146,59 @@ def check_present(path: str, named: Iterable[str], files: frozenset[str]) -> Non
         " their lines from the list.",
         path=path,
     )
+
+
+class Picture(Protocol):
+    """A picture and what is known of it; `reid_drawings.pictures.Picture` is one."""
+
+    @property
+    def data(self) -> bytes:
+        """Bytes of the image file."""
+
+    @property
+    def subset(self) -> Literal["train", "query", "gallery"]:
+        """The part it belongs to."""
+
+    @property
+    def identity(self) -> int:
+        """Number from 1, and train and test share none; 0 is a distractor, -1 junk."""
+
+    @property
+    def camera(self) -> int:
+        """Number from 0."""
+
+    @property
+    def frame(self) -> int:
+        """Number of the frame in its camera."""
+
+    @property
+    def viewpoint(self) -> int | None:
+        """Of a vehicle, by its index in `VIEWPOINTS`; None of a person."""
+
+    @property
+    def colour(self) -> str | None:
+        """Of a vehicle."""
+
+    @property
+    def type(self) -> str | None:
+        """Of a vehicle."""
+
+    @property
+    def key_points(self) -> tuple[int, ...]:
+        """Of a vehicle: x and y in pixels of the 20 key points in turn, -1 where hidden."""
+
+
+def individuals(pictures: Iterable[Picture]) -> list[Picture]:
+    """Return the pictures by identity, camera and frame, without distractors and junk."""
+    named = (picture for picture in pictures if picture.identity > 0)
+    return sorted(named, key=lambda picture: (picture.identity, picture.camera, picture.frame))
+
+
+def numbered(pictures: Iterable[Picture], name: str) -> dict[str, Picture]:
+    """Return the individuals by the names that a pattern such as `{:06d}.jpg` gives to their numbers from 1."""
+    return {name.format(number): picture for number, picture in enumerate(individuals(pictures), 1)}
+
+
+def lines_of(lines: Iterable[str]) -> bytes:
+    """Return lines as a text file."""
+    return "".join(f"{line}\n" for line in lines).encode()

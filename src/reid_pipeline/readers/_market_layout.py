@@ -3,93 +3,69 @@
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from types import MappingProxyType
 
-from reid_pipeline.readers._folder import (
-    Image,
-    absent,
-    check_cameras,
-    check_variant,
-    is_system_file,
-    manifest_of,
-    only_place,
-    refuse,
-)
-from reid_pipeline.readers._layout import Picture
+from reid_pipeline.readers import _folder
 from reid_pipeline.schema.benchmark import Benchmark, Reading
 from reid_pipeline.schema.parameters import IngestionParameters
 from reid_pipeline.schema.raw_folder import RawFolder
 
-FOLDERS = MappingProxyType({"bounding_box_train": "train", "query": "query", "bounding_box_test": "gallery"})
-"""Market-1501's folders to subsets."""
+FOLDERS = {"bounding_box_train": "train", "query": "query", "bounding_box_test": "gallery"}
 
 
 @dataclass(frozen=True)
 class MarketLayout:
-    """How one benchmark fills the layout.
-
-    Attributes:
-        benchmark: whose files they are.
-        file_name: matches a whole file name; groups `pid` and `camera` (from 1).
-        grammar: what a file name is, in words, with an example.
-        folders: folder name to subset.
-        identity: subset and number to identity and pid.
-        name_of: picture to file name.
-        distractors: whether file names can say that somebody is a distractor or junk.
-    """
+    """How one benchmark fills the layout; `identity` gives identity and pid of a subset and a number."""
 
     benchmark: Benchmark
-    file_name: re.Pattern[str]
-    grammar: str
+    file_name: re.Pattern[str]  # matches a whole file name; groups `pid` and `camera` (from 1)
+    grammar: str  # what a file name is, in words, with an example
     folders: Mapping[str, str] = field(default_factory=lambda: FOLDERS)
     identity: Callable[[str, str], tuple[str, int]] = lambda _, number: (number, int(number))
-    name_of: Callable[[Picture], str] = lambda picture: (
+    name_of: Callable[[_folder.Picture], str] = lambda picture: (
         f"{picture.identity:04d}_c{picture.camera + 1}_f{picture.frame:07d}.jpg"
     )
-    distractors: bool = False
+    distractors: bool = False  # whether file names can say that somebody is a distractor or junk
 
     def read(self, raw: RawFolder, ingestion: IngestionParameters) -> Reading:
         """Turn the file names of three folders into the manifest, without opening a file.
 
-        Files elsewhere than in the three folders are none of the benchmark's and are left aside. Linear in files.
+        Files elsewhere are left aside. Linear in files.
 
         Raises:
-            UserError: a folder is missing or empty, or all are there twice; a name is outside the grammar, or its
-                camera is none of the benchmark's; `ingestion.variant` names a version that does not exist.
+            UserError: a folder is missing, empty or there twice; a name or its camera is none of the benchmark's;
+                `ingestion.variant` names a version that does not exist.
         """
-        check_variant(ingestion, self.benchmark)
-        return Reading(manifest_of(self.images(raw)))
+        _folder.check_variant(ingestion, self.benchmark)
+        return Reading(_folder.manifest_of(self.images(raw)))
 
-    def images(self, raw: RawFolder) -> list[Image]:
+    def images(self, raw: RawFolder) -> list[_folder.Image]:
         """Return the images of the three folders; see `read`."""
-        place = only_place(raw, self.benchmark, self.folders)
-        images: list[Image] = []
+        place = _folder.only_place(raw, self.benchmark, self.folders)
+        images: list[_folder.Image] = []
         strange: list[str] = []
         for path in raw.files:
             folder, _, name = path.removeprefix(place).partition("/")
             subset = self.folders.get(folder) if path.startswith(place) else None
-            if subset is None or "/" in name or is_system_file(name):
+            if subset is None or "/" in name or _folder.is_system_file(name):
                 continue
-            match = self.file_name.fullmatch(name)
-            if match is None:
-                strange.append(path)
+            if match := self.file_name.fullmatch(name):
+                who = self.identity(subset, match["pid"])
+                images.append(_folder.Image(path, *who, subset, camid=int(match["camera"]) - 1))
             else:
-                identity, pid = self.identity(subset, match["pid"])
-                images.append(Image(path, identity, pid, subset, camid=int(match["camera"]) - 1))
-        refuse(
+                strange.append(path)
+        _folder.refuse(
             strange,
             "{count} file names are not {title}'s: {cases}. A name is {grammar}. Rename or remove these files.",
             title=self.benchmark.title,
             grammar=self.grammar,
         )
         found = {image.subset for image in images}
-        missing = [folder for folder, subset in self.folders.items() if subset not in found]
-        if missing:
-            raise absent(raw, self.benchmark, missing)
-        check_cameras(images, self.benchmark)
+        if missing := [folder for folder, subset in self.folders.items() if subset not in found]:
+            raise _folder.absent(raw, self.benchmark, missing)
+        _folder.check_cameras(images, self.benchmark)
         return images
 
-    def lay_out(self, pictures: Iterable[Picture]) -> dict[str, bytes]:
+    def lay_out(self, pictures: Iterable[_folder.Picture]) -> dict[str, bytes]:
         """Name pictures as the benchmark is distributed, in its archive's folder."""
         folder_of = {subset: folder for folder, subset in self.folders.items()}
         return {

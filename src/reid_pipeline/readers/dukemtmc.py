@@ -1,13 +1,11 @@
-"""DukeMTMC-reID, in Market-1501's folders with its own file names.
-
-`0001_c2_f0046182.jpg`: identity, camera, frame. The 408 people of the gallery who are nobody's match have
-numbers of their own: there is no 0000 and no junk.
-"""
+"""DukeMTMC-reID, in Market-1501's folders with its own file names: no 0000 and no junk, 408 people in gallery alone."""
 
 import re
 
 from reid_pipeline.readers._market_layout import MarketLayout
 from reid_pipeline.schema.benchmark import Benchmark, Counts, Version
+
+_COUNTS = {"train": Counts(16_522, 702), "query": Counts(2_228, 702), "gallery": Counts(17_661, 1_110)}
 
 BENCHMARK = Benchmark(
     title="DukeMTMC-reID",
@@ -24,11 +22,7 @@ BENCHMARK = Benchmark(
     ),
     layout="bounding_box_train/, query/, bounding_box_test/",
     cameras=8,
-    versions=(
-        Version(
-            "iccv2017", {"train": Counts(16_522, 702), "query": Counts(2_228, 702), "gallery": Counts(17_661, 1_110)}
-        ),
-    ),
+    versions=(Version("iccv2017", _COUNTS),),
     archives=("DukeMTMC-reID",),
 )
 

@@ -1,14 +1,12 @@
-"""Market-1501, as distributed.
-
-`0002_c1s1_000451_03.jpg`: identity, camera and sequence, frame, bounding box. Identity -1 is junk, 0000 a
-distractor.
-"""
+"""Market-1501, as distributed."""
 
 import re
 
-from reid_pipeline.readers._layout import Picture
+from reid_pipeline.readers._folder import Picture
 from reid_pipeline.readers._market_layout import MarketLayout
 from reid_pipeline.schema.benchmark import Benchmark, Counts, Version
+
+_COUNTS = {"train": Counts(12_936, 751), "query": Counts(3_368, 750), "gallery": Counts(19_732, 750)}
 
 BENCHMARK = Benchmark(
     title="Market-1501",
@@ -18,18 +16,13 @@ BENCHMARK = Benchmark(
     source="Its authors distribute Market-1501-v15.09.15.zip; see the page of the paper's authors.",
     layout="bounding_box_train/, query/, bounding_box_test/",
     cameras=6,
-    versions=(
-        Version(
-            "v15.09.15", {"train": Counts(12_936, 751), "query": Counts(3_368, 750), "gallery": Counts(19_732, 750)}
-        ),
-    ),
+    versions=(Version("v15.09.15", _COUNTS),),
     archives=("Market-1501-v15.09.15", "Market-1501"),
 )
 
 
 def _name(picture: Picture) -> str:
-    who = "-1" if picture.identity < 0 else f"{picture.identity:04d}"
-    box = 0 if picture.subset == "query" else 1
+    who, box = "-1" if picture.identity < 0 else f"{picture.identity:04d}", int(picture.subset != "query")
     return f"{who}_c{picture.camera + 1}s1_{picture.frame:06d}_{box:02d}.jpg"
 
 

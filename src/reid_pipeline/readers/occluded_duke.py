@@ -3,24 +3,20 @@
 from dataclasses import replace
 
 from reid_pipeline.readers import dukemtmc
-from reid_pipeline.schema.benchmark import Benchmark, Counts, Version
+from reid_pipeline.schema.benchmark import Counts, Version
 
-BENCHMARK = Benchmark(
+_COUNTS = {"train": Counts(15_618, 702), "query": Counts(2_210, 519), "gallery": Counts(17_661, 1_110)}
+
+BENCHMARK = replace(
+    dukemtmc.BENCHMARK,
     title="Occluded-Duke",
-    noun="person",
     reference="Miao et al., Pose-Guided Feature Alignment for Occluded Person Re-Identification, ICCV 2019",
     licence="Its images are DukeMTMC-reID's, which were for academic research only and are withdrawn.",
     source=(
         "Its authors publish lists of names and a script that splits a copy of DukeMTMC-reID, no images;"
         " DukeMTMC itself was withdrawn in 2019."
     ),
-    layout="bounding_box_train/, query/, bounding_box_test/",
-    cameras=dukemtmc.BENCHMARK.cameras,
-    versions=(
-        Version(
-            "iccv2019", {"train": Counts(15_618, 702), "query": Counts(2_210, 519), "gallery": Counts(17_661, 1_110)}
-        ),
-    ),
+    versions=(Version("iccv2019", _COUNTS),),
     archives=("Occluded_Duke", "Occluded-DukeMTMC-reID"),
 )
 

@@ -3,16 +3,15 @@
 from dataclasses import replace
 
 from reid_pipeline.readers import market1501
-from reid_pipeline.schema.benchmark import Benchmark
 
-BENCHMARK = Benchmark(
+BENCHMARK = replace(
+    market1501.BENCHMARK,
     title="synthetic",
-    noun="person",
     reference="drawn by this project; see docs/demo.md",
     licence="Apache-2.0, as the project.",
     source="Drawn from a seed when it is first read.",
-    layout=market1501.BENCHMARK.layout,
-    archives=market1501.BENCHMARK.archives,
+    cameras=None,
+    versions=(),
 )
 
 LAYOUT = replace(market1501.LAYOUT, benchmark=BENCHMARK)

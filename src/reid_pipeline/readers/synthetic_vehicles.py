@@ -4,20 +4,19 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from reid_pipeline.readers import veri776
-from reid_pipeline.readers._folder import check_variant
-from reid_pipeline.readers._layout import Picture
-from reid_pipeline.schema.benchmark import Benchmark, Reading
+from reid_pipeline.readers._folder import Picture, check_variant
+from reid_pipeline.schema.benchmark import Reading
 from reid_pipeline.schema.parameters import IngestionParameters
 from reid_pipeline.schema.raw_folder import RawFolder
 
-BENCHMARK = Benchmark(
+BENCHMARK = replace(
+    veri776.BENCHMARK,
     title="synthetic_vehicles",
-    noun="vehicle",
     reference="drawn by this project; see docs/vehicles.md",
     licence="Apache-2.0, as the project.",
     source="Drawn from a seed when it is first read.",
-    layout=veri776.BENCHMARK.layout,
-    archives=veri776.BENCHMARK.archives,
+    cameras=None,
+    versions=(),
 )
 
 

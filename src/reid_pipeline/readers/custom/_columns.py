@@ -8,26 +8,12 @@ import numpy as np
 import pandas as pd
 
 from reid_pipeline.readers.custom._rows import Rows, shown
+from reid_pipeline.schema import columns
 from reid_pipeline.schema.benchmark import Reading
-from reid_pipeline.schema.columns import (
-    CAMERA,
-    CAMID,
-    DISTRACTOR_PID,
-    IDENTITY,
-    JUNK_PID,
-    PATH,
-    PID,
-    SPLIT,
-    SUBSET,
-    TEST_SETS,
-    TRACKID,
-    UNLABELLED_PID,
-    VIEWID,
-)
 from reid_pipeline.schema.errors import UserError, first_few, nearest
 
 SPLIT_WORDS = ("train", "query", "gallery", "test")
-LARGEST = {CAMID: 9_999, VIEWID: 9_999, TRACKID: 999_999_999}
+LARGEST = {columns.CAMID: 9_999, columns.VIEWID: 9_999, columns.TRACKID: 999_999_999}
 
 _UNASSIGNED = "unassigned"
 _JUNK = "-1"
@@ -36,72 +22,65 @@ _NUMBER = r"[+-]?[0-9]+(?:\.[0-9]*)?"
 _NOBODY = frozenset({"nan", "none", "null", "na", "n/a", "unknown", "?"})
 
 
-def reading_of(
-    rows: Rows, path: "pd.Series[str]", notes: list[str], *, allowed: tuple[str, ...] = SPLIT_WORDS
-) -> Reading:
-    """Conclude the manifest from rows of text.
+def reading_of(rows: Rows, path: "pd.Series[str]", *, allowed: tuple[str, ...] = SPLIT_WORDS) -> Reading:
+    """Conclude the manifest from rows with a column pid and, perhaps, split, camid, viewid and trackid.
 
-    `rows` has a column pid and, where there are such, split, camid, viewid and trackid; `path` is the file of each row,
-    `notes` what was noted so far. A `UserError` names `allowed` as the words of the split column.
+    `path` is the file of each row. A `UserError` names `allowed` as the words of the split column.
     """
-    subset, subset_notes = _subsets(rows, allowed)
-    identity, pid, pid_notes = _identities(rows, subset)
-    numbers = {name: _numbers(rows, name) for name in (CAMID, VIEWID, TRACKID)}
+    subset = _subset(rows, allowed)
+    identity, pid = _identity_and_pid(rows, subset)
     manifest = pd.DataFrame(
         {
-            PATH: path,
-            IDENTITY: identity,
-            SUBSET: subset,
-            TEST_SETS: pd.Series("", index=path.index, dtype="str"),
-            PID: pid,
-            **{name: column for name, (column, _) in numbers.items()},
-            CAMERA: rows.text(CAMID),
+            columns.PATH: path,
+            columns.IDENTITY: identity,
+            columns.SUBSET: subset,
+            columns.TEST_SETS: pd.Series("", index=path.index, dtype="str"),
+            columns.PID: pid,
+            **{name: _numbers(rows, name) for name in LARGEST},
+            columns.CAMERA: rows.text(columns.CAMID),
         }
     )
-    number_notes = [note for _, column_notes in numbers.values() for note in column_notes]
-    ordered = manifest.sort_values(PATH, ignore_index=True)
-    return Reading(ordered, notes=(*notes, *subset_notes, *pid_notes, *number_notes))
+    return Reading(manifest.sort_values(columns.PATH, ignore_index=True), notes=tuple(rows.notes))
 
 
-def _subsets(rows: Rows, allowed: tuple[str, ...]) -> tuple["pd.Series[str]", list[str]]:
-    """Return the subset of every row, and notes.
+def _subset(rows: Rows, allowed: tuple[str, ...]) -> "pd.Series[str]":
+    """Return the subset of every row.
 
     Three things can be given: nothing (all rows are unassigned), what training is (rows with `test`, or with nothing,
     are unassigned), or every subset (`query` and `gallery`, and `train`, and nothing else). Where nobody is known and
     nothing is given, all rows are training images.
     """
-    word = rows.text(SPLIT)
+    word = rows.text(columns.SPLIT)
     unknown = ~word.isin(["", *SPLIT_WORDS])
-    if unknown.any():
-        first = str(word[unknown].iloc[0])
-        rows.refuse(
-            unknown,
-            "Column {column} of {source} holds {count} unknown words: {cases}.{hint} Allowed are {allowed}, or"
-            " nothing.",
-            SPLIT,
-            hint=nearest(first, allowed) or nearest(first.casefold(), allowed),
-            allowed=", ".join(allowed),
-        )
+    first = str(next(iter(word[unknown]), ""))
+    rows.refuse(
+        unknown,
+        "Column {column} of {source} holds {count} unknown words: {cases}.{hint} Allowed are {allowed}, or nothing.",
+        columns.SPLIT,
+        hint=nearest(first, allowed) or nearest(first.casefold(), allowed),
+        allowed=", ".join(allowed),
+    )
     used = set(word.unique())
     if used & {"query", "gallery"}:
         _refuse_incomplete_test(rows, word, used)
-        return word, []
+        return word
     if "train" in used:
         test, silent = int((word == "test").sum()), int((word == "").sum())
         counted = f"{test} test images" + (f" and {silent} that say nothing" if silent else "")
-        note = f"Training is as given by {rows.name(SPLIT)}; query and gallery are drawn from {counted}."
+        note = f"Training is as given by {rows.name(columns.SPLIT)}; query and gallery are drawn from {counted}."
         if not test + silent:
             note = "All images are training images: there is no test."
-        return word.where(word == "train", _UNASSIGNED), [note]
+        rows.notes.append(note)
+        return word.where(word == "train", _UNASSIGNED)
     if "test" in used:
         raise UserError(
-            f"{rows.source}: {rows.name(SPLIT)} says test, and nothing says train. Say train for the images"
+            f"{rows.source}: {rows.name(columns.SPLIT)} says test, and nothing says train. Say train for the images"
             " to be trained on, or nothing at all, to have training, query and gallery drawn."
         )
-    if (rows.text(PID) == "").all():
-        note = "Nobody is named: all images are unlabelled training images, and there is no test."
-        return word.where(word != "", "train"), [note]
-    return word.where(word != "", _UNASSIGNED), []
+    if (rows.text(columns.PID) == "").all():
+        rows.notes.append("Nobody is named: all images are unlabelled training images, and there is no test.")
+        return word.where(word != "", "train")
+    return word.where(word != "", _UNASSIGNED)
 
 
 def _refuse_incomplete_test(rows: Rows, word: "pd.Series[str]", used: set[str]) -> None:
@@ -115,71 +94,67 @@ def _refuse_incomplete_test(rows: Rows, word: "pd.Series[str]", used: set[str]) 
         word.isin(["", "test"]),
         "{source}: query and gallery are given, and {count} rows are neither, nor train: {cases}. Say train, query or"
         " gallery in every row; or say train and test only, and query and gallery are drawn from test.",
-        SPLIT,
+        columns.SPLIT,
     )
 
 
-def _identities(rows: Rows, subset: "pd.Series[str]") -> tuple["pd.Series[str]", "pd.Series[int]", list[str]]:
-    """Return identity, pid and notes: pids from 1 by the sorted names, whatever the order of the rows.
-
-    Names that are whole numbers sort as numbers. `-1` is junk. Without a name an image is a distractor in
-    the gallery, and unlabelled in training or where the subset is unassigned. Linear, but for the sort.
-    """
-    _refuse_two_forms(rows, PID)
-    identity = rows.text(PID)
+def _identity_and_pid(rows: Rows, subset: "pd.Series[str]") -> tuple["pd.Series[str]", "pd.Series[int]"]:
+    """Return identity, and pid from 1 by sorted name; unnamed images are distractors in gallery, else unlabelled."""
+    _refuse_two_forms(rows, columns.PID)
+    identity = rows.text(columns.PID)
     rows.refuse(
         identity.str.fullmatch(r"-[0-9]+(?:\.0*)?") & (identity != _JUNK),
         "{count} cells of column {column} in {source} are negative numbers: {cases}. An individual is a name or a whole"
         " number; -1 means junk, and an empty cell that it is not known.",
-        PID,
+        columns.PID,
     )
     junk, unnamed = identity == _JUNK, identity == ""
-    names = _in_order(identity[~junk & ~unnamed].unique())
-    pid = pd.Series(pd.Index(names).get_indexer(pd.Index(identity)) + 1, index=identity.index, dtype="int64")
-    pid[junk] = JUNK_PID
-    pid[unnamed] = np.where(subset[unnamed] == "gallery", DISTRACTOR_PID, UNLABELLED_PID)
+    pid = _position(identity, _in_order(identity[~junk & ~unnamed].unique())) + 1
+    pid[junk] = columns.JUNK_PID
+    pid[unnamed] = np.where(subset[unnamed] == "gallery", columns.DISTRACTOR_PID, columns.UNLABELLED_PID)
     rows.refuse(
         unnamed & (subset == "query"),
         "Column {column} names nobody in {count} query rows of {source}: {places}. A query needs an individual to be"
         " matched with; name it, or move the image to the gallery, where it matches nobody.",
-        PID,
+        columns.PID,
     )
-    return identity, pid, _identity_notes(rows, identity, pid, subset)
+    _note_identities(rows, identity, pid, subset)
+    return identity, pid
 
 
-def _identity_notes(
-    rows: Rows, identity: "pd.Series[str]", pid: "pd.Series[int]", subset: "pd.Series[str]"
-) -> list[str]:
-    notes = []
+def _note_identities(rows: Rows, identity: "pd.Series[str]", pid: "pd.Series[int]", subset: "pd.Series[str]") -> None:
     for value, meaning in (
-        (JUNK_PID, f"have {rows.name(PID)} -1: junk, and left out"),
-        (DISTRACTOR_PID, "of the gallery have no individual: distractors, which match nobody"),
-        (UNLABELLED_PID, "have no individual: unlabelled"),
+        (columns.JUNK_PID, f"have {rows.name(columns.PID)} -1: junk, and left out"),
+        (columns.DISTRACTOR_PID, "of the gallery have no individual: distractors, which match nobody"),
+        (columns.UNLABELLED_PID, "have no individual: unlabelled"),
     ):
         count = int((pid == value).sum())
         if 0 < count < len(pid):  # that nobody at all is named was noted before
-            notes.append(f"{count} images {meaning}.")
+            rows.notes.append(f"{count} images {meaning}.")
     doubtful = identity[identity.str.casefold().isin(_NOBODY)].value_counts().sort_index()
-    notes += [
-        f"{rows.name(PID)} {name!r} is read as the name of one individual ({count} images); leave the cell"
+    rows.notes.extend(
+        f"{rows.name(columns.PID)} {name!r} is read as the name of one individual ({count} images); leave the cell"
         " empty where nobody is known."
         for name, count in doubtful.items()
-    ]
-    untestable = int(((subset == _UNASSIGNED) & (pid == UNLABELLED_PID)).sum())
+    )
+    untestable = int(((subset == _UNASSIGNED) & (pid == columns.UNLABELLED_PID)).sum())
     if untestable and (subset == "train").any():
-        notes.append(
+        rows.notes.append(
             f"{untestable} of these are not among the given training images; without an individual they can be trained"
-            " on only. Remove their rows if they are to be kept out."
+            " on only. Remove their rows if they are not to be used."
         )
-    return notes
 
 
 def _in_order(names: Iterable[str]) -> list[str]:
     """Return names sorted: as numbers if all are whole numbers, else by their characters."""
     found = sorted(names)
-    if all(name.isascii() and name.isdigit() for name in found):
-        found.sort(key=lambda name: (len(name.lstrip("0")), name.lstrip("0")))
-    return found
+    numbers = all(name.isascii() and name.isdigit() for name in found)
+    return sorted(found, key=lambda name: (len(name.lstrip("0")), name.lstrip("0"))) if numbers else found
+
+
+def _position(text: "pd.Series[str]", names: list[str]) -> "pd.Series[int]":
+    """Return the place of each cell among the names, -1 where it is none of them."""
+    return pd.Series(pd.Index(names).get_indexer(pd.Index(text)), index=text.index, dtype="int64")
 
 
 def _refuse_two_forms(rows: Rows, column: str) -> None:
@@ -207,22 +182,18 @@ def _form(name: str) -> str:
     return (number[1].lstrip("0") or "0") if number else plain
 
 
-def _numbers(rows: Rows, column: str) -> tuple["pd.Series[int]", list[str]]:
-    """Return a column as Int64, null where it is empty, and notes.
-
-    Whole numbers stay as they are given; names are numbered from 0 by their sorted order. Linear, but for the sort.
-    """
+def _numbers(rows: Rows, column: str) -> "pd.Series[int]":
+    """Return a column as Int64, null where it is empty: whole numbers as given, or names numbered in sorted order."""
     text = rows.text(column)
     given = text != ""
     if not given.any():
-        return pd.Series(pd.NA, index=text.index, dtype="Int64"), []
-    if column == CAMID:
-        rows.refuse(
-            ~given,
-            "Column {column} of {source} is empty in {count} of {total} rows: {places}. Images without a camera cannot"
-            " be told from those of the query's own: fill every cell, or none (then there are no cameras).",
-            CAMID,
-        )
+        return pd.Series(pd.NA, index=text.index, dtype="Int64")
+    rows.refuse(
+        ~given & (column == columns.CAMID),
+        "Column {column} of {source} is empty in {count} of {total} rows: {places}. Images without a camera cannot"
+        " be distinguished from those of the query's own: fill every cell, or none (then there are no cameras).",
+        column,
+    )
     number = given & text.str.fullmatch(_NUMBER)
     if not number.any():
         return _numbered_names(rows, column, text)
@@ -243,12 +214,12 @@ def _numbers(rows: Rows, column: str) -> tuple["pd.Series[int]", list[str]]:
         column,
         largest=LARGEST[column],
     )
-    if column == CAMID:
+    if column == columns.CAMID:
         _refuse_two_forms(rows, column)
-    return value.astype("Int64"), []
+    return value.astype("Int64")
 
 
-def _numbered_names(rows: Rows, column: str, text: "pd.Series[str]") -> tuple["pd.Series[int]", list[str]]:
+def _numbered_names(rows: Rows, column: str, text: "pd.Series[str]") -> "pd.Series[int]":
     _refuse_two_forms(rows, column)
     names = _in_order(text[text != ""].unique())
     if len(names) > LARGEST[column] + 1:
@@ -256,7 +227,7 @@ def _numbered_names(rows: Rows, column: str, text: "pd.Series[str]") -> tuple["p
             f"{rows.name(column)} out of range: {rows.source} has {len(names)} different names in it, and"
             f" {LARGEST[column] + 1} are allowed. Is it another column's content?"
         )
-    found = pd.Series(pd.Index(names).get_indexer(pd.Index(text)), index=text.index, dtype="Int64")
     mapping = first_few([f"{name} = {number}" for number, name in enumerate(names)], 20)
-    note = f"{rows.name(column)}: names were numbered in sorted order, {mapping}."
-    return found.mask(found < 0), [note]
+    rows.notes.append(f"{rows.name(column)}: names were numbered in sorted order, {mapping}.")
+    found = _position(text, names).astype("Int64")
+    return found.mask(found < 0)

@@ -1,42 +1,43 @@
-"""Rows of text about images, read from a CSV or Parquet table, and how messages name them."""
+"""Rows of text about images, read from a CSV or Parquet table; how messages name them, and the files they mean."""
 
 import io
+import unicodedata
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import PurePosixPath
-from typing import Any
 
 import pandas as pd
 
+from reid_pipeline.readers._folder import is_system_file
 from reid_pipeline.schema.columns import PATH
 from reid_pipeline.schema.errors import UserError, first_few, nearest
 from reid_pipeline.schema.raw_folder import RawFolder
 
-TEXT_SUFFIXES = (".csv", ".tsv", ".txt")
-PARQUET_SUFFIX = ".parquet"
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".gif", ".ppm")
+ENDINGS = ", ".join(IMAGE_SUFFIXES)
 
+_PARQUET = ".parquet"
+_TABLE_SUFFIXES = (".csv", ".tsv", ".txt", _PARQUET)
 _SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs"}
+_OUTSIDE = r"^(?:/|[A-Za-z]:|[A-Za-z][A-Za-z0-9+.-]*://)|(?:^|/)\.\.(?:/|$)"
 _ALIKE = 0.8  # below it, words such as `image_id` would be taken for `viewid`
 _LONGEST_SHOWN = 80  # characters of a cell in a message
+_COMPARED = 500  # names among which a similar one is sought
 
 
 @dataclass(frozen=True)
 class Rows:
-    """What a table, or the folders, give for the images, before anything is concluded from it.
+    """What a table, or the folders, give for the images: columns of text, "" where nothing is given.
 
-    Attributes:
-        source: the table's file, or "the folders".
-        table: columns of text, "" where nothing is given; the index is the number of the row as its user
-            sees it, or the path itself where there is no table.
-        unit: what the index counts: "line" of a CSV file, "row" of a Parquet file, "" for paths.
-        names: column to the name that the source has for it, where it differs.
+    The table's index is the number of the row as its user sees it, or the path itself where there is no table.
     """
 
-    source: str
+    source: str  # the table's file, or "the folders"
     table: pd.DataFrame
-    unit: str = ""
-    names: Mapping[str, str] = field(default_factory=dict)
+    unit: str = ""  # what the index counts: "line" of a CSV file, "row" of a Parquet file, "" for paths
+    names: Mapping[str, str] = field(default_factory=dict)  # column to its name in the source, where it differs
+    notes: list[str] = field(default_factory=list)  # for the dataset page; whoever concludes something appends to them
 
     def name(self, column: str) -> str:
         """Return the source's name of a column."""
@@ -58,11 +59,7 @@ class Rows:
         return first_few([f"{shown(cell)} ({self.place(row)})" for row, cell in cells.items()])
 
     def refuse(self, wrong: "pd.Series[bool]", message: str, column: str = PATH, **words: object) -> None:
-        """Raise a `UserError` where rows are wrong.
-
-        `message` may hold {count} and {places} of these rows, {cases} of their cells, the {total} of rows, {source},
-        {column}, and `words`.
-        """
+        """Raise a `UserError` for wrong rows; its {count}, {places} and {cases} are theirs, {total} is of all rows."""
         if wrong.any():
             facts = {"count": int(wrong.sum()), "total": len(wrong), "cases": self.cases(column, wrong)}
             places = first_few([self.place(row) for row in wrong.index[wrong]])
@@ -76,30 +73,22 @@ def shown(cell: str) -> str:
     return repr(cell if len(cell) <= _LONGEST_SHOWN else f"{cell[:_LONGEST_SHOWN]}...")
 
 
-def load_table(raw: RawFolder, path: str) -> tuple[Rows, list[str]]:
-    """Read a table as text, with a note where its separators are not commas. Linear in its size.
-
-    Rows without one filled cell are left out; cells that a row lacks at its end are empty.
-    """
+def load_table(raw: RawFolder, path: str) -> Rows:
+    """Read a table as text, without the rows that have no filled cell; what a row lacks at its end is empty. Linear."""
     suffix = PurePosixPath(path).suffix.lower()
-    if suffix == PARQUET_SUFFIX:
-        rows, notes = _parquet(raw, path), list[str]()
-    elif suffix in TEXT_SUFFIXES:
-        rows, notes = _csv(raw, path)
-    else:
+    if suffix not in _TABLE_SUFFIXES:
         raise UserError(
-            f"{path} cannot be read as a table: its name ends in {suffix!r}. Allowed are"
-            f" {', '.join([*TEXT_SUFFIXES, PARQUET_SUFFIX])}."
+            f"{path} cannot be read as a table: its name ends in {suffix!r}. Allowed are {', '.join(_TABLE_SUFFIXES)}."
         )
-    twice = sorted(set(rows.table.columns[rows.table.columns.duplicated()]))
-    if twice:
+    rows = _parquet(raw, path) if suffix == _PARQUET else _csv(raw, path)
+    if twice := sorted(set(rows.table.columns[rows.table.columns.duplicated()])):
         raise UserError(f"{path} has several columns of the same name: {first_few(twice)}. Rename or remove.")
     if rows.table.empty:
         raise UserError(f"{path} lists no image: there is no row below its header.")
-    return rows, notes
+    return rows
 
 
-def _csv(raw: RawFolder, path: str) -> tuple[Rows, list[str]]:
+def _csv(raw: RawFolder, path: str) -> Rows:
     text = raw.read_text(path)
     if not text.strip():
         raise UserError(f"{path} is empty. Its first line names the columns.")
@@ -118,9 +107,8 @@ def _csv(raw: RawFolder, path: str) -> tuple[Rows, list[str]]:
         ) from error
     cells.index = pd.RangeIndex(1, len(cells) + 1)
     table = cells.iloc[1:].set_axis([str(name).strip() for name in cells.iloc[0]], axis="columns")
-    filled = (table != "").any(axis="columns")
-    note = f"{path} separates its cells by {_SEPARATORS[separator]}."
-    return Rows(path, table[filled], "line"), [] if separator == "," else [note]
+    notes = [] if separator == "," else [f"{path} separates its cells by {_SEPARATORS[separator]}."]
+    return Rows(path, table[(table != "").any(axis="columns")], "line", notes=notes)
 
 
 def _parquet(raw: RawFolder, path: str) -> Rows:
@@ -135,34 +123,18 @@ def _parquet(raw: RawFolder, path: str) -> Rows:
     return Rows(path, table, "row")
 
 
-def text_of(column: "pd.Series[Any]") -> "pd.Series[str]":
-    """Return a column's values as a CSV file would hold them.
-
-    pandas makes fractions of whole numbers where some are missing; 7.0 is 7 again here.
-    """
-    missing = column.isna()
-    if isinstance(column.dtype, pd.StringDtype) and not missing.any():
-        return column.astype("str")
-    if pd.api.types.is_float_dtype(column) and (column[~missing] % 1 == 0).all():
-        column = column.astype("Int64")
-    return column.astype(object).where(~missing, "").map(str).astype("str")
-
-
 def unread_columns(
-    rows: Rows, required: Collection[str], optional: Collection[str], aliases: dict[str, str]
+    rows: Rows, required: Collection[str], optional: Collection[str], aliases: Mapping[str, str]
 ) -> list[str]:
-    """Return the columns that nobody reads, after making sure that none of them was meant to be read.
-
-    `aliases` has other names of columns, in small letters and digits only, to the column they mean.
-    """
+    """Return the columns that nobody reads; refuse one that was meant to be, by its likeness or its `aliases`."""
     present = [str(name) for name in rows.table.columns]
     absent = [name for name in (*required, *optional) if name not in present]
     extra = [name for name in present if name not in (*required, *optional)]
     meant = {name: column for name in extra if (column := _meant(name, absent, aliases))}
     for column in required:
         if column in absent:
-            likely = [name for name, column_meant in meant.items() if column_meant == column]
-            hint = f" Did you mean {likely[0]!r}? Rename it to {column}." if likely else ""
+            likely = next((name for name, column_meant in meant.items() if column_meant == column), "")
+            hint = f" Did you mean {likely!r}? Rename it to {column}." if likely else ""
             names = first_few([name or "(without a name)" for name in present], 12)
             raise UserError(f"Column {column!r} is missing in {rows.source}; its columns are {names}.{hint}")
     for name, column in meant.items():
@@ -173,7 +145,7 @@ def unread_columns(
     return extra
 
 
-def _meant(name: str, absent: Collection[str], aliases: dict[str, str]) -> str:
+def _meant(name: str, absent: Collection[str], aliases: Mapping[str, str]) -> str:
     """Return the absent column that a name is a misspelling or a usual other name of, or an empty string."""
     key = "".join(letter for letter in name.casefold() if letter.isalnum())
     if aliases.get(key) in absent:
@@ -187,9 +159,119 @@ def refuse_misnamed(raw: RawFolder, usual: Collection[str]) -> None:
     """Refuse a table at the root whose name nearly is a usual one: to leave it aside would lose its labels."""
     for path in raw.files:
         name = path.casefold()
-        is_table = "/" not in path and name.endswith((*TEXT_SUFFIXES, PARQUET_SUFFIX))
+        is_table = "/" not in path and name.endswith(_TABLE_SUFFIXES)
         if is_table and get_close_matches(name, usual, n=1, cutoff=_ALIKE):
             raise UserError(
                 f"{raw.root} holds {path}, which is not read by that name.{nearest(name, usual)}"
                 f" Rename it, or give ingestion.table={path}; ingestion.variant=folders leaves it aside."
             )
+
+
+def is_image(paths: "pd.Series[str]") -> "pd.Series[bool]":
+    """Return which paths end as images do."""
+    return paths.str.lower().str.endswith(IMAGE_SUFFIXES)
+
+
+def is_hidden(paths: "pd.Series[str]") -> "pd.Series[bool]":
+    """Return which paths are hidden, or left by file managers and archivers."""
+    return paths.str.contains(r"(?:^|/)(?:\.|__MACOSX/)", regex=True) | paths.map(is_system_file).astype(bool)
+
+
+def files_named_by(rows: Rows, raw: RawFolder, *, if_twice: str = "") -> "pd.Series[str]":
+    r"""Return the file on disk that each row's path means. Linear.
+
+    One that is not there is tried with `/` for `\`, without `./`, and in the other Unicode form, since macOS writes a
+    letter with an accent as two characters. `if_twice` is a remedy for files that are named twice.
+    """
+    given, files = rows.table[PATH], pd.Series(raw.files, dtype="str")
+    rows.refuse(
+        given.str.strip() == "",
+        "Column path of {source} is empty in {count} rows: {places}. Fill these cells, or remove the rows.",
+    )
+    rows.refuse(
+        ~is_image(given),
+        "{count} paths in {source} do not name an image: {cases}. Images end in {endings}. Remove these rows.",
+        endings=ENDINGS,
+    )
+    path = _present(rows, raw, files)
+    _refuse_twice(rows, path, if_twice)
+    unlisted = files[~_among(files, set(path))]
+    unlisted = unlisted[is_image(unlisted) & ~is_hidden(unlisted)]
+    if len(unlisted):
+        rows.notes.append(
+            f"{len(unlisted)} images below the folder are not in {rows.source} and were left aside:"
+            f" {first_few(unlisted.tolist())}."
+        )
+    return path
+
+
+def _present(rows: Rows, raw: RawFolder, files: "pd.Series[str]") -> "pd.Series[str]":
+    """Return the rows' paths, with what is meant in place of those that are not there."""
+    path, known = rows.table[PATH].copy(), set(files)
+    missing = ~_among(path, known)
+    if not missing.any():
+        return path
+    plain = path[missing].str.replace("\\", "/", regex=False)
+    rows.refuse(
+        plain.str.contains(_OUTSIDE, regex=True).reindex(path.index, fill_value=False),
+        "{count} paths in {source} are absolute or lead outside the folder: {cases}. Write them relative to {root},"
+        " without `..`.",
+        root=raw.root,
+    )
+    plain = plain.str.replace(r"/(?:\.?/)+", "/", regex=True).str.replace(r"^(?:\./)+", "", regex=True)
+    if backslashes := int((path[missing].str.contains("\\", regex=False) & _among(plain, known)).sum()):
+        rows.notes.append(f"{backslashes} paths are written with \\ and were read with /.")
+    path[missing] = plain
+    missing &= ~_among(path, known)
+    if missing.any():
+        alone = files[~files.map(_composed).duplicated(keep=False)]
+        found = path[missing].map(_composed).map(dict(zip(alone.map(_composed), alone, strict=True))).dropna()
+        path[found.index] = found
+        missing[found.index] = False
+        if len(found):
+            rows.notes.append(
+                f"{len(found)} paths were found by their letters and not by their bytes: table and folder"
+                " write accents in different Unicode forms."
+            )
+    if missing.any():
+        rows.refuse(
+            missing,
+            "{count} of {total} paths in {source} are not below {root}: {cases}.{likely} Paths are relative to that"
+            " folder.",
+            root=raw.root,
+            likely=_likely(str(rows.table.loc[missing, PATH].iloc[0]), raw.files),
+        )
+    return path
+
+
+def _among(paths: "pd.Series[str]", known: set[str]) -> "pd.Series[bool]":
+    """As `isin`, which with pyarrow's strings makes the set anew each time, and slowly."""
+    return pd.Series([path in known for path in paths], index=paths.index, dtype=bool)
+
+
+def _composed(path: str) -> str:
+    return unicodedata.normalize("NFC", path)
+
+
+def _likely(path: str, files: tuple[str, ...]) -> str:
+    """Return a hint at the file that was meant: one of the same name elsewhere, or of a similar name."""
+    name, folder = PurePosixPath(path).name.casefold(), PurePosixPath(path).parent.as_posix()
+    same_name = [file for file in files if PurePosixPath(file).name.casefold() == name]
+    if same_name:
+        return f" Did you mean {same_name[0]!r}?"
+    beside = [file for file in files if PurePosixPath(file).parent.as_posix() == folder]
+    return nearest(path, (beside or list(files))[:_COMPARED])
+
+
+def _refuse_twice(rows: Rows, path: "pd.Series[str]", remedy: str) -> None:
+    again = path[path.duplicated(keep=False)]
+    if again.empty:
+        return
+    places = again.index.to_series().groupby(again.to_numpy(), sort=False).agg(list)
+    cases = [
+        f"{shown(str(file))} ({first_few([rows.place(row) for row in found], 3)})" for file, found in places.items()
+    ]
+    raise UserError(
+        f"{len(places)} files are named more than once in {rows.source}: {first_few(cases)}. One row per"
+        f" image: remove the others.{remedy}"
+    )
