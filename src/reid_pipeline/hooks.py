@@ -15,7 +15,7 @@ from reid_pipeline.io.raw import RawFolderDataset
 from reid_pipeline.io.records import RecordDataset
 from reid_pipeline.methods import find_method, method_names
 from reid_pipeline.pipelines.pretrain_demo_clip import PretrainingParameters
-from reid_pipeline.pipelines.tuning.planning import require_searchable
+from reid_pipeline.pipelines.tuning import require_searchable
 from reid_pipeline.schema.base import Parameters
 from reid_pipeline.schema.errors import UserError, explain, first_few, nearest
 from reid_pipeline.schema.layers import CELLS, GIVEN_AT_RUN

@@ -18,7 +18,7 @@ from reid_pipeline.io.entries import file_of
 from reid_pipeline.io.page import HTMLPageDataset
 from reid_pipeline.io.weights import EmbedderDataset, TrainingStateDataset
 from reid_pipeline.pipelines.ingestion import TABLES
-from reid_pipeline.pipelines.tuning.planning import DEFAULT_STUDY
+from reid_pipeline.pipelines.tuning import DEFAULT_STUDY
 from reid_pipeline.schema.addresses import ZERO_SHOT
 from reid_pipeline.schema.comparison import Comparison, Leaderboard
 from reid_pipeline.schema.records import Differences, Metrics
