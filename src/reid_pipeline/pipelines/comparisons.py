@@ -84,8 +84,7 @@ def compare_with_earlier(
     """Return what has changed since the earlier run, as Markdown."""
     from reid_pipeline.reporting.before_after import changes_markdown
 
-    earlier, present = Run(earlier_metrics, earlier_run_card), Run(present_metrics, present_run_card)
-    return changes_markdown(earlier, present)
+    return changes_markdown(Run(earlier_metrics, earlier_run_card), Run(present_metrics, present_run_card))
 
 
 def _files(name: str) -> list[str]:

@@ -1,8 +1,4 @@
-"""Nodes of a method's pipeline.
-
-Every node notes in what it makes where that comes from, and checks in what it uses that it was made by the
-run that it works for (`schema.origin`).
-"""
+"""Nodes of a method's pipeline: each notes an origin in what it makes, and checks it in what it uses."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass

@@ -219,10 +219,7 @@ def collect_results(study: Record) -> tuple[Record, str, str]:
 
 
 def create_pipeline() -> Pipeline:
-    """Return manifest -> table without test rows -> trials -> best parameters, CSV, page.
-
-    Which method is tuned is a parameter, so that the whole of `parameters` is read.
-    """
+    """Return manifest -> table without test rows -> trials -> best parameters, CSV, page; all `parameters` are read."""
     cut = ["manifest", "image_facts", "params:ingestion", "params:splits", "params:tuning"]
     read = ["parameters", "params:tuning", "params:compute", "params:evaluation", "tuning_split_table"]
     files = ["raw_images", "known_image_stamps", "study_file"]
