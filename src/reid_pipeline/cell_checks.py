@@ -34,17 +34,12 @@ _SHARED: Mapping[str, type[Parameters]] = {
     "splits": SplitParameters,
     "evaluation": EvaluationParameters,
 }
-_ABSENT = "nothing"
 
 _log = logging.getLogger(__name__)
 
 
 def check_cells(pipeline: Pipeline, catalog: DataCatalog) -> None:
-    """Refuse a method beside zero_shot of another backbone, and a cell that other parameters have filled.
-
-    Raises:
-        UserError: names both sides.
-    """
+    """Refuse a method beside zero_shot of another backbone, and a cell that other parameters have filled."""
     if f"params:{CELLS}" not in pipeline.inputs():
         return
     parameters = catalog.load("parameters")
@@ -65,11 +60,13 @@ def _require_same_backbone(method: str, parameters: dict[str, Any]) -> None:
     if not isinstance(ours, dict) or not isinstance(theirs, dict):
         return
     if any(ours.get(name) != theirs.get(name) for name in _BACKBONE):
-        given = ",".join(f"backbone.{name}={_text(ours.get(name))}" for name in _BACKBONE)
-        own, zero_shot = (" ".join(_text(each.get(name)) for name in _BACKBONE) for each in (ours, theirs))
+        own, zero_shot = (
+            ["null" if each.get(name) is None else str(each[name]) for name in _BACKBONE] for each in (ours, theirs)
+        )
+        given = ",".join(f"backbone.{name}={value}" for name, value in zip(_BACKBONE, own, strict=True))
         raise UserError(
-            f"{method} has the backbone {own}, and the {ZERO_SHOT} that it is compared with in this run has"
-            f" {zero_shot}: what is gained would be the backbone's. Give all methods one: --params {given};"
+            f"{method} has the backbone {' '.join(own)}, and the {ZERO_SHOT} that it is compared with in this run has"
+            f" {' '.join(zero_shot)}: what is gained would be the backbone's. Give all methods one: --params {given};"
             f" or run {method} without the others: --pipeline={method}, with only its own backbone given."
         )
 
@@ -97,10 +94,6 @@ def _plain(values: Any, name: str) -> Any:
     return values.model_dump(mode="json") if isinstance(values, BaseModel) else values
 
 
-def _text(value: Any) -> str:
-    return "null" if value is None else str(value)
-
-
 class OnlyMissing:
     """Refuse `--only-missing-outputs` where the files that it would leave were made by other parameters.
 
@@ -120,11 +113,8 @@ class OnlyMissing:
             if state.exists()
         ]
         for method, card in recorded_cards(pipeline, catalog).items():
-            found = [
-                f"{name} {old!r}, and this run asks for {new!r}"
-                for name, old, new in _differing(card, _in_force(method, card, catalog))
-            ]
-            if found:
+            differing = _differing(card, _in_force(method, card, catalog))
+            if found := [f"{name} {old!r}, and this run asks for {new!r}" for name, old, new in differing]:
                 faults.append(
                     f"{method} was made with {first_few(found)}: leave out --only-missing-outputs to make it anew, or"
                     " give the values that it was made with."
@@ -166,9 +156,8 @@ def _in_force(method: str, card: Mapping[str, Any], catalog: DataCatalog) -> dic
 def _differing(card: Mapping[str, Any], wanted: Mapping[str, Any]) -> Iterator[tuple[str, Any, Any]]:
     """Yield name, recorded value and wanted value of each parameter that differs."""
     recorded = {**card["parameters"], "precision": card.get("precision")}
-    old = dict(leaves({name: recorded.get(name) for name in wanted}))
-    new = dict(leaves(wanted))
-    for name in [*new, *(name for name in old if name not in new)]:
-        before, now = old.get(name, _ABSENT), new.get(name, _ABSENT)
+    old, new = dict(leaves({name: recorded.get(name) for name in wanted})), dict(leaves(wanted))
+    for name in new | old:
+        before, now = old.get(name, "nothing"), new.get(name, "nothing")
         if before != now:
             yield name, before, now

@@ -1,8 +1,7 @@
 """One writer per cell: each part of a run holds the lock of what it writes.
 
-The tables and `zero_shot`, which are in every method's pipeline, are waited for. The cell of a method that trains
-is refused while another process writes it: who waited for hours would then write over what the other made. No two
-processes wait for each other: a cell is never waited for, and nobody holds the tables while it starts other nodes.
+The tables and `zero_shot` are waited for. A trained cell that another process writes is refused, since a late writer
+would overwrite it. Nobody holds the tables while it starts other nodes, so that no two processes wait for each other.
 """
 
 import contextlib
@@ -96,14 +95,11 @@ class _Run:
     @contextlib.contextmanager
     def locked(self, name: str) -> Iterator[None]:
         """Hold the lock of a part of the run once more, without waiting for it."""
-        part = self.parts.get(name)
-        if part:
-            part.lock.acquire(wait=False)
-        try:
+        with contextlib.ExitStack() as held:
+            if part := self.parts.get(name):
+                part.lock.acquire(wait=False)
+                held.callback(part.lock.release)
             yield
-        finally:
-            if part:
-                part.lock.release()
 
     def close(self) -> None:
         """Release all locks."""
@@ -202,10 +198,10 @@ class CellLocks:
 
     def _parts(self, nodes: Iterable[Node], pending: set[str]) -> dict[str, _Part]:
         by_name: dict[str, set[str]] = {}
-        for node in nodes:
+        for node in nodes if self._context is not None else ():
             if part := part_of(node):
                 by_name.setdefault(part, set()).add(node.name)
-        if not by_name or self._context is None:
+        if not by_name:
             return {}
         root, loader = Path(self._context.project_path), self._context.config_loader
         return {
@@ -215,11 +211,7 @@ class CellLocks:
 
 
 def part_of(node: Node) -> str:
-    """Return which part of a run a node belongs to: the tables, a method, or none, which is empty.
-
-    Comparisons of several cells belong to none: they are made from what is finished, and made again by the run
-    that ends last. A study's trials are meant for several processes.
-    """
+    """Return which part of a run a node belongs to: the tables, a method, or, for comparisons and trials, none: ""."""
     return node.namespace if node.namespace in method_names() else TABLES if TABLES in node.tags else ""
 
 

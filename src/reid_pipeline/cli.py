@@ -1,7 +1,8 @@
 """The project's `kedro run`: Kedro's own, with user errors answered in one message."""
 
 import copy
-from typing import Any
+from collections.abc import Callable
+from typing import Any, cast
 
 import click
 from kedro.framework.cli.project import run as kedro_run
@@ -12,21 +13,11 @@ from reid_pipeline.schema.layers import TEXT
 from reid_pipeline.user_errors import user_error_text
 
 
-def _kedro_run(**options: Any) -> Any:
-    assert kedro_run.callback is not None  # noqa: S101 - a command has one
-    return kedro_run.callback(**options)
-
-
 def split_parameters(context: click.Context, option: click.Parameter, value: Any) -> Any:
     """Return `--params` as Kedro reads them, but what names something as text: `2024_10`, `007`, `on`, `~`.
 
-    Args:
-        context: of the command.
-        option: `--params`.
-        value: what was typed; of a `--config` file a mapping, which stays as it is.
-
-    Raises:
-        click.UsageError: a value that names something has a comma, where the next parameter would begin.
+    The mapping of a `--config` file stays as it is. A comma in such a text, where the next parameter would begin,
+    is refused.
     """
     if isinstance(value, dict):
         return value
@@ -71,7 +62,7 @@ def run(**options: Any) -> Any:
         options["pipelines"] = [options["pipeline"]]
         options["pipeline"] = None
     try:
-        return _kedro_run(**options)
+        return cast("Callable[..., Any]", kedro_run.callback)(**options)
     except KeyboardInterrupt as error:
         raise click.ClickException(
             "Interrupted. Give the same command again: a training goes on after its last epoch."

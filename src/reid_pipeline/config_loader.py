@@ -1,7 +1,4 @@
-"""Kedro's config loader with the project's layers of parameters, and the cells that the runs write.
-
-docs/parameters.md ranks the layers and explains the addresses.
-"""
+"""Kedro's config loader with the project's layers of parameters and the cells that runs write: docs/parameters.md."""
 
 import copy
 from pathlib import Path
@@ -14,7 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 from reid_pipeline.io.tuned import ENTRY, read_tuned
 from reid_pipeline.methods import find_method, method_names
 from reid_pipeline.overlays import read_overlay, require_same_run
-from reid_pipeline.pipelines.tuning.planning import DEFAULT_STUDY
+from reid_pipeline.pipelines.tuning import DEFAULT_STUDY
 from reid_pipeline.schema.addresses import Cell, component, folder_of
 from reid_pipeline.schema.errors import UserError
 from reid_pipeline.schema.layers import CELLS, TEXT, Layer, Layers
@@ -28,20 +25,13 @@ _METHOD = "{method}"
 class LayeredConfigLoader(OmegaConfigLoader):
     """Kedro's loader, whose parameters come in layers and whose catalog knows the cell of every method.
 
-    Attributes:
-        project_path: what the catalog's paths are relative to; the folder of conf/ unless it is set.
+    The catalog's paths are relative to `project_path`: the folder of conf/ unless it is set.
     """
 
     def __init__(
         self, conf_source: str, env: str | None = None, runtime_params: dict[str, Any] | None = None, **rest: Any
     ) -> None:
-        """Check what was given, and read the overlay that it names, if any.
-
-        Raises:
-            UserError: a name is no text, or none that a folder can have; the benchmark is given as a
-                parameter; there is no such overlay, it is no mapping of parameters, or it is the run card of
-                another benchmark or of another seed than the one given.
-        """
+        """Check what was given, and read the overlay that it names, if any; a UserError says what is wrong."""
         self.project_path = Path(conf_source).parent
         self._given = _checked(dict(runtime_params or {}))
         self._parameters: dict[str, Any] | None = None
@@ -62,8 +52,9 @@ class LayeredConfigLoader(OmegaConfigLoader):
         if collection is not None:
             named = component(collection, "collection")
             if named in (environments | _TAKEN) - {own}:
+                owner = f"the {named} pipeline" if named in _TAKEN else f"--env={named}"
                 raise UserError(
-                    f"Parameter collection is {collection!r}, whose folders are {_owner(named)}. Give your"
+                    f"Parameter collection is {collection!r}, whose folders are those of {owner}. Give your"
                     " collection another name."
                 )
             self["globals"] = {**self._globals, "benchmark": named}
@@ -76,25 +67,21 @@ class LayeredConfigLoader(OmegaConfigLoader):
         """Return a part of the configuration; the parameter files are read once."""
         if key == "parameters" and self._parameters is not None:
             return copy.deepcopy(self._parameters)
-        found: dict[str, Any] = super().__getitem__(key)
-        return found
+        return super().__getitem__(key)
 
     def _merge_and_resolve(self, key: str, config_per_file: dict[Path, DictConfig]) -> dict[str, Any]:
         """Resolve the files of one folder; what was given is laid over parameters later, as it is."""
         if key != "parameters":
-            found: dict[str, Any] = super()._merge_and_resolve(key, config_per_file)
-            return found
+            return cast("dict[str, Any]", super()._merge_and_resolve(key, config_per_file))
         files = OmegaConf.unsafe_merge(*config_per_file.values()) if config_per_file else OmegaConf.create()
         return cast("dict[str, Any]", OmegaConf.to_container(files, resolve=True))
 
     def _resolve_from_raw_config(self, key: str, *read: Any) -> dict[str, Any]:
         """Return parameters in layers, and a catalog with every method's cell; the rest is Kedro's."""
-        processed_files = read[-1]
-        if key == "parameters" and processed_files:
+        if key == "parameters" and read[-1]:
             return self._in_layers(*(self._merge_and_resolve(key, configs) for configs in read[:2]))
         if key != "catalog":
-            found: dict[str, Any] = super()._resolve_from_raw_config(key, *read)
-            return found
+            return super()._resolve_from_raw_config(key, *read)
         folders = {method: cell["folder"] for method, cell in self._cells().items()}
         OmegaConf.register_new_resolver(
             "cell", lambda name: folders.get(name) or folder_of(name, "method"), replace=True
@@ -113,8 +100,7 @@ class LayeredConfigLoader(OmegaConfigLoader):
         for values in (base, environment):
             _refuse_cells(values)
         given: dict[str, Any] = dict(self.runtime_params or {})
-        models = {name: find_method(name).params for name in method_names()}
-        known = {name: model for name, model in models.items() if name in base or name in environment}
+        known = {name: find_method(name).params for name in method_names() if name in base or name in environment}
         collected = {name: value for name, value in given.items() if name == "collection"}
         layers = Layers([base, environment], self._named(given), {**self._given, **collected}, known)
         parameters = layers.in_force()
@@ -130,8 +116,7 @@ class LayeredConfigLoader(OmegaConfigLoader):
     def _named(self, given: dict[str, Any]) -> list[Layer]:
         """Return the layers of the overlay and of a study's results, where they are given."""
         layers = []
-        if self._overlay is not None:
-            overlay = self._overlay
+        if (overlay := self._overlay) is not None:
             layers.append(Layer(overlay.values, overlay.label, overlay.card, overlay.found))
         if (tuned := given.get("tuned")) is not None:
             method, _, study = tuned.partition("/")
@@ -186,10 +171,6 @@ def _refuse_cells(values: dict[str, Any]) -> None:
             f"Parameter {CELLS} is made by the run: it holds the address of every method's results. Leave it"
             " out; --params variant=<name> and collection=<name> name them."
         )
-
-
-def _owner(folder: str) -> str:
-    return f"those of the {folder} pipeline" if folder in _TAKEN else f"those of --env={folder}"
 
 
 def _with_folders(catalog: dict[str, Any], folders: dict[str, str]) -> dict[str, Any]:

@@ -15,15 +15,13 @@ from reid_pipeline.io.raw import RawFolderDataset
 from reid_pipeline.io.records import RecordDataset
 from reid_pipeline.methods import find_method, method_names
 from reid_pipeline.pipelines.pretrain_demo_clip import PretrainingParameters
-from reid_pipeline.pipelines.tuning.planning import require_searchable
+from reid_pipeline.pipelines.tuning import require_searchable
 from reid_pipeline.schema.base import Parameters
 from reid_pipeline.schema.errors import UserError, explain, first_few, nearest
 from reid_pipeline.schema.layers import CELLS, GIVEN_AT_RUN
 from reid_pipeline.schema.parameters import IngestionParameters, SharedParameters, SplitParameters
 from reid_pipeline.schema.population import Population
 from reid_pipeline.schema.tuning import TuningParameters
-
-_ANY_POPULATION = Population(2, cameras=2, views=2)
 
 
 class ProjectPath:
@@ -50,9 +48,8 @@ class Preflight:
         faults = [_fault(model, given.pop(name), name) for name, model in _models().items() if name in given]
         faults += _misplaced(given, dict(loader["globals"]), dict(loader.runtime_params or {}))
         faults.append(_fault(SharedParameters, given, ""))
-        found = [fault for fault in faults if fault]
-        if found:
-            raise UserError("\n".join(found))
+        if any(faults):
+            raise UserError("\n".join(filter(None, faults)))
 
     @hook_impl
     def before_pipeline_run(self, pipeline: Pipeline, catalog: DataCatalog) -> None:
@@ -75,7 +72,7 @@ class Preflight:
             resolve_runtime(catalog.load("params:compute"))
         for name, values in given.items():
             # The number of identities is not known before the data is; checkpoints can be checked without it.
-            find_method(name).build(values, _ANY_POPULATION)
+            find_method(name).build(values, Population(2, cameras=2, views=2))
 
 
 def _check_tables(pipeline: Pipeline, catalog: DataCatalog) -> None:
@@ -114,10 +111,8 @@ def _require_records(catalog: DataCatalog) -> None:
 
 def _models() -> dict[str, type[Parameters]]:
     """Return the top-level parameter names that have a model of their own."""
-    return {name: find_method(name).params for name in method_names()} | {
-        "pretrain_demo_clip": PretrainingParameters,
-        "tuning": TuningParameters,
-    }
+    others: dict[str, type[Parameters]] = {"pretrain_demo_clip": PretrainingParameters, "tuning": TuningParameters}
+    return {name: find_method(name).params for name in method_names()} | others
 
 
 def _misplaced(given: dict[str, Any], named: dict[str, Any], runtime: dict[str, Any]) -> list[str]:

@@ -1,8 +1,6 @@
-"""Named sets of parameters that go over an environment: `--params overlay=<name or file>`.
+"""Named sets of parameters, over base and the environment and under --params: `--params overlay=<name or file>`.
 
-An overlay holds what conf/<benchmark>/parameters_<method>.yml could hold, or it is the run card of an earlier
-run, whose parameters are then in force again. It goes over base and the environment, and under whatever else
---params gives.
+It holds what conf/<benchmark>/parameters_<method>.yml could hold, or is an earlier run's card, which is in force again.
 """
 
 import json
@@ -22,14 +20,9 @@ _PRECISION = "compute.precision"
 
 @dataclass(frozen=True)
 class Overlay:
-    """Parameters of an overlay, and what it is called for them.
+    """Parameters, and for a variant's name the file's `label`; of a run card, which has none, whose run it was.
 
-    Attributes:
-        values: parameters, without a run card's benchmark.
-        label: what a variant is called for it: its file's name without the ending; empty for a run card.
-        benchmark: of a run card, whose run it was; empty otherwise.
-        card: of a run card, method and variant.
-        found: of a run card, what the run found on its machine and was not given, by dotted name.
+    `card` has its method and variant, and `found`, by dotted name, what that run found on its machine.
     """
 
     values: dict[str, Any]
@@ -51,8 +44,7 @@ def read_overlay(conf_source: Path, name: str) -> Overlay:
         known = sorted(file.stem for file in (conf_source / FOLDER).glob("*.yml"))
         raise UserError(
             f"There is no overlay {name!r}.{nearest(name, known)} Allowed: the name of a file in"
-            f" conf/{FOLDER}/ ({first_few(known, 12)}), or the path of a YAML file or a"
-            " run_card.json."
+            f" conf/{FOLDER}/ ({first_few(known, 12)}), or the path of a YAML file or a run_card.json."
         )
     # YAML would read the 1e-06 of JSON as text.
     parse, kind = (json.loads, "JSON") if path.suffix == ".json" else (yaml.safe_load, "YAML")
@@ -73,13 +65,7 @@ def read_overlay(conf_source: Path, name: str) -> Overlay:
 
 
 def require_same_run(overlay: Overlay, name: str, *, benchmark: str, given: dict[str, Any]) -> None:
-    """Refuse a run card whose figures this run would not make, or would file under another name.
-
-    Args:
-        overlay: the run card.
-        name: as it was given.
-        benchmark: of this run.
-        given: other parameters of this run.
+    """Refuse a run card, given as `name`, whose figures this run would not make, or would file under another name.
 
     Raises:
         UserError: names both sides.

@@ -3,16 +3,7 @@
 from kedro.pipeline import Pipeline
 
 from reid_pipeline.methods import find_method, method_names
-from reid_pipeline.pipelines import (
-    changes,
-    cross_benchmark,
-    ingestion,
-    leaderboard,
-    method,
-    pretrain_demo_clip,
-    report,
-    tuning,
-)
+from reid_pipeline.pipelines import comparisons, ingestion, method, pretrain_demo_clip, tuning
 from reid_pipeline.schema.addresses import ZERO_SHOT
 
 
@@ -20,19 +11,18 @@ def register_pipelines() -> dict[str, Pipeline]:
     """Return one pipeline per method (raw data to report), and those that stand alone.
 
     A method that trains brings `zero_shot` along: its report shows before and after.
-    `report` compares what has been run; by default all methods are run, and compared at the end.
     """
     prepared = ingestion.create_pipeline()
     zero_shot = method.create_pipeline(find_method(ZERO_SHOT))
     methods = {name: prepared + zero_shot + method.create_pipeline(find_method(name)) for name in method_names()}
     return {
         **methods,
-        "ingestion": ingestion.create_pipeline(),
-        "report": report.create_pipeline(),
-        "leaderboard": leaderboard.create_pipeline(),
-        "changes": changes.create_pipeline(),
+        "ingestion": prepared,
+        "report": comparisons.create_report(),
+        "leaderboard": comparisons.create_leaderboard(),
+        "changes": comparisons.create_changes(),
         "tuning": prepared + tuning.create_pipeline(),
-        "cross_benchmark": cross_benchmark.create_pipeline(),
+        "cross_benchmark": comparisons.create_cross_benchmark(),
         "pretrain_demo_clip": pretrain_demo_clip.create_pipeline(),
-        "__default__": sum(methods.values(), report.create_pipeline(after=methods)),
+        "__default__": sum(methods.values(), comparisons.create_report(after=methods)),
     }

@@ -39,12 +39,7 @@ def contrastive_loss(image_BE: Tensor, text_BE: Tensor, logit_scale: Tensor) -> 
 def pretrain(
     drawings_NHWC: np.ndarray, captions: list[str], parameters: ContrastParameters
 ) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Train the demo CLIP from random weights, on the CPU in float32.
-
-    Args:
-        drawings_NHWC: uint8 [N, H, W, 3], of the model's image size.
-        captions: N sentences.
-        parameters: schedule and seed.
+    """Train the demo CLIP from random weights, on the CPU in float32, on uint8 drawings [N, H, W, 3] and N captions.
 
     Returns:
         the packed half-precision state; data hash, losses and held-out accuracy.

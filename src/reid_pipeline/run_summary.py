@@ -18,7 +18,7 @@ from reid_pipeline.io.entries import file_of
 from reid_pipeline.io.page import HTMLPageDataset
 from reid_pipeline.io.weights import EmbedderDataset, TrainingStateDataset
 from reid_pipeline.pipelines.ingestion import TABLES
-from reid_pipeline.pipelines.tuning.planning import DEFAULT_STUDY
+from reid_pipeline.pipelines.tuning import DEFAULT_STUDY
 from reid_pipeline.schema.addresses import ZERO_SHOT
 from reid_pipeline.schema.comparison import Comparison, Leaderboard
 from reid_pipeline.schema.records import Differences, Metrics
@@ -48,13 +48,10 @@ class NodeTimes:
     What a generator node yields is saved while it runs, so that a node has ended when its thread takes another.
     """
 
-    def __init__(self) -> None:
-        self._running: dict[int, tuple[Node, float, float]] = {}
-
     @hook_impl
     def before_pipeline_run(self) -> None:
         """Forget a run that failed, in a process that makes several."""
-        self._running = {}
+        self._running: dict[int, tuple[Node, float, float]] = {}
 
     @hook_impl
     def before_dataset_loaded(self, node: Node) -> None:
@@ -89,25 +86,18 @@ class NodeTimes:
 
 
 class RunSummary:
-    """End a run by saying what it measured and wrote, and what to type next.
-
-    Figures are those that a node of this run handed over to be saved. What lies in the files when the run
-    ends may be another's by then.
-    """
+    """End a run with what its nodes measured and wrote, which is not read back from files, and what to type next."""
 
     def __init__(self) -> None:
-        self._begin()
-
-    def _begin(self) -> None:
-        self._saved: dict[str, Node] = {}
-        self._results: list[Any] = []
-        self._others: dict[str, Any] = {}
-        self._compared: dict[str, Metrics] = {}
+        self.before_pipeline_run()
 
     @hook_impl(trylast=True)
     def before_pipeline_run(self) -> None:
         """Forget the run before, in a process that makes several."""
-        self._begin()
+        self._saved: dict[str, Node] = {}
+        self._results: list[Any] = []
+        self._others: dict[str, Any] = {}
+        self._compared: dict[str, Metrics] = {}
 
     @hook_impl
     def after_dataset_loaded(self, data: Any) -> None:
@@ -163,10 +153,9 @@ class RunSummary:
             return leaderboard_text(leaderboard)
         measured = {metrics.method: metrics for metrics in self._of(Metrics)}
         if measured:
-            found = {**self._compared, **measured}
-            order = sorted(found, key=lambda method: (method != ZERO_SHOT, method))
-            earlier = [self._compared[method] for method in self._compared if method not in measured]
-            return text_table([found[name] for name in order], self._of(Differences), earlier=earlier)
+            found = sorted((self._compared | measured).items(), key=lambda each: (each[0] != ZERO_SHOT, each[0]))
+            earlier = [metrics for method, metrics in self._compared.items() if method not in measured]
+            return text_table([metrics for _, metrics in found], self._of(Differences), earlier=earlier)
         if CHANGES in self._others:
             return str(self._others[CHANGES])
         return "".join(dataset_text(summary) for summary in self._of(DatasetSummary))
@@ -188,8 +177,7 @@ class RunSummary:
         selected = [option for name, option in _SELECTIONS.items() if run_params.get(name)]
         if selected and not whole:
             return f"the same command without {' and '.join(selected)}"
-        given = run_params.get("runtime_params") or {}
-        params = {name: given[name] for name in ("collection",) if name in given}
+        params = {key: each for key, each in (run_params.get("runtime_params") or {}).items() if key == "collection"}
         if study := self._others.get(STUDY):
             if not study["best"]:
                 return "the same command, for more trials"
@@ -211,11 +199,11 @@ def _rank(node: Node) -> int:
 
 def _nothing_ran(pipeline: Pipeline, catalog: DataCatalog) -> str:
     """Return why nothing was done, which runs made the files, and how to replace them."""
-    made = [
-        f"{method} by the run that started {card.get('started', 'at a time not recorded')}"
-        for method, card in recorded_cards(pipeline, catalog).items()
-    ]
-    by = f", made earlier ({'; '.join(made)})" if made else ""
+    started = {
+        name: card.get("started", "at a time not recorded") for name, card in recorded_cards(pipeline, catalog).items()
+    }
+    made = "; ".join(f"{method} by the run that started {time}" for method, time in started.items())
+    by = f", made earlier ({made})" if made else ""
     return (
         f"Nothing ran and nothing was written: all outputs are there already{by}. To make them anew, give the"
         " command without --only-missing-outputs."

@@ -17,7 +17,7 @@ from kedro.framework.startup import bootstrap_project
 from pandera.errors import SchemaError
 from small_project import Project, make_project, run_session
 
-from reid_pipeline.pipelines.tuning.nodes import run_study
+from reid_pipeline.pipelines.tuning import run_study
 from reid_pipeline.schema.errors import UserError
 from reid_pipeline.schema.parameters import ComputeParameters, EvaluationParameters
 from reid_pipeline.schema.raw_folder import RawFolder

@@ -1,6 +1,7 @@
 """Raw folder to split table."""
 
 import logging
+from collections.abc import Callable
 from typing import Any
 
 import pandas as pd
@@ -33,11 +34,10 @@ def read_manifest(
     found = reader(ingestion.reader)
     reading = found.read(raw_images, ingestion)
     warnings = check_counts(found.BENCHMARK, reading, strict=ingestion.strict_counts)
-    notes = list(reading.notes)
     for warning in warnings:
         _log.warning("%s", warning)
-    facts = {"reader": ingestion.reader, "version": reading.version, "notes": notes, "warnings": warnings}
-    return reading.manifest, facts
+    facts = {"reader": ingestion.reader, "version": reading.version, "notes": list(reading.notes)}
+    return reading.manifest, {**facts, "warnings": warnings}
 
 
 def check_image_files(
@@ -87,14 +87,8 @@ def summarise_collection(
     """Count what is there and what is wrong with it."""
     from reid_pipeline.splits.summary import summarise
 
-    return summarise(
-        reader(ingestion.reader).BENCHMARK,
-        reading,
-        manifest,
-        image_facts,
-        SplitTables(split_table, galleries),
-        camera_filter=evaluation.camera_filter,
-    )
+    published, tables = reader(ingestion.reader).BENCHMARK, SplitTables(split_table, galleries)
+    return summarise(published, reading, manifest, image_facts, tables, camera_filter=evaluation.camera_filter)
 
 
 def make_dataset_page(summary: DatasetSummary) -> str:
@@ -110,34 +104,16 @@ TABLES = "tables"
 
 def create_pipeline() -> Pipeline:
     """Return raw folder -> manifest -> facts of the image files -> split table -> dataset page."""
-    tables = ["manifest", "image_facts", "split_table", "galleries"]
-    return pipeline(
-        [
-            node(
-                read_manifest,
-                ["raw_images", "known_image_stamps", "params:ingestion"],
-                ["manifest", "reading"],
-                name="read_manifest",
-            ),
-            node(
-                check_image_files,
-                ["raw_images", "manifest", "known_image_facts"],
-                ["image_facts", "image_stamps"],
-                name="check_image_files",
-            ),
-            node(
-                make_split_table,
-                ["manifest", "image_facts", "params:ingestion", "params:splits", "params:evaluation"],
-                ["split_table", "galleries"],
-                name="make_split_table",
-            ),
-            node(
-                summarise_collection,
-                ["reading", *tables, "params:ingestion", "params:evaluation"],
-                "dataset_summary",
-                name="summarise_collection",
-            ),
-            node(make_dataset_page, "dataset_summary", "dataset_page", name="make_dataset_page"),
-        ],
-        tags=TABLES,
-    )
+    ingestion, evaluation, made = "params:ingestion", "params:evaluation", ["manifest", "image_facts"]
+    read: list[tuple[Callable[..., Any], list[str], str | list[str]]] = [
+        (read_manifest, ["raw_images", "known_image_stamps", ingestion], ["manifest", "reading"]),
+        (check_image_files, ["raw_images", "manifest", "known_image_facts"], ["image_facts", "image_stamps"]),
+        (make_split_table, [*made, ingestion, "params:splits", evaluation], ["split_table", "galleries"]),
+        (
+            summarise_collection,
+            ["reading", *made, "split_table", "galleries", ingestion, evaluation],
+            "dataset_summary",
+        ),
+        (make_dataset_page, ["dataset_summary"], "dataset_page"),
+    ]
+    return pipeline([node(each, inputs, outputs, name=each.__name__) for each, inputs, outputs in read], tags=TABLES)

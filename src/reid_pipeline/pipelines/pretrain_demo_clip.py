@@ -40,15 +40,7 @@ def contrast(
 
 def create_pipeline() -> Pipeline:
     """Return drawings and captions -> weights and provenance."""
-    parameters = "params:pretrain_demo_clip"
-    return pipeline(
-        [
-            node(draw_captioned_images, parameters, ["drawings", "captions"], name="draw_captioned_images"),
-            node(
-                contrast,
-                ["drawings", "captions", parameters],
-                ["demo_clip_weights", "demo_clip_provenance"],
-                name="contrast",
-            ),
-        ]
-    )
+    parameters, drawn = "params:pretrain_demo_clip", ["drawings", "captions"]
+    trained = ["demo_clip_weights", "demo_clip_provenance"]
+    drawing = node(draw_captioned_images, parameters, drawn, name="draw_captioned_images")
+    return pipeline([drawing, node(contrast, [*drawn, parameters], trained, name="contrast")])

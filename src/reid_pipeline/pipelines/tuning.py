@@ -1,18 +1,21 @@
-"""Nodes of the tuning pipeline, and what one trial does, as a value that can be sent to another process."""
+"""A study of a method's parameters, scored on identities cut from the training split."""
 
 import logging
 import os
 from collections.abc import Generator, Iterator, Mapping
 from dataclasses import dataclass
+from functools import reduce
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
+from kedro.pipeline import Pipeline, node, pipeline
 from pydantic import ValidationError
 
+from reid_pipeline import __version__
 from reid_pipeline.methods import find_method
-from reid_pipeline.pipelines.tuning.planning import study_plan
+from reid_pipeline.pipelines.ingestion import TABLES
 from reid_pipeline.schema.columns import SPLIT
-from reid_pipeline.schema.errors import explain
+from reid_pipeline.schema.errors import UserError, explain
 from reid_pipeline.schema.nested import merged, nested
 from reid_pipeline.schema.parameters import (
     ComputeParameters,
@@ -24,31 +27,46 @@ from reid_pipeline.schema.raw_folder import RawFolder
 from reid_pipeline.schema.tables import TUNING_SPLITS
 from reid_pipeline.schema.tuning import Study, TuningParameters
 from reid_pipeline.splits import data_hash, normalise_splits
+from reid_pipeline.tuning.space import Space, configured, parameter_names, search_space
 
 if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
 
+    from reid_pipeline.engine.stage import Method
     from reid_pipeline.tuning.study import StudyPlan
     from reid_pipeline.tuning.trials import Score
 
 Record = dict[str, Any]
-
+DEFAULT_STUDY = "main"
+"""The catalog has the same."""
 _log = logging.getLogger(__name__)
+
+
+def require_searchable(parameters: Mapping[str, Any], tuning: TuningParameters) -> "tuple[Method, Space]":
+    """Return the method that is tuned and its search space, from all parameters in force; torch is not loaded.
+
+    Raises:
+        UserError: no method is named, there is none of that name, it does not train, or its search space does
+            not fit its parameters; a block of `tuning.search` is of no method.
+    """
+    name = parameters.get("method")
+    if name is None:
+        known = ", ".join(sorted(block for block, found in tuning.search.items() if found))
+        raise UserError(f"Which method is tuned? Give --params method=<name>; conf/ has ranges for: {known}.")
+    method = find_method(str(name))
+    for block in tuning.search:
+        find_method(block)
+    if not method.stage_names:
+        raise UserError(f"Method {name!r} trains nothing: there is nothing to tune. Name another one.")
+    return method, search_space(method.name, method.params, parameters[method.name], tuning)
 
 
 @dataclass(frozen=True)
 class Trial:
-    """Train a method with sampled values over its configured ones, and score it on the dev split.
+    """Train a method, which is named since its functions cannot be sent to a process, and score it on the dev split.
 
-    Attributes:
-        method: its name; the method itself holds functions, which cannot be sent.
-        parameters: of the method, as configured.
-        table: split table of `train`, `dev_query` and `dev_gallery`.
-        raw_images: where the images lie.
-        compute: device, precision, threads.
-        evaluation: the protocol.
-        seed: of the training.
-        score_every: epochs between scores.
+    The sampled values go over its configured `parameters`. `table` is the split table of `train`, `dev_query` and
+    `dev_gallery`; `score_every` is in epochs.
     """
 
     method: str
@@ -108,14 +126,18 @@ def run_study(
     """Run trials until there are as many finished ones as are wanted; return the whole study."""
     from reid_pipeline.engine.loading import check_unchanged
     from reid_pipeline.tuning.study import study_record
+    from reid_pipeline.tuning.trials import run_in_processes, run_trials
 
     check_unchanged(table, raw_images, image_stamps)
-    plan = study_plan(parameters, tuning, evaluation, _facts(parameters, compute, table), study_file)
+    plan = _plan(parameters, tuning, evaluation, _facts(parameters, compute, table), study_file)
     if tuning.workers > 1 and not compute.threads:  # each worker has its part of the cores
         compute = compute.model_copy(update={"threads": max(1, (os.cpu_count() or 1) // tuning.workers)})
-    configured = parameters[plan.method]
     scored = (evaluation, parameters["seed"], tuning.score_every)
-    _show(plan, _trials(plan, Trial(plan.method, configured, table, raw_images, compute, *scored), tuning.workers))
+    trial = Trial(plan.method, parameters[plan.method], table, raw_images, compute, *scored)
+    if tuning.workers == 1:
+        _show(plan, run_trials(plan, trial))
+    else:
+        _show(plan, run_in_processes(plan, trial, workers=tuning.workers, prepare=quiet_console))
     return {**study_record(plan), "collection": parameters.get("collection")}
 
 
@@ -134,12 +156,35 @@ def _facts(parameters: Record, compute: ComputeParameters, table: pd.DataFrame) 
     }
 
 
-def _trials(plan: "StudyPlan", trial: Trial, workers: int) -> "Iterator[FrozenTrial]":
-    from reid_pipeline.tuning.trials import run_in_processes, run_trials
+def _plan(
+    parameters: Record, tuning: TuningParameters, evaluation: EvaluationParameters, facts: Record, file: str
+) -> "StudyPlan":
+    """Return the plan of the study that the parameters name, stored in `file` unless in `tuning.storage`."""
+    from reid_pipeline.tuning.study import StudyPlan
 
-    if workers == 1:
-        return run_trials(plan, trial)
-    return run_in_processes(plan, trial, workers=workers, prepare=quiet_console)
+    method, space = require_searchable(parameters, tuning)
+    in_force = method.params.model_validate(parameters[method.name])
+    dumped = in_force.model_dump(mode="json")
+    fixed = [path for path in parameter_names(method.params) if path not in space]
+    return StudyPlan(
+        storage=tuning.storage or file,
+        benchmark=parameters["benchmark"],
+        method=method.name,
+        name=parameters.get("study", DEFAULT_STUDY),
+        facts={
+            "parameters": {path: reduce(lambda block, name: block[name], path.split("."), dumped) for path in fixed},
+            "seed": parameters["seed"],
+            "camera_filter": evaluation.camera_filter,
+            "version": __version__,
+            **facts,
+        },
+        space=space,
+        start=configured(space, in_force),
+        trials=tuning.trials,
+        sampler=tuning.sampler,
+        pruner=tuning.pruner,
+        stale_seconds=3600 * tuning.stale_hours,
+    )
 
 
 def quiet_console() -> None:
@@ -171,3 +216,18 @@ def collect_results(study: Record) -> tuple[Record, str, str]:
 
     found = Study.model_validate(study)
     return best_parameters(found), trials_csv(found), render_tuning_page(found)
+
+
+def create_pipeline() -> Pipeline:
+    """Return manifest -> table without test rows -> trials -> best parameters, CSV, page; all `parameters` are read."""
+    cut = ["manifest", "image_facts", "params:ingestion", "params:splits", "params:tuning"]
+    read = ["parameters", "params:tuning", "params:compute", "params:evaluation", "tuning_split_table"]
+    files = ["raw_images", "known_image_stamps", "study_file"]
+    results = ["tuned_parameters", "study_trials_csv", "study_page"]
+    return pipeline(
+        [
+            node(make_tuning_table, cut, "tuning_split_table", name="make_tuning_table", tags=TABLES),
+            node(run_study, [*read, *files], "study_trials", name="run_study"),
+            node(collect_results, "study_trials", results, name="collect_results"),
+        ]
+    )

@@ -8,7 +8,7 @@ from typing import Any, cast
 from kedro.pipeline import Node, Pipeline, node, pipeline
 
 from reid_pipeline.engine.stage import Method
-from reid_pipeline.pipelines.method.nodes import MethodNodes, join_histories, keep, train_node
+from reid_pipeline.pipelines.method_nodes import MethodNodes, join_histories, keep
 from reid_pipeline.schema.addresses import ZERO_SHOT
 
 SHARED = {"split_table", "galleries", "raw_images", "image_cache", "known_image_stamps", "run_environment"}
@@ -32,71 +32,58 @@ def create_pipeline(method: Method) -> Pipeline:
     )
 
 
-def _node(method: Method, function: Callable[..., Any], outputs: str | list[str], name: str, **named: str) -> Node:
-    """Return a node whose arguments are called like their datasets and blocks of parameters.
+def _node(function: Callable[..., Any], outputs: str | list[str], name: str, **named: str) -> Node:
+    """Return a node whose arguments are called like their datasets and blocks of parameters, but for those `named`.
 
-    Args:
-        method: whose node it is.
-        function: the node's; an argument with a default is left out unless it is in `named`.
-        outputs: what it makes.
-        name: the node's, without the method's.
-        named: datasets that are called otherwise than their argument.
+    An argument with a default is left out unless it is named. Kedro validates `parameters` with the method's model
+    before a run, for which the function is copied.
     """
+    bound = cast("MethodType", function)
+    nodes, plain = cast("MethodNodes", bound.__self__), cast("FunctionType", bound.__func__)
+    copied = FunctionType(plain.__code__, plain.__globals__, plain.__name__, plain.__defaults__)
+    copied.__annotations__ = {**plain.__annotations__, "parameters": nodes.method.params}
+    copied.__doc__ = plain.__doc__
     blocks = {block: f"params:{block}" for block in SHARED_PARAMETERS}
-    datasets = blocks | {"parameters": f"params:{method.name}", "image_stamps": "known_image_stamps"} | named
+    datasets = blocks | {"parameters": f"params:{nodes.method.name}", "image_stamps": "known_image_stamps"} | named
     arguments = inspect.signature(function).parameters.values()
     needed = [each.name for each in arguments if each.default is each.empty or each.name in named]
-    return node(
-        _with_model(function, method),
-        {argument: datasets.get(argument, argument) for argument in needed},
-        outputs,
-        name=name,
-    )
-
-
-def _with_model(function: Callable[..., Any], method: Method) -> Callable[..., Any]:
-    """Return a copy whose `parameters` have the method's model, with which Kedro validates them before a run."""
-    bound = function if isinstance(function, MethodType) else None
-    plain = cast("FunctionType", bound.__func__ if bound else function)
-    copied = FunctionType(plain.__code__, plain.__globals__, plain.__name__, plain.__defaults__, plain.__closure__)
-    copied.__annotations__ = {**plain.__annotations__, "parameters": method.params}
-    copied.__doc__ = plain.__doc__
-    return MethodType(copied, bound.__self__) if bound else copied
+    inputs = {argument: datasets.get(argument, argument) for argument in needed}
+    return node(MethodType(copied, nodes), inputs, outputs, name=name)
 
 
 def _training_nodes(method: Method) -> list[Node]:
     """Return two nodes for each stage, its training and what is stored of it, and the export of the last."""
     stages = method.stage_names
     if not stages:
-        return [_node(method, MethodNodes(method).build, ["embedder", "history"], "build")]
+        return [_node(MethodNodes(method).build, ["embedder", "history"], "build")]
     histories = [f"{stage}_history" for stage in stages] if len(stages) > 1 else ["history"]
     made: list[Node] = []
     earlier: dict[str, str] = {}
     for stage, history in zip(stages, histories, strict=True):
         named = {"resume_point": f"{stage}_resume_point", **earlier}
         made += [
-            _node(method, train_node(method, stage), [f"{stage}_state", history], f"train_{stage}", **named),
+            _node(MethodNodes(method, stage).train, [f"{stage}_state", history], f"train_{stage}", **named),
             node(keep, f"{stage}_state", f"{stage}_checkpoint", name=f"keep_{stage}"),
         ]
         earlier = {"earlier": f"{stage}_checkpoint"}
     if len(stages) > 1:
         made.append(node(join_histories, histories, "history", name="join_histories"))
-    return [*made, _node(method, MethodNodes(method).export, "embedder", "export", checkpoint=earlier["earlier"])]
+    return [*made, _node(MethodNodes(method).export, "embedder", "export", checkpoint=earlier["earlier"])]
 
 
 def _result_nodes(method: Method) -> list[Node]:
     nodes = MethodNodes(method)
     recorded = ["run_card", "recorded_metrics", "recorded_history", "recorded_run_card"]
     made = [
-        _node(method, nodes.extract, "embeddings", "extract"),
-        _node(method, nodes.evaluate, ["metrics", "breakdown"], "evaluate"),
-        _node(method, nodes.run_card, recorded, "run_card"),
+        _node(nodes.extract, "embeddings", "extract"),
+        _node(nodes.evaluate, ["metrics", "breakdown"], "evaluate"),
+        _node(nodes.run_card, recorded, "run_card"),
     ]
     if method.name == ZERO_SHOT:
-        return [*made, _node(method, nodes.make_report, ["report", "curves"], "report")]
+        return [*made, _node(nodes.make_report, ["report", "curves"], "report")]
     compared = {name: name for name in ("zero_shot_metrics", "differences")}
     return [
         *made,
-        _node(method, nodes.make_report, ["report", "curves"], "report", **compared),
-        _node(method, nodes.compare_with_zero_shot, "differences", "compare_with_zero_shot"),
+        _node(nodes.make_report, ["report", "curves"], "report", **compared),
+        _node(nodes.compare_with_zero_shot, "differences", "compare_with_zero_shot"),
     ]

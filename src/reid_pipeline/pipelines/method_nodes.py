@@ -1,10 +1,7 @@
-"""Nodes of a method's pipeline.
+"""Nodes of a method's pipeline: each notes an origin in what it makes, and checks it in what it uses."""
 
-Every node notes in what it makes where that comes from, and checks in what it uses that it was made by the
-run that it works for (`schema.origin`).
-"""
-
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
@@ -27,33 +24,6 @@ from reid_pipeline.splits import SplitTables
 Record = dict[str, Any]
 
 
-def train_node(method: Method, stage: str) -> Callable[..., Any]:
-    """Return the node of a training stage; it yields the state and the history after every epoch."""
-
-    def train(
-        parameters: Any,
-        split_table: pd.DataFrame,
-        raw_images: RawFolder,
-        image_cache: Any,
-        image_stamps: pd.DataFrame | None,
-        resume_point: Record | None,
-        compute: ComputeParameters,
-        cells: Cells,
-        earlier: Any = None,
-    ) -> Iterator[tuple[Record, list[EpochRecord]]]:
-        from reid_pipeline.engine.loading import check_unchanged
-        from reid_pipeline.engine.runtime import resolve_runtime
-        from reid_pipeline.engine.training import TrainingRun, train_stage
-
-        check_unchanged(split_table, raw_images, image_stamps)
-        cell, runtime = cells[method.name], resolve_runtime(compute)
-        read = (method, parameters, split_table, raw_images, runtime, cell.seed, image_cache)
-        run = TrainingRun(*read, benchmark=cell.benchmark, variant=cell.variant)
-        yield from train_stage(run, stage, resume_point, earlier)
-
-    return train
-
-
 def keep(state: Record) -> Any:
     """Return what is stored of a finished stage."""
     from reid_pipeline.engine.checkpoint import checkpoint_of
@@ -66,18 +36,42 @@ def join_histories(*histories: list[EpochRecord]) -> list[EpochRecord]:
     return [record for history in histories for record in history]
 
 
+@dataclass(frozen=True)
 class MethodNodes:
-    """The nodes of a method but its training. `parameters` are the method's own."""
+    """The nodes of a method, of which `train` is of one stage. `parameters` are the method's own."""
 
-    def __init__(self, method: Method) -> None:
-        self._method = method
+    method: Method
+    stage: str = ""
+
+    def train(
+        self,
+        parameters: Any,
+        split_table: pd.DataFrame,
+        raw_images: RawFolder,
+        image_cache: Any,
+        image_stamps: pd.DataFrame | None,
+        resume_point: Record | None,
+        compute: ComputeParameters,
+        cells: Cells,
+        earlier: Any = None,
+    ) -> Iterator[tuple[Record, list[EpochRecord]]]:
+        """Train the stage; yield its state and history after every epoch."""
+        from reid_pipeline.engine.loading import check_unchanged
+        from reid_pipeline.engine.runtime import resolve_runtime
+        from reid_pipeline.engine.training import TrainingRun, train_stage
+
+        check_unchanged(split_table, raw_images, image_stamps)
+        cell = cells[self.method.name]
+        read = (self.method, parameters, split_table, raw_images, resolve_runtime(compute), cell.seed, image_cache)
+        run = TrainingRun(*read, benchmark=cell.benchmark, variant=cell.variant)
+        yield from train_stage(run, self.stage, resume_point, earlier)
 
     def build(self, parameters: Any, split_table: pd.DataFrame, cells: Cells) -> tuple[Any, list[EpochRecord]]:
         """Return the embedder of a method without training, and an empty history."""
         from reid_pipeline.engine.training import built_embedder
 
-        present = self._origin("build", cells, split_table, parameters={self._method.name: parameters})
-        return built_embedder(self._method, parameters, split_table, present), []
+        present = self._origin("build", cells, split_table, parameters=parameters)
+        return built_embedder(self.method, parameters, split_table, present), []
 
     def export(
         self, parameters: Any, checkpoint: Any, split_table: pd.DataFrame, compute: ComputeParameters, cells: Cells
@@ -86,9 +80,9 @@ class MethodNodes:
         from reid_pipeline.engine.runtime import resolve_runtime
         from reid_pipeline.engine.training import exported_embedder
 
-        read = {self._method.name: parameters}
-        present = self._origin("export", cells, split_table, parameters=read, runtime=resolve_runtime(compute))
-        return exported_embedder(self._method, parameters, checkpoint, present)
+        noted = {"parameters": parameters, "runtime": resolve_runtime(compute)}
+        present = self._origin("export", cells, split_table, **noted)
+        return exported_embedder(self.method, parameters, checkpoint, present)
 
     def extract(
         self,
@@ -109,12 +103,12 @@ class MethodNodes:
         from reid_pipeline.evaluation.extraction import embed_test_rows, originated
 
         tables, runtime = (split_table, galleries), resolve_runtime(compute)
-        read = {self._method.name: parameters, "evaluation": evaluation.model_dump(mode="json", include=EXTRACTION)}
-        present = self._origin("extract", cells, *tables, parameters=read, runtime=runtime, after=embedder.origin)
-        require_match("extract", "embedder", embedder.origin, present)
+        read = {"parameters": parameters, "evaluation": evaluation.model_dump(mode="json", include=EXTRACTION)}
+        used = {"embedder": embedder.origin}
+        present = self._origin("extract", cells, *tables, used=used, runtime=runtime, **read)
         check_unchanged(split_table, raw_images, image_stamps)
         made = embed_test_rows(embedder, SplitTables(*tables), raw_images, runtime, evaluation, image_cache)
-        return originated(made, _made_from(present, embedder=embedder.origin))
+        return originated(made, present)
 
     def evaluate(
         self,
@@ -128,12 +122,10 @@ class MethodNodes:
         """Turn embeddings into metrics, and into where they come from."""
         from reid_pipeline.evaluation.protocol import evaluate_draws
 
-        read, origin = {self._method.name: parameters, "evaluation": evaluation}, embeddings.origin
-        present = self._origin("evaluate", cells, split_table, galleries, parameters=read, after=origin)
-        require_match("evaluate", "embeddings", origin, present)
-        present = _made_from(present, embeddings=origin)
+        read = {"parameters": parameters, "evaluation": evaluation, "used": {"embeddings": embeddings.origin}}
+        present = self._origin("evaluate", cells, split_table, galleries, **read)
         metrics, breakdown = evaluate_draws(embeddings, split_table, galleries, evaluation)
-        named = cells[self._method.name].model_dump(exclude={"differs"})
+        named = cells[self.method.name].model_dump(exclude={"differs"})
         measured = Metrics(**named, **metrics, label_use=present.label_use)
         return measured.with_origin(present), Breakdown(**named, **breakdown).with_origin(present)
 
@@ -152,14 +144,13 @@ class MethodNodes:
         """Compare the method's metrics with those of zero_shot, query by query."""
         from reid_pipeline.evaluation.paired_differences import difference_to_zero_shot
 
-        name, read = "compare_with_zero_shot", {self._method.name: parameters, "evaluation": evaluation}
-        present = self._origin(name, cells, split_table, galleries, parameters=read, after=metrics.origin)
-        used = (("metrics", metrics), ("breakdown", breakdown))
-        for artefact, record in (*used, (ZERO_SHOT, zero_shot_metrics), (ZERO_SHOT, zero_shot_breakdown)):
-            require_match(name, artefact, record.origin, present)
-        compared = (metrics, breakdown, zero_shot_metrics, zero_shot_breakdown)
+        node, compared = "compare_with_zero_shot", (metrics, breakdown, zero_shot_metrics, zero_shot_breakdown)
+        read = {"parameters": parameters, "evaluation": evaluation, "used": {"metrics": metrics.origin}}
+        present = self._origin(node, cells, split_table, galleries, **read)
+        for artefact, record in zip(("breakdown", ZERO_SHOT, ZERO_SHOT), compared[1:], strict=True):
+            require_match(node, artefact, record.origin, present)
         found = difference_to_zero_shot(*compared, other=address(cells[ZERO_SHOT]))
-        return found.with_origin(_made_from(present, metrics=metrics.origin, zero_shot=zero_shot_metrics.origin))
+        return found.with_origin(_made_from(present, zero_shot=zero_shot_metrics.origin))
 
     def run_card(
         self,
@@ -184,20 +175,17 @@ class MethodNodes:
         from reid_pipeline.evaluation.run_card import FinishedRun, make_run_card, require_history
         from reid_pipeline.splits import require_tables
 
-        tables, runtime, name = (split_table, galleries), resolve_runtime(compute), self._method.name
+        tables, runtime, name = (split_table, galleries), resolve_runtime(compute), self.method.name
         require_tables(*tables, ingestion, splits)
-        read = {name: parameters, "evaluation": evaluation}
-        present = self._origin("run_card", cells, *tables, parameters=read, runtime=runtime, after=embedder.origin)
-        require_match("run_card", "embedder", embedder.origin, present)
-        present = _made_from(present, embedder=embedder.origin)
+        read = {"parameters": parameters, "evaluation": evaluation, "used": {"embedder": embedder.origin}}
+        present = self._origin("run_card", cells, *tables, runtime=runtime, **read)
         require_match("run_card", "metrics", metrics.origin, present)
         require_history(history, embedder.origin)
-        blocks = _dumped(
-            compute=compute, ingestion=ingestion, splits=splits, evaluation=evaluation, **{name: parameters}
-        )
+        blocks = {"compute": compute, "ingestion": ingestion, "splits": splits, "evaluation": evaluation}
+        dumped = {each: block.model_dump(mode="json") for each, block in {**blocks, name: parameters}.items()}
         run = FinishedRun(cells[name], split_table, metrics, history, embedder, runtime)
         other = None if name == ZERO_SHOT else address(cells[ZERO_SHOT])
-        card = make_run_card(run, blocks, run_environment, zero_shot=other)
+        card = make_run_card(run, dumped, run_environment, zero_shot=other)
         card = card.with_origin(_made_from(present, metrics=metrics.origin))
         return card, metrics, history, card
 
@@ -223,41 +211,44 @@ class MethodNodes:
         from reid_pipeline.reporting.figures import curves_overview
         from reid_pipeline.reporting.report import ReportContent, render_report
 
-        tables, cell, origin = (split_table, galleries), cells[self._method.name], embeddings.origin
-        read = {self._method.name: parameters, "evaluation": evaluation}
-        present = self._origin("report", cells, *tables, parameters=read, after=origin)
-        require_match("report", "embeddings", origin, present)
-        present = _made_from(present, embeddings=origin, metrics=metrics.origin)
+        tables, cell = (split_table, galleries), cells[self.method.name]
+        read = {"parameters": parameters, "evaluation": evaluation, "used": {"embeddings": embeddings.origin}}
+        present = _made_from(self._origin("report", cells, *tables, **read), metrics=metrics.origin)
         named: dict[str, Any] = {"breakdown": breakdown, "run_card": run_card, "differences": differences}
-        _require_matches("report", {"metrics": metrics, **named, ZERO_SHOT: zero_shot_metrics}, present)
+        for artefact, record in {"metrics": metrics, **named, ZERO_SHOT: zero_shot_metrics}.items():
+            if record is not None:
+                require_match("report", artefact, record.origin, present)
         bad, good = choose_ranked_queries(embeddings, SplitTables(*tables), raw_images, evaluation, report)
         content = ReportContent(
-            benchmark=cell.benchmark,
-            method=cell.method,
-            seed=cell.seed,
+            **cell.model_dump(include={"benchmark", "method", "seed"}),
+            **named,
             metrics=[metrics] if zero_shot_metrics is None else [zero_shot_metrics, metrics],
             history=history,
-            **named,
             bad_queries=bad,
             good_queries=good,
-            description=self._method.description,
+            description=self.method.description,
         )
         return render_report(content), curves_overview(history)
 
-    def _origin(self, node: str, cells: Cells, *tables: pd.DataFrame, **noted: Any) -> Origin:
+    def _origin(
+        self,
+        node: str,
+        cells: Cells,
+        *tables: pd.DataFrame,
+        parameters: Any,
+        evaluation: Any = None,
+        used: Mapping[str, Origin | None] | None = None,
+        runtime: Any = None,
+    ) -> Origin:
+        """Return the origin of what `node` makes from the artefact in `used`, which must be of this run."""
         from reid_pipeline.evaluation.run_card import run_origin
 
-        return run_origin(node, cells[self._method.name], *tables, **noted)
-
-
-def _require_matches(node: str, records: Mapping[str, Any], present: Origin) -> None:
-    for name, record in records.items():
-        if record is not None:
-            require_match(node, name, record.origin, present)
-
-
-def _dumped(**blocks: Any) -> Mapping[str, Any]:
-    return {name: block.model_dump(mode="json") for name, block in blocks.items()}
+        read = {self.method.name: parameters} | ({} if evaluation is None else {"evaluation": evaluation})
+        after = next(iter(used.values())) if used else None
+        present = run_origin(node, cells[self.method.name], *tables, parameters=read, runtime=runtime, after=after)
+        for name, origin in (used or {}).items():
+            require_match(node, name, origin, present)
+        return _made_from(present, **(used or {}))
 
 
 def _made_from(origin: Origin, **artefacts: Origin | None) -> Origin:
