@@ -150,7 +150,7 @@ class RunSummary:
     def _text(self) -> str:
         """Return the results for a terminal; empty where the run has only files."""
         from reid_pipeline.reporting.before_after import text_table
-        from reid_pipeline.reporting.comparison_tables import comparison_text
+        from reid_pipeline.reporting.comparison import comparison_text
         from reid_pipeline.reporting.dataset_page import dataset_text
         from reid_pipeline.reporting.leaderboard import leaderboard_text
         from reid_pipeline.reporting.tuning_page import tuning_text

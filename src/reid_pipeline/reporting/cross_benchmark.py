@@ -1,15 +1,8 @@
 """The matrix of every trained embedder on every benchmark's test split, as page, Markdown and CSV."""
 
-from collections.abc import Mapping
-
-from reid_pipeline.reporting.formats import METRICS, UNMEASURED, percent
-from reid_pipeline.reporting.page import rendered
-from reid_pipeline.reporting.tables import Column, Table, csv_text
-from reid_pipeline.reporting.words import run_name
+from reid_pipeline.reporting.formats import METRICS, UNMEASURED, percent, run_name
+from reid_pipeline.reporting.page import Column, Table, csv_text, rendered
 from reid_pipeline.schema.comparison import CrossBenchmark, CrossResult
-
-Embedder = tuple[str, str, str]
-"""The benchmark it was trained on, its method and its seed."""
 
 _TITLE = "Trained on one benchmark, tested on another"
 _PROTOCOL = ("splits", "camera_filter", "flip_averaging", "camera_mean_subtraction", "query_expansion", "rerank")
@@ -32,39 +25,36 @@ def cross_markdown(cross_benchmark: CrossBenchmark) -> str:
 
 def render_cross_page(cross_benchmark: CrossBenchmark) -> str:
     """Return the matrix as an HTML page that loads nothing."""
-    return rendered(
-        "cross_benchmark.html.j2",
-        title=_TITLE,
-        legend=_legend(cross_benchmark),
-        table=_matrix(cross_benchmark),
-        reasons=_reasons(cross_benchmark),
-    )
+    shown = {"legend": _legend(cross_benchmark), "reasons": _reasons(cross_benchmark)}
+    return rendered("cross_benchmark.html.j2", title=_TITLE, table=_matrix(cross_benchmark), **shown)
 
 
-def _matrix(cross_benchmark: CrossBenchmark) -> Table[Embedder]:
-    """Return a row for each embedder; its own benchmark is marked."""
+def _matrix(cross_benchmark: CrossBenchmark) -> Table:
+    """Return a row for each embedder: benchmark that it was trained on, method and seed."""
     found = {(_embedder(each), each.tested_on): each for each in cross_benchmark.results}
+    embedders = list(dict.fromkeys(embedder for embedder, _ in found))
     columns = [
-        Column[Embedder]("Trained on", lambda embedder: embedder[0], words=True),
-        Column[Embedder]("Method", lambda embedder: embedder[1], words=True),
-        Column[Embedder]("Seed", lambda embedder: embedder[2], words=True),
-        *(_split_column(found, name) for name in cross_benchmark.benchmarks),
+        *(
+            Column(title, [embedder[place] for embedder in embedders], words=True)
+            for place, title in enumerate(("Trained on", "Method", "Seed"))
+        ),
+        *(
+            Column(f"on {name}", [_cell(found.get((embedder, name))) for embedder in embedders])
+            for name in cross_benchmark.benchmarks
+        ),
     ]
-    return Table(_TITLE, columns, list(dict.fromkeys(embedder for embedder, _ in found)))
+    return Table(_TITLE, columns)
 
 
-def _embedder(result: CrossResult) -> Embedder:
+def _embedder(result: CrossResult) -> tuple[str, str, str]:
     return result.trained_on, run_name(result.method, result.variant), str(result.seed)
 
 
-def _split_column(found: Mapping[tuple[Embedder, str], CrossResult], benchmark: str) -> Column[Embedder]:
-    def cell(embedder: Embedder) -> str:
-        result = found.get((embedder, benchmark))
-        if result is None or result.mAP is None:
-            return UNMEASURED
-        return f"{percent(result.mAP)} / {percent(result.rank1)}{' *' if benchmark == embedder[0] else ''}"
-
-    return Column(f"on {benchmark}", cell)
+def _cell(result: CrossResult | None) -> str:
+    """Return mAP and Rank-1; those on the embedder's own benchmark are marked."""
+    if result is None or result.mAP is None:
+        return UNMEASURED
+    return f"{percent(result.mAP)} / {percent(result.rank1)}{' *' if result.tested_on == result.trained_on else ''}"
 
 
 def _legend(cross_benchmark: CrossBenchmark) -> str:

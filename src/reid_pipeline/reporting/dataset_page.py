@@ -1,17 +1,15 @@
 """The dataset page: what a collection holds and what is wrong with it, as HTML and for the terminal."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from html import escape
-from typing import Any
 
 import plotly.graph_objects as go
 
 from reid_pipeline.reporting.dataset_problems import Problem, all_answered, problems
+from reid_pipeline.reporting.figures import bars
 from reid_pipeline.reporting.formats import UNMEASURED, count, counted, span
-from reid_pipeline.reporting.page import Headline, charts, rendered
-from reid_pipeline.reporting.style import bars
-from reid_pipeline.reporting.tables import Column, Table, aligned
-from reid_pipeline.schema.summary import DatasetSummary, ImageSizes, ImagesPerIdentity, SplitFacts, SubsetCount
+from reid_pipeline.reporting.page import Column, Headline, Table, aligned, charts, rendered
+from reid_pipeline.schema.summary import DatasetSummary, SplitFacts
 
 _LINE = 160  # characters of a sentence in the terminal
 _TEXT_SUBSETS, _TEXT_PROBLEMS, _TEXT_NOTES = 6, 6, 2
@@ -21,8 +19,7 @@ _IDENTITY_BINS = 30
 def render_dataset_page(summary: DatasetSummary) -> str:
     """Return the page's HTML source: plotly.js, figures and pictures are inside, about 5 MB.
 
-    Every value is escaped. The page holds no address that a browser would load, and its content security
-    policy forbids it to load one. The same summary gives the same page.
+    Every value is escaped, nothing is loaded from anywhere, and the same summary gives the same page.
     """
     benchmark, found = summary.benchmark, problems(summary)
     facts = {
@@ -73,7 +70,7 @@ def dataset_text(summary: DatasetSummary) -> str:
     return "\n\n".join("\n".join(_printable(line) for line in part) for part in parts)
 
 
-def _sections(summary: DatasetSummary) -> list[tuple[str, Table[Any], list[str]]]:
+def _sections(summary: DatasetSummary) -> list[tuple[str, Table, list[str]]]:
     """Return id, table and sentences below it of each section of the page."""
     sizes = [(f"{size.width} x {size.height}", size.images) for size in (summary.sizes.common if summary.sizes else ())]
     rules = [(rule.replace("_", " "), number) for rule, number in summary.rules.items()]
@@ -89,77 +86,72 @@ def _sections(summary: DatasetSummary) -> list[tuple[str, Table[Any], list[str]]
     ]
 
 
-def _counts_table(summary: DatasetSummary) -> Table[SubsetCount]:
-    version = summary.counts.version
-    column = Column[SubsetCount]
-    subset = column("Subset", lambda each: each.subset)
-    images = column("Images", lambda each: count(each.images))
-    identities = column("Identities", lambda each: count(each.identities))
+def _counts_table(summary: DatasetSummary) -> Table:
+    version, subsets = summary.counts.version, summary.counts.subsets
+    subset = Column("Subset", [each.subset for each in subsets])
+    images = Column("Images", _counts(each.images for each in subsets))
+    identities = Column("Identities", _counts(each.identities for each in subsets))
     if version is None:
         caption = "No counts are published; junk is counted as published."
-        return Table("Found and published", [subset, images, identities], summary.counts.subsets, caption)
+        return Table("Found and published", [subset, images, identities], caption)
     columns = [
         subset,
         images,
-        column("Published", lambda each: count(each.published_images)),
-        _difference_column(lambda each: each.image_difference),
+        Column("Published", _counts(each.published_images for each in subsets)),
+        _difference_column([each.image_difference for each in subsets]),
         identities,
-        column("Published", lambda each: count(each.published_identities)),
-        _difference_column(lambda each: each.identity_difference),
+        Column("Published", _counts(each.published_identities for each in subsets)),
+        _difference_column([each.identity_difference for each in subsets]),
     ]
     against = f"Compared with the published counts{f' of {version}' if version else ''}"
-    caption = f"{against}; junk is counted as published."
-    return Table("Found and published", columns, summary.counts.subsets, caption)
+    return Table("Found and published", columns, f"{against}; junk is counted as published.")
 
 
-def _difference_column(difference: Callable[[SubsetCount], int | None]) -> Column[SubsetCount]:
-    def cell(each: SubsetCount) -> str:
-        number = difference(each)
-        if number is None:
-            return UNMEASURED
-        return f"{number:+,}".replace("-", "−") if number else "0"  # noqa: RUF001
-
-    return Column("Difference", cell, mark=lambda each: "mismatch" if difference(each) else "")
+def _counts(numbers: Iterable[int | None]) -> list[str]:
+    return [count(number) for number in numbers]
 
 
-def _splits_table(summary: DatasetSummary) -> Table[tuple[str, SplitFacts]]:
-    def facts_column(title: str, number: Callable[[SplitFacts], int | None]) -> Column[tuple[str, SplitFacts]]:
-        return Column(title, lambda split: count(number(split[1])))
+def _difference_column(numbers: Sequence[int | None]) -> Column:
+    signed = [UNMEASURED if each is None else f"{each:+,}" if each else "0" for each in numbers]
+    marks = ["mismatch" if number else "" for number in numbers]
+    return Column("Difference", [text.replace("-", "−") for text in signed], marks=marks)  # noqa: RUF001
 
+
+def _splits_table(summary: DatasetSummary) -> Table:
+    splits = summary.splits.values()
     columns = [
-        Column[tuple[str, SplitFacts]]("Split", lambda split: split[0]),
-        facts_column("Images", lambda facts: facts.images),
-        facts_column("Identities", lambda facts: facts.identities),
-        facts_column("Cameras", lambda facts: facts.cameras),
-        facts_column("One camera only", lambda facts: facts.one_camera.count if facts.one_camera else None),
-        facts_column("Distractors", lambda facts: facts.distractors),
-        facts_column("Unlabelled", lambda facts: facts.unlabelled),
+        Column("Split", [*summary.splits]),
+        Column("Images", _counts(split.images for split in splits)),
+        Column("Identities", _counts(split.identities for split in splits)),
+        Column("Cameras", _counts(split.cameras for split in splits)),
+        Column("One camera only", _counts(split.one_camera.count if split.one_camera else None for split in splits)),
+        Column("Distractors", _counts(split.distractors for split in splits)),
+        Column("Unlabelled", _counts(split.unlabelled for split in splits)),
     ]
-    caption = "As used: without junk and without files that cannot be decoded."
-    return Table("Splits", columns, [*summary.splits.items()], caption)
+    return Table("Splits", columns, "As used: without junk and without files that cannot be decoded.")
 
 
-def _spread_table(summary: DatasetSummary) -> Table[tuple[str, ImagesPerIdentity]]:
-    def number_column(title: str, name: str) -> Column[tuple[str, ImagesPerIdentity]]:
-        return Column(title, lambda row: f"{getattr(row[1], name):,.2f}".rstrip("0").rstrip("."))
-
+def _spread_table(summary: DatasetSummary) -> Table:
+    spreads = {name: split.images_per_identity for name, split in summary.splits.items() if split.images_per_identity}
+    fields = {
+        "Least": "min",
+        "First quartile": "first_quartile",
+        "Median": "median",
+        "Mean": "mean",
+        "Third quartile": "third_quartile",
+        "Most": "max",
+    }
+    numbers = {title: [getattr(each, field) for each in spreads.values()] for title, field in fields.items()}
     columns = [
-        Column[tuple[str, ImagesPerIdentity]]("Split", lambda row: row[0]),
-        number_column("Least", "min"),
-        number_column("First quartile", "first_quartile"),
-        number_column("Median", "median"),
-        number_column("Mean", "mean"),
-        number_column("Third quartile", "third_quartile"),
-        number_column("Most", "max"),
+        Column(title, [f"{number:,.2f}".rstrip("0").rstrip(".") for number in found])
+        for title, found in numbers.items()
     ]
-    rows = [(name, facts.images_per_identity) for name, facts in summary.splits.items() if facts.images_per_identity]
-    return Table("Images per identity", columns, rows, "Of the identities in each split.")
+    return Table("Images per identity", [Column("Split", [*spreads]), *columns], "Of the identities in each split.")
 
 
-def _images_table(title: str, first: str, rows: Sequence[tuple[str, int]], caption: str) -> Table[tuple[str, int]]:
-    column = Column[tuple[str, int]]
-    columns = [column(first, lambda row: row[0]), column("Images", lambda row: count(row[1]))]
-    return Table(title, columns, rows, caption)
+def _images_table(title: str, first: str, rows: Sequence[tuple[str, int]], caption: str) -> Table:
+    columns = [Column(first, [name for name, _ in rows]), Column("Images", _counts(images for _, images in rows))]
+    return Table(title, columns, caption)
 
 
 def _rules_sentences(summary: DatasetSummary) -> list[str]:
@@ -232,14 +224,16 @@ def _printable(line: str) -> str:
 
 def dataset_figures(summary: DatasetSummary) -> dict[str, go.Figure]:
     """Return the figures that have something to show, by name, in reading order."""
-    splits = summary.splits
+    splits, sizes = summary.splits, summary.sizes
     figures = {}
     if any(facts.images_per_identity for facts in splits.values()):
         figures["images_per_identity"] = _images_per_identity(splits)
     if any(facts.images_per_camera for facts in splits.values()):
         figures["images_per_camera"] = _images_per_camera(splits)
-    if summary.sizes:
-        figures["image_sizes"] = _image_sizes(summary.sizes)
+    if sizes:
+        groups = {name: [getattr(each, name) for each in sizes.histogram] for name in ("width", "height")}
+        spans = [span(each.low, each.high) for each in sizes.histogram]
+        figures["image_sizes"] = bars("Image sizes", spans, groups, axes=("Pixels", "Images (count)"))
     return figures
 
 
@@ -264,10 +258,3 @@ def _images_per_camera(splits: Mapping[str, SplitFacts]) -> go.Figure:
     groups = {name: [facts.images_per_camera.get(camera, 0) for camera in cameras] for name, facts in splits.items()}
     shown = [escape(camera, quote=False) for camera in cameras]  # plotly would read tags in it
     return bars("Images per camera", shown, groups, axes=("Camera", "Images (count)"))
-
-
-def _image_sizes(sizes: ImageSizes) -> go.Figure:
-    """Return how many images have which width and which height, in pixels."""
-    groups = {name: [getattr(each, name) for each in sizes.histogram] for name in ("width", "height")}
-    spans = [span(each.low, each.high) for each in sizes.histogram]
-    return bars("Image sizes", spans, groups, axes=("Pixels", "Images (count)"))

@@ -1,28 +1,25 @@
 """The report of a run: one HTML page that loads nothing from anywhere."""
 
 import base64
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from reid_pipeline.reporting.before_after import before_and_after, comparison_rows, difference_notes
 from reid_pipeline.reporting.figures import cmc_curves, epochs, training_curves
-from reid_pipeline.reporting.formats import METRICS, UNMEASURED, count, exact_duration, percent
-from reid_pipeline.reporting.page import Headline, charts, flattened, rendered
-from reid_pipeline.reporting.rank_lists import RankedQuery, describe, rank_list_strip
-from reid_pipeline.reporting.tables import Column, Table
-from reid_pipeline.reporting.words import compared_with, label_sentence, label_word, run_name
-from reid_pipeline.schema.records import (
-    Breakdown,
-    CameraPair,
-    Differences,
-    EpochRecord,
-    IdentityFigures,
-    Metrics,
-    RunCard,
+from reid_pipeline.reporting.formats import (
+    METRICS,
+    UNMEASURED,
+    compared_with,
+    count,
+    exact_duration,
+    label_sentence,
+    label_word,
+    percent,
+    run_name,
 )
-
-Pairs = Mapping[tuple[int, int], CameraPair]
+from reid_pipeline.reporting.page import Column, Headline, Table, charts, flattened, rendered
+from reid_pipeline.reporting.rank_lists import RankedQuery, describe, rank_list_strip
+from reid_pipeline.schema.records import Breakdown, Differences, EpochRecord, Metrics, RunCard
 
 _HEADLINES = ("mAP", "rank1", "mINP")
 _SHORT = 12
@@ -34,17 +31,12 @@ class ReportContent:
     """What the page shows.
 
     Attributes:
-        benchmark: name of the benchmark.
-        method: name of the method this run is about.
-        seed: of the run.
         metrics: results measured in this run, "before" first, this run's last.
-        run_card: what is needed to make the run again; every entry is shown.
-        history: one record per epoch; empty for a method that does not train.
-        breakdown: where the figures come from; None shows no section.
+        history: empty for a method that does not train.
+        breakdown: None shows no section.
         differences: to the zero_shot that comes "before"; None where it is not known.
         zero_shot_card: the run card of that zero_shot, where it is at hand: backbones that differ are named.
-        bad_queries: ranked lists, worst first.
-        good_queries: ranked lists, best first.
+        bad_queries, good_queries: ranked lists, worst or best first.
         description: one sentence on the method.
     """
 
@@ -71,8 +63,7 @@ class ReportContent:
 def render_report(content: ReportContent) -> str:
     """Return the page's HTML source: plotly.js, figures and pictures are inside, about 5 MB.
 
-    Every value is escaped. The page holds no address that a browser would load, and its content security
-    policy forbids it to load one. The same content gives the same page.
+    Every value is escaped, nothing is loaded from anywhere, and the same content gives the same page.
 
     Raises:
         ValueError: no metrics.
@@ -99,7 +90,7 @@ def render_report(content: ReportContent) -> str:
         epoch_table=_epoch_table(content.history),
         breakdown=breakdown_tables(content.breakdown),
         strips={name: [_strip(each) for each in ranked] for name, ranked in queries.items() if ranked},
-        run_card=list(flattened(content.run_card.content())),
+        run_card=flattened(content.run_card.content()),
     )
 
 
@@ -132,22 +123,22 @@ def _facts(card: RunCard) -> list[tuple[str, str]]:
     return [(name, value) for name, value in facts.items() if value]
 
 
-def _epoch_table(history: Sequence[EpochRecord]) -> Table[tuple[float, EpochRecord]]:
+def _epoch_table(history: Sequence[EpochRecord]) -> Table:
     """Return the numbers behind the curves: a row for each epoch."""
-    column = Column[tuple[float, EpochRecord]]
+    truths = [record.ground_truth for record in history]
+    seconds = [record.seconds.get("epoch") for record in history]
     columns = [
-        column("Epoch", lambda row: f"{row[0]:g}"),
-        column("Learning rate", lambda row: f"{row[1].learning_rate:.3g}"),
-        column("Loss", lambda row: f"{row[1].loss:.4f}"),
-        column("Clusters", lambda row: count(row[1].clusters)),
-        column("Noise, %", lambda row: percent(row[1].noise_share)),
-        column("ARI", lambda row: f"{row[1].ground_truth.ari:.3f}" if row[1].ground_truth else UNMEASURED),
-        column("NMI", lambda row: f"{row[1].ground_truth.nmi:.3f}" if row[1].ground_truth else UNMEASURED),
-        column("Seconds", lambda row: f"{row[1].seconds['epoch']:.1f}" if "epoch" in row[1].seconds else UNMEASURED),
+        Column("Epoch", [f"{epoch:g}" for epoch in epochs(history)]),
+        Column("Learning rate", [f"{record.learning_rate:.3g}" for record in history]),
+        Column("Loss", [f"{record.loss:.4f}" for record in history]),
+        Column("Clusters", [count(record.clusters) for record in history]),
+        Column("Noise, %", [percent(record.noise_share) for record in history]),
+        Column("ARI", [f"{truth.ari:.3f}" if truth else UNMEASURED for truth in truths]),
+        Column("NMI", [f"{truth.nmi:.3f}" if truth else UNMEASURED for truth in truths]),
+        Column("Seconds", [UNMEASURED if each is None else f"{each:.1f}" for each in seconds]),
     ]
     caption = "One row per epoch. ARI and NMI: diagnostics only, never used in training."
-    rows = list(zip(epochs(history), history, strict=True))
-    return Table("numbers of each epoch", columns, rows, caption).without_empty_columns(UNMEASURED)
+    return Table("numbers of each epoch", columns, caption).without_empty_columns(UNMEASURED)
 
 
 def _strip(ranked: RankedQuery) -> dict[str, str]:
@@ -160,60 +151,50 @@ def _strip(ranked: RankedQuery) -> dict[str, str]:
     }
 
 
-def breakdown_tables(breakdown: Breakdown | None) -> list[Table[Any]]:
+def breakdown_tables(breakdown: Breakdown | None) -> list[Table]:
     """Return each table that has something to show."""
-    if breakdown is None:
-        return []
-    tables: list[Table[Any]] = [
-        _intervals(breakdown.intervals),
-        _camera_pairs(breakdown.camera_pairs),
-        _identities(breakdown.identities),
-    ]
-    return [table for table in tables if table.rows]
+    makers: tuple[Callable[[Breakdown], Table], ...] = (_intervals, _camera_pairs, _identities)
+    return [table for make in makers if (table := make(breakdown)).rows] if breakdown else []
 
 
-def _intervals(ends: Mapping[str, float]) -> Table[str]:
+def _intervals(breakdown: Breakdown) -> Table:
+    ends = breakdown.intervals
+    names = [name for name in METRICS if f"{name}_low" in ends]
     columns = [
-        Column[str]("Figure", lambda name: METRICS[name]),
-        Column[str]("From", lambda name: percent(ends.get(f"{name}_low"))),
-        Column[str]("To", lambda name: percent(ends.get(f"{name}_high"))),
+        Column("Figure", [METRICS[name] for name in names]),
+        Column("From", [percent(ends.get(f"{name}_low")) for name in names]),
+        Column("To", [percent(ends.get(f"{name}_high")) for name in names]),
     ]
     caption = "95 % intervals, by resampling the queries; in %. Model and gallery stay the same."
-    return Table("intervals", columns, [name for name in METRICS if f"{name}_low" in ends], caption)
+    return Table("intervals", columns, caption)
 
 
-def _camera_pairs(pairs: Sequence[CameraPair]) -> Table[int]:
+def _camera_pairs(breakdown: Breakdown) -> Table:
     """Return mAP and Rank-1 as a matrix, query cameras down, gallery cameras across."""
-    found = {(pair.query_camera, pair.gallery_camera): pair for pair in pairs}
-    across = {pair.gallery_camera: _camera(pair.gallery_camera, pair.gallery_camera_name) for pair in pairs}
+    pairs = breakdown.camera_pairs
+    found = {(pair.query_camera, pair.gallery_camera): f"{percent(pair.mAP)} / {percent(pair.rank1)}" for pair in pairs}
     down = {pair.query_camera: _camera(pair.query_camera, pair.query_camera_name) for pair in pairs}
-    first = Column[int]("Query", lambda query: down[query])
-    columns = [first, *(_gallery_column(found, camera, across[camera]) for camera in sorted(across))]
+    across = {pair.gallery_camera: _camera(pair.gallery_camera, pair.gallery_camera_name) for pair in pairs}
+    columns = [
+        Column(across[gallery], [found.get((query, gallery), UNMEASURED) for query in sorted(down)])
+        for gallery in sorted(across)
+    ]
     caption = "mAP / Rank-1 in %: a camera's queries (down) on one camera of the gallery (across)."
-    return Table("pairs of cameras", columns, sorted(down), caption)
+    return Table("pairs of cameras", [Column("Query", [down[query] for query in sorted(down)]), *columns], caption)
 
 
 def _camera(number: int, name: str | None) -> str:
     return f"camera {number + 1 if name is None else name}"
 
 
-def _gallery_column(pairs: Pairs, gallery: int, title: str) -> Column[int]:
-    def cell(query: int) -> str:
-        pair = pairs.get((query, gallery))
-        return UNMEASURED if pair is None else f"{percent(pair.mAP)} / {percent(pair.rank1)}"
-
-    return Column(title, cell)
-
-
-def _identities(identities: Sequence[IdentityFigures]) -> Table[IdentityFigures]:
-    column = Column[IdentityFigures]
+def _identities(breakdown: Breakdown) -> Table:
+    shown = breakdown.identities[:_IDENTITIES]
     columns = [
-        column("Identity", lambda each: f"pid {each.pid}" if each.identity is None else each.identity),
-        column("mAP", lambda each: percent(each.mAP)),
-        column("mINP", lambda each: percent(each.mINP)),
-        column("Rank-1", lambda each: percent(each.rank1)),
-        column("Valid queries", lambda each: str(each.num_valid_queries)),
+        Column("Identity", [f"pid {each.pid}" if each.identity is None else each.identity for each in shown]),
+        Column("mAP", [percent(each.mAP) for each in shown]),
+        Column("mINP", [percent(each.mINP) for each in shown]),
+        Column("Rank-1", [percent(each.rank1) for each in shown]),
+        Column("Valid queries", [str(each.num_valid_queries) for each in shown]),
     ]
-    shown = identities[:_IDENTITIES]
-    caption = f"The {len(shown)} identities that went worst, of {len(identities)}; in %."
-    return Table("identities", columns, shown, caption)
+    caption = f"The {len(shown)} identities that went worst, of {len(breakdown.identities)}; in %."
+    return Table("identities", columns, caption)

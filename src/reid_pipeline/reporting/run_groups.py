@@ -6,8 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from reid_pipeline.reporting.formats import METRICS
-from reid_pipeline.reporting.words import run_name
+from reid_pipeline.reporting.formats import METRICS, run_name
 from reid_pipeline.schema.comparison import RunsNamed, Spread
 from reid_pipeline.schema.figures import Figures
 from reid_pipeline.schema.nested import leaves
