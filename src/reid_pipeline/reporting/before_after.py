@@ -22,7 +22,8 @@ class ResultRow:
         values: by metric a fraction in 0..1, or a difference of fractions; None where not measured.
         cells: the values as text, by metric: "61.2 ± 0.4", "+2.4 (-0.8 to +6.4)".
         is_difference: whether the values are this result less the first; its numbers of images are empty.
-        paired: of a difference, by metric its interval over the same queries, where it is known.
+        intervals: of a difference, by metric its interval over the same queries as text, where it is known.
+        uncertain: by metric, whether 0 lies inside the interval.
         remark: of a difference, a sentence on what its intervals are of, or that they are not known.
     """
 
@@ -32,13 +33,9 @@ class ResultRow:
     valid_queries: str = ""
     gallery: str = ""
     is_difference: bool = False
-    paired: Mapping[str, PairedDifference] = field(default_factory=dict)
+    intervals: Mapping[str, str] = field(default_factory=dict)
+    uncertain: tuple[bool, ...] = (False,) * len(METRICS)
     remark: str = ""
-
-    @property
-    def uncertain(self) -> tuple[bool, ...]:
-        """By metric, whether 0 lies inside the interval."""
-        return tuple(name in self.paired and not self.paired[name].excludes_zero for name in METRICS)
 
 
 def comparison_rows(metrics: Sequence[Metrics], differences: Sequence[Differences] = ()) -> list[ResultRow]:
@@ -102,13 +99,13 @@ def text_table(
     listed = [
         replace(row, label=f"{row.label} (measured earlier)") if place < len(measured) and measured[place] else row
         for place, row in enumerate(rows)
-        if not row.paired
+        if not row.intervals
     ]
     header, rule, *body = before_and_after(listed).text()
     plain = [index for index, row in enumerate(listed) if row.is_difference]
     if plain:
         body.insert(plain[0], rule)
-    blocks = [line for row in rows if row.paired for line in _interval_lines(row)]
+    blocks = [line for row in rows if row.intervals for line in _interval_lines(row)]
     return "\n".join([_caption(metrics), header, rule, *body, *blocks, *difference_notes(metrics, differences)])
 
 
@@ -154,10 +151,11 @@ def _difference_rows(
         paired, remark = _paired(results[place], results[first], known)
         pairs = {name: (row.values[name], before.values[name]) for name in METRICS}
         values = {name: None if a is None or b is None else a - b for name, (a, b) in pairs.items()}
-        intervals = {name: f" ({interval})" if (interval := _interval(paired, name)) else "" for name in METRICS}
-        cells = tuple(f"{points(values[name])}{intervals[name]}" for name in METRICS)
+        intervals = {name: f"{points(each.low)} to {points(each.high)}" for name, each in paired.items()}
+        cells = tuple(points(values[name]) + (f" ({intervals[name]})" if name in paired else "") for name in METRICS)
+        uncertain = tuple(name in paired and not paired[name].excludes_zero for name in METRICS)
         label = "difference, points" if only else f"{row.label} − {before.label}"  # noqa: RUF001
-        found.append(ResultRow(label, values, cells, is_difference=True, paired=paired, remark=remark))
+        found.append(ResultRow(label, values, cells, "", "", True, intervals, uncertain, remark))
     return found
 
 
@@ -175,12 +173,12 @@ def _paired(
 
 def _remarks(row: ResultRow) -> list[str]:
     inside = [title for title, uncertain in zip(METRICS.values(), row.uncertain, strict=True) if uncertain]
-    unknown = [title for name, title in METRICS.items() if row.values[name] is not None and name not in row.paired]
+    unknown = [title for name, title in METRICS.items() if row.values[name] is not None and name not in row.intervals]
     remarks = [row.remark] if row.remark else []
     if inside:
         which = "this difference" if len(inside) == 1 else "these differences"
         remarks.append(f"0 lies inside the interval of {', '.join(inside)}: {which} may be chance.")
-    if unknown and row.paired:
+    if unknown and row.intervals:
         remarks.append(f"No interval is known of {', '.join(unknown)}.")
     return remarks
 
@@ -189,15 +187,11 @@ def _interval_lines(row: ResultRow) -> list[str]:
     cells = {name: points(row.values[name]) for name in METRICS}
     names, values = (max(map(len, texts)) for texts in (METRICS.values(), cells.values()))
     lines = [
-        f"  {METRICS[name].ljust(names)}  {text.rjust(values)} ({_interval(row.paired, name) or 'interval not known'})"
+        f"  {METRICS[name].ljust(names)}  {text.rjust(values)} ({row.intervals.get(name, 'interval not known')})"
         for name, text in cells.items()
         if row.values[name] is not None
     ]
     return [f"{row.label} (95 % interval over the same queries)", *lines]
-
-
-def _interval(paired: Mapping[str, PairedDifference], name: str) -> str:
-    return f"{points(paired[name].low)} to {points(paired[name].high)}" if name in paired else ""
 
 
 def _value(result: Metrics, name: str) -> str:

@@ -6,12 +6,12 @@ A measured figure and a published one never share a column, and nothing publishe
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from reid_pipeline.reporting.formats import METRICS, count, duration, few_queries, label_word, percent, points, run_name
+from reid_pipeline.reporting.formats import LABELS, METRICS, count, duration, few_queries, percent, points, run_name
 from reid_pipeline.reporting.page import Column, Table, csv_text, rendered
 from reid_pipeline.reporting.published import MARKS, PublishedFigure, published_figures
 from reid_pipeline.reporting.published import METRICS as PUBLISHED_METRICS
 from reid_pipeline.reporting.run_groups import RunGroup, group_runs, over_seeds
-from reid_pipeline.schema.comparison import Comparison, ComparisonRow, DifferenceToBest, RunsNamed
+from reid_pipeline.schema.comparison import Comparison, ComparisonRow, DifferenceToBest, RunsNamed, Spread
 from reid_pipeline.schema.errors import first_few
 from reid_pipeline.schema.records import Run
 
@@ -21,6 +21,7 @@ UNITS = "Figures in %, differences in percentage points."
 _NO_TARGET = "u"
 _SIZES = ("num_parameters", "num_trainable_parameters")
 _COSTS = ("training_seconds", "peak_memory_bytes", *_SIZES)
+_ENDS = ("difference", "low", "high")
 _MAIN_METRICS = ("mAP", "rank1")
 _DIFFERENCES_SHOWN, _SHORT_DIFFERENCES = 4, 2
 _LEGEND = (
@@ -100,14 +101,8 @@ def _row(method: str, group: RunGroup | None, figure: PublishedFigure | None) ->
 
 def render_comparison_page(comparison: Comparison) -> str:
     """Return the comparison as an HTML page that loads nothing; every value is escaped."""
-    return rendered(
-        "comparison.html.j2",
-        benchmark=comparison.benchmark,
-        title=title_of(comparison),
-        units=UNITS,
-        tables=shown_tables(comparison),
-        legend=sentences_below(comparison),
-    )
+    shown = {"title": title_of(comparison), "tables": shown_tables(comparison), "legend": sentences_below(comparison)}
+    return rendered("comparison.html.j2", benchmark=comparison.benchmark, units=UNITS, **shown)
 
 
 def comparison_markdown(comparison: Comparison) -> str:
@@ -118,7 +113,7 @@ def comparison_markdown(comparison: Comparison) -> str:
 
 
 def comparison_csv(*comparisons: Comparison) -> str:
-    """Return the tables of one or more as CSV: fractions as in metrics.json, differences in percentage points.
+    """Return the tables of one or more comparisons as CSV: fractions, and differences in percentage points.
 
     The columns are always the same, but for the numbers of parameters, which are there if a run card has them.
     """
@@ -129,8 +124,7 @@ def comparison_csv(*comparisons: Comparison) -> str:
 
 
 def _csv_record(comparison: Comparison, row: ComparisonRow) -> dict[str, Any]:
-    named = RunsNamed(method=row.method, variant=row.variant, apart=row.apart, seeds=row.seeds)
-    to_best = next((each for each in comparison.differences if each.other == named), None)
+    to_best = next((each for each in comparison.differences if each.other == _runs_of(row)), None)
     published = (*PUBLISHED_METRICS, "mark", "variant", "note")
     measured = {name: row.spread(name) for name in METRICS}
     return {
@@ -146,13 +140,14 @@ def _csv_record(comparison: Comparison, row: ComparisonRow) -> dict[str, Any]:
         **{f"measured_{name}_{part}": getattr(measured[name], part) for name in METRICS for part in ("mean", "std")},
         **{f"published_{name}": getattr(row.published, name, None) for name in published},
         **{f"difference_{name}_points": _points(row.difference.get(name)) for name in PUBLISHED_METRICS},
-        **{
-            f"behind_best_mAP_{end}_points": _points(getattr(to_best, end, None))
-            for end in ("difference", "low", "high")
-        },
+        **{f"behind_best_mAP_{name}_points": _points(getattr(to_best, name, None)) for name in _ENDS},
         "notes": "; ".join(row.notes),
         **{name: getattr(row, name) for name in _COSTS},
     }
+
+
+def _runs_of(row: ComparisonRow) -> RunsNamed:
+    return RunsNamed(method=row.method, variant=row.variant, apart=row.apart, seeds=row.seeds)
 
 
 def _points(difference: float | None) -> float | None:
@@ -160,22 +155,14 @@ def _points(difference: float | None) -> float | None:
 
 
 def shown_tables(comparison: Comparison) -> list[Table]:
-    """Return the tables: measured beside published, all that was measured, and the best less each other.
-
-    Columns that nothing could be shown in are left out; those of measured figures always stand.
-    """
+    """Return the tables: measured beside published, all that was measured, and the best less each other."""
     rows = comparison.rows
-    runs: dict[tuple[object, ...], ComparisonRow] = {}
-    for row in rows:
-        if row.seeds:  # one row for each published figure of their variant
-            runs.setdefault((row.method, row.variant, row.apart, row.seeds), row)
-    measured = [*runs.values()]
+    runs = [_runs_of(row) for row in rows]  # the same in each row for a published figure of their variant
+    measured = [row for place, row in enumerate(rows) if row.seeds and runs[place] not in runs[:place]]
     notes = ["; ".join([*([row.published.note] if row.published else []), *row.notes]) for row in rows]
     main = [*_first_columns(rows), *_main_columns(rows), *_cost_columns(rows), Column("Note", notes, words=True)]
-    tables = [
-        Table("Measured and published", main),
-        Table("All that was measured", [*_first_columns(measured), *_measured_columns(measured, METRICS)]),
-    ]
+    others = [*_first_columns(measured), *_measured_columns(measured, METRICS)]
+    tables = [Table("Measured and published", main), Table("All that was measured", others)]
     differences = [_differences_table(comparison.differences)] if comparison.differences else []
     return [*(table.without_empty_columns() for table in tables), *differences]
 
@@ -221,7 +208,7 @@ def _first_columns(rows: Rows) -> list[Column]:
         Column("Method", [run_name(row.method, row.variant) for row in rows], words=True, always=True),
         Column("What differs", [first_few(row.apart, _DIFFERENCES_SHOWN) for row in rows], words=True),
         _seeds_column(rows),
-        Column("Labels", [label_word(row.label_use) if row.seeds else "" for row in rows], words=True),
+        Column("Labels", [LABELS[row.label_use] if row.seeds else "" for row in rows], words=True),
     ]
 
 
@@ -231,13 +218,13 @@ def _seeds_column(rows: Rows) -> Column:
 
 
 def _measured_columns(rows: Rows, metrics: Iterable[str]) -> list[Column]:
-    """Return means with their deviations."""
-    spreads = {name: [row.spread(name) for row in rows] for name in metrics}
-    cells = {
-        name: [percent(each.mean, "") + ("" if each.std is None else f" ± {percent(each.std)}") for each in found]
-        for name, found in spreads.items()
-    }
-    return [Column(METRICS[name], texts, "measured", always=True) for name, texts in cells.items()]
+    return [
+        Column(METRICS[name], [_mean(row.spread(name)) for row in rows], "measured", always=True) for name in metrics
+    ]
+
+
+def _mean(found: Spread) -> str:
+    return percent(found.mean, "") + ("" if found.std is None else f" ± {percent(found.std)}")
 
 
 def _main_columns(rows: Rows) -> list[Column]:

@@ -2,16 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 
-from reid_pipeline.reporting.comparison import (
-    UNITS,
-    compare_methods,
-    comparison_csv,
-    comparison_text,
-    sentences_below,
-    shown_tables,
-    title_of,
-)
-from reid_pipeline.reporting.formats import METRICS, duration, label_word, percent, run_name
+from reid_pipeline.reporting.comparison import UNITS, compare_methods, sentences_below, shown_tables, title_of
+from reid_pipeline.reporting.formats import LABELS, METRICS, duration, percent, run_name
 from reid_pipeline.reporting.page import Column, Table, flattened, rendered
 from reid_pipeline.reporting.run_groups import of_one_test_set
 from reid_pipeline.schema.addresses import link
@@ -77,16 +69,6 @@ def leaderboard_markdown(leaderboard: Leaderboard) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def leaderboard_csv(leaderboard: Leaderboard) -> str:
-    """Return all tables as one CSV, with the columns of the comparison's."""
-    return comparison_csv(*leaderboard.benchmarks)
-
-
-def leaderboard_text(leaderboard: Leaderboard) -> str:
-    """Return the leaderboard in short, for a terminal."""
-    return "\n\n".join(comparison_text(comparison) for comparison in leaderboard.benchmarks)
-
-
 def _legend(leaderboard: Leaderboard) -> list[str]:
     sentences = [sentence for comparison in leaderboard.benchmarks for sentence in sentences_below(comparison)]
     return list(dict.fromkeys(sentences))
@@ -105,7 +87,7 @@ def _tables(comparison: ListedBenchmark) -> list[Table]:
         Column(METRICS["mAP"], [percent(run.metrics.mAP) for run in runs], "measured"),
         Column(METRICS["rank1"], [percent(run.metrics.rank1) for run in runs], "measured"),
         Column("Recipe", [str(recipe) for recipe in recipes], words=True),
-        Column("Labels", [label_word(card.label_use) for card in cards], words=True),
+        Column("Labels", [LABELS[card.label_use] for card in cards], words=True),
         Column("Commit", commits, words=True),
         Column("Data", [card.data_hash[:_SHORT] for card in cards], words=True),
         Column("Device", [card.device for card in cards], words=True),

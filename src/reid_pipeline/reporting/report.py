@@ -6,21 +6,19 @@ from dataclasses import dataclass
 
 from reid_pipeline.reporting.before_after import before_and_after, comparison_rows, difference_notes
 from reid_pipeline.reporting.figures import cmc_curves, epochs, training_curves
-from reid_pipeline.reporting.formats import (
-    METRICS,
-    UNMEASURED,
-    compared_with,
-    count,
-    exact_duration,
-    label_sentence,
-    label_word,
-    percent,
-    run_name,
-)
+from reid_pipeline.reporting.formats import LABELS, METRICS, UNMEASURED, count, exact_duration, percent, run_name
 from reid_pipeline.reporting.page import Column, Headline, Table, charts, flattened, rendered
 from reid_pipeline.reporting.rank_lists import RankedQuery, describe, rank_list_strip
+from reid_pipeline.schema.addresses import ZERO_SHOT
+from reid_pipeline.schema.origin import LabelUse
 from reid_pipeline.schema.records import Breakdown, Differences, EpochRecord, Metrics, RunCard
 
+_LABEL_SENTENCES: dict[LabelUse | None, str] = {
+    "source": "Training used the identity labels of the source it started from, and none of this benchmark.",
+    "partial": "Training used the identity labels of some training images.",
+    "all": "Training used the identity labels of all training images.",
+    None: "This run did not record whether training used identity labels.",
+}
 _HEADLINES = ("mAP", "rank1", "mINP")
 _SHORT = 12
 _IDENTITIES = 10
@@ -35,7 +33,6 @@ class ReportContent:
         history: empty for a method that does not train.
         breakdown: None shows no section.
         differences: to the zero_shot that comes "before"; None where it is not known.
-        zero_shot_card: the run card of that zero_shot, where it is at hand: backbones that differ are named.
         bad_queries, good_queries: ranked lists, worst or best first.
         description: one sentence on the method.
     """
@@ -48,7 +45,6 @@ class ReportContent:
     history: Sequence[EpochRecord] = ()
     breakdown: Breakdown | None = None
     differences: Differences | None = None
-    zero_shot_card: RunCard | None = None
     bad_queries: Sequence[RankedQuery] = ()
     good_queries: Sequence[RankedQuery] = ()
     description: str = ""
@@ -74,13 +70,15 @@ def render_report(content: ReportContent) -> str:
     differences = [content.differences] if content.differences else []
     label_use = content.result.label_use or content.run_card.label_use
     other = content.differences.other if content.differences else content.run_card.zero_shot
+    usual = f"{content.run_card.benchmark}/{ZERO_SHOT}/seed_{content.run_card.seed}"
+    sentence = f"The zero_shot that it is compared with is that of {other}."
     queries = {"bad": content.bad_queries, "good": content.good_queries}
     return rendered(
         "report.html.j2",
         content=content,
         name=run_name(content.method, content.result.variant),
-        labels=label_sentence(label_use, trains=bool(content.history)),
-        compared=compared_with(content.run_card, other, content.zero_shot_card),
+        labels=_label_sentence(label_use, trains=bool(content.history)),
+        compared=[sentence] if other and other != usual else [],
         table=before_and_after(comparison_rows(content.metrics, differences)),
         notes=difference_notes(content.metrics, differences),
         headlines=_headlines(content),
@@ -92,6 +90,15 @@ def render_report(content: ReportContent) -> str:
         strips={name: [_strip(each) for each in ranked] for name, ranked in queries.items() if ranked},
         run_card=flattened(content.run_card.content()),
     )
+
+
+def _label_sentence(label_use: LabelUse | None, *, trains: bool) -> tuple[str, str]:
+    """Return whose identity labels training used, in two parts, of which the first is to be stressed."""
+    if label_use != "none":
+        return "", _LABEL_SENTENCES[label_use]
+    diagnostics = " and, where shown, for diagnostics" if trains else ""
+    stressed = f"No labels were used{' in training' if trains else ''}"
+    return stressed, f": true identities were read only to score the results{diagnostics}."
 
 
 def _headlines(content: ReportContent) -> list[Headline]:
@@ -112,7 +119,7 @@ def _facts(card: RunCard) -> list[tuple[str, str]]:
     """Return the few facts of the run card that belong at the top."""
     commit = (card.git_commit or "")[:_SHORT]
     facts = {
-        "Labels": label_word(card.label_use),
+        "Labels": LABELS[card.label_use],
         "Device": card.device,
         "Precision": card.precision,
         "Wall time": exact_duration(card.wall_seconds),
