@@ -5,7 +5,7 @@ from html import escape
 
 import plotly.graph_objects as go
 
-from reid_pipeline.reporting.dataset_problems import Problem, all_answered, problems
+from reid_pipeline.reporting.dataset_problems import all_answered, problems
 from reid_pipeline.reporting.figures import bars
 from reid_pipeline.reporting.formats import UNMEASURED, count, counted, span
 from reid_pipeline.reporting.page import Column, Headline, Table, aligned, charts, rendered
@@ -17,18 +17,10 @@ _IDENTITY_BINS = 30
 
 
 def render_dataset_page(summary: DatasetSummary) -> str:
-    """Return the page's HTML source: plotly.js, figures and pictures are inside, about 5 MB.
-
-    Every value is escaped, nothing is loaded from anywhere, and the same summary gives the same page.
-    """
+    """Return the page's HTML source, which loads nothing: about 5 MB. The same summary gives the same page."""
     benchmark, found = summary.benchmark, problems(summary)
-    facts = {
-        "Reader": summary.reader,
-        "Data": summary.data_hash[:12],
-        "Reference": benchmark.reference,
-        "Licence": benchmark.licence,
-        "Source": benchmark.source,
-    }
+    facts = {"Reader": summary.reader, "Data": summary.data_hash[:12], "Reference": benchmark.reference}
+    facts |= {"Licence": benchmark.licence, "Source": benchmark.source}
     cameras, published = summary.cameras.found, summary.cameras.published
     note = f"published: {published}" if published and published != cameras else ""
     return rendered(
@@ -52,7 +44,8 @@ def render_dataset_page(summary: DatasetSummary) -> str:
 def dataset_text(summary: DatasetSummary) -> str:
     """Return the same in short for a terminal, in 40 lines at most."""
     found, subsets = problems(summary), _counts_table(summary)
-    listed = [_problem_line(problem) for problem in found[:_TEXT_PROBLEMS]]
+    shown = found[:_TEXT_PROBLEMS]
+    listed = [f"! {each.what}" + (f" Such as {', '.join(each.cases[:2])}." if each.cases else "") for each in shown]
     notes = [f"Note: {note}" for note in summary.notes[:_TEXT_NOTES]]
     parts = [
         [_title(summary)],
@@ -133,20 +126,13 @@ def _splits_table(summary: DatasetSummary) -> Table:
 
 def _spread_table(summary: DatasetSummary) -> Table:
     spreads = {name: split.images_per_identity for name, split in summary.splits.items() if split.images_per_identity}
-    fields = {
-        "Least": "min",
-        "First quartile": "first_quartile",
-        "Median": "median",
-        "Mean": "mean",
-        "Third quartile": "third_quartile",
-        "Most": "max",
-    }
-    numbers = {title: [getattr(each, field) for each in spreads.values()] for title, field in fields.items()}
-    columns = [
-        Column(title, [f"{number:,.2f}".rstrip("0").rstrip(".") for number in found])
-        for title, found in numbers.items()
-    ]
-    return Table("Images per identity", [Column("Split", [*spreads]), *columns], "Of the identities in each split.")
+    titles = ("Least", "First quartile", "Median", "Mean", "Third quartile", "Most")
+    fields = ("min", "first_quartile", "median", "mean", "third_quartile", "max")
+    columns = [Column("Split", [*spreads])]
+    for title, field in zip(titles, fields, strict=True):
+        texts = [f"{getattr(each, field):,.2f}" for each in spreads.values()]
+        columns.append(Column(title, [text.rstrip("0").rstrip(".") for text in texts]))
+    return Table("Images per identity", columns, "Of the identities in each split.")
 
 
 def _images_table(title: str, first: str, rows: Sequence[tuple[str, int]], caption: str) -> Table:
@@ -158,13 +144,10 @@ def _rules_sentences(summary: DatasetSummary) -> list[str]:
     """Return sentences on galleries and on junk."""
     sentences = []
     for sampled in summary.galleries:
-        least, most = min(sampled.images), max(sampled.images)
-        images = f"{least:,}" if least == most else f"{least:,} to {most:,}"
+        images = " to ".join(f"{number:,}" for number in sorted({min(sampled.images), max(sampled.images)}))
         name = f" of test set {sampled.test_set}" if sampled.test_set else ""
         sentences.append(f"Drawn galleries{name}: {sampled.repeats}, of {images} images each.")
-    if summary.junk:
-        sentences.append(f"{counted(summary.junk, 'junk image')} dropped.")
-    return sentences
+    return [*sentences, *([f"{counted(summary.junk, 'junk image')} dropped."] if summary.junk else [])]
 
 
 def _sizes_sentence(summary: DatasetSummary) -> str:
@@ -195,10 +178,6 @@ def _one_camera_sentences(summary: DatasetSummary) -> list[str]:
         for name, facts in summary.splits.items()
         if (alone := facts.one_camera) and alone.count
     ]
-
-
-def _problem_line(problem: Problem) -> str:
-    return f"! {problem.what}" + (f" Such as {', '.join(problem.cases[:2])}." if problem.cases else "")
 
 
 def _title(summary: DatasetSummary) -> str:
@@ -239,7 +218,7 @@ def dataset_figures(summary: DatasetSummary) -> dict[str, go.Figure]:
 
 def _images_per_identity(splits: Mapping[str, SplitFacts]) -> go.Figure:
     """Return how many identities of each split have how many images, in bins of equal width."""
-    known = {name: facts.images_per_identity.histogram for name, facts in splits.items() if facts.images_per_identity}
+    known = {name: found.histogram for name, facts in splits.items() if (found := facts.images_per_identity)}
     most = max(images for histogram in known.values() for images, _ in histogram)
     step = -(-most // _IDENTITY_BINS)
     starts = range(1, most + 1, step)

@@ -91,7 +91,7 @@ def _faulty_images(summary: DatasetSummary) -> Iterator[Problem]:
 
 
 def _query_remedies(queries: QueryFacts) -> Iterator[str]:
-    reasons = [queries, *([queries.worst] if queries.worst else [])]
+    reasons = list(filter(None, [queries, queries.worst]))
     if any(each.absent_from_gallery for each in reasons):
         yield "Identities absent from the gallery: check how the split was made."
     if any(each.only_same_camera for each in reasons):

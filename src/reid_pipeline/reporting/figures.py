@@ -24,37 +24,25 @@ _PATTERNS = ("", "/", ".", "\\", "x", "-")
 _FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
 _INK, _GRID = "#454c56", "#e3e6ea"
 
-_AXIS = {
-    "gridcolor": _GRID,
-    "linecolor": _GRID,
-    "zeroline": False,
-    "ticks": "",
-    "automargin": True,
-    "title": {"standoff": 8, "font": {"size": 12}},
-}
+_AXIS_TITLE = {"standoff": 8, "font": {"size": 12}}
+_AXIS = {"gridcolor": _GRID, "linecolor": _GRID, "zeroline": False, "ticks": "", "automargin": True}
 _TITLE_PLACE = {"x": 0.01, "xanchor": "left", "y": 1, "yanchor": "top", "yref": "container", "pad": {"t": 14}}
 _TEMPLATE = go.layout.Template(
     layout={
         "font": {"family": _FONT, "size": 12, "color": _INK},
         "colorway": list(COLOURS),
-        "paper_bgcolor": "rgba(0,0,0,0)",
-        "plot_bgcolor": "rgba(0,0,0,0)",
+        **dict.fromkeys(("paper_bgcolor", "plot_bgcolor"), "rgba(0,0,0,0)"),
         "title": {**_TITLE_PLACE, "font": {"size": 15}, "subtitle": {"font": {"size": 12}}},
-        "xaxis": {**_AXIS, "showgrid": False, "showline": True},
-        "yaxis": _AXIS,
+        "xaxis": {**_AXIS, "title": _AXIS_TITLE, "showgrid": False, "showline": True},
+        "yaxis": {**_AXIS, "title": _AXIS_TITLE},
         "legend": {"orientation": "h", "x": 0, "xanchor": "left", "y": 1.02, "yanchor": "bottom"},
         "hovermode": "x unified",
         "margin": {"l": 56, "r": 16, "t": 72, "b": 48},
     }
 )
 _DIAGNOSTICS = "diagnostics only, never used in training"
-_AGREEMENT = {
-    "ari": "ARI",
-    "nmi": "NMI",
-    "pairwise_precision": "pairwise precision",
-    "pairwise_recall": "pairwise recall",
-    "bcubed_precision": "BCubed precision",
-    "bcubed_recall": "BCubed recall",
+_AGREEMENT = {"ari": "ARI", "nmi": "NMI"} | {
+    f"{kind.lower()}_{part}": f"{kind} {part}" for kind in ("pairwise", "BCubed") for part in ("precision", "recall")
 }
 _FROM_0 = {"rangemode": "tozero"}
 _PERCENT = {"tickformat": ".0%", **_FROM_0}
@@ -99,7 +87,7 @@ def loss_curves(history: History) -> go.Figure:
     terms = list(dict.fromkeys(name for record in history for name in record.losses))
     shown = terms if len(terms) > 1 else []
     x = epochs(history)
-    losses = [line(x, [record.losses.get(term) for record in history], term, i) for i, term in enumerate(shown, 1)]
+    losses = [line(x, [each.losses.get(term) for each in history], term, index) for index, term in enumerate(shown, 1)]
     rate = _recorded(history, "learning_rate", "learning rate", 0).update(showlegend=False)
     parts = [
         Panel([_recorded(history, "loss", "loss", 0), *losses], "Loss (mean of the epoch)"),
@@ -165,10 +153,7 @@ def seconds_bars(history: History) -> go.Figure:
 
 
 def cmc_curves(metrics: Sequence[Metrics]) -> go.Figure:
-    """Return the CMC curves of several results: the share of valid queries with a match in the first 1 to k images.
-
-    A result without `cmc` has no trace.
-    """
+    """Return the CMC curves of the results that have one: shares of valid queries with a match in the first k."""
     figure = go.Figure()
     shown = [(place, result) for place, result in enumerate(metrics) if result.cmc]
     several = len({result.seed for _, result in shown}) > 1
@@ -218,14 +203,10 @@ def _agreement(history: History, name: str) -> list[float | None]:
 def line(x: Sequence[float], y: Sequence[float | None], name: str, index: int) -> go.Scatter:
     """Return a line of colour, dash and marker number `index`; a None is a gap."""
     turn = index % len(COLOURS)
-    return go.Scatter(
-        x=list(x),
-        y=list(y),
-        name=name,
-        mode="lines+markers" if len(x) <= 60 else "lines",
-        line={"color": COLOURS[turn], "width": 2, "dash": _DASHES[turn]},
-        marker={"color": COLOURS[turn], "size": 6, "symbol": SYMBOLS[turn]},
-    )
+    stroke = {"color": COLOURS[turn], "width": 2, "dash": _DASHES[turn]}
+    marker = {"color": COLOURS[turn], "size": 6, "symbol": SYMBOLS[turn]}
+    mode = "lines+markers" if len(x) <= 60 else "lines"
+    return go.Scatter(x=list(x), y=list(y), name=name, mode=mode, line=stroke, marker=marker)
 
 
 def _panels(epochs: Sequence[float], parts: Sequence[Panel], **options: Any) -> go.Figure:

@@ -123,10 +123,8 @@ def flattened(card: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 
 def _readable(key: str, value: object) -> str:
-    if value is None:
-        return UNMEASURED
-    if isinstance(value, bool):
-        return "yes" if value else "no"
+    if value is None or isinstance(value, bool):
+        return {None: UNMEASURED, True: "yes", False: "no"}[value]
     if isinstance(value, int | float) and key.endswith("_bytes"):
         return f"{value:,} ({value / 2**30:.2f} GiB)"
     if isinstance(value, int | float) and key.endswith("seconds"):

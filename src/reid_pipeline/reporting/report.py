@@ -31,7 +31,6 @@ class ReportContent:
     Attributes:
         metrics: results measured in this run, "before" first, this run's last.
         history: empty for a method that does not train.
-        breakdown: None shows no section.
         differences: to the zero_shot that comes "before"; None where it is not known.
         bad_queries, good_queries: ranked lists, worst or best first.
         description: one sentence on the method.
@@ -57,9 +56,7 @@ class ReportContent:
 
 
 def render_report(content: ReportContent) -> str:
-    """Return the page's HTML source: plotly.js, figures and pictures are inside, about 5 MB.
-
-    Every value is escaped, nothing is loaded from anywhere, and the same content gives the same page.
+    """Return the page's HTML source, which loads nothing: about 5 MB. The same content gives the same page.
 
     Raises:
         ValueError: no metrics.
@@ -149,13 +146,9 @@ def _epoch_table(history: Sequence[EpochRecord]) -> Table:
 
 
 def _strip(ranked: RankedQuery) -> dict[str, str]:
-    picture = base64.b64encode(rank_list_strip(ranked)).decode("ascii")
-    return {
-        "source": f"data:image/jpeg;base64,{picture}",
-        "alt": describe(ranked),
-        "caption": " ".join(ranked.query_caption.split()),
-        "average_precision": percent(ranked.average_precision),
-    }
+    source = f"data:image/jpeg;base64,{base64.b64encode(rank_list_strip(ranked)).decode('ascii')}"
+    words = {"alt": describe(ranked), "caption": " ".join(ranked.query_caption.split())}
+    return {"source": source, **words, "average_precision": percent(ranked.average_precision)}
 
 
 def breakdown_tables(breakdown: Breakdown | None) -> list[Table]:
@@ -183,8 +176,8 @@ def _camera_pairs(breakdown: Breakdown) -> Table:
     down = {pair.query_camera: _camera(pair.query_camera, pair.query_camera_name) for pair in pairs}
     across = {pair.gallery_camera: _camera(pair.gallery_camera, pair.gallery_camera_name) for pair in pairs}
     columns = [
-        Column(across[gallery], [found.get((query, gallery), UNMEASURED) for query in sorted(down)])
-        for gallery in sorted(across)
+        Column(title, [found.get((query, gallery), UNMEASURED) for query in sorted(down)])
+        for gallery, title in sorted(across.items())
     ]
     caption = "mAP / Rank-1 in %: a camera's queries (down) on one camera of the gallery (across)."
     return Table("pairs of cameras", [Column("Query", [down[query] for query in sorted(down)]), *columns], caption)

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from itertools import accumulate
 from typing import Any
 
 import numpy as np
@@ -19,17 +20,13 @@ _STATES = {
     "running": "running",
     "waiting": "waiting",
 }
-SENSITIVE = ("clustering.eps", "clustering.k1")
-"""The two settings of clustering that a result depends on most."""
+SENSITIVE = ("clustering.eps", "clustering.k1")  # a result depends on them most
 _SCORE = "dev mAP (%)"
 _MAX_BINS = 6
 
 
 def render_tuning_page(study: Study) -> str:
-    """Return the page's HTML source: plotly.js and figures are inside, about 5 MB.
-
-    Every value is escaped, nothing is loaded from anywhere, and the same study gives the same page.
-    """
+    """Return the page's HTML source, which loads nothing: about 5 MB. The same study gives the same page."""
     return rendered(
         "tuning.html.j2",
         study=study,
@@ -61,10 +58,8 @@ def tuning_text(study: Study) -> str:
         reasons = [trial.stopped for trial in study.trials if trial.stopped]
         return f"{title}\nNo trial was trained to the end" + (f"; the last one: {reasons[-1]}" if reasons else ".")
     best = f"Best dev mAP {percent(study.best.value)} % (trial {study.best.number})"
-    if study.start is None:
-        best += "; the parameters as configured were not trained to the end."
-    else:
-        best += f", {_gain(study, ' %')} (trial {study.start.number})."
+    gain = f", {_gain(study, ' %')} (trial {study.start.number})." if study.start else ""
+    best += gain or "; the parameters as configured were not trained to the end."
     return "\n".join([title, "", *_best_table(study).text(), "", best, f"Use it: {tuned_command(study)}"])
 
 
@@ -144,21 +139,13 @@ def history_figure(trials: Sequence[StudyTrial]) -> go.Figure:
     kinds = {"complete": "trained to the end", "pruned": "given up, last score"}
     for place, (state, name) in enumerate(kinds.items()):
         shown = [trial for trial in trials if trial.state == state and trial.scores]
-        figure.add_scatter(
-            x=[trial.number for trial in shown],
-            y=[trial.scores[-1][1] for trial in shown],
-            name=name,
-            mode="markers",
-            marker={"color": COLOURS[place], "size": 9, "symbol": SYMBOLS[place]},
-        )
-    scored = [(trial.number, trial.value) for trial in trials if trial.value is not None]
-    figure.add_scatter(
-        x=[number for number, _ in scored],
-        y=[max(value for _, value in scored[: place + 1]) for place in range(len(scored))],
-        name="best so far",
-        mode="lines",
-        line={"color": COLOURS[2], "width": 2, "shape": "hv"},
-    )
+        numbers, scores = [trial.number for trial in shown], [trial.scores[-1][1] for trial in shown]
+        marker = {"color": COLOURS[place], "size": 9, "symbol": SYMBOLS[place]}
+        figure.add_scatter(x=numbers, y=scores, name=name, mode="markers", marker=marker)
+    scored = {trial.number: trial.value for trial in trials if trial.value is not None}
+    stroke = {"color": COLOURS[2], "width": 2, "shape": "hv"}
+    best = [*accumulate(scored.values(), max)]
+    figure.add_scatter(x=[*scored], y=best, name="best so far", mode="lines", line=stroke)
     figure.update_xaxes(title_text="Trial")
     figure.update_yaxes(title_text=_SCORE, tickformat=".1%")
     return dress(figure, "Course of the study")
@@ -198,8 +185,7 @@ def _axis(values: Sequence[Any], kind: SearchedRange) -> dict[str, Any]:
 def sensitivity_map(trials: Sequence[StudyTrial], x_name: str, y_name: str) -> go.Figure:
     """Return the mean score of the trials at each pair of values, or of ranges of them where there are many.
 
-    Only trials that were trained to the end enter a mean; those given up are counted in the cell, since a
-    setting at which many are given up is not a good one, however well the others did.
+    Only trials that were trained to the end enter a mean; those given up are counted in the cell.
     """
     tried = [trial for trial in trials if trial.state in {"complete", "pruned"} and trial.params]
     x_labels, columns = _binned([trial.params[x_name] for trial in tried])
@@ -207,17 +193,16 @@ def sensitivity_map(trials: Sequence[StudyTrial], x_name: str, y_name: str) -> g
     cells: list[list[list[float | None]]] = [[[] for _ in x_labels] for _ in y_labels]
     for trial, row, column in zip(tried, rows, columns, strict=True):
         cells[row][column].append(trial.value)
-    figure = go.Figure(
-        go.Heatmap(
-            z=[[_mean(values) for values in row] for row in cells],
-            text=[[_cell_text(values) for values in row] for row in cells],
-            x=x_labels,
-            y=y_labels,
-            texttemplate="%{text}",
-            colorscale="Viridis",
-            hoverongaps=False,
-            colorbar={"title": {"text": "dev mAP"}, "tickformat": ".0%"},
-        )
+    figure = go.Figure()
+    figure.add_heatmap(
+        z=[[_mean(values) for values in row] for row in cells],
+        text=[[_cell_text(values) for values in row] for row in cells],
+        x=x_labels,
+        y=y_labels,
+        texttemplate="%{text}",
+        colorscale="Viridis",
+        hoverongaps=False,
+        colorbar={"title": {"text": "dev mAP"}, "tickformat": ".0%"},
     )
     figure.update_xaxes(title_text=x_name, type="category")
     figure.update_yaxes(title_text=y_name, type="category")
