@@ -52,7 +52,10 @@ def comparison_rows(metrics: Sequence[Metrics], differences: Sequence[Difference
         ResultRow(
             ", ".join([_name(result), *(f"{each.replace('_', ' ')} {getattr(result, each)}" for each in varying)]),
             {name: result.value(name) for name in METRICS},
-            tuple(_value(result, name) for name in METRICS),
+            tuple(
+                percent(result.value(name)) + (f" ± {percent(spread)}" if (spread := result.deviation(name)) else "")
+                for name in METRICS
+            ),
             f"{count(result.num_valid_queries)} of {count(result.num_queries)}",
             count(result.num_gallery),
         )
@@ -192,11 +195,6 @@ def _interval_lines(row: ResultRow) -> list[str]:
         if row.values[name] is not None
     ]
     return [f"{row.label} (95 % interval over the same queries)", *lines]
-
-
-def _value(result: Metrics, name: str) -> str:
-    spread = result.deviation(name)
-    return percent(result.value(name)) + (f" ± {percent(spread)}" if spread else "")
 
 
 def _caption(metrics: Sequence[Metrics]) -> str:

@@ -1,7 +1,4 @@
-"""All methods of a benchmark in one table: measured over the seeds, beside what is published.
-
-A measured figure and a published one never share a column, and nothing published enters a mean.
-"""
+"""All methods of a benchmark in one table: measured over the seeds, beside what is published, never in one column."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -11,7 +8,14 @@ from reid_pipeline.reporting.page import Column, Table, csv_text, rendered
 from reid_pipeline.reporting.published import MARKS, PublishedFigure, published_figures
 from reid_pipeline.reporting.published import METRICS as PUBLISHED_METRICS
 from reid_pipeline.reporting.run_groups import RunGroup, group_runs, over_seeds
-from reid_pipeline.schema.comparison import Comparison, ComparisonRow, DifferenceToBest, RunsNamed, Spread
+from reid_pipeline.schema.comparison import (
+    Comparison,
+    ComparisonRow,
+    DifferenceToBest,
+    PublishedValues,
+    RunsNamed,
+    Spread,
+)
 from reid_pipeline.schema.errors import first_few
 from reid_pipeline.schema.records import Run
 
@@ -67,7 +71,8 @@ def compare_methods(
 def _rows_of(method: str, groups: Sequence[RunGroup], figures: Sequence[PublishedFigure]) -> list[ComparisonRow]:
     pairs: list[tuple[RunGroup | None, PublishedFigure | None]] = []
     for group in groups:
-        fitting = [figure for figure in figures if figure.fits(group.parameters)]
+        parameters = group.runs[0].run_card.parameters.get(method, {})
+        fitting = [figure for figure in figures if figure.fits(parameters)]
         pairs += [(group, figure) for figure in fitting] or [(group, None)]
     placed = [figure for _, figure in pairs]
     pairs += [(None, figure) for figure in figures if figure not in placed]
@@ -77,12 +82,14 @@ def _rows_of(method: str, groups: Sequence[RunGroup], figures: Sequence[Publishe
 def _row(method: str, group: RunGroup | None, figure: PublishedFigure | None) -> ComparisonRow:
     named = group.named if group else RunsNamed(method=method, variant="", apart=(), seeds=())
     found = over_seeds(group) if group else {}
+    published = figure and PublishedValues(variant=figure.variant, **figure.values, mark=figure.mark, note=figure.note)
     obstacles = figure.obstacles(group.metrics) if figure and group else []
     difference: dict[str, float | None] = {}
     if figure and group and not obstacles and figure.mark != _NO_TARGET:
         means = {name: found[name].mean for name in figure.values}
         difference = {name: None if mean is None else mean - figure.values[name] for name, mean in means.items()}
-    costs = {name: group.card_numbers(name) if group else [] for name in _COSTS}
+    cards = [run.run_card for run in group.runs] if group else []
+    costs = {name: [cost for card in cards if (cost := getattr(card, name)) is not None] for name in _COSTS}
     seconds = costs.pop("training_seconds")
     return ComparisonRow.model_validate(
         {
@@ -90,7 +97,7 @@ def _row(method: str, group: RunGroup | None, figure: PublishedFigure | None) ->
             "label_use": group.label_use if group else None,
             "measured": found,
             "num_valid_queries": min(run.metrics.num_valid_queries for run in group.runs) if group else None,
-            "published": figure.shown() if figure else None,
+            "published": published,
             "difference": difference,
             "notes": obstacles,
             "training_seconds": sum(seconds) / len(seconds) if seconds else None,
@@ -176,7 +183,8 @@ def comparison_text(comparison: Comparison) -> str:
     ]
     figures = [column for column in _main_columns(rows) if not column.words]
     columns = [Column("Method", labels, always=True), _seeds_column(rows), *figures, _cost_columns(rows)[0]]
-    below = [*_differences_lines(comparison.differences), *_few(comparison)]
+    few = few_queries([row.num_valid_queries for row in rows], comparison.benchmark)
+    below = [*_differences_lines(comparison.differences), *few]
     text = Table("", columns).without_empty_columns().text()
     return "\n".join([f"{title_of(comparison)}: in %, differences in points", *text, *below])
 
@@ -189,6 +197,7 @@ def title_of(comparison: Comparison) -> str:
 
 def sentences_below(comparison: Comparison) -> list[str]:
     """Return what the columns of the shown tables mean, and how few queries there were."""
+    few = few_queries([row.num_valid_queries for row in comparison.rows], comparison.benchmark)
     published = [f"No published figures are known for {comparison.benchmark}."]
     if any(row.published for row in comparison.rows):
         marks = "; ".join(f"{mark}: {meaning}" for mark, meaning in MARKS.items())
@@ -196,11 +205,7 @@ def sentences_below(comparison: Comparison) -> list[str]:
             f"Published figures were not measured here. Their marks: {marks}.",
             "Difference: measured mean minus published figure, where variant and protocol are the same.",
         ]
-    return [*_LEGEND, *published, *([_DIFFERENCES_LEGEND] if comparison.differences else []), *_few(comparison)]
-
-
-def _few(comparison: Comparison) -> list[str]:
-    return few_queries([row.num_valid_queries for row in comparison.rows], comparison.benchmark)
+    return [*_LEGEND, *published, *([_DIFFERENCES_LEGEND] if comparison.differences else []), *few]
 
 
 def _first_columns(rows: Rows) -> list[Column]:

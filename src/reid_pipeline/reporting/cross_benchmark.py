@@ -7,13 +7,12 @@ from reid_pipeline.schema.comparison import CrossBenchmark, CrossResult
 _TITLE = "Trained on one benchmark, tested on another"
 _PROTOCOL = ("splits", "camera_filter", "flip_averaging", "camera_mean_subtraction", "query_expansion", "rerank")
 _CSV_HEADS = ("trained_on", "method", "variant", "seed", "tested_on", "test_set")
-_COUNTS = ("num_queries", "num_valid_queries", "num_gallery")
+_CSV_NAMES = (*_CSV_HEADS, *METRICS, "num_queries", "num_valid_queries", "num_gallery", *_PROTOCOL, "why_not")
 
 
 def cross_csv(cross_benchmark: CrossBenchmark) -> str:
     """Return one line for each embedder and test split: fractions, counts and protocol as in metrics.json."""
-    names = [*_CSV_HEADS, *METRICS, *_COUNTS, *_PROTOCOL, "why_not"]
-    return csv_text(names, ([getattr(each, name) for name in names] for each in cross_benchmark.results))
+    return csv_text(_CSV_NAMES, ([getattr(each, name) for name in _CSV_NAMES] for each in cross_benchmark.results))
 
 
 def cross_markdown(cross_benchmark: CrossBenchmark) -> str:
@@ -34,10 +33,9 @@ def _matrix(cross_benchmark: CrossBenchmark) -> Table:
     found = {(_embedder(each), each.tested_on): each for each in cross_benchmark.results}
     embedders = list(dict.fromkeys(embedder for embedder, _ in found))
     columns = [
-        *(
-            Column(title, [embedder[place] for embedder in embedders], words=True)
-            for place, title in enumerate(("Trained on", "Method", "Seed"))
-        ),
+        Column("Trained on", [benchmark for benchmark, _, _ in embedders], words=True),
+        Column("Method", [name for _, name, _ in embedders], words=True),
+        Column("Seed", [seed for _, _, seed in embedders], words=True),
         *(
             Column(f"on {name}", [_cell(found.get((embedder, name))) for embedder in embedders])
             for name in cross_benchmark.benchmarks

@@ -23,16 +23,17 @@ def render_dataset_page(summary: DatasetSummary) -> str:
     facts |= {"Licence": benchmark.licence, "Source": benchmark.source}
     cameras, published = summary.cameras.found, summary.cameras.published
     note = f"published: {published}" if published and published != cameras else ""
+    headlines = [
+        Headline("Images", count(summary.images), "in the split table"),
+        Headline("Identities", count(summary.identities)),
+        Headline("Cameras", count(cameras), note),
+        Headline("Problems", count(len(found))),
+    ]
     return rendered(
         "dataset.html.j2",
         benchmark=benchmark,
         version=summary.version,
-        headlines=[
-            Headline("Images", count(summary.images), "in the split table"),
-            Headline("Identities", count(summary.identities)),
-            Headline("Cameras", count(cameras), note),
-            Headline("Problems", count(len(found))),
-        ],
+        headlines=headlines,
         facts=[(name, value) for name, value in facts.items() if value],
         problems=found,
         sections=[section for section in _sections(summary) if section[1].rows or section[2]],

@@ -1,7 +1,7 @@
 """Curves of a training run and of retrieval as plotly figures, and the one look of all figures.
 
-Values are drawn as they were recorded, in the records' own units; shares and rates are fractions in 0..1 that
-the axes print as percentages. Nothing is smoothed. A value that was not measured is a gap.
+Values are drawn as they were recorded, without smoothing; one that was not measured is a gap. Shares and rates are
+fractions in 0..1 that the axes print as percentages.
 """
 
 from collections.abc import Mapping, Sequence
@@ -174,12 +174,11 @@ def curves_overview(history: History) -> go.Figure:
         hidden = {"visible": False}
         return dress(go.Figure(), "Training").update_layout(annotations=[note], xaxis=hidden, yaxis=hidden)
     x, diagnosed = epochs(history), any(record.ground_truth for record in history)
-    clusters = _recorded(history, "clusters", "clusters", 2)
     noise = _recorded(history, "noise_share", "noise share (right)", 1)
     ari = line(x, _agreement(history, "ari"), "ARI (diagnostic)", 3)
     parts = [
         Panel([_recorded(history, "loss", "loss", 0)], "Loss"),
-        Panel([clusters], "Clusters (count)", _FROM_0, noise),
+        Panel([_recorded(history, "clusters", "clusters", 2)], "Clusters (count)", _FROM_0, noise),
         *([Panel([ari], "ARI (1 = perfect)", _SCORE)] if diagnosed else []),
     ]
     figure = _panels(
@@ -253,7 +252,6 @@ def dress(figure: go.Figure, title: str, *, subtitle: str = "", height: int = 36
 
 def _title_epochs(figure: go.Figure, epochs: Sequence[float], **where: int) -> None:
     """Title the x axis and, for few epochs, put its ticks on whole numbers."""
-    ticks: dict[str, object] = {"dtick": 1} if 1 < len(epochs) <= 12 else {}
-    if len(epochs) == 1:
-        ticks = {"tickvals": list(epochs)}
-    figure.update_xaxes(title_text="Epoch", **ticks, **where)
+    one: dict[str, object] = {"tickvals": list(epochs)} if len(epochs) == 1 else {}
+    few: dict[str, object] = {"dtick": 1} if 1 < len(epochs) <= 12 else {}
+    figure.update_xaxes(title_text="Epoch", **one, **few, **where)

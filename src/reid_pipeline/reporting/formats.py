@@ -6,8 +6,7 @@ from reid_pipeline.schema.origin import LabelUse
 
 UNMEASURED = "—"
 METRICS: Mapping[str, str] = {"mAP": "mAP", "mINP": "mINP", "rank1": "Rank-1", "rank5": "Rank-5", "rank10": "Rank-10"}
-FEW_QUERIES = 50
-"""Below so many scored queries, pages say how few there are."""
+FEW_QUERIES = 50  # below so many scored queries, pages say how few there are
 LABELS: dict[LabelUse | None, str] = {
     "none": "none",
     "source": "of the source",

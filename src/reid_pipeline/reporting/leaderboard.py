@@ -51,7 +51,7 @@ def render_leaderboard_page(leaderboard: Leaderboard) -> str:
             "title": title_of(comparison),
             "tables": _tables(comparison),
             "cards": [
-                (f"{_name(run)}, seed {run.seed}", _report(run), flattened(run.run_card.content()))
+                (f"{_name(run)}, seed {run.seed}", link(_report(run)), flattened(run.run_card.content()))
                 for run in comparison.runs
             ],
         }
@@ -103,5 +103,4 @@ def _name(run: ListedRun) -> str:
 
 
 def _report(run: ListedRun) -> str:
-    """Return the link from the leaderboard's page to the report of a run."""
-    return link(f"../{run.run_card.benchmark}/{_name(run)}/report_seed_{run.seed}.html")
+    return f"../{run.run_card.benchmark}/{_name(run)}/report_seed_{run.seed}.html"

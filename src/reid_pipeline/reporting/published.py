@@ -1,8 +1,7 @@
 """Published figures, from `published.csv`: never measured here, each with the quality of its source.
 
-A line is one figure of one benchmark. `backbone`, `patch_stride`, `side_information` and `clustering_eps` say
-what a run must have to be that variant (empty: anything); `comparable` is "no" where nothing here computes
-the variant yet; `camera_filter`, `test_set` and `num_queries` are the protocol; figures are in %.
+A line is one figure of one benchmark, in %. `backbone`, `patch_stride`, `side_information` and `clustering_eps` say
+what a run must have to be that variant (empty: anything); `comparable` is "no" where nothing computes it yet.
 """
 
 import csv
@@ -11,7 +10,6 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
-from reid_pipeline.schema.comparison import PublishedValues
 from reid_pipeline.schema.record import Record
 from reid_pipeline.schema.records import Metrics
 
@@ -64,10 +62,6 @@ class PublishedFigure(Record):
         if queries != self.num_queries:
             found.append(f"measured on {queries:,} queries, published on {self.num_queries:,}")
         return found
-
-    def shown(self) -> PublishedValues:
-        """Return what a table shows of it."""
-        return PublishedValues(variant=self.variant, **self.values, mark=self.mark, note=self.note)
 
 
 @cache

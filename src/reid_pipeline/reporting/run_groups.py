@@ -4,7 +4,6 @@ import json
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 from reid_pipeline.reporting.formats import METRICS, run_name
 from reid_pipeline.schema.comparison import RunsNamed, Spread
@@ -13,9 +12,7 @@ from reid_pipeline.schema.nested import leaves
 from reid_pipeline.schema.origin import LabelUse
 from reid_pipeline.schema.records import Metrics, Run
 
-TEST_SET = "800"
-"""The test set that is shown of a benchmark with several: VehicleID's small one."""
-
+TEST_SET = "800"  # that is shown of a benchmark with several: VehicleID's small one
 _PROTOCOL = ("splits", "camera_filter", "repeats", "test_set")
 _SHORT_HASH = 8
 
@@ -43,12 +40,6 @@ class RunGroup:
         return self.runs[0].metrics
 
     @property
-    def parameters(self) -> Mapping[str, Any]:
-        """The method's own parameters."""
-        own: Mapping[str, Any] = self.runs[0].run_card.parameters.get(self.method, {})
-        return own
-
-    @property
     def label_use(self) -> LabelUse | None:
         """Whose identity labels were used; None where no run noted it."""
         return next(filter(None, map(_label_use, self.runs)), None)
@@ -58,10 +49,6 @@ class RunGroup:
         """Which runs they are."""
         seeds = tuple(run.seed for run in self.runs)
         return RunsNamed(method=self.method, variant=self.variant, apart=self.apart, seeds=seeds)
-
-    def card_numbers(self, name: str) -> list[float]:
-        """Return a number of the run cards, of those that have it."""
-        return [value for run in self.runs if (value := getattr(run.run_card, name)) is not None]
 
 
 def group_runs(results: Sequence[Run]) -> list[RunGroup]:

@@ -229,5 +229,5 @@ def _mean(values: Sequence[float | None]) -> float | None:
 def _cell_text(values: Sequence[float | None]) -> str:
     """Return "61.2 (3)", the mean in % and its trials, with those given up: "61.2 (3), 1 given up"."""
     mean, given_up = _mean(values), values.count(None)
-    parts = [f"{100 * mean:.1f} ({len(values) - given_up})"] if mean is not None else []
-    return ", ".join([*parts, *([f"{given_up} given up"] if given_up else [])])
+    ended = "" if mean is None else f"{100 * mean:.1f} ({len(values) - given_up})"
+    return ", ".join(filter(None, [ended, f"{given_up} given up" if given_up else ""]))
