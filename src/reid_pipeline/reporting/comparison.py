@@ -8,14 +8,7 @@ from reid_pipeline.reporting.page import Column, Table, csv_text, rendered
 from reid_pipeline.reporting.published import MARKS, PublishedFigure, published_figures
 from reid_pipeline.reporting.published import METRICS as PUBLISHED_METRICS
 from reid_pipeline.reporting.run_groups import RunGroup, group_runs, over_seeds
-from reid_pipeline.schema.comparison import (
-    Comparison,
-    ComparisonRow,
-    DifferenceToBest,
-    PublishedValues,
-    RunsNamed,
-    Spread,
-)
+from reid_pipeline.schema.comparison import Comparison, ComparisonRow, DifferenceToBest, PublishedValues, RunsNamed
 from reid_pipeline.schema.errors import first_few
 from reid_pipeline.schema.records import Run
 
@@ -223,12 +216,11 @@ def _seeds_column(rows: Rows) -> Column:
 
 
 def _measured_columns(rows: Rows, metrics: Iterable[str]) -> list[Column]:
-    return [
-        Column(METRICS[name], [_mean(row.spread(name)) for row in rows], "measured", always=True) for name in metrics
-    ]
+    return [Column(METRICS[name], [_mean(row, name) for row in rows], "measured", always=True) for name in metrics]
 
 
-def _mean(found: Spread) -> str:
+def _mean(row: ComparisonRow, name: str) -> str:
+    found = row.spread(name)
     return percent(found.mean, "") + ("" if found.std is None else f" ± {percent(found.std)}")
 
 
