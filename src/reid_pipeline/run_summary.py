@@ -140,9 +140,8 @@ class RunSummary:
     def _text(self) -> str:
         """Return the results for a terminal; empty where the run has only files."""
         from reid_pipeline.reporting.before_after import text_table
-        from reid_pipeline.reporting.comparison_tables import comparison_text
+        from reid_pipeline.reporting.comparison import comparison_text
         from reid_pipeline.reporting.dataset_page import dataset_text
-        from reid_pipeline.reporting.leaderboard import leaderboard_text
         from reid_pipeline.reporting.tuning_page import tuning_text
 
         if STUDY in self._others:
@@ -150,7 +149,7 @@ class RunSummary:
         for comparison in self._of(Comparison):
             return comparison_text(comparison)
         for leaderboard in self._of(Leaderboard):
-            return leaderboard_text(leaderboard)
+            return "\n\n".join(map(comparison_text, leaderboard.benchmarks))
         measured = {metrics.method: metrics for metrics in self._of(Metrics)}
         if measured:
             found = sorted((self._compared | measured).items(), key=lambda each: (each[0] != ZERO_SHOT, each[0]))

@@ -85,7 +85,6 @@ def test_they_are_compared_and_reported(runs: dict[str, Run]) -> None:
             stored("EpochRecord", METHOD, "seed_0", "history.json", many=True).load(),
             own.breakdown,
             found,
-            zero_shot.run_card,
         )
     )
     assert "This run did not record whether training used identity labels." in page

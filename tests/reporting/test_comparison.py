@@ -18,9 +18,9 @@ from reid_pipeline.reporting.comparison import (
     compare_methods,
     comparison_csv,
     comparison_markdown,
+    comparison_text,
     render_comparison_page,
 )
-from reid_pipeline.reporting.comparison_tables import comparison_text
 from reid_pipeline.reporting.formats import duration
 from reid_pipeline.reporting.published import MARKS, published_figures, run_traits
 from reid_pipeline.reporting.run_groups import group_runs, over_seeds

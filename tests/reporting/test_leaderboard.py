@@ -9,13 +9,8 @@ from test_dataset_page import assert_self_contained
 from test_report_page import HOSTILE, Page
 
 from reid_pipeline.reporting.before_after import changes_markdown
-from reid_pipeline.reporting.leaderboard import (
-    leaderboard_csv,
-    leaderboard_markdown,
-    leaderboard_text,
-    make_leaderboard,
-    render_leaderboard_page,
-)
+from reid_pipeline.reporting.comparison import comparison_csv, comparison_text
+from reid_pipeline.reporting.leaderboard import leaderboard_markdown, make_leaderboard, render_leaderboard_page
 from reid_pipeline.schema.comparison import DifferenceToBest, Leaderboard
 from reid_pipeline.schema.records import Run
 
@@ -55,6 +50,16 @@ def make(differences: list[DifferenceToBest] | None = None, **benchmarks: list[R
     )
 
 
+def csv_of(leaderboard: Leaderboard) -> str:
+    """As `pipelines.leaderboard` writes it."""
+    return comparison_csv(*leaderboard.benchmarks)
+
+
+def text_of(leaderboard: Leaderboard) -> str:
+    """As the summary of a run shows it."""
+    return "\n\n".join(map(comparison_text, leaderboard.benchmarks))
+
+
 def market_runs() -> list[Run]:
     return [
         make_run(0, card=CARD),
@@ -72,7 +77,7 @@ def test_every_benchmark_and_every_method_that_was_run() -> None:
     drawn = [make_run(seed, benchmark="synthetic", method="svll_reid") for seed in (0, 1)]
     leaderboard = make(market1501=market_runs(), synthetic=drawn)
     assert leaderboard == Leaderboard.model_validate(json.loads(json.dumps(leaderboard.content())))
-    rows = list(csv.DictReader(leaderboard_csv(leaderboard).splitlines()))
+    rows = list(csv.DictReader(csv_of(leaderboard).splitlines()))
     measured = [(row["benchmark"], row["method"], row["n"]) for row in rows if row["n"] != "0"]
     assert set(measured) == {
         ("market1501", "zero_shot", "1"), ("market1501", "baseline", "1"),
@@ -87,7 +92,7 @@ def test_every_benchmark_and_every_method_that_was_run() -> None:
         "## Methods on synthetic",
     ]
     assert "| 89.6 | 95.5 | q | ViT CLIP-ReID |" in text
-    assert leaderboard_text(leaderboard).count("Methods on ") == 2
+    assert text_of(leaderboard).count("Methods on ") == 2
 
 
 def test_runs_that_differ_are_not_averaged_and_it_says_in_what() -> None:
@@ -98,11 +103,11 @@ def test_runs_that_differ_are_not_averaged_and_it_says_in_what() -> None:
     }
     for change, said in changes.values():
         runs = [make_run(0, benchmark="synthetic"), make_run(1, benchmark="synthetic", **change)]
-        rows = list(csv.DictReader(leaderboard_csv(make(synthetic=runs)).splitlines()))
+        rows = list(csv.DictReader(csv_of(make(synthetic=runs)).splitlines()))
         assert [(row["n"], row["seeds"]) for row in rows] == [("1", "0"), ("1", "1")]
         assert rows[1]["apart_by"] == said
         assert said in leaderboard_markdown(make(synthetic=runs))
-        assert said in leaderboard_text(make(synthetic=runs))
+        assert said in text_of(make(synthetic=runs))
 
 
 def test_whether_two_methods_differ() -> None:
@@ -116,7 +121,7 @@ def test_whether_two_methods_differ() -> None:
         ["pcl, seeds 0", "zero_shot, seeds 0", "", "", "", "", "", "no AP is stored"],
     ]
     assert "paired bootstrap over queries" in text
-    rows = {row["method"]: row for row in csv.DictReader(leaderboard_csv(leaderboard).splitlines()) if row["n"] != "0"}
+    rows = {row["method"]: row for row in csv.DictReader(csv_of(leaderboard).splitlines()) if row["n"] != "0"}
     assert rows["clip_reid"]["behind_best_mAP_difference_points"] == "3.4"
     assert rows["baseline"]["behind_best_mAP_low_points"] == "-0.4"
     assert rows["pcl"]["behind_best_mAP_high_points"] == rows["zero_shot"]["behind_best_mAP_low_points"] == ""
@@ -128,7 +133,7 @@ def test_rows_whose_interval_holds_0_are_grey() -> None:
     (grey,) = [row for row in rows if row.startswith('<tr class="uncertain">')]
     assert "<td>+0.1</td><td>−0.4 to +0.6</td>" in grey  # noqa: RUF001
     assert "where it lies inside the row is grey" in leaderboard_markdown(leaderboard)
-    lines = leaderboard_text(leaderboard).splitlines()
+    lines = text_of(leaderboard).splitlines()
     assert lines[-3:] == [
         "Best less other, mAP in points and its 95 % interval:",
         "  pcl, seeds 0 less clip_reid, seeds 0, 1: +3.4 (+2.1 to +4.9)",
@@ -140,7 +145,7 @@ def test_few_queries_are_said_with_their_benchmark() -> None:
     few = [make_run(0, benchmark="synthetic", metrics={"num_queries": 29, "num_valid_queries": 19})]
     leaderboard = make(market1501=market_runs(), synthetic=few)
     said = "Only 19 queries of synthetic were scored"
-    for text in (leaderboard_text, leaderboard_markdown, render_leaderboard_page):
+    for text in (text_of, leaderboard_markdown, render_leaderboard_page):
         assert text(leaderboard).count(said) == 1
         assert "queries of market1501" not in text(leaderboard)
 

@@ -256,13 +256,6 @@ def test_which_zero_shot_it_is_compared_with(content: ReportContent, render: Any
         assert said in render(told)[1].text("p")
     for plain in (content, replace(content, differences=differences())):
         assert "zero_shot that it is compared with" not in render(plain)[1].text("p")
-    backbones = [{"name": "demo-vit", "image_size": size, "sie": "none"} for size in ([48, 24], [32, 16])]
-    cards = [
-        make_run_card(method, parameters={method: {"backbone": backbone}})
-        for method, backbone in zip(("unsupervised_pcl", "zero_shot"), backbones, strict=True)
-    ]
-    _, page = render(replace(content, run_card=cards[0], zero_shot_card=cards[1]))
-    assert "The backbone is not that of zero_shot: image_size [48, 24] (zero_shot: [32, 16])." in page.text("p")
 
 
 def test_a_variant_is_named(content: ReportContent, render: Any) -> None:

@@ -56,9 +56,11 @@ def gather(all_results: dict[str, list[Run]]) -> Leaderboard:
 
 def render_leaderboard(leaderboard: Leaderboard) -> tuple[str, str, str]:
     """Render the leaderboard as HTML, Markdown and CSV."""
-    from reid_pipeline.reporting.leaderboard import leaderboard_csv, leaderboard_markdown, render_leaderboard_page
+    from reid_pipeline.reporting.comparison import comparison_csv
+    from reid_pipeline.reporting.leaderboard import leaderboard_markdown, render_leaderboard_page
 
-    return render_leaderboard_page(leaderboard), leaderboard_markdown(leaderboard), leaderboard_csv(leaderboard)
+    page = render_leaderboard_page(leaderboard)
+    return page, leaderboard_markdown(leaderboard), comparison_csv(*leaderboard.benchmarks)
 
 
 def evaluate_all(

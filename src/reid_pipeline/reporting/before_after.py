@@ -3,10 +3,9 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from reid_pipeline.reporting.formats import METRICS, UNMEASURED, count, interval_text, percent, points
+from reid_pipeline.reporting.formats import METRICS, UNMEASURED, count, few_queries, percent, points, run_name
+from reid_pipeline.reporting.page import Column, Table
 from reid_pipeline.reporting.run_groups import of_test_set, run_facts
-from reid_pipeline.reporting.tables import Column, Table
-from reid_pipeline.reporting.words import few_queries, run_name
 from reid_pipeline.schema.addresses import address
 from reid_pipeline.schema.figures import PairedDifference
 from reid_pipeline.schema.records import Differences, Metrics, Run
@@ -20,14 +19,12 @@ class ResultRow:
     """One result, or the difference of two.
 
     Attributes:
-        label: the method, with benchmark and seed where those differ between rows.
-        values: per metric a fraction in 0..1, or a difference of fractions; None where not measured.
+        values: by metric a fraction in 0..1, or a difference of fractions; None where not measured.
         cells: the values as text, by metric: "61.2 ± 0.4", "+2.4 (-0.8 to +6.4)".
-        valid_queries: "616 of 620"; empty for a difference.
-        gallery: "2,060"; empty for a difference.
-        is_difference: the values are this result minus the first.
-        paired: of a difference, by metric its interval over the same queries, as far as it is known.
-        remark: of a difference, what its intervals are of, or that they are not known; a sentence.
+        is_difference: whether the values are this result less the first; its numbers of images are empty.
+        intervals: of a difference, by metric its interval over the same queries as text, where it is known.
+        uncertain: by metric, whether 0 lies inside the interval.
+        remark: of a difference, a sentence on what its intervals are of, or that they are not known.
     """
 
     label: str
@@ -36,33 +33,29 @@ class ResultRow:
     valid_queries: str = ""
     gallery: str = ""
     is_difference: bool = False
-    paired: Mapping[str, PairedDifference] = field(default_factory=dict)
+    intervals: Mapping[str, str] = field(default_factory=dict)
+    uncertain: tuple[bool, ...] = (False,) * len(METRICS)
     remark: str = ""
-
-    @property
-    def uncertain(self) -> tuple[bool, ...]:
-        """By metric, whether 0 lies inside the interval."""
-        return tuple(name in self.paired and not self.paired[name].excludes_zero for name in METRICS)
 
 
 def comparison_rows(metrics: Sequence[Metrics], differences: Sequence[Differences] = ()) -> list[ResultRow]:
-    """Return a row per result, then one for each later result's difference to the first.
+    """Return a row for each result and test set, then one for each later result's difference to the first.
 
-    Args:
-        metrics: results, "before" first.
-        differences: of later results to the first, if that is their zero_shot: whence the intervals.
-
-    Returns:
-        one row for each test set of a result that has several. Only results of the first one's benchmark, seed
-        and test set are subtracted: others are not comparable.
+    Only results of the first one's benchmark, seed and test set are subtracted: others are not comparable. The
+    intervals are those of `differences`, where these are to the first result.
     """
-    results = [each for result in metrics for each in _by_test_set(result)]
+    results = [
+        each for result in metrics for each in [of_test_set(result, name) for name in result.test_sets] or [result]
+    ]
     varying = [name for name in _COMPARABLE if len({getattr(result, name) for result in results}) > 1]
     rows = [
         ResultRow(
-            ", ".join([_name(result), *(f"{name.replace('_', ' ')} {getattr(result, name)}" for name in varying)]),
+            ", ".join([_name(result), *(f"{each.replace('_', ' ')} {getattr(result, each)}" for each in varying)]),
             {name: result.value(name) for name in METRICS},
-            tuple(_value(result, name) for name in METRICS),
+            tuple(
+                percent(result.value(name)) + (f" ± {percent(spread)}" if (spread := result.deviation(name)) else "")
+                for name in METRICS
+            ),
             f"{count(result.num_valid_queries)} of {count(result.num_queries)}",
             count(result.num_gallery),
         )
@@ -71,15 +64,19 @@ def comparison_rows(metrics: Sequence[Metrics], differences: Sequence[Difference
     return [*rows, *_difference_rows(rows, results, differences)]
 
 
-def before_and_after(rows: Sequence[ResultRow]) -> Table[ResultRow]:
+def before_and_after(rows: Sequence[ResultRow]) -> Table:
     """Return the table of `comparison_rows`; differences whose interval holds 0 are grey."""
+    marks = [["uncertain" if uncertain else "" for uncertain in row.uncertain] for row in rows]
     columns = [
-        Column[ResultRow]("Method", lambda row: row.label),
-        *(_figure_column(place, title) for place, title in enumerate(METRICS.values())),
-        Column[ResultRow]("Valid queries", lambda row: row.valid_queries),
-        Column[ResultRow]("Gallery", lambda row: row.gallery),
+        Column("Method", [row.label for row in rows]),
+        *(
+            Column(title, [row.cells[place] for row in rows], marks=[each[place] for each in marks])
+            for place, title in enumerate(METRICS.values())
+        ),
+        Column("Valid queries", [row.valid_queries for row in rows]),
+        Column("Gallery", [row.gallery for row in rows]),
     ]
-    return Table("before and after", columns, rows, mark=lambda row: "difference" if row.is_difference else "")
+    return Table("before and after", columns, marks=["difference" if row.is_difference else "" for row in rows])
 
 
 def difference_notes(metrics: Sequence[Metrics], differences: Sequence[Differences] = ()) -> list[str]:
@@ -95,9 +92,8 @@ def text_table(
 ) -> str:
     """Return the comparison for a terminal: values in %, differences in percentage points.
 
-    A difference whose interval is known stands below the table, a line for each metric.
-
-    `earlier` are those of `metrics` that an earlier run measured; their rows say so.
+    A difference whose interval is known stands below the table, a line for each metric. `earlier` are those of
+    `metrics` that an earlier run measured; their rows say so.
     """
     if not metrics:
         return "(nothing measured)"
@@ -106,13 +102,13 @@ def text_table(
     listed = [
         replace(row, label=f"{row.label} (measured earlier)") if place < len(measured) and measured[place] else row
         for place, row in enumerate(rows)
-        if not row.paired
+        if not row.intervals
     ]
     header, rule, *body = before_and_after(listed).text()
     plain = [index for index, row in enumerate(listed) if row.is_difference]
     if plain:
         body.insert(plain[0], rule)
-    blocks = [line for row in rows if row.paired for line in _interval_lines(row)]
+    blocks = [line for row in rows if row.intervals for line in _interval_lines(row)]
     return "\n".join([_caption(metrics), header, rule, *body, *blocks, *difference_notes(metrics, differences)])
 
 
@@ -136,35 +132,33 @@ def changes_markdown(earlier: Run, present: Run) -> str:
     pairs = [(name, *(each.get(name, UNMEASURED) for each in facts)) for name in dict.fromkeys([*facts[0], *facts[1]])]
     differing = [pair for pair in pairs if pair[1] != pair[2]]
     started = ("started", earlier.run_card.started, present.run_card.started)
-    table = Table("", [_text_column(place, title) for place, title in enumerate(["", *runs])], [started, *differing])
+    columns = zip(["", *runs], zip(started, *differing, strict=True), strict=True)
+    table = Table("", [Column(title, cells, words=True) for title, cells in columns])
     heading = "What differs:" if differing else "Nothing else differs."
     return "\n".join([markdown_table(metrics), "", heading, "", table.markdown(), ""])
-
-
-def _by_test_set(metrics: Metrics) -> list[Metrics]:
-    return [of_test_set(metrics, name) for name in metrics.test_sets] or [metrics]
 
 
 def _difference_rows(
     rows: Sequence[ResultRow], results: Sequence[Metrics], known: Sequence[Differences]
 ) -> list[ResultRow]:
     """Return the rows that subtract, from each later result, the first one of its kind."""
-    first_of: dict[tuple[object, ...], int] = {}
-    kind_of = [tuple(getattr(result, name) for name in _COMPARABLE) for result in results]
-    comparable = {kind for kind in kind_of if kind[:2] == kind_of[0][:2]}
+    kinds = [tuple(getattr(result, name) for name in _COMPARABLE) for result in results]
+    comparable = {kind for kind in kinds if kind[:2] == kinds[0][:2]}
     only = len(comparable) == 1 and len(results) == 2
     found = []
-    for place, kind in enumerate(kind_of):
-        first = first_of.setdefault(kind, place)
+    for place, kind in enumerate(kinds):
+        first = kinds.index(kind)
         if kind not in comparable or first == place:
             continue
+        row, before = rows[place], rows[first]
         paired, remark = _paired(results[place], results[first], known)
-        pairs = {name: (rows[place].values[name], rows[first].values[name]) for name in METRICS}
+        pairs = {name: (row.values[name], before.values[name]) for name in METRICS}
         values = {name: None if a is None or b is None else a - b for name, (a, b) in pairs.items()}
-        intervals = {name: f" ({interval})" if (interval := _interval(paired, name)) else "" for name in METRICS}
-        cells = tuple(f"{points(values[name])}{intervals[name]}" for name in METRICS)
-        label = "difference, points" if only else f"{rows[place].label} − {rows[first].label}"  # noqa: RUF001
-        found.append(ResultRow(label, values, cells, is_difference=True, paired=paired, remark=remark))
+        intervals = {name: f"{points(each.low)} to {points(each.high)}" for name, each in paired.items()}
+        cells = tuple(points(values[name]) + (f" ({intervals[name]})" if name in paired else "") for name in METRICS)
+        uncertain = tuple(name in paired and not paired[name].excludes_zero for name in METRICS)
+        label = "difference, points" if only else f"{row.label} − {before.label}"  # noqa: RUF001
+        found.append(ResultRow(label, values, cells, "", "", True, intervals, uncertain, remark))
     return found
 
 
@@ -180,18 +174,14 @@ def _paired(
     return {}, "Interval not known."
 
 
-def _figure_column(place: int, title: str) -> Column[ResultRow]:
-    return Column(title, lambda row: row.cells[place], mark=lambda row: "uncertain" if row.uncertain[place] else "")
-
-
 def _remarks(row: ResultRow) -> list[str]:
     inside = [title for title, uncertain in zip(METRICS.values(), row.uncertain, strict=True) if uncertain]
-    unknown = [title for name, title in METRICS.items() if row.values[name] is not None and name not in row.paired]
+    unknown = [title for name, title in METRICS.items() if row.values[name] is not None and name not in row.intervals]
     remarks = [row.remark] if row.remark else []
     if inside:
         which = "this difference" if len(inside) == 1 else "these differences"
         remarks.append(f"0 lies inside the interval of {', '.join(inside)}: {which} may be chance.")
-    if unknown and row.paired:
+    if unknown and row.intervals:
         remarks.append(f"No interval is known of {', '.join(unknown)}.")
     return remarks
 
@@ -200,20 +190,11 @@ def _interval_lines(row: ResultRow) -> list[str]:
     cells = {name: points(row.values[name]) for name in METRICS}
     names, values = (max(map(len, texts)) for texts in (METRICS.values(), cells.values()))
     lines = [
-        f"  {METRICS[name].ljust(names)}  {text.rjust(values)} ({_interval(row.paired, name) or 'interval not known'})"
+        f"  {METRICS[name].ljust(names)}  {text.rjust(values)} ({row.intervals.get(name, 'interval not known')})"
         for name, text in cells.items()
         if row.values[name] is not None
     ]
     return [f"{row.label} (95 % interval over the same queries)", *lines]
-
-
-def _interval(paired: Mapping[str, PairedDifference], name: str) -> str:
-    return interval_text(paired[name].low, paired[name].high) if name in paired else ""
-
-
-def _value(result: Metrics, name: str) -> str:
-    spread = result.deviation(name)
-    return percent(result.value(name)) + (f" ± {percent(spread)}" if spread else "")
 
 
 def _caption(metrics: Sequence[Metrics]) -> str:
@@ -227,10 +208,6 @@ def _facts(run: Run) -> dict[str, str]:
     code = {name: getattr(run.run_card, name) for name in _CODE}
     code |= {f"packages.{name}": str(version) for name, version in run.run_card.packages.items()}
     return run_facts(run) | {name: UNMEASURED if value is None else str(value) for name, value in code.items()}
-
-
-def _text_column(place: int, title: str) -> Column[Sequence[str]]:
-    return Column(title, lambda cells: cells[place], words=True)
 
 
 def _name(metrics: Metrics) -> str:

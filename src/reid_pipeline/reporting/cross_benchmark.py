@@ -1,26 +1,18 @@
 """The matrix of every trained embedder on every benchmark's test split, as page, Markdown and CSV."""
 
-from collections.abc import Mapping
-
-from reid_pipeline.reporting.formats import METRICS, UNMEASURED, percent
-from reid_pipeline.reporting.page import rendered
-from reid_pipeline.reporting.tables import Column, Table, csv_text
-from reid_pipeline.reporting.words import run_name
+from reid_pipeline.reporting.formats import METRICS, UNMEASURED, percent, run_name
+from reid_pipeline.reporting.page import Column, Table, csv_text, rendered
 from reid_pipeline.schema.comparison import CrossBenchmark, CrossResult
-
-Embedder = tuple[str, str, str]
-"""The benchmark it was trained on, its method and its seed."""
 
 _TITLE = "Trained on one benchmark, tested on another"
 _PROTOCOL = ("splits", "camera_filter", "flip_averaging", "camera_mean_subtraction", "query_expansion", "rerank")
 _CSV_HEADS = ("trained_on", "method", "variant", "seed", "tested_on", "test_set")
-_COUNTS = ("num_queries", "num_valid_queries", "num_gallery")
+_CSV_NAMES = (*_CSV_HEADS, *METRICS, "num_queries", "num_valid_queries", "num_gallery", *_PROTOCOL, "why_not")
 
 
 def cross_csv(cross_benchmark: CrossBenchmark) -> str:
     """Return one line for each embedder and test split: fractions, counts and protocol as in metrics.json."""
-    names = [*_CSV_HEADS, *METRICS, *_COUNTS, *_PROTOCOL, "why_not"]
-    return csv_text(names, ([getattr(each, name) for name in names] for each in cross_benchmark.results))
+    return csv_text(_CSV_NAMES, ([getattr(each, name) for name in _CSV_NAMES] for each in cross_benchmark.results))
 
 
 def cross_markdown(cross_benchmark: CrossBenchmark) -> str:
@@ -32,39 +24,35 @@ def cross_markdown(cross_benchmark: CrossBenchmark) -> str:
 
 def render_cross_page(cross_benchmark: CrossBenchmark) -> str:
     """Return the matrix as an HTML page that loads nothing."""
-    return rendered(
-        "cross_benchmark.html.j2",
-        title=_TITLE,
-        legend=_legend(cross_benchmark),
-        table=_matrix(cross_benchmark),
-        reasons=_reasons(cross_benchmark),
-    )
+    shown = {"legend": _legend(cross_benchmark), "reasons": _reasons(cross_benchmark)}
+    return rendered("cross_benchmark.html.j2", title=_TITLE, table=_matrix(cross_benchmark), **shown)
 
 
-def _matrix(cross_benchmark: CrossBenchmark) -> Table[Embedder]:
-    """Return a row for each embedder; its own benchmark is marked."""
+def _matrix(cross_benchmark: CrossBenchmark) -> Table:
+    """Return a row for each embedder: benchmark that it was trained on, method and seed."""
     found = {(_embedder(each), each.tested_on): each for each in cross_benchmark.results}
+    embedders = list(dict.fromkeys(embedder for embedder, _ in found))
     columns = [
-        Column[Embedder]("Trained on", lambda embedder: embedder[0], words=True),
-        Column[Embedder]("Method", lambda embedder: embedder[1], words=True),
-        Column[Embedder]("Seed", lambda embedder: embedder[2], words=True),
-        *(_split_column(found, name) for name in cross_benchmark.benchmarks),
+        Column("Trained on", [benchmark for benchmark, _, _ in embedders], words=True),
+        Column("Method", [name for _, name, _ in embedders], words=True),
+        Column("Seed", [seed for _, _, seed in embedders], words=True),
+        *(
+            Column(f"on {name}", [_cell(found.get((embedder, name))) for embedder in embedders])
+            for name in cross_benchmark.benchmarks
+        ),
     ]
-    return Table(_TITLE, columns, list(dict.fromkeys(embedder for embedder, _ in found)))
+    return Table(_TITLE, columns)
 
 
-def _embedder(result: CrossResult) -> Embedder:
+def _embedder(result: CrossResult) -> tuple[str, str, str]:
     return result.trained_on, run_name(result.method, result.variant), str(result.seed)
 
 
-def _split_column(found: Mapping[tuple[Embedder, str], CrossResult], benchmark: str) -> Column[Embedder]:
-    def cell(embedder: Embedder) -> str:
-        result = found.get((embedder, benchmark))
-        if result is None or result.mAP is None:
-            return UNMEASURED
-        return f"{percent(result.mAP)} / {percent(result.rank1)}{' *' if benchmark == embedder[0] else ''}"
-
-    return Column(f"on {benchmark}", cell)
+def _cell(result: CrossResult | None) -> str:
+    """Return mAP and Rank-1; those on the embedder's own benchmark are marked."""
+    if result is None or result.mAP is None:
+        return UNMEASURED
+    return f"{percent(result.mAP)} / {percent(result.rank1)}{' *' if result.tested_on == result.trained_on else ''}"
 
 
 def _legend(cross_benchmark: CrossBenchmark) -> str:

@@ -1,17 +1,15 @@
 """The dataset page: what a collection holds and what is wrong with it, as HTML and for the terminal."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from html import escape
-from typing import Any
 
 import plotly.graph_objects as go
 
-from reid_pipeline.reporting.dataset_problems import Problem, all_answered, problems
+from reid_pipeline.reporting.dataset_problems import all_answered, problems
+from reid_pipeline.reporting.figures import bars
 from reid_pipeline.reporting.formats import UNMEASURED, count, counted, span
-from reid_pipeline.reporting.page import Headline, charts, rendered
-from reid_pipeline.reporting.style import bars
-from reid_pipeline.reporting.tables import Column, Table, aligned
-from reid_pipeline.schema.summary import DatasetSummary, ImageSizes, ImagesPerIdentity, SplitFacts, SubsetCount
+from reid_pipeline.reporting.page import Column, Headline, Table, aligned, charts, rendered
+from reid_pipeline.schema.summary import DatasetSummary, SplitFacts
 
 _LINE = 160  # characters of a sentence in the terminal
 _TEXT_SUBSETS, _TEXT_PROBLEMS, _TEXT_NOTES = 6, 6, 2
@@ -19,31 +17,23 @@ _IDENTITY_BINS = 30
 
 
 def render_dataset_page(summary: DatasetSummary) -> str:
-    """Return the page's HTML source: plotly.js, figures and pictures are inside, about 5 MB.
-
-    Every value is escaped. The page holds no address that a browser would load, and its content security
-    policy forbids it to load one. The same summary gives the same page.
-    """
+    """Return the page's HTML source, which loads nothing: about 5 MB. The same summary gives the same page."""
     benchmark, found = summary.benchmark, problems(summary)
-    facts = {
-        "Reader": summary.reader,
-        "Data": summary.data_hash[:12],
-        "Reference": benchmark.reference,
-        "Licence": benchmark.licence,
-        "Source": benchmark.source,
-    }
+    facts = {"Reader": summary.reader, "Data": summary.data_hash[:12], "Reference": benchmark.reference}
+    facts |= {"Licence": benchmark.licence, "Source": benchmark.source}
     cameras, published = summary.cameras.found, summary.cameras.published
     note = f"published: {published}" if published and published != cameras else ""
+    headlines = [
+        Headline("Images", count(summary.images), "in the split table"),
+        Headline("Identities", count(summary.identities)),
+        Headline("Cameras", count(cameras), note),
+        Headline("Problems", count(len(found))),
+    ]
     return rendered(
         "dataset.html.j2",
         benchmark=benchmark,
         version=summary.version,
-        headlines=[
-            Headline("Images", count(summary.images), "in the split table"),
-            Headline("Identities", count(summary.identities)),
-            Headline("Cameras", count(cameras), note),
-            Headline("Problems", count(len(found))),
-        ],
+        headlines=headlines,
         facts=[(name, value) for name, value in facts.items() if value],
         problems=found,
         sections=[section for section in _sections(summary) if section[1].rows or section[2]],
@@ -55,7 +45,8 @@ def render_dataset_page(summary: DatasetSummary) -> str:
 def dataset_text(summary: DatasetSummary) -> str:
     """Return the same in short for a terminal, in 40 lines at most."""
     found, subsets = problems(summary), _counts_table(summary)
-    listed = [_problem_line(problem) for problem in found[:_TEXT_PROBLEMS]]
+    shown = found[:_TEXT_PROBLEMS]
+    listed = [f"! {each.what}" + (f" Such as {', '.join(each.cases[:2])}." if each.cases else "") for each in shown]
     notes = [f"Note: {note}" for note in summary.notes[:_TEXT_NOTES]]
     parts = [
         [_title(summary)],
@@ -73,7 +64,7 @@ def dataset_text(summary: DatasetSummary) -> str:
     return "\n\n".join("\n".join(_printable(line) for line in part) for part in parts)
 
 
-def _sections(summary: DatasetSummary) -> list[tuple[str, Table[Any], list[str]]]:
+def _sections(summary: DatasetSummary) -> list[tuple[str, Table, list[str]]]:
     """Return id, table and sentences below it of each section of the page."""
     sizes = [(f"{size.width} x {size.height}", size.images) for size in (summary.sizes.common if summary.sizes else ())]
     rules = [(rule.replace("_", " "), number) for rule, number in summary.rules.items()]
@@ -89,90 +80,75 @@ def _sections(summary: DatasetSummary) -> list[tuple[str, Table[Any], list[str]]
     ]
 
 
-def _counts_table(summary: DatasetSummary) -> Table[SubsetCount]:
-    version = summary.counts.version
-    column = Column[SubsetCount]
-    subset = column("Subset", lambda each: each.subset)
-    images = column("Images", lambda each: count(each.images))
-    identities = column("Identities", lambda each: count(each.identities))
+def _counts_table(summary: DatasetSummary) -> Table:
+    version, subsets = summary.counts.version, summary.counts.subsets
+    subset = Column("Subset", [each.subset for each in subsets])
+    images = Column("Images", _counts(each.images for each in subsets))
+    identities = Column("Identities", _counts(each.identities for each in subsets))
     if version is None:
         caption = "No counts are published; junk is counted as published."
-        return Table("Found and published", [subset, images, identities], summary.counts.subsets, caption)
+        return Table("Found and published", [subset, images, identities], caption)
     columns = [
         subset,
         images,
-        column("Published", lambda each: count(each.published_images)),
-        _difference_column(lambda each: each.image_difference),
+        Column("Published", _counts(each.published_images for each in subsets)),
+        _difference_column([each.image_difference for each in subsets]),
         identities,
-        column("Published", lambda each: count(each.published_identities)),
-        _difference_column(lambda each: each.identity_difference),
+        Column("Published", _counts(each.published_identities for each in subsets)),
+        _difference_column([each.identity_difference for each in subsets]),
     ]
     against = f"Compared with the published counts{f' of {version}' if version else ''}"
-    caption = f"{against}; junk is counted as published."
-    return Table("Found and published", columns, summary.counts.subsets, caption)
+    return Table("Found and published", columns, f"{against}; junk is counted as published.")
 
 
-def _difference_column(difference: Callable[[SubsetCount], int | None]) -> Column[SubsetCount]:
-    def cell(each: SubsetCount) -> str:
-        number = difference(each)
-        if number is None:
-            return UNMEASURED
-        return f"{number:+,}".replace("-", "−") if number else "0"  # noqa: RUF001
-
-    return Column("Difference", cell, mark=lambda each: "mismatch" if difference(each) else "")
+def _counts(numbers: Iterable[int | None]) -> list[str]:
+    return [count(number) for number in numbers]
 
 
-def _splits_table(summary: DatasetSummary) -> Table[tuple[str, SplitFacts]]:
-    def facts_column(title: str, number: Callable[[SplitFacts], int | None]) -> Column[tuple[str, SplitFacts]]:
-        return Column(title, lambda split: count(number(split[1])))
+def _difference_column(numbers: Sequence[int | None]) -> Column:
+    signed = [UNMEASURED if each is None else f"{each:+,}" if each else "0" for each in numbers]
+    marks = ["mismatch" if number else "" for number in numbers]
+    return Column("Difference", [text.replace("-", "−") for text in signed], marks=marks)  # noqa: RUF001
 
+
+def _splits_table(summary: DatasetSummary) -> Table:
+    splits = summary.splits.values()
     columns = [
-        Column[tuple[str, SplitFacts]]("Split", lambda split: split[0]),
-        facts_column("Images", lambda facts: facts.images),
-        facts_column("Identities", lambda facts: facts.identities),
-        facts_column("Cameras", lambda facts: facts.cameras),
-        facts_column("One camera only", lambda facts: facts.one_camera.count if facts.one_camera else None),
-        facts_column("Distractors", lambda facts: facts.distractors),
-        facts_column("Unlabelled", lambda facts: facts.unlabelled),
+        Column("Split", [*summary.splits]),
+        Column("Images", _counts(split.images for split in splits)),
+        Column("Identities", _counts(split.identities for split in splits)),
+        Column("Cameras", _counts(split.cameras for split in splits)),
+        Column("One camera only", _counts(split.one_camera.count if split.one_camera else None for split in splits)),
+        Column("Distractors", _counts(split.distractors for split in splits)),
+        Column("Unlabelled", _counts(split.unlabelled for split in splits)),
     ]
-    caption = "As used: without junk and without files that cannot be decoded."
-    return Table("Splits", columns, [*summary.splits.items()], caption)
+    return Table("Splits", columns, "As used: without junk and without files that cannot be decoded.")
 
 
-def _spread_table(summary: DatasetSummary) -> Table[tuple[str, ImagesPerIdentity]]:
-    def number_column(title: str, name: str) -> Column[tuple[str, ImagesPerIdentity]]:
-        return Column(title, lambda row: f"{getattr(row[1], name):,.2f}".rstrip("0").rstrip("."))
-
-    columns = [
-        Column[tuple[str, ImagesPerIdentity]]("Split", lambda row: row[0]),
-        number_column("Least", "min"),
-        number_column("First quartile", "first_quartile"),
-        number_column("Median", "median"),
-        number_column("Mean", "mean"),
-        number_column("Third quartile", "third_quartile"),
-        number_column("Most", "max"),
-    ]
-    rows = [(name, facts.images_per_identity) for name, facts in summary.splits.items() if facts.images_per_identity]
-    return Table("Images per identity", columns, rows, "Of the identities in each split.")
+def _spread_table(summary: DatasetSummary) -> Table:
+    spreads = {name: split.images_per_identity for name, split in summary.splits.items() if split.images_per_identity}
+    titles = ("Least", "First quartile", "Median", "Mean", "Third quartile", "Most")
+    fields = ("min", "first_quartile", "median", "mean", "third_quartile", "max")
+    columns = [Column("Split", [*spreads])]
+    for title, field in zip(titles, fields, strict=True):
+        texts = [f"{getattr(each, field):,.2f}" for each in spreads.values()]
+        columns.append(Column(title, [text.rstrip("0").rstrip(".") for text in texts]))
+    return Table("Images per identity", columns, "Of the identities in each split.")
 
 
-def _images_table(title: str, first: str, rows: Sequence[tuple[str, int]], caption: str) -> Table[tuple[str, int]]:
-    column = Column[tuple[str, int]]
-    columns = [column(first, lambda row: row[0]), column("Images", lambda row: count(row[1]))]
-    return Table(title, columns, rows, caption)
+def _images_table(title: str, first: str, rows: Sequence[tuple[str, int]], caption: str) -> Table:
+    columns = [Column(first, [name for name, _ in rows]), Column("Images", _counts(images for _, images in rows))]
+    return Table(title, columns, caption)
 
 
 def _rules_sentences(summary: DatasetSummary) -> list[str]:
     """Return sentences on galleries and on junk."""
     sentences = []
     for sampled in summary.galleries:
-        least, most = min(sampled.images), max(sampled.images)
-        images = f"{least:,}" if least == most else f"{least:,} to {most:,}"
+        images = " to ".join(f"{number:,}" for number in sorted({min(sampled.images), max(sampled.images)}))
         name = f" of test set {sampled.test_set}" if sampled.test_set else ""
         sentences.append(f"Drawn galleries{name}: {sampled.repeats}, of {images} images each.")
-    if summary.junk:
-        sentences.append(f"{counted(summary.junk, 'junk image')} dropped.")
-    return sentences
+    return [*sentences, *([f"{counted(summary.junk, 'junk image')} dropped."] if summary.junk else [])]
 
 
 def _sizes_sentence(summary: DatasetSummary) -> str:
@@ -205,10 +181,6 @@ def _one_camera_sentences(summary: DatasetSummary) -> list[str]:
     ]
 
 
-def _problem_line(problem: Problem) -> str:
-    return f"! {problem.what}" + (f" Such as {', '.join(problem.cases[:2])}." if problem.cases else "")
-
-
 def _title(summary: DatasetSummary) -> str:
     name = " ".join(part for part in (summary.benchmark.title, summary.version) if part)
     reader = f"reader {summary.reader}, " if summary.reader else ""
@@ -232,20 +204,22 @@ def _printable(line: str) -> str:
 
 def dataset_figures(summary: DatasetSummary) -> dict[str, go.Figure]:
     """Return the figures that have something to show, by name, in reading order."""
-    splits = summary.splits
+    splits, sizes = summary.splits, summary.sizes
     figures = {}
     if any(facts.images_per_identity for facts in splits.values()):
         figures["images_per_identity"] = _images_per_identity(splits)
     if any(facts.images_per_camera for facts in splits.values()):
         figures["images_per_camera"] = _images_per_camera(splits)
-    if summary.sizes:
-        figures["image_sizes"] = _image_sizes(summary.sizes)
+    if sizes:
+        groups = {name: [getattr(each, name) for each in sizes.histogram] for name in ("width", "height")}
+        spans = [span(each.low, each.high) for each in sizes.histogram]
+        figures["image_sizes"] = bars("Image sizes", spans, groups, axes=("Pixels", "Images (count)"))
     return figures
 
 
 def _images_per_identity(splits: Mapping[str, SplitFacts]) -> go.Figure:
     """Return how many identities of each split have how many images, in bins of equal width."""
-    known = {name: facts.images_per_identity.histogram for name, facts in splits.items() if facts.images_per_identity}
+    known = {name: found.histogram for name, facts in splits.items() if (found := facts.images_per_identity)}
     most = max(images for histogram in known.values() for images, _ in histogram)
     step = -(-most // _IDENTITY_BINS)
     starts = range(1, most + 1, step)
@@ -264,10 +238,3 @@ def _images_per_camera(splits: Mapping[str, SplitFacts]) -> go.Figure:
     groups = {name: [facts.images_per_camera.get(camera, 0) for camera in cameras] for name, facts in splits.items()}
     shown = [escape(camera, quote=False) for camera in cameras]  # plotly would read tags in it
     return bars("Images per camera", shown, groups, axes=("Camera", "Images (count)"))
-
-
-def _image_sizes(sizes: ImageSizes) -> go.Figure:
-    """Return how many images have which width and which height, in pixels."""
-    groups = {name: [getattr(each, name) for each in sizes.histogram] for name in ("width", "height")}
-    spans = [span(each.low, each.high) for each in sizes.histogram]
-    return bars("Image sizes", spans, groups, axes=("Pixels", "Images (count)"))

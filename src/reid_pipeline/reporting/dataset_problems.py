@@ -80,10 +80,9 @@ def _faulty_images(summary: DatasetSummary) -> Iterator[Problem]:
                 " ".join(_query_remedies(found)),
             )
     if shared.count:
-        are = "identity is" if shared.count == 1 else "identities are"
         yield Problem(
             "Identities in both training and test",
-            f"{shared.count:,} {are} in both training and test.",
+            f"{counted(shared.count, 'identity is', 'identities are')} in both training and test.",
             "Training has seen who is searched for: results are better than for strangers.",
             "Split by identity. Where it was asked for (splits.disjoint: false), say so with the results.",
             shared.first,
@@ -91,7 +90,7 @@ def _faulty_images(summary: DatasetSummary) -> Iterator[Problem]:
 
 
 def _query_remedies(queries: QueryFacts) -> Iterator[str]:
-    reasons = [queries, *([queries.worst] if queries.worst else [])]
+    reasons = list(filter(None, [queries, queries.worst]))
     if any(each.absent_from_gallery for each in reasons):
         yield "Identities absent from the gallery: check how the split was made."
     if any(each.only_same_camera for each in reasons):

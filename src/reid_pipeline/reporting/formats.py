@@ -1,9 +1,19 @@
-"""Numbers as pages print them. What was not measured is an em dash, never 0."""
+"""Numbers, names of runs and sentences as pages print them. What was not measured is an em dash, never 0."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+
+from reid_pipeline.schema.origin import LabelUse
 
 UNMEASURED = "—"
 METRICS: Mapping[str, str] = {"mAP": "mAP", "mINP": "mINP", "rank1": "Rank-1", "rank5": "Rank-5", "rank10": "Rank-10"}
+FEW_QUERIES = 50  # below so many scored queries, pages say how few there are
+LABELS: dict[LabelUse | None, str] = {
+    "none": "none",
+    "source": "of the source",
+    "partial": "of some images",
+    "all": "of all images",
+    None: "not recorded",
+}
 
 
 def percent(value: float | None, absent: str = UNMEASURED) -> str:
@@ -17,11 +27,6 @@ def points(difference: float | None, absent: str = UNMEASURED) -> str:
         return absent
     text = f"{100 * difference:+.1f}"
     return "0.0" if text in {"+0.0", "-0.0"} else text.replace("-", "−")  # noqa: RUF001
-
-
-def interval_text(low: float, high: float) -> str:
-    """Return an interval in percentage points: "−0.8 to +6.4"."""  # noqa: RUF002
-    return f"{points(low)} to {points(high)}"
 
 
 def count(value: float | None, absent: str = UNMEASURED) -> str:
@@ -57,3 +62,20 @@ def exact_duration(seconds: float) -> str:
     hours, rest = divmod(round(seconds), 3600)
     minutes, left = divmod(rest, 60)
     return f"{seconds:,.1f} s ({f'{hours} h ' if hours else ''}{minutes} min {left} s)"
+
+
+def run_name(method: str, variant: str) -> str:
+    """Return the method, and which variant of it: "pcl+small"."""
+    return f"{method}+{variant}" if variant else method
+
+
+def few_queries(scored: Sequence[int | None], of: str = "") -> list[str]:
+    """Return a sentence where fewer than `FEW_QUERIES` valid queries were scored in a result that was tested."""
+    fewest = min((number for number in scored if number), default=FEW_QUERIES)
+    if fewest >= FEW_QUERIES:
+        return []
+    queries = f"{'query' if fewest == 1 else 'queries'}{f' of {of}' if of else ''}"
+    return [
+        f"Only {fewest} {queries} {'was' if fewest == 1 else 'were'} scored: one query more or less moves"
+        f" Rank-1 by {100 / fewest:.1f} points, and intervals over so few are rough themselves."
+    ]

@@ -1,15 +1,11 @@
 """All benchmarks and all methods on one page, each figure with the card of the runs that it is from."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
-from reid_pipeline.reporting.comparison import UNITS, compare_methods, comparison_csv
-from reid_pipeline.reporting.comparison_tables import comparison_text, sentences_below, shown_tables, title_of
-from reid_pipeline.reporting.formats import METRICS, duration, percent
-from reid_pipeline.reporting.page import flattened, rendered
+from reid_pipeline.reporting.comparison import UNITS, compare_methods, sentences_below, shown_tables, title_of
+from reid_pipeline.reporting.formats import LABELS, METRICS, duration, percent, run_name
+from reid_pipeline.reporting.page import Column, Table, flattened, rendered
 from reid_pipeline.reporting.run_groups import of_one_test_set
-from reid_pipeline.reporting.tables import Column, Table
-from reid_pipeline.reporting.words import label_word, run_name
 from reid_pipeline.schema.addresses import link
 from reid_pipeline.schema.comparison import DifferenceToBest, Leaderboard, ListedBenchmark, ListedRun
 from reid_pipeline.schema.figures import FiveFigures
@@ -55,7 +51,7 @@ def render_leaderboard_page(leaderboard: Leaderboard) -> str:
             "title": title_of(comparison),
             "tables": _tables(comparison),
             "cards": [
-                (f"{_name(run)}, seed {run.seed}", _report(run), list(flattened(run.run_card.content())))
+                (f"{_name(run)}, seed {run.seed}", link(_report(run)), flattened(run.run_card.content()))
                 for run in comparison.runs
             ],
         }
@@ -73,55 +69,38 @@ def leaderboard_markdown(leaderboard: Leaderboard) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def leaderboard_csv(leaderboard: Leaderboard) -> str:
-    """Return all tables as one CSV, with the columns of the comparison's."""
-    return comparison_csv(*leaderboard.benchmarks)
-
-
-def leaderboard_text(leaderboard: Leaderboard) -> str:
-    """Return the leaderboard in short, for a terminal."""
-    return "\n\n".join(comparison_text(comparison) for comparison in leaderboard.benchmarks)
-
-
-def _report(run: ListedRun) -> str:
-    """Return the link from the leaderboard's page to the report of a run."""
-    return link(f"../{run.run_card.benchmark}/{_name(run)}/report_seed_{run.seed}.html")
-
-
-def _tables(comparison: ListedBenchmark) -> list[Table[Any]]:
-    return [*shown_tables(comparison), Table("Run cards", _CARD_COLUMNS, comparison.runs)]
-
-
 def _legend(leaderboard: Leaderboard) -> list[str]:
     sentences = [sentence for comparison in leaderboard.benchmarks for sentence in sentences_below(comparison)]
     return list(dict.fromkeys(sentences))
+
+
+def _tables(comparison: ListedBenchmark) -> list[Table]:
+    runs = comparison.runs
+    cards = [run.run_card for run in runs]
+    recipes = [card.parameters.get(run.method, {}).get("recipe", "") for run, card in zip(runs, cards, strict=True)]
+    commits = [
+        f"{(card.git_commit or '')[:_SHORT] or 'no git'}{', with changes' if card.git_dirty else ''}" for card in cards
+    ]
+    columns = [
+        Column("Method", [_name(run) for run in runs], words=True),
+        Column("Seed", [str(run.seed) for run in runs]),
+        Column(METRICS["mAP"], [percent(run.metrics.mAP) for run in runs], "measured"),
+        Column(METRICS["rank1"], [percent(run.metrics.rank1) for run in runs], "measured"),
+        Column("Recipe", [str(recipe) for recipe in recipes], words=True),
+        Column("Labels", [LABELS[card.label_use] for card in cards], words=True),
+        Column("Commit", commits, words=True),
+        Column("Data", [card.data_hash[:_SHORT] for card in cards], words=True),
+        Column("Device", [card.device for card in cards], words=True),
+        Column("Precision", [card.precision for card in cards], words=True),
+        Column("Wall time", [duration(card.wall_seconds) for card in cards]),
+        Column("Started", [card.started for card in cards], words=True),
+    ]
+    return [*shown_tables(comparison), Table("Run cards", columns)]
 
 
 def _name(run: ListedRun) -> str:
     return run_name(run.method, run.variant)
 
 
-def _commit(run: ListedRun) -> str:
-    card = run.run_card
-    return f"{(card.git_commit or '')[:_SHORT] or 'no git'}{', with changes' if card.git_dirty else ''}"
-
-
-def _recipe(run: ListedRun) -> str:
-    return str(run.run_card.parameters.get(run.method, {}).get("recipe", ""))
-
-
-_column = Column[ListedRun]
-_CARD_COLUMNS = (
-    Column("Method", _name, words=True),
-    _column("Seed", lambda run: str(run.seed)),
-    _column(METRICS["mAP"], lambda run: percent(run.metrics.mAP), "measured"),
-    _column(METRICS["rank1"], lambda run: percent(run.metrics.rank1), "measured"),
-    Column("Recipe", _recipe, words=True),
-    _column("Labels", lambda run: label_word(run.run_card.label_use), words=True),
-    Column("Commit", _commit, words=True),
-    _column("Data", lambda run: run.run_card.data_hash[:_SHORT], words=True),
-    _column("Device", lambda run: run.run_card.device, words=True),
-    _column("Precision", lambda run: run.run_card.precision, words=True),
-    _column("Wall time", lambda run: duration(run.run_card.wall_seconds)),
-    _column("Started", lambda run: run.run_card.started, words=True),
-)
+def _report(run: ListedRun) -> str:
+    return f"../{run.run_card.benchmark}/{_name(run)}/report_seed_{run.seed}.html"

@@ -1,8 +1,7 @@
 """Published figures, from `published.csv`: never measured here, each with the quality of its source.
 
-A line is one figure of one benchmark. `backbone`, `patch_stride`, `side_information` and `clustering_eps` say
-what a run must have to be that variant (empty: anything); `comparable` is "no" where nothing here computes
-the variant yet; `camera_filter`, `test_set` and `num_queries` are the protocol; figures are in %.
+A line is one figure of one benchmark, in %. `backbone`, `patch_stride`, `side_information` and `clustering_eps` say
+what a run must have to be that variant (empty: anything); `comparable` is "no" where nothing computes it yet.
 """
 
 import csv
@@ -11,7 +10,6 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
-from reid_pipeline.schema.comparison import PublishedValues
 from reid_pipeline.schema.record import Record
 from reid_pipeline.schema.records import Metrics
 
@@ -25,20 +23,15 @@ _VARIANT = ("backbone", "patch_stride", "side_information", "clustering_eps")
 
 
 class PublishedFigure(Record):
-    """What somebody else reports.
+    """A line of the table.
 
     Attributes:
-        benchmark: name of the environment.
         variant: the method as its authors name it.
         method: the method of ours that computes it, or is nearest to it.
         traits: what a run must have to be this variant, by name.
-        comparable: whether anything here computes it.
-        camera_filter: whether its protocol drops gallery images of the query's own camera.
-        test_set: name of the test set; empty where there is but one.
-        num_queries: queries of the published test.
+        test_set: empty where there is but one.
         values: fractions, by metric.
-        mark: q, r or u; see MARKS.
-        note: backbone, stride, where it stands.
+        mark: a key of `MARKS`.
     """
 
     benchmark: str
@@ -55,31 +48,27 @@ class PublishedFigure(Record):
 
     def fits(self, parameters: Mapping[str, Any]) -> bool:
         """Say whether a run with these parameters of the method is this variant."""
-        traits = run_traits(parameters)
-        return self.comparable and all(traits.get(name) == value for name, value in self.traits.items())
+        return self.comparable and self.traits.items() <= run_traits(parameters).items()
 
     def obstacles(self, metrics: Metrics) -> list[str]:
         """Return why metrics of the variant are not comparable with the figure; empty where they are."""
-        found = []
+        found, test_set, queries = [], metrics.test_set or "", metrics.num_queries
         if metrics.splits != "test":
             found.append(f"measured on splits {metrics.splits}")
         if metrics.camera_filter is not self.camera_filter:
             found.append(f"measured with{'out' if self.camera_filter else ''} the camera filter")
-        if (metrics.test_set or "") != self.test_set:
-            found.append(f"measured on test set {metrics.test_set or 'of another kind'}")
-        if metrics.num_queries != self.num_queries:
-            found.append(f"measured on {metrics.num_queries:,} queries, published on {self.num_queries:,}")
+        if test_set != self.test_set:
+            found.append(f"measured on test set {test_set or 'of another kind'}")
+        if queries != self.num_queries:
+            found.append(f"measured on {queries:,} queries, published on {self.num_queries:,}")
         return found
-
-    def shown(self) -> PublishedValues:
-        """Return what a table shows of it."""
-        return PublishedValues(variant=self.variant, **self.values, mark=self.mark, note=self.note)
 
 
 @cache
-def _all_figures() -> tuple[PublishedFigure, ...]:
+def published_figures(benchmark: str) -> Sequence[PublishedFigure]:
+    """Return the published figures of a benchmark; none for drawn ones and one's own images."""
     text = files("reid_pipeline.reporting").joinpath("published.csv").read_text(encoding="utf-8")
-    return tuple(_figure(line) for line in csv.DictReader(text.splitlines()))
+    return [_figure(line) for line in csv.DictReader(text.splitlines()) if line["benchmark"] == benchmark]
 
 
 def _figure(line: dict[str, str]) -> PublishedFigure:
@@ -88,18 +77,13 @@ def _figure(line: dict[str, str]) -> PublishedFigure:
     return PublishedFigure.model_validate({**line, "traits": traits, "values": values})
 
 
-def published_figures(benchmark: str) -> Sequence[PublishedFigure]:
-    """Return the published figures of a benchmark; none for drawn ones and one's own images."""
-    return [figure for figure in _all_figures() if figure.benchmark == benchmark]
-
-
 def run_traits(parameters: Mapping[str, Any]) -> dict[str, str]:
     """Return what tells published variants apart, from the parameters of a run's method.
 
     The stride of a ViT is that of its patches where none is given: "16" for every ViT/16.
     """
-    found = {name: parameters.get(name) or {} for name in ("backbone", "clustering")}
-    backbone, clustering = (each if isinstance(each, Mapping) else {} for each in found.values())
+    found = [parameters.get(name) for name in ("backbone", "clustering")]
+    backbone, clustering = (each if isinstance(each, Mapping) else {} for each in found)
     name = str(backbone.get("name", "")).replace("/", "-").removesuffix("-quickgelu")
     eps = clustering.get("eps")
     return {

@@ -19,6 +19,8 @@ MISMATCH = (209, 36, 47)
 _QUERY = (87, 96, 106)
 _PAPER, _INK, _FAINT, _MARGIN = (255, 255, 255), (31, 35, 40), (87, 96, 106), (236, 238, 241)
 _GAP, _QUERY_GAP, _LINE, _FONT_SIZE = 8, 20, 14, 11
+_TICK = [[(0.22, 0.52), (0.42, 0.72), (0.78, 0.28)]]
+_CROSS = [[(0.26, 0.26), (0.74, 0.74)], [(0.26, 0.74), (0.74, 0.26)]]
 _SCALE = 4  # marks are drawn this much larger and shrunk: smooth edges
 
 
@@ -27,12 +29,10 @@ class RankedQuery:
     """A query and the first images of its ranked gallery.
 
     Attributes:
-        query_image: uint8 [H, W, 3].
-        query_caption: a few words under the query, such as "id 12 · camera 3".
+        query_image, gallery_images: uint8 [H, W, 3]; of the gallery best first, and sizes may differ.
+        query_caption, captions: a few words under the query, such as "id 12 · camera 3", and under each image.
         average_precision: of the whole list, in 0..1.
-        gallery_images: uint8 [H, W, 3] each, best first; sizes may differ.
         matches: per gallery image, whether it shows the query's identity.
-        captions: a few words under each gallery image.
 
     Raises:
         ValueError: the three lists differ in length, or an image is not uint8 [H, W, 3].
@@ -67,8 +67,8 @@ def pick_queries(
         groups: [queries], such as the identities; each list then has a group twice only if it must.
 
     Returns:
-        rows of the bad queries, worst first, and of the good ones, best first; int64, at most [count] each.
-        Ties go to the smaller row.
+        rows of the bad queries, worst first, and of the good ones, best first: int64, at most [count]. Ties go to
+        the smaller row.
 
     Raises:
         ValueError: a count below 0, scores that are not one-dimensional, or groups of another length.
@@ -99,9 +99,8 @@ def rank_list_strip(
 ) -> bytes:
     """Draw the query and its ranked gallery in a row, on white, and return the encoded picture.
 
-    A match has a green border and a tick, a mismatch a red border and a cross, the query a grey border. Every
-    image is fitted into a cell of the query's proportions, `height` pixels high; borders of `border` pixels lie
-    around it and hide no pixel.
+    A match has a green border and a tick, a mismatch a red border and a cross. Every image is fitted into a cell
+    of the query's proportions, `height` pixels high; borders of `border` pixels lie around it and hide no pixel.
     """
     rows, columns = ranked.query_image.shape[:2]
     cell = (int(np.clip(round(height * columns / rows), height // 3, 2 * height)), height)
@@ -127,9 +126,8 @@ def rank_list_strip(
 def describe(ranked: RankedQuery) -> str:
     """Return in words what the strip shows, for readers who do not see it."""
     verdicts = [f"{rank} {'match' if match else 'mismatch'}" for rank, match in enumerate(ranked.matches, start=1)]
-    caption = " ".join(ranked.query_caption.split())
-    ranks = ", ".join(verdicts) or "none"
-    return f"Query {caption}, average precision {ranked.average_precision:.3f}. Ranks: {ranks}."
+    query = f"Query {' '.join(ranked.query_caption.split())}, average precision {ranked.average_precision:.3f}."
+    return f"{query} Ranks: {', '.join(verdicts) or 'none'}."
 
 
 def _framed(image: Picture, cell: tuple[int, int], border: int, colour: Colour) -> Image.Image:
@@ -148,23 +146,17 @@ def _mark(*, match: bool, size: int) -> tuple[Image.Image, Image.Image]:
     """Return a tick or a cross on a coloured tile, and its mask."""
     side = size * _SCALE
     tile, mask = Image.new("RGB", (side, side), MATCH if match else MISMATCH), Image.new("L", (side, side), 0)
-    tick, cross = (
-        [[(0.22, 0.52), (0.42, 0.72), (0.78, 0.28)]],
-        [[(0.26, 0.26), (0.74, 0.74)], [(0.26, 0.74), (0.74, 0.26)]],
-    )
-    for stroke in tick if match else cross:
+    for stroke in _TICK if match else _CROSS:
         points = [(x * side, y * side) for x, y in stroke]
         ImageDraw.Draw(tile).line(points, fill=_PAPER, width=max(1, round(side * 0.14)), joint="curve")
     ImageDraw.Draw(mask).rounded_rectangle((-side, -side, side - 1, side - 1), radius=side // 4, fill=255)
-    small = (size, size)
-    return tile.resize(small, Image.Resampling.LANCZOS), mask.resize(small, Image.Resampling.LANCZOS)
+    return tile.resize((size, size), Image.Resampling.LANCZOS), mask.resize((size, size), Image.Resampling.LANCZOS)
 
 
 def _write(strip: Image.Image, span: tuple[int, int], below: int, words: tuple[str, str]) -> None:
     """Write a title above and a caption, up to two lines, below the cell at `span` = (left, width)."""
     font, pen = ImageFont.load_default(_FONT_SIZE), ImageDraw.Draw(strip)
-    left, width = span
-    middle = left + width / 2
+    middle, width = span[0] + span[1] / 2, span[1]
     pen.text((middle, _GAP // 2), words[0], fill=_FAINT, font=font, anchor="ma")
     for number, text in enumerate(_wrapped(words[1], font, width)):
         pen.text((middle, below + _GAP // 2 + number * _LINE), text, fill=_INK, font=font, anchor="ma")
@@ -184,9 +176,7 @@ def _wrapped(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, widt
         lines.append(current)
     if len(lines) > 2:
         lines = [lines[0], f"{lines[1]}…"]
-    for place, line in enumerate(lines):
-        shortened = line.removesuffix("…") if font.getlength(line) > width else ""
-        while shortened and font.getlength(f"{shortened}…") > width:
-            shortened = shortened[:-1]
-        lines[place] = f"{shortened}…" if font.getlength(line) > width else line
+    for place in range(len(lines)):
+        while lines[place] != "…" and font.getlength(lines[place]) > width:
+            lines[place] = f"{lines[place].removesuffix('…')[:-1]}…"
     return lines

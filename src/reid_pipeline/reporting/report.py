@@ -1,29 +1,24 @@
 """The report of a run: one HTML page that loads nothing from anywhere."""
 
 import base64
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from reid_pipeline.reporting.before_after import before_and_after, comparison_rows, difference_notes
 from reid_pipeline.reporting.figures import cmc_curves, epochs, training_curves
-from reid_pipeline.reporting.formats import METRICS, UNMEASURED, count, exact_duration, percent
-from reid_pipeline.reporting.page import Headline, charts, flattened, rendered
+from reid_pipeline.reporting.formats import LABELS, METRICS, UNMEASURED, count, exact_duration, percent, run_name
+from reid_pipeline.reporting.page import Column, Headline, Table, charts, flattened, rendered
 from reid_pipeline.reporting.rank_lists import RankedQuery, describe, rank_list_strip
-from reid_pipeline.reporting.tables import Column, Table
-from reid_pipeline.reporting.words import compared_with, label_sentence, label_word, run_name
-from reid_pipeline.schema.records import (
-    Breakdown,
-    CameraPair,
-    Differences,
-    EpochRecord,
-    IdentityFigures,
-    Metrics,
-    RunCard,
-)
+from reid_pipeline.schema.addresses import ZERO_SHOT
+from reid_pipeline.schema.origin import LabelUse
+from reid_pipeline.schema.records import Breakdown, Differences, EpochRecord, Metrics, RunCard
 
-Pairs = Mapping[tuple[int, int], CameraPair]
-
+_LABEL_SENTENCES: dict[LabelUse | None, str] = {
+    "source": "Training used the identity labels of the source it started from, and none of this benchmark.",
+    "partial": "Training used the identity labels of some training images.",
+    "all": "Training used the identity labels of all training images.",
+    None: "This run did not record whether training used identity labels.",
+}
 _HEADLINES = ("mAP", "rank1", "mINP")
 _SHORT = 12
 _IDENTITIES = 10
@@ -34,17 +29,10 @@ class ReportContent:
     """What the page shows.
 
     Attributes:
-        benchmark: name of the benchmark.
-        method: name of the method this run is about.
-        seed: of the run.
         metrics: results measured in this run, "before" first, this run's last.
-        run_card: what is needed to make the run again; every entry is shown.
-        history: one record per epoch; empty for a method that does not train.
-        breakdown: where the figures come from; None shows no section.
+        history: empty for a method that does not train.
         differences: to the zero_shot that comes "before"; None where it is not known.
-        zero_shot_card: the run card of that zero_shot, where it is at hand: backbones that differ are named.
-        bad_queries: ranked lists, worst first.
-        good_queries: ranked lists, best first.
+        bad_queries, good_queries: ranked lists, worst or best first.
         description: one sentence on the method.
     """
 
@@ -56,7 +44,6 @@ class ReportContent:
     history: Sequence[EpochRecord] = ()
     breakdown: Breakdown | None = None
     differences: Differences | None = None
-    zero_shot_card: RunCard | None = None
     bad_queries: Sequence[RankedQuery] = ()
     good_queries: Sequence[RankedQuery] = ()
     description: str = ""
@@ -69,10 +56,7 @@ class ReportContent:
 
 
 def render_report(content: ReportContent) -> str:
-    """Return the page's HTML source: plotly.js, figures and pictures are inside, about 5 MB.
-
-    Every value is escaped. The page holds no address that a browser would load, and its content security
-    policy forbids it to load one. The same content gives the same page.
+    """Return the page's HTML source, which loads nothing: about 5 MB. The same content gives the same page.
 
     Raises:
         ValueError: no metrics.
@@ -83,13 +67,15 @@ def render_report(content: ReportContent) -> str:
     differences = [content.differences] if content.differences else []
     label_use = content.result.label_use or content.run_card.label_use
     other = content.differences.other if content.differences else content.run_card.zero_shot
+    usual = f"{content.run_card.benchmark}/{ZERO_SHOT}/seed_{content.run_card.seed}"
+    sentence = f"The zero_shot that it is compared with is that of {other}."
     queries = {"bad": content.bad_queries, "good": content.good_queries}
     return rendered(
         "report.html.j2",
         content=content,
         name=run_name(content.method, content.result.variant),
-        labels=label_sentence(label_use, trains=bool(content.history)),
-        compared=compared_with(content.run_card, other, content.zero_shot_card),
+        labels=_label_sentence(label_use, trains=bool(content.history)),
+        compared=[sentence] if other and other != usual else [],
         table=before_and_after(comparison_rows(content.metrics, differences)),
         notes=difference_notes(content.metrics, differences),
         headlines=_headlines(content),
@@ -99,8 +85,17 @@ def render_report(content: ReportContent) -> str:
         epoch_table=_epoch_table(content.history),
         breakdown=breakdown_tables(content.breakdown),
         strips={name: [_strip(each) for each in ranked] for name, ranked in queries.items() if ranked},
-        run_card=list(flattened(content.run_card.content())),
+        run_card=flattened(content.run_card.content()),
     )
+
+
+def _label_sentence(label_use: LabelUse | None, *, trains: bool) -> tuple[str, str]:
+    """Return whose identity labels training used, in two parts, of which the first is to be stressed."""
+    if label_use != "none":
+        return "", _LABEL_SENTENCES[label_use]
+    diagnostics = " and, where shown, for diagnostics" if trains else ""
+    stressed = f"No labels were used{' in training' if trains else ''}"
+    return stressed, f": true identities were read only to score the results{diagnostics}."
 
 
 def _headlines(content: ReportContent) -> list[Headline]:
@@ -121,7 +116,7 @@ def _facts(card: RunCard) -> list[tuple[str, str]]:
     """Return the few facts of the run card that belong at the top."""
     commit = (card.git_commit or "")[:_SHORT]
     facts = {
-        "Labels": label_word(card.label_use),
+        "Labels": LABELS[card.label_use],
         "Device": card.device,
         "Precision": card.precision,
         "Wall time": exact_duration(card.wall_seconds),
@@ -132,88 +127,74 @@ def _facts(card: RunCard) -> list[tuple[str, str]]:
     return [(name, value) for name, value in facts.items() if value]
 
 
-def _epoch_table(history: Sequence[EpochRecord]) -> Table[tuple[float, EpochRecord]]:
+def _epoch_table(history: Sequence[EpochRecord]) -> Table:
     """Return the numbers behind the curves: a row for each epoch."""
-    column = Column[tuple[float, EpochRecord]]
+    truths = [record.ground_truth for record in history]
+    seconds = [record.seconds.get("epoch") for record in history]
     columns = [
-        column("Epoch", lambda row: f"{row[0]:g}"),
-        column("Learning rate", lambda row: f"{row[1].learning_rate:.3g}"),
-        column("Loss", lambda row: f"{row[1].loss:.4f}"),
-        column("Clusters", lambda row: count(row[1].clusters)),
-        column("Noise, %", lambda row: percent(row[1].noise_share)),
-        column("ARI", lambda row: f"{row[1].ground_truth.ari:.3f}" if row[1].ground_truth else UNMEASURED),
-        column("NMI", lambda row: f"{row[1].ground_truth.nmi:.3f}" if row[1].ground_truth else UNMEASURED),
-        column("Seconds", lambda row: f"{row[1].seconds['epoch']:.1f}" if "epoch" in row[1].seconds else UNMEASURED),
+        Column("Epoch", [f"{epoch:g}" for epoch in epochs(history)]),
+        Column("Learning rate", [f"{record.learning_rate:.3g}" for record in history]),
+        Column("Loss", [f"{record.loss:.4f}" for record in history]),
+        Column("Clusters", [count(record.clusters) for record in history]),
+        Column("Noise, %", [percent(record.noise_share) for record in history]),
+        Column("ARI", [f"{truth.ari:.3f}" if truth else UNMEASURED for truth in truths]),
+        Column("NMI", [f"{truth.nmi:.3f}" if truth else UNMEASURED for truth in truths]),
+        Column("Seconds", [UNMEASURED if each is None else f"{each:.1f}" for each in seconds]),
     ]
     caption = "One row per epoch. ARI and NMI: diagnostics only, never used in training."
-    rows = list(zip(epochs(history), history, strict=True))
-    return Table("numbers of each epoch", columns, rows, caption).without_empty_columns(UNMEASURED)
+    return Table("numbers of each epoch", columns, caption).without_empty_columns(UNMEASURED)
 
 
 def _strip(ranked: RankedQuery) -> dict[str, str]:
-    picture = base64.b64encode(rank_list_strip(ranked)).decode("ascii")
-    return {
-        "source": f"data:image/jpeg;base64,{picture}",
-        "alt": describe(ranked),
-        "caption": " ".join(ranked.query_caption.split()),
-        "average_precision": percent(ranked.average_precision),
-    }
+    source = f"data:image/jpeg;base64,{base64.b64encode(rank_list_strip(ranked)).decode('ascii')}"
+    words = {"alt": describe(ranked), "caption": " ".join(ranked.query_caption.split())}
+    return {"source": source, **words, "average_precision": percent(ranked.average_precision)}
 
 
-def breakdown_tables(breakdown: Breakdown | None) -> list[Table[Any]]:
+def breakdown_tables(breakdown: Breakdown | None) -> list[Table]:
     """Return each table that has something to show."""
-    if breakdown is None:
-        return []
-    tables: list[Table[Any]] = [
-        _intervals(breakdown.intervals),
-        _camera_pairs(breakdown.camera_pairs),
-        _identities(breakdown.identities),
-    ]
-    return [table for table in tables if table.rows]
+    makers: tuple[Callable[[Breakdown], Table], ...] = (_intervals, _camera_pairs, _identities)
+    return [table for make in makers if (table := make(breakdown)).rows] if breakdown else []
 
 
-def _intervals(ends: Mapping[str, float]) -> Table[str]:
+def _intervals(breakdown: Breakdown) -> Table:
+    ends = breakdown.intervals
+    names = [name for name in METRICS if f"{name}_low" in ends]
     columns = [
-        Column[str]("Figure", lambda name: METRICS[name]),
-        Column[str]("From", lambda name: percent(ends.get(f"{name}_low"))),
-        Column[str]("To", lambda name: percent(ends.get(f"{name}_high"))),
+        Column("Figure", [METRICS[name] for name in names]),
+        Column("From", [percent(ends.get(f"{name}_low")) for name in names]),
+        Column("To", [percent(ends.get(f"{name}_high")) for name in names]),
     ]
     caption = "95 % intervals, by resampling the queries; in %. Model and gallery stay the same."
-    return Table("intervals", columns, [name for name in METRICS if f"{name}_low" in ends], caption)
+    return Table("intervals", columns, caption)
 
 
-def _camera_pairs(pairs: Sequence[CameraPair]) -> Table[int]:
+def _camera_pairs(breakdown: Breakdown) -> Table:
     """Return mAP and Rank-1 as a matrix, query cameras down, gallery cameras across."""
-    found = {(pair.query_camera, pair.gallery_camera): pair for pair in pairs}
-    across = {pair.gallery_camera: _camera(pair.gallery_camera, pair.gallery_camera_name) for pair in pairs}
+    pairs = breakdown.camera_pairs
+    found = {(pair.query_camera, pair.gallery_camera): f"{percent(pair.mAP)} / {percent(pair.rank1)}" for pair in pairs}
     down = {pair.query_camera: _camera(pair.query_camera, pair.query_camera_name) for pair in pairs}
-    first = Column[int]("Query", lambda query: down[query])
-    columns = [first, *(_gallery_column(found, camera, across[camera]) for camera in sorted(across))]
+    across = {pair.gallery_camera: _camera(pair.gallery_camera, pair.gallery_camera_name) for pair in pairs}
+    columns = [
+        Column(title, [found.get((query, gallery), UNMEASURED) for query in sorted(down)])
+        for gallery, title in sorted(across.items())
+    ]
     caption = "mAP / Rank-1 in %: a camera's queries (down) on one camera of the gallery (across)."
-    return Table("pairs of cameras", columns, sorted(down), caption)
+    return Table("pairs of cameras", [Column("Query", [down[query] for query in sorted(down)]), *columns], caption)
 
 
 def _camera(number: int, name: str | None) -> str:
     return f"camera {number + 1 if name is None else name}"
 
 
-def _gallery_column(pairs: Pairs, gallery: int, title: str) -> Column[int]:
-    def cell(query: int) -> str:
-        pair = pairs.get((query, gallery))
-        return UNMEASURED if pair is None else f"{percent(pair.mAP)} / {percent(pair.rank1)}"
-
-    return Column(title, cell)
-
-
-def _identities(identities: Sequence[IdentityFigures]) -> Table[IdentityFigures]:
-    column = Column[IdentityFigures]
+def _identities(breakdown: Breakdown) -> Table:
+    shown = breakdown.identities[:_IDENTITIES]
     columns = [
-        column("Identity", lambda each: f"pid {each.pid}" if each.identity is None else each.identity),
-        column("mAP", lambda each: percent(each.mAP)),
-        column("mINP", lambda each: percent(each.mINP)),
-        column("Rank-1", lambda each: percent(each.rank1)),
-        column("Valid queries", lambda each: str(each.num_valid_queries)),
+        Column("Identity", [f"pid {each.pid}" if each.identity is None else each.identity for each in shown]),
+        Column("mAP", [percent(each.mAP) for each in shown]),
+        Column("mINP", [percent(each.mINP) for each in shown]),
+        Column("Rank-1", [percent(each.rank1) for each in shown]),
+        Column("Valid queries", [str(each.num_valid_queries) for each in shown]),
     ]
-    shown = identities[:_IDENTITIES]
-    caption = f"The {len(shown)} identities that went worst, of {len(identities)}; in %."
-    return Table("identities", columns, shown, caption)
+    caption = f"The {len(shown)} identities that went worst, of {len(breakdown.identities)}; in %."
+    return Table("identities", columns, caption)

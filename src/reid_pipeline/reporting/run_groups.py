@@ -4,19 +4,15 @@ import json
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
-from reid_pipeline.reporting.formats import METRICS
-from reid_pipeline.reporting.words import run_name
+from reid_pipeline.reporting.formats import METRICS, run_name
 from reid_pipeline.schema.comparison import RunsNamed, Spread
 from reid_pipeline.schema.figures import Figures
 from reid_pipeline.schema.nested import leaves
 from reid_pipeline.schema.origin import LabelUse
 from reid_pipeline.schema.records import Metrics, Run
 
-TEST_SET = "800"
-"""The test set that is shown of a benchmark with several: VehicleID's small one."""
-
+TEST_SET = "800"  # that is shown of a benchmark with several: VehicleID's small one
 _PROTOCOL = ("splits", "camera_filter", "repeats", "test_set")
 _SHORT_HASH = 8
 
@@ -26,10 +22,8 @@ class RunGroup:
     """Runs of one method and variant that differ in nothing but their seeds.
 
     Attributes:
-        method: its name.
-        variant: of the method; empty for the parameters of conf/.
-        facts: what they agree on: data, protocol and every parameter but the seed, by dotted name, each value
-            as JSON.
+        variant: empty for the parameters of conf/.
+        facts: data, protocol and every parameter but the seed, by dotted name, each value as JSON.
         runs: by seed; metrics are of one test set.
         apart: what sets them apart from the other groups, as "plan.epochs 12"; empty where nothing does.
     """
@@ -46,15 +40,9 @@ class RunGroup:
         return self.runs[0].metrics
 
     @property
-    def parameters(self) -> Mapping[str, Any]:
-        """The method's own parameters."""
-        own: Mapping[str, Any] = self.runs[0].run_card.parameters.get(self.method, {})
-        return own
-
-    @property
     def label_use(self) -> LabelUse | None:
         """Whose identity labels were used; None where no run noted it."""
-        return next((known for run in self.runs if (known := _label_use(run))), None)
+        return next(filter(None, map(_label_use, self.runs)), None)
 
     @property
     def named(self) -> RunsNamed:
@@ -62,21 +50,15 @@ class RunGroup:
         seeds = tuple(run.seed for run in self.runs)
         return RunsNamed(method=self.method, variant=self.variant, apart=self.apart, seeds=seeds)
 
-    def card_numbers(self, name: str) -> list[float]:
-        """Return a number of the run cards, of those that have it."""
-        return [value for run in self.runs if (value := getattr(run.run_card, name)) is not None]
-
 
 def group_runs(results: Sequence[Run]) -> list[RunGroup]:
     """Put the runs together that may be averaged, and say of the others what differs.
 
-    Averaged are runs of one method and variant whose data hash, protocol (splits, camera filter, repeats,
-    test set), recipe and parameters agree in all but the seed, and whose label use and weights do not
-    differ where they were noted. What no method owns is compared with all other groups, a method's own
-    parameters with the other groups of that method, its variants among them.
+    Averaged are runs of one method and variant whose data hash, protocol, recipe and parameters agree in all but the
+    seed, and whose label use and weights do not differ where they were noted. What no method owns is compared with
+    all other groups, a method's own parameters with the other groups of that method, its variants among them.
 
-    The runs are of one benchmark; groups are in the order of their methods' first runs, of a method those without
-    a variant first.
+    The runs are of one benchmark; groups are in the order of their methods' first runs, without a variant first.
     """
     found: dict[tuple[str, str, str], list[Run]] = {}
     for result in results:
@@ -140,15 +122,13 @@ def over_seeds(group: RunGroup) -> dict[str, Spread]:
 
     A metric that one of the runs has not measured has no mean; one run alone has no deviation.
     """
-    return {name: _spread([run.metrics.value(name) for run in group.runs]) for name in METRICS}
-
-
-def _spread(values: Sequence[float | None]) -> Spread:
-    known = [value for value in values if value is not None]
-    if not known or len(known) < len(values):
-        return Spread(mean=None, std=None)
-    deviation = statistics.stdev(known) if len(known) > 1 else None
-    return Spread(mean=min(1.0, statistics.fmean(known)), std=deviation)
+    spreads = {name: Spread(mean=None, std=None) for name in METRICS}
+    for name in METRICS:
+        values = [value for run in group.runs if (value := run.metrics.value(name)) is not None]
+        if len(values) == len(group.runs):
+            deviation = statistics.stdev(values) if len(values) > 1 else None
+            spreads[name] = Spread(mean=min(1.0, statistics.fmean(values)), std=deviation)
+    return spreads
 
 
 def _apart(group: RunGroup, groups: Sequence[RunGroup]) -> tuple[str, ...]:
@@ -170,10 +150,10 @@ def _differs(groups: Sequence[RunGroup], name: str) -> bool:
 
 
 def _rank(name: str) -> int:
-    """Return where a difference stands: the data first, where it was computed last."""
-    if name == "data_hash" or name.endswith(".recipe"):
-        return int(name != "data_hash")
-    return 3 if name.startswith("compute.") else 2
+    """Return where a difference stands: the data first, the recipe second, where it was computed last."""
+    if name == "data_hash":
+        return 0
+    return 1 if name.endswith(".recipe") else 3 if name.startswith("compute.") else 2
 
 
 def _value(name: str, value: str | None) -> str:
@@ -186,15 +166,15 @@ def _value(name: str, value: str | None) -> str:
 def method_metrics(results: Sequence[Run]) -> dict[str, dict[str, float]]:
     """Return few figures of every method of one benchmark for `dvc metrics`.
 
-    By method, or method and variant ("pcl+small"): the means of `mAP`, `rank1`, `mINP` over its seeds and
-    `mAP_std` (N - 1), fractions; what was not measured is left out. Where its runs cannot be averaged, the largest
-    group stands under its name, the others under what sets them apart, too.
+    By name ("pcl+small"): the means of `mAP`, `rank1`, `mINP` over its seeds and `mAP_std` (N - 1), fractions; what
+    was not measured is left out. Where its runs cannot be averaged, the largest group stands under its name, the
+    others under what sets them apart, too.
     """
     found = {}
     for name, group in _by_name(results).items():
         spread = over_seeds(group)
-        means = {each: spread[each].mean for each in ("mAP", "rank1", "mINP")}
-        figures = {"mAP": means["mAP"], "mAP_std": spread["mAP"].std, **means}
+        figures = {"mAP": spread["mAP"].mean, "mAP_std": spread["mAP"].std}
+        figures |= {each: spread[each].mean for each in ("rank1", "mINP")}
         found[name] = {key: value for key, value in figures.items() if value is not None}
     return found
 

@@ -2,15 +2,15 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from itertools import accumulate
 from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
 
+from reid_pipeline.reporting.figures import COLOURS, SYMBOLS, dress
 from reid_pipeline.reporting.formats import UNMEASURED, count, percent, points
-from reid_pipeline.reporting.page import Headline, charts, rendered
-from reid_pipeline.reporting.style import COLOURS, SYMBOLS, dress
-from reid_pipeline.reporting.tables import Column, Table, csv_text
+from reid_pipeline.reporting.page import Column, Headline, Table, charts, csv_text, rendered
 from reid_pipeline.schema.tuning import SearchedRange, Study, StudyTrial
 
 _STATES = {
@@ -20,17 +20,13 @@ _STATES = {
     "running": "running",
     "waiting": "waiting",
 }
-SENSITIVE = ("clustering.eps", "clustering.k1")
-"""The two settings of clustering that a result depends on most."""
+SENSITIVE = ("clustering.eps", "clustering.k1")  # a result depends on them most
 _SCORE = "dev mAP (%)"
 _MAX_BINS = 6
 
 
 def render_tuning_page(study: Study) -> str:
-    """Return the page's HTML source: plotly.js and figures are inside, about 5 MB.
-
-    Every value is escaped, nothing is loaded from anywhere, and the same study gives the same page.
-    """
+    """Return the page's HTML source, which loads nothing: about 5 MB. The same study gives the same page."""
     return rendered(
         "tuning.html.j2",
         study=study,
@@ -47,14 +43,12 @@ def render_tuning_page(study: Study) -> str:
 
 def trials_csv(study: Study) -> str:
     """Return a line per trial: number, state, dev mAP, seconds, last epoch, reason, and every parameter."""
-    rows = [
-        (
-            *(trial.number, trial.state, trial.value, trial.seconds, _last_score(trial)[0], trial.stopped),
-            *(trial.params.get(name) for name in study.space),
-        )
-        for trial in study.trials
-    ]
-    return csv_text(["number", "state", "dev_mAP", "seconds", "last_epoch", "stopped", *study.space], rows)
+    names = ["number", "state", "dev_mAP", "seconds", "last_epoch", "stopped", *study.space]
+    rows = []
+    for trial in study.trials:
+        facts = (trial.number, trial.state, trial.value, trial.seconds, _last_score(trial)[0], trial.stopped)
+        rows.append((*facts, *map(trial.params.get, study.space)))
+    return csv_text(names, rows)
 
 
 def tuning_text(study: Study) -> str:
@@ -64,10 +58,8 @@ def tuning_text(study: Study) -> str:
         reasons = [trial.stopped for trial in study.trials if trial.stopped]
         return f"{title}\nNo trial was trained to the end" + (f"; the last one: {reasons[-1]}" if reasons else ".")
     best = f"Best dev mAP {percent(study.best.value)} % (trial {study.best.number})"
-    if study.start is None:
-        best += "; the parameters as configured were not trained to the end."
-    else:
-        best += f", {_gain(study, ' %')} (trial {study.start.number})."
+    gain = f", {_gain(study, ' %')} (trial {study.start.number})." if study.start else ""
+    best += gain or "; the parameters as configured were not trained to the end."
     return "\n".join([title, "", *_best_table(study).text(), "", best, f"Use it: {tuned_command(study)}"])
 
 
@@ -92,33 +84,28 @@ def _states(study: Study) -> str:
     return ", ".join(f"{states.count(state)} {name}" for state, name in _STATES.items() if state in states)
 
 
-def _best_table(study: Study) -> Table[str]:
+def _best_table(study: Study) -> Table:
     values = study.best.params if study.best else {}
     columns = [
-        Column[str]("Parameter", lambda name: name),
-        Column[str]("Configured", lambda name: _shown(study.start_values[name])),
-        Column[str]("Best", lambda name: _shown(values.get(name))),
+        Column("Parameter", [*study.space]),
+        Column("Configured", [_shown(study.start_values[name]) for name in study.space]),
+        Column("Best", [_shown(values.get(name)) for name in study.space]),
     ]
-    caption = "As configured when the study was last run, and of the best trial."
-    return Table("best values", columns, list(study.space), caption)
+    return Table("best values", columns, "As configured when the study was last run, and of the best trial.")
 
 
-def _trials_table(study: Study) -> Table[StudyTrial]:
-    column = Column[StudyTrial]
+def _trials_table(study: Study) -> Table:
+    trials = study.trials
     columns = [
-        column("Trial", lambda trial: str(trial.number)),
-        column("State", lambda trial: _STATES[trial.state], words=True),
-        column("dev mAP", lambda trial: percent(_last_score(trial)[1])),
-        column("Epoch", lambda trial: count(_last_score(trial)[0])),
-        column("Seconds", lambda trial: UNMEASURED if trial.seconds is None else f"{trial.seconds:.1f}"),
-        *(_parameter_column(name) for name in study.space),
-        column("Why it stopped", lambda trial: trial.stopped or "", words=True),
+        Column("Trial", [str(trial.number) for trial in trials]),
+        Column("State", [_STATES[trial.state] for trial in trials], words=True),
+        Column("dev mAP", [percent(_last_score(trial)[1]) for trial in trials]),
+        Column("Epoch", [count(_last_score(trial)[0]) for trial in trials]),
+        Column("Seconds", [UNMEASURED if trial.seconds is None else f"{trial.seconds:.1f}" for trial in trials]),
+        *(Column(name, [_shown(trial.params.get(name)) for trial in trials]) for name in study.space),
+        Column("Why it stopped", [trial.stopped or "" for trial in trials], words=True),
     ]
-    return Table("trials", columns, study.trials, "Last score in %, and the epoch it was taken after.")
-
-
-def _parameter_column(name: str) -> Column[StudyTrial]:
-    return Column(name, lambda trial: _shown(trial.params.get(name)))
+    return Table("trials", columns, "Last score in %, and the epoch it was taken after.")
 
 
 def _last_score(trial: StudyTrial) -> tuple[int, float] | tuple[None, None]:
@@ -152,21 +139,13 @@ def history_figure(trials: Sequence[StudyTrial]) -> go.Figure:
     kinds = {"complete": "trained to the end", "pruned": "given up, last score"}
     for place, (state, name) in enumerate(kinds.items()):
         shown = [trial for trial in trials if trial.state == state and trial.scores]
-        figure.add_scatter(
-            x=[trial.number for trial in shown],
-            y=[trial.scores[-1][1] for trial in shown],
-            name=name,
-            mode="markers",
-            marker={"color": COLOURS[place], "size": 9, "symbol": SYMBOLS[place]},
-        )
-    scored = [(trial.number, trial.value) for trial in trials if trial.value is not None]
-    figure.add_scatter(
-        x=[number for number, _ in scored],
-        y=[max(value for _, value in scored[: place + 1]) for place in range(len(scored))],
-        name="best so far",
-        mode="lines",
-        line={"color": COLOURS[2], "width": 2, "shape": "hv"},
-    )
+        numbers, scores = [trial.number for trial in shown], [trial.scores[-1][1] for trial in shown]
+        marker = {"color": COLOURS[place], "size": 9, "symbol": SYMBOLS[place]}
+        figure.add_scatter(x=numbers, y=scores, name=name, mode="markers", marker=marker)
+    scored = {trial.number: trial.value for trial in trials if trial.value is not None}
+    stroke = {"color": COLOURS[2], "width": 2, "shape": "hv"}
+    best = [*accumulate(scored.values(), max)]
+    figure.add_scatter(x=[*scored], y=best, name="best so far", mode="lines", line=stroke)
     figure.update_xaxes(title_text="Trial")
     figure.update_yaxes(title_text=_SCORE, tickformat=".1%")
     return dress(figure, "Course of the study")
@@ -175,8 +154,8 @@ def history_figure(trials: Sequence[StudyTrial]) -> go.Figure:
 def _importance_bars(importances: Mapping[str, float]) -> go.Figure:
     """Return the share of the score's variance that each parameter explains, largest on top."""
     ordered = dict(sorted(importances.items(), key=lambda item: item[1]))
-    bars = go.Bar(x=list(ordered.values()), y=list(ordered), orientation="h", marker={"color": COLOURS[0]})
-    figure = go.Figure(bars)
+    figure = go.Figure()
+    figure.add_bar(x=list(ordered.values()), y=list(ordered), orientation="h", marker={"color": COLOURS[0]})
     figure.update_xaxes(title_text="Share of the variance of the dev mAP (fANOVA)", tickformat=".0%")
     return dress(figure, "What mattered", height=max(240, 44 * len(ordered) + 120), legend=False)
 
@@ -184,31 +163,29 @@ def _importance_bars(importances: Mapping[str, float]) -> go.Figure:
 def _parallel_coordinates(complete: Sequence[StudyTrial], space: Mapping[str, SearchedRange]) -> go.Figure:
     """Return a line per trial trained to the end, through its values, coloured by its score."""
     scores = [trial.value for trial in complete]
-    axes = [_axis(name, [trial.params[name] for trial in complete], kind) for name, kind in space.items()]
+    axes = [{"label": name, **_axis([trial.params[name] for trial in complete], kind)} for name, kind in space.items()]
     score = {"label": "dev mAP", "values": scores, "tickformat": ".1%"}
     line = {"color": scores, "colorscale": "Viridis", "showscale": False}
     figure = go.Figure(go.Parcoords(line=line, dimensions=[*axes, score], labelangle=-12, labelside="bottom"))
     return dress(figure, "Values that went together", height=440, legend=False)
 
 
-def _axis(name: str, values: Sequence[Any], kind: SearchedRange) -> dict[str, Any]:
+def _axis(values: Sequence[Any], kind: SearchedRange) -> dict[str, Any]:
     if kind.type == "categorical":
-        named = sorted({str(value) for value in values})
-        places = [named.index(str(value)) for value in values]
-        return {"label": name, "values": places, "tickvals": list(range(len(named))), "ticktext": named}
+        named = sorted(set(map(str, values)))
+        return {"values": [*map(named.index, map(str, values))], "tickvals": [*range(len(named))], "ticktext": named}
     if not kind.log:
-        return {"label": name, "values": list(values)}
+        return {"values": list(values)}
     logs = [math.log10(value) for value in values]
-    ticks = [min(logs) + step * (max(logs) - min(logs)) / 4 for step in range(5)]
-    ticks = ticks if max(logs) > min(logs) else ticks[:1]
-    return {"label": name, "values": logs, "tickvals": ticks, "ticktext": [f"{10**tick:.3g}" for tick in ticks]}
+    low, high = min(logs), max(logs)
+    ticks = [low + step * (high - low) / 4 for step in range(5)] if high > low else [low]
+    return {"values": logs, "tickvals": ticks, "ticktext": [f"{10**tick:.3g}" for tick in ticks]}
 
 
 def sensitivity_map(trials: Sequence[StudyTrial], x_name: str, y_name: str) -> go.Figure:
     """Return the mean score of the trials at each pair of values, or of ranges of them where there are many.
 
-    Only trials that were trained to the end enter a mean; those given up are counted in the cell, since a
-    setting at which many are given up is not a good one, however well the others did.
+    Only trials that were trained to the end enter a mean; those given up are counted in the cell.
     """
     tried = [trial for trial in trials if trial.state in {"complete", "pruned"} and trial.params]
     x_labels, columns = _binned([trial.params[x_name] for trial in tried])
@@ -216,17 +193,16 @@ def sensitivity_map(trials: Sequence[StudyTrial], x_name: str, y_name: str) -> g
     cells: list[list[list[float | None]]] = [[[] for _ in x_labels] for _ in y_labels]
     for trial, row, column in zip(tried, rows, columns, strict=True):
         cells[row][column].append(trial.value)
-    figure = go.Figure(
-        go.Heatmap(
-            z=[[_mean(values) for values in row] for row in cells],
-            text=[[_cell_text(values) for values in row] for row in cells],
-            x=x_labels,
-            y=y_labels,
-            texttemplate="%{text}",
-            colorscale="Viridis",
-            hoverongaps=False,
-            colorbar={"title": {"text": "dev mAP"}, "tickformat": ".0%"},
-        )
+    figure = go.Figure()
+    figure.add_heatmap(
+        z=[[_mean(values) for values in row] for row in cells],
+        text=[[_cell_text(values) for values in row] for row in cells],
+        x=x_labels,
+        y=y_labels,
+        texttemplate="%{text}",
+        colorscale="Viridis",
+        hoverongaps=False,
+        colorbar={"title": {"text": "dev mAP"}, "tickformat": ".0%"},
     )
     figure.update_xaxes(title_text=x_name, type="category")
     figure.update_yaxes(title_text=y_name, type="category")
@@ -253,5 +229,5 @@ def _mean(values: Sequence[float | None]) -> float | None:
 def _cell_text(values: Sequence[float | None]) -> str:
     """Return "61.2 (3)", the mean in % and its trials, with those given up: "61.2 (3), 1 given up"."""
     mean, given_up = _mean(values), values.count(None)
-    parts = [f"{100 * mean:.1f} ({len(values) - given_up})"] if mean is not None else []
-    return ", ".join([*parts, *([f"{given_up} given up"] if given_up else [])])
+    ended = "" if mean is None else f"{100 * mean:.1f} ({len(values) - given_up})"
+    return ", ".join(filter(None, [ended, f"{given_up} given up" if given_up else ""]))
