@@ -3,7 +3,16 @@
 from kedro.pipeline import Pipeline
 
 from reid_pipeline.methods import find_method, method_names
-from reid_pipeline.pipelines import comparisons, ingestion, method, pretrain_demo_clip, tuning
+from reid_pipeline.pipelines import (
+    changes,
+    cross_benchmark,
+    ingestion,
+    leaderboard,
+    method,
+    pretrain_demo_clip,
+    report,
+    tuning,
+)
 from reid_pipeline.schema.addresses import ZERO_SHOT
 
 
@@ -18,11 +27,11 @@ def register_pipelines() -> dict[str, Pipeline]:
     return {
         **methods,
         "ingestion": prepared,
-        "report": comparisons.create_report(),
-        "leaderboard": comparisons.create_leaderboard(),
-        "changes": comparisons.create_changes(),
+        "report": report.create_pipeline(),
+        "leaderboard": leaderboard.create_pipeline(),
+        "changes": changes.create_pipeline(),
         "tuning": prepared + tuning.create_pipeline(),
-        "cross_benchmark": comparisons.create_cross_benchmark(),
+        "cross_benchmark": cross_benchmark.create_pipeline(),
         "pretrain_demo_clip": pretrain_demo_clip.create_pipeline(),
-        "__default__": sum(methods.values(), comparisons.create_report(after=methods)),
+        "__default__": sum(methods.values(), report.create_pipeline(after=methods)),
     }

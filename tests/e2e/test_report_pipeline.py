@@ -17,7 +17,7 @@ from made_records import make_run_card
 from small_project import LEAST_BACKBONE, LEAST_PEOPLE, Project, make_project, run_session
 
 from reid_pipeline.methods import method_names
-from reid_pipeline.pipelines.comparisons import create_report
+from reid_pipeline.pipelines import report
 from reid_pipeline.schema.records import RunCard
 from reid_pipeline.user_errors import user_error_text
 
@@ -103,5 +103,5 @@ def test_results_are_looked_for_when_the_methods_have_finished() -> None:
 
     trained = pipeline([node(train, None, "run_card", name="train")], namespace="pcl")
     catalog = DataCatalog({"run_results": Results(), "params:benchmark": MemoryDataset("synthetic")})
-    SequentialRunner().run(create_report(after=["pcl"]) + trained, catalog)
+    SequentialRunner().run(report.create_pipeline(after=["pcl"]) + trained, catalog)
     assert order == ["trained", "looked"]
