@@ -10,7 +10,7 @@ import torch
 from PIL import Image, ImageFile
 
 from reid_pipeline.images.decode import TargetSize, read_image, resize
-from reid_pipeline.images.file_reader import describe
+from reid_pipeline.images.picture import describe
 from reid_pipeline.schema.errors import UserError
 
 

@@ -11,17 +11,18 @@ import pytest
 from PIL import Image
 
 from reid_pipeline.images.check import _Check
-from reid_pipeline.images.file_reader import FileReader, Picture, ReaderGone, ReadFile, ReadingProcess, describe
+from reid_pipeline.images.file_reader import FileReader, ReaderGone, ReadFile, ReadingProcess
+from reid_pipeline.images.picture import Picture, describe
 
 # A reader that tells each file's length as its width, and ends where it is to decode "end".
 STAND_IN = """
 import json, os, sys
-from reid_pipeline.images import file_reader
+from reid_pipeline.images import file_reader, picture
 
 def describe(content):
     if content == b"end":
         os._exit(3)
-    return file_reader.Picture(len(content), 1, "L", "")
+    return picture.Picture(len(content), 1, "L", "")
 
 file_reader.describe = describe
 sys.stdin.buffer.readline()

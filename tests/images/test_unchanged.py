@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from reid_pipeline.images.check import require_same_folder, require_unchanged, stamp_files
+from reid_pipeline.images.unchanged import require_same_folder, require_unchanged, stamp_files
 from reid_pipeline.schema.errors import UserError
 from reid_pipeline.schema.tables import IMAGE_STAMPS
 

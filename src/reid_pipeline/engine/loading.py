@@ -10,9 +10,9 @@ import pandas as pd
 from reid_pipeline.engine.progress import progress_bar
 from reid_pipeline.engine.runtime import Runtime
 from reid_pipeline.images.cache import ImageCache, SizedImages
-from reid_pipeline.images.check import require_unchanged
 from reid_pipeline.images.decode import TargetSize
 from reid_pipeline.images.reid_images import DecodedImages, ReIDImages
+from reid_pipeline.images.unchanged import require_unchanged
 from reid_pipeline.schema.columns import PATH, SHA256
 from reid_pipeline.schema.errors import UserError
 from reid_pipeline.schema.raw_folder import RawFolder
@@ -61,7 +61,7 @@ def images_of_rows(
 
 
 def check_unchanged(split_table: pd.DataFrame, raw_images: RawFolder, stamps: pd.DataFrame | None) -> None:
-    """Refuse images that are gone or have changed since ingestion: `images.check` with a bar."""
+    """Refuse images that are gone or have changed since ingestion: `images.unchanged` with a bar."""
     with progress_bar() as bar:
         task = bar.add_task("check images", total=None, unit="images", visible=False)
         require_unchanged(

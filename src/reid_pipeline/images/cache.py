@@ -80,12 +80,9 @@ class SizedImages:
     ) -> None:
         """Decode and write the images that are missing, as far as the limit allows.
 
-        Args:
-            files: image file by SHA-256 of its content in hexadecimal digits.
-            limit: bytes that the whole cache may take.
-            on_done: called in this thread with the number of images of `files` that are stored.
-            on_wait: called if another process is writing; this one goes on after it.
-            threads: decoding threads.
+        `files` are by SHA-256 of their content in hexadecimal digits, and `limit` is in bytes of the whole cache.
+        `on_done` is called in this thread with the number of images of `files` that are stored, `on_wait` if
+        another process is writing; this one goes on after it.
 
         Raises:
             UserError: an image cannot be read, or a file is not the one that was hashed.

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
-from reid_pipeline.images.file_reader import PictureError, load_picture, to_rgb, upright
+from reid_pipeline.images.picture import PictureError, load_picture, to_rgb, upright
 from reid_pipeline.schema.errors import UserError
 from reid_pipeline.schema.parameters import Resize
 
@@ -30,7 +30,7 @@ class TargetSize(NamedTuple):
 def read_image(path: Path, size: tuple[int, int] | TargetSize | None = None) -> np.ndarray:
     """Decode an image as RGB and, where a size is given, resize it (antialiased, aspect ratio not preserved).
 
-    EXIF rotation is applied; how other modes become RGB says `file_reader.to_rgb`.
+    EXIF rotation is applied; how other modes become RGB says `picture.to_rgb`.
 
     Returns:
         uint8 array [height, width, 3].

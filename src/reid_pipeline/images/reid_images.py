@@ -37,13 +37,7 @@ class ReIDImages:
     Rows in the cache are copied from it. Of the others, as many as fit into `memory_limit` bytes are decoded
     once and stored; the rest is decoded at each use. One image takes height x width x 3 bytes.
 
-    Args:
-        root: folder that `paths` are relative to.
-        paths: one file a row.
-        size: height, width of the arrays in pixels, and how to resize to it.
-        memory_limit: bytes of decoded images to store.
-        threads: decoding threads.
-        cached: images that need no decoding.
+    `paths` are one file a row, relative to `root`; `threads` decode; images in `cached` need no decoding.
     """
 
     def __init__(

@@ -11,8 +11,7 @@ from itertools import chain, islice, repeat
 import numpy as np
 from numpy.random import Generator
 
-Rows = np.ndarray
-"""An integer for each row, or the numbers of some rows."""
+Rows = np.ndarray  # an integer for each row, or the numbers of some rows
 
 
 def camera_preferring_batches(

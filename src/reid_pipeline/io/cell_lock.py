@@ -18,8 +18,7 @@ from reid_pipeline.schema.errors import UserError
 
 _STARTED = time.time()
 _PATIENCE = 0.5  # seconds within which a holder has written who it is, and a process that only checked has let go
-_POLL = 0.1
-_LOG_AGAIN = 30.0
+_POLL, _LOG_AGAIN = 0.1, 30.0  # seconds
 _in_this_process = threading.Lock()
 _log = logging.getLogger(__name__)
 

@@ -4,13 +4,12 @@ import resource
 import sys
 from pathlib import Path
 
-_STATUS = Path("/proc/self/status")
-
 
 def peak_memory() -> int:
     """Return the largest resident memory of this process so far, in bytes."""
-    if _STATUS.exists():  # on Linux, `getrusage` includes the peak of the parent
-        for line in _STATUS.read_text().splitlines():
+    status = Path("/proc/self/status")
+    if status.exists():  # on Linux, `getrusage` includes the peak of the parent
+        for line in status.read_text().splitlines():
             if line.startswith("VmHWM:"):
                 return int(line.split()[1]) * 1024
     unit = 1 if sys.platform == "darwin" else 1024  # bytes on macOS

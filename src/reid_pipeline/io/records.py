@@ -25,7 +25,7 @@ class RecordDataset(AtomicSave, JSONDataset):
     """A record of `schema.records`, `schema.comparison` or `schema.summary`, written atomically.
 
     Args:
-        filepath: the JSON file.
+        filepath: the file.
         record: name of the model, such as "Metrics"; the attribute is the model.
         many: whether the file holds a list of such records.
         node: which node makes the file, for messages; by default the one that the record's origin names.

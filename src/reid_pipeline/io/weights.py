@@ -23,8 +23,7 @@ if TYPE_CHECKING:
     from reid_pipeline.models.embedder import Embedder
     from reid_pipeline.schema.embeddings import Embeddings
 
-_ORIGIN = "origin"
-_DIGEST, _STATE = "digest", "state"
+_ORIGIN, _DIGEST, _STATE = "origin", "digest", "state"
 _UNREADABLE = (  # the errors of torch.load for bytes that it did not write
     AttributeError, EOFError, IndexError, KeyError, OSError, RuntimeError, TypeError, ValueError,
     pickle.UnpicklingError, zipfile.BadZipFile,

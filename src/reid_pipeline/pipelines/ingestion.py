@@ -26,7 +26,7 @@ def read_manifest(
     raw_images: RawFolder, known_stamps: pd.DataFrame | None, ingestion: IngestionParameters
 ) -> tuple[pd.DataFrame, Record]:
     """List the images as published, and note what their reader found."""
-    from reid_pipeline.images.check import require_same_folder
+    from reid_pipeline.images.unchanged import require_same_folder
     from reid_pipeline.splits.published import check_counts
 
     if ingestion.reader == OWN:
@@ -45,7 +45,8 @@ def check_image_files(
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Hash every image, and decode those whose bytes were not seen before; note sizes and times."""
     from reid_pipeline.engine.progress import progress_bar
-    from reid_pipeline.images.check import check_images, stamp_files
+    from reid_pipeline.images.check import check_images
+    from reid_pipeline.images.unchanged import stamp_files
 
     paths = manifest[PATH].tolist()
     stamps = stamp_files(raw_images.root, paths)  # before they are read: what changes meanwhile is found
