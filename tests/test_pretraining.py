@@ -120,6 +120,7 @@ def test_rate_factor(share, warmup, factor):
 
 
 class TestMicroRun:
+    @pytest.mark.slow
     def test_the_loss_falls(self, micro):
         _, measured = micro
         first, last = measured["epoch_losses"]
@@ -152,6 +153,7 @@ class TestMicroRun:
         # Half precision: near, not equal.
         assert loss.item() == pytest.approx(measured["held_out_loss"], abs=0.02)
 
+    @pytest.mark.slow
     def test_a_seed_gives_the_same_bits(self, drawn):
         short = MICRO.model_copy(update={"epochs": 1})
         first, _ = pretrain(*drawn, short)

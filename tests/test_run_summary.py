@@ -2,6 +2,7 @@
 
 import json
 import re
+import time
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from reid_pipeline.io.entries import entry
 from reid_pipeline.io.records import RecordDataset
 from reid_pipeline.io.weights import TrainingStateDataset
 from reid_pipeline.methods import find_method
-from reid_pipeline.run_summary import RunSummary
+from reid_pipeline.run_summary import NodeTimes, RunSummary
 from reid_pipeline.schema.errors import UserError
 from reid_pipeline.schema.parameters import (
     ComputeParameters,
@@ -201,3 +202,23 @@ class TestOnlyMissing:
         catalog.get("zero_shot.toy_state").save({"epoch": 1})  # type: ignore[union-attr]
         with pytest.raises(UserError, match=r"training unfinished \(.*toy_state\.pt\).*Leave the option out"):
             self.check(catalog, train)
+
+
+@pytest.mark.parametrize("is_async", [False, True])
+def test_a_line_per_node_with_its_time(caplog: pytest.LogCaptureFixture, is_async: bool) -> None:
+    """Asynchronous loading and saving calls the hooks in threads of a pool."""
+
+    def slow(_: int) -> tuple[int, int]:
+        time.sleep(0.1)
+        return 1, 2
+
+    nodes = pipeline([node(slow, "a", ["b", "c"], name="first"), node(slow, "b", ["d", "e"], name="second")])
+    hooks = _create_hook_manager()
+    _register_hooks(hooks, [NodeTimes()])
+    hooks.hook.before_pipeline_run(run_params={}, pipeline=nodes, catalog=None)
+    with caplog.at_level("INFO", logger="reid_pipeline"):
+        catalog = DataCatalog({"a": MemoryDataset(1)})
+        SequentialRunner(is_async=is_async).run(nodes, catalog, hook_manager=hooks)
+        hooks.hook.after_pipeline_run(run_params={}, run_result={}, pipeline=nodes, catalog=catalog)
+    lines = [record.getMessage() for record in caplog.records if record.name == "reid_pipeline.run_summary"]
+    assert lines == ["first done in 0.1 s", "second done in 0.1 s"]

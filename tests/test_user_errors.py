@@ -141,6 +141,7 @@ class TestRun:
         assert CliRunner().invoke(cli, ["run"]).exit_code == 2
 
 
+@pytest.mark.slow
 def test_the_installed_command_is_quiet_with_both_words(project):
     """A pipeline that is not there: the cheapest real run. Same words, no warning, no traceback, status 1."""
     seen = []

@@ -1,10 +1,12 @@
 """What a run prints: a line per node, and at its end the results, the report, the model and the next command."""
 
+import inspect
 import logging
 import os
 import threading
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -16,7 +18,9 @@ from rich import get_console
 from reid_pipeline.cell_checks import recorded_cards
 from reid_pipeline.io.entries import file_of
 from reid_pipeline.io.page import HTMLPageDataset
+from reid_pipeline.io.records import RecordDataset
 from reid_pipeline.io.weights import EmbedderDataset, TrainingStateDataset
+from reid_pipeline.methods import method_names
 from reid_pipeline.pipelines.ingestion import TABLES
 from reid_pipeline.pipelines.tuning import DEFAULT_STUDY
 from reid_pipeline.schema.addresses import ZERO_SHOT
@@ -42,31 +46,47 @@ _SELECTIONS = {
 _log = logging.getLogger(__name__)
 
 
+@dataclass
+class _Running:
+    """A node that has begun: when, in which thread, which outputs it has saved, and when the last of them."""
+
+    node: Node
+    start: float
+    thread: int
+    saved: set[str] = field(default_factory=set)
+    end: float = 0.0
+
+
 class NodeTimes:
     """Log one line per node when it has ended: its name, and how long it took.
 
-    What a generator node yields is saved while it runs, so that a node has ended when its thread takes another.
+    A node has ended when all its outputs are saved. What a generator node yields is saved again and again; it has ended
+    when its thread takes another node.
     """
 
     @hook_impl
     def before_pipeline_run(self) -> None:
         """Forget a run that failed, in a process that makes several."""
-        self._running: dict[int, tuple[Node, float, float]] = {}
+        self._running: dict[str, _Running] = {}
 
     @hook_impl
     def before_dataset_loaded(self, node: Node) -> None:
         """Start the clock at the node's first input."""
-        thread, now = threading.get_ident(), time.perf_counter()
-        node_before, start, _ = self._running.get(thread, (node, now, now))
-        if node_before is not node:
-            self._log(thread)
-            start = now
-        self._running[thread] = (node, start, now)
+        if node.name not in self._running:
+            here = threading.get_ident()
+            for other in [each for each in self._running.values() if each.thread == here and _generates(each.node)]:
+                self._log(other)
+            self._running[node.name] = _Running(node, time.perf_counter(), here)
 
     @hook_impl
-    def after_dataset_saved(self, node: Node) -> None:
-        """Take the time."""
+    def after_dataset_saved(self, node: Node, dataset_name: str) -> None:
+        """Take the time, and log it with the last output."""
         self.before_dataset_loaded(node)
+        running = self._running[node.name]
+        running.saved.add(dataset_name)
+        running.end = time.perf_counter()
+        if running.saved >= set(node.outputs) and not _generates(node):
+            self._log(running)
 
     @hook_impl
     def on_node_error(self, error: Exception, node: Node) -> None:
@@ -77,12 +97,16 @@ class NodeTimes:
     @hook_impl(tryfirst=True)
     def after_pipeline_run(self) -> None:
         """Log the last nodes."""
-        for thread in list(self._running):
-            self._log(thread)
+        for running in list(self._running.values()):
+            self._log(running)
 
-    def _log(self, thread: int) -> None:
-        node, start, end = self._running.pop(thread)
-        _log.info("%s done in %.1f s", node.name, end - start)
+    def _log(self, running: _Running) -> None:
+        del self._running[running.node.name]
+        _log.info("%s done in %.1f s", running.node.name, running.end - running.start)
+
+
+def _generates(node: Node) -> bool:
+    return inspect.isgeneratorfunction(node.func)
 
 
 class RunSummary:
@@ -133,8 +157,9 @@ class RunSummary:
         lines = {"report": self._path(HTMLPageDataset, catalog), "model": self._path(EmbedderDataset, catalog)}
         if not any(lines.values()):
             others = f" and {len(files) - 1} more" if len(files) > 1 else ""
-            lines = {"wrote": f"{_shown(list(files.values())[-1:])}{others}" if files else ""}
-        lines["next"] = self._next(run_params, whole=bool(lines.get("report")))
+            shown = sorted(files, key=lambda name: _is_metrics(catalog.get(name)))[-1:]
+            lines = {"wrote": f"{_shown([files[name] for name in shown])}{others}" if files else ""}
+        lines["next"] = self._next(run_params, whole=self._is_whole(run_params, catalog))
         _say("\n".join(f"{name:<7} {line}" for name, line in lines.items() if line), below="")
 
     def _text(self) -> str:
@@ -171,6 +196,12 @@ class RunSummary:
                 found.setdefault(_rank(node), []).append(file)
         return _shown(found[max(found)]) if found else ""
 
+    def _is_whole(self, run_params: Mapping[str, Any], catalog: DataCatalog) -> bool:
+        """Return whether the page that the pipeline is for was written: of a method its own, else any."""
+        asked = (run_params.get("pipeline_names") or ["__default__"])[0]
+        pages = [node for name, node in self._saved.items() if isinstance(catalog.get(name), HTMLPageDataset)]
+        return any(asked not in method_names() or node.namespace == asked for node in pages)
+
     def _next(self, run_params: Mapping[str, Any], *, whole: bool) -> str:
         """Return the command that comes after this one, or how to do the rest of this one."""
         selected = [option for name, option in _SELECTIONS.items() if run_params.get(name)]
@@ -187,6 +218,10 @@ class RunSummary:
         env = f" --env={run_params['env']}" if run_params.get("env") else ""
         typed = ",".join(f"{name}={value}" for name, value in params.items())
         return f"kedro run --pipeline={pipeline}{env}{f' --params={typed}' if typed else ''}"
+
+
+def _is_metrics(dataset: object) -> bool:
+    return isinstance(dataset, RecordDataset) and dataset.record is Metrics
 
 
 def _rank(node: Node) -> int:

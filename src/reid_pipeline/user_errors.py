@@ -5,8 +5,11 @@ from kedro.validation import DataValidationError, ParameterValidationError
 
 from reid_pipeline.schema.errors import UserError
 
-# Kedro raises bare ValueErrors for these two.
-_KEDRO_MESSAGES = ("Failed to find the pipeline named", "Given configuration path either does not exist")
+# Kedro raises bare ValueErrors for these.
+_KEDRO_MESSAGES = (
+    "Failed to find the pipeline named", "Given configuration path either does not exist", "Pipeline does not contain",
+    "Pipeline contains no nodes",
+)  # fmt: skip
 
 
 def user_error_text(error: BaseException) -> str | None:

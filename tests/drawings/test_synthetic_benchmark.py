@@ -108,10 +108,12 @@ def test_jpeg_quality_varies_between_images(drawn):
     assert len(tables) >= 4
 
 
+@pytest.mark.slow
 def test_a_seed_gives_the_same_bytes(drawn):
     assert digest(draw_benchmark(SMALL, processes=1)) == digest(drawn)
 
 
+@pytest.mark.slow
 def test_the_number_of_processes_changes_nothing(drawn):
     seen: list[int] = []
     assert digest(draw_benchmark(SMALL, processes=2, on_image=seen.append)) == digest(drawn)
@@ -119,12 +121,14 @@ def test_the_number_of_processes_changes_nothing(drawn):
     assert seen[-1] == len(drawn)
 
 
+@pytest.mark.slow
 def test_another_seed_gives_other_people(drawn):
     other = draw_benchmark(SMALL.model_copy(update={"seed": 4}), processes=1)
     assert set(other) != set(drawn)
     assert set(other.values()).isdisjoint(drawn.values())
 
 
+@pytest.mark.slow
 def test_cameras_differ_in_mean_colour_and_neutral_ones_less(drawn):
     def apart(images):
         means = defaultdict(list)
@@ -139,6 +143,7 @@ def test_cameras_differ_in_mean_colour_and_neutral_ones_less(drawn):
     assert apart(neutral) < apart(drawn)
 
 
+@pytest.mark.slow
 def test_somebody_else_looks_more_alike_than_the_same_person_elsewhere():
     """The problem is not solved by raw pixels: for most images somebody else's is the nearest."""
     images = draw_benchmark(SMALL.model_copy(update={"distractors": 0, "junk": 0}), processes=1)

@@ -110,6 +110,7 @@ def test_drawings_and_captions_are_determined_by_the_seed():
     assert (drawings != other).any()
 
 
+@pytest.mark.slow
 def test_the_number_of_processes_changes_nothing():
     parameters = CaptionedDrawings(count=260, height=32, width=16)
     seen: list[int] = []

@@ -131,6 +131,7 @@ class TestFiles:
 
 
 class TestDrawing:
+    @pytest.mark.slow
     def test_a_seed_gives_the_same_bytes_with_any_number_of_processes(self):
         seen: list[int] = []
         parameters = SMALL.model_copy(update={"train_identities": 5})

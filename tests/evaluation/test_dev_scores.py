@@ -85,6 +85,7 @@ def test_the_scores_are_those_of_the_training_that_a_run_does(make_run) -> None:
     assert len({score.value for score in scores}) > 1, "three epochs of equal score would hide a mix-up"
 
 
+@pytest.mark.slow
 def test_earlier_stages_are_trained_and_not_scored(make_run) -> None:
     prompts = {"plan": {**PLAN, "epochs": 2, "instances": None, "warmup_epochs": 0, "optimiser": "adam"}}
     run = make_run("clip_reid", plan={"epochs": 2, "warmup_epochs": 0, "milestones": []}, prompts=prompts)

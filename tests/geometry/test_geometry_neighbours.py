@@ -124,6 +124,7 @@ def test_a_pair_has_one_distance_wherever_it_stands(seed, width):
     np.testing.assert_array_equal(together, mirrored)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("shift", [0.0, 1.0])
 def test_tolerance_covers_the_error_of_the_product(dtype, shift):

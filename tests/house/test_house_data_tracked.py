@@ -44,6 +44,7 @@ def test_locks_are_seen_neither_by_git_nor_by_dvc(repository: Path) -> None:
     assert ignored.stdout.split() == locks
 
 
+@pytest.mark.slow
 def test_raw_data_comes_back_from_a_remote(repository: Path, tmp_path: Path) -> None:
     raw = repository / "data/01_raw/market1501"
     dvc(repository, "init", "--quiet")

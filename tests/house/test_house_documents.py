@@ -50,6 +50,7 @@ def test_pipelines_that_are_named_exist() -> None:
     assert {"unsupervised_pcl", "zero_shot", "ingestion", "pretrain_demo_clip"} <= named
 
 
+@pytest.mark.slow
 def test_the_python_surface_is_as_documented() -> None:
     namespace: dict[str, Any] = {}
     found = blocks(ROOT / "docs" / "api.md", "python")

@@ -13,6 +13,7 @@ from project_copy import SMALL_METHODS, ProjectCopy
 
 from reid_pipeline.methods import method_names
 
+pytestmark = pytest.mark.slow
 RESULTS = "data/08_reporting/synthetic"
 MAIN = "unsupervised_pcl/seed_0"
 CLEAN = "Data and pipelines are up to date."

@@ -73,6 +73,7 @@ def test_its_module_loads_without_torch() -> None:
     assert heavy == []
 
 
+@pytest.mark.slow
 def test_its_module_is_typed_without_exceptions(tmp_path: Path) -> None:
     """Strictly, with the project's configuration; the cache is that of `mypy` at the root."""
     code = file_block(ROOT / "CONTRIBUTING.md", MODULE)

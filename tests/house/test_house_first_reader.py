@@ -68,6 +68,7 @@ def test_its_environment_names_it() -> None:
     assert parameters == {}
 
 
+@pytest.mark.slow
 def test_its_module_has_the_projects_style_and_types(module: Path) -> None:
     text = module.read_text()
     assert "type: ignore" not in text

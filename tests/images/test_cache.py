@@ -120,6 +120,7 @@ def interrupt(_):
     raise KeyboardInterrupt
 
 
+@pytest.mark.slow
 def test_a_killed_process_leaves_a_cache_that_is_good(stored, files, tmp_path):
     """Killed after its second image; the lock goes with it, and a process that waited goes on."""
     program = (

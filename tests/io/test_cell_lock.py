@@ -58,6 +58,7 @@ def hold(file: Path) -> Iterator[Hold]:
         process.communicate()
 
 
+@pytest.mark.slow
 def test_the_second_process_is_refused_and_told_by_whom(file: Path, hold: Hold) -> None:
     other = hold()
     lock = CellLock(file, "pcl, seed 0 of b")

@@ -244,6 +244,7 @@ class TestOrigins:
             saved[name].load()
         assert str(path) in str(user_error_text(caught.value))
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("name", ["embedder", "embeddings", "checkpoint"])
     def test_every_byte_of_the_header_counts(self, saved, tmp_path, name):
         path = tmp_path / f"{name}.safetensors"

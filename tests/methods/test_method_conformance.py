@@ -197,6 +197,7 @@ class TestBuild:
 
 
 class TestTraining:
+    @pytest.mark.slow
     @pytest.mark.parametrize("name", TRAINED)
     def test_an_epoch_of_every_stage(self, name, small_parameters, make_data):
         parameters = small_parameters(name)
@@ -218,6 +219,7 @@ class TestTraining:
         assert not still, "every parameter that requires a gradient moves"
         assert all(torch.isfinite(p).all() for p in model.parameters())
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("name", TRAINED)
     def test_a_seed_gives_the_same_bits(self, name, small_parameters, make_data):
         parameters = small_parameters(name)
@@ -228,6 +230,7 @@ class TestTraining:
         assert equal(weights(first), weights(second))
         assert not equal(weights(first), weights(other))
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("name", TRAINED)
     def test_a_resumed_stage_gives_the_same_bits(self, name, small_parameters, make_data):
         """The stage keeps nothing from epoch to epoch that the state does not hold."""

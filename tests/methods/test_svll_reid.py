@@ -149,6 +149,7 @@ class TestWithoutWeight:
         assert found[0] == wanted[0]
         assert found[1] != wanted[1], "what is learnt from it shows in the second step"
 
+    @pytest.mark.slow
     def test_what_is_built_is_clip_reids_model_and_two_heads(self):
         plain = built(parameters_of("clip_reid"), "clip_reid")
         for changes in ({}, {"self_supervision": "simsiam"}, {"vision_weight": 0}):

@@ -92,6 +92,7 @@ def test_pixel_statistics_left_out_are_those_of_the_weights() -> None:
     assert (own.pixel_mean[0], own.pixel_std[0]) == (0.48145466, 0.26862954)
 
 
+@pytest.mark.slow
 def test_the_package_is_light() -> None:
     code = (
         "import sys, reid_pipeline.models as m; assert 'torch' not in sys.modules; "

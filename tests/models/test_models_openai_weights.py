@@ -12,6 +12,7 @@ from reid_pipeline.schema.errors import UserError
 NAME = "ViT-B-16-quickgelu"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("stride", "grid"), [(16, (16, 8)), (12, (21, 10))])
 def test_features_equal_an_independent_computation(
     openai_files: OpenAIFiles, stride: int, grid: tuple[int, int]
@@ -28,6 +29,7 @@ def test_features_equal_an_independent_computation(
         torch.testing.assert_close(feature.double(), wanted, atol=5e-5, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_projected_equals_open_clips_own_model_at_the_native_size(openai_files: OpenAIFiles) -> None:
     from open_clip.model import build_model_from_openai_state_dict
 

@@ -78,6 +78,7 @@ def test_mean_and_std_are_those_of_the_weights(name: str, pretrained: str, mean:
     assert (red_mean, red_std) == (mean, std)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("shallow")
 def test_every_supported_tower_can_be_adapted() -> None:
     """On the meta device: shapes without numbers."""

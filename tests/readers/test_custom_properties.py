@@ -4,6 +4,7 @@ import random
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -39,6 +40,7 @@ def one_form_each(names):
     return [name for name in names if seen.setdefault(name.lstrip("0").casefold(), name) == name]
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(names=NAMES.map(one_form_each), seed=st.integers(0, 999))
 def test_order_and_file_names_do_not_change_who_is_who(names, seed):

@@ -21,8 +21,9 @@ DOCUMENTED = sorted(set(ENVIRONMENTS) - {"custom"})  # which docs/own_data.md de
 def section(project: Path, title: str) -> str:
     """Return the section of docs/datasets.md with that title."""
     text = (project / "docs" / "datasets.md").read_text()
-    (found,) = re.findall(rf"^## {re.escape(title)}\n(.*?)(?=^## |\Z)", text, re.MULTILINE | re.DOTALL)
-    return found
+    found: list[str] = re.findall(rf"^## {re.escape(title)}\n(.*?)(?=^## |\Z)", text, re.MULTILINE | re.DOTALL)
+    assert len(found) == 1, f"docs/datasets.md needs a section '## {title}': CONTRIBUTING says what is in it"
+    return found[0]
 
 
 def layered(environment: str, name: str) -> dict:

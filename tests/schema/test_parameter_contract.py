@@ -163,6 +163,7 @@ def test_the_environments_files_override_and_do_not_replace(project):
     assert parameters["memory"]["temperature"] == published("unsupervised_pcl")["memory"]["temperature"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "code",
     [

@@ -157,6 +157,7 @@ class TestDev:
         assert sorted(queries["pid"]) == sorted(set(gallery["pid"]))
         assert len(queries) == 5
 
+    @pytest.mark.slow
     @settings(max_examples=60, deadline=None)
     @given(
         counts=st.lists(

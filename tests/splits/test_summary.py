@@ -385,6 +385,7 @@ def test_order_of_the_rows_does_not_matter() -> None:
     assert summary_of(mixed) == summary_of(IMAGES)
 
 
+@pytest.mark.slow
 def test_cost_is_linear() -> None:
     generator = np.random.default_rng(0)
     calls, peaks = [], []

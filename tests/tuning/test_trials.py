@@ -214,6 +214,7 @@ def fixed(_: object):
     yield Score(1, 1, 0.25)
 
 
+@pytest.mark.slow
 def test_a_database_by_url(tmp_path: Path) -> None:
     database = plan(tmp_path, storage=f"sqlite:///{tmp_path / 'study.db'}", trials=2)
     list(run_trials(database, Toy()))

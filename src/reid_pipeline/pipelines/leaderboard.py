@@ -27,11 +27,7 @@ def render_leaderboard(leaderboard: Leaderboard) -> tuple[str, str, str]:
 
 def create_pipeline() -> Pipeline:
     """Return finished runs of all benchmarks -> leaderboard -> page, Markdown and CSV."""
+    written = ["leaderboard_page", "leaderboard_markdown", "leaderboard_csv"]
     gathered = node(gather, "all_results", "leaderboard", name="gather_leaderboard")
-    rendered = node(
-        render_leaderboard,
-        "leaderboard",
-        ["leaderboard_page", "leaderboard_markdown", "leaderboard_csv"],
-        name="render_leaderboard",
-    )
+    rendered = node(render_leaderboard, "leaderboard", written, name="render_leaderboard")
     return pipeline([gathered, rendered])

@@ -1,4 +1,4 @@
-"""All methods of one benchmark beside each other. What it reads is found on disk, so that Kedro does not know what makes it."""
+"""All methods of one benchmark beside each other. What it reads is found on disk."""
 
 from collections.abc import Iterable
 
@@ -44,14 +44,10 @@ def create_pipeline(after: Iterable[str] = ()) -> Pipeline:
     """Return finished runs -> comparison -> page, Markdown and CSV; those of the methods `after` finish first."""
     finished = {method: f"{method}_finished" for method in after}
     read = ["run_results", "params:benchmark", *finished.values()]
+    written = ["comparison_page", "comparison_markdown", "comparison_csv"]
     compared = [
         node(compare, read, ["comparison", "comparison_metrics", "comparison_cmc"], name="compare"),
-        node(
-            render_comparison,
-            "comparison",
-            ["comparison_page", "comparison_markdown", "comparison_csv"],
-            name="render_comparison",
-        ),
+        node(render_comparison, "comparison", written, name="render_comparison"),
     ]
     last = node(finish, "run_card", "finished", name="finish")
     ends = (pipeline([last], namespace=name, outputs={"finished": output}) for name, output in finished.items())
