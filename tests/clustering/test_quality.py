@@ -42,6 +42,7 @@ def clusterings(draw):
     return labels, pids
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=200)
 @given(clusterings())
 def test_equals_the_definitions_and_scikit_learn(given_labels):

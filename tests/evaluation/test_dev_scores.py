@@ -77,6 +77,7 @@ def by_hand(run: TrainingRun) -> list[float]:
     return scores
 
 
+@pytest.mark.slow
 def test_the_scores_are_those_of_the_training_that_a_run_does(make_run) -> None:
     run = make_run("pcl", plan={"epochs": 3, "learning_rate": 0.05, "warmup_epochs": 0, "milestones": []})
     scores = list(dev_scores(run, EvaluationParameters(splits="test")))
@@ -94,6 +95,7 @@ def test_earlier_stages_are_trained_and_not_scored(make_run) -> None:
     assert [score.value for score in scores] == by_hand(run)
 
 
+@pytest.mark.slow
 def test_every_few_epochs_and_the_last(make_run) -> None:
     run = make_run("baseline", plan={"epochs": 3})
     assert [score.epoch for score in dev_scores(run, EvaluationParameters(), every=2)] == [2, 3]

@@ -47,6 +47,7 @@ def data(tmp_path: Path) -> TrainingData:
     return TrainingData(images, labels.astype(np.int64), None, Runtime(torch.device("cpu")), seed=0)
 
 
+@pytest.mark.slow
 def test_it_trains(method: Method, data: TrainingData) -> None:
     assert NAME in methods.method_names()
     given = yaml.safe_load(file_block(ROOT / "CONTRIBUTING.md", PARAMETERS))[NAME]

@@ -303,6 +303,7 @@ class TestDiscovery:
 class TestUnsupervisedPCL:
     NAME = "unsupervised_pcl"
 
+    @pytest.mark.slow
     def test_labels_are_never_used_in_training(self, small_parameters, make_data):
         """Other identities, or none, change the diagnostics and not one bit of the weights."""
         parameters = small_parameters(self.NAME)

@@ -40,6 +40,7 @@ def test_projected_equals_open_clips_own_model_at_the_native_size(openai_files: 
         torch.testing.assert_close(encoder.encode_image(images).projected, theirs(images), atol=2e-5, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_archive_and_state_dict_hold_the_same_float32_weights(openai_files: OpenAIFiles) -> None:
     from_archive = pretrained_state(Architecture(NAME), openai_files.archive, text=True)
     from_state = pretrained_state(Architecture(NAME), openai_files.state_dict)

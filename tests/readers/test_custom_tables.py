@@ -345,6 +345,7 @@ class TestCamerasViewsAndTracks:
         said = folder.refused("path,pid,camid", f"a.jpg,x,{one}", f"b.jpg,y,{other}")
         assert f"Column camid of manifest.csv writes 1 names in two forms: {one!r} (line 2) and" in said
 
+    @pytest.mark.slow
     def test_too_many_names(self, folder):
         names = [f"{number:05d}x" for number in range(10_001)]
         folder.images(*(f"many/{name}.png" for name in names))
