@@ -32,6 +32,9 @@ def dbscan_labels(similarity: sparse.csr_array, *, eps: float, min_samples: int)
 
     Returns:
         int64 `[N]`: clusters from 0, noise -1.
+
+    Raises:
+        UserError: a matrix that is not square, eps outside (0, 1], or min_samples below 1.
     """
     check_options(eps=eps, min_samples=min_samples)
     pairs = sparse.csr_array(similarity)

@@ -53,7 +53,11 @@ def split_by_camera(pseudo_labels: ArrayLike, camids: ArrayLike) -> CameraProxie
 
 
 def check_known_cameras(camids: ArrayLike) -> None:
-    """Raise UserError where a camera of `[N]` camids is not known (below 0); noise may be clustered in a next epoch."""
+    """Raise UserError (which rows) where a camera of `[N]` camids is not known (below 0).
+
+    Such a row belongs to no proxy: one camera for all of them would contrast images that may come from anywhere, and
+    to drop them would lose them silently. Noise rows count too: they may be in a cluster in the next epoch.
+    """
     unknown = np.flatnonzero(checked_integers(camids, "camids") < 0)
     if unknown.size:
         raise UserError(

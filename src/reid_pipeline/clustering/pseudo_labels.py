@@ -58,7 +58,8 @@ def check_collapse(
 ) -> None:
     """Raise ClusteringCollapse where `pseudo_labels` have no cluster, exactly one, or more noise than the share.
 
-    The message has `settings`, with which the labels were made.
+    `pseudo_labels` are `[N]` integers, -1 noise; `max_noise_share` is in [0, 1]. The message has `settings`, with which
+    the labels were made, and what to change.
     """
     seen = pseudo_label_quality(pseudo_labels)
     if seen.clusters >= 2 and seen.noise_share <= max_noise_share:

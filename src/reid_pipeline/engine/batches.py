@@ -74,8 +74,8 @@ def batches_of_rows(
     """Yield a batch on the device for every group of rows; images are decoded one batch ahead.
 
     Arguments and errors are those of `augmented_batches`; without augmentation images are only normalised. The same
-    rows at the same step and position get the same augmentation from every sampler. `views` holds the augmentation of
-    each further, independently augmented view of every image.
+    rows at the same step and position get the same augmentation from every sampler, with or without `views`, which
+    hold the augmentation of each further, independently augmented view of every image.
     """
     statistics, augmentation = pixels
     device = data.runtime.device

@@ -1,4 +1,7 @@
-"""The engine: one generator that trains a stage and yields after every epoch; its consumer saves, scores or prunes."""
+"""The engine: one generator that trains a stage and yields after every epoch; its consumer saves, scores or prunes.
+
+To prune is to iterate no longer; there are no callbacks.
+"""
 
 import math
 import time
@@ -168,7 +171,7 @@ def trainable_groups(model: nn.Module, plan: TrainingPlan) -> list[dict[str, Any
     """Return the parameters of `model` that require a gradient, grouped by rate and weight decay.
 
     One group, or two where the plan treats biases differently. A bias is a parameter with "bias" in the last part
-    of its name, as in `bias` and the `in_proj_bias` of attention.
+    of its name, as in `bias` and the `in_proj_bias` of attention, but no weight of a module that is named so.
     """
     moving = [(name, value) for name, value in model.named_parameters() if value.requires_grad]
     bias_decay = plan.weight_decay if plan.bias_weight_decay is None else plan.bias_weight_decay

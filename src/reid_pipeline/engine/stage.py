@@ -85,7 +85,8 @@ class Stage(ABC, Generic[M]):
     Attributes:
         name: of the stage, part of node names, seeds and history records.
         plan: the stage's schedule.
-        reads: the method's parameters that decide its result, and whether it can be gone on from; empty: all.
+        reads: the method's parameters that decide its result; empty: all. A later stage goes on from a stored result
+            if these are what they were.
     """
 
     name: str = "stage"

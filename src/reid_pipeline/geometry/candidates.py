@@ -18,7 +18,7 @@ from reid_pipeline.geometry.distances import Floats, Indices, squared_norms
 
 Float32s = NDArray[np.float32]
 Candidates = tuple[Float32s, Indices]
-"""Approximate squared distances and rows, `[M, C]`, in no order."""
+"""Approximate squared distances, float32, and rows, int64, `[M, C]` each, in no order."""
 
 _TILE = 1024
 _TORCH_ENTRIES = 1 << 23

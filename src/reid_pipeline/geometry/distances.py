@@ -4,7 +4,8 @@ Shape suffixes: M left rows, N right rows, D width, P pairs.
 
 A matrix product `|x|^2 + |y|^2 - 2 x.y` is fast, but rounds equal columns differently in different blocks,
 so that two copies of one row need not tie. It is therefore used only to discard: whatever lies within
-`expansion_tolerance` of a decision is decided by `pair_squared_distances`.
+`expansion_tolerance` of a decision is decided by `pair_squared_distances`, whose
+result for a pair depends on the two rows alone.
 """
 
 from typing import Any
@@ -24,6 +25,8 @@ _WORTH_THREADS = 1 << 20
 
 def checked_features(features: ArrayLike, *, name: str = "features") -> Floats:
     """Return `features` `[N, D]` as a C-contiguous float32 matrix, or float64 where it is float64 or integers.
+
+    The given array itself is returned where it already is one; float16 becomes float32.
 
     Raises:
         UserError: not a matrix of numbers, empty, or with NaN, infinite or too large values (which rows).

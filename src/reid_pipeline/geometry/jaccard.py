@@ -5,7 +5,8 @@ and Li, "Re-ranking Person Re-identification with k-reciprocal Encoding", CVPR 2
 11, as the public code of Cluster Contrast (arXiv 2103.11568) computes it.
 
 Cost: O(N^2 D) for the neighbour search; O(N s^2) for the sums, s stored weights in a row and in a column on average
-(20 to 150 at the defaults whatever N is); a column in which nearly every row has a weight costs up to N^2 terms.
+(20 to 150 at the defaults whatever N is); a column in which nearly every row has a weight costs up to N^2 terms,
+and makes the result dense. Memory is the weights, the result, and a few megabytes for each core.
 
 Shape suffixes: N rows, D width, K neighbours, E stored entries, R rows of a block, T places for its entries.
 """
@@ -57,7 +58,7 @@ def jaccard_distance(features: ArrayLike, *, k1: int = 30, k2: int = 6) -> spars
 
 
 def jaccard_similarity(features: ArrayLike, *, k1: int = 30, k2: int = 6, minimum: float = 0.0) -> sparse.csr_array:
-    """Return `jaccard_distance` without the pairs below `minimum`, which never take memory."""
+    """Return `jaccard_distance` without the pairs below `minimum`, which are dropped as they are found."""
     check_neighbour_counts(k1, k2)
     features_ND = checked_features(features)
     distances_NK, indices_NK = nearest_neighbours(features_ND, max(k1, k2))
@@ -82,7 +83,8 @@ def reciprocal_weights(
     """Return V: `exp(-|x_i - x_j|^2 / scale_i)` on the expanded sets R*(i), divided by the row's sum (equation 7).
 
     `neighbours` are squared distances and indices `[N, K]`, each row itself first; `half` is the length of the
-    lists of the half-size sets; no scale divides by 1. Columns stand in no order.
+    lists of the half-size sets; no scale divides by 1. Returns float32 CSR `[N, N]`, every row above 0 with sum 1,
+    columns in no order.
     """
     weights = _expanded_sets(*neighbours, half)
     rows_E = np.repeat(np.arange(len(features_ND)), np.diff(weights.indptr))

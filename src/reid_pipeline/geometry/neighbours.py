@@ -78,7 +78,7 @@ def nearest_neighbours(
 
 
 def neighbours_and_furthest(features_ND: Floats, k: int) -> tuple[Float32s, Indices, NDArray[np.float64]]:
-    """Return what `nearest_neighbours` does, and each row's greatest squared distance `[N]`, on the CPU."""
+    """Return what `nearest_neighbours` does, and each row's greatest squared distance, `[N]` float64, on the CPU."""
     total = len(features_ND)
     _check_norms(features_ND)
     near, far = candidates.nearest_and_furthest(features_ND, min(total, k + _MARGIN), min(total, _FURTHEST))

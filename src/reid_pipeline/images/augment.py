@@ -43,7 +43,7 @@ def augment(
 ) -> torch.Tensor:
     """Return an augmented, normalised copy of a batch, uint8 to float32 [B, 3, H, W], on its device.
 
-    The generator is of the CPU, so that the samples are the same on every device.
+    `statistics` are pixel mean and std. The generator is of the CPU, so that the samples are the same on all devices.
     """
     images = flip_and_crop(images_BCHW, parameters.flip, parameters.padding, generator)
     return erase(normalise(images, statistics.pixel_mean, statistics.pixel_std), parameters, generator)
@@ -75,7 +75,8 @@ def erase(images_BCHW: torch.Tensor, parameters: AugmentationParameters, generat
     """Erase one rectangle in a share of the images, in place; the channels must lie last in memory.
 
     Its area and aspect are sampled, then its place; a rectangle larger than the image is sampled again. The
-    fill is the mean colour, 0.5 after normalisation, or standard normal noise for every pixel and channel.
+    fill is the mean colour (0 after normalisation), 0.5 after it, or standard normal noise for every
+    pixel and channel.
     """
     B, C, H, W = images_BCHW.shape
     device = images_BCHW.device

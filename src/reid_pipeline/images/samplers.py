@@ -17,7 +17,9 @@ Rows = np.ndarray  # an integer for each row, or the numbers of some rows
 def camera_preferring_batches(
     labels: Rows, camids: Rows | None, *, batch_size: int, instances: int, iterations: int, generator: Generator
 ) -> Iterator[Rows]:
-    """Yield the rows [batch_size] of `iterations` PK batches; `camids` are int [n], -1 where unknown.
+    """Yield the rows [batch_size] of `iterations` PK batches.
+
+    `camids` are int [n], -1 where unknown, or None without cameras.
 
     Identities are taken in shuffled rounds, so that each comes once before any comes again. For each, one
     anchor is sampled, and K - 1 others, from other cameras than the anchor's where the identity has any,
@@ -38,12 +40,13 @@ def camera_preferring_batches(
 def identity_batches(
     labels: Rows, *, batch_size: int, instances: int, generator: Generator, iterations: int | None = None
 ) -> Iterator[Rows]:
-    """Yield the rows of PK batches, each image at most once in a pass: `iterations` batches, or one whole pass.
+    """Yield the rows of PK batches: `iterations` batches, from as many passes as necessary, or one whole pass.
 
     A pass: the images of every identity are shuffled and cut into groups of K, without the remainder; an
     identity with fewer than K images gets one group, sampled with replacement. Each batch samples P of the
     identities that still have groups, all equally likely, and takes one group of each, until fewer than P have
-    any. The sampler of the CLIP-ReID and PCL-CLIP releases (methods.md sections 4 to 7).
+    any. So no image comes twice in a pass, but for those of the small identities. The sampler of the CLIP-ReID and
+    PCL-CLIP releases (methods.md sections 4 to 7). The cost of a pass is linear in the images.
 
     Differs from the released code with fewer than P identities, where that yields nothing: here a batch has one
     group of every identity, hence fewer images than `batch_size`; an identity without groups gets new ones, and
@@ -79,7 +82,7 @@ def random_batches(
 
     The batches of prompt learning (methods.md section 5). The last batch of a pass holds the remainder; differs
     from the released code in that no empty batch follows when `batch_size` divides `count`. There are `iterations`
-    batches, from as many passes as necessary; None: one whole pass.
+    batches [batch_size], from as many passes as necessary; None: one whole pass.
     """
     if count < 1:
         raise ValueError(f"There is nothing to sample: {count} rows.")

@@ -22,8 +22,8 @@ class CameraProxyMemory(nn.Module):
     papers' `sum_c (1 / N_c) sum_i` over the number of cameras. Differs from the released codes in that
     division: with it the scale, and so the learning rate, does not depend on how many cameras there are.
 
-    Each takes embeddings, `[B, D]` floats, and the proxy of each row, `[B]` int64 in 0..P-1. The proxies take no
-    gradient.
+    Each takes embeddings, `[B, D]` floats, and the proxy of each row, `[B]` int64 in 0..P-1, and returns a scalar,
+    0 or more; ValueError for shapes that do not match or a proxy out of range. The proxies take no gradient.
 
     Attributes:
         memory: the prototype memory of the proxies: momentum update, temperature.
@@ -40,7 +40,7 @@ class CameraProxyMemory(nn.Module):
     ) -> None:
         """Store which cluster and camera, `[P]` int64 each, every prototype of `memory` is the proxy of.
 
-        A row is pushed from its `hard_negatives` most similar negatives (50 in both papers).
+        A row is pushed from its `hard_negatives` most similar negatives (50 in both papers); all, if there are fewer.
 
         Raises:
             ValueError: not one cluster and camera per prototype, a pair twice, or hard_negatives below 1.
@@ -115,6 +115,9 @@ class CameraProxyMemory(nn.Module):
 
         `positives` are 3 in the released code, fewer where there are fewer cameras; `instance_share` is w, 0.15 there.
         Ties: the lower proxy of a camera, then the lower camera.
+
+        Raises:
+            ValueError: also for positives below 1, instance_share outside [0, 1], or camera_penalty below 0.
         """
         _at_least_one(positives=positives)
         if not 0 <= instance_share <= 1 or not camera_penalty >= 0:

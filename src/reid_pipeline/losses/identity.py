@@ -19,6 +19,12 @@ def identity_loss(logits: Tensor, labels: Tensor, *, label_smoothing: float = 0.
         logits: `[B, C]` floats.
         labels: `[B]` int64 in 0..C-1.
         label_smoothing: s, from 0 up to but not including 1.
+
+    Returns:
+        a scalar, float32 (float64 for float64 logits), computed in float32 at least, under autocast too.
+
+    Raises:
+        ValueError: shapes that do not match, an empty batch, a label outside 0..C-1, or s outside [0, 1).
     """
     check_labelled(logits, labels, "logits", "B, C")
     if not 0.0 <= label_smoothing < 1.0:

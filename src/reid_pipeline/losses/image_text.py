@@ -23,12 +23,13 @@ def image_text_contrastive_loss(
     """Return the contrast of images with texts plus that of texts with images (i2t + t2i, not halved).
 
     Source: CLIP-ReID (arXiv 2211.13977, equations 1, 3 and 4), after supervised contrast (Khosla et al.,
-    arXiv 2004.11362, equation 2).
+    arXiv 2004.11362, equation 2). `one_way_contrastive_loss` is either direction, to report the two apart.
 
     CLIP-ReID gives one text per image, so an identity that has two images in the batch has two equal texts.
     One text per identity is as valid, but is another loss: the softmax then counts each identity once.
 
-    Arguments as for `one_way_contrastive_loss`, images as anchors. Both sides hold the same identities.
+    Arguments and errors as for `one_way_contrastive_loss`, images as anchors; a scalar, 0 or more.
+    Both sides hold the same identities.
     """
     one_way = partial(one_way_contrastive_loss, temperature=temperature, normalise=normalise)
     image_to_text = one_way(image_BD, text_ED, image_labels, text_labels)
@@ -56,6 +57,9 @@ def one_way_contrastive_loss(
         other_labels: `[E]` integers from 0 on.
         temperature: above 0. 1 in the released code.
         normalise: L2-normalise both sides first. The released code takes plain dot products.
+
+    Returns:
+        a scalar, float32 (float64 for float64 features), 0 or more.
 
     Raises:
         ValueError: also where an anchor has no other of its label (which).

@@ -75,7 +75,7 @@ class PrototypeMemory(nn.Module):
         """Build the memory: per label the mean of its unit embeddings, then unit norm.
 
         `[N, D]` floats, L2-normalised first, and `[N]` int64 labels in 0..num_classes-1, each at least once (else
-        ValueError: which).
+        ValueError: which). The options are those of the constructor.
         """
         prototypes_CD = unit_means(embeddings_ND, labels_N, num_classes)
         return cls(prototypes_CD, temperature=temperature, momentum=momentum, update=update)
@@ -83,7 +83,11 @@ class PrototypeMemory(nn.Module):
     def loss(self, embeddings_BD: Tensor, labels_B: Tensor) -> Tensor:
         """Return `mean_b cross-entropy(q_b M^T / tau, y_b)`, q the L2-normalised embeddings.
 
-        `[B, D]` floats and `[B]` int64 in 0..C-1. The prototypes take no gradient and are not changed.
+        `[B, D]` floats and `[B]` int64 in 0..C-1 to a scalar, 0 or more, computed in float32 at least, under autocast
+        too. The prototypes take no gradient and are not changed.
+
+        Raises:
+            ValueError: shapes that do not match, or a label out of range.
         """
         with no_autocast(embeddings_BD):
             logits_BC = self.similarities(embeddings_BD, labels_B) / self.temperature
@@ -102,7 +106,8 @@ class PrototypeMemory(nn.Module):
 
         To be called after the optimiser's step, with that step's own embeddings, as for `loss`; never inside
         autograd. "mean": for each instance in batch order, unit norm after every one. "hard": once per identity,
-        with the instance least similar to M[y] as it was before the update (ties: the first in the batch).
+        with the instance least similar to M[y] as it was before the update (ties: the first in the batch). Gradients of
+        the embeddings are ignored; errors are those of `loss`.
         """
         self._check(embeddings_BD, labels_B)
         with no_autocast(embeddings_BD):
@@ -123,7 +128,9 @@ class PrototypeMemory(nn.Module):
     def _blend_in_order(self, unit_BD: Tensor, labels_B: Tensor) -> None:
         """Apply the update of every instance, in batch order within its identity.
 
-        Identities do not touch each other, so the turn-th instances of all of them move together.
+        Unit norm after each makes the instances of one identity a sequence. Identities do not touch each other, so the
+        turn-th instances of all of them move together: as many turns as the most frequent identity has instances (K of
+        a PK batch), and nothing read back from the device in between.
         """
         by_label_B = torch.argsort(labels_B, stable=True)
         labels_U, counts_U, starts_U = _runs(labels_B[by_label_B])

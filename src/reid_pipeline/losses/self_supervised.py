@@ -17,12 +17,18 @@ def nt_xent_loss(first_BD: Tensor, second_BD: Tensor, *, temperature: float = 0.
     `-(1 / 2B) sum_i log( exp(z_i . z_j(i) / t) / sum_{k != i} exp(z_i . z_k / t) )`
     (Chen et al., "A Simple Framework for Contrastive Learning of Visual Representations", ICML 2020,
     arXiv 2002.05709, equation 1; SVLL-ReID, arXiv 2407.20647). Every other row is a negative, one of the same
-    identity too. A batch of one row has no negative, and gives 0.
+    identity too: no labels enter. A batch of one row has no negative, and gives 0.
 
     Args:
         first_BD: `[B, D]` floats, one view of each row.
         second_BD: `[B, D]` floats, the other view, in the same order.
         temperature: t, above 0.
+
+    Returns:
+        a scalar, float32 (float64 for float64 views), 0 or more.
+
+    Raises:
+        ValueError: views that are not two matrices of one shape, an empty batch, or a temperature not above 0.
     """
     check_same_shape(first_BD, second_BD)
     check_temperature(temperature)
@@ -43,6 +49,12 @@ def simsiam_loss(
     No gradient reaches the z, so that the features do not collapse. Source: Chen and He, "Exploring Simple
     Siamese Representation Learning", CVPR 2021 (arXiv 2011.10566, equations 1 to 4). All four are `[B, D]` floats:
     p the predictor's output, z the projection, of the first view and of the second. A zero vector has cosine 0.
+
+    Returns:
+        a scalar in -1 to 1, float32 (float64 for float64 features).
+
+    Raises:
+        ValueError: the four are not matrices of one shape, or the batch is empty.
     """
     check_same_shape(predicted_1_BD, projected_1_BD, predicted_2_BD, projected_2_BD)
     return (_negative_cosine(predicted_1_BD, projected_2_BD) + _negative_cosine(predicted_2_BD, projected_1_BD)) / 2

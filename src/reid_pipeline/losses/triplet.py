@@ -20,10 +20,12 @@ def batch_hard_triplet_loss(features_BD: Tensor, labels_B: Tensor, *, margin: fl
     Re-Identification" (arXiv 1703.07737, equation 5); margin 0.3 as in CLIP-ReID.
 
     Identities may have any number of rows. An anchor that is its identity's only row has itself as hardest
-    positive, at distance 0. Where the batch holds one identity there is no negative: the loss and its
-    gradients are 0. Two equal rows pass each other no gradient.
+    positive, at distance 0. Where the batch holds one identity there is no negative: the least of no
+    distances is infinite, so the loss and its gradients are 0. Two equal rows pass each other no gradient.
 
     Distances are norms of differences: expanding the square would lose small ones of long features to rounding.
+    Gradients go through the selected pairs only, which is all there is to the derivative of a maximum.
+
     Differs from the released code of CLIP-ReID in: unequal counts (there the boolean masks are reshaped to B rows);
     precision (there a product that autocast makes half precision, and may overflow); no least distance of 1e-6.
 
@@ -31,6 +33,12 @@ def batch_hard_triplet_loss(features_BD: Tensor, labels_B: Tensor, *, margin: fl
         features_BD: `[B, D]` floats.
         labels_B: `[B]` integers from 0 on; only their equality counts.
         margin: 0 or more.
+
+    Returns:
+        a scalar, float32 (float64 for float64 features), 0 or more.
+
+    Raises:
+        ValueError: shapes that do not match, an empty batch, a negative label or a negative margin.
     """
     check_labelled(features_BD, labels_B, "features")
     if not margin >= 0:
@@ -62,8 +70,9 @@ def fine_tuning_losses(
 ) -> dict[str, Tensor]:
     """Return the ID losses of all classifiers and the triplet losses of all features, each summed.
 
-    `features` are `[B, D]` floats each, unnormalised, `logits` `[B, C]`, one per classifier; `weights` are those of the
-    entries `identity` and `triplet`, and an entry of weight 0 is left out.
+    `features` (penultimate, final, projected) are `[B, D]` floats each, unnormalised, `logits` `[B, C]`, one per
+    classifier, `labels` `[B]` integers in 0..C-1; `weights` are those of the entries `identity` and `triplet`, and an
+    entry of weight 0 is left out. Errors are those of `identity_loss` and `batch_hard_triplet_loss`.
     """
     losses: dict[str, Tensor] = {}
     identity_weight, triplet_weight = weights

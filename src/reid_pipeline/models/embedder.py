@@ -18,6 +18,7 @@ from reid_pipeline.schema.errors import UserError, first_few, nearest
 from reid_pipeline.schema.origin import Origin
 
 _NECKS = ("before", "after")
+# The tensor that depends on the fewest parameters tells best which of them is wrong.
 # Parts of tensor names, and the parameters that decide such a tensor.
 _DECIDING = {
     "neck.": ("neck",),
@@ -45,6 +46,9 @@ class Embedder(nn.Module):
         """Make an embedder of modules that exist; they are shared, and put in eval mode.
 
         `necks` are those of `final` and `projected`; `"after"` makes fresh ones where there are none.
+
+        Raises:
+            UserError: another word than "before" or "after" for `neck`.
         """
         super().__init__()
         if neck not in _NECKS:
@@ -67,7 +71,7 @@ class Embedder(nn.Module):
 
     @torch.no_grad()
     def forward(self, images: Tensor, camids: Tensor | None = None, viewids: Tensor | None = None) -> Tensor:
-        """Return unit vectors, float32 [B, E]; arguments as for `ImageEncoder.encode_image`."""
+        """Return unit vectors, float32 [B, E]; arguments and errors as for `ImageEncoder.encode_image`."""
         if any(module.training for module in self.children()):
             self.eval()  # the modules are shared with a model that was put in training mode since
         features = self.encoder.encode_image(images, camids, viewids)

@@ -85,6 +85,9 @@ class ImageEncoder(nn.Module, ABC):
 
         The tensors of `state`, by OpenAI's names, become the tower's own, not copies, and the positional embedding is
         resized. Without a state the tower stays on the meta device.
+
+        Raises:
+            UserError: a negative count of cameras or views, or settings that the kind of tower does not allow.
         """
         super().__init__()
         for what, count in (("num_cameras", settings.num_cameras), ("num_views", settings.num_views)):
@@ -117,9 +120,9 @@ class ImageEncoder(nn.Module, ABC):
 
         Args:
             images: float [B, 3, H, W], normalised by `pixel_mean` and `pixel_std`.
-            camids: Int64 [B], 0-based cameras; read only if `num_cameras` is not 0. A camera outside the
+            camids: int64 [B], 0-based cameras; read only if `num_cameras` is not 0. A camera outside the
                 table, or none given, gets the mean of the learnt cameras (with one warning in eval mode).
-            viewids: Int64 [B], 0-based views; likewise.
+            viewids: int64 [B], 0-based views; likewise.
 
         Raises:
             UserError: the images have another size, or side information is missing in training.

@@ -20,6 +20,8 @@ _OPENING = "A photo of a"
 class PromptLearner(nn.Module):
     """One prompt per identity, as embedded tokens. Its only parameter is `learnt`, float [C, M, T].
 
+    The fixed tokens are in its state, so that stored prompts are whole without the vocabulary.
+
     Attributes:
         text: the prompt, with X where learnt vectors stand.
         length: L, tokens up to the end-of-text token and with it.
@@ -39,6 +41,8 @@ class PromptLearner(nn.Module):
         generator: torch.Generator,
     ) -> None:
         """Sample M learnt vectors for each of C identities, normal with std 0.02; the text tower is not stored.
+
+        `noun` is "person" or "vehicle", `context_tokens` is M, and `generator` is of the CPU.
 
         Raises:
             UserError: no identity, no learnt token, no noun, or a prompt longer than the tower's context.
@@ -65,7 +69,10 @@ class PromptLearner(nn.Module):
         self.learnt = nn.Parameter((0.02 * sampled_CMT).to(fixed_LT))
 
     def forward(self, labels: Tensor) -> tuple[Tensor, Tensor]:
-        """Return prompts of labels, int64 [B], for `TextEncoder.encode`: float [B, L, T], and end positions [B]."""
+        """Return prompts of labels, int64 [B] in 0..C-1, repeats allowed, for `TextEncoder.encode`.
+
+        Embedded tokens, float [B, L, T], with nothing after the end-of-text token, and its positions, int64 [B].
+        """
         learnt_BMT = self.learnt[labels]
         prefix_BPT, suffix_BST = (part.expand(len(learnt_BMT), -1, -1) for part in (self.prefix, self.suffix))
         embedded_BLT = torch.cat([prefix_BPT, learnt_BMT, suffix_BST], dim=1)

@@ -40,7 +40,7 @@ class SupervisedReIDModel(ReIDModel):
         self.classifiers = nn.ModuleList(identity_classifier(width, identities) for width in read)
 
     def classify(self, images: Tensor, camids: Tensor | None = None, viewids: Tensor | None = None) -> Classified:
-        """Return features, necked embedding and logits; arguments as for `embed`."""
+        """Return features, necked embedding and logits; arguments as for `embed`, B at least 2 in training."""
         features = self.encoder.encode_image(images, camids, viewids)
         necked = self.necked(features)
         embedding = torch.cat(necked, dim=1)

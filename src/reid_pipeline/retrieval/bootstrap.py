@@ -1,5 +1,7 @@
 """Intervals of figures over resampled queries: percentile bootstrap. Gallery and model stay as they are.
 
+So an interval says nothing about another seed's training.
+
 Source: Efron and Tibshirani, "An Introduction to the Bootstrap", 1993, chapter 13.
 
 Shape suffixes: V valid queries, F figures, N resamples.
@@ -44,6 +46,9 @@ def bootstrap_intervals(
 
     `resamples` of V queries each are made with replacement, at least 1; `level` is the share of the resampled figures
     inside, above 0 and below 1. Time O(resamples V), memory 8 MiB and O(resamples).
+
+    Raises:
+        UserError: an option out of range.
     """
     valid = result.first_match_rank > 0
     figures = result.of_queries()
@@ -85,11 +90,14 @@ def paired_bootstraps(
 ) -> dict[str, PairedDifference]:
     """Compare two methods by several figures of the same queries, in the same resamples.
 
-    As `paired_bootstrap`, with figures by name, `[Q]` each. A query counts where all figures of both are known.
-    Time O(resamples V F), memory O(F) times 8 MiB.
+    As `paired_bootstrap`, with figures by name, `[Q]` each, NaN where the query is not valid. A query
+    counts where all figures of both are known. Time O(resamples V F), memory O(F) times 8 MiB.
 
     Returns:
         by figure the second's mean less the first's, with its interval and p-value.
+
+    Raises:
+        UserError: as `paired_bootstrap`.
     """
     differences_FQ = np.stack([_differences(name, first[name], second[name]) for name in first])
     differences_FV = differences_FQ[:, ~np.isnan(differences_FQ).any(axis=0)]

@@ -87,6 +87,7 @@ def reranked_blocks(
 
     `memory_limit` is in bytes, for a block and what it is made of: at least 1 MiB, and a block has at least one
     row. The options are checked, and all that the blocks share is computed, with the first block.
+    The other arguments, and the errors, are those of `rerank_k_reciprocal`.
     """
     from reid_pipeline.geometry.reciprocal_kernels import subtract_similarity
 
@@ -122,7 +123,8 @@ def _scaled_distances(
 ) -> NDArray[np.float32]:
     """Return the squared distances of a block, each row divided by its scale: `[R, G]` float32.
 
-    Relative to the centre of all rows the float32 product errs by a few units in the last place of the scale.
+    Relative to the centre of all rows the float32 product errs by a few units in the last place of the scale,
+    wherever the features lie: no row is further from it than the two rows furthest apart are from each other.
     """
     inverse_R1 = (1.0 / scale_R).astype(np.float32)[:, None]
     left_RD = (rows_RD - centre_D).astype(np.float32, copy=False)

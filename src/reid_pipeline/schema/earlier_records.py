@@ -15,7 +15,9 @@ R = TypeVar("R", bound=Record)
 
 
 def read_record(model: type[R], content: Any, *, where: str, again: str) -> R:
-    """Return what a file holds as a record; one of the first version has no `version`, and lacks origin, names ...
+    """Return what a file holds as a record; one of the first version has no `version`.
+
+    It lacks origin, label use, names and the like, which are then unknown: nothing else is converted.
 
     Args:
         model: the kind of record.

@@ -1,4 +1,8 @@
-"""Where an artefact comes from, and the check that it fits the run that uses it."""
+"""Where an artefact comes from, and the check that it fits the run that uses it.
+
+Results carry an `Origin`; `NEEDS` has, by consumer, which of its fields must be those of the run. Fields that only
+say where something was computed (code, device, threads) are recorded; a difference is a warning.
+"""
 
 import logging
 from collections.abc import Iterator, Mapping, Sequence
@@ -157,7 +161,10 @@ def _shown(value: Any) -> str:
 
 
 def inherited_label_use(own: LabelUse, started_from: LabelUse | None = None) -> LabelUse:
-    """Return the label use of a training that started from an artefact: labels that were used once stay used."""
+    """Return the label use of a training that started from an artefact: labels that were used once stay used.
+
+    Training without labels that starts from a model trained with them has used those of the source.
+    """
     if own != "none" or started_from in (None, "none"):
         return own
     return "partial" if started_from == "partial" else "source"

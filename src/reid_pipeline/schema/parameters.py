@@ -56,12 +56,17 @@ class BackboneParameters(Parameters):
     pretrained: str | None = Field(None, description="open_clip tag, local checkpoint, or null for random")
     image_size: tuple[PositiveInt, PositiveInt] = Field((256, 128), description="height, width in pixels")
     patch_stride: PositiveInt | None = Field(None, description="null: the patch size; smaller: OLP")
+    # Per colour.
     pixel_mean: Channels | None = Field((0.5, 0.5, 0.5), description="of pixels in 0..1; null: that of the weights")
     pixel_std: Channels | None = Field((0.5, 0.5, 0.5), description="likewise")
     resize: Resize = Field("bicubic", description="filter of the training images")
+    # The paper of CLIP-ReID names no filter; its released loader leaves torchvision's bilinear, PCL-CLIP's is bicubic.
+    # It is that of the test, stage-1 features and prototypes.
     evaluation_resize: Resize = Field("bicubic", description="of images without augmentation; CLIP-ReID's: bilinear")
+    # Learnt per camera, viewpoint, or pair of both.
     sie: Literal["none", "camera", "view", "both"] = Field("none", description="side information embedding, learnt")
     sie_coefficient: float = Field(1.0, gt=0, description="its factor")
+    # CLIP-ReID's paper cites TransReID (all tokens) for it; its released image tower has the class token alone.
     sie_tokens: SIETokens = Field("class", description="that it is added to; all in TransReID, class in CLIP-ReID")
 
     @field_validator("pixel_std")
@@ -121,11 +126,14 @@ class TrainingPlan(Parameters):
     weight_decay: float = Field(5e-4, ge=0)
     bias_rate_multiplier: float = Field(1.0, gt=0, description="biases learn at this times the rate")
     bias_weight_decay: float | None = Field(None, ge=0, description="of biases; null: weight_decay")
+    # After the warm-up: drops at milestones, or half a cosine over all epochs.
     schedule: Literal["steps", "cosine"] = Field("steps", description="cosine: half a period over all epochs")
+    # end: epoch 1 runs at the start of the warm-up, as the papers write and PCL-CLIP does.
     step_at: Literal["start", "end"] = Field("end", description="start: one epoch ahead, as CLIP-ReID's released code")
     warmup_epochs: Natural = 10
     warmup_factor: float = Field(0.01, gt=0, le=1, description="share of the rate that the warm-up starts at")
     warmup_learning_rate: float | None = Field(None, gt=0, description="that it starts at; null: warmup_factor")
+    # With `step_at` start the rate drops in these epochs, not after them.
     milestones: tuple[PositiveInt, ...] = Field((20, 40), description="steps: the rate drops after these epochs")
     decay: float = Field(0.1, gt=0, le=1, description="steps: factor of a drop")
     final_learning_rate: float = Field(1e-6, gt=0, description="cosine: where it ends")

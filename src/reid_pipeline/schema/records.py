@@ -127,6 +127,7 @@ class RunCard(RunRecord):
     data: dict[str, SplitCount]
     weights: str | None = None  # SHA-256 of the weights that training started from; "random" where these were sampled
     label_use: LabelUse | None = None
+    # As "<benchmark>/<folder>/seed_<n>".
     zero_shot: str | None = None  # address of the zero_shot that the run is compared with
     device: str  # this and the next two: as resolved
     precision: str

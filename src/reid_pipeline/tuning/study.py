@@ -31,8 +31,10 @@ class StudyPlan:
 
     Attributes:
         storage: a file, or a database URL.
+        method: the one that is tuned, on the images of `benchmark`.
         name: name of the study among this method's.
         facts: what makes its trials comparable, as plain JSON values: parameters, data, seed.
+        space: what is searched; `sampler` is how values are sampled, `pruner` when a trial is given up.
         start: values of the first trial, by dotted name: the parameters as configured.
         trials: number of finished trials to reach.
         stale_seconds: silence after which another machine's trial counts as dead.
@@ -80,7 +82,10 @@ def open_study(plan: StudyPlan) -> optuna.Study:
 
 
 def fail_dead_trials(study: optuna.Study, *, stale_seconds: float) -> list[int]:
-    """Mark trials of dead processes as failed, and return their numbers; other machines' after `stale_seconds`."""
+    """Mark trials of dead processes as failed, and return their numbers.
+
+    A process of another machine counts as dead after `stale_seconds` without a sign.
+    """
     dead = [trial for trial in study.get_trials(states=(TrialState.RUNNING,)) if _is_dead(trial, stale_seconds)]
     for trial in dead:
         study.tell(trial.number, state=TrialState.FAIL, skip_if_finished=True)
@@ -88,7 +93,10 @@ def fail_dead_trials(study: optuna.Study, *, stale_seconds: float) -> list[int]:
 
 
 def prepare_sampler(study: optuna.Study, plan: StudyPlan, *, worker: int) -> None:
-    """Give the study a sampler that depends only on seed, worker and number of trials: a killed one samples alike."""
+    """Give the study a sampler whose next values depend only on seed, worker and the trials so far.
+
+    Hence a study that was killed and opened again samples the same values as one that was never interrupted.
+    """
     position = f"{plan.sampler.seed}/{worker}/{len(live_trials(study))}"
     seed = int.from_bytes(hashlib.sha256(position.encode()).digest()[:4], "big")
     study.sampler = optuna.samplers.TPESampler(seed=seed, n_startup_trials=plan.sampler.startup_trials)
