@@ -202,6 +202,7 @@ class TestGiven:
 
 
 class TestCollections:
+    @pytest.mark.slow
     @pytest.mark.parametrize("name", ["2024_10", "007", "on", "~", "My #2"])
     def test_a_name_names_the_folders(self, name):
         loader = load("custom", collection=name, unsupervised_pcl={"plan": {"epochs": 2}})

@@ -129,6 +129,7 @@ class TestMicroRun:
         assert 0 <= measured["held_out_image_to_text_rank1"] <= 1
         assert math.isfinite(measured["held_out_loss"])
 
+    @pytest.mark.slow
     def test_what_is_known_of_it(self, micro, drawn):
         _, measured = micro
         drawings, captions = drawn

@@ -30,6 +30,7 @@ def clustered(rng, rows, noise, width=16):
     return (features / np.linalg.norm(features, axis=1, keepdims=True)).astype(np.float32)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("eps", [0.2, 0.4, 0.5, 0.6, 0.7, 0.95, 1.0])
 @pytest.mark.parametrize("min_samples", [1, 4, 9])
 def test_equals_scikit_learn_on_features(eps, min_samples):

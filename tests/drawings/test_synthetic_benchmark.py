@@ -38,6 +38,7 @@ def digest(images: dict[str, bytes]) -> str:
     return hashlib.sha256(b"".join(path.encode() + data for path, data in images.items())).hexdigest()
 
 
+@pytest.mark.slow
 def test_names_follow_market1501(drawn):
     rows = parsed(drawn)
     assert list(drawn) == sorted(drawn)

@@ -207,6 +207,7 @@ CONFIGURED = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("benchmark", "method", "plan", "prompts"), CONFIGURED)
 def test_a_benchmark_is_configured_with_its_published_plan(project, benchmark, method, plan, prompts):
     loader = LayeredConfigLoader(conf_source=str(project / "conf"), env=benchmark, **CONFIG_LOADER_ARGS)

@@ -12,6 +12,7 @@ from reid_pipeline.geometry.jaccard import jaccard_similarity
 from reid_pipeline.schema.errors import UserError
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("k1", "k2"), [(30, 6), (20, 6), (6, 1), (5, 3), (1, 1), (2, 2), (4, 9), (150, 6)])
 @pytest.mark.parametrize("noise", [0.3, 1.0])
 def test_equals_the_dense_algorithm(k1, k2, noise):

@@ -145,6 +145,7 @@ def test_there_is_a_cell_for_every_method_and_seed(env: str) -> None:
     assert set(stages(env)) == cells | {"ingestion", "report"} | once
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("env", ENVS)
 def test_outs_and_data_deps_are_the_catalogs(env: str) -> None:
     raw = f"data/01_raw/{env}"
@@ -228,6 +229,7 @@ def listed(step: str) -> set[str]:
     return {line.split("  ")[1] for line in listings.listing(step).splitlines()}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("step", ROOTS)
 def test_the_listing_holds_all_that_is_imported_and_nothing_else(
     bounds: dict[str, tuple[set[str], set[str]]], step: str
@@ -241,6 +243,7 @@ def test_the_listing_holds_all_that_is_imported_and_nothing_else(
     assert code <= {files[name] for name in many}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("file", "steps"),
     [

@@ -22,6 +22,7 @@ from reid_pipeline.schema.errors import UserError
 from reid_pipeline.schema.nested import merged
 from reid_pipeline.schema.population import Population
 
+pytestmark = pytest.mark.slow  # small models, trained many times
 SMALL: dict[str, Any] = {
     "backbone": {"name": "demo-vit", "pretrained": "demo", "image_size": [48, 24]},
     "plan": {"epochs": 2, "iterations_per_epoch": 3, "batch_size": 8, "instances": 2, "learning_rate": 1e-3},

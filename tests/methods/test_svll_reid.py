@@ -20,6 +20,7 @@ from reid_pipeline.methods.svll_reid import PromptAugmentationParameters, augmen
 from reid_pipeline.schema.nested import merged
 from reid_pipeline.schema.population import Population
 
+pytestmark = pytest.mark.slow  # small models, trained many times
 ROOT = Path(__file__).parents[2]
 IDENTITIES, CAMERAS = 4, 3
 POPULATION = Population(identities=IDENTITIES, cameras=CAMERAS)

@@ -52,6 +52,7 @@ def test_archive_and_state_dict_hold_the_same_float32_weights(openai_files: Open
         assert torch.equal(tensor, openai_files.state[key].float())
 
 
+@pytest.mark.slow
 def test_weights_of_another_resolution_are_resized(openai_files: OpenAIFiles) -> None:
     encoder = build_image_encoder("ViT-B-16-quickgelu", pretrained=openai_files.state_dict, image_size=(32, 16))
     assert encoder.visual.positional_embedding.shape == (3, 768)

@@ -28,6 +28,7 @@ def shallow(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(architecture, "model_config", cut)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("shallow")
 @pytest.mark.parametrize(
     ("name", "width", "projected", "text_width", "size", "stride", "grid"),

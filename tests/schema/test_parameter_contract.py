@@ -141,6 +141,7 @@ def test_every_environment_merges_and_validates(project, environment):
     assert shared.benchmark == environment
 
 
+@pytest.mark.slow
 def test_every_environments_catalog_resolves_under_its_benchmark(project, environment):
     catalog = load(project, environment, seed=7)["catalog"]
     paths = {name: entry["filepath"] for name, entry in catalog.items() if "filepath" in entry}
@@ -201,6 +202,7 @@ class TestOverlays:
         assert (backbone["patch_stride"], backbone["sie"], backbone["name"]) == (12, "none", "ViT-B-16-quickgelu")
         assert loaded["parameters"]["baseline"]["backbone"]["sie"] == "camera"
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("overlay", ["rn50", "sie_olp"])
     def test_every_one_validates_in_every_environment(self, project, environment, overlay):
         parameters = load(project, environment, overlay=overlay)["parameters"]
