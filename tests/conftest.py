@@ -13,7 +13,8 @@ from reid_drawings import SyntheticBenchmark, draw_benchmark
 PROJECT = Path(__file__).resolve().parents[1]
 
 SLOW = {"bench", "e2e", "golden"}
-"""Folders whose tests run whole pipelines or programs; elsewhere tests that take over a second, alone or with their parameters, are marked `slow`."""
+"""Folders whose tests run whole pipelines or programs; elsewhere tests of over a second, alone or with all their
+parameters, are marked `slow`."""
 
 WriteJPEG = Callable[..., Path]
 
