@@ -17,7 +17,8 @@ from reid_pipeline.engine.progress import track
 from reid_pipeline.engine.runtime import Runtime
 from reid_pipeline.engine.stage import Method, TrainingData
 from reid_pipeline.engine.training import TrainingRun, known_ids, population_of, train_stage
-from reid_pipeline.evaluation.extraction import embed_test_rows, extract_embeddings
+from reid_pipeline.evaluation.embedding import embed_test_rows
+from reid_pipeline.evaluation.extraction import extract_embeddings
 from reid_pipeline.evaluation.ranked_queries import choose_ranked_queries
 from reid_pipeline.evaluation.run_card import FinishedRun, make_run_card
 from reid_pipeline.images.augment import augment

@@ -8,7 +8,7 @@ import pandas as pd
 
 from reid_pipeline.engine.loading import check_unchanged
 from reid_pipeline.engine.runtime import Runtime
-from reid_pipeline.evaluation.extraction import embed_test_rows
+from reid_pipeline.evaluation.embedding import embed_test_rows
 from reid_pipeline.evaluation.protocol import evaluate_draws
 from reid_pipeline.models.embedder import Embedder
 from reid_pipeline.schema.columns import CAMID, VIEWID

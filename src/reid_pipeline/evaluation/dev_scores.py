@@ -9,7 +9,7 @@ from reid_pipeline.clustering import ClusteringCollapse
 from reid_pipeline.engine.checkpoint import Checkpoint, checkpoint_of
 from reid_pipeline.engine.loop import NonFiniteLoss, fit
 from reid_pipeline.engine.training import TrainingRun
-from reid_pipeline.evaluation.extraction import embed_test_rows
+from reid_pipeline.evaluation.embedding import embed_test_rows
 from reid_pipeline.evaluation.protocol import evaluate_draws
 from reid_pipeline.models.embedder import Embedder
 from reid_pipeline.schema.columns import PATH, REPEAT, TEST_SET

@@ -100,7 +100,7 @@ class MethodNodes:
         """Embed query and gallery rows; every row where nothing is tested on."""
         from reid_pipeline.engine.loading import check_unchanged
         from reid_pipeline.engine.runtime import resolve_runtime
-        from reid_pipeline.evaluation.extraction import embed_test_rows, originated
+        from reid_pipeline.evaluation.embedding import embed_test_rows, originated
 
         tables, runtime = (split_table, galleries), resolve_runtime(compute)
         read = {"parameters": parameters, "evaluation": evaluation.model_dump(mode="json", include=EXTRACTION)}
