@@ -4,6 +4,7 @@ import contextlib
 import os
 import shutil
 import tempfile
+from abc import abstractmethod
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
@@ -59,8 +60,9 @@ class FileDataset(_PathDataset[_Saved, _Saved]):
         with replacing(self._filepath) as written:
             self._write(data, written)
 
+    @abstractmethod
     def _write(self, data: _Saved, file: Path) -> None:
-        raise NotImplementedError
+        """Write `data` to `file`, which then takes the place of the dataset's."""
 
     def _exists(self) -> bool:
         return self._filepath.is_file()
