@@ -1,0 +1,114 @@
+"""JSON and YAML that anybody may have written: what would exhaust the parser, or who reads the result, is refused.
+
+All JSON and YAML of this project is read through here, but for what Kedro and DVC read themselves.
+"""
+
+import json
+from typing import Any
+
+import yaml
+
+DEEPEST = 100
+"""Levels of mappings and lists; the files of this project have fewer than ten."""
+_MOST_NODES = 100_000  # of a YAML file, its aliases counted out: nine lines of aliases can stand for 10^9 values
+
+
+class ParsingError(ValueError):
+    """The text is no JSON or YAML that can be used; the message says why and, where that is known, the line."""
+
+
+def parse_json(text: str | bytes) -> Any:
+    """Return the value of a JSON text; raises `ParsingError`."""
+    too_deep = f"it is nested more than {DEEPEST} levels deep"
+    try:
+        value = json.loads(text)
+    except RecursionError:
+        raise ParsingError(too_deep) from None
+    except json.JSONDecodeError as error:
+        raise ParsingError(f"line {error.lineno}, column {error.colno}: {error.msg}") from error
+    except UnicodeDecodeError as error:
+        raise ParsingError(f"byte {error.start} is no UTF-8") from error
+    level = [value]
+    for _ in range(DEEPEST):
+        level = [below for each in level if isinstance(each, dict | list) for below in _inside(each)]
+        if not level:
+            return value
+    raise ParsingError(too_deep)
+
+
+def parse_yaml(text: str) -> Any:
+    """Return the value of a YAML text, which has one document and no doubled key; raises `ParsingError`."""
+    try:
+        _require_shallow(text)
+        return yaml.load(text, Loader=_StrictLoader)  # noqa: S506 - a SafeLoader
+    except yaml.MarkedYAMLError as error:
+        where = _place(error.problem_mark or error.context_mark)
+        raise ParsingError(f"{where}{error.problem or error.context}") from error
+    except yaml.reader.ReaderError as error:
+        line = text.count("\n", 0, error.position) + 1
+        raise ParsingError(f"line {line}: the character {chr(error.character)!r} cannot stand in YAML") from error
+    except ParsingError:
+        raise
+    except (yaml.YAMLError, ValueError) as error:  # a date such as 2024-13-01
+        raise ParsingError(str(error)) from error
+
+
+def _place(mark: Any) -> str:
+    return f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
+
+
+def _inside(value: dict[str, Any] | list[Any]) -> list[Any]:
+    return list(value.values()) if isinstance(value, dict) else value
+
+
+def _require_shallow(text: str) -> None:
+    """Refuse deep nesting before PyYAML builds it: the parser itself needs no stack, and stops here."""
+    depth = 0
+    for event in yaml.parse(text, Loader=yaml.SafeLoader):
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if depth > DEEPEST:
+            raise ParsingError(f"{_place(event.start_mark)}it is nested more than {DEEPEST} levels deep")
+
+
+class _StrictLoader(yaml.SafeLoader):
+    """PyYAML's safe loader, without doubled keys, aliases of what they stand in, and aliases that multiply."""
+
+    def get_single_node(self) -> yaml.Node | None:
+        node = super().get_single_node()
+        if node is not None:
+            self._count(node, {})
+        return node
+
+    def _count(self, node: yaml.Node, counted: dict[int, int]) -> int:
+        """Return the nodes that `node` stands for; 0 in `counted` marks one whose inside is being counted."""
+        if isinstance(node, yaml.ScalarNode):
+            return 1
+        if (found := counted.get(id(node))) is not None:
+            if not found:
+                raise yaml.MarkedYAMLError(
+                    problem="an alias stands within its own anchor", problem_mark=node.start_mark
+                )
+            return found
+        counted[id(node)] = 0
+        total = 1 + sum(self._count(each, counted) for each in _children(node))
+        if total > _MOST_NODES:
+            problem = f"its aliases stand for more than {_MOST_NODES} values"
+            raise yaml.MarkedYAMLError(problem=problem, problem_mark=node.start_mark)
+        counted[id(node)] = total
+        return total
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        lines: dict[tuple[str, str], int] = {}
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode) and key.value != "<<":
+                if (line := lines.get((key.tag, key.value))) is not None:
+                    problem = f"the key {key.value!r} stands there a second time, after line {line + 1}"
+                    raise yaml.MarkedYAMLError(problem=problem, problem_mark=key.start_mark)
+                lines[key.tag, key.value] = key.start_mark.line
+        return super().construct_mapping(node, deep)
+
+
+def _children(node: yaml.Node) -> list[yaml.Node]:
+    if isinstance(node, yaml.MappingNode):
+        return [each for pair in node.value for each in pair]
+    return list(node.value)
