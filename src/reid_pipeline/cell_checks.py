@@ -2,14 +2,15 @@
 
 import json
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from kedro.framework.hooks import hook_impl
 from kedro.io import AbstractDataset, DataCatalog, DatasetError
 from kedro.pipeline import Pipeline
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
 from reid_pipeline.io.entries import file_of, records_of_methods, written
 from reid_pipeline.io.page import HTMLPageDataset
@@ -84,14 +85,26 @@ def _require_unused(cell: Cell, file: Path, parameters: dict[str, Any]) -> None:
     except (OSError, ValueError):
         return  # nothing is there, or nothing that could be used
     in_force = {name: _plain(parameters[name], name) for name in (cell.method, *_SHARED) if name in parameters}
-    require_same_cell(cell, card, file, in_force)
+    require_same_cell(cell, _completed(card, in_force), file, in_force)
 
 
 def _plain(values: Any, name: str) -> Any:
     """Return parameters as a run card has them, whether Kedro has made a model of them or not."""
-    if isinstance(values, dict) and name in method_names():
-        values = find_method(name).params.model_validate(values)
+    if isinstance(values, dict) and (name in _SHARED or name in method_names()):
+        values = (_SHARED.get(name) or find_method(name).params).model_validate(values)
     return values.model_dump(mode="json") if isinstance(values, BaseModel) else values
+
+
+def _completed(card: Any, names: Iterable[str]) -> Any:
+    """Return a run card with the parameters that there were not when it was written: a default is what ran then."""
+    held = card.get("parameters") if isinstance(card, dict) else None
+    if not isinstance(held, dict):
+        return card
+    completed = dict(held)
+    for name in names:
+        with suppress(ValidationError):  # a checkpoint that it names is gone, or a parameter is no more
+            completed[name] = _plain(held.get(name), name)
+    return {**card, "parameters": completed}
 
 
 class OnlyMissing:
@@ -155,7 +168,7 @@ def _in_force(method: str, card: Mapping[str, Any], catalog: DataCatalog) -> dic
 
 def _differing(card: Mapping[str, Any], wanted: Mapping[str, Any]) -> Iterator[tuple[str, Any, Any]]:
     """Yield name, recorded value and wanted value of each parameter that differs."""
-    recorded = {**card["parameters"], "precision": card.get("precision")}
+    recorded = {**_completed(card, wanted)["parameters"], "precision": card.get("precision")}
     old, new = dict(leaves({name: recorded.get(name) for name in wanted})), dict(leaves(wanted))
     for name in new | old:
         before, now = old.get(name, "nothing"), new.get(name, "nothing")

@@ -13,6 +13,9 @@ SPLIT = "split"
 RULE = "rule"
 LABEL = "label"
 
+MANIFEST_COLUMNS = (PATH, PID, CAMID, VIEWID, TRACKID, SPLIT)
+"""What a table of one's own may say of an image; the first two it must."""
+
 BYTES = "bytes"
 MODIFIED_NS = "modified_ns"
 CHANGED_NS = "changed_ns"

@@ -6,6 +6,8 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from reid_pipeline.schema.base import Parameters
+from reid_pipeline.schema.columns import MANIFEST_COLUMNS
+from reid_pipeline.schema.errors import nearest
 
 PositiveInt = Annotated[int, Field(ge=1)]
 Natural = Annotated[int, Field(ge=0)]
@@ -34,8 +36,35 @@ class IngestionParameters(Parameters):
     reader: str = Field(description="a module of reid_pipeline.readers")
     variant: str | None = Field(None, description="version of the benchmark that must lie there; null: any")
     table: str | None = Field(None, description="custom: file that lists the images; null: the usual names")
+    columns: dict[str, str | None] | None = Field(
+        None, description="custom: {path: filename} reads path from the table's column filename; null: the usual names"
+    )
     strict_counts: bool = Field(False, description="a count that differs from the published one is an error")
     on_unreadable: Literal["fail", "skip"] = Field("fail", description="images that cannot be decoded: skip lists them")
+
+    @field_validator("columns", mode="before")
+    @classmethod
+    def _of_a_table(cls, value: Any) -> Any:
+        if not value and value is not False:
+            return None
+        example = "as in {path: filename, pid: individual}"
+        if not isinstance(value, dict):
+            raise ValueError(f"{value!r} maps no columns: write those of a manifest to your table's, {example}")
+        for name in value:
+            if name not in MANIFEST_COLUMNS:
+                near = nearest(str(name), MANIFEST_COLUMNS)
+                raise ValueError(
+                    f"{name!r} is no column of a manifest.{near} Those are {', '.join(MANIFEST_COLUMNS)}; write them"
+                    f" before your table's, {example}"
+                )
+        # On the command line a name of digits is a number.
+        named = {name: str(other) if type(other) is int else other for name, other in value.items()}
+        for name, other in named.items():
+            if other is None and name in MANIFEST_COLUMNS[:2]:
+                raise ValueError(f"{name} is null, and no table is read without it: name its column, {example}")
+            if twice := [each for each in named if named[each] == other is not None and each != name]:
+                raise ValueError(f"{name} and {twice[0]} are both read from {other!r}: give each a column of its own")
+        return named
 
 
 class SplitParameters(Parameters):

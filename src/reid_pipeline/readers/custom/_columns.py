@@ -12,22 +12,33 @@ from reid_pipeline.schema import columns
 from reid_pipeline.schema.benchmark import Reading
 from reid_pipeline.schema.errors import UserError, first_few, nearest
 
-SPLIT_WORDS = ("train", "query", "gallery", "test")
+SUBSET_NAMES = ("train", "query", "gallery", "test")
+SPLIT_WORDS = {
+    **{name: name for name in SUBSET_NAMES},
+    **dict.fromkeys(("training", "bounding_box_train", "val", "valid", "validation", "dev"), "train"),
+    **dict.fromkeys(("probe", "queries"), "query"),
+    **dict.fromkeys(("galleries", "bounding_box_test"), "gallery"),
+    **dict.fromkeys(("testing",), "test"),
+}
+"""What tables, in their column split, and folders may say, in any case, to the subset that it means."""
 LARGEST = {columns.CAMID: 9_999, columns.VIEWID: 9_999, columns.TRACKID: 999_999_999}
 
 _UNASSIGNED = "unassigned"
+_JOINED = ("val", "valid", "validation", "dev")  # the development splits are cut from training by splits.dev_fraction
 _JUNK = "-1"
 _WHOLE = re.compile(r"\+?([0-9]+)(?:\.0*)?")
 _NUMBER = r"[+-]?[0-9]+(?:\.[0-9]*)?"
-_NOBODY = frozenset({"nan", "none", "null", "na", "n/a", "unknown", "?"})
+_NOBODY = frozenset(
+    {"nan", "none", "null", "na", "n/a", "<na>", "#n/a", "#value!", "#ref!", "inf", "-inf", "unknown", "?"}
+)
 
 
-def reading_of(rows: Rows, path: "pd.Series[str]", *, allowed: tuple[str, ...] = SPLIT_WORDS) -> Reading:
+def reading_of(rows: Rows, path: "pd.Series[str]") -> Reading:
     """Conclude the manifest from rows with a column pid and, perhaps, split, camid, viewid and trackid.
 
-    `path` is the file of each row. A `UserError` names `allowed` as the words of the split column.
+    `path` is the file of each row.
     """
-    subset = _subset(rows, allowed)
+    subset = _subset(rows)
     identity, pid = _identity_and_pid(rows, subset)
     manifest = pd.DataFrame(
         {
@@ -43,23 +54,35 @@ def reading_of(rows: Rows, path: "pd.Series[str]", *, allowed: tuple[str, ...] =
     return Reading(manifest.sort_values(columns.PATH, ignore_index=True), notes=tuple(rows.notes))
 
 
-def _subset(rows: Rows, allowed: tuple[str, ...]) -> "pd.Series[str]":
+def _split_word(rows: Rows) -> "pd.Series[str]":
+    """Return which of train, query, gallery and test every row says, "" for none; note what is said otherwise."""
+    text = rows.text(columns.SPLIT)
+    key = text.str.casefold()
+    unknown = ~key.isin(["", *SPLIT_WORDS])
+    rows.refuse(
+        unknown,
+        "Column {column} of {source} holds {count} unknown words: {cases}.{hint} Allowed are {allowed}, or nothing; and"
+        " {joined}, which join train.",
+        columns.SPLIT,
+        hint=nearest(str(next(iter(key[unknown]), "")), SPLIT_WORDS),
+        allowed=", ".join(SUBSET_NAMES),
+        joined=", ".join(_JOINED),
+    )
+    for name, count in text[~text.isin(["", *SUBSET_NAMES])].value_counts().sort_index().items():
+        meaning = SPLIT_WORDS[str(name).casefold()]
+        joined = f"were joined to {meaning}" if str(name).casefold() in _JOINED else f"are read as {meaning}"
+        rows.notes.append(f"{count} images of {name} {joined}.")
+    return key.map({"": "", **SPLIT_WORDS}).astype("str")
+
+
+def _subset(rows: Rows) -> "pd.Series[str]":
     """Return the subset of every row.
 
     Three things can be given: nothing (all rows are unassigned), what training is (rows with `test`, or with nothing,
     are unassigned), or every subset (`query` and `gallery`, and `train`, and nothing else). Where nobody is known and
     nothing is given, all rows are training images.
     """
-    word = rows.text(columns.SPLIT)
-    unknown = ~word.isin(["", *SPLIT_WORDS])
-    first = str(next(iter(word[unknown]), ""))
-    rows.refuse(
-        unknown,
-        "Column {column} of {source} holds {count} unknown words: {cases}.{hint} Allowed are {allowed}, or nothing.",
-        columns.SPLIT,
-        hint=nearest(first, allowed) or nearest(first.casefold(), allowed),
-        allowed=", ".join(allowed),
-    )
+    word = _split_word(rows)
     used = set(word.unique())
     if used & {"query", "gallery"}:
         _refuse_incomplete_test(rows, word, used)
@@ -222,6 +245,10 @@ def _numbers(rows: Rows, column: str) -> "pd.Series[int]":
 def _numbered_names(rows: Rows, column: str, text: "pd.Series[str]") -> "pd.Series[int]":
     _refuse_two_forms(rows, column)
     names = _in_order(text[text != ""].unique())
+    if doubtful := [shown(name) for name in names if name.casefold() in _NOBODY]:
+        rows.notes.append(
+            f"{rows.name(column)} {first_few(doubtful)} is read as a name; leave the cells empty where none is known."
+        )
     if len(names) > LARGEST[column] + 1:
         raise UserError(
             f"{rows.name(column)} out of range: {rows.source} has {len(names)} different names in it, and"

@@ -1,10 +1,8 @@
-"""Rows of text about images, read from a CSV or Parquet table; how messages name them, and the files they mean."""
+"""Rows of text about images, how messages name them, and the files they mean."""
 
-import io
 import unicodedata
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from pathlib import PurePosixPath
 
 import pandas as pd
@@ -17,11 +15,7 @@ from reid_pipeline.schema.raw_folder import RawFolder
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".gif", ".ppm")
 ENDINGS = ", ".join(IMAGE_SUFFIXES)
 
-_PARQUET = ".parquet"
-_TABLE_SUFFIXES = (".csv", ".tsv", ".txt", _PARQUET)
-_SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs"}
 _OUTSIDE = r"^(?:/|[A-Za-z]:|[A-Za-z][A-Za-z0-9+.-]*://)|(?:^|/)\.\.(?:/|$)"
-_ALIKE = 0.8  # below it, words such as `image_id` would be taken for `viewid`
 _LONGEST_SHOWN = 80  # characters of a cell in a message
 _COMPARED = 500  # names among which a similar one is sought
 
@@ -73,100 +67,6 @@ def shown(cell: str) -> str:
     return repr(cell if len(cell) <= _LONGEST_SHOWN else f"{cell[:_LONGEST_SHOWN]}...")
 
 
-def load_table(raw: RawFolder, path: str) -> Rows:
-    """Read a table as text, without the rows that have no filled cell; what a row lacks at its end is empty. Linear."""
-    suffix = PurePosixPath(path).suffix.lower()
-    if suffix not in _TABLE_SUFFIXES:
-        raise UserError(
-            f"{path} cannot be read as a table: its name ends in {suffix!r}. Allowed are {', '.join(_TABLE_SUFFIXES)}."
-        )
-    rows = _parquet(raw, path) if suffix == _PARQUET else _csv(raw, path)
-    if twice := sorted(set(rows.table.columns[rows.table.columns.duplicated()])):
-        raise UserError(f"{path} has several columns of the same name: {first_few(twice)}. Rename or remove.")
-    if rows.table.empty:
-        raise UserError(f"{path} lists no image: there is no row below its header.")
-    return rows
-
-
-def _csv(raw: RawFolder, path: str) -> Rows:
-    text = raw.read_text(path)
-    if not text.strip():
-        raise UserError(f"{path} is empty. Its first line names the columns.")
-    header = text.split("\n", 1)[0]
-    has_path = (mark for mark in _SEPARATORS if PATH in [cell.strip(' \r"') for cell in header.split(mark)])
-    separator = next(has_path, ",")
-    try:
-        # The header is read as a row like any other: else a row with too many cells would shift its columns.
-        cells = pd.read_csv(
-            io.StringIO(text), sep=separator, header=None, dtype=str, keep_default_na=False, skip_blank_lines=False
-        )
-    except (pd.errors.ParserError, pd.errors.EmptyDataError) as error:
-        raise UserError(
-            f"{path} cannot be read as cells between {_SEPARATORS[separator]}: {str(error).strip()}."
-            ' Put cells that hold a separator or a quotation mark between quotation marks ("...").'
-        ) from error
-    cells.index = pd.RangeIndex(1, len(cells) + 1)
-    table = cells.iloc[1:].set_axis([str(name).strip() for name in cells.iloc[0]], axis="columns")
-    notes = [] if separator == "," else [f"{path} separates its cells by {_SEPARATORS[separator]}."]
-    return Rows(path, table[(table != "").any(axis="columns")], "line", notes=notes)
-
-
-def _parquet(raw: RawFolder, path: str) -> Rows:
-    try:
-        table = pd.read_parquet(io.BytesIO(raw.read_bytes(path)))
-    except (OSError, ValueError) as error:  # pyarrow's errors are among these
-        raise UserError(f"{path} cannot be read as Parquet: {str(error).splitlines()[0]}.") from error
-    if any(name is not None for name in table.index.names):
-        table = table.reset_index()  # a named index is a column to whoever wrote it
-    table.columns = pd.Index([str(name) for name in table.columns])
-    table.index = pd.RangeIndex(1, len(table) + 1)
-    return Rows(path, table, "row")
-
-
-def unread_columns(
-    rows: Rows, required: Collection[str], optional: Collection[str], aliases: Mapping[str, str]
-) -> list[str]:
-    """Return the columns that nobody reads; refuse one that was meant to be, by its likeness or its `aliases`."""
-    present = [str(name) for name in rows.table.columns]
-    absent = [name for name in (*required, *optional) if name not in present]
-    extra = [name for name in present if name not in (*required, *optional)]
-    meant = {name: column for name in extra if (column := _meant(name, absent, aliases))}
-    for column in required:
-        if column in absent:
-            likely = next((name for name, column_meant in meant.items() if column_meant == column), "")
-            hint = f" Did you mean {likely!r}? Rename it to {column}." if likely else ""
-            names = first_few([name or "(without a name)" for name in present], 12)
-            raise UserError(f"Column {column!r} is missing in {rows.source}; its columns are {names}.{hint}")
-    for name, column in meant.items():
-        raise UserError(
-            f"{rows.source} has a column {name!r}, which is not read. Did you mean {column!r}? Rename it; or, if it"
-            " means something else, rename it to something that looks less like it, or remove it."
-        )
-    return extra
-
-
-def _meant(name: str, absent: Collection[str], aliases: Mapping[str, str]) -> str:
-    """Return the absent column that a name is a misspelling or a usual other name of, or an empty string."""
-    key = "".join(letter for letter in name.casefold() if letter.isalnum())
-    if aliases.get(key) in absent:
-        return aliases[key]
-    plain = {column.replace("_", ""): column for column in absent}
-    close = get_close_matches(key, list(plain), n=1, cutoff=_ALIKE)
-    return plain[close[0]] if close else ""
-
-
-def refuse_misnamed(raw: RawFolder, usual: Collection[str]) -> None:
-    """Refuse a table at the root whose name nearly is a usual one: to leave it aside would lose its labels."""
-    for path in raw.files:
-        name = path.casefold()
-        is_table = "/" not in path and name.endswith(_TABLE_SUFFIXES)
-        if is_table and get_close_matches(name, usual, n=1, cutoff=_ALIKE):
-            raise UserError(
-                f"{raw.root} holds {path}, which is not read by that name.{nearest(name, usual)}"
-                f" Rename it, or give ingestion.table={path}; ingestion.variant=folders leaves it aside."
-            )
-
-
 def is_image(paths: "pd.Series[str]") -> "pd.Series[bool]":
     """Return which paths end as images do."""
     return paths.str.lower().str.endswith(IMAGE_SUFFIXES)
@@ -188,10 +88,13 @@ def files_named_by(rows: Rows, raw: RawFolder, *, if_twice: str = "") -> "pd.Ser
         given.str.strip() == "",
         "Column path of {source} is empty in {count} rows: {places}. Fill these cells, or remove the rows.",
     )
+    others = ~is_image(given.str.strip())
     rows.refuse(
-        ~is_image(given),
-        "{count} paths in {source} do not name an image: {cases}. Images end in {endings}. Remove these rows.",
+        others,
+        "{count} paths in {source} do not name an image: {cases}.{likely} Images end in {endings}. Remove these rows,"
+        " or write whole names.",
         endings=ENDINGS,
+        likely=_likely(str(next(iter(given[others]), "")), tuple(files[is_image(files)])) if others.any() else "",
     )
     path = _present(rows, raw, files)
     _refuse_twice(rows, path, if_twice)
@@ -211,7 +114,7 @@ def _present(rows: Rows, raw: RawFolder, files: "pd.Series[str]") -> "pd.Series[
     missing = ~_among(path, known)
     if not missing.any():
         return path
-    plain = path[missing].str.replace("\\", "/", regex=False)
+    plain = path[missing].str.strip().str.replace("\\", "/", regex=False)
     rows.refuse(
         plain.str.contains(_OUTSIDE, regex=True).reindex(path.index, fill_value=False),
         "{count} paths in {source} are absolute or lead outside the folder: {cases}. Write them relative to {root},"
@@ -221,6 +124,8 @@ def _present(rows: Rows, raw: RawFolder, files: "pd.Series[str]") -> "pd.Series[
     plain = plain.str.replace(r"/(?:\.?/)+", "/", regex=True).str.replace(r"^(?:\./)+", "", regex=True)
     if backslashes := int((path[missing].str.contains("\\", regex=False) & _among(plain, known)).sum()):
         rows.notes.append(f"{backslashes} paths are written with \\ and were read with /.")
+    if blanks := int(((path[missing].str.strip() != path[missing]) & _among(plain, known)).sum()):
+        rows.notes.append(f"{blanks} paths have blanks around them and were read without.")
     path[missing] = plain
     missing &= ~_among(path, known)
     if missing.any():
@@ -257,6 +162,8 @@ def _likely(path: str, files: tuple[str, ...]) -> str:
     """Return a hint at the file that was meant: one of the same name elsewhere, or of a similar name."""
     name, folder = PurePosixPath(path).name.casefold(), PurePosixPath(path).parent.as_posix()
     same_name = [file for file in files if PurePosixPath(file).name.casefold() == name]
+    if not PurePosixPath(path).suffix:
+        same_name = [file for file in files if PurePosixPath(file).stem.casefold() == name]
     if same_name:
         return f" Did you mean {same_name[0]!r}?"
     beside = [file for file in files if PurePosixPath(file).parent.as_posix() == folder]
