@@ -13,6 +13,8 @@ from reid_pipeline.schema.origin import LabelUse
 from reid_pipeline.schema.records import Metrics, Run
 
 TEST_SET = "800"  # that is shown of a benchmark with several: VehicleID's small one
+_SINCE = {"ingestion.columns": None}
+"""Parameters that run cards of before do not have, with the value that says the same as their absence."""
 _PROTOCOL = ("splits", "camera_filter", "repeats", "test_set")
 _SHORT_HASH = 8
 
@@ -114,7 +116,11 @@ def run_facts(run: Run) -> dict[str, str]:
     parameters = {name: value for name, value in card.parameters.items() if name != "seed"}
     protocol = {name: getattr(run.metrics, name) for name in _PROTOCOL}
     facts = {"data_hash": card.data_hash, "protocol": protocol, **parameters}
-    return {name: json.dumps(value, sort_keys=True) for name, value in leaves(facts)}
+    return {
+        name: json.dumps(value, sort_keys=True)
+        for name, value in leaves(facts)
+        if name not in _SINCE or value != _SINCE[name]
+    }
 
 
 def over_seeds(group: RunGroup) -> dict[str, Spread]:

@@ -195,11 +195,14 @@ def require_tables(
             "The split table does not say what it was made with: it was written by an earlier version of this"
             f" project. {_AGAIN} Images that it knew are not decoded again."
         )
+    defaults = _parameters(IngestionParameters(reader=ingestion.reader), SplitParameters())
+    # A parameter that there was not yet had its default.
+    made = {block: {**values, **made_with.get(block, {})} for block, values in defaults.items()}
     differing = [
-        f"{block}.{name} was {made_with.get(block, {}).get(name)!r} and is {value!r}"
+        f"{block}.{name} was {made[block][name]!r} and is {value!r}"
         for block, values in _parameters(ingestion, splits).items()
         for name, value in values.items()
-        if made_with.get(block, {}).get(name) != value
+        if made[block][name] != value
     ]
     if differing:
         raise UserError(

@@ -164,15 +164,13 @@ def _filled(cells: list[str]) -> int:
 
 
 def _parquet(raw: RawFolder, path: str) -> Rows:
-    from pyarrow import ArrowException
-
     content = raw.read_bytes(path)
     try:
         table = pd.read_parquet(io.BytesIO(content))
-    except (ArrowException, OSError, ValueError) as error:
+    except (OSError, ValueError, LookupError, TypeError, NotImplementedError) as error:  # whatever pyarrow raises
+        reason = next(iter(str(error).splitlines()), "it is damaged").rstrip(".")
         raise UserError(
-            f"{path} cannot be read as Parquet: {str(error).splitlines()[0].rstrip('.')}. Write it again, or save it as"
-            " CSV in UTF-8."
+            f"{path} cannot be read as Parquet: {reason}. Write it again, or save it as CSV in UTF-8."
         ) from error
     if any(name is not None for name in table.index.names):
         table = table.reset_index()  # a named index is a column to whoever wrote it
