@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from own_folder import Folder
 
 from reid_pipeline.schema.raw_folder import RawFolder
 
@@ -35,3 +36,8 @@ def rows() -> Callable[[pd.DataFrame], dict[str, tuple]]:
         return {path: tuple(rest) for path, *rest in zip(*columns, strict=True)}
 
     return rows
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Folder:
+    return Folder(tmp_path / "own")

@@ -111,8 +111,8 @@ class TestSplitsAndIdentities:
                 r"query and gallery are given, and 1 rows are neither.*: 'test' \(test/a/2\.jpg\)",
             ),
             (
-                ("train/a/1.jpg", "validation/a/2.jpg"),
-                r"holds splits \(train\) and other folders: validation\. Put these into train, query",
+                ("train/a/1.jpg", "vault/a/2.jpg"),
+                r"holds splits \(train\) and other folders: vault\. Put these into train, query",
             ),
             (
                 ("train/a/1.jpg", "train/2.jpg"),
