@@ -184,6 +184,18 @@ class TestOnlyMissing:
             self.check(catalog)
         self.check(catalog, asked=False)
 
+    def test_a_card_of_before_a_parameter_had_its_default(self, catalog: DataCatalog) -> None:
+        file, card = self.recorded(catalog)
+        del card["parameters"]["ingestion"]["columns"], card["parameters"]["evaluation"]["resamples"]
+        file.write_text(json.dumps(card))
+        self.check(catalog)
+        given = IngestionParameters(reader="synthetic", columns={"pid": "individual"})
+        catalog.save("params:ingestion", given)
+        with pytest.raises(
+            UserError, match=r"ingestion\.columns None, .*ingestion\.columns\.pid 'nothing', and this run"
+        ):
+            self.check(catalog)
+
     def test_another_precision_is_named(self, catalog: DataCatalog) -> None:
         file, card = self.recorded(catalog)
         file.write_text(json.dumps({**card, "precision": "bfloat16"}))

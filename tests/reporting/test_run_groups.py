@@ -1,6 +1,7 @@
 """Figures of all methods for `dvc metrics`, and their CMC for `dvc plots`."""
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -51,3 +52,18 @@ def test_a_variant_is_never_averaged_with_its_method() -> None:
     found = method_metrics(runs)
     assert {name: each["mAP"] for name, each in found.items()} == {"pcl": pytest.approx(0.6), "pcl+small": 0.9}
     assert method_cmc(runs) == [{"rank": 1, "pcl": pytest.approx(0.6), "pcl+small": 0.9}]
+
+
+def test_a_run_of_before_a_parameter_is_averaged_with_those_that_leave_it_out() -> None:
+    def made(seed: int, **ingestion: Any) -> Run:
+        card = run("pcl", seed, 0.5, None).run_card
+        held = {**card.parameters, "ingestion": {"reader": "custom", **ingestion}}
+        return replace(run("pcl", seed, 0.25 * (1 + seed), None), run_card=card.model_copy(update={"parameters": held}))
+
+    found = method_metrics([made(0), made(1, columns=None)])
+    assert found["pcl"]["mAP"] == 0.375
+    found = method_metrics([made(0), made(1), made(2, columns={"pid": "who"})])
+    assert {name: each["mAP"] for name, each in found.items()} == {
+        "pcl": 0.375,
+        "pcl (ingestion.columns.pid who)": 0.75,
+    }

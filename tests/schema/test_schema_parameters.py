@@ -276,3 +276,47 @@ class TestWords:
 
     def test_a_user_error_is_a_value_error(self):
         assert issubclass(UserError, ValueError)
+
+
+class TestColumns:
+    def columns(self, given):
+        return IngestionParameters(reader="custom", columns=given).columns
+
+    @pytest.mark.parametrize(
+        ("given", "read"),
+        [
+            (None, None),
+            ({}, None),
+            ({"path": "filename", "pid": "individual"}, {"path": "filename", "pid": "individual"}),
+            ({"pid": 7}, {"pid": "7"}),
+            ({"camid": None}, {"camid": None}),
+        ],
+    )
+    def test_what_is_read(self, given, read):
+        assert self.columns(given) == read
+
+    @pytest.mark.parametrize(
+        ("given", "says"),
+        [
+            (
+                {"pth": "filename"},
+                r"'pth' is no column of a manifest\. Did you mean 'path'\? Those are path, pid, camid",
+            ),
+            ({"identity": "x"}, r"'identity' is no column of a manifest\. Those are .*as in \{path: filename"),
+            ({3: "x"}, r"3 is no column of a manifest"),
+            ({"path": "f", "pid": "f"}, r"path and pid are both read from 'f': give each a column of its own"),
+            ({"camid": "x", "viewid": "x"}, r"camid and viewid are both read from 'x'"),
+            ({"pid": None}, r"pid is null, and no table is read without it: name its column"),
+            ("filename", r"'filename' maps no columns: write those of a manifest to your table's, as in \{path"),
+            (["path"], r"maps no columns"),
+            (False, r"False maps no columns"),
+            ({"pid": ["x"]}, r"valid string"),
+            ({"pid": True}, r"valid string"),
+        ],
+    )
+    def test_what_is_refused(self, given, says):
+        with pytest.raises(ValidationError, match=says):
+            self.columns(given)
+
+    def test_it_does_not_stand_in_the_way_of_equality(self):
+        assert IngestionParameters(reader="custom") == IngestionParameters(reader="custom", columns={})

@@ -66,3 +66,13 @@ def test_the_digest_of_galleries_is_that_of_their_rows(tables: SplitTables) -> N
     assert galleries_hash(tables.galleries) == galleries_hash(tables.galleries.copy())
     assert galleries_hash(tables.galleries[:-1]) != galleries_hash(tables.galleries)
     assert galleries_hash(tables.galleries[::-1]) != galleries_hash(tables.galleries)
+
+
+def test_a_parameter_that_there_was_not_yet_had_its_default(tables: SplitTables, tmp_path: Path) -> None:
+    found = stored(tables, tmp_path)
+    made_with = found.split_table.attrs["origin"]["parameters"]
+    del made_with["ingestion"]["columns"], made_with["splits"]["disjoint"]
+    require_tables(found.split_table, found.galleries, INGESTION, SplitParameters())
+    mapped = INGESTION.model_copy(update={"columns": {"pid": "individual"}})
+    with pytest.raises(UserError, match=r"ingestion\.columns was None and is \{'pid': 'individual'\}\. Make"):
+        require_tables(found.split_table, found.galleries, mapped, SplitParameters())

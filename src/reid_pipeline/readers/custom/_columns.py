@@ -55,7 +55,7 @@ def reading_of(rows: Rows, path: "pd.Series[str]") -> Reading:
 
 
 def _split_word(rows: Rows) -> "pd.Series[str]":
-    """Return which of train, query, gallery and test every row says, "" for none; note what is said otherwise."""
+    """Return which of train, query, gallery and test every row says, "" for none; note words other than these."""
     text = rows.text(columns.SPLIT)
     key = text.str.casefold()
     unknown = ~key.isin(["", *SPLIT_WORDS])
