@@ -1,5 +1,6 @@
 """One's own images as people really hand them over: other words, columns, encodings, and files that are damaged."""
 
+import os
 import re
 
 import pandas as pd
@@ -367,6 +368,12 @@ class TestFolders:
         (folder.root / "train/z").mkdir(parents=True)
         reading = folder.images("train/x/a.jpg", "test/y/a.jpg").read()
         assert "1 folders hold no image, and are no individuals: train/z." in reading.notes
+
+    def test_what_is_no_text_or_leads_nowhere_is_no_obstacle(self, folder):
+        folder.images("x/a.jpg", "y/a.jpg")
+        (folder.root / os.fsdecode(b"K\xe4the")).mkdir()
+        (folder.root / "loop").symlink_to("loop")
+        assert r"1 folders hold no image, and are no individuals: K\xe4the." in folder.read().notes
 
     def test_names_with_separators(self, folder):
         names = ["a,b", "a;b", "a|b", "a\tb", 'a"b', "a b"]

@@ -1,6 +1,8 @@
 """Folders as identities, as splits of identities, or images alone."""
 
+import os
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 
 import pandas as pd
 
@@ -40,7 +42,7 @@ def read_folders(raw: RawFolder, *, unlabelled: bool = False) -> Reading:
         _refuse_mixed(raw, top)
         form = "<split>/<identity>/<image>"
         _refuse_depth(raw, images, depth, form)
-        _note_empty(raw, top + "/" + parts[1], top.unique(), notes)
+        _note_empty(raw, top + "/" + parts[1], top.unique() + "/", notes)
         return _reading(images, f"folders {form}", notes, {PID: parts[1], SPLIT: top})
     form = "<identity>/<image>"
     _refuse_depth(raw, images, depth, form)
@@ -60,10 +62,17 @@ def _are_splits(top: "pd.Series[str]", depth: "pd.Series[int]") -> bool:
     return bool(top.isin(SUBSET_NAMES).any() or word.all() or (word & (depth > 1)).any())
 
 
+def _folders_in(folder: Path) -> list[str]:
+    """Return the names of folders, with escapes where they are no UTF-8."""
+    try:
+        return [os.fsencode(each.name).decode(errors="backslashreplace") for each in folder.iterdir() if each.is_dir()]
+    except OSError:  # listing the images has answered for what cannot be read
+        return []
+
+
 def _note_empty(raw: RawFolder, used: "pd.Series[str]", parents: Iterable[str], notes: list[str]) -> None:
     """Note folders of individuals without an image: nobody would miss them."""
-    folders = [folder for name in parents if (folder := raw.root / name).is_dir()]
-    below = {each.relative_to(raw.root).as_posix() for folder in folders for each in folder.iterdir() if each.is_dir()}
+    below = {f"{parent}{name}" for parent in parents for name in _folders_in(raw.root / parent)}
     if empty := sorted(name for name in below - set(used) if not name.rsplit("/", 1)[-1].startswith((".", "__MACOSX"))):
         notes.append(f"{len(empty)} folders hold no image, and are no individuals: {first_few(empty)}.")
 
@@ -110,7 +119,7 @@ def _refuse_mixed(raw: RawFolder, top: "pd.Series[str]") -> None:
             f" move them away. {_FORMS}"
         )
     used = set(top)
-    beside = sorted(each.name for each in raw.root.iterdir() if each.is_dir() and each.name not in used)
+    beside = sorted(name for name in _folders_in(raw.root) if name not in used)
     if empty := [name for name in beside if name.casefold() in SPLIT_WORDS]:
         raise UserError(f"Folder {first_few(empty)} of {raw.root} holds no image. Put images there, or remove it.")
 

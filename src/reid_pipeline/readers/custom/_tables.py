@@ -39,7 +39,7 @@ def load_table(raw: RawFolder, path: str, columns: Collection[str]) -> Rows:
         columns: what its header is expected to hold, by which the separator is found.
     """
     suffix = PurePosixPath(path).suffix.lower()
-    if (raw.root / path).is_dir():
+    if any(file.startswith(f"{path.rstrip('/')}/") for file in raw.files):
         raise UserError(f"{path} in {raw.root} is a folder, not a table. Give ingestion.table=<file in it>.")
     if suffix in _OTHER_TABLES:
         raise UserError(f"{path} cannot be read as a table: its name ends in {suffix!r}. {_SAVE_AS_CSV}")
@@ -87,8 +87,9 @@ def _csv(raw: RawFolder, path: str, columns: Collection[str]) -> Rows:
             f" columns above it: path{separator}pid, and what else there is."
         )
     # A separator at the end of each line, as some programs write, makes no column.
-    full = max([_filled(header), *(_filled(cells) for _, cells in lines)])
-    if long := [f"line {place}" for place, cells in lines if _filled(cells) > len(header)]:
+    filled = [_filled(cells) for _, cells in lines]
+    full = max([_filled(header), *filled])
+    if long := [f"line {place}" for (place, _), count in zip(lines, filled, strict=True) if count > len(header)]:
         raise UserError(
             f"{path}: {len(long)} rows have more cells than its header, which has {len(header)}: {first_few(long)}."
             f" Cells are between {_SEPARATORS[separator]}; put one that holds this sign, or a quotation mark, between"
@@ -101,7 +102,7 @@ def _csv(raw: RawFolder, path: str, columns: Collection[str]) -> Rows:
             " taken as empty."
         )
     names = [name.strip() for name in header[:full]]
-    cells = [[*found[:full], *[""] * (full - len(found))] for _, found in lines]
+    cells = [found if len(found) == full else [*found[:full], *[""] * (full - len(found))] for _, found in lines]
     table = pd.DataFrame(cells, index=[place for place, _ in lines], columns=names, dtype="str")
     return Rows(path, table, "line", notes=notes)
 
@@ -141,7 +142,7 @@ def _lines(text: str, separator: str, path: str) -> list[tuple[int, list[str]]]:
         for cells in reader:
             if reader.line_num > line and _swallows_rows(cells, separator):
                 raise csv.Error("rows with images lie within one cell")
-            if any(cell.strip() for cell in cells):
+            if "".join(cells).strip():
                 found.append((line, cells))
             line = reader.line_num + 1
     except csv.Error as error:
@@ -160,7 +161,10 @@ def _swallows_rows(cells: list[str], separator: str) -> bool:
 
 def _filled(cells: list[str]) -> int:
     """Return how many cells there are up to the last that is not empty."""
-    return max((place for place, cell in enumerate(cells, 1) if cell.strip()), default=0)
+    count = len(cells)
+    while count and not cells[count - 1].strip():
+        count -= 1
+    return count
 
 
 def _parquet(raw: RawFolder, path: str) -> Rows:
