@@ -37,3 +37,12 @@ def test_the_run_file_takes_the_demos_network_and_a_small_plan(project):
     assert images[0] < images[1] / 50, "minutes on a CPU, not days"
     shared = {key: value for key, value in given.items() if key in SharedParameters.model_fields}
     assert SharedParameters.model_validate(shared).benchmark == "custom"
+
+
+def test_columns_given_on_the_command_line_are_laid_over_none(project):
+    assert parameters(project)["ingestion"]["columns"] is None
+    given = parameters(project, ingestion={"columns": {"path": "filename"}})
+    assert given["ingestion"]["columns"] == {"path": "filename"}
+    assert given["cells"]["zero_shot"]["variant"] == "ingestion.columns.path=filename"
+    same = parameters(project, ingestion={"columns": {}})
+    assert same["cells"]["zero_shot"]["variant"] == "", "no columns are none"

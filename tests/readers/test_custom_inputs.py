@@ -315,6 +315,24 @@ class TestFiles:
         table.to_parquet(folder.root / "manifest.parquet")
         assert list(column(folder.read(), "identity").values()) == ["10000000000000000000", "7", "inf"]
 
+    @pytest.mark.parametrize("name", ["camid", "viewid", "trackid"])
+    @pytest.mark.parametrize(
+        ("value", "says"),
+        [
+            (float("inf"), r"mixes numbers and names: 'inf' \(row 2\) beside '1' \(row 1\)"),
+            (-1.0, r"out of range in 1 rows of manifest\.parquet: '-1' \(row 2\)"),
+            (1.5, r"out of range in 1 rows of manifest\.parquet: '1\.5' \(row 2\)"),
+            (1e300, r"out of range in 1 rows of manifest\.parquet: '1000"),
+            (2.0**63, r"out of range in 1 rows of manifest\.parquet: '9223372036854775808' \(row 2\)"),
+        ],
+    )
+    def test_numbers_of_parquet_out_of_range(self, folder, name, value, says):
+        folder.images("a.jpg", "b.jpg")
+        table = pd.DataFrame({"path": ["a.jpg", "b.jpg"], "pid": ["x", "y"], name: [1.0, value]})
+        table.to_parquet(folder.root / "manifest.parquet")
+        with pytest.raises(UserError, match=says):
+            folder.read()
+
     @pytest.mark.parametrize("name", ["manifest.xlsx", "Metadata.ods", "manifest.jsonl"])
     def test_tables_of_other_programs_are_not_passed_over(self, folder, name):
         said = refusal(folder, b"PK\x03\x04", name)
