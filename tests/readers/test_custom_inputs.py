@@ -118,6 +118,12 @@ class TestColumns:
         said = folder.refused("Dateiname;Tier", "a.jpg;x")
         assert "'Dateiname' looks like path: rename them, or give ingestion.columns: {path: Dateiname}" in said
 
+    def test_names_that_a_shell_or_kedro_would_read_otherwise(self, folder):
+        said = folder.refused("Image file;pid", "a.jpg;x")
+        assert said.endswith("""{path: "Image file"}, as --params 'ingestion.columns.path=Image file'.""")
+        said = folder.refused("file, whole;pid", "a.jpg;x")
+        assert said.endswith("""{path: "file, whole"}, in conf/custom/parameters.yml.""")
+
     def test_nothing_is_likely(self, folder):
         assert "or name them: ingestion.columns: {path: <column>, pid: <column>}." in folder.refused("u,v", "1,2")
 

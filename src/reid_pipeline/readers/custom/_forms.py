@@ -1,6 +1,7 @@
 """The forms of table, the names that their columns have, and which of a table's columns is read as which."""
 
 import json
+import shlex
 from collections.abc import Collection, Mapping
 from difflib import get_close_matches
 from typing import Any, NamedTuple
@@ -133,7 +134,9 @@ def _pairs(pairs: Mapped) -> str:
         f"{name!r} {'looks ' if not place else ''}like {column}" for place, (column, name) in enumerate(pairs.items())
     )
     given = ",".join(f"ingestion.columns.{column}={name}" for column, name in pairs.items())
-    return f"{looks}: rename them, or give ingestion.columns: {_mapping_of(pairs)}, as --params {given}."
+    readable = not any(set(str(name)) & set(",=") for name in pairs.values())  # by Kedro, on the command line
+    where = f"as --params {shlex.quote(given)}" if readable else "in conf/custom/parameters.yml"
+    return f"{looks}: rename them, or give ingestion.columns: {_mapping_of(pairs)}, {where}."
 
 
 def _meant(name: str, absent: Mapping[str, str]) -> str:
