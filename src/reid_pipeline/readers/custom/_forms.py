@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from reid_pipeline.readers.custom._rows import IMAGE_SUFFIXES, Rows
+from reid_pipeline.readers.custom._rows import Rows, names_image
 from reid_pipeline.schema.columns import CAMID, IDENTITY, MANIFEST_COLUMNS, PATH, PID, SPLIT, TRACKID, VIEWID
 from reid_pipeline.schema.errors import UserError, first_few, nearest
 
@@ -152,7 +152,7 @@ def _likely(rows: Rows, extra: Collection[str], absent: Collection[str]) -> dict
     """Return absent columns to those that are likely to be meant, by their names, and paths by what they hold."""
     found: dict[str, str] = {}
     for name in extra:
-        holds_paths = str(rows.table[name].iloc[0]).strip().lower().endswith(IMAGE_SUFFIXES) if name else False
+        holds_paths = bool(name) and names_image(str(rows.table[name].iloc[0]))
         named = (column for column in absent if _key(name) in _LIKELY_NAMES[column])
         column = PATH if holds_paths else next(named, "")
         if column in absent:

@@ -72,6 +72,11 @@ def is_image(paths: "pd.Series[str]") -> "pd.Series[bool]":
     return paths.str.lower().str.endswith(IMAGE_SUFFIXES)
 
 
+def names_image(cell: str) -> bool:
+    """Return whether one cell ends as images do."""
+    return cell.strip().lower().endswith(IMAGE_SUFFIXES)
+
+
 def is_hidden(paths: "pd.Series[str]") -> "pd.Series[bool]":
     """Return which paths are hidden, or left by file managers and archivers."""
     return paths.str.contains(r"(?:^|/)(?:\.|__MACOSX/)", regex=True) | paths.map(is_system_file).astype(bool)

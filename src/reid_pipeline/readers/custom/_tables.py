@@ -10,7 +10,7 @@ from pathlib import PurePosixPath
 
 import pandas as pd
 
-from reid_pipeline.readers.custom._rows import IMAGE_SUFFIXES, Rows
+from reid_pipeline.readers.custom._rows import Rows, names_image
 from reid_pipeline.schema.errors import UserError, first_few, nearest
 from reid_pipeline.schema.raw_folder import RawFolder
 
@@ -81,7 +81,7 @@ def _csv(raw: RawFolder, path: str, columns: Collection[str]) -> Rows:
     if not lines:
         raise UserError(f"{path} is empty. Its first line names the columns.")
     (number, header), *lines = lines
-    if any(cell.strip().lower().endswith(IMAGE_SUFFIXES) for cell in header):
+    if any(map(names_image, header)):
         raise UserError(
             f"{path} has no header: line {number}, its first, names an image. Put a line with the names of the"
             f" columns above it: path{separator}pid, and what else there is."
@@ -156,7 +156,7 @@ def _lines(text: str, separator: str, path: str) -> list[tuple[int, list[str]]]:
 def _swallows_rows(cells: list[str], separator: str) -> bool:
     """Return whether a cell of several lines holds one that could be a row of its own."""
     inner = [line for cell in cells for line in cell.splitlines()[1:] if separator in line]
-    return any(part.strip(' "').lower().endswith(IMAGE_SUFFIXES) for line in inner for part in line.split(separator))
+    return any(names_image(part.replace('"', "")) for line in inner for part in line.split(separator))
 
 
 def _filled(cells: list[str]) -> int:
