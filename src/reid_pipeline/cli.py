@@ -7,9 +7,8 @@ from typing import Any, cast
 import click
 from kedro.framework.cli.project import run as kedro_run
 from kedro.framework.cli.utils import _split_params as kedro_parameters
-from kedro.framework.cli.utils import split_string
 
-from reid_pipeline.schema.layers import TEXT
+from reid_pipeline.schema.layers import RAW_ROOT, TEXT
 from reid_pipeline.user_errors import user_error_text
 
 
@@ -17,17 +16,21 @@ def split_parameters(context: click.Context, option: click.Parameter, value: Any
     """Return `--params` as Kedro reads them, but what names something as text: `2024_10`, `007`, `on`, `~`.
 
     The mapping of a `--config` file stays as it is. A comma in such a text, where the next parameter would begin,
-    is refused.
+    is refused; but `raw_root` goes on to the next `<name>=`, as any folder may be named.
     """
     if isinstance(value, dict):
         return value
     named: dict[str, str] = {}
     others: list[str] = []
     last = ""
-    for item in split_string(context, option, value):
+    for typed in filter(str.strip, value.split(",")):
+        item = typed.strip()
         name, equals, text = (part.strip() for part in item.partition("="))
         if equals:
             last = name
+        elif last == RAW_ROOT:
+            named[last] += f",{typed}".rstrip()
+            continue
         elif last in TEXT:
             context.fail(
                 f"`{item}` comes after a comma, and is no <name>=<value>. If it belongs to"
