@@ -1,7 +1,10 @@
 """The project's `kedro run`: Kedro's own, with user errors answered in one message."""
 
 import copy
+import re
+import sys
 from collections.abc import Callable
+from io import TextIOWrapper
 from typing import Any, cast
 
 import click
@@ -10,6 +13,8 @@ from kedro.framework.cli.utils import _split_params as kedro_parameters
 
 from reid_pipeline.schema.layers import RAW_ROOT, TEXT
 from reid_pipeline.user_errors import user_error_text
+
+_PARAMETER = re.compile(r"[A-Za-z_][\w.]*")  # a parameter's name, and no folder with `=` in it
 
 
 def split_parameters(context: click.Context, option: click.Parameter, value: Any) -> Any:
@@ -26,11 +31,11 @@ def split_parameters(context: click.Context, option: click.Parameter, value: Any
     for typed in filter(str.strip, value.split(",")):
         item = typed.strip()
         name, equals, text = (part.strip() for part in item.partition("="))
-        if equals:
-            last = name
-        elif last == RAW_ROOT:
+        if last == RAW_ROOT and not (equals and _PARAMETER.fullmatch(name)):
             named[last] += f",{typed}".rstrip()
             continue
+        if equals:
+            last = name
         elif last in TEXT:
             context.fail(
                 f"`{item}` comes after a comma, and is no <name>=<value>. If it belongs to"
@@ -64,6 +69,9 @@ def run(**options: Any) -> Any:
     if options["pipeline"] and not options["pipelines"]:
         options["pipelines"] = [options["pipeline"]]
         options["pipeline"] = None
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):  # of an encoding, it may be, that lacks letters of names and of bars
+            stream.reconfigure(errors="backslashreplace")
     try:
         return cast("Callable[..., Any]", kedro_run.callback)(**options)
     except KeyboardInterrupt as error:

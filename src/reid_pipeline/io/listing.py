@@ -172,7 +172,7 @@ class _Walk:
             if entry.is_symlink() and not entry.is_file() and not Path(entry.path).exists():
                 self.dangling.append(path)
         except OSError as error:
-            if error.errno != errno.ELOOP:
+            if error.errno not in (errno.ELOOP, errno.ENOTDIR):
                 self._cannot(path, error)
                 return False
             self.dangling.append(path)
