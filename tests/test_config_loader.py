@@ -1,10 +1,12 @@
 """The project's config loader: layers of parameters, names as text, collections, the catalog's cells."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
+from kedro.framework.context.context import _convert_paths_to_absolute_posix
 from published import conf_layer, published
 
 from reid_pipeline.config_loader import LayeredConfigLoader
@@ -199,6 +201,45 @@ class TestGiven:
             ]["update"]
             == "${seed}"
         )
+
+    @pytest.mark.parametrize("name", ["a:b", "c:x", "c:/x", "http:x", "rel/../x", "a, b", "x/", "2024", "a=b", "a\\b"])
+    def test_any_folder_may_be_named(self, name):
+        """Kedro takes what is before a colon for a drive or a scheme, and would not look in the project."""
+        found = _convert_paths_to_absolute_posix(Path("/project"), load("custom", raw_root=name)["catalog"])
+        assert Path(found["raw_images"]["filepath"]) == Path("/project") / name
+
+    @pytest.mark.parametrize(
+        ("given", "says"),
+        [
+            ("", r"Parameter raw_root is empty\. Give the folder that holds the images, as in --params raw_root=/wh"),
+            (" \t", "Parameter raw_root is empty"),
+            ("~nobody_here/x", r"'~nobody_here/x', and the home folder .* is not known\. Write the path in full"),
+            ("s3://bucket/x", r"'s3://bucket/x', an address on the network\. Images are read from a folder: copy"),
+            ("https://a.org/Market.zip", "an address on the network"),
+        ],
+    )
+    def test_what_names_no_folder(self, given, says):
+        with pytest.raises(UserError, match=says):
+            load("custom", raw_root=given)
+
+    def test_an_environments_catalog_names_it_in_the_same_ways(self, tmp_path, monkeypatch):
+        monkeypatch.setenv("HOME", "/home/somebody")
+        shutil.copytree(CONF, tmp_path / "conf")
+
+        def raw_images(filepath, kind="reid_pipeline.io.raw.RawFolderDataset"):
+            entry = {"raw_images": {"type": kind, "filepath": filepath}}
+            (tmp_path / "conf/custom/catalog.yml").write_text(json.dumps(entry))
+            return LayeredConfigLoader(str(tmp_path / "conf"), "custom", {}, **CONFIG_LOADER_ARGS)["catalog"][
+                "raw_images"
+            ]["filepath"]
+
+        assert raw_images("~/x") == "/home/somebody/x"
+        assert raw_images("a:b") == "./a:b"
+        assert raw_images("s3://a/b", "own.Dataset") == "s3://a/b", "a dataset of one's own may read it"
+        with pytest.raises(UserError, match=r'raw_images in catalog.yml is 2024, of type int.* as in filepath: "2024"'):
+            raw_images(2024)
+        with pytest.raises(UserError, match=r"is empty\. Give the folder"):
+            raw_images("")
 
 
 class TestCollections:

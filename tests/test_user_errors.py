@@ -4,6 +4,7 @@ import re
 import subprocess
 import sys
 import warnings
+from io import BytesIO, TextIOWrapper
 from types import SimpleNamespace
 
 import click
@@ -321,6 +322,30 @@ class TestNamesOnTheCommandLine:
         file = tmp_path / "run.yml"
         file.write_text('run: {params: {collection: "north,south"}}')
         assert params(f"--config={file}")[1] == {"collection": "north,south"}
+
+    @pytest.mark.parametrize(
+        ("typed", "folder"),
+        [
+            ("raw_root=/a,b", "/a,b"),
+            ("raw_root=/Doe, John/x ", "/Doe, John/x"),
+            ("raw_root=/a,b-c=d", "/a,b-c=d"),
+            ("raw_root=/a=1,b,c ,seed=3", "/a=1,b,c"),
+            ("seed=3 , raw_root = ~/a, b,collection=zoo", "~/a, b"),
+            ("raw_root=/a,", "/a"),
+        ],
+    )
+    def test_a_folder_goes_on_to_the_next_parameter(self, params, typed, folder):
+        found = params("--params", typed)[1]
+        assert found.pop("raw_root") == folder
+        assert found in ({}, {"seed": 3}, {"seed": 3, "collection": "zoo"})
+
+    def test_what_the_terminal_cannot_write_is_escaped(self, monkeypatch):
+        narrow = TextIOWrapper(BytesIO(), encoding="ascii")
+        monkeypatch.setattr("sys.stdout", narrow)
+        monkeypatch.setattr(kedro_run, "callback", lambda **_: click.echo("zoo ü"))
+        cli.commands["run"].callback(pipeline=None, pipelines=[])
+        narrow.flush()
+        assert narrow.buffer.getvalue() == b"zoo \\xfc\n"
 
     def test_the_option_is_explained_as_kedros(self):
         ours, kedros = (

@@ -1,31 +1,39 @@
 """The project's `kedro run`: Kedro's own, with user errors answered in one message."""
 
 import copy
+import re
+import sys
 from collections.abc import Callable
+from io import TextIOWrapper
 from typing import Any, cast
 
 import click
 from kedro.framework.cli.project import run as kedro_run
 from kedro.framework.cli.utils import _split_params as kedro_parameters
-from kedro.framework.cli.utils import split_string
 
-from reid_pipeline.schema.layers import TEXT
+from reid_pipeline.schema.layers import RAW_ROOT, TEXT
 from reid_pipeline.user_errors import user_error_text
+
+_PARAMETER = re.compile(r"[A-Za-z_][\w.]*")  # a parameter's name, and no folder with `=` in it
 
 
 def split_parameters(context: click.Context, option: click.Parameter, value: Any) -> Any:
     """Return `--params` as Kedro reads them, but what names something as text: `2024_10`, `007`, `on`, `~`.
 
     The mapping of a `--config` file stays as it is. A comma in such a text, where the next parameter would begin,
-    is refused.
+    is refused; but `raw_root` goes on to the next `<name>=`, as any folder may be named.
     """
     if isinstance(value, dict):
         return value
     named: dict[str, str] = {}
     others: list[str] = []
     last = ""
-    for item in split_string(context, option, value):
+    for typed in filter(str.strip, value.split(",")):
+        item = typed.strip()
         name, equals, text = (part.strip() for part in item.partition("="))
+        if last == RAW_ROOT and not (equals and _PARAMETER.fullmatch(name)):
+            named[last] += f",{typed}".rstrip()
+            continue
         if equals:
             last = name
         elif last in TEXT:
@@ -61,6 +69,9 @@ def run(**options: Any) -> Any:
     if options["pipeline"] and not options["pipelines"]:
         options["pipelines"] = [options["pipeline"]]
         options["pipeline"] = None
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):  # of an encoding, it may be, that lacks letters of names and of bars
+            stream.reconfigure(errors="backslashreplace")
     try:
         return cast("Callable[..., Any]", kedro_run.callback)(**options)
     except KeyboardInterrupt as error:

@@ -14,12 +14,13 @@ from reid_pipeline.overlays import read_overlay, require_same_run
 from reid_pipeline.pipelines.tuning import DEFAULT_STUDY
 from reid_pipeline.schema.addresses import Cell, component, folder_of
 from reid_pipeline.schema.errors import UserError
-from reid_pipeline.schema.layers import CELLS, TEXT, Layer, Layers
+from reid_pipeline.schema.layers import CELLS, RAW_ROOT, TEXT, Layer, Layers
 from reid_pipeline.schema.nested import merged
 
 _TAKEN = {"leaderboard", "cross_benchmark"}
 """Folders beside those of benchmarks."""
 _METHOD = "{method}"
+_RAW_DATASETS = "reid_pipeline.io.raw."
 
 
 class LayeredConfigLoader(OmegaConfigLoader):
@@ -86,7 +87,7 @@ class LayeredConfigLoader(OmegaConfigLoader):
         OmegaConf.register_new_resolver(
             "cell", lambda name: folders.get(name) or folder_of(name, "method"), replace=True
         )
-        return _with_folders(super()._resolve_from_raw_config(key, *read), folders)
+        return _with_raw_folder(_with_folders(super()._resolve_from_raw_config(key, *read), folders))
 
     def _cells(self) -> dict[str, dict[str, Any]]:
         """Return the cell of every method, with its folder; none where conf/ has no parameters."""
@@ -161,8 +162,44 @@ def _checked(given: dict[str, Any]) -> dict[str, Any]:
                 f"Parameter {name} is {given[name]!r}, of type {type(given[name]).__name__}, and names"
                 f' something: it must be text. Put it in quotes, as in {name}: "{given[name]}".'
             )
-    expanded = {name: str(Path(given[name]).expanduser()) for name in ("raw_root",) if name in given}
-    return {**given, **expanded}
+    return {**given, RAW_ROOT: _folder(given[RAW_ROOT])} if RAW_ROOT in given else given
+
+
+def _folder(text: str) -> str:
+    """Return the folder that `raw_root` names, with the home folder for `~`; refuse what names none."""
+    if not text.strip():
+        raise UserError(
+            f"Parameter {RAW_ROOT} is empty. Give the folder that holds the images, as in --params"
+            f" {RAW_ROOT}=/where/they/lie; or leave it out, to read the folder or link in data/01_raw."
+        )
+    if "://" in text:
+        raise UserError(
+            f"Parameter {RAW_ROOT} is {text!r}, an address on the network. Images are read from a folder: copy them"
+            " there, or mount it, and give the folder."
+        )
+    try:
+        return str(Path(text).expanduser())
+    except RuntimeError as error:
+        raise UserError(
+            f"Parameter {RAW_ROOT} is {text!r}, and the home folder that it begins with is not known. Write the path"
+            " in full."
+        ) from error
+
+
+def _with_raw_folder(catalog: dict[str, Any]) -> dict[str, Any]:
+    """Check the raw folder, which an environment's catalog may name itself, as the parameter is."""
+    entry = catalog.get("raw_images")
+    if not isinstance(entry, dict) or not str(entry.get("type")).startswith(_RAW_DATASETS) or "filepath" not in entry:
+        return catalog
+    given = entry["filepath"]
+    if not isinstance(given, str):
+        raise UserError(
+            f"The filepath of raw_images in catalog.yml is {given!r}, of type {type(given).__name__}: it must be text."
+            f' Put it in quotes, as in filepath: "{given}".'
+        )
+    path = _folder(given)
+    # Kedro takes what is before a colon for a drive or the scheme of an address.
+    return {**catalog, "raw_images": {**entry, "filepath": f"./{path}" if ":" in path and path[0] != "/" else path}}
 
 
 def _refuse_cells(values: dict[str, Any]) -> None:

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from project_copy import ROOT
+from project_copy import ROOT, source_files
 
 
 @pytest.fixture
@@ -61,3 +61,25 @@ def test_raw_data_comes_back_from_a_remote(repository: Path, tmp_path: Path) -> 
     shutil.rmtree(repository / ".dvc/cache")
     dvc(repository, "pull")
     assert (raw / "query/0001_c1s1_001051_00.jpg").read_bytes() == b"a picture"
+
+
+def test_a_clone_has_the_folder_that_benchmarks_are_linked_in(tmp_path: Path) -> None:
+    """As README, docs and the error of an absent raw folder say: ln -s /where/it/lies data/01_raw/market1501."""
+    tree = tmp_path / "tree"
+    (tree / "data/01_raw").mkdir(parents=True)
+    for name in (".gitignore", "data/01_raw/.gitkeep"):
+        assert Path(name) in source_files()
+        shutil.copy(ROOT / name, tree / name)
+
+    def git(*words: str) -> str:
+        identity = ["-c", "user.name=somebody", "-c", "user.email=somebody@example.org"]
+        return subprocess.run(["git", *identity, *words], capture_output=True, text=True, check=True).stdout
+
+    git("init", "--quiet", str(tree))
+    git("-C", str(tree), "add", "--all")
+    git("-C", str(tree), "commit", "--quiet", "--message=tree")
+    git("clone", "--quiet", str(tree), str(tmp_path / "clone"))
+    (tmp_path / "Market").mkdir()
+    command = ["ln", "-s", str(tmp_path / "Market"), "data/01_raw/market1501"]
+    subprocess.run(command, cwd=tmp_path / "clone", check=True)
+    assert git("-C", str(tmp_path / "clone"), "status", "--porcelain", "--untracked-files=all") == ""

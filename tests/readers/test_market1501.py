@@ -8,7 +8,7 @@ import pytest
 
 from reid_pipeline.readers import reader, reader_names
 from reid_pipeline.readers.market1501 import read
-from reid_pipeline.schema.errors import UserError
+from reid_pipeline.schema.errors import UserError, printable
 from reid_pipeline.schema.parameters import IngestionParameters
 from reid_pipeline.schema.raw_folder import RawFolder
 from reid_pipeline.schema.tables import MANIFEST
@@ -97,7 +97,7 @@ def test_a_name_outside_the_grammar_is_refused(lay, name):
     with pytest.raises(UserError) as caught:
         manifest(lay, [*FILES, f"query/{name}"])
     text = str(caught.value)
-    assert text.startswith(f"1 file names are not Market-1501's: query/{name}.")
+    assert text.startswith(f"1 file names are not Market-1501's: query/{printable(name)}.")
     assert "for example 0002_c1s1_000451_03.jpg, with -1 for junk and 0000 for a distractor" in text
     assert "Rename or remove these files" in text
 

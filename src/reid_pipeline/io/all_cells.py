@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from reid_pipeline.io.atomic import EarlierTableDataset
 from reid_pipeline.io.base import ReadOnlyDataset
+from reid_pipeline.io.listing import is_there, subfolders
 from reid_pipeline.io.results import RunResultsDataset, cell_of
 from reid_pipeline.io.weights import EmbedderDataset
 from reid_pipeline.schema.columns import PATH
@@ -25,8 +26,9 @@ class TrainedEmbeddersDataset(ReadOnlyDataset["list[TrainedEmbedder]"]):
         from reid_pipeline.evaluation.cross_benchmark import TrainedEmbedder
 
         found = []
-        for file in self._filepath.glob("*/*/seed_*/embedder.safetensors"):
-            if cell := cell_of(file.parent):
+        methods = [method for benchmark in subfolders(self._filepath) for method in subfolders(benchmark)]
+        for file in (folder / "embedder.safetensors" for method in methods for folder in subfolders(method)):
+            if (cell := cell_of(file.parent)) and is_there(file):
                 load = EmbedderDataset(filepath=str(file)).load
                 found.append(TrainedEmbedder(cell.benchmark, cell.method, cell.seed, load, cell.variant))
         if not found:
@@ -53,10 +55,12 @@ class TestSplitsDataset(ReadOnlyDataset["list[TestSplit]"]):
         from reid_pipeline.evaluation.cross_benchmark import TestSplit
 
         found = []
-        for file in sorted(self._filepath.glob("*/split_table.parquet")):
+        for file in (folder / "split_table.parquet" for folder in subfolders(self._filepath)):
+            if not is_there(file):
+                continue
             tables, name = _tables_at(file), file.parent.name
             raw = RawFolder(self._raw / name, ())
-            if all((raw.root / path).is_file() for path in tables.split_table[PATH].iloc[[0, -1]]):
+            if all(is_there(raw.root / path) for path in tables.split_table[PATH].iloc[[0, -1]]):
                 stamps = EarlierTableDataset(filepath=str(self._intermediate / name / "scratch/image_stamps.parquet"))
                 found.append(TestSplit(name, tables, raw, stamps.load()))
         if not found:
@@ -93,8 +97,7 @@ class AllResultsDataset(ReadOnlyDataset[dict[str, list[Run]]]):
 
     def load(self) -> dict[str, list[Run]]:
         """Return the runs of each benchmark that has any, by name; none at all is refused."""
-        folders = sorted(folder for folder in self._filepath.glob("*") if folder.is_dir())
-        of_benchmark = {folder.name: RunResultsDataset(filepath=str(folder)) for folder in folders}
+        of_benchmark = {folder.name: RunResultsDataset(filepath=str(folder)) for folder in subfolders(self._filepath)}
         found = {name: results.load() for name, results in of_benchmark.items() if results.exists()}
         if not found:
             raise UserError(

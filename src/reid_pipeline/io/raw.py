@@ -1,14 +1,14 @@
 """Raw image folders: what they contain, and the drawn benchmark that fills its own."""
 
 import json
-import os
-from pathlib import Path
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import ValidationError
 
 from reid_pipeline.io.base import ReadOnlyDataset, replacing
-from reid_pipeline.schema.errors import UserError, explain, nearest
+from reid_pipeline.io.listing import has_entries, list_files
+from reid_pipeline.schema.errors import UserError, explain, nearest, printable
 from reid_pipeline.schema.raw_folder import RawFolder
 
 if TYPE_CHECKING:
@@ -24,25 +24,17 @@ class RawFolderDataset(ReadOnlyDataset[RawFolder]):
     _refusal = "Raw folder {path} is read only; {kind} was not written."
 
     def load(self) -> RawFolder:
-        """List the folder; one that is missing, no folder, or empty is refused."""
+        """List the folder; one that is missing, no folder, empty, or cannot be listed is refused."""
         self.check()
-        return RawFolder(self._filepath, tuple(_files_below(self._filepath)))
+        return list_files(self._filepath)
 
     def check(self) -> None:
         """Find out cheaply whether loading can succeed; raises as `load` does."""
-        root = self._filepath
-        elsewhere = "or pass --params raw_root=<folder>."
-        if root.is_symlink() and not root.exists():
-            fault = f"is a link to {root.readlink()}, which does not exist. Mend it."
-        elif not root.exists():
-            fault = f"does not exist. Link the benchmark there (ln -s <where it lies> {root}), {elsewhere}"
-        elif not root.is_dir():
-            fault = "is a file. Unpack the archive and link the folder instead."
-        elif not any(root.iterdir()):
-            fault = f"is empty. Put or link the benchmark's files there, {elsewhere}"
-        else:
-            return
-        raise UserError(f"Raw folder {root} {fault}")
+        if not has_entries(self._filepath):
+            raise UserError(
+                f"Raw folder {printable(str(self._filepath))} is empty. Put or link the benchmark's files there, or"
+                " pass --params raw_root=<folder>."
+            )
 
 
 class SyntheticBenchmarkDataset(RawFolderDataset):
@@ -71,7 +63,8 @@ class SyntheticBenchmarkDataset(RawFolderDataset):
         wanted = parameters.model_dump(mode="json")
         if self._drawn_from() != wanted:
             self._draw(parameters, wanted)
-        return RawFolder(self._filepath, tuple(path for path in _files_below(self._filepath) if path != PROVENANCE))
+        found = list_files(self._filepath)
+        return replace(found, files=tuple(path for path in found.files if path != PROVENANCE))
 
     def check(self) -> None:
         """Find out, without drawing, whether loading can succeed; raises as `load` does."""
@@ -88,7 +81,7 @@ class SyntheticBenchmarkDataset(RawFolderDataset):
             raise UserError(explain(error, "synthetic")) from error
 
     def _drawn_from(self) -> dict[str, Any] | None:
-        if not self._filepath.exists() or not any(self._filepath.iterdir()):
+        if not has_entries(self._filepath, may_be_absent=True):
             return None
         record = self._filepath / PROVENANCE
         if not record.is_file():
@@ -126,8 +119,3 @@ class SyntheticBenchmarkDataset(RawFolderDataset):
 
     def _exists(self) -> bool:
         return (self._filepath / PROVENANCE).is_file()
-
-
-def _files_below(root: Path) -> list[str]:
-    walked = ((Path(folder).relative_to(root), names) for folder, _, names in os.walk(root, followlinks=True))
-    return sorted((below / name).as_posix() for below, names in walked for name in names)

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from reid_pipeline.io.base import ReadOnlyDataset
+from reid_pipeline.io.listing import is_there, subfolders
 from reid_pipeline.io.records import read_json
 from reid_pipeline.schema.addresses import Cell, address, parse_folder
 from reid_pipeline.schema.earlier_records import read_record
@@ -51,8 +52,9 @@ class RunResultsDataset(ReadOnlyDataset[list[Run]]):
         """Return the folders of runs that have written a result, by method, variant and seed."""
         found = [
             (folder, cell)
-            for folder in self._filepath.glob("*/seed_*")
-            if (cell := cell_of(folder)) and any((folder / f"{name}.json").exists() for name in _NEEDED)
+            for method in subfolders(self._filepath)
+            for folder in subfolders(method)
+            if (cell := cell_of(folder)) and any(is_there(folder / f"{name}.json") for name in _NEEDED)
         ]
         return sorted(found, key=lambda run: (run[1].method, run[1].variant, run[1].seed))
 

@@ -33,10 +33,11 @@ def read_manifest(
         require_same_folder(raw_images.root, known_stamps)
     found = reader(ingestion.reader)
     reading = found.read(raw_images, ingestion)
+    raw_images.require_text(reading.manifest[PATH])
     warnings = check_counts(found.BENCHMARK, reading, strict=ingestion.strict_counts)
     for warning in warnings:
         _log.warning("%s", warning)
-    facts = {"reader": ingestion.reader, "version": reading.version, "notes": list(reading.notes)}
+    facts = {"reader": ingestion.reader, "version": reading.version, "notes": [*raw_images.notes, *reading.notes]}
     return reading.manifest, {**facts, "warnings": warnings}
 
 

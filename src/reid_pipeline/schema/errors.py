@@ -18,9 +18,18 @@ def nearest(given: str, allowed: Iterable[str]) -> str:
     return f" Did you mean {matches[0]!r}?" if matches else ""
 
 
+def printable(text: str) -> str:
+    r"""Return a text in one line, with `\n`, `\x1b` and the like for what would break it or steer a terminal."""
+    return text if text.isprintable() else "".join(map(_printable, text))
+
+
+def _printable(letter: str) -> str:
+    return letter if letter.isprintable() else letter.encode("unicode_escape").decode()
+
+
 def first_few(cases: Sequence[object], limit: int = 5) -> str:
     """Return the first `limit` cases, comma separated, and how many more there are."""
-    shown = ", ".join(str(case) for case in cases[:limit])
+    shown = ", ".join(printable(str(case)) for case in cases[:limit])
     return shown if len(cases) <= limit else f"{shown} and {len(cases) - limit} more"
 
 

@@ -19,7 +19,9 @@ from reid_pipeline.schema.parameters import ComputeParameters, SharedParameters
 BACKBONE = "backbone"
 CELLS = "cells"
 """The parameter that the loader makes: every method's cell."""
-TEXT = ("raw_root", "collection", "variant", "overlay", "method", "study", "tuned")
+RAW_ROOT = "raw_root"
+"""The parameter that names the folder to read images from."""
+TEXT = (RAW_ROOT, "collection", "variant", "overlay", "method", "study", "tuned")
 """Parameters that name something: text, whatever YAML would make of it."""
 LEARNT = ("sie", "sie_coefficient", "sie_tokens")
 """What a backbone learns, which one that learns nothing does not take from the shared block."""
