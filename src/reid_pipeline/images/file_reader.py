@@ -49,9 +49,9 @@ class FileReader:
             try:
                 held = read_regular(os.path.join(self._folder, path))  # noqa: PTH118 - a Path takes its time
                 found.append(ReadFile(hashlib.sha256(held).hexdigest(), len(held)))
-            except NotRegularFile as error:  # as unreadable as a damaged picture; no file has the bytes of this hash
-                held = error.strerror
-                found.append(ReadFile(hashlib.sha256(f"\0{held}".encode()).hexdigest(), 0))
+            except NotRegularFile as error:  # as unreadable as a damaged picture, under a hash that no file has
+                held = str(error.strerror)
+                found.append(ReadFile(hashlib.sha256(b"no file: " + held.encode()).hexdigest(), 0))
             except OSError as error:
                 found.append(ReadFile("", 0, error.strerror or str(error)))
             self._held.append(held)

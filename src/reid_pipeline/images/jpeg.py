@@ -66,7 +66,8 @@ def load_jpeg(image: ImageFile.ImageFile, content: bytes) -> bool:
 
 def _layout(content: bytes) -> _Layout | None:
     """Return what the markers say; None if there is no end marker behind a scan."""
-    process, frame, scans, interval, place = 0, b"", [], 0, 2
+    process, frame, interval, place = 0, b"", 0, 2
+    scans: list[_Scan] = []
     while found := _MARKER.search(content, place):
         marker, place = content[found.end() - 1], found.end()
         if marker == _END:
@@ -75,7 +76,7 @@ def _layout(content: bytes) -> _Layout | None:
             continue
         body = content[place + 2 : (place := place + max(2, int.from_bytes(content[place : place + 2], "big")))]
         if marker == _SCAN:
-            scans.append(_Scan(body[1 : 1 + 2 * body[0] : 2], *body[-3:-1], body[-1] & 15, place))
+            scans.append(_Scan(body[1 : 1 + 2 * body[0] : 2], body[-3], body[-2], body[-1] & 15, place))
         elif marker == _RESTARTS:
             interval = int.from_bytes(body[:2], "big")
         elif 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
