@@ -137,10 +137,12 @@ def _load_rows(image: ImageFile.ImageFile, content: bytes) -> bool:
 
 
 def _last_row(image: Image.Image, interlaced: bool) -> Image.Image:
-    """Return the row that is decoded last; of an interlaced PNG, one of each two rows is in the last pass."""
+    """Return the row that is decoded last; the last pass of a PNG has every second row, or pixel of one."""
     width, height = image.size
-    row = height - 1 if not interlaced or height == 1 else height - 1 - height % 2
-    return image.crop((1 if interlaced and height == 1 and width > 1 else 0, row, width, row + 1))
+    if interlaced and height == 1:
+        return image.crop((min(1, width - 1), 0, min(2, width), 1))
+    row = height - 1 - (height % 2 if interlaced else 0)
+    return image.crop((0, row, width, row + 1))
 
 
 def _reason(error: Exception, content: bytes) -> str:
