@@ -55,7 +55,7 @@ def test_dark_collections_are_told_and_read_right_with_a_white_value(
         {"path": "fox-0/pipe.png", "fault": "it is a FIFO (named pipe), not a regular file"}
     ]
     page = (project.root / "data/08_reporting/thermal/dataset/dataset.html").read_text()
-    assert "18 pictures have 16 bits, and the brightest value in any of them is 4,095, where 65,535 is white." in page
+    assert "18 pictures have 16 bits, and the brightest value in any of them is 4,095, where 65,535 is white" in page
     assert "--params ingestion.white_value=4095" in page
 
     with pytest.raises(Exception) as caught:  # noqa: PT011 - whose text is compared

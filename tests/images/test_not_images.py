@@ -54,6 +54,7 @@ def test_another_format_is_named_and_never_parsed(content, name, monkeypatch):
 
 
 @pytest.mark.parametrize("kind", ["EPS", "ICO", "TGA", "PCX", "SGI", "IM", "DDS", "JPEG2000", "AVIF", "PDF"])
+@pytest.mark.filterwarnings("ignore:IM image format:DeprecationWarning")
 def test_what_pillow_knows_beside_is_refused(kind, tmp_path):
     path = tmp_path / "a.jpg"
     Image.new("RGB", (16, 16), "red").save(path, kind)

@@ -98,7 +98,7 @@ def _dark_pictures(deep: DeepPictures | None) -> Iterator[Problem]:
         yield Problem(
             "16-bit pictures that are nearly black",
             f"{counted(deep.images, 'picture has', 'pictures have')} 16 bits, and the brightest value in any of them is"
-            f" {deep.brightest:,}, where {deep.white_value:,} is white.",
+            f" {deep.brightest:,}, where {deep.white_value:,} is white (ingestion.white_value).",
             f"They are read with {255 * deep.brightest // deep.white_value + 1} of 256 levels of grey: thermal and"
             " machine vision cameras often fill 10, 12 or 14 of the 16 bits.",
             f"Give the value that is white, for 12 bits 4095: --params ingestion.white_value={found}. It holds for"

@@ -215,7 +215,7 @@ def require_tables(
     if made_with is None:
         raise UserError(
             "The split table does not say what it was made with: it was written by an earlier version of this"
-            f" project. {_AGAIN} Images that it knew are not decoded again."
+            f" project. {_AGAIN}"
         )
     differing = [
         f"{block}.{name} was {made_with.get(block, {}).get(name)!r} and is {value!r}"

@@ -52,8 +52,7 @@ def summarise(
     camera_filter: bool,
 ) -> records.DatasetSummary:
     """Return the figures of the dataset page; `reading` has `reader`, `version`, `notes` and `warnings` (on counts)."""
-    split_table = tables.split_table
-    readable = image_facts[image_facts[FAULT] == ""]
+    split_table, readable = tables.split_table, image_facts[image_facts[FAULT] == ""]
     unreadable = image_facts.loc[image_facts[FAULT] != "", [PATH, FAULT]]
     return records.DatasetSummary(
         record_version=2,
