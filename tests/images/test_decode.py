@@ -283,7 +283,7 @@ def test_the_filter_goes_with_the_size(write_jpeg):
     ("content", "says"),
     [
         (b"", r"\(0 bytes\) cannot be decoded: empty file"),
-        (b"this is no image, but a note", r"\(28 bytes\) cannot be decoded: not an image that Pillow knows"),
+        (b"this is no image, but a note", r"\(28 bytes\) cannot be decoded: not an image of the formats that are read"),
         (b"\x89PNG\r\n\x1a\n broken", "cannot be decoded: (damaged|truncated)"),
         (b"\xff\xd8\xff\xe0\x00\x10JFIF", "cannot be decoded: truncated"),
         (b"\xff\xd8\xff\xe0", "cannot be decoded: truncated or damaged in its first part"),

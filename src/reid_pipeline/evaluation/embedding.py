@@ -16,7 +16,7 @@ from reid_pipeline.schema.embeddings import Embeddings
 from reid_pipeline.schema.origin import Origin
 from reid_pipeline.schema.parameters import EvaluationParameters
 from reid_pipeline.schema.raw_folder import RawFolder
-from reid_pipeline.splits import SplitTables
+from reid_pipeline.splits import SplitTables, white_value
 
 if TYPE_CHECKING:
     from reid_pipeline.models.embedder import Embedder
@@ -34,7 +34,7 @@ def embed_test_rows(
     table = split_tables.split_table
     rows = retrieval_rows(table, retrieval_draws(table, split_tables.galleries, evaluation))
     embedded, encoder = table.iloc[rows], embedder.encoder
-    target = TargetSize(*encoder.image_size, encoder.evaluation_resize)
+    target = TargetSize(*encoder.image_size, encoder.evaluation_resize, white_value(table))
     vectors = extract_embeddings(
         embedder.to(runtime.device),
         images_of_rows(embedded, raw_images, target, runtime, image_cache, memory_limit=0),

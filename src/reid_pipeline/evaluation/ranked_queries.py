@@ -11,7 +11,7 @@ from reid_pipeline.schema.columns import CAMERA, IDENTITY, PATH, PID
 from reid_pipeline.schema.embeddings import Embeddings
 from reid_pipeline.schema.parameters import EvaluationParameters, ReportParameters
 from reid_pipeline.schema.raw_folder import RawFolder
-from reid_pipeline.splits import SplitTables
+from reid_pipeline.splits import SplitTables, white_value
 
 
 def choose_ranked_queries(
@@ -36,14 +36,14 @@ def choose_ranked_queries(
     bad, good = pick_queries(scores, report.queries, groups=queries[PID].to_numpy())
     selected = np.concatenate([bad, good])
     lists = ranked_lists(**inputs, query_rows=selected, top=report.top)
-    shown = []
+    shown, white = [], white_value(table)
     for row, listed, matches in zip(selected, lists.gallery_rows, lists.matches, strict=True):
         query, ranked = queries.iloc[row], gallery.iloc[listed[listed >= 0]]
         ranked_query = RankedQuery(
-            query_image=read_image(raw_images.root / query[PATH]),
+            query_image=read_image(raw_images.root / query[PATH], white_value=white),
             query_caption=_caption(query),
             average_precision=float(scores[row]),
-            gallery_images=[read_image(raw_images.root / path) for path in ranked[PATH]],
+            gallery_images=[read_image(raw_images.root / path, white_value=white) for path in ranked[PATH]],
             matches=matches[listed >= 0].tolist(),
             captions=[_caption(each) for _, each in ranked.iterrows()],
         )

@@ -32,7 +32,8 @@ class ImageCache:
 
     def of_size(self, target: TargetSize) -> "SizedImages":
         """Return the images of a size; those of earlier versions of the decoder are not found."""
-        name = f"{target.height}x{target.width}_{target.resize_filter}_{READING}"
+        white = "" if target.white_value is None else f"_white{target.white_value}"
+        name = f"{target.height}x{target.width}_{target.resize_filter}_{READING}{white}"
         return SizedImages(self, self.folder / name, target)
 
     def nbytes(self) -> int:

@@ -12,13 +12,14 @@ import pandas as pd
 
 from reid_pipeline.images.file_reader import FileReader, ReaderGone, ReadFile, ReadingProcess
 from reid_pipeline.images.picture import Picture
-from reid_pipeline.schema.columns import BYTES, FAULT, HEIGHT, MODE, PATH, SHA256, WIDTH
+from reid_pipeline.schema.columns import BRIGHTEST, BYTES, FAULT, HEIGHT, MODE, PATH, SHA256, WIDTH
 from reid_pipeline.schema.errors import UserError, first_few
 
 FEW = 500
 """Pictures that threads decode before processes start, and files that must be left: as many take as long as a start."""
 _FEWEST_AT_A_TIME, _MOST_AT_A_TIME = 8, 256  # few: the bar moves; many: processes seldom wait for the next
 _MOST_WORKERS = 16
+_COLUMNS = [PATH, SHA256, BYTES, WIDTH, HEIGHT, MODE, FAULT, BRIGHTEST]
 _ENDED = "decoding it ended the process: damaged, or too large for the memory"
 
 
@@ -69,9 +70,13 @@ def check_images(
             f"{len(missing)} of {len(paths)} images cannot be opened in {root}: {first_few(missing)}."
             " Put them back, or run ingestion again so that the folder is listed anew."
         )
-    types = {PATH: "str", SHA256: "str", BYTES: "int64", WIDTH: "Int64", HEIGHT: "Int64", MODE: "str", FAULT: "str"}
+    texts, numbers = (
+        dict.fromkeys([PATH, SHA256, MODE, FAULT], "str"),
+        dict.fromkeys([WIDTH, HEIGHT, BRIGHTEST], "Int64"),
+    )
+    types = texts | numbers | {BYTES: "int64"}
     rows = [(path, *file[:2], *(check.pictures[file.sha256] or ())) for path, file in zip(paths, files, strict=True)]
-    return pd.DataFrame(rows, columns=list(types)).astype(types)
+    return pd.DataFrame(rows, columns=_COLUMNS).astype(types)
 
 
 class _Check(AbstractContextManager["_Check"]):
@@ -152,8 +157,8 @@ class _Check(AbstractContextManager["_Check"]):
 
 def _pictures_of(known: pd.DataFrame | None) -> dict[str, Picture | None]:
     """Return what an earlier table knows, by hash."""
-    if known is None:
+    if known is None or BRIGHTEST not in known:  # earlier versions let cut pictures pass, and refused whole ones
         return {}
-    table = known[[SHA256, WIDTH, HEIGHT, MODE, FAULT]].astype(object)
+    table = known[[SHA256, WIDTH, HEIGHT, MODE, FAULT, BRIGHTEST]].astype(object)
     rows = table.where(table.notna(), None).itertuples(index=False, name=None)
     return {digest: Picture(*picture) for digest, *picture in rows}

@@ -10,16 +10,21 @@ from torch.nn import functional as F
 from reid_pipeline.images.picture import PictureError, load_picture, to_rgb, upright
 from reid_pipeline.schema.errors import UserError
 from reid_pipeline.schema.parameters import Resize
+from reid_pipeline.schema.regular_files import read_regular
 
 READING = 1  # version of the way from file to pixels; incremented when pixels change, so that no cache returns old ones
 
 
 class TargetSize(NamedTuple):
-    """Height and width in pixels that images are resized to, and the filter; a plain (height, width) is bicubic."""
+    """How images become arrays: height and width in pixels, the filter, and the 16-bit number that is white.
+
+    A plain (height, width) is bicubic, and white is 65535.
+    """
 
     height: int
     width: int
     resize_filter: Resize = "bicubic"
+    white_value: int | None = None  # `ingestion.white_value`
 
     @property
     def nbytes(self) -> int:
@@ -27,10 +32,13 @@ class TargetSize(NamedTuple):
         return self.height * self.width * 3
 
 
-def read_image(path: Path, size: tuple[int, int] | TargetSize | None = None) -> np.ndarray:
+def read_image(
+    path: Path, size: tuple[int, int] | TargetSize | None = None, *, white_value: int | None = None
+) -> np.ndarray:
     """Decode an image as RGB and, where a size is given, resize it (antialiased, aspect ratio not preserved).
 
-    EXIF rotation is applied; how other modes become RGB says `picture.to_rgb`.
+    EXIF rotation is applied; how other modes become RGB says `picture.to_rgb`. `white_value` is for an image in its own
+    size; a `TargetSize` has it among its fields.
 
     Returns:
         uint8 array [height, width, 3].
@@ -38,13 +46,13 @@ def read_image(path: Path, size: tuple[int, int] | TargetSize | None = None) -> 
     Raises:
         UserError: the file is absent, empty, truncated or no image; the message names it.
     """
-    return decode_image(read_file(path), path, size)
+    return decode_image(read_file(path), path, size, white_value=white_value)
 
 
 def read_file(path: Path) -> bytes:
     """Return the bytes of an image file, or refuse one that is absent or cannot be opened."""
     try:
-        return path.read_bytes()
+        return read_regular(path)
     except FileNotFoundError as error:
         raise UserError(f"Image {path} does not exist. Put it back, or run ingestion again.") from error
     except OSError as error:
@@ -54,16 +62,20 @@ def read_file(path: Path) -> bytes:
         ) from error
 
 
-def decode_image(content: bytes, path: Path, size: tuple[int, int] | TargetSize | None = None) -> np.ndarray:
+def decode_image(
+    content: bytes, path: Path, size: tuple[int, int] | TargetSize | None = None, *, white_value: int | None = None
+) -> np.ndarray:
     """Decode `content`, the bytes of the file `path`, as `read_image` does."""
+    target = None if size is None else TargetSize(*size)
+    white = white_value if target is None else target.white_value
     try:
-        pixels = np.array(to_rgb(upright(load_picture(content))))
+        pixels = np.array(to_rgb(upright(load_picture(content)), white))
     except PictureError as error:
         raise UserError(
             f"Image {path} ({len(content)} bytes) cannot be decoded: {error}."
             " Replace the file with a good copy, or remove it and run again."
         ) from error
-    return pixels if size is None else resize(pixels, TargetSize(*size))
+    return pixels if target is None else resize(pixels, target)
 
 
 def resize(pixels: np.ndarray, target: TargetSize) -> np.ndarray:

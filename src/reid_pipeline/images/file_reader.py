@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from reid_pipeline.images.picture import Picture, describe
+from reid_pipeline.schema.regular_files import NotRegularFile, read_regular
 
 _MOST_HELD = 8_000_000  # bytes of files, or one file where it is larger
 _READY = "reid_pipeline is ready"  # all that the interpreter's own start prints comes before it
@@ -36,7 +37,7 @@ class FileReader:
 
     def __init__(self, folder: str) -> None:
         self._folder = folder
-        self._held: list[bytes] = []
+        self._held: list[bytes | str] = []  # the content, or of what is no file what it is
 
     def read(self, paths: Sequence[str]) -> list[ReadFile]:
         """Read and hash the first files of `paths`: as many as may be held, and at least one."""
@@ -44,23 +45,25 @@ class FileReader:
         found: list[ReadFile] = []
         size = 0
         for path in paths:
+            held: bytes | str = b""
             try:
-                # Unbuffered and without a Path: a fifth of the time that a small file takes.
-                with open(os.path.join(self._folder, path), "rb", buffering=0) as file:  # noqa: PTH118, PTH123
-                    content = file.readall()
-                found.append(ReadFile(hashlib.sha256(content).hexdigest(), len(content)))
+                held = read_regular(os.path.join(self._folder, path))  # noqa: PTH118 - a Path takes its time
+                found.append(ReadFile(hashlib.sha256(held).hexdigest(), len(held)))
+            except NotRegularFile as error:  # as unreadable as a damaged picture, under a hash that no file has
+                held = str(error.strerror)
+                found.append(ReadFile(hashlib.sha256(b"no file: " + held.encode()).hexdigest(), 0))
             except OSError as error:
-                content = b""
                 found.append(ReadFile("", 0, error.strerror or str(error)))
-            self._held.append(content)
-            size += len(content)
+            self._held.append(held)
+            size += len(held)
             if size >= _MOST_HELD:
                 break
         return found
 
     def decode(self, places: Sequence[int]) -> list[Picture]:
         """Decode the files at these places of the last reading."""
-        return [describe(self._held[place]) for place in places]
+        held = [self._held[place] for place in places]
+        return [Picture(None, None, "", each) if isinstance(each, str) else describe(each) for each in held]
 
 
 class ReaderGone(Exception):  # noqa: N818 - a state, handled by the caller and never shown

@@ -11,6 +11,7 @@ import pandas as pd
 
 from reid_pipeline.schema.columns import BYTES, CHANGED_NS, MODIFIED_NS, PATH, SHA256
 from reid_pipeline.schema.errors import UserError, first_few
+from reid_pipeline.schema.regular_files import read_regular
 
 _STAMP = (BYTES, MODIFIED_NS, CHANGED_NS)
 _THREADS = 4
@@ -73,7 +74,7 @@ def require_unchanged(
         digests = pool.map(_digest, (root / path for path in suspect[PATH]))
         for done, (path, expected, found) in enumerate(zip(suspect[PATH], suspect[SHA256], digests, strict=True), 1):
             if found != expected:
-                changed.append(path if found else f"{path} (gone)")
+                changed.append(path if len(found) == len(expected) else f"{path} ({found})")
             if on_done is not None:
                 on_done(done, len(suspect))
     if changed:
@@ -85,7 +86,10 @@ def require_unchanged(
 
 
 def _digest(file: Path) -> str:
+    """Return the SHA-256 of a file, or why it has none."""
     try:
-        return hashlib.sha256(file.read_bytes()).hexdigest()
-    except OSError:
-        return ""
+        return hashlib.sha256(read_regular(file)).hexdigest()
+    except FileNotFoundError:
+        return "gone"
+    except OSError as error:
+        return error.strerror or str(error)

@@ -36,9 +36,11 @@ class Embedder(nn.Module):
 
     Attributes:
         origin: what it was made from; None where it is not known.
+        white_value: the number that is white in the 16-bit pictures that it was made for; None: 65535.
     """
 
     origin: Origin | None = None
+    white_value: int | None = None
 
     def __init__(
         self, encoder: ImageEncoder, *, neck: str = "before", necks: tuple[BNNeck, BNNeck] | None = None
@@ -88,6 +90,7 @@ class Embedder(nn.Module):
             **{key: list(value) if isinstance(value, tuple) else value for key, value in values.items()},
             "neck": self.neck,
             "embedding_width": self.encoder.embedding_width,
+            **({} if self.white_value is None else {"white_value": self.white_value}),
         }
 
 
@@ -112,6 +115,7 @@ def embedder_from_description(description: Mapping[str, Any], state: Mapping[str
         embedder = Embedder(ENCODERS[architecture.kind](architecture, settings), neck=description["neck"])
     _require_fit(embedder, description, state)
     embedder.to_empty(device="cpu").load_state_dict(state)
+    embedder.white_value = description.get("white_value")
     return embedder
 
 

@@ -79,10 +79,11 @@ class MethodNodes:
         """Turn the last checkpoint into the inference-only embedder."""
         from reid_pipeline.engine.runtime import resolve_runtime
         from reid_pipeline.engine.training import exported_embedder
+        from reid_pipeline.splits import white_value
 
         noted = {"parameters": parameters, "runtime": resolve_runtime(compute)}
         present = self._origin("export", cells, split_table, **noted)
-        return exported_embedder(self.method, parameters, checkpoint, present)
+        return exported_embedder(self.method, parameters, checkpoint, present, white=white_value(split_table))
 
     def extract(
         self,

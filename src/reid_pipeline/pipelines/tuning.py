@@ -26,7 +26,7 @@ from reid_pipeline.schema.parameters import (
 from reid_pipeline.schema.raw_folder import RawFolder
 from reid_pipeline.schema.tables import TUNING_SPLITS
 from reid_pipeline.schema.tuning import Study, TuningParameters
-from reid_pipeline.splits import data_hash, normalise_splits
+from reid_pipeline.splits import data_hash, normalise_splits, with_white_value
 from reid_pipeline.tuning.space import Space, configured, parameter_names, search_space
 
 if TYPE_CHECKING:
@@ -110,7 +110,7 @@ def make_tuning_table(
     dev = splits.model_copy(update={"dev_fraction": tuning.dev_fraction, "dev_seed": tuning.dev_seed})
     skip = ingestion.on_unreadable == "skip"
     table = normalise_splits(manifest, image_facts, dev, skip_unreadable=skip).split_table
-    return table[table[SPLIT].isin(TUNING_SPLITS)].reset_index(drop=True)
+    return with_white_value(table[table[SPLIT].isin(TUNING_SPLITS)].reset_index(drop=True), ingestion)
 
 
 def run_study(

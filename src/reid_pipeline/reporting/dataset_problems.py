@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from reid_pipeline.reporting.formats import counted
-from reid_pipeline.schema.summary import DatasetSummary, Duplicates, QueryFacts
+from reid_pipeline.schema.summary import DatasetSummary, DeepPictures, Duplicates, QueryFacts
 
 
 class Problem(NamedTuple):
@@ -17,6 +17,7 @@ class Problem(NamedTuple):
     cases: Sequence[str] = ()
 
 
+_LARGEST_16_BIT = 65535
 _COPIES = {
     "conflicts": (
         "Identical files with different identities",
@@ -52,7 +53,8 @@ def problems(summary: DatasetSummary) -> list[Problem]:
         )
         for sentence in summary.warnings
     ]
-    return [*warnings, *_faulty_images(summary), *_copies(summary.duplicates), *_unused_images(summary)]
+    faulty = [*_faulty_images(summary), *_dark_pictures(summary.deep)]
+    return [*warnings, *faulty, *_copies(summary.duplicates), *_unused_images(summary)]
 
 
 def all_answered(queries: QueryFacts) -> bool:
@@ -86,6 +88,21 @@ def _faulty_images(summary: DatasetSummary) -> Iterator[Problem]:
             "Training has seen who is searched for: results are better than for strangers.",
             "Split by identity. Where it was asked for (splits.disjoint: false), say so with the results.",
             shared.first,
+        )
+
+
+def _dark_pictures(deep: DeepPictures | None) -> Iterator[Problem]:
+    """Say that 16-bit pictures leave most of their range unused."""
+    if deep is not None and 2 * deep.brightest < deep.white_value:
+        found = min(2 ** max(deep.brightest.bit_length(), 1) - 1, _LARGEST_16_BIT)
+        yield Problem(
+            "16-bit pictures that are nearly black",
+            f"{counted(deep.images, 'picture has', 'pictures have')} 16 bits, and the brightest value in any of them is"
+            f" {deep.brightest:,}, where {deep.white_value:,} is white (ingestion.white_value).",
+            f"They are read with {255 * deep.brightest // deep.white_value + 1} of 256 levels of grey: thermal and"
+            " machine vision cameras often fill 10, 12 or 14 of the 16 bits.",
+            f"Give the value that is white, for 12 bits 4095: --params ingestion.white_value={found}. It holds for"
+            " training, search and pages, and stays with the model.",
         )
 
 

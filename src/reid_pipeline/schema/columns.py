@@ -24,6 +24,7 @@ WIDTH = "width"
 HEIGHT = "height"
 MODE = "mode"
 FAULT = "fault"
+BRIGHTEST = "brightest"
 
 REPEAT = "repeat"
 TEST_SET = "test_set"

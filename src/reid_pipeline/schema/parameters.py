@@ -41,6 +41,9 @@ class IngestionParameters(Parameters):
     )
     strict_counts: bool = Field(False, description="a count that differs from the published one is an error")
     on_unreadable: Literal["fail", "skip"] = Field("fail", description="images that cannot be decoded: skip lists them")
+    white_value: Annotated[int, Field(ge=1, le=65535)] | None = Field(
+        None, description="of 16-bit pictures: it and all above are white; 4095 of 12 bits; null: 65535"
+    )
 
     @field_validator("columns", mode="before")
     @classmethod

@@ -150,6 +150,14 @@ class Unreadable(Record):
     first: tuple[FaultyFile, ...]
 
 
+class DeepPictures(Record):
+    """16-bit pictures that do not say which number is white, and the largest number in them."""
+
+    images: Count
+    brightest: Count
+    white_value: Count  # that they are read with
+
+
 class LeftOut(Record):
     """Images of the manifest that are not in the split table, by reason."""
 
@@ -209,5 +217,6 @@ class DatasetSummary(Record):
     unlabelled: Count
     queries: QueryFacts | None
     dev_queries: QueryFacts | None
+    deep: DeepPictures | None = None  # of all that can be decoded; None where there are none, or they were not counted
     notes: tuple[str, ...]  # the reader's sentences
     warnings: tuple[str, ...]  # sentences on counts

@@ -56,6 +56,13 @@ IMAGE_FACTS = pa.DataFrameSchema(
         "height": pa.Column("Int64", pa.Check.ge(1), nullable=True, description="pixels, as displayed"),
         "mode": pa.Column(str, description="Pillow's mode of the stored picture: RGB, L, CMYK ..."),
         "fault": pa.Column(str, description="why it cannot be decoded; empty: it can"),
+        "brightest": pa.Column(
+            "Int64",
+            pa.Check.in_range(0, 65535),
+            nullable=True,
+            required=False,  # tables of earlier versions lack it
+            description="largest number in a 16-bit picture that does not say which is white; null: of others",
+        ),
     },
     checks=[
         pa.Check(

@@ -6,7 +6,18 @@ from reid_pipeline.splits.normalise import (
     galleries_hash,
     normalise_splits,
     require_tables,
+    white_value,
     with_origin,
+    with_white_value,
 )
 
-__all__ = ["SplitTables", "data_hash", "galleries_hash", "normalise_splits", "require_tables", "with_origin"]
+__all__ = [
+    "SplitTables",
+    "data_hash",
+    "galleries_hash",
+    "normalise_splits",
+    "require_tables",
+    "white_value",
+    "with_origin",
+    "with_white_value",
+]

@@ -34,6 +34,7 @@ from reid_pipeline.splits.sampling import by_hash, sampled_galleries, sampled_id
 
 DEV = "dev"
 _ORIGIN = "origin"
+_WHITE_VALUE = "white_value"
 _AGAIN = "Make the tables anew: kedro run --pipeline=ingestion, with --env and --params as here."
 
 
@@ -168,9 +169,27 @@ def _check_none_empty(split: pd.Series, manifest: pd.DataFrame, parameters: Spli
 
 
 def data_hash(split_table: pd.DataFrame) -> str:
-    """Return the SHA-256 of every image's path, bytes, pid, camera, viewpoint, split and test sets."""
+    """Return the SHA-256 of every image's path, bytes, pid, camera, viewpoint, split and test sets, and white value."""
     columns = split_table[[PATH, SHA256, PID, CAMID, VIEWID, SPLIT, TEST_SETS]].sort_values(PATH)
-    return hashlib.sha256(columns.to_csv(index=False, lineterminator="\n").encode()).hexdigest()
+    text = columns.to_csv(index=False, lineterminator="\n")
+    white = white_value(split_table)
+    return hashlib.sha256((text if white is None else f"{text}{_WHITE_VALUE} {white}\n").encode()).hexdigest()
+
+
+def white_value(table: pd.DataFrame) -> int | None:
+    """Return the `ingestion.white_value` that the images of a split table, or of rows of one, are read with."""
+    found: int | None = table.attrs.get(_WHITE_VALUE)
+    return found
+
+
+def with_white_value(table: pd.DataFrame, ingestion: IngestionParameters) -> pd.DataFrame:
+    """Note in a table how its 16-bit images are read; without a white value nothing is noted, as before there was one.
+
+    It travels with the table, so that whatever opens its images opens them alike.
+    """
+    if ingestion.white_value is not None:
+        table.attrs[_WHITE_VALUE] = ingestion.white_value
+    return table
 
 
 def galleries_hash(galleries: pd.DataFrame) -> str:
@@ -180,7 +199,10 @@ def galleries_hash(galleries: pd.DataFrame) -> str:
 
 def with_origin(tables: SplitTables, ingestion: IngestionParameters, splits: SplitParameters) -> SplitTables:
     """Note in both tables which parameters they were made with, in the galleries of which table they are."""
-    tables.split_table.attrs[_ORIGIN] = {"version": 1, "parameters": _parameters(ingestion, splits)}
+    with_white_value(tables.split_table, ingestion).attrs[_ORIGIN] = {
+        "version": 1,
+        "parameters": _parameters(ingestion, splits),
+    }
     tables.galleries.attrs[_ORIGIN] = {"version": 1, "data": data_hash(tables.split_table)}
     return tables
 
@@ -193,7 +215,7 @@ def require_tables(
     if made_with is None:
         raise UserError(
             "The split table does not say what it was made with: it was written by an earlier version of this"
-            f" project. {_AGAIN} Images that it knew are not decoded again."
+            f" project. {_AGAIN}"
         )
     defaults = _parameters(IngestionParameters(reader=ingestion.reader), SplitParameters())
     # A parameter that there was not yet had its default.

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from reid_pipeline.schema import summary as records
 from reid_pipeline.schema.benchmark import Benchmark, Counts, Version
 from reid_pipeline.schema.columns import (
+    BRIGHTEST,
     CAMERA,
     CAMID,
     DISTRACTOR_PID,
@@ -32,12 +33,13 @@ from reid_pipeline.schema.columns import (
     WIDTH,
 )
 from reid_pipeline.splits.matches import count_matches, sentences
-from reid_pipeline.splits.normalise import SplitTables, data_hash
+from reid_pipeline.splits.normalise import SplitTables, data_hash, white_value
 from reid_pipeline.splits.published import found_counts, version_meant
 
 FEW = 5
 """records.Cases that are written out beside a count."""
 _SIZE_BINS = 24
+_WHITE = 65535  # of 16-bit pictures without a white value
 
 
 def summarise(
@@ -50,8 +52,7 @@ def summarise(
     camera_filter: bool,
 ) -> records.DatasetSummary:
     """Return the figures of the dataset page; `reading` has `reader`, `version`, `notes` and `warnings` (on counts)."""
-    split_table = tables.split_table
-    readable = image_facts[image_facts[FAULT] == ""]
+    split_table, readable = tables.split_table, image_facts[image_facts[FAULT] == ""]
     unreadable = image_facts.loc[image_facts[FAULT] != "", [PATH, FAULT]]
     return records.DatasetSummary(
         record_version=2,
@@ -78,6 +79,7 @@ def summarise(
         unlabelled=_with_pid(split_table, UNLABELLED_PID),
         queries=_queries(tables, "test", camera_filter=camera_filter),
         dev_queries=_queries(tables, "dev", camera_filter=camera_filter),
+        deep=_deep(readable, white_value(split_table)),
         notes=tuple(reading.get("notes", ())),
         warnings=tuple(reading.get("warnings", ())),
     )
@@ -93,6 +95,15 @@ def _counts(versions: Sequence[Version], name: str | None, manifest: pd.DataFram
     found = found_counts(manifest, [*published, *shown])
     rows = tuple(_compared(part, counts, published.get(part)) for part, counts in found.items())
     return records.CountsCompared(version=None if version is None else version.name, subsets=rows)
+
+
+def _deep(readable: pd.DataFrame, white: int | None) -> records.DeepPictures | None:
+    brightest = readable[BRIGHTEST].dropna() if BRIGHTEST in readable else pd.Series(dtype="Int64")
+    if brightest.empty:
+        return None
+    return records.DeepPictures(
+        images=len(brightest), brightest=int(brightest.max()), white_value=_WHITE if white is None else white
+    )
 
 
 def _compared(name: str, found: Counts, published: Counts | None) -> records.SubsetCount:

@@ -8,12 +8,12 @@ from pathlib import PurePosixPath
 import pandas as pd
 
 from reid_pipeline.readers._folder import is_system_file
+from reid_pipeline.schema import image_formats
 from reid_pipeline.schema.columns import PATH
 from reid_pipeline.schema.errors import UserError, first_few, nearest
 from reid_pipeline.schema.raw_folder import RawFolder
 
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".gif", ".ppm")
-ENDINGS = ", ".join(IMAGE_SUFFIXES)
+ENDINGS = ", ".join(image_formats.ENDINGS)
 
 _OUTSIDE = r"^(?:/|[A-Za-z]:|[A-Za-z][A-Za-z0-9+.-]*://)|(?:^|/)\.\.(?:/|$)"
 _LONGEST_SHOWN = 80  # characters of a cell in a message
@@ -69,7 +69,7 @@ def shown(cell: str) -> str:
 
 def is_image(paths: "pd.Series[str]") -> "pd.Series[bool]":
     """Return which paths end as images do."""
-    return paths.str.lower().str.endswith(IMAGE_SUFFIXES)
+    return paths.str.lower().str.endswith(image_formats.ENDINGS)
 
 
 def names_image(cell: str) -> bool:
