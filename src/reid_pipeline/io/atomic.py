@@ -2,6 +2,7 @@
 
 import io
 import logging
+import os
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,7 @@ from kedro_datasets.yaml import YAMLDataset
 
 from reid_pipeline.io.base import ReadOnlyDataset, UnreadableFile, reading
 from reid_pipeline.io.replacing import replacing
+from reid_pipeline.schema.errors import first_few
 from reid_pipeline.schema.parsing import parse_json, parse_yaml
 from reid_pipeline.schema.regular_files import read_regular
 
@@ -118,8 +120,9 @@ class EarlierTableDataset(ReadOnlyDataset["pd.DataFrame | None"]):
         try:
             return read_table(self._filepath, self._schema)
         except UnreadableFile as error:
-            if self._filepath.exists() or self._filepath.is_symlink():
-                _log.warning("%s What it would have saved is done anew.", error.fault)
+            if os.path.lexists(self._filepath):
+                move = " Move it away before this is written again." if self._filepath.is_dir() else ""
+                _log.warning("%s What it would have saved is done anew.%s", error.fault, move)
             return None
 
     def _exists(self) -> bool:
@@ -132,7 +135,7 @@ def read_table(file: Path, schema: str = "", again: str = "") -> "pd.DataFrame":
     Raises:
         UnreadableFile: it is missing or damaged, or no such table; `again` says how it is made anew.
     """
-    from pandera.errors import SchemaError
+    from pandera.errors import SchemaError, SchemaErrors
 
     from reid_pipeline.schema import tables
 
@@ -140,9 +143,12 @@ def read_table(file: Path, schema: str = "", again: str = "") -> "pd.DataFrame":
         table = _table(read_regular(file))
     try:
         return getattr(tables, schema).validate(table) if schema else table
+    except SchemaErrors as error:
+        broken = [f"{case.check} ({case.failure_case})" for case in error.failure_cases.itertuples()]
+        reason = first_few(broken, 3)
     except SchemaError as error:
         reason = str(error).splitlines()[0]
-        raise UnreadableFile(file, f"{file} is no table as this version makes it: {reason}.", again) from error
+    raise UnreadableFile(file, f"{file} is no table as this version makes it: {reason}.", again)
 
 
 def _table(content: bytes, **options: Any) -> "pd.DataFrame":

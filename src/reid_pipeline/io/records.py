@@ -16,6 +16,9 @@ from reid_pipeline.schema.record import Record
 from reid_pipeline.schema.regular_files import read_regular
 
 _AGAIN = "Run the pipeline that writes it again, or remove it."
+_AGAIN_OF_VERSION = (
+    "A version is written once, by its run: take another, --load-versions=<entry>:<version>, or remove that one."
+)
 _MODELS: dict[str, type[Record]] = {
     name: kind
     for module in (records, comparison, summary, tuning)
@@ -51,7 +54,9 @@ class RecordDataset(AtomicJSONDataset):
             record = self._record(content, file, str(file))
             return content if self._plain else record
         if not isinstance(content, list):
-            raise UnreadableFile(file, f"{file} holds a {type(content).__name__}, not a list of records.", _AGAIN)
+            raise UnreadableFile(
+                file, f"{file} holds a {type(content).__name__}, not a list of records.", self._again()
+            )
         return [self._record(each, file, f"{file}, entry {place}") for place, each in enumerate(content, start=1)]
 
     def preview(self) -> JSONPreview:
@@ -70,13 +75,23 @@ class RecordDataset(AtomicJSONDataset):
 
     def _json(self) -> tuple[Path, Any]:
         file = Path(self._get_load_path())
-        return file, read_json(file, again=_AGAIN)
+        return file, read_json(file, again=self._again())
 
     def _record(self, content: Any, file: Path, where: str) -> Record:
         try:
             return read_record(self.record, content, where=where, again="")
         except UserError as error:
-            raise UnreadableFile(file, str(error).strip(), _again(content)) from error
+            raise UnreadableFile(file, str(error).strip(), self._again(content)) from error
+
+    def _again(self, content: Any = None) -> str:
+        """Return how a record is made anew, as far as it says which node made it."""
+        if self.has_versions:
+            return _AGAIN_OF_VERSION
+        origin = content.get("origin") if isinstance(content, dict) else None
+        made_by = origin.get("made_by", "") if isinstance(origin, dict) else ""
+        if not made_by:
+            return _AGAIN
+        return f"Make it anew: run the pipeline from node {made_by} (--from-nodes={made_by}), or the whole."
 
     def _describe(self) -> dict[str, Any]:
         return {**super()._describe(), "record": self.record.__name__, "many": self._many}
@@ -90,12 +105,3 @@ def read_json(file: Path, *, again: str) -> Any:
             return parse_json(content)
         except ParsingError as error:
             raise UnreadableFile(file, f"{file} cannot be read as JSON: {error}.", again) from error
-
-
-def _again(content: Any) -> str:
-    """Return how a record is made anew, as far as it says which node made it."""
-    origin = content.get("origin") if isinstance(content, dict) else None
-    made_by = origin.get("made_by", "") if isinstance(origin, dict) else ""
-    if not made_by:
-        return _AGAIN
-    return f"Make it anew: run the pipeline from node {made_by} (--from-nodes={made_by}), or the whole."

@@ -57,6 +57,7 @@ class _SafetensorsDataset(FileDataset[Any]):
         """Return tensors and header, or refuse a file that is no safetensors file."""
         from safetensors import SafetensorError, safe_open
 
+        self._filepath.open("rb").close()  # safetensors takes a file without permission for a missing one
         try:
             with safe_open(self._filepath, framework=self._framework) as file:
                 metadata = dict(file.metadata() or {})

@@ -48,7 +48,7 @@ def read_record(model: type[R], content: Any, *, where: str, again: str) -> R:
 def _require_known_version(model: type[Record], content: Mapping[str, Any], where: str, again: str) -> None:
     """Refuse what a later version of the project wrote, in which fields may mean something else."""
     field = model.model_fields.get("version")
-    known = get_args(field.annotation) if field else ()
+    known = [each for each in get_args(field.annotation) if isinstance(each, int)] if field else []
     version = content.get("version")
     if known and isinstance(version, int) and version > max(known):
         raise UserError(
