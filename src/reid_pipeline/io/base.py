@@ -54,7 +54,10 @@ def reading(file: Path, again: str = "", *, missing: str = "There is no {file}."
 def _reason(error: Exception) -> str:
     """Return the first line of what an error says, without the advice of the library that raised it."""
     lines = (getattr(error, "strerror", None) or str(error)).strip().splitlines()
-    return lines[0][:_LONGEST].rstrip(".") if lines else type(error).__name__
+    if not lines:
+        return type(error).__name__
+    whole = lines[0] if len(lines[0]) <= _LONGEST else lines[0][:_LONGEST].rpartition(". ")[0] or lines[0][:_LONGEST]
+    return whole.rstrip(".")
 
 
 class _PathDataset(AbstractDataset[_Saved, _Loaded]):

@@ -104,7 +104,9 @@ class SyntheticBenchmarkDataset(RawFolderDataset):
             f" overwritten. Remove {self._filepath}, and it is drawn anew."
         )
         found = read_json(record, again=again)
-        return found if isinstance(found, dict) else {}
+        if not isinstance(found, dict):
+            raise UserError(f"{record} holds a {type(found).__name__}, and not what was drawn. {again}")
+        return found
 
     def _draw(self, parameters: Any, provenance: dict[str, Any]) -> None:
         from reid_drawings import benchmark_images, draw_benchmark, draw_vehicles, vehicle_images

@@ -20,31 +20,36 @@ class StudyFileDataset(ReadOnlyDataset[str]):
         """Make the folder and return the path; a file that is no study is refused."""
         self._filepath.parent.mkdir(parents=True, exist_ok=True)
         if os.path.lexists(self._filepath):
-            again = (
-                "Its trials cannot be used. If the lines before are whole, remove that one and those after it, and the"
-                " study goes on from there; or begin another one: --params study=<name>; or remove the file."
-            )
+            again = "Its trials cannot be used. Begin another study, --params study=<name>, or move that one away."
             with reading(self._filepath, again):
-                self._check(again)
+                self._check()
         return str(self._filepath)
 
-    def _check(self, again: str) -> None:
+    def _check(self) -> None:
         """Refuse the first line that is no entry; one without an end may be in another process's hands."""
         lines = read_regular(self._filepath).splitlines(keepends=True)
         if lines and not lines[-1].endswith(b"\n"):
             time.sleep(_WRITTEN)
             lines = read_regular(self._filepath).splitlines(keepends=True)
         for number, line in enumerate(lines, start=1):
-            try:
-                whole = line.endswith(b"\n") and parse_json(line).keys() >= _ENTRY
-                fault = "" if whole else "it is no entry of a study"
-            except AttributeError:
-                fault = "it is no entry of a study"
-            except ParsingError as error:
-                fault = str(error)
-            if fault:
-                fault = f"{self._filepath} is damaged in line {number}: {fault}."
-                raise UnreadableFile(self._filepath, fault, again)
+            if fault := _fault(line):
+                raise UnreadableFile(
+                    self._filepath,
+                    f"{self._filepath} is damaged in line {number}: {fault}.",
+                    "Copy it, remove that line and those after it, and the study goes on from there; or begin another"
+                    " one: --params study=<name>.",
+                )
 
     def _exists(self) -> bool:
         return True  # a study that has not begun is an empty one, so that there is always something to load
+
+
+def _fault(line: bytes) -> str:
+    """Return why a line is no entry of a study; empty for one that is."""
+    if not line.endswith(b"\n"):
+        return "it has no end"
+    try:
+        entry = parse_json(line)
+    except ParsingError as error:
+        return str(error)
+    return "" if isinstance(entry, dict) and entry.keys() >= _ENTRY else "it is no entry of a study"

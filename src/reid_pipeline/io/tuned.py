@@ -56,6 +56,8 @@ def read_tuned(file: Path, tuned: str) -> dict[str, Any]:
 def _values(file: Path, again: str) -> Any:
     with reading(file, again):
         content = read_regular(file)
+        if content and not content.endswith(b"\n"):  # a number may be cut, and still be one
+            raise UnreadableFile(file, f"{file} is not whole: its last line has no end.", again)
         try:
             return parse_yaml(content.decode("utf-8"))
         except ValueError as error:

@@ -197,7 +197,7 @@ class TrainingStateDataset(FileDataset["dict[str, Any] | None"]):
 
         try:
             stored: Any = torch.load(self._filepath, map_location="cpu", weights_only=True)
-        except pickle.UnpicklingError as error:  # torch advises to execute what the file holds
+        except (pickle.UnpicklingError, RuntimeError) as error:  # torch advises to execute what the file holds
             raise self._refused("is damaged, or holds code, which is never executed.") from error
         if not isinstance(stored, dict) or not {_DIGEST, _STATE} <= stored.keys():
             raise self._refused("was written by an earlier version, which did not note the weights it started from.")
