@@ -3,7 +3,7 @@
 import inspect
 import os
 import shlex
-from collections.abc import Generator, Iterable, Mapping
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,9 +32,10 @@ class MadeAnew:
         result = yield
         if found := _unreadable(error, catalog):
             file, fault = found
-            makers = _makers(file, catalog)
+            asked = [name for name in run_params.get("pipeline_names") or () if name != "__default__"]
+            pipeline, makers = _makers(file, catalog, asked)
             if makers:
-                raise UserError(f"{fault} {_remedy(file, makers, run_params)}") from error
+                raise UserError(f"{fault} {_remedy(file, pipeline, makers, run_params)}") from error
         return result
 
 
@@ -61,13 +62,19 @@ def _checks(error: DataValidationError) -> str:
     )
 
 
-def _makers(file: Path, catalog: DataCatalog) -> list[Node]:
-    """Return the node that writes `file`, after those that make what it lacks itself; none for another file."""
-    nodes = {output: node for each in pipelines.values() for node in each.nodes for output in node.outputs}
+def _makers(file: Path, catalog: DataCatalog, asked: Sequence[str]) -> tuple[str, list[Node]]:
+    """Return a pipeline and its nodes that make `file` and what they lack themselves; none for another file.
+
+    It is the one that was asked for, or the smallest.
+    """
     place = os.path.abspath(file)  # noqa: PTH100 - not where links lead
-    written = (name for name in nodes if (own := file_of(catalog.get(name))) and os.path.abspath(own) == place)  # noqa: PTH100
-    name = next(written, None)
-    return list(dict.fromkeys(_with_sources(nodes[name], nodes, catalog))) if name else []
+    for pipeline in sorted(pipelines, key=lambda name: (name not in asked, len(pipelines[name].nodes))):
+        nodes = {output: node for node in pipelines[pipeline].nodes for output in node.outputs}
+        for name, node in nodes.items():
+            own = file_of(catalog.get(name))
+            if own and os.path.abspath(own) == place:  # noqa: PTH100
+                return pipeline, list(dict.fromkeys(_with_sources(node, nodes, catalog)))
+    return "", []
 
 
 def _with_sources(node: Node, nodes: Mapping[str, Node], catalog: DataCatalog) -> Iterable[Node]:
@@ -84,11 +91,8 @@ def _exists(name: str, catalog: DataCatalog) -> bool:
         return False
 
 
-def _remedy(file: Path, makers: list[Node], run_params: Mapping[str, Any]) -> str:
+def _remedy(file: Path, pipeline: str, makers: list[Node], run_params: Mapping[str, Any]) -> str:
     """Return which node makes a file, and the command that runs it as the present run was started."""
-    asked = run_params.get("pipeline_names") or ["__default__"]
-    holding = {name: each for name, each in pipelines.items() if set(makers) <= set(each.nodes)}
-    pipeline = min(holding, key=lambda name: (name not in asked, len(holding[name].nodes)))
     trainings = [node.name for node in makers if inspect.isgeneratorfunction(node.func)]
     # What a training has made decides what comes after; anything else comes out as it was.
     nodes = f"--from-nodes={trainings[0]}" if trainings else f"--nodes={','.join(node.name for node in makers)}"
