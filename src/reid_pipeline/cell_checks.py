@@ -1,6 +1,5 @@
 """Checks of the cells that a run will write: zero_shot beside each method, and no results of other parameters."""
 
-import json
 import logging
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
@@ -27,7 +26,9 @@ from reid_pipeline.schema.parameters import (
     IngestionParameters,
     SplitParameters,
 )
+from reid_pipeline.schema.parsing import parse_json
 from reid_pipeline.schema.records import RunCard
+from reid_pipeline.schema.regular_files import read_regular
 
 _BACKBONE = ("name", "pretrained")
 _SHARED: Mapping[str, type[Parameters]] = {
@@ -81,7 +82,7 @@ def _is_guarded(parameters: dict[str, Any]) -> bool:
 
 def _require_unused(cell: Cell, file: Path, parameters: dict[str, Any]) -> None:
     try:
-        card = json.loads(file.read_text(encoding="utf-8"))
+        card = parse_json(read_regular(file))
     except (OSError, ValueError):
         return  # nothing is there, or nothing that could be used
     in_force = {name: _plain(parameters[name], name) for name in (cell.method, *_SHARED) if name in parameters}

@@ -3,14 +3,13 @@
 It holds what conf/<benchmark>/parameters_<method>.yml could hold, or is an earlier run's card, which is in force again.
 """
 
-import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from reid_pipeline.schema.errors import UserError, first_few, nearest
+from reid_pipeline.schema.parsing import parse_json, parse_yaml
+from reid_pipeline.schema.regular_files import read_regular
 
 FOLDER = "overlays"
 _OF_A_CARD = ("benchmark", "seed")
@@ -40,17 +39,20 @@ def read_overlay(conf_source: Path, name: str) -> Overlay:
     """
     named = conf_source / FOLDER / f"{name}.yml"
     path = named if named.is_file() else Path(name).expanduser()
-    if not path.is_file():
+    if not path.exists():
         known = sorted(file.stem for file in (conf_source / FOLDER).glob("*.yml"))
         raise UserError(
             f"There is no overlay {name!r}.{nearest(name, known)} Allowed: the name of a file in"
             f" conf/{FOLDER}/ ({first_few(known, 12)}), or the path of a YAML file or a run_card.json."
         )
     # YAML would read the 1e-06 of JSON as text.
-    parse, kind = (json.loads, "JSON") if path.suffix == ".json" else (yaml.safe_load, "YAML")
+    kind = "JSON" if path.suffix == ".json" else "YAML"
     try:
-        content = parse(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, ValueError) as error:
+        text = read_regular(path).decode("utf-8")
+        content = parse_json(text) if kind == "JSON" else parse_yaml(text)
+    except OSError as error:
+        raise UserError(f"Overlay {path} cannot be read: {error.strerror}. Give a file that can.") from error
+    except ValueError as error:
         raise UserError(f"Overlay {path} is not {kind}: {error}. Correct it.") from error
     if kind == "JSON":
         return _of_card(path, content)

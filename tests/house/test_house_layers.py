@@ -5,7 +5,7 @@ from typing import Any
 
 from project_copy import ROOT
 
-ENTRY = {"settings", "hooks", "cell_locks", "run_summary", "cli", "user_errors"} | {
+ENTRY = {"settings", "hooks", "cell_locks", "made_anew", "run_summary", "cli", "user_errors"} | {
     "pipeline_registry", "pipelines", "io", "cell_checks", "config_loader",
 }  # fmt: skip
 CONTRACTS: dict[str, Any] = {

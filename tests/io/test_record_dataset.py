@@ -98,11 +98,10 @@ def test_an_unknown_record_names_the_nearest() -> None:
         dataset(Path("x.json"), "Metric")
 
 
-@pytest.mark.parametrize("node", ["", "pcl.evaluate"])
-def test_what_is_none_names_field_and_node(file: Path, node: str) -> None:
+def test_what_is_none_names_field_and_node(file: Path) -> None:
     content = make_metrics().with_origin(Origin(made_by="pcl.evaluate", code="1")).content()
     file.write_text(json.dumps({**content, "mAP": "high"}))
-    message = error_of(dataset(file, node=node))
+    message = error_of(dataset(file))
     assert message.startswith(f"{file} is no whole record of a run: mAP: Input should be a valid number, given")
     assert message.endswith(
         "Make it anew: run the pipeline from node pcl.evaluate (--from-nodes=pcl.evaluate), or the whole."
@@ -117,9 +116,9 @@ def test_another_kind_of_json_is_refused(file: Path, content: str) -> None:
 
 
 def test_a_list_is_wanted_where_there_are_many(file: Path) -> None:
-    many = dataset(file, "EpochRecord", many=True, node="pcl.train_x")
+    many = dataset(file, "EpochRecord", many=True)
     file.write_text("{}")
-    assert error_of(many).startswith(f"{file} holds a dict, not a list of records. Make it anew: run the pipe")
+    assert error_of(many).startswith(f"{file} holds a dict, not a list of records. Run the pipeline that")
     file.write_text(json.dumps([make_epoch(1).content(), {**make_epoch(2).content(), "loss": float("nan")}]))
     assert error_of(many).startswith(
         f"{file}, entry 2 is no whole record of a run: loss: Input should be a finite number, given nan."
@@ -129,4 +128,4 @@ def test_a_list_is_wanted_where_there_are_many(file: Path) -> None:
 @pytest.mark.parametrize("content", [b'{"mAP": 0.4', b"", b"\xff\xfe{}"])
 def test_half_a_file_is_named(file: Path, content: bytes) -> None:
     file.write_bytes(content)
-    assert error_of(dataset(file, node="pcl.evaluate")).startswith(f"{file} cannot be read as JSON: ")
+    assert error_of(dataset(file)).startswith(f"{file} cannot be read as JSON: ")

@@ -147,7 +147,6 @@ DAMAGES: dict[str, tuple[str, dict[str, Any], str]] = {
     "unknown": ("metrics", {"mApp": 0.5}, "mApp: Extra inputs are not permitted, given 0.5"),
     "negative count": ("metrics", {"num_gallery": -1}, "num_gallery: Input should be greater than or equal"),
     "label use": ("metrics", {"label_use": "some"}, "label_use: Input should be 'none', 'source',"),
-    "version": ("metrics", {"version": 3}, "version: Input should be 1 or 2, given 3"),
     "data": ("run_card", {"data_hash": None}, "data_hash: Input should be a valid string, given None"),
     "parameters": ("run_card", {"parameters": []}, "parameters: Input should be a valid dictionary, giv"),
 }
@@ -162,6 +161,14 @@ def test_what_is_no_record_is_refused_by_file_field_and_remedy(root: Path, damag
     message = error_of(root)
     assert message.startswith(f"{folder / name}.json is no whole record of a run: {fault}")
     assert "Make it anew: kedro run --pipeline=zero_shot --params seed=4, with --env, coll" in message
+
+
+def test_what_a_later_version_wrote_is_named_as_such(root: Path) -> None:
+    folder = write_run(root, "zero_shot", 4)
+    change(folder / "metrics.json", version=3)
+    message = error_of(root)
+    assert message.startswith(f"{folder / 'metrics'}.json is of version 3 of its kind, and this version of the project")
+    assert "reads 2 at most: a later one wrote it. Use that one, or give the file up. Make it anew:" in message
 
 
 def test_a_reason_makes_an_absent_figure_whole(root: Path) -> None:

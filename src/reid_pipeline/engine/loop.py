@@ -24,6 +24,10 @@ class NonFiniteLoss(UserError):  # noqa: N818 - says what happened, as Clusterin
     """A loss became NaN or infinite; the optimiser step was not taken."""
 
 
+class UnusableState(ValueError):  # noqa: N818 - says what it found
+    """A state to resume from is not of this training: something is missing, or has another shape."""
+
+
 @dataclass(frozen=True)
 class Progress:
     """Where training stands after an epoch.
@@ -50,6 +54,7 @@ def fit(
 
     Raises:
         NonFiniteLoss: before the optimiser step that would have used it.
+        UnusableState: before anything else, for a `resume` that is not of this stage and model.
         UserError: what the stage finds, such as a collapsed clustering.
     """
     loop = _Loop(stage, model, data, resume)
@@ -72,9 +77,16 @@ class _Loop(Generic[M]):
         self.epoch = 0
         self.history: list[Mapping[str, Any]] = []
         if resume is not None:
-            self.epoch, self.history = resume["epoch"], list(resume["history"])
+            self._restore(resume)
+
+    def _restore(self, state: Mapping[str, Any]) -> None:
+        try:
+            self.epoch, self.history = int(state["epoch"]), list(state["history"])
             for name, each in self.stateful.items():
-                each.load_state_dict(resume[name])
+                each.load_state_dict(state[name])
+        except (AttributeError, IndexError, KeyError, RuntimeError, TypeError, ValueError) as error:
+            reason = next(iter(str(error).splitlines()), "")
+            raise UnusableState(f"{type(error).__name__}: {reason}") from error
 
     def progress(self) -> Progress:
         state = {name: each.state_dict() for name, each in self.stateful.items()}

@@ -12,7 +12,7 @@ import pandas as pd
 from reid_pipeline import __version__
 from reid_pipeline.engine.checkpoint import Checkpoint, digest_of_tensors
 from reid_pipeline.engine.loading import images_of_rows
-from reid_pipeline.engine.loop import fit
+from reid_pipeline.engine.loop import Progress, UnusableState, fit
 from reid_pipeline.engine.runtime import Runtime
 from reid_pipeline.engine.seeding import seed_global_state
 from reid_pipeline.engine.stage import Method, Stage, TrainingData
@@ -164,10 +164,22 @@ def train_stage(
         require_match("train", "checkpoint", earlier.description.origin, present)
     origin = run.origin(stage, earlier)
     description, fingerprint = run.describe(stage, origin).content(), origin.fingerprint
-    for progress in fit(stage, run.model(earlier), run.data(), resume=_usable(resume_point, origin)):
+    for progress in _epochs(run, stage, earlier, _usable(resume_point, origin)):
         _log.info("%s", _summary(run.method.name, progress.history[-1], progress.epochs))
         history = [EpochRecord.of(record, fingerprint) for record in progress.history]
         yield {"description": description, **progress.state}, history
+
+
+def _epochs(
+    run: TrainingRun, stage: Stage[Any], earlier: Checkpoint | None, resume: Mapping[str, Any] | None
+) -> Iterator[Progress]:
+    """Yield the epochs after `resume`; where it does not fit what this version builds, those from the first on."""
+    model, data = run.model(earlier), run.data()
+    try:
+        yield from fit(stage, model, data, resume=resume)
+    except UnusableState as error:
+        _log.warning("The state of the killed run does not fit this training (%s): training starts anew.", error)
+        yield from fit(stage, run.model(earlier), data)
 
 
 def built_embedder(method: Method, parameters: Any, split_table: pd.DataFrame, origin: Origin) -> Embedder:
@@ -214,17 +226,23 @@ def _embedder(model: ReIDModel, origin: Origin, white: int | None) -> Embedder:
 def _usable(resume_point: Mapping[str, Any] | None, origin: Origin) -> Mapping[str, Any] | None:
     if resume_point is None:
         return None
-    stored = StageDescription.model_validate(resume_point["description"]).origin
+    try:
+        stored = StageDescription.model_validate(resume_point["description"]).origin
+        epoch = int(resume_point["epoch"])
+    except (KeyError, TypeError, ValueError) as error:
+        reason = next(iter(str(error).splitlines()), "")
+        _log.warning("The state of a killed run is not whole (%s): training starts anew.", reason)
+        return None
     if stored.fingerprint != origin.fingerprint:
         differing = [f"{name} was {old!r} and is {new!r}" for name, old, new in mismatches(stored, origin, DECIDING)]
         _log.warning(
             "A killed run left a state after epoch %d, but it is of another training (%s): training starts anew.",
-            resume_point["epoch"],
+            epoch,
             first_few(differing) or "parameters were added or removed",
         )
         return None
     warn_of_rounding(stored, origin, _log)
-    _log.info("Going on after epoch %d, where a killed run stopped.", resume_point["epoch"])
+    _log.info("Going on after epoch %d, where a killed run stopped.", epoch)
     return resume_point
 
 

@@ -3,11 +3,12 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from reid_pipeline.io.atomic import EarlierTableDataset
+from reid_pipeline.io.atomic import EarlierTableDataset, read_table
 from reid_pipeline.io.base import ReadOnlyDataset
 from reid_pipeline.io.listing import is_there, subfolders
 from reid_pipeline.io.results import RunResultsDataset, cell_of
 from reid_pipeline.io.weights import EmbedderDataset
+from reid_pipeline.schema.addresses import Cell
 from reid_pipeline.schema.columns import PATH
 from reid_pipeline.schema.errors import UserError
 from reid_pipeline.schema.raw_folder import RawFolder
@@ -29,7 +30,7 @@ class TrainedEmbeddersDataset(ReadOnlyDataset["list[TrainedEmbedder]"]):
         methods = [method for benchmark in subfolders(self._filepath) for method in subfolders(benchmark)]
         for file in (folder / "embedder.safetensors" for method in methods for folder in subfolders(method)):
             if (cell := cell_of(file.parent)) and is_there(file):
-                load = EmbedderDataset(filepath=str(file)).load
+                load = EmbedderDataset(filepath=str(file), again=_again(cell)).load
                 found.append(TrainedEmbedder(cell.benchmark, cell.method, cell.seed, load, cell.variant))
         if not found:
             raise UserError(
@@ -37,6 +38,13 @@ class TrainedEmbeddersDataset(ReadOnlyDataset["list[TrainedEmbedder]"]):
                 " --pipeline=zero_shot"
             )
         return sorted(found, key=lambda each: (each.benchmark, each.method, each.variant, each.seed))
+
+
+def _again(cell: Cell) -> str:
+    return (
+        f"Make it anew: kedro run --pipeline={cell.method} --params=seed={cell.seed}, with --env, collection and"
+        " other parameters as that run had them; or remove it."
+    )
 
 
 class TestSplitsDataset(ReadOnlyDataset["list[TestSplit]"]):
@@ -61,7 +69,9 @@ class TestSplitsDataset(ReadOnlyDataset["list[TestSplit]"]):
             tables, name = _tables_at(file), file.parent.name
             raw = RawFolder(self._raw / name, ())
             if all(is_there(raw.root / path) for path in tables.split_table[PATH].iloc[[0, -1]]):
-                stamps = EarlierTableDataset(filepath=str(self._intermediate / name / "scratch/image_stamps.parquet"))
+                stamps = EarlierTableDataset(
+                    filepath=str(self._intermediate / name / "scratch/image_stamps.parquet"), schema="IMAGE_STAMPS"
+                )
                 found.append(TestSplit(name, tables, raw, stamps.load()))
         if not found:
             raise UserError(
@@ -73,23 +83,15 @@ class TestSplitsDataset(ReadOnlyDataset["list[TestSplit]"]):
 
 def _tables_at(file: Path) -> "SplitTables":
     """Return a benchmark's split table and the galleries beside it, or refuse files that cannot be used."""
-    import pandas as pd
-    from pandera.errors import SchemaError
-
-    from reid_pipeline.schema.tables import GALLERIES, SPLIT_TABLE
     from reid_pipeline.splits import SplitTables
 
-    try:
-        return SplitTables(
-            SPLIT_TABLE.validate(pd.read_parquet(file)),
-            GALLERIES.validate(pd.read_parquet(file.with_name("galleries.parquet"))),
-        )
-    except (OSError, ValueError, SchemaError) as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise UserError(
-            f"{file} and the galleries beside it cannot be used: {reason}. An earlier version of this project"
-            f" may have made them. Run ingestion again for {file.parent.name}, or remove {file.parent}."
-        ) from error
+    again = (
+        "An earlier version of this project may have made it. Make it anew: kedro run --pipeline=ingestion"
+        f" --env={file.parent.name} (a collection of yours: --env=custom --params=collection={file.parent.name});"
+        f" or remove {file.parent}."
+    )
+    galleries = file.with_name("galleries.parquet")
+    return SplitTables(read_table(file, "SPLIT_TABLE", again), read_table(galleries, "GALLERIES", again))
 
 
 class AllResultsDataset(ReadOnlyDataset[dict[str, list[Run]]]):

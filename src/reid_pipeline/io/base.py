@@ -1,9 +1,6 @@
 """The two bases of the dataset classes: a file that is replaced whole, and a path that is only read."""
 
 import contextlib
-import os
-import shutil
-import tempfile
 from abc import abstractmethod
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,34 +8,56 @@ from typing import Any, ClassVar, TypeVar
 
 from kedro.io import AbstractDataset
 
+from reid_pipeline.io.replacing import replacing
 from reid_pipeline.schema.errors import UserError
+from reid_pipeline.schema.regular_files import kind_of
 
 _Saved = TypeVar("_Saved")
 _Loaded = TypeVar("_Loaded")
+_LONGEST = 200  # characters of a reason
+
+
+class UnreadableFile(UserError):  # noqa: N818 - says what it found
+    """What a run made before, and this one reads, is missing or damaged.
+
+    Args:
+        file: the file.
+        fault: what is wrong with it, one sentence that names it.
+        again: how it is made anew, as far as its reader knows; a hook of the project knows the node and the command.
+    """
+
+    def __init__(self, file: Path, fault: str, again: str = "") -> None:
+        super().__init__(f"{fault} {again or 'Run the pipeline that makes it again.'}")
+        self.file, self.fault = file, fault
 
 
 @contextlib.contextmanager
-def replacing(target: Path) -> Iterator[Path]:
-    """Yield a path to write to; on success it takes the place of `target`, on failure it vanishes.
-
-    Works for a file or a folder, on one file system. A reader, or a kill, never meets an incomplete one.
-    """
-    target.parent.mkdir(parents=True, exist_ok=True)
-    scratch = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
+def reading(file: Path, again: str = "", *, missing: str = "There is no {file}.") -> Iterator[None]:
+    """Turn whatever keeps a file from being read within into an `UnreadableFile`; only a regular file is read."""
     try:
-        written = scratch / target.name
-        yield written
-        if target.is_dir():
-            aside = target.rename(scratch / f"old.{target.name}")
-            try:
-                written.rename(target)
-            except OSError:
-                aside.rename(target)
-                raise
-        else:
-            os.replace(written, target)  # noqa: PTH105 - replaces an existing file on every platform
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
+        if kind := kind_of(file.stat().st_mode):
+            raise UnreadableFile(file, f"{file} cannot be read: it is {kind}, not a regular file.", again)
+        yield
+    except (UserError, MemoryError):
+        raise
+    except FileNotFoundError as error:
+        fault = missing.format(file=file)
+        if file.is_symlink():
+            fault = f"{file} is a link to {file.readlink()}, which does not exist."
+        raise UnreadableFile(file, fault, again) from error
+    except OSError as error:
+        raise UnreadableFile(file, f"{file} cannot be read: {_reason(error)}.", again) from error
+    except Exception as error:  # a parser may raise anything for bytes that nobody wrote
+        raise UnreadableFile(file, f"{file} is damaged, or another kind of file: {_reason(error)}.", again) from error
+
+
+def _reason(error: Exception) -> str:
+    """Return the first line of what an error says, without the advice of the library that raised it."""
+    lines = (getattr(error, "strerror", None) or str(error)).strip().splitlines()
+    if not lines:
+        return type(error).__name__
+    whole = lines[0] if len(lines[0]) <= _LONGEST else lines[0][:_LONGEST].rpartition(". ")[0] or lines[0][:_LONGEST]
+    return whole.rstrip(".")
 
 
 class _PathDataset(AbstractDataset[_Saved, _Loaded]):

@@ -15,6 +15,8 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from reid_pipeline.schema.errors import UserError
+from reid_pipeline.schema.parsing import parse_json
+from reid_pipeline.schema.regular_files import read_regular
 
 _STARTED = time.time()
 _PATIENCE = 0.5  # seconds within which a holder has written who it is, and a process that only checked has let go
@@ -110,7 +112,7 @@ class CellLock:
         deadline = time.monotonic() + patience
         while True:
             with contextlib.suppress(OSError, ValueError, TypeError):  # not written yet, or not completely
-                found = _Holder(**json.loads(self._owner.read_text(encoding="utf-8")))
+                found = _Holder(**parse_json(read_regular(self._owner)))
                 if found.lives():
                     return str(found)
             if time.monotonic() >= deadline:

@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from reid_pipeline.io.base import FileDataset
+from reid_pipeline.io.base import FileDataset, reading
+from reid_pipeline.schema.regular_files import read_regular
 
 
 class TextDataset(FileDataset[str]):
@@ -10,7 +11,8 @@ class TextDataset(FileDataset[str]):
 
     def load(self) -> str:
         """Return the text."""
-        return self._filepath.read_text(encoding="utf-8")
+        with reading(self._filepath):
+            return read_regular(self._filepath).decode("utf-8")
 
     def _write(self, data: str, file: Path) -> None:
         file.write_text(data, encoding="utf-8")

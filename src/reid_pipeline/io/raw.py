@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import ValidationError
 
-from reid_pipeline.io.base import ReadOnlyDataset, replacing
+from reid_pipeline.io.base import ReadOnlyDataset
 from reid_pipeline.io.listing import has_entries, list_files
+from reid_pipeline.io.records import read_json
+from reid_pipeline.io.replacing import replacing
 from reid_pipeline.schema.errors import UserError, explain, nearest, printable
 from reid_pipeline.schema.raw_folder import RawFolder
 
@@ -84,13 +86,19 @@ class SyntheticBenchmarkDataset(RawFolderDataset):
         if not has_entries(self._filepath, may_be_absent=True):
             return None
         record = self._filepath / PROVENANCE
-        if not record.is_file():
+        if not record.exists():
             raise UserError(
                 f"{self._filepath} holds files that this project did not draw ({PROVENANCE} is missing), and"
                 f" they are not overwritten. Move them away, or read them with --env={_REAL[self._kind]}"
                 " --params raw_root=<folder>."
             )
-        found: dict[str, Any] = json.loads(record.read_text())
+        again = (
+            "It says what was drawn there: whether files of yours lie beside it is not known, and they are not"
+            f" overwritten. Remove {self._filepath}, and it is drawn anew."
+        )
+        found = read_json(record, again=again)
+        if not isinstance(found, dict):
+            raise UserError(f"{record} holds a {type(found).__name__}, and not what was drawn. {again}")
         return found
 
     def _draw(self, parameters: Any, provenance: dict[str, Any]) -> None:

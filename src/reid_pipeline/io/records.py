@@ -5,57 +5,67 @@ from pathlib import Path
 from typing import Any
 
 from kedro_datasets._typing import JSONPreview
-from kedro_datasets.json import JSONDataset
 
-from reid_pipeline.io.atomic import AtomicSave
-from reid_pipeline.schema import comparison, records, summary
+from reid_pipeline.io.atomic import AtomicJSONDataset
+from reid_pipeline.io.base import UnreadableFile, reading
+from reid_pipeline.schema import comparison, records, summary, tuning
 from reid_pipeline.schema.earlier_records import read_record
 from reid_pipeline.schema.errors import UserError, nearest
+from reid_pipeline.schema.parsing import ParsingError, parse_json
 from reid_pipeline.schema.record import Record
+from reid_pipeline.schema.regular_files import read_regular
 
+_AGAIN = "Run the pipeline that writes it again, or remove it."
+_AGAIN_OF_VERSION = (
+    "A version is written once, by its run: take another, --load-versions=<entry>:<version>, or remove that one."
+)
 _MODELS: dict[str, type[Record]] = {
     name: kind
-    for module in (records, comparison, summary)
+    for module in (records, comparison, summary, tuning)
     for name, kind in vars(module).items()
     if isinstance(kind, type) and issubclass(kind, Record)
 }
 
 
-class RecordDataset(AtomicSave, JSONDataset):
-    """A record of `schema.records`, `schema.comparison` or `schema.summary`, written atomically.
+class RecordDataset(AtomicJSONDataset):
+    """A record of `schema.records`, `.comparison`, `.summary` or `.tuning`, written atomically.
 
     Args:
         filepath: the file.
         record: name of the model, such as "Metrics"; the attribute is the model.
         many: whether the file holds a list of such records.
-        node: which node makes the file, for messages; by default the one that the record's origin names.
+        plain: whether nodes take and give the file's JSON itself, which need only be read as such a record.
         **options: as for kedro-datasets' JSONDataset; with a version, the file of every run stays.
     """
 
-    def __init__(self, *, filepath: str, record: str, many: bool = False, node: str = "", **options: Any) -> None:
+    def __init__(self, *, filepath: str, record: str, many: bool = False, plain: bool = False, **options: Any) -> None:
         if record not in _MODELS:
             raise UserError(f"There is no record {record!r}.{nearest(record, _MODELS)}")
         super().__init__(filepath=filepath, **options)
         self.record = _MODELS[record]
         self.has_versions = self._version is not None
         self._many = many
-        self._node = node
+        self._plain = plain
 
     def load(self) -> Any:
         """Return the record, or the list of records; an error names file, field, and how to make it anew."""
         file, content = self._json()
         if not self._many:
-            return self._record(content, str(file))
+            record = self._record(content, file, str(file))
+            return content if self._plain else record
         if not isinstance(content, list):
-            kind = type(content).__name__
-            raise UserError(f"{file} holds a {kind}, not a list of records. {_again(self._node, None)}")
-        return [self._record(each, f"{file}, entry {place}") for place, each in enumerate(content, start=1)]
+            raise UnreadableFile(
+                file, f"{file} holds a {type(content).__name__}, not a list of records.", self._again()
+            )
+        return [self._record(each, file, f"{file}, entry {place}") for place, each in enumerate(content, start=1)]
 
     def preview(self) -> JSONPreview:
         """Return the file's JSON, for kedro viz."""
         return JSONPreview(json.dumps(self._json()[1]))
 
     def _content(self, data: Any) -> Any:
+        if self._plain:
+            return data
         given = list(data) if self._many else [data]
         other = [type(each).__name__ for each in given if not isinstance(each, self.record)]
         if other:
@@ -65,10 +75,23 @@ class RecordDataset(AtomicSave, JSONDataset):
 
     def _json(self) -> tuple[Path, Any]:
         file = Path(self._get_load_path())
-        return file, read_json(file, again=_again(self._node, None))
+        return file, read_json(file, again=self._again())
 
-    def _record(self, content: Any, where: str) -> Record:
-        return read_record(self.record, content, where=where, again=_again(self._node, content))
+    def _record(self, content: Any, file: Path, where: str) -> Record:
+        try:
+            return read_record(self.record, content, where=where, again="")
+        except UserError as error:
+            raise UnreadableFile(file, str(error).strip(), self._again(content)) from error
+
+    def _again(self, content: Any = None) -> str:
+        """Return how a record is made anew, as far as it says which node made it."""
+        if self.has_versions:
+            return _AGAIN_OF_VERSION
+        origin = content.get("origin") if isinstance(content, dict) else None
+        made_by = origin.get("made_by", "") if isinstance(origin, dict) else ""
+        if not made_by:
+            return _AGAIN
+        return f"Make it anew: run the pipeline from node {made_by} (--from-nodes={made_by}), or the whole."
 
     def _describe(self) -> dict[str, Any]:
         return {**super()._describe(), "record": self.record.__name__, "many": self._many}
@@ -76,18 +99,9 @@ class RecordDataset(AtomicSave, JSONDataset):
 
 def read_json(file: Path, *, again: str) -> Any:
     """Return what a JSON file holds, or refuse it with `again`, a sentence on how it is made anew."""
-    try:
-        return json.loads(file.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise UserError(f"There is no {file}. {again}") from error
-    except (OSError, ValueError) as error:
-        raise UserError(f"{file} cannot be read as JSON: {error}. {again}") from error
-
-
-def _again(node: str, content: Any) -> str:
-    """Return how a record is made anew: by the node of the catalog, or the one that the record names."""
-    origin = content.get("origin") if isinstance(content, dict) else None
-    made_by = node or (origin.get("made_by", "") if isinstance(origin, dict) else "")
-    if not made_by:
-        return "Run the pipeline that writes it again, or remove it."
-    return f"Make it anew: run the pipeline from node {made_by} (--from-nodes={made_by}), or the whole."
+    with reading(file, again):
+        content = read_regular(file)
+        try:
+            return parse_json(content)
+        except ParsingError as error:
+            raise UnreadableFile(file, f"{file} cannot be read as JSON: {error}.", again) from error

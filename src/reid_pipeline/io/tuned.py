@@ -1,13 +1,15 @@
 """The parameters that a study found, by its name."""
 
-import json
+import os
 from pathlib import Path
 from typing import Any
 
-from reid_pipeline.io.atomic import AtomicYAMLDataset
+from reid_pipeline.io.base import UnreadableFile, reading
 from reid_pipeline.methods import find_method
 from reid_pipeline.schema.errors import UserError, first_few
 from reid_pipeline.schema.nested import leaves, merged, nested
+from reid_pipeline.schema.parsing import parse_json, parse_yaml
+from reid_pipeline.schema.regular_files import read_regular
 from reid_pipeline.tuning.space import parameter_names
 
 ENTRY = "tuned_parameters"  # the catalog's name of the file
@@ -25,7 +27,8 @@ def read_tuned(file: Path, tuned: str) -> dict[str, Any]:
             the other parameters in force are not known.
     """
     method = find_method(tuned.partition("/")[0])
-    values = AtomicYAMLDataset(filepath=str(file)).load() if file.is_file() else None
+    again = f"Run the study again: kedro run --pipeline=tuning --params method={method.name}, with --env as here."
+    values = _values(file, again) if os.path.lexists(file) else None
     if not values:
         raise UserError(
             f"tuned is {tuned!r}, and there is nothing in {file}: no study of that name has found anything"
@@ -33,7 +36,7 @@ def read_tuned(file: Path, tuned: str) -> dict[str, Any]:
             " --env as here; or name another, as <method> or <method>/<study>."
         )
     if not isinstance(values, dict) or not isinstance(values.get(method.name), dict):
-        raise UserError(f"{file} does not hold parameters of {method.name!r}. Run the study again.")
+        raise UserError(f"{file} does not hold parameters of {method.name!r}. {again}")
     held = [f"{name}." for name, _ in leaves(values[method.name])]
     names = parameter_names(method.params)
     missing = [name for name in names if not any(each.startswith(f"{name}.") for each in held)]
@@ -50,10 +53,21 @@ def read_tuned(file: Path, tuned: str) -> dict[str, Any]:
     return values
 
 
+def _values(file: Path, again: str) -> Any:
+    with reading(file, again):
+        content = read_regular(file)
+        if content and not content.endswith(b"\n"):  # a number may be cut, and still be one
+            raise UnreadableFile(file, f"{file} is not whole: its last line has no end.", again)
+        try:
+            return parse_yaml(content.decode("utf-8"))
+        except ValueError as error:
+            raise UnreadableFile(file, f"{file} cannot be read as YAML: {error}.", again) from error
+
+
 def _best_values(file: Path) -> dict[str, Any]:
     """Return the values of a study's best trial by dotted name; empty where its trials cannot be read."""
     try:
-        record = json.loads(file.read_text(encoding="utf-8"))
+        record = parse_json(read_regular(file))
         return {**record["facts"]["parameters"], **record["best"]["params"]}
     except (OSError, ValueError, KeyError, TypeError):
         return {}

@@ -4,19 +4,22 @@ The first three hold their origin, and with it the digest of their tensors, whic
 """
 
 import contextlib
+import itertools
 import json
 import logging
+import os
 import pickle
-import zipfile
+from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from reid_pipeline.io.base import FileDataset
+from reid_pipeline.io.base import FileDataset, UnreadableFile, reading
 from reid_pipeline.schema.digests import digest_of_json
 from reid_pipeline.schema.errors import UserError
 from reid_pipeline.schema.origin import Origin
+from reid_pipeline.schema.parsing import parse_json
 
 if TYPE_CHECKING:
     from reid_pipeline.engine.checkpoint import Checkpoint
@@ -24,10 +27,6 @@ if TYPE_CHECKING:
     from reid_pipeline.schema.embeddings import Embeddings
 
 _ORIGIN, _DIGEST, _STATE = "origin", "digest", "state"
-_UNREADABLE = (  # the errors of torch.load for bytes that it did not write
-    AttributeError, EOFError, IndexError, KeyError, OSError, RuntimeError, TypeError, ValueError,
-    pickle.UnpicklingError, zipfile.BadZipFile,
-)  # fmt: skip
 _HEADER, _SHA256 = "header", "sha256"
 _FIRST = {"embedder", "checkpoint"}  # the header's entry in files of the first version
 
@@ -38,19 +37,31 @@ class _SafetensorsDataset(FileDataset[Any]):
     """A safetensors file with its origin in the header; one that is missing, of another kind or changed is refused."""
 
     _framework: ClassVar = "pt"
-    _missing: ClassVar[str]
-    _again: ClassVar[str]
+    _noun: ClassVar[str]
+    _again: str
+
+    def __init__(self, *, filepath: str, again: str = "", metadata: dict[str, Any] | None = None) -> None:
+        super().__init__(filepath=filepath, metadata=metadata)
+        self._again = again or self._again
+
+    def load(self) -> Any:
+        """Return what the file holds, on the CPU; what the first version wrote has no origin."""
+        with reading(self._filepath, self._again, missing=f"There is no {self._noun} at {{file}}."):
+            return self._made(*self._read())
+
+    @abstractmethod
+    def _made(self, tensors: dict[str, Any], header: dict[str, Any]) -> Any:
+        """Return what tensors and header stand for."""
 
     def _read(self) -> tuple[dict[str, Any], dict[str, Any]]:
-        """Return tensors and header, or refuse a file that is missing or no safetensors file."""
+        """Return tensors and header, or refuse a file that is no safetensors file."""
         from safetensors import SafetensorError, safe_open
 
+        self._filepath.open("rb").close()  # safetensors takes a file without permission for a missing one
         try:
             with safe_open(self._filepath, framework=self._framework) as file:
                 metadata = dict(file.metadata() or {})
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        except FileNotFoundError as error:
-            raise UserError(f"There is no {self._missing.format(path=self._filepath)}") from error
         except (SafetensorError, ValueError, TypeError) as error:  # a header that names unknown types
             raise self._refused(f"is no safetensors file: {error}.") from error
         return tensors, self._header(metadata)
@@ -58,9 +69,9 @@ class _SafetensorsDataset(FileDataset[Any]):
     def _header(self, metadata: dict[str, str]) -> dict[str, Any]:
         """Return the entries of the header; the first version had one at most, and no digest of it."""
         if _HEADER not in metadata and metadata.keys() <= _FIRST:
-            return {name: json.loads(text) for name, text in metadata.items()}
+            return {name: parse_json(text) for name, text in metadata.items()}
         try:
-            header = dict(json.loads(metadata[_HEADER]))
+            header = dict(parse_json(metadata[_HEADER]))
             whole = header.pop(_SHA256) == digest_of_json(header)
         except (KeyError, TypeError, ValueError):
             whole = False
@@ -80,8 +91,8 @@ class _SafetensorsDataset(FileDataset[Any]):
             )
         return origin.replace(digest=digest)
 
-    def _refused(self, fault: str) -> UserError:
-        return UserError(f"{self._filepath} {fault} {self._again}")
+    def _refused(self, fault: str) -> UnreadableFile:
+        return UnreadableFile(self._filepath, f"{self._filepath} {fault}", self._again)
 
 
 def _metadata(origin: Origin | None = None, **header: Any) -> dict[str, str]:
@@ -94,19 +105,17 @@ def _metadata(origin: Origin | None = None, **header: Any) -> dict[str, str]:
 class EmbedderDataset(_SafetensorsDataset):
     """An inference-only embedder: tensors as safetensors, its description and origin in the header."""
 
-    _missing = "embedder at {path}. Train or build it first: run the whole pipeline."
-    _again = "Export it again."
+    _noun = "embedder"
+    _again = "Export it again: run the pipeline from the node `export`, or the whole."
 
-    def load(self) -> "Embedder":
-        """Rebuild the embedder on the CPU from the file alone; one of the first version has no origin."""
+    def _made(self, tensors: dict[str, Any], header: dict[str, Any]) -> "Embedder":
         from reid_pipeline.engine.checkpoint import digest_of_tensors
         from reid_pipeline.models.embedder import embedder_from_description
 
-        state, header = self._read()
         if "embedder" not in header:
             raise self._refused("does not describe an embedder.")
-        origin = self._origin(header, digest_of_tensors(state))
-        embedder = embedder_from_description(header["embedder"], state)
+        origin = self._origin(header, digest_of_tensors(tensors))
+        embedder = embedder_from_description(header["embedder"], tensors)
         embedder.origin = origin
         return embedder
 
@@ -120,18 +129,19 @@ class EmbedderDataset(_SafetensorsDataset):
 class CheckpointDataset(_SafetensorsDataset):
     """A trained stage: tensors as safetensors, its description and origin in the header."""
 
-    _missing = "checkpoint at {path}. Train that stage first: run the whole pipeline."
-    _again = "Train it again."
+    _noun = "checkpoint"
+    _again = "Train that stage again: run the whole pipeline."
 
-    def load(self) -> "Checkpoint":
-        """Return the checkpoint, on the CPU."""
+    def _made(self, tensors: dict[str, Any], header: dict[str, Any]) -> "Checkpoint":
         from reid_pipeline.engine.checkpoint import Checkpoint, digest_of_tensors
         from reid_pipeline.schema.earlier_records import read_stage_description
 
-        tensors, header = self._read()
         if "checkpoint" not in header:
             raise self._refused("does not describe a trained stage.")
-        description = read_stage_description(header["checkpoint"], where=str(self._filepath), again=self._again)
+        try:
+            description = read_stage_description(header["checkpoint"], where=str(self._filepath), again="")
+        except UserError as error:
+            raise UnreadableFile(self._filepath, str(error).strip(), self._again) from error
         origin = self._origin({_ORIGIN: description.origin.model_dump()}, digest_of_tensors(tensors))
         return Checkpoint(tensors, description.model_copy(update={"origin": origin}))
 
@@ -146,18 +156,16 @@ class EmbeddingsDataset(_SafetensorsDataset):
     """Embeddings [n, D], the row numbers of the split table that they belong to, and their origin."""
 
     _framework = "np"
+    _noun = "file of embeddings"
     _again = "Make them anew: run the pipeline from the node `extract`."
-    _missing = f"file of embeddings at {{path}}. {_again}"
 
-    def load(self) -> "Embeddings":
-        """Return the embeddings; those of the first version have no origin."""
+    def _made(self, tensors: dict[str, Any], header: dict[str, Any]) -> "Embeddings":
         from reid_pipeline.schema.digests import digest_of_arrays
         from reid_pipeline.schema.embeddings import Embeddings
 
-        arrays, header = self._read()
-        if set(arrays) != {"rows", "embeddings"}:
+        if set(tensors) != {"rows", "embeddings"}:
             raise self._refused("holds no embeddings.")
-        return Embeddings(arrays["rows"], arrays["embeddings"], self._origin(header, digest_of_arrays(arrays)))
+        return Embeddings(tensors["rows"], tensors["embeddings"], self._origin(header, digest_of_arrays(tensors)))
 
     def _write(self, data: "Embeddings", file: Path) -> None:
         from safetensors.numpy import save_file
@@ -172,29 +180,44 @@ class TrainingStateDataset(FileDataset["dict[str, Any] | None"]):
     _EPHEMERAL = True  # with `--only-missing-outputs`, a training without this file lacks nothing
 
     def load(self) -> dict[str, Any] | None:
-        """Return the stored state on the CPU, or None where there is none, or (with a warning) no usable one."""
-        if not self._filepath.is_file():
+        """Return the stored state on the CPU, or None where there is none; one that is of no use is set aside."""
+        if not os.path.lexists(self._filepath):
             return None
-        state, fault = self._read()
-        if fault:
-            _log.warning("The state of a killed run in %s %s: training starts anew.", self._filepath, fault)
-        return state
+        try:
+            with reading(self._filepath):
+                return self._state()
+        except UnreadableFile as error:
+            _log.warning("The state of a killed run is of no use. %s %s", error.fault, self._set_aside())
+            return None
 
-    def _read(self) -> tuple[dict[str, Any] | None, str]:
-        """Return the state, or None and what is wrong with the file."""
+    def _state(self) -> dict[str, Any] | None:
         import torch
 
         from reid_pipeline.engine.checkpoint import digest_of_state
 
         try:
             stored: Any = torch.load(self._filepath, map_location="cpu", weights_only=True)
-        except _UNREADABLE as error:
-            return None, f"cannot be read ({type(error).__name__})"
+        except (pickle.UnpicklingError, RuntimeError) as error:  # torch advises to execute what the file holds
+            raise self._refused("is damaged, or holds code, which is never executed.") from error
         if not isinstance(stored, dict) or not {_DIGEST, _STATE} <= stored.keys():
-            return None, "was written by an earlier version, which did not note the weights it started from"
+            raise self._refused("was written by an earlier version, which did not note the weights it started from.")
         if stored[_DIGEST] != digest_of_state(stored[_STATE]):
-            return None, "is damaged: its numbers are not those that were written"
-        return stored[_STATE], ""
+            raise self._refused("is damaged: its numbers are not those that were written.")
+        state: dict[str, Any] | None = stored[_STATE]
+        return state
+
+    def _refused(self, fault: str) -> UnreadableFile:
+        return UnreadableFile(self._filepath, f"{self._filepath} {fault}")
+
+    def _set_aside(self) -> str:
+        """Give the file another name, so that a new state can take its place; return what was done."""
+        names = (f"{self._filepath.stem}.damaged-{number}{self._filepath.suffix}" for number in itertools.count(1))
+        aside = next(file for name in names if not os.path.lexists(file := self._filepath.with_name(name)))
+        try:
+            self._filepath.rename(aside)
+        except OSError as error:
+            return f"It cannot be moved away ({error.strerror}): training starts anew."
+        return f"It is now {aside.name}, which can be removed: training starts anew."
 
     def _write(self, data: dict[str, Any] | None, file: Path) -> None:
         import torch
@@ -246,7 +269,8 @@ class TensorsDataset(FileDataset[dict[str, Any]]):
         """Return the tensors by name."""
         from safetensors.torch import load_file
 
-        return dict(load_file(self._filepath))
+        with reading(self._filepath):
+            return dict(load_file(self._filepath))
 
     def _write(self, data: dict[str, Any], file: Path) -> None:
         from safetensors.torch import save_file

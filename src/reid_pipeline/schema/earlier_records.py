@@ -1,7 +1,7 @@
 """Reading records: those of this version as they are, those of earlier ones by one stated conversion each."""
 
 from collections.abc import Mapping
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 from pydantic import ValidationError
 
@@ -31,6 +31,7 @@ def read_record(model: type[R], content: Any, *, where: str, again: str) -> R:
     if not isinstance(content, Mapping):
         raise UserError(f"{where} holds a {type(content).__name__}, not the record of a run. {again}")
     given = {"version": 1, **content} if "version" in model.model_fields else dict(content)
+    _require_known_version(model, given, where, again)
     try:
         record = model.model_validate(given)
     except ValidationError as error:
@@ -42,6 +43,18 @@ def read_record(model: type[R], content: Any, *, where: str, again: str) -> R:
     if not isinstance(record, OriginatedRecord) or record.origin is None:
         return record
     return record.model_copy(update={"origin": record.origin.replace(file=where)})
+
+
+def _require_known_version(model: type[Record], content: Mapping[str, Any], where: str, again: str) -> None:
+    """Refuse what a later version of the project wrote, in which fields may mean something else."""
+    field = model.model_fields.get("version")
+    known = [each for each in get_args(field.annotation) if isinstance(each, int)] if field else []
+    version = content.get("version")
+    if known and isinstance(version, int) and version > max(known):
+        raise UserError(
+            f"{where} is of version {version} of its kind, and this version of the project reads {max(known)} at"
+            f" most: a later one wrote it. Use that one, or give the file up. {again}"
+        )
 
 
 def read_stage_description(content: Any, *, where: str, again: str) -> StageDescription:

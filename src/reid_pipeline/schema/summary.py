@@ -2,7 +2,20 @@
 
 from typing import Literal
 
+from pydantic import ConfigDict
+
 from reid_pipeline.schema.record import Count, Digest, Finite, Record
+
+
+class ReaderNotes(Record):
+    """reading.json: what a reader found beside the images."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    reader: str | None = None
+    version: str | None = None
+    notes: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
 
 
 class CollectionFacts(Record):
