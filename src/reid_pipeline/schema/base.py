@@ -1,18 +1,26 @@
 """The bases of all parameter models: frozen, complete, and helpful about a mistyped name."""
 
+import math
 from collections.abc import Mapping
-from typing import Any, ClassVar, Literal
+from functools import cache
+from typing import Any, ClassVar, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
 from reid_pipeline.schema.errors import first_few, nearest
 from reid_pipeline.schema.nested import merged
 
+_LARGEST = 2**63 - 1
+"""The largest whole number that numpy and torch count with."""
+
 
 class Parameters(BaseModel):
-    """A frozen set of named parameters that refuses names it does not know, and gives the nearest allowed one."""
+    """A frozen set of named parameters that refuses names it does not know, and gives the nearest allowed one.
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    A number is finite, and no truth value: `true` would be read as 1. Text that is a plain number is read as one.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     @model_validator(mode="before")
     @classmethod
@@ -23,6 +31,36 @@ class Parameters(BaseModel):
                 near = nearest(str(given), allowed)
                 raise ValueError(f"unknown parameter {given!r}.{near} Allowed here: {first_few(allowed, 30)}.")
         return values
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _numbers(cls, value: Any, info: ValidationInfo) -> Any:
+        allowed = _types_in(cls.model_fields[info.field_name or ""].annotation)
+        return _checked_number(value, allowed) if allowed & {int, float} else value
+
+
+@cache
+def _types_in(annotation: Any) -> frozenset[Any]:
+    """Return the plain types that an annotation is made of."""
+    parts = get_args(annotation)
+    return frozenset().union(*map(_types_in, parts)) if parts else frozenset({annotation} & {bool, int, float, str})
+
+
+def _checked_number(value: Any, allowed: frozenset[Any]) -> Any:
+    """Return a number, or a list of them, with 0 in the place of -0: these are equal, and their text is not."""
+    if isinstance(value, list | tuple):
+        return type(value)(_checked_number(each, allowed) for each in value)
+    if isinstance(value, bool):
+        if bool not in allowed:
+            raise ValueError(f"a number is needed, and {str(value).lower()} is a truth value")
+    elif isinstance(value, int):
+        if abs(value) > _LARGEST:
+            raise ValueError(f"a number of {len(str(abs(value)))} digits is too large; at most {_LARGEST} is read")
+    elif isinstance(value, float):
+        if not math.isfinite(value):  # `allow_inf_nan` is for text, and says less where there are several types
+            raise ValueError(f"a finite number is needed, and {value} is none")
+        return value or 0.0
+    return value
 
 
 class RecipeParameters(Parameters):
