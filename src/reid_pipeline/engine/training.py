@@ -11,6 +11,7 @@ import pandas as pd
 
 from reid_pipeline import __version__
 from reid_pipeline.engine.checkpoint import Checkpoint, digest_of_tensors
+from reid_pipeline.engine.finite import non_finite_tensors, require_finite
 from reid_pipeline.engine.loading import images_of_rows
 from reid_pipeline.engine.loop import fit
 from reid_pipeline.engine.runtime import Runtime
@@ -99,6 +100,7 @@ class TrainingRun:
         model = self.method.build(self.parameters, population_of(self.split_table)).to(self.runtime.device)
         if earlier is not None:
             model.load_state_dict(earlier.tensors)
+        _require_finite(model, self.method, self.parameters, earlier)
         return model
 
     def data(self) -> TrainingData:
@@ -173,6 +175,7 @@ def built_embedder(method: Method, parameters: Any, split_table: pd.DataFrame, o
     """Return the embedder of a method that does not train, built from the run's seed, with its origin."""
     seed_global_state(origin.seed or 0, "build")
     model = method.build(parameters, population_of(split_table))
+    _require_finite(model, method, parameters)
     return _embedder(model, origin.replace(weights=starting_weights(parameters), label_use=method.label_use))
 
 
@@ -192,12 +195,28 @@ def exported_embedder(method: Method, parameters: Any, checkpoint: Checkpoint, o
         _log.warning("The checkpoint is of the first version: it does not say which weights it started from.")
     model = method.build(parameters, checkpoint.description.population)
     model.load_state_dict(checkpoint.tensors)
+    _require_finite(model, method, parameters, checkpoint)
     return _embedder(model, present.replace(made_from=stages_behind(checkpoint)))
 
 
 def starting_weights(parameters: Any) -> str:
     """Return the SHA-256 of the weights that a method starts from, or "random"."""
     return weights_digest(parameters.backbone.name, parameters.backbone.pretrained)
+
+
+def _require_finite(model: ReIDModel, method: Method, parameters: Any, checkpoint: Checkpoint | None = None) -> None:
+    """Refuse weights that are not finite: those of a checkpoint, or those that training starts from."""
+    if checkpoint is None:
+        given = parameters.backbone.pretrained
+        require_finite(
+            model,
+            f"The weights that {method.name} starts from (backbone.pretrained: {given})",
+            "Get the file again, or another one.",
+        )
+    else:
+        stage = checkpoint.description.stage
+        remedy = f"Train it again at a lower learning rate: --from-nodes={method.name}.train_{stage}"
+        require_finite(model, f"The weights in the checkpoint of {stage}", remedy)
 
 
 def _embedder(model: ReIDModel, origin: Origin) -> Embedder:
@@ -216,6 +235,14 @@ def _usable(resume_point: Mapping[str, Any] | None, origin: Origin) -> Mapping[s
             "A killed run left a state after epoch %d, but it is of another training (%s): training starts anew.",
             resume_point["epoch"],
             first_few(differing) or "parameters were added or removed",
+        )
+        return None
+    poisoned = non_finite_tensors({name: resume_point.get(name) for name in ("model", "optimiser")})
+    if poisoned is not None:
+        _log.warning(
+            "The state after epoch %d that a killed run of an earlier version left is not finite (%s): it is set aside"
+            " and training starts anew.",
+            *(resume_point["epoch"], poisoned),
         )
         return None
     warn_of_rounding(stored, origin, _log)
