@@ -14,6 +14,7 @@ from reid_pipeline.engine.checkpoint import Checkpoint, digest_of_tensors
 from reid_pipeline.engine.finite import non_finite_tensors, require_finite
 from reid_pipeline.engine.loading import images_of_rows
 from reid_pipeline.engine.loop import fit
+from reid_pipeline.engine.plan_checks import plan_remarks, require_trainable
 from reid_pipeline.engine.runtime import Runtime
 from reid_pipeline.engine.seeding import seed_global_state
 from reid_pipeline.engine.stage import Method, Stage, TrainingData
@@ -37,6 +38,10 @@ from reid_pipeline.schema.raw_folder import RawFolder
 from reid_pipeline.schema.records import EpochRecord, StageDescription
 from reid_pipeline.splits import data_hash
 
+_DOMINATED = (
+    "One cluster holds more than half of the training images: most of them are taken for one identity. Lower"
+    " clustering.eps or clustering.k1; if it grew from epoch to epoch, the learning rate is too high."
+)
 _log = logging.getLogger(__name__)
 
 
@@ -159,14 +164,22 @@ def train_stage(
     Raises:
         UserError: `earlier` was trained with other parameters, data or weights; what the engine or the stage finds.
     """
-    stage = run.stage(name)
+    stage, train = run.stage(name), _training_rows(run.split_table)
+    require_trainable(run.method, train)
     if earlier is not None:
         present = run.origin(run.stage(earlier.description.stage))
         require_match("train", "checkpoint", earlier.description.origin, present)
     origin = run.origin(stage, earlier)
     description, fingerprint = run.describe(stage, origin).content(), origin.fingerprint
+    remarks = plan_remarks(run.method, stage, run.parameters, train)
+    if remarks:
+        _log.warning("%s", remarks)
+    dominated = False
     for progress in fit(stage, run.model(earlier), run.data(), resume=_usable(resume_point, origin)):
         _log.info("%s", _summary(run.method.name, progress.history[-1], progress.epochs))
+        if "largest_cluster" in progress.history[-1] and not dominated:
+            _log.warning("%s", _DOMINATED)  # once: the share stands in the line of every epoch
+            dominated = True
         history = [EpochRecord.of(record, fingerprint) for record in progress.history]
         yield {"description": description, **progress.state}, history
 
@@ -256,6 +269,8 @@ def _summary(method: str, record: Mapping[str, Any], epochs: int) -> str:
         text += f", {record['clusters']} clusters"
     if "noise_share" in record:
         text += f", {record['noise_share']:.0%} noise"
+    if "largest_cluster" in record:
+        text += f", one cluster of {record['largest_cluster']:.0%}"
     if "ground_truth" in record:
         text += f", ARI {record['ground_truth']['ari']:.2f}"
     return f"{text}, {record['seconds']['epoch']:.1f} s"
