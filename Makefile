@@ -7,7 +7,7 @@
 #   make test    dev, then every check: ruff, mypy, import-linter, deptry, pytest
 #   make quick   the checks that take seconds and the tests without the slow ones, in under 90 s
 #   make golden  record the golden traces anew: make golden REASON="why the numbers change"
-#   make bench   what the parts of the demo cost, and ingestion, loading, training, clustering, evaluation
+#   make bench   what the parts of the demo cost: ingestion, loading, training (also beside others), clustering, evaluation
 #   make viz     the pipelines as a graph, in a browser
 #   make repro   the demo as DVC stages; a second time it does nothing
 #   make stages  write dvc.yaml anew; ENV=market1501: dvc/market1501/dvc.yaml; OVERLAYS=rn50: with its cells
@@ -88,6 +88,7 @@ bench: env
 	$(BIN)/python bench/ingestion.py
 	$(BIN)/python bench/loading.py
 	$(BIN)/python bench/training.py
+	$(BIN)/python bench/shared_machine.py
 	$(BIN)/python bench/neighbourhoods.py
 	$(BIN)/python bench/evaluation.py
 

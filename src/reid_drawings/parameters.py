@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 
 
 class Parameters(BaseModel):
@@ -16,7 +16,7 @@ class Parameters(BaseModel):
             out of its range.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     @model_validator(mode="before")
     @classmethod
@@ -28,6 +28,14 @@ class Parameters(BaseModel):
                 allowed = ", ".join(sorted(cls.model_fields))
                 raise ValueError(f"unknown parameter {given!r}.{hint} Allowed here: {allowed}.")
         return values
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _no_truth_value(cls, value: Any) -> Any:
+        for given in value if isinstance(value, list | tuple) else (value,):
+            if isinstance(given, bool):
+                raise ValueError(f"a number is needed, and {str(given).lower()} is a truth value")
+        return value
 
 
 def _ordered(span: tuple[int, int]) -> tuple[int, int]:

@@ -12,7 +12,8 @@ import pytest
 import torch
 from torch import nn
 
-from reid_pipeline.engine.loop import NonFiniteLoss, fit
+from reid_pipeline.engine.finite import NotFinite, non_finite_tensors
+from reid_pipeline.engine.loop import NonFiniteLoss, NonFiniteWeights, fit
 from reid_pipeline.engine.runtime import Runtime
 from reid_pipeline.engine.stage import StepOutput
 from reid_pipeline.schema.errors import UserError
@@ -247,3 +248,91 @@ class TestMixedPrecision:
         list(fit(toy_stage(make_plan()), models[0], make_data()))
         list(fit(toy_stage(make_plan()), models[1], make_data(runtime=Float16(torch.device("cpu")))))
         assert same_state(dict(models[0].state_dict()), dict(models[1].state_dict()))
+
+
+class TestNonFiniteWeights:
+    """A finite loss whose step leaves weights, buffers or optimiser state that are not."""
+
+    @pytest.fixture
+    def poisoned(self, toy_stage, make_plan):
+        class Poisoned(toy_stage):
+            """In its last step of epoch 2, after the optimiser's, `poison` changes the model."""
+
+            def after_step(self, batch, output):
+                super().after_step(batch, output)
+                if self.asked.count("after_step") == 6:
+                    self.poison(self.model)
+
+        def make(poison, model, **plan):
+            stage = Poisoned(make_plan(**plan))
+            stage.poison, stage.model = poison, model
+            return stage
+
+        return make
+
+    @staticmethod
+    def of_weights(model):
+        model[2].bias.data[0] = math.nan
+
+    @staticmethod
+    def of_one_value(model):
+        model[0].weight.data[1, 2] = -math.inf
+
+    @staticmethod
+    def of_buffers(model):
+        model[1].running_var[3] = math.inf
+
+    @pytest.mark.parametrize(
+        ("poison", "name"),
+        [("of_weights", "model.2.bias"), ("of_one_value", "model.0.weight"), ("of_buffers", "model.1.running_var")],
+    )
+    def test_such_an_epoch_is_not_yielded(self, poisoned, make_model, make_data, poison, name):
+        model = make_model()
+        progress = fit(poisoned(getattr(self, poison), model), model, make_data())
+        first = next(progress)
+        says = (
+            rf"The weights of toy are not finite after epoch 2 \(1 of \d+ tensors, the first {name}\), whose learning"
+            r" rate was 0\.05 \(plan\.learning_rate 0\.05\)\. This epoch was not stored; epoch 1 is stored and intact\."
+            r" Lower the learning rate"
+        )
+        with pytest.raises(NonFiniteWeights, match=says):
+            next(progress)
+        assert len(first.state["history"]) == 1
+
+    def test_optimiser_state_counts_too(self, toy_stage, make_plan, make_model, make_data):
+        """A gradient that is infinite where the loss is finite, in the last step."""
+
+        class Steep(toy_stage):
+            def step(self, model, batch):
+                output = super().step(model, batch)
+                if self.asked.count("step") == 3:
+                    output.losses["near"] = (0 * output.losses["near"]).sqrt()
+                return output
+
+        with pytest.raises(NonFiniteWeights, match=r"after epoch 1 \(\d+ of .* no epoch was stored before"):
+            next(fit(Steep(make_plan()), make_model(), make_data()))
+
+    def test_large_finite_values_are_no_fault(self):
+        """Their sum overflows; each of them is looked at."""
+        large = torch.full((4,), 3e38)
+        half = torch.full((4,), 6e4, dtype=torch.float16)
+        assert non_finite_tensors({"large": large, "half": [half], "whole": torch.arange(3), "text": "nan"}) is None
+        assert str(non_finite_tensors({"a": large, "b": [half, large / 0]})) == "1 of 3 tensors, the first b.1"
+
+    @pytest.mark.parametrize("rate", [1e9, 1e12, 1e15])
+    @pytest.mark.parametrize("optimiser", ["sgd", "adam"])
+    def test_nothing_that_is_not_finite_is_ever_yielded(
+        self, toy_stage, make_plan, make_model, make_data, rate, optimiser
+    ):
+        """Whichever of loss and weights overflows first at a learning rate far too high; the error has the rate."""
+        plan = make_plan(
+            learning_rate=rate, optimiser=optimiser, warmup_epochs=0, epochs=30, milestones=(), bias_rate_multiplier=10
+        )
+        states = []
+        try:
+            states += [
+                non_finite_tensors(progress.state) for progress in fit(toy_stage(plan), make_model(), make_data())
+            ]
+        except NotFinite as error:
+            states += [None] if f"{rate:g}" in str(error) else [str(error)]
+        assert set(states) == {None}

@@ -2,6 +2,7 @@
 
 import logging
 import re
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -13,10 +14,18 @@ from torch import nn
 
 from reid_pipeline.engine.batches import augmented_batches
 from reid_pipeline.engine.checkpoint import Checkpoint, checkpoint_of
+from reid_pipeline.engine.finite import NotFinite
 from reid_pipeline.engine.progress import track
 from reid_pipeline.engine.runtime import Runtime
 from reid_pipeline.engine.stage import Method, TrainingData
-from reid_pipeline.engine.training import TrainingRun, known_ids, population_of, train_stage
+from reid_pipeline.engine.training import (
+    TrainingRun,
+    built_embedder,
+    exported_embedder,
+    known_ids,
+    population_of,
+    train_stage,
+)
 from reid_pipeline.evaluation.embedding import embed_test_rows
 from reid_pipeline.evaluation.extraction import extract_embeddings
 from reid_pipeline.evaluation.ranked_queries import choose_ranked_queries
@@ -110,6 +119,10 @@ def copied(state):
 
 def _clone(value):
     return value.clone() if isinstance(value, torch.Tensor) else value
+
+
+def warnings_in(caplog):
+    return [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
 
 
 class TestData:
@@ -248,6 +261,97 @@ class TestTrainStages:
         lines = [line for line in caplog.messages if line.startswith("toy epoch")]
         assert len(lines) == 4
         assert re.fullmatch(r"toy epoch 2/4, loss \d+\.\d{3}, 3 clusters, [\d.]+ s", lines[1])
+
+
+class TestNotFinite:
+    """Nothing is trained, gone on from or exported that holds NaN or infinity."""
+
+    @pytest.mark.parametrize("where", ["model", "optimiser"])
+    @pytest.mark.parametrize("value", [np.nan, np.inf])
+    def test_a_poisoned_state_is_set_aside(self, make_run, caplog, where, value):
+        """As version 0.1.0 stored it at a learning rate far too high."""
+        state = copied(next(trained(make_run(), None))[0])
+        tensors = state["model"] if where == "model" else state["optimiser"]["state"][0]
+        name = "0.weight" if where == "model" else "momentum_buffer"
+        tensors[name].view(-1)[2] = value
+        with caplog.at_level(logging.WARNING):
+            (again, _) = next(trained(make_run(), state))
+        (message,) = warnings_in(caplog)
+        path = name if where == "model" else f"state.0.{name}"
+        says = rf"The state after epoch 1 .* is not finite \(1 of \d+ tensors, the first {where}\.{path}\): it is set"
+        assert re.match(says, message)
+        assert message.endswith("it is set aside and training starts anew.")
+        assert again["epoch"] == 1
+
+    def test_a_whole_state_is_not(self, make_run, caplog):
+        state = copied(next(trained(make_run(), None))[0])
+        with caplog.at_level(logging.WARNING):
+            assert next(trained(make_run(), state))[0]["epoch"] == 2
+        assert warnings_in(caplog) == []
+
+    def test_a_poisoned_start_is_refused(self, make_run, make_model):
+        def build(*_):
+            model = make_model()
+            model[0].bias.data[1] = np.inf
+            return model
+
+        run = make_run()
+        run = make_run(method=replace(run.method, build=build))
+        says = (
+            r"The weights that toy starts from \(backbone\.pretrained: None\) are not finite: 1 of 8 tensors, the first"
+            r" 0\.bias\. Get the file again"
+        )
+        with pytest.raises(NotFinite, match=says):
+            next(trained(run, None))
+        with pytest.raises(NotFinite, match=says):
+            built_embedder(run.method, run.parameters, run.split_table, run.origin(TOY))
+
+    def test_a_poisoned_checkpoint_is_neither_exported_nor_trained_on(self, make_run):
+        run = make_run()
+        *_, (state, _) = trained(run, None)
+        made = checkpoint_of(state)
+        made.tensors["2.bias"][0] = np.nan
+        says = (
+            r"The weights in the checkpoint of toy are not finite: 1 of 8 tensors, the first 2\.bias\. Train it again"
+        )
+        with pytest.raises(NotFinite, match=says):
+            run.model(made)
+        with pytest.raises(NotFinite, match=says):
+            exported_embedder(run.method, run.parameters, made, made.description.origin)
+
+
+class TestRemarks:
+    """What the plan asks of the images that they cannot give is logged once, before the first epoch."""
+
+    def test_one_line_before_the_first_epoch(self, make_run, make_plan, caplog):
+        run = make_run(parameters=ToyParameters(plan=make_plan(batch_size=4096, instances=4)))
+        with caplog.at_level(logging.INFO, "reid_pipeline"):
+            list(trained(run, None))
+        (remark,) = warnings_in(caplog)
+        assert "plan.batch_size is 4,096, and there are" in remark
+        epochs = [place for place, text in enumerate(caplog.messages) if text.startswith("toy epoch")]
+        assert caplog.messages.index(remark) < epochs[0]
+
+    def test_one_identity_is_refused_before_the_model_is_built(self, make_run, split_table):
+        one = split_table[(split_table["split"] != "train") | (split_table["label"] == 0)]
+        run = make_run(split_table=one)
+        run = make_run(split_table=one, method=replace(run.method, build=None))
+        with pytest.raises(UserError, match="toy learns to tell identities apart, and of the 8 training images all"):
+            next(trained(run, None))
+
+    def test_a_dominant_cluster_stands_in_every_line_and_is_explained_once(self, make_run, toy_stage, caplog):
+        class Dominated(toy_stage):
+            def facts(self):
+                return {**super().facts(), "largest_cluster": 0.625}
+
+        run = make_run()
+        run = make_run(method=replace(run.method, stages=lambda parameters: (Dominated(parameters.plan),)))
+        with caplog.at_level(logging.INFO, "reid_pipeline"):
+            *_, (_, history) = trained(run, None)
+        assert {record.largest_cluster for record in history} == {0.625}
+        lines = [text for text in caplog.messages if text.startswith("toy epoch")]
+        assert ["3 clusters, one cluster of 62%" in text for text in lines] == [True] * 4
+        assert sum(text.startswith("One cluster holds more than half") for text in caplog.messages) == 1
 
 
 class TestNextStage:

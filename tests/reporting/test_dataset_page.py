@@ -319,7 +319,7 @@ def test_text_stays_short_whatever_there_is() -> None:
     assert len(text.splitlines()) <= 40
     assert max(map(len, text.splitlines())) <= 160
     assert "and 37 more subsets, see the page" in text
-    assert "and 31 more problems, see the page" in text
+    assert "and 32 more problems, see the page" in text
     assert "and 28 more notes, see the page" in text
 
 
@@ -343,3 +343,39 @@ def test_large_numbers_are_written_out() -> None:
     cells = Page(render_dataset_page(summary)).text("td").split("\n")
     assert "12,345.68" in cells
     assert "1,200" in cells
+
+
+def trained_on(*images_of: int) -> list[Image]:
+    """A collection with training identities of so many images each."""
+    test = [each for each in CLEAN if each["split"] != "train"]
+    counts = enumerate(images_of, start=5)
+    return test + [image(f"t{pid}/{i}.jpg", pid, i % 2, "train") for pid, number in counts for i in range(number)]
+
+
+@pytest.mark.parametrize(
+    ("images_of", "title", "what"),
+    [
+        ([1] * 9, "Training identities with a single image", "Each of the 9 training identities has a single image."),
+        ([1, 1, 1, 2, 2], "Training identities with a single image", "3 of the 5 training identities have a single"),
+        ([7], "One training identity", "All 7 labelled training images show one identity, fox-5."),
+        ([1], "One training identity", "All 1 labelled training images show one identity, fox-5."),
+        (
+            [2, 8, 3],
+            "One identity with most of the training images",
+            "8 of 13 labelled training images show one identity, fox-6.",
+        ),
+    ],
+)
+def test_training_identities_that_teach_little(images_of: list[int], title: str, what: str) -> None:
+    summary = summarised(trained_on(*images_of))
+    found = {problem.title: problem for problem in problems(summary)}
+    assert found[title].what.startswith(what)
+    assert found[title].meaning
+    assert found[title].remedy
+    assert f"! {what}" in dataset_text(summary)
+    assert what in render_dataset_page(summary)
+
+
+@pytest.mark.parametrize("images_of", [[2] * 9, [1, 2], [1, 1, 4, 4], [5, 5], [2, 6, 1]])
+def test_training_identities_that_are_usual(images_of: list[int]) -> None:
+    assert problems(summarised(trained_on(*images_of))) == []

@@ -202,6 +202,7 @@ def test_splits(summary: dict[str, Any]) -> None:
             "third_quartile": 2.5,
             "max": 3,
             "histogram": [[1, 1], [3, 1]],
+            "largest": "fox-a",
         },
         "one_camera": {"count": 1, "first": ["fox-b"]},
         "rules": {"published": 5},

@@ -8,7 +8,13 @@ import torch
 from reid_pipeline.engine.seeding import numpy_generator, torch_generator
 from reid_pipeline.engine.stage import Batch, TrainingData
 from reid_pipeline.images.augment import PixelStatistics, augment, normalise
-from reid_pipeline.images.samplers import batches_per_pass, camera_preferring_batches, identity_batches, random_batches
+from reid_pipeline.images.samplers import (
+    batches_per_pass,
+    camera_preferring_batches,
+    identity_batches,
+    largest_batch,
+    random_batches,
+)
 from reid_pipeline.schema.errors import UserError
 from reid_pipeline.schema.parameters import AugmentationParameters, TrainingPlan
 
@@ -28,7 +34,8 @@ def augmented_batches(
     Args:
         labels: int64 [n], published or pseudo labels of the training rows; rows below 0 are left out.
         data: images, cameras, device, seed.
-        plan: without iterations, there are as many as `batches_per_pass` counts.
+        plan: without iterations, there are as many as `batches_per_pass` counts. A batch larger than the collection
+            would hold every image several times: it is cut to `largest_batch`.
         pixels: the image tower, whose pixel statistics are used, and the augmentation.
         position: such as (stage, epoch); sampling depends on the run's seed, this position and the step alone.
 
@@ -36,7 +43,8 @@ def augmented_batches(
         UserError: the plan has no instances, or an image cannot be read.
         ValueError: no row has a label.
     """
-    sizes = {"batch_size": plan.batch_size, "instances": _instances(plan)}
+    instances = _instances(plan)
+    sizes = {"batch_size": largest_batch(len(labels), plan.batch_size, instances), "instances": instances}
     iterations = plan.iterations_per_epoch or batches_per_pass(labels, **sizes)
     generator = numpy_generator(data.seed, "sampler", *position)
     groups = camera_preferring_batches(labels, data.camids, **sizes, iterations=iterations, generator=generator)

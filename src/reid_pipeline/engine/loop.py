@@ -13,19 +13,29 @@ from typing import Any, Generic
 import torch
 from torch import nn
 
+from reid_pipeline.engine.finite import NotFinite, non_finite_tensors
 from reid_pipeline.engine.progress import track
 from reid_pipeline.engine.seeding import seed_global_state
 from reid_pipeline.engine.stage import Batch, M, Stage, TrainingData
-from reid_pipeline.schema.errors import UserError
 from reid_pipeline.schema.parameters import TrainingPlan
 
 
-class NonFiniteLoss(UserError):  # noqa: N818 - says what happened, as ClusteringCollapse does
+class NonFiniteLoss(NotFinite):
     """A loss became NaN or infinite; the optimiser step was not taken."""
+
+
+class NonFiniteWeights(NotFinite):
+    """An epoch left weights, buffers or optimiser state that are NaN or infinite; it is not yielded."""
 
 
 class UnusableState(ValueError):  # noqa: N818 - says what it found
     """A state to resume from is not of this training: something is missing, or has another shape."""
+
+
+_REMEDY = (
+    "Lower the learning rate, lengthen the warm-up, or use compute.precision=float32; the same command then goes on or"
+    " starts anew."
+)
 
 
 @dataclass(frozen=True)
@@ -55,6 +65,7 @@ def fit(
     Raises:
         NonFiniteLoss: before the optimiser step that would have used it.
         UnusableState: before anything else, for a `resume` that is not of this stage and model.
+        NonFiniteWeights: in the place of the epoch that left them.
         UserError: what the stage finds, such as a collapsed clustering.
     """
     loop = _Loop(stage, model, data, resume)
@@ -108,9 +119,22 @@ class _Loop(Generic[M]):
                 totals[name] = totals.get(name, 0.0) + value
         if not steps:
             raise ValueError(f"Stage {self.stage.name!r} gave no batch for epoch {epoch}; it must give one.")
+        self._require_finite(epoch, rate)
         self.epoch = epoch
         losses = {name: total / steps for name, total in totals.items()}
         self.history.append(self._record(rate, sum(totals.values()) / steps, losses, time.perf_counter() - started))
+
+    def _require_finite(self, epoch: int, rate: float) -> None:
+        """Raise NonFiniteWeights: a loss can be finite, and its gradient or its step not."""
+        found = non_finite_tensors({name: each.state_dict() for name, each in self.stateful.items()})
+        if found is None:
+            return
+        earlier = f"epoch {self.epoch} is stored and intact" if self.epoch else "no epoch was stored before"
+        raise NonFiniteWeights(
+            f"The weights of {self.stage.name} are not finite after epoch {epoch} ({found}), whose learning rate was"
+            f" {rate:g} (plan.learning_rate {self.stage.plan.learning_rate:g}). This epoch was not stored; {earlier}."
+            f" {_REMEDY}"
+        )
 
     def _step(self, batch: Batch, where: str) -> dict[str, float]:
         self.model.train()
@@ -121,8 +145,7 @@ class _Loop(Generic[M]):
             terms = ", ".join(f"{name} = {value}" for name, value in losses.items())
             raise NonFiniteLoss(
                 f"The loss is not finite in {where}: {terms}. The step was not taken and the last stored epoch is"
-                " intact. Lower the learning rate, lengthen the warm-up, or use compute.precision float32; the same"
-                " command then goes on or starts anew."
+                f" intact. The learning rate was {self.optimiser.param_groups[0]['lr']:g}. {_REMEDY}"
             )
         self.optimiser.zero_grad(set_to_none=True)
         total = self.scaler.scale(torch.stack(list(output.losses.values())).sum())

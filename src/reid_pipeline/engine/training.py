@@ -11,8 +11,10 @@ import pandas as pd
 
 from reid_pipeline import __version__
 from reid_pipeline.engine.checkpoint import Checkpoint, digest_of_tensors
+from reid_pipeline.engine.finite import non_finite_tensors, require_finite
 from reid_pipeline.engine.loading import images_of_rows
 from reid_pipeline.engine.loop import Progress, UnusableState, fit
+from reid_pipeline.engine.plan_checks import plan_remarks, require_trainable
 from reid_pipeline.engine.runtime import Runtime
 from reid_pipeline.engine.seeding import seed_global_state
 from reid_pipeline.engine.stage import Method, Stage, TrainingData
@@ -36,6 +38,10 @@ from reid_pipeline.schema.raw_folder import RawFolder
 from reid_pipeline.schema.records import EpochRecord, StageDescription
 from reid_pipeline.splits import data_hash, white_value
 
+_DOMINATED = (
+    "One cluster holds more than half of the training images: most of them are taken for one identity. Lower"
+    " clustering.eps or clustering.k1; if it grew from epoch to epoch, the learning rate is too high."
+)
 _log = logging.getLogger(__name__)
 
 
@@ -99,6 +105,7 @@ class TrainingRun:
         model = self.method.build(self.parameters, population_of(self.split_table)).to(self.runtime.device)
         if earlier is not None:
             model.load_state_dict(earlier.tensors)
+        _require_finite(model, self.method, self.parameters, earlier)
         return model
 
     def data(self) -> TrainingData:
@@ -158,14 +165,22 @@ def train_stage(
     Raises:
         UserError: `earlier` was trained with other parameters, data or weights; what the engine or the stage finds.
     """
-    stage = run.stage(name)
+    stage, train = run.stage(name), _training_rows(run.split_table)
+    require_trainable(run.method, train)
     if earlier is not None:
         present = run.origin(run.stage(earlier.description.stage))
         require_match("train", "checkpoint", earlier.description.origin, present)
     origin = run.origin(stage, earlier)
     description, fingerprint = run.describe(stage, origin).content(), origin.fingerprint
+    remarks = plan_remarks(run.method, stage, run.parameters, train)
+    if remarks:
+        _log.warning("%s", remarks)
+    dominated = False
     for progress in _epochs(run, stage, earlier, _usable(resume_point, origin)):
         _log.info("%s", _summary(run.method.name, progress.history[-1], progress.epochs))
+        if "largest_cluster" in progress.history[-1] and not dominated:
+            _log.warning("%s", _DOMINATED)  # once: the share stands in the line of every epoch
+            dominated = True
         history = [EpochRecord.of(record, fingerprint) for record in progress.history]
         yield {"description": description, **progress.state}, history
 
@@ -186,6 +201,7 @@ def built_embedder(method: Method, parameters: Any, split_table: pd.DataFrame, o
     """Return the embedder of a method that does not train, built from the run's seed, with its origin."""
     seed_global_state(origin.seed or 0, "build")
     model = method.build(parameters, population_of(split_table))
+    _require_finite(model, method, parameters)
     origin = origin.replace(weights=starting_weights(parameters), label_use=method.label_use)
     return _embedder(model, origin, white_value(split_table))
 
@@ -208,12 +224,28 @@ def exported_embedder(
         _log.warning("The checkpoint is of the first version: it does not say which weights it started from.")
     model = method.build(parameters, checkpoint.description.population)
     model.load_state_dict(checkpoint.tensors)
+    _require_finite(model, method, parameters, checkpoint)
     return _embedder(model, present.replace(made_from=stages_behind(checkpoint)), white)
 
 
 def starting_weights(parameters: Any) -> str:
     """Return the SHA-256 of the weights that a method starts from, or "random"."""
     return weights_digest(parameters.backbone.name, parameters.backbone.pretrained)
+
+
+def _require_finite(model: ReIDModel, method: Method, parameters: Any, checkpoint: Checkpoint | None = None) -> None:
+    """Refuse weights that are not finite: those of a checkpoint, or those that training starts from."""
+    if checkpoint is None:
+        given = parameters.backbone.pretrained
+        require_finite(
+            model,
+            f"The weights that {method.name} starts from (backbone.pretrained: {given})",
+            "Get the file again, or another one.",
+        )
+    else:
+        stage = checkpoint.description.stage
+        remedy = f"Train it again at a lower learning rate: --from-nodes={method.name}.train_{stage}"
+        require_finite(model, f"The weights in the checkpoint of {stage}", remedy)
 
 
 def _embedder(model: ReIDModel, origin: Origin, white: int | None) -> Embedder:
@@ -241,6 +273,14 @@ def _usable(resume_point: Mapping[str, Any] | None, origin: Origin) -> Mapping[s
             first_few(differing) or "parameters were added or removed",
         )
         return None
+    poisoned = non_finite_tensors({name: resume_point.get(name) for name in ("model", "optimiser")})
+    if poisoned is not None:
+        _log.warning(
+            "The state after epoch %d that a killed run of an earlier version left is not finite (%s): it is set aside"
+            " and training starts anew.",
+            *(epoch, poisoned),
+        )
+        return None
     warn_of_rounding(stored, origin, _log)
     _log.info("Going on after epoch %d, where a killed run stopped.", epoch)
     return resume_point
@@ -252,6 +292,8 @@ def _summary(method: str, record: Mapping[str, Any], epochs: int) -> str:
         text += f", {record['clusters']} clusters"
     if "noise_share" in record:
         text += f", {record['noise_share']:.0%} noise"
+    if "largest_cluster" in record:
+        text += f", one cluster of {record['largest_cluster']:.0%}"
     if "ground_truth" in record:
         text += f", ARI {record['ground_truth']['ari']:.2f}"
     return f"{text}, {record['seconds']['epoch']:.1f} s"

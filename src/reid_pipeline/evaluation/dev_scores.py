@@ -7,7 +7,8 @@ import torch
 
 from reid_pipeline.clustering import ClusteringCollapse
 from reid_pipeline.engine.checkpoint import Checkpoint, checkpoint_of
-from reid_pipeline.engine.loop import NonFiniteLoss, fit
+from reid_pipeline.engine.finite import NotFinite
+from reid_pipeline.engine.loop import fit
 from reid_pipeline.engine.training import TrainingRun
 from reid_pipeline.evaluation.embedding import embed_test_rows
 from reid_pipeline.evaluation.protocol import evaluate_draws
@@ -39,7 +40,7 @@ def dev_scores(run: TrainingRun, evaluation: EvaluationParameters, *, every: int
             _require_finite(progress.state["model"].values(), f"weights after epoch {progress.epoch}")
             if progress.epoch % every == 0 or progress.epoch == progress.epochs:
                 yield Score(progress.epoch, progress.epochs, _dev_map(run, model.embedder(), evaluation))
-    except (NonFiniteLoss, ClusteringCollapse) as error:
+    except (NotFinite, ClusteringCollapse) as error:
         raise Unusable(str(error)) from error
 
 

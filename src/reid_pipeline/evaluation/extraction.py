@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from reid_pipeline.engine.finite import NotFinite
 from reid_pipeline.engine.progress import track
 from reid_pipeline.engine.runtime import Runtime
 from reid_pipeline.images.augment import PixelStatistics, normalise
@@ -30,7 +31,8 @@ def extract_embeddings(
     """Return the embeddings of images of the embedder's size, float32 [n, D] of unit rows; a ValueError without images.
 
     `ids` are camids and viewids, int arrays [n], for models with side information. With `flip_averaging` a row is the
-    unit vector along the mean of the embeddings of an image and its mirror image.
+    unit vector along the mean of the embeddings of an image and its mirror image. NotFinite where one is NaN or
+    infinite.
     """
     embeddings = None  # as wide as the first batch; each batch is written to its place, without a copy
     done = 0
@@ -48,7 +50,20 @@ def extract_embeddings(
             done += len(batch)
     if embeddings is None:
         raise ValueError("There is nothing to embed: no images.")
+    _require_finite(embeddings, images)
     return embeddings.numpy()
+
+
+def _require_finite(embeddings: torch.Tensor, images: ReIDImages) -> None:
+    """Refuse (NotFinite) embeddings that are NaN or infinite; they say which images, and where that comes from."""
+    if embeddings.sum().isfinite():
+        return
+    bad = (~embeddings.isfinite().all(dim=1)).nonzero().flatten().tolist()
+    raise NotFinite(
+        f"The model gives embeddings that are not finite for {len(bad)} of {len(images)} images (the first:"
+        f" {images.paths[bad[0]]}). The images are good: the model has diverged, its weights are damaged, or half"
+        " precision overflowed. Train again at a lower learning rate, or use compute.precision=float32."
+    )
 
 
 def evaluation_batches(

@@ -1,6 +1,7 @@
 """What is wrong with a collection, in sentences: what it is, what it means, what to do."""
 
 from collections.abc import Iterator, Sequence
+from itertools import chain
 from typing import NamedTuple
 
 from reid_pipeline.reporting.formats import counted
@@ -18,6 +19,8 @@ class Problem(NamedTuple):
 
 
 _LARGEST_16_BIT = 65535
+_FEW_IMAGES = 10
+"""Of fewer, a half says nothing."""
 _COPIES = {
     "conflicts": (
         "Identical files with different identities",
@@ -53,8 +56,11 @@ def problems(summary: DatasetSummary) -> list[Problem]:
         )
         for sentence in summary.warnings
     ]
-    faulty = [*_faulty_images(summary), *_dark_pictures(summary.deep)]
-    return [*warnings, *faulty, *_copies(summary.duplicates), *_unused_images(summary)]
+    found = [
+        _faulty_images(summary), _dark_pictures(summary.deep), _training_identities(summary),
+        _copies(summary.duplicates),
+    ]  # fmt: skip
+    return [*warnings, *chain.from_iterable(found), *_unused_images(summary)]
 
 
 def all_answered(queries: QueryFacts) -> bool:
@@ -103,6 +109,39 @@ def _dark_pictures(deep: DeepPictures | None) -> Iterator[Problem]:
             " machine vision cameras often fill 10, 12 or 14 of the 16 bits.",
             f"Give the value that is white, for 12 bits 4095: --params ingestion.white_value={found}. It holds for"
             " training, search and pages, and stays with the model.",
+        )
+
+
+def _training_identities(summary: DatasetSummary) -> Iterator[Problem]:
+    """Yield what keeps a method from learning identities: one alone, one image each, one with most images."""
+    train = summary.splits.get("train")
+    spread = None if train is None else train.images_per_identity
+    if spread is None:
+        return
+    images, identities = (sum(each) for each in zip(*((n * m, m) for n, m in spread.histogram), strict=True))
+    single = dict(spread.histogram).get(1, 0)
+    if identities == 1:
+        yield Problem(
+            "One training identity",
+            f"All {images:,} labelled training images show one identity, {spread.largest or 'unnamed'}.",
+            "There is nobody to tell it apart from: methods with labels refuse to train.",
+            "Add images of other identities, or check the folder, list or column that identities are read from.",
+        )
+    elif 2 * single > identities:
+        whole = "Each" if single == identities else f"{single:,}"
+        yield Problem(
+            "Training identities with a single image",
+            f"{whole} of the {identities:,} training identities {'has' if whole == 'Each' else 'have'} a single image.",
+            "One picture does not show what stays the same in an individual: batches repeat it, clustering finds no"
+            " second one.",
+            "Add images of the same individuals. If one individual has several names, mend these.",
+        )
+    if identities > 1 and images >= _FEW_IMAGES and 2 * spread.max > images:
+        yield Problem(
+            "One identity with most of the training images",
+            f"{spread.max:,} of {images:,} labelled training images show one identity, {spread.largest or 'unnamed'}.",
+            "Without labels, one individual is most of what is clustered; with labels, the others have few images.",
+            "Leave some of its images out, or check that its name does not stand for several individuals or for none.",
         )
 
 

@@ -10,6 +10,7 @@ from reid_pipeline.reporting.formats import LABELS, METRICS, UNMEASURED, count, 
 from reid_pipeline.reporting.page import Column, Headline, Table, charts, flattened, rendered
 from reid_pipeline.reporting.rank_lists import RankedQuery, describe, rank_list_strip
 from reid_pipeline.schema.addresses import ZERO_SHOT
+from reid_pipeline.schema.errors import first_few
 from reid_pipeline.schema.origin import LabelUse
 from reid_pipeline.schema.records import Breakdown, Differences, EpochRecord, Metrics, RunCard
 
@@ -77,7 +78,7 @@ def render_report(content: ReportContent) -> str:
         labels=_label_sentence(label_use, trains=bool(content.history)),
         compared=[sentence] if other and other != usual else [],
         table=before_and_after(comparison_rows(content.metrics, differences)),
-        notes=difference_notes(content.metrics, differences),
+        notes=[*difference_notes(content.metrics, differences), *_cluster_notes(content.history)],
         headlines=_headlines(content),
         facts=_facts(content.run_card),
         cmc=charts({"cmc": curve} if curve.data else {}),
@@ -137,12 +138,26 @@ def _epoch_table(history: Sequence[EpochRecord]) -> Table:
         Column("Loss", [f"{record.loss:.4f}" for record in history]),
         Column("Clusters", [count(record.clusters) for record in history]),
         Column("Noise, %", [percent(record.noise_share) for record in history]),
+        Column("One cluster, %", [percent(record.largest_cluster) for record in history]),
         Column("ARI", [f"{truth.ari:.3f}" if truth else UNMEASURED for truth in truths]),
         Column("NMI", [f"{truth.nmi:.3f}" if truth else UNMEASURED for truth in truths]),
         Column("Seconds", [UNMEASURED if each is None else f"{each:.1f}" for each in seconds]),
     ]
     caption = "One row per epoch. ARI and NMI: diagnostics only, never used in training."
     return Table("numbers of each epoch", columns, caption).without_empty_columns(UNMEASURED)
+
+
+def _cluster_notes(history: Sequence[EpochRecord]) -> list[str]:
+    """Return a sentence on epochs in which one cluster held more than half of the images."""
+    shares = {f"{epoch:g}": record.largest_cluster for epoch, record in zip(epochs(history), history, strict=True)}
+    found = {epoch: share for epoch, share in shares.items() if share is not None}
+    if not found:
+        return []
+    which = f"epoch{'s' if len(found) > 1 else ''} {first_few(list(found))}"
+    return [
+        f"In {which} one cluster held more than half of the training images, up to {percent(max(found.values()))} %:"
+        " most of them were taken for one identity."
+    ]
 
 
 def _strip(ranked: RankedQuery) -> dict[str, str]:

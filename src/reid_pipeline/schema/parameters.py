@@ -12,6 +12,7 @@ from reid_pipeline.schema.errors import nearest
 PositiveInt = Annotated[int, Field(ge=1)]
 Natural = Annotated[int, Field(ge=0)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
+Side = Annotated[int, Field(ge=1, le=8192)]
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 Precision = Literal["auto", "float32", "bfloat16", "float16"]
 Channels = tuple[float, float, float]
@@ -25,7 +26,7 @@ class ComputeParameters(Parameters):
     device: str = Field("auto", pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$", description="cuda:<index> is one of several")
     precision: Precision = Field("auto", description="auto: bfloat16 (else float16) on CUDA, float32 elsewhere")
     deterministic: bool = Field(True, description="deterministic kernels on CUDA; the CPU always is")
-    threads: Natural = Field(0, description="CPU threads; 0 leaves torch's own choice")
+    threads: int = Field(0, ge=0, le=1024, description="of torch on the CPU; 0: its own choice, one a core")
     image_memory: PositiveInt = Field(2_000_000_000, description="bytes of decoded images held in memory at most")
     image_cache_limit: Natural = Field(0, description="bytes of decoded images on disk at most; 0: no cache")
 
@@ -86,7 +87,7 @@ class BackboneParameters(Parameters):
 
     name: str = Field(description="an open_clip ViT model name, or demo-vit")
     pretrained: str | None = Field(None, description="open_clip tag, local checkpoint, or null for random")
-    image_size: tuple[PositiveInt, PositiveInt] = Field((256, 128), description="height, width in pixels")
+    image_size: tuple[Side, Side] = Field((256, 128), description="height, width in pixels")
     patch_stride: PositiveInt | None = Field(None, description="null: the patch size; smaller: OLP")
     # Per colour.
     pixel_mean: Channels | None = Field((0.5, 0.5, 0.5), description="of pixels in 0..1; null: that of the weights")
@@ -131,7 +132,7 @@ class AugmentationParameters(Parameters):
     """Training augmentation, after the resize: flip, pad, crop, erase (methods.md section 1)."""
 
     flip: Share = 0.5
-    padding: int = Field(10, ge=0, description="pixels on each side before the random crop")
+    padding: int = Field(10, ge=0, le=1000, description="pixels on each side before the random crop")
     erasing: Share = Field(0.5, description="probability of random erasing")
     erasing_area: tuple[Share, Share] = Field((0.02, 0.4), description="share of the image erased")
     # Normalised pixels: 0, standard normal (CLIP-ReID), or 0.5 (released PCL-CLIP, whose mean was of pixels in 0..1).
@@ -209,8 +210,8 @@ class EvaluationParameters(Parameters):
     camera_mean_subtraction: bool = Field(False, description="less the mean embedding of all test images of its camera")
     query_expansion: Natural = Field(0, description="nearest embeddings of both sides to average with; 0: none")
     rerank: Literal["none", "k_reciprocal", "clip_reid"] = "none"  # k1 / k2 / lambda 20 / 6 / 0.3, or 50 / 15 / 0.3
-    resamples: Natural = Field(1000, description="of the queries, for 95 % intervals; 0: no intervals")
-    max_rank: PositiveInt = 50
+    resamples: int = Field(1000, ge=0, le=1_000_000, description="of the queries, for 95 % intervals; 0: no intervals")
+    max_rank: int = Field(50, ge=1, le=1_000_000)
     batch_size: PositiveInt = 256
 
 
@@ -223,7 +224,7 @@ class ContrastParameters(Parameters):
     learning_rate: float = Field(gt=0)
     warmup_share: float = Field(ge=0, lt=1, description="share of all steps in linear warm-up")
     weight_decay: float = Field(ge=0)
-    padding: int = Field(ge=0, description="pixels of the random shift")
+    padding: int = Field(ge=0, le=1000, description="pixels of the random shift")
     held_out: int = Field(ge=2, description="drawings, from the end, that are only measured on")
 
 

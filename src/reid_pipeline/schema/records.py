@@ -80,6 +80,7 @@ class EpochRecord(Record):
     clusters: Count | None = None  # this and the next: of the pseudo labels, where a stage makes any
     noise_share: Fraction | None = None
     cluster_sizes: ClusterSizes | None = None
+    largest_cluster: Fraction | None = None  # share of the images in one cluster, where it is over half
     proxies: Count | None = None
     ground_truth: Agreement | None = None  # with the identities, where these are known
     facts: dict[str, Any] = Field(default_factory=dict)  # whatever else the stage reports

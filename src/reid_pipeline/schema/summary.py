@@ -71,6 +71,7 @@ class ImagesPerIdentity(Record):
     third_quartile: Finite
     max: Count
     histogram: tuple[tuple[Count, Count], ...]
+    largest: str | None = None  # the identity with the most images
 
 
 class SplitFacts(Record):

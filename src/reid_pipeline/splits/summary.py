@@ -144,7 +144,8 @@ def _images_per_camera(rows: pd.DataFrame) -> dict[str, int]:
 
 
 def _spread(named: pd.DataFrame) -> records.ImagesPerIdentity | None:
-    images = named[PID].value_counts().to_numpy()
+    numbers = named[PID].value_counts()
+    images = numbers.to_numpy()
     if not len(images):
         return None
     first, median, third = np.percentile(images, [25, 50, 75]).tolist()
@@ -157,6 +158,7 @@ def _spread(named: pd.DataFrame) -> records.ImagesPerIdentity | None:
         third_quartile=third,
         max=int(images.max()),
         histogram=tuple(zip(values.tolist(), identities.tolist(), strict=True)),
+        largest=_names(named, numbers.index[numbers == numbers.max()])[0],
     )
 
 
