@@ -166,7 +166,7 @@ def train_stage(
     for progress in fit(stage, run.model(earlier), run.data(), resume=_usable(resume_point, origin)):
         _log.info("%s", _summary(run.method.name, progress.history[-1], progress.epochs))
         history = [EpochRecord.of(record, fingerprint) for record in progress.history]
-        yield {"description": description, **progress.state}, history
+        yield {"description": description, "epochs": progress.epochs, **progress.state}, history
 
 
 def built_embedder(method: Method, parameters: Any, split_table: pd.DataFrame, origin: Origin) -> Embedder:

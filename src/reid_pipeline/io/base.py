@@ -11,6 +11,7 @@ from typing import Any, ClassVar, TypeVar
 
 from kedro.io import AbstractDataset
 
+from reid_pipeline.machine_faults import naming
 from reid_pipeline.schema.errors import UserError
 
 _Saved = TypeVar("_Saved")
@@ -23,11 +24,13 @@ def replacing(target: Path) -> Iterator[Path]:
 
     Works for a file or a folder, on one file system. A reader, or a kill, never meets an incomplete one.
     """
-    target.parent.mkdir(parents=True, exist_ok=True)
-    scratch = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
+    with naming(target):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        scratch = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
     try:
         written = scratch / target.name
-        yield written
+        with naming(target, written):
+            yield written
         if target.is_dir():
             aside = target.rename(scratch / f"old.{target.name}")
             try:
