@@ -26,9 +26,8 @@ _SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")  # Windows has no SIGHUP
 def orderly_end() -> Iterator[None]:
     """Let the first signal end the block as Ctrl-C does, with a message, and a second one the process at once.
 
-    The exit status is 128 and the signal's number, as shells expect. A signal that is ignored, as SIGHUP is under nohup,
-    stays so. What a library makes of the first one, having
-    caught it, does not matter: the run ends at its next batch or dataset.
+    The exit status is 128 and the signal's number, as shells expect. A signal that is ignored, as SIGHUP is under
+    nohup, stays so. Where a library catches the first one, the run ends at its next batch or dataset.
     """
     received: list[int] = []
     found = {each: signal.getsignal(each) for name in _SIGNALS if (each := getattr(signal, name, None)) is not None}
@@ -118,8 +117,11 @@ class Standing:
 
     def text(self) -> str:
         """Return where the run is and from where the same command goes on, to follow "Interrupted"."""
-        stored = self._training or "What had ended is stored: the same command makes the rest."
-        return f" in {self._node}. {stored}" if self._node else ". Nothing had begun: give the same command again."
+        if not self._node:
+            return ". Nothing had begun: give the same command again."
+        if self._training and self._training.node == self._node:
+            return f". {self._training}"
+        return f" in {self._node}. {self._training or 'What was finished is stored: the same command does the rest.'}"
 
     def _is_state(self, name: str) -> bool:
         return isinstance(self._catalog.get(name), TrainingStateDataset)

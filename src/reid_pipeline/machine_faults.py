@@ -163,8 +163,9 @@ def _space(place: Path) -> str:
 
 
 def _permission(place: Path) -> str:
-    """Return who asked, and to whom the nearest path that is there belongs."""
+    """Return who asked, and to whom belongs what forbids it: a path, or the folder in which it would be replaced."""
     with contextlib.suppress(OSError):
+        place = place.parent if os.access(place, os.R_OK | os.W_OK) else place
         found = place.stat()
         asks = f"this process runs as user {os.geteuid()}, " if hasattr(os, "geteuid") else ""
         return f"{asks}{place} belongs to user {found.st_uid} with mode {stat.S_IMODE(found.st_mode):04o}"

@@ -31,14 +31,14 @@ def compiled(function: Kernel) -> Kernel:
     """
     import numba
 
-    if not numba.config.CACHE_DIR and not _has_home():
-        numba.config.CACHE_DIR = _temporary_cache()  # numba would make a folder "~" in the working directory
-    options = {"nogil": True}
+    config: Any = numba.config
+    if not config.CACHE_DIR and not _has_home():
+        config.CACHE_DIR = _temporary_cache()  # else numba makes a folder "~" in the working directory
     for _ in range(2):
         with contextlib.suppress(RuntimeError):  # no folder can be written
-            return cast("Kernel", numba.njit(cache=True, **options)(function))
-        numba.config.CACHE_DIR = _temporary_cache()
-    return cast("Kernel", numba.njit(**options)(function))
+            return cast("Kernel", numba.njit(cache=True, nogil=True)(function))
+        config.CACHE_DIR = _temporary_cache()
+    return cast("Kernel", numba.njit(nogil=True)(function))
 
 
 def _has_home() -> bool:
