@@ -219,7 +219,7 @@ def _usable(resume_point: Mapping[str, Any] | None, origin: Origin) -> Mapping[s
         )
         return None
     warn_of_rounding(stored, origin, _log)
-    _log.info("Going on after epoch %d, where a killed run stopped.", resume_point["epoch"])
+    _log.info("Going on after epoch %d, where the last run stopped.", resume_point["epoch"])
     return resume_point
 
 
