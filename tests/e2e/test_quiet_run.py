@@ -130,7 +130,8 @@ def test_a_run_that_was_cut_says_how_to_go_on(project: Project) -> None:
             break
     printed = before + process.communicate(timeout=120)[0]
     assert process.returncode == 130, printed
-    last = rf"Interrupted\. (Epoch [12] of 3|All 3 epochs) of {METHOD}\.train_\w+ (is|are) stored: the same command goes on .*"
+    stored = r"(Epoch [12] of 3|All 3 epochs)"
+    last = rf"Interrupted\. {stored} of {METHOD}\.train_\w+ (is|are) stored: the same command goes on after (it|them)\."
     assert re.fullmatch(last, printed.rstrip().splitlines()[-1])
     assert not list(project.root.glob("data/.locks/**/*.json")), "it has given its lock back"
     assert "Traceback" not in printed
