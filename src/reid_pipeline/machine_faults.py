@@ -131,7 +131,11 @@ def _disk_text(error: BaseException) -> str:
         facts.append(_permission(place))
     elif number in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
         facts.append(_space(place))
-    shown = os.fsencode(path).decode("utf-8", "backslashreplace") if path else "A file of this run"
+    shown = (
+        os.fsencode(path).decode("utf-8", "backslashreplace")
+        if path
+        else "A file of this run, or its redirected output"
+    )
     return f"{shown}: {fault} ({', '.join(filter(None, facts))}). {remedy}".replace(" ()", "")
 
 
