@@ -37,7 +37,8 @@ _LESS_MEMORY = (
     " compute.threads or tuning.workers, or end other programs."
 )
 # Errors without a number: torch's, and the loader's of shared libraries.
-_NO_MEMORY = re.compile(r"can't allocate memory|out of memory|cannot allocate memory|failed to map segment|bad_alloc")
+_GPU = re.compile(r"(CUDA|HIP|MPS)\b.*out of memory")
+_NO_MEMORY = re.compile(rf"can't allocate memory|{_GPU.pattern}|failed to map segment|bad_alloc")
 _NO_THREAD = "can't start new thread"
 _ASKED = re.compile(r"(?i)(?:unable|tried) to allocate ([\d.]+) ?(\w*)")
 _NUMBER_IN_RUST = re.compile(r"\(os error (\d+)\)")
@@ -107,7 +108,7 @@ def _memory_text(error: BaseException) -> str:
     unnumbered = isinstance(error, RuntimeError | ImportError) and _NO_MEMORY.search(str(error))
     if not (isinstance(error, MemoryError) or unnumbered or _number(error) == errno.ENOMEM):
         return ""
-    of_gpu = "CUDA" in str(error)
+    of_gpu = bool(_GPU.search(str(error)))
     asked = _ASKED.search(str(error))
     facts = [f"{_asked_size(*asked.groups())} more were asked for"] if asked else []
     free = None if of_gpu else _free_memory()
