@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import signal
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from typing import TypeVar
 
 Given = TypeVar("Given")
@@ -33,8 +35,20 @@ def map_chunks(
             yield draw(parameters, chunk)
         return
     # "spawn": a forked child of a process that runs torch's threads may hang.
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_end_with_parent) as pool:
         yield from pool.map(draw, [parameters] * len(chunks), chunks)
+
+
+def _end_with_parent() -> None:
+    """Leave Ctrl-C, which reaches all processes, to the parent, and end if that was killed."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_watch_parent, daemon=True).start()
+
+
+def _watch_parent() -> None:
+    if parent := parent_process():
+        parent.join()
+        os._exit(1)
 
 
 def usable_cores() -> int:

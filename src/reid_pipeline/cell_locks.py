@@ -4,6 +4,7 @@ The tables and `zero_shot` are waited for. A trained cell that another process w
 would overwrite it. Nobody holds the tables while it starts other nodes, so that no two processes wait for each other.
 """
 
+import atexit
 import contextlib
 import inspect
 import threading
@@ -152,6 +153,7 @@ class CellLocks:
             if part.pending and not part.waits:
                 part.lock.check(_REMEDY)
         self._run = run
+        atexit.register(run.close)  # after Ctrl-C, of which Kedro does not say anything to hooks
 
     @hook_impl(tryfirst=True)
     def before_dataset_loaded(self, dataset_name: str, node: Node) -> None:
@@ -186,6 +188,7 @@ class CellLocks:
     def _end(self) -> None:
         if self._run:
             self._run.close()
+            atexit.unregister(self._run.close)
         self._run = None
 
     def _require_no_other_run(self) -> None:

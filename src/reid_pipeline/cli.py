@@ -11,6 +11,7 @@ import click
 from kedro.framework.cli.project import run as kedro_run
 from kedro.framework.cli.utils import _split_params as kedro_parameters
 
+from reid_pipeline.interrupts import orderly_end
 from reid_pipeline.schema.layers import RAW_ROOT, TEXT
 from reid_pipeline.user_errors import user_error_text
 
@@ -64,6 +65,7 @@ def cli() -> None:
 
 
 @cli.command(name="run", params=_options(), help="Run a pipeline, by --pipeline or --pipelines.")
+@orderly_end()
 def run(**options: Any) -> Any:
     """Call Kedro's run; `--pipeline` and `--pipelines` are the same, and user errors print no traceback."""
     if options["pipeline"] and not options["pipelines"]:
@@ -74,10 +76,6 @@ def run(**options: Any) -> Any:
             stream.reconfigure(errors="backslashreplace")
     try:
         return cast("Callable[..., Any]", kedro_run.callback)(**options)
-    except KeyboardInterrupt as error:
-        raise click.ClickException(
-            "Interrupted. Give the same command again: a training goes on after its last epoch."
-        ) from error
     except Exception as error:
         text = user_error_text(error)
         if text is None:

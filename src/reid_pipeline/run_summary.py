@@ -19,7 +19,7 @@ from reid_pipeline.cell_checks import recorded_cards
 from reid_pipeline.io.entries import file_of
 from reid_pipeline.io.page import HTMLPageDataset
 from reid_pipeline.io.records import RecordDataset
-from reid_pipeline.io.weights import EmbedderDataset, TrainingStateDataset
+from reid_pipeline.io.weights import EmbedderDataset
 from reid_pipeline.methods import method_names
 from reid_pipeline.pipelines.ingestion import TABLES
 from reid_pipeline.pipelines.tuning import DEFAULT_STUDY
@@ -137,12 +137,6 @@ class RunSummary:
             self._results.append(data)
         elif dataset_name in (STUDY, CHANGES):
             self._others[dataset_name] = data
-
-    @hook_impl
-    def on_pipeline_error(self, catalog: DataCatalog) -> None:
-        """Print how to go on with a training that was cut."""
-        if any(isinstance(catalog.get(name), TrainingStateDataset) for name in self._saved):
-            _say("A training was cut. The same command again goes on after its last epoch.")
 
     @hook_impl
     def after_pipeline_run(self, run_params: dict[str, Any], pipeline: Pipeline, catalog: DataCatalog) -> None:

@@ -3,6 +3,7 @@
 from kedro.framework.cli.utils import KedroCliError
 from kedro.validation import DataValidationError, ParameterValidationError
 
+from reid_pipeline.machine_faults import machine_fault_text
 from reid_pipeline.schema.errors import UserError
 
 # Kedro raises bare ValueErrors for these.
@@ -21,4 +22,4 @@ def user_error_text(error: BaseException) -> str | None:
         if not isinstance(seen, KedroCliError) and str(seen).startswith(_KEDRO_MESSAGES):
             return str(seen)
         seen = seen.__cause__ or seen.__context__
-    return None
+    return machine_fault_text(error)

@@ -117,6 +117,9 @@ def test_killed_and_resumed_is_the_same_run(finished: tuple[Project, str], tmp_p
     status, printed = project.kedro("run", "--pipelines=unsupervised_pcl")
     assert status == 0, printed
     assert re.search(rf"Going on after epoch [{epoch}-3]", printed)
+    said = " ".join(printed.split())
+    assert f"seed 0 of synthetic: the last run there, process {process.pid} on " in said
+    assert "ended without a word: it was killed, or its machine stopped." in said
     model = "data/06_models/synthetic/unsupervised_pcl/seed_0/embedder.safetensors"
     assert (project.root / model).read_bytes() == (unbroken.root / model).read_bytes()
     for method in ("zero_shot", "unsupervised_pcl"):

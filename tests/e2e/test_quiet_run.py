@@ -129,9 +129,11 @@ def test_a_run_that_was_cut_says_how_to_go_on(project: Project) -> None:
             process.send_signal(signal.SIGINT)
             break
     printed = before + process.communicate(timeout=120)[0]
-    assert process.returncode == 1, printed
-    last = "Error: Interrupted. Give the same command again: a training goes on after its last epoch."
-    assert printed.rstrip().splitlines()[-1] == last
+    assert process.returncode == 130, printed
+    stored = r"(Epoch [12] of 3|All 3 epochs)"
+    last = rf"Interrupted\. {stored} of {METHOD}\.train_\w+ (is|are) stored: the same command goes on after (it|them)\."
+    assert re.fullmatch(last, printed.rstrip().splitlines()[-1])
+    assert not list(project.root.glob("data/.locks/**/*.json")), "it has given its lock back"
     assert "Traceback" not in printed
     assert not KEDROS.search(printed)
     status, printed = project.kedro("run", f"--pipeline={METHOD}")
@@ -145,5 +147,7 @@ def test_a_fault_in_a_training_keeps_its_traceback(project: Project) -> None:
     status, printed = project.kedro("run", f"--pipeline={METHOD}")
     assert status == 1
     assert "Traceback" in printed
-    assert "The same command again goes on after its last epoch." in printed
+    assert (
+        f"All 3 epochs of {METHOD}.train_cluster_contrast are stored: the same command goes on after them." in printed
+    )
     assert not re.search(r"You can resume|INFO +Completed", printed)

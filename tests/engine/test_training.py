@@ -209,7 +209,7 @@ class TestTrainStages:
         state = copied(next(killed)[0])
         with caplog.at_level(logging.INFO):
             *_, (resumed, history) = trained(make_run(), state)
-        assert "Going on after epoch 2, where a killed run stopped." in caplog.messages
+        assert "Going on after epoch 2, where the last run stopped." in caplog.messages
         assert all(torch.equal(whole["model"][key], resumed["model"][key]) for key in whole["model"])
         assert [record.epoch for record in history] == [1, 2, 3, 4]
 

@@ -113,7 +113,8 @@ def test_the_waiting_process_says_for_whom_and_goes_on(
     with caplog.at_level("INFO"):
         lock.acquire(wait=True)
     assert lock.held
-    (said,) = caplog.messages
+    said, killed = caplog.messages
+    assert f"the last run there, process {other.pid} on " in killed
     assert said.startswith(f"Waiting for The tables of b: process {other.pid} on ")
     lock.release()
 
@@ -188,3 +189,65 @@ def test_a_folder_that_cannot_be_made_is_said_in_a_sentence(tmp_path: Path) -> N
 def test_the_command_as_it_was_typed(monkeypatch: pytest.MonkeyPatch, program: str, shown: str) -> None:
     monkeypatch.setattr(sys, "argv", [program, "run", "--params=seed=1"])
     assert cell_lock._command() == f"{shown} run --params=seed=1"
+
+
+OTHERS = {"pid": 4_000_000, "host": socket.gethostname(), "command": "kedro run", "started": "2026-01-02T03:04:05Z"}
+
+
+class TestTheLastHolder:
+    """Its description is there still, but not its lock: it was killed."""
+
+    @pytest.mark.parametrize(
+        ("changes", "says"),
+        [
+            ({}, "goes on from there."),
+            ({"pid": os.getpid()}, "goes on from there."),  # the number was another's before, as 1 is in containers
+            ({"pid": os.getppid()}, "goes on from there."),  # the number is another's now
+            ({"host": "node7"}, "If it is still running on node7, the file system does not carry locks from one"),
+        ],
+    )
+    def test_it_is_named(
+        self, file: Path, caplog: pytest.LogCaptureFixture, changes: dict[str, object], says: str
+    ) -> None:
+        described = {**OTHERS, **changes}
+        file.parent.mkdir(parents=True)
+        file.with_suffix(".json").write_text(json.dumps(described))
+        lock = CellLock(file, "pcl, seed 0 of b")
+        lock.check()
+        assert not caplog.text
+        lock.acquire(wait=False)
+        lock.release()
+        (text,) = [record.getMessage() for record in caplog.records]
+        assert text.startswith(
+            f"pcl, seed 0 of b: the last run there, process {described['pid']} on {described['host']} (started"
+            " 2026-01-02T03:04:05Z: kedro run), ended without a word: it was killed, or its machine stopped."
+        )
+        assert says in text
+
+    def test_it_is_named_once(self, file: Path, caplog: pytest.LogCaptureFixture) -> None:
+        file.parent.mkdir(parents=True)
+        file.with_suffix(".json").write_text(json.dumps(OTHERS))
+        lock = CellLock(file, "It")
+        for _ in range(2):
+            lock.acquire(wait=False)
+        for _ in range(2):
+            lock.release()
+        lock.acquire(wait=True)
+        lock.release()
+        assert caplog.text.count("ended without a word") == 1
+
+    @pytest.mark.parametrize("content", ["", "{", "[]", '{"pid": 1}', "{}"])
+    def test_what_cannot_be_read_is_nobody(self, file: Path, caplog: pytest.LogCaptureFixture, content: str) -> None:
+        file.parent.mkdir(parents=True)
+        file.with_suffix(".json").write_text(content)
+        lock = CellLock(file, "It")
+        lock.acquire(wait=False)
+        lock.release()
+        assert not caplog.text
+
+    def test_one_that_ended_in_order_is_none(self, file: Path, caplog: pytest.LogCaptureFixture) -> None:
+        for _ in range(2):
+            lock = CellLock(file, "It")
+            lock.acquire(wait=False)
+            lock.release()
+        assert not caplog.text

@@ -147,6 +147,58 @@ def test_a_killed_study_goes_on_as_an_unbroken_one(tmp_path: Path) -> None:
     assert told(study) == told(open_study(plan(tmp_path / "unbroken")))
 
 
+INTERRUPTED = """
+import sys
+from pathlib import Path
+sys.path.insert(0, {tests!r})
+import click
+from toy_objective import Toy, plan
+from reid_pipeline.interrupts import orderly_end
+from reid_pipeline.tuning.trials import run_in_processes
+@click.command()
+@orderly_end()
+def run():
+    list(run_in_processes(plan(Path({folder!r}), trials=6), Toy(sign=Path({sign!r})), workers=2))
+if __name__ == "__main__":
+    run()
+"""
+
+
+def left_of_group(group: int) -> list[str]:
+    """Processes of a group that run; others have ended, and wait to be collected."""
+    found = subprocess.run(["ps", "-A", "-o", "pgid=,state=,args="], capture_output=True, text=True, check=True).stdout
+    return [line for line in found.splitlines() if line.split()[0] == str(group) and line.split()[1] != "Z"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("number", "to_group"), [(signal.SIGINT, True), (signal.SIGTERM, False)])
+def test_an_interrupted_study_ends_with_its_workers(tmp_path: Path, number: int, to_group: bool) -> None:
+    """Ctrl-C in a terminal reaches all processes, and a batch system's SIGTERM the first; both workers hang."""
+    sign, program = tmp_path / "sign", tmp_path / "program.py"
+    program.write_text(INTERRUPTED.format(tests=str(Path(__file__).parent), folder=str(tmp_path), sign=str(sign)))
+    process = subprocess.Popen(
+        [sys.executable, str(program)], start_new_session=True, stderr=subprocess.PIPE, text=True
+    )
+    deadline = time.monotonic() + 60
+    while not sign.exists():
+        assert process.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    (os.killpg if to_group else os.kill)(process.pid, number)
+    _, printed = process.communicate(timeout=10)
+    assert process.returncode == 128 + number
+    assert printed.splitlines()[-1].startswith("Interrupted")
+    assert "Traceback" not in printed
+    deadline = time.monotonic() + 5
+    while left_of_group(process.pid):  # multiprocessing's tracker ends after the rest
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    study = open_study(plan(tmp_path))
+    fail_dead_trials(study, stale_seconds=60)  # as the next start does: one may have been about to begin
+    assert {trial.state for trial in study.trials} <= {TrialState.COMPLETE, TrialState.FAIL}
+    assert TrialState.FAIL in {trial.state for trial in study.trials}
+
+
 def test_who_is_dead(tmp_path: Path) -> None:
     study = open_study(plan(tmp_path))
     host, number, started = process_name().split(" ")

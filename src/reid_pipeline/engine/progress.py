@@ -1,5 +1,6 @@
 """Progress bars with rates, on the console that the log lines use too."""
 
+import threading
 from collections.abc import Iterable, Iterator
 from typing import TypeVar
 
@@ -7,6 +8,8 @@ from rich import progress as columns
 from rich.text import Text
 
 T = TypeVar("T")
+run_ends = threading.Event()
+"""Set when this process shall end: a signal reaches its main thread alone."""
 
 
 class _RateColumn(columns.ProgressColumn):
@@ -26,11 +29,18 @@ def progress_bar() -> columns.Progress:
     )
 
 
+def require_going_on() -> None:
+    """Raise `KeyboardInterrupt` in any thread of a process that shall end."""
+    if run_ends.is_set():
+        raise KeyboardInterrupt
+
+
 def track(steps: Iterable[T], description: str, *, total: int | None, unit: str, size: int = 1) -> Iterator[T]:
     """Yield `steps` while a bar shows how many units, `size` to a step, are done and at which rate."""
     with progress_bar() as bar:
         task = bar.add_task(description, total=total, unit=unit)
         for step in steps:
+            require_going_on()
             yield step
             done = bar.tasks[0].completed
             bar.advance(task, size if total is None else min(size, total - done))

@@ -182,7 +182,7 @@ def train_stage(
             _log.warning("%s", _DOMINATED)  # once: the share stands in the line of every epoch
             dominated = True
         history = [EpochRecord.of(record, fingerprint) for record in progress.history]
-        yield {"description": description, **progress.state}, history
+        yield {"description": description, "epochs": progress.epochs, **progress.state}, history
 
 
 def _epochs(
@@ -282,7 +282,7 @@ def _usable(resume_point: Mapping[str, Any] | None, origin: Origin) -> Mapping[s
         )
         return None
     warn_of_rounding(stored, origin, _log)
-    _log.info("Going on after epoch %d, where a killed run stopped.", epoch)
+    _log.info("Going on after epoch %d, where the last run stopped.", epoch)
     return resume_point
 
 

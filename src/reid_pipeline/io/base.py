@@ -1,6 +1,7 @@
 """The two bases of the dataset classes: a file that is replaced whole, and a path that is only read."""
 
 import contextlib
+import errno
 from abc import abstractmethod
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,12 +10,15 @@ from typing import Any, ClassVar, TypeVar
 from kedro.io import AbstractDataset
 
 from reid_pipeline.io.replacing import replacing
+from reid_pipeline.machine_faults import machine_fault_text
 from reid_pipeline.schema.errors import UserError
 from reid_pipeline.schema.regular_files import kind_of
 
 _Saved = TypeVar("_Saved")
 _Loaded = TypeVar("_Loaded")
 _LONGEST = 200  # characters of a reason
+# Of these the file may be good: it is not set aside, nor made anew.
+_OF_THE_MACHINE = {errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.EIO, errno.ESTALE}
 
 
 class UnreadableFile(UserError):  # noqa: N818 - says what it found
@@ -46,8 +50,12 @@ def reading(file: Path, again: str = "", *, missing: str = "There is no {file}."
             fault = f"{file} is a link to {file.readlink()}, which does not exist."
         raise UnreadableFile(file, fault, again) from error
     except OSError as error:
+        if error.errno in _OF_THE_MACHINE:
+            raise
         raise UnreadableFile(file, f"{file} cannot be read: {_reason(error)}.", again) from error
     except Exception as error:  # a parser may raise anything for bytes that nobody wrote
+        if machine_fault_text(error):
+            raise
         raise UnreadableFile(file, f"{file} is damaged, or another kind of file: {_reason(error)}.", again) from error
 
 

@@ -84,6 +84,7 @@ class CellLock:
         if self._lock.lock_counter == 1:
             started = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(_STARTED))
             ours = _Holder(os.getpid(), socket.gethostname(), _command(), started)
+            self._warn_of(self._described(), ours)
             with contextlib.suppress(OSError):  # a full disk: messages then name "another process"
                 self._owner.write_text(json.dumps(asdict(ours)) + "\n", encoding="utf-8")
 
@@ -111,13 +112,34 @@ class CellLock:
         """Return who has the lock, as far as this can be found out within `patience` seconds."""
         deadline = time.monotonic() + patience
         while True:
-            with contextlib.suppress(OSError, ValueError, TypeError):  # not written yet, or not completely
-                found = _Holder(**parse_json(read_regular(self._owner)))
-                if found.lives():
-                    return str(found)
+            found = self._described()
+            if found and found.lives():
+                return str(found)
             if time.monotonic() >= deadline:
                 return "another process"
             time.sleep(_POLL)
+
+    def _described(self) -> _Holder | None:
+        """Return who has the lock, or had it and ended without giving it back, as far as that is written."""
+        with contextlib.suppress(OSError, ValueError, TypeError):  # not written yet, or not completely
+            return _Holder(**parse_json(read_regular(self._owner)))
+        return None
+
+    def _warn_of(self, last: _Holder | None, ours: _Holder) -> None:
+        """Log that the last holder, whose lock is free now, did not give it back; `ours` is this process."""
+        if last is None or last == ours:
+            return
+        elsewhere = (
+            f" If it is still running on {last.host}, the file system does not carry locks from one machine to another:"
+            " end one of the two."
+        )
+        _log.warning(
+            "%s: the last run there, %s, ended without a word: it was killed, or its machine stopped. What it stored"
+            " is whole, and this run goes on from there.%s",
+            self.what,
+            last,
+            elsewhere if last.host != ours.host else "",
+        )
 
     def _try_for(self, seconds: float) -> bool:
         deadline = time.monotonic() + seconds

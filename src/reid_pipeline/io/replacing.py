@@ -12,6 +12,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from reid_pipeline.machine_faults import naming
 from reid_pipeline.schema.errors import UserError
 
 LOCK = ".writer"
@@ -31,11 +32,13 @@ def replacing(target: Path, *, beside: Path | None = None) -> Iterator[Path]:
         UserError: a file is to take the place of a folder, which may hold anything.
     """
     place = beside or target
-    place.parent.mkdir(parents=True, exist_ok=True)
-    remove_dead(place.parent)
+    with naming(place):
+        place.parent.mkdir(parents=True, exist_ok=True)
+        remove_dead(place.parent)
     with _scratch_folder(place) as (scratch, mode):
         written = scratch / target.name
-        yield written
+        with naming(target, written):
+            yield written
         target.parent.mkdir(parents=True, exist_ok=True)
         if not written.is_dir():
             _put_file(written, target, mode)
@@ -71,7 +74,8 @@ def _put_file(written: Path, target: Path, mode: int) -> None:
 def _scratch_folder(target: Path) -> Iterator[tuple[Path, int]]:
     """Yield a folder beside `target`, locked, and the mode of a new file there; remove it in the end."""
     while True:
-        scratch = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
+        with naming(target):
+            scratch = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
         file = scratch / LOCK
         lock = FileLock(file, fallback_to_soft=False, is_singleton=False)
         try:

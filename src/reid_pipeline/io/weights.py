@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from reid_pipeline.io.base import FileDataset, UnreadableFile, reading
+from reid_pipeline.machine_faults import machine_fault_text
 from reid_pipeline.schema.digests import digest_of_json
 from reid_pipeline.schema.errors import UserError
 from reid_pipeline.schema.origin import Origin
@@ -198,6 +199,8 @@ class TrainingStateDataset(FileDataset["dict[str, Any] | None"]):
         try:
             stored: Any = torch.load(self._filepath, map_location="cpu", weights_only=True)
         except (pickle.UnpicklingError, RuntimeError) as error:  # torch advises to execute what the file holds
+            if machine_fault_text(error):
+                raise  # it may be good, and a new one would take its place
             raise self._refused("is damaged, or holds code, which is never executed.") from error
         if not isinstance(stored, dict) or not {_DIGEST, _STATE} <= stored.keys():
             raise self._refused("was written by an earlier version, which did not note the weights it started from.")

@@ -2,11 +2,12 @@
 
 import multiprocessing
 import os
+import signal
 import threading
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
-from contextlib import closing
+from contextlib import closing, contextmanager
 from typing import Any, NamedTuple
 
 import optuna
@@ -61,7 +62,7 @@ def run_in_processes(
     study = _ready_study(plan)
     seen = {trial.number for trial in studies.finished_trials(study)}
     spawn = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, mp_context=spawn) as pool:
+    with ProcessPoolExecutor(workers, mp_context=spawn) as pool, _ended_at_an_interruption():
         jobs = {pool.submit(_work, plan, objective, worker, prepare) for worker in range(workers)}
         while jobs:
             done, jobs = wait(jobs, timeout=_POLL_SECONDS, return_when=FIRST_COMPLETED)
@@ -109,7 +110,20 @@ def _last_value(trial: optuna.Trial, objective: Objective) -> float | None:
     return value
 
 
+@contextmanager
+def _ended_at_an_interruption() -> Iterator[None]:
+    """Interrupt the trials of this process's workers where the block is interrupted; else they would be waited for."""
+    try:
+        yield
+    except (KeyboardInterrupt, GeneratorExit):
+        for worker in multiprocessing.active_children():
+            worker.terminate()
+        raise
+
+
 def _work(plan: StudyPlan, objective: Objective, worker: int, prepare: Callable[[], None] | None) -> int:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes; the parent then ends this one
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # the trial is marked as failed
     threading.Thread(target=_end_with_parent, daemon=True).start()
     if prepare is not None:
         prepare()
