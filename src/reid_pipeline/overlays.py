@@ -3,13 +3,11 @@
 It holds what conf/<benchmark>/parameters_<method>.yml could hold, or is an earlier run's card, which is in force again.
 """
 
-import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from reid_pipeline.conf_files import read_conf_file
 from reid_pipeline.schema.errors import UserError, first_few, nearest
 
 FOLDER = "overlays"
@@ -46,19 +44,14 @@ def read_overlay(conf_source: Path, name: str) -> Overlay:
             f"There is no overlay {name!r}.{nearest(name, known)} Allowed: the name of a file in"
             f" conf/{FOLDER}/ ({first_few(known, 12)}), or the path of a YAML file or a run_card.json."
         )
-    # YAML would read the 1e-06 of JSON as text.
-    parse, kind = (json.loads, "JSON") if path.suffix == ".json" else (yaml.safe_load, "YAML")
-    try:
-        content = parse(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, ValueError) as error:
-        raise UserError(f"Overlay {path} is not {kind}: {error}. Correct it.") from error
-    if kind == "JSON":
-        return _of_card(path, content)
-    if not isinstance(content, dict):
+    if path != named and not {"/", "."} & set(name):
         raise UserError(
-            f"Overlay {path} holds {type(content).__name__}; it must map a method's name, or that of another"
-            " parameter, to values, as conf/base/parameters_<method>.yml does."
+            f"There is no overlay {name!r} in conf/{FOLDER}/, and the file {name} has no ending: give"
+            f" --params overlay=./{name}, or name it {name}.yml."
         )
+    content = read_conf_file(path)
+    if path.suffix == ".json":
+        return _of_card(path, content)
     # A file that is called like one of conf/ is another overlay, and has other cells.
     own = path != named and path.stem in {file.stem for file in (conf_source / FOLDER).glob("*.yml")}
     return Overlay(content, label=f"{path.stem}-file" if own else path.stem)
@@ -83,8 +76,8 @@ def require_same_run(overlay: Overlay, name: str, *, benchmark: str, given: dict
             )
 
 
-def _of_card(path: Path, card: Any) -> Overlay:
-    parameters = card.get("parameters") if isinstance(card, dict) else None
+def _of_card(path: Path, card: dict[str, Any]) -> Overlay:
+    parameters = card.get("parameters")
     if not isinstance(parameters, dict) or not set(_OF_A_CARD) <= set(parameters):
         raise UserError(
             f"Overlay {path} is JSON, and no run card: its parameters, with benchmark and seed, are missing."
