@@ -44,11 +44,12 @@ def read_conf_file(path: Path) -> dict[str, Any]:
         UserError: names file, line and what is wrong there.
     """
     text = _text_of(path)
+    parse, kind = (parse_json, "JSON") if path.suffix == ".json" and text.strip() else (parse_conf, "YAML")
     try:
-        value = parse_json(text) if path.suffix == ".json" and text.strip() else parse_conf(text)
+        value = parse(text)
     except ParsingError as error:
         hint = next((hint for words, hint in _HINTS.items() if words in str(error)), "Correct it.")
-        raise UserError(f"{shown(path)} cannot be read: {error}. {hint}") from error
+        raise UserError(f"{shown(path)} cannot be read as {kind}: {error}. {hint}") from error
     if value is None:
         return {}
     if not isinstance(value, dict):

@@ -74,7 +74,7 @@ def _end(name: str, text: str) -> int:
     for place, sign in enumerate(text):
         if quote:
             quote = "" if sign == quote and (quote == "'" or before != "\\") else quote
-        elif sign in "\"'" and before in "[{,:":
+        elif sign in "\"'" and before in "[{,:'":  # a quote within single quotes is doubled
             quote = sign
         elif sign in _CLOSES:
             open_.append(_CLOSES[sign])

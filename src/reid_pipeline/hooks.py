@@ -68,8 +68,9 @@ class CatalogEntries:
                 catalog.get(name)
             except DatasetError as error:
                 written = catalog.config_resolver.match_dataset_pattern(name) or name
-                reason = " ".join(str(error).split("Hint:")[0].split()).removesuffix(".")
-                raise UserError(f"{self._loader.place('catalog', written)}: {reason}. Correct the entry.") from error
+                reason = " ".join(str(error.__cause__ or error).split("Hint:")[0].split()).removesuffix(".")
+                place = self._loader.place("catalog", written)
+                raise UserError(f"{place}: entry {name}: {reason}. Correct the entry.") from error
 
 
 class Preflight:

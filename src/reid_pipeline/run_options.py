@@ -69,7 +69,7 @@ def _require(
     elif ending:
         remedy = f" Did you mean {' or '.join(map(repr, ending[:3]))}?"
     else:
-        remedy = nearest(name, allowed) or f" Allowed: {first_few(sorted(allowed), 20) or 'none'}."
+        remedy = nearest(name, allowed) or f" Allowed: {first_few(sorted(allowed), 14) or 'none'}."
     raise UserError(f"{option}={name}: there is no such {kind}{of}.{remedy}")
 
 

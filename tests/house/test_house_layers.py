@@ -6,7 +6,7 @@ from typing import Any
 from project_copy import ROOT
 
 ENTRY = {"settings", "hooks", "cell_locks", "run_summary", "cli", "user_errors"} | {
-    "pipeline_registry", "pipelines", "io", "cell_checks", "config_loader",
+    "pipeline_registry", "pipelines", "io", "cell_checks", "config_loader", "checked_loader", "run_options",
 }  # fmt: skip
 CONTRACTS: dict[str, Any] = {
     contract["id"]: contract
