@@ -234,7 +234,9 @@ class TestPreflight:
         catalog = DataCatalog({"parameters": MemoryDataset({"variant": "mine", "cells": {"zero_shot": cell}})})
         for namespace, counts in (("zero_shot", True), ("pcl", False)):
             caplog.clear()
-            Preflight().before_pipeline_run(pipeline([node(str, "x", "y", name="n")], namespace=namespace), catalog)
+            Preflight().before_pipeline_run(
+                pipeline([node(lambda _: 1, "x", "y", name="n")], namespace=namespace), catalog
+            )
             found = "variant=mine has no effect: the parameters of zero_shot are those of conf/" in caplog.text
             assert found == (warned and counts)
 
