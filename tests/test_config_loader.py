@@ -184,6 +184,27 @@ class TestGiven:
         with pytest.raises(UserError, match=r"Parameter benchmark \('veri776'\)"):
             load("synthetic", overlay=str(tmp_path / "mine.yml"))
 
+    @pytest.mark.parametrize("seed", [True, 1.0, 1e3])
+    def test_a_seed_that_would_name_other_folders(self, seed):
+        with pytest.raises(
+            UserError, match=rf"^Parameter seed is {seed}, and names folders: it must be a whole number"
+        ):
+            load("synthetic", seed=seed)
+
+    @pytest.mark.parametrize("folder", ["", "  "])
+    def test_an_empty_raw_root_is_not_the_folder_one_is_in(self, folder):
+        with pytest.raises(
+            UserError, match=r"^Parameter raw_root is empty\. Give a folder, or leave it out: data/01_raw"
+        ):
+            load("custom", raw_root=folder)
+
+    def test_an_overlay_file_without_an_ending_is_none_of_confs(self, tmp_path, monkeypatch):
+        monkeypatch.chdir(tmp_path)
+        (tmp_path / "mine").write_text("pcl: {memory: {temperature: 0.07}}")
+        with pytest.raises(UserError, match=r"^There is no overlay 'mine' in conf/overlays/, .*overlay=\./mine"):
+            load("synthetic", overlay="mine")
+        assert variants(load("synthetic", overlay="./mine"))["pcl"] == "mine"
+
     def test_cells_are_made(self):
         with pytest.raises(UserError, match=r"Parameter cells is made by the run.*variant=<name>"):
             load("synthetic", cells={})

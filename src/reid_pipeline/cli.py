@@ -1,62 +1,118 @@
 """The project's `kedro run`: Kedro's own, with user errors answered in one message."""
 
 import copy
-import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from io import TextIOWrapper
+from pathlib import Path
 from typing import Any, cast
 
 import click
 from kedro.framework.cli.project import run as kedro_run
-from kedro.framework.cli.utils import _split_params as kedro_parameters
+from kedro.framework.cli.utils import KedroCliError
+from kedro.framework.project import pipelines, settings
 
+from reid_pipeline.conf_files import read_conf_file, shown
+from reid_pipeline.given_parameters import given_parameters
 from reid_pipeline.interrupts import orderly_end
-from reid_pipeline.schema.layers import RAW_ROOT, TEXT
+from reid_pipeline.methods import method_names
+from reid_pipeline.run_help import PARAMETERS, write_names
+from reid_pipeline.run_options import require_possible
+from reid_pipeline.schema.errors import UserError, first_few, nearest
+from reid_pipeline.schema.parameters import SharedParameters
 from reid_pipeline.user_errors import user_error_text
 
-_PARAMETER = re.compile(r"[A-Za-z_][\w.]*")  # a parameter's name, and no folder with `=` in it
 
-
-def split_parameters(context: click.Context, option: click.Parameter, value: Any) -> Any:
-    """Return `--params` as Kedro reads them, but what names something as text: `2024_10`, `007`, `on`, `~`.
-
-    The mapping of a `--config` file stays as it is. A comma in such a text, where the next parameter would begin,
-    is refused; but `raw_root` goes on to the next `<name>=`, as any folder may be named.
-    """
+def _parameters(_context: click.Context, _option: click.Parameter, value: Any) -> dict[str, Any]:
+    """Return `--params`; the mapping of a `--config` file is as it is."""
     if isinstance(value, dict):
         return value
-    named: dict[str, str] = {}
-    others: list[str] = []
-    last = ""
-    for typed in filter(str.strip, value.split(",")):
-        item = typed.strip()
-        name, equals, text = (part.strip() for part in item.partition("="))
-        if last == RAW_ROOT and not (equals and _PARAMETER.fullmatch(name)):
-            named[last] += f",{typed}".rstrip()
-            continue
-        if equals:
-            last = name
-        elif last in TEXT:
-            context.fail(
-                f"`{item}` comes after a comma, and is no <name>=<value>. If it belongs to"
-                f" {last}={named[last]}: a comma cannot be given here. Write a file, such as run.yml, that"
-                f' holds run: {{params: {{{last}: "{named[last]},{item}"}}}}, and give --config=run.yml.'
-            )
-        if name in TEXT and equals:
-            named[name] = text
-        else:
-            others.append(item)
-    return {**kedro_parameters(context, option, ",".join(others)), **named}
+    return given_parameters(value, [*SharedParameters.model_fields, *method_names(), "tuning", "pretrain_demo_clip"])
+
+
+def _config(context: click.Context, _option: click.Parameter, value: str | None) -> str | None:
+    """Take the options that a file holds under `run`; those on the command line win."""
+    if not value:
+        return value
+    file = Path(value)
+    content = read_conf_file(file)
+    given = content.get("run")
+    if not isinstance(given, dict):
+        raise UserError(
+            f"{shown(file)} must hold run: and, below it, options such as env: and params:. It holds"
+            f" {first_few(sorted(content)) or 'nothing'}{', without options' if 'run' in content else ''}."
+        )
+    names = [str(option.name) for option in context.command.params if option.name not in {"config", "help"}]
+    for name in given:
+        if name not in names:
+            raise UserError(f"{shown(file)}: run: {name}: there is no such option.{nearest(name, names)}")
+    lists = {name: ",".join(map(str, each)) for name, each in given.items() if isinstance(each, list)}
+    context.default_map = {**(context.default_map or {}), **given, **lists}
+    return value
+
+
+def _environment_help() -> str:
+    return f"Environment, a folder of conf/. Defaults to {settings.CONFIG_LOADER_ARGS['default_run_env']}."
+
+
+_CALLBACKS = {"params": _parameters, "config": _config}
+_HELP: dict[str, Callable[[], str]] = {
+    "pipeline": lambda: "The pipeline to run, by its name below; without it all methods and the report.",
+    "pipelines": lambda: "Several of them, with commas.",
+    "from_inputs": lambda: "Begin at the nodes that need these datasets.",
+    "to_outputs": lambda: "End at these datasets.",
+    "load_versions": lambda: "Versions of datasets to load: <dataset>:<version>.",
+    "params": lambda: PARAMETERS,
+    "env": _environment_help,
+    "runner": lambda: "How nodes are run: SequentialRunner, which is the default, or ThreadRunner.",
+    "is_async": lambda: "Load and save with threads; not for trainings.",
+    "only_missing_outputs": lambda: "Run only nodes whose outputs are missing; refused where parameters differ.",
+}
 
 
 def _options() -> list[click.Parameter]:
-    """Return Kedro's options, of which `--params` reads names as text."""
+    """Return Kedro's options, of which two are read by this project."""
     options = [copy.copy(option) for option in kedro_run.params]
     for option in options:
-        if option.name == "params":
-            option.callback = split_parameters
+        option.callback = _CALLBACKS.get(str(option.name), option.callback)
     return options
+
+
+@contextmanager
+def _answered() -> Iterator[None]:
+    """Print of a user's error its text alone."""
+    try:
+        yield
+    except KedroCliError as error:
+        raise click.ClickException(error.message) from error
+    except Exception as error:
+        text = user_error_text(error)
+        if text is None:
+            raise
+        raise click.ClickException(text) from error
+
+
+class RunCommand(click.Command):
+    """Kedro's run: errors in options are answered as those of the run are, and the help has the project's names."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Read the options."""
+        with _answered():
+            return super().parse_args(ctx, args)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run."""
+        with _answered():
+            return super().invoke(ctx)
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the options, and then pipelines, environments and parameters by name."""
+        for option in self.params:
+            if isinstance(option, click.Option) and option.name in _HELP:
+                option.help = _HELP[option.name]()
+        super().format_options(ctx, formatter)
+        write_names(formatter, pipelines, getattr(ctx.obj, "project_path", Path()) / settings.CONF_SOURCE)
 
 
 @click.group(name="reid_pipeline")
@@ -64,7 +120,7 @@ def cli() -> None:
     """Commands of the project."""
 
 
-@cli.command(name="run", params=_options(), help="Run a pipeline, by --pipeline or --pipelines.")
+@cli.command(name="run", cls=RunCommand, params=_options(), help="Run a pipeline, by --pipeline or --pipelines.")
 @orderly_end()
 def run(**options: Any) -> Any:
     """Call Kedro's run; `--pipeline` and `--pipelines` are the same, and user errors print no traceback."""
@@ -74,10 +130,7 @@ def run(**options: Any) -> Any:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):  # of an encoding, it may be, that lacks letters of names and of bars
             stream.reconfigure(errors="backslashreplace")
-    try:
-        return cast("Callable[..., Any]", kedro_run.callback)(**options)
-    except Exception as error:
-        text = user_error_text(error)
-        if text is None:
-            raise
-        raise click.ClickException(text) from error
+    if pipelines:
+        pipelines.set_requested(options["pipelines"] or None)
+        require_possible(options, pipelines)
+    return cast("Callable[..., Any]", kedro_run.callback)(**options)

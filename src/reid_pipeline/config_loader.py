@@ -5,9 +5,11 @@ from pathlib import Path
 from typing import Any, cast
 from urllib.parse import unquote
 
-from kedro.config import MissingConfigException, OmegaConfigLoader
+from kedro.config import MissingConfigException
+from kedro.io import CatalogConfigResolver, DataCatalog, DatasetError
 from omegaconf import DictConfig, OmegaConf
 
+from reid_pipeline.checked_loader import CheckedConfigLoader
 from reid_pipeline.io.tuned import ENTRY, read_tuned
 from reid_pipeline.methods import find_method, method_names
 from reid_pipeline.overlays import read_overlay, require_same_run
@@ -23,7 +25,7 @@ _METHOD = "{method}"
 _RAW_DATASETS = "reid_pipeline.io.raw."
 
 
-class LayeredConfigLoader(OmegaConfigLoader):
+class LayeredConfigLoader(CheckedConfigLoader):
     """Kedro's loader, whose parameters come in layers and whose catalog knows the cell of every method.
 
     The catalog's paths are relative to `project_path`: the folder of conf/ unless it is set.
@@ -73,9 +75,10 @@ class LayeredConfigLoader(OmegaConfigLoader):
     def _merge_and_resolve(self, key: str, config_per_file: dict[Path, DictConfig]) -> dict[str, Any]:
         """Resolve the files of one folder; what was given is laid over parameters later, as it is."""
         if key != "parameters":
-            return cast("dict[str, Any]", super()._merge_and_resolve(key, config_per_file))
-        files = OmegaConf.unsafe_merge(*config_per_file.values()) if config_per_file else OmegaConf.create()
-        return cast("dict[str, Any]", OmegaConf.to_container(files, resolve=True))
+            return super()._merge_and_resolve(key, config_per_file)
+        with self._located(key):
+            files = OmegaConf.unsafe_merge(*config_per_file.values()) if config_per_file else OmegaConf.create()
+            return cast("dict[str, Any]", OmegaConf.to_container(files, resolve=True))
 
     def _resolve_from_raw_config(self, key: str, *read: Any) -> dict[str, Any]:
         """Return parameters in layers, and a catalog with every method's cell; the rest is Kedro's."""
@@ -87,7 +90,27 @@ class LayeredConfigLoader(OmegaConfigLoader):
         OmegaConf.register_new_resolver(
             "cell", lambda name: folders.get(name) or folder_of(name, "method"), replace=True
         )
-        return _with_raw_folder(_with_folders(super()._resolve_from_raw_config(key, *read), folders))
+        catalog = super()._resolve_from_raw_config(key, *read)
+        self._check_entries(catalog)
+        return _with_raw_folder(_with_folders(catalog, folders))
+
+    def _check_entries(self, catalog: dict[str, Any]) -> None:
+        """Refuse what Kedro's catalog could not be made of."""
+        for name, found in catalog.items():
+            if not isinstance(found, dict) or not isinstance(found.get("type"), str):
+                raise UserError(
+                    f"{self.place('catalog', name)}: entry {name} has no type, the class of its dataset, such as"
+                    " type: pandas.CSVDataset. What is no entry has a name that begins with _."
+                )
+        try:
+            credentials = self["credentials"]
+        except MissingConfigException:
+            credentials = {}
+        if not _fault_of(catalog, credentials):
+            return
+        for name, found in catalog.items():
+            if fault := _fault_of({name: found}, credentials):
+                raise UserError(f"{self.place('catalog', name)}: entry {name}: {fault}. Correct the entry.")
 
     def _cells(self) -> dict[str, dict[str, Any]]:
         """Return the cell of every method, with its folder; none where conf/ has no parameters."""
@@ -148,6 +171,15 @@ class LayeredConfigLoader(OmegaConfigLoader):
         return value
 
 
+def _fault_of(entries: dict[str, Any], credentials: dict[str, Any]) -> str:
+    """Return what Kedro finds wrong with entries before it makes them."""
+    try:
+        CatalogConfigResolver(entries, credentials, DataCatalog.default_runtime_patterns)
+    except (DatasetError, KeyError) as error:
+        return " ".join(str(error.args[0]).split()).removesuffix(".")
+    return ""
+
+
 def _checked(given: dict[str, Any]) -> dict[str, Any]:
     """Return what was given, with the home folder in `raw_root`; refuse what cannot be a parameter."""
     _refuse_cells(given)
@@ -162,6 +194,10 @@ def _checked(given: dict[str, Any]) -> dict[str, Any]:
                 f"Parameter {name} is {given[name]!r}, of type {type(given[name]).__name__}, and names"
                 f' something: it must be text. Put it in quotes, as in {name}: "{given[name]}".'
             )
+    if isinstance(given.get("seed"), bool | float):
+        raise UserError(
+            f"Parameter seed is {given['seed']!r}, and names folders: it must be a whole number, such as 1."
+        )
     return {**given, RAW_ROOT: _folder(given[RAW_ROOT])} if RAW_ROOT in given else given
 
 

@@ -1,12 +1,15 @@
 """Checks before a run: one that cannot succeed is refused."""
 
 import contextlib
+import logging
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import click
 from kedro.config import MissingConfigException
 from kedro.framework.hooks import hook_impl
-from kedro.io import DataCatalog
+from kedro.io import CatalogConfigResolver, DataCatalog, DatasetError
 from kedro.pipeline import Pipeline
 from pydantic import ValidationError
 
@@ -19,12 +22,15 @@ from reid_pipeline.io.records import RecordDataset
 from reid_pipeline.methods import find_method, method_names
 from reid_pipeline.pipelines.pretrain_demo_clip import PretrainingParameters
 from reid_pipeline.pipelines.tuning import require_searchable
+from reid_pipeline.schema.addresses import ZERO_SHOT, Cells
 from reid_pipeline.schema.base import Parameters
 from reid_pipeline.schema.errors import UserError, explain, first_few, nearest
 from reid_pipeline.schema.layers import CELLS, GIVEN_AT_RUN
 from reid_pipeline.schema.parameters import IngestionParameters, SharedParameters, SplitParameters
 from reid_pipeline.schema.population import Population
 from reid_pipeline.schema.tuning import TuningParameters
+
+_log = logging.getLogger(__name__)
 
 
 class ProjectPath:
@@ -34,6 +40,40 @@ class ProjectPath:
     def after_context_created(self, context: Any) -> None:
         """Let the loader find a study's results where the catalog writes them."""
         context.config_loader.project_path = context.project_path
+
+
+class CatalogEntries:
+    """Refuse versions of what has none, and entries of the run whose dataset cannot be made."""
+
+    @hook_impl
+    def after_context_created(self, context: Any) -> None:
+        """Compare the command line's `--load-versions` with the catalog, before Kedro makes it."""
+        self._loader = context.config_loader
+        command = click.get_current_context(silent=True)
+        if wanted := command and command.params.get("load_versions"):
+            entries = self._loader["catalog"]
+            versions = [name for name, found in entries.items() if found.get("versioned")]
+            bare = {name: {**found, "credentials": None} for name, found in entries.items()}
+            resolver = CatalogConfigResolver(bare, None, DataCatalog.default_runtime_patterns)
+            for name in wanted:
+                if not resolver.resolve_pattern(name).get("versioned"):
+                    what = "has no versions" if resolver.resolve_pattern(name) else "is no entry of the catalog"
+                    raise UserError(
+                        f"--load-versions={name}:{wanted[name]}: {name} {what}.{nearest(name, versions)} There are"
+                        f" versions of: {first_few(versions, 10) or 'nothing'}."
+                    )
+
+    @hook_impl(tryfirst=True)
+    def before_pipeline_run(self, pipeline: Pipeline, catalog: DataCatalog) -> None:
+        """Make each dataset that the nodes read and write."""
+        for name in sorted(pipeline.datasets()):
+            try:
+                catalog.get(name)
+            except DatasetError as error:
+                written = catalog.config_resolver.match_dataset_pattern(name) or name
+                reason = " ".join(str(error.__cause__ or error).split("Hint:")[0].split()).removesuffix(".")
+                place = self._loader.place("catalog", written)
+                raise UserError(f"{place}: entry {name}: {reason}. Correct the entry.") from error
 
 
 class Preflight:
@@ -50,14 +90,18 @@ class Preflight:
         given.pop(CELLS, None)
         faults = [_fault(model, given.pop(name), name) for name, model in _models().items() if name in given]
         faults += _misplaced(given, dict(loader["globals"]), dict(loader.runtime_params or {}))
-        faults.append(_fault(SharedParameters, given, ""))
-        if any(faults):
-            raise UserError("\n".join(filter(None, faults)))
+        shared = _fault(SharedParameters, given, "").splitlines()
+        lines = [line for fault in faults for line in fault.splitlines()]
+        # What is wrong with the shared backbone is wrong with that of every method.
+        spread = {line.replace("Parameter ", f"Parameter {name}.", 1) for line in shared for name in method_names()}
+        if lines := [*(line for line in lines if line not in spread), *shared]:
+            raise UserError("\n".join(lines))
 
     @hook_impl
     def before_pipeline_run(self, pipeline: Pipeline, catalog: DataCatalog) -> None:
         """Check the search space, the raw folder, the device, and that checkpoints load into backbones."""
         inputs = pipeline.inputs()
+        _name_idle_variant(pipeline, catalog)
         given = {name: catalog.load(f"params:{name}") for name in method_names() if f"params:{name}" in inputs}
         if "params:tuning" in inputs and "parameters" in inputs:
             parameters = catalog.load("parameters")
@@ -76,6 +120,19 @@ class Preflight:
         for name, values in given.items():
             # The number of identities is not known before the data is; checkpoints can be checked without it.
             find_method(name).build(values, Population(2, cameras=2, views=2))
+
+
+def _name_idle_variant(pipeline: Pipeline, catalog: DataCatalog) -> None:
+    """Warn where `variant` is given, and what runs stays under the name that it has without."""
+    methods = {node.namespace for node in pipeline.nodes} & set(method_names())
+    if methods == {ZERO_SHOT}:
+        parameters = catalog.load("parameters")
+        if parameters.get("variant") and not Cells.model_validate(parameters[CELLS])[ZERO_SHOT].variant:
+            _log.warning(
+                "variant=%s has no effect: the parameters of %s are those of conf/, and so is its name.",
+                parameters["variant"],
+                ZERO_SHOT,
+            )
 
 
 def _check_tables(pipeline: Pipeline, catalog: DataCatalog) -> None:
@@ -149,5 +206,27 @@ def _fault(model: type[Parameters], values: Any, name: str) -> str:
     try:
         model.model_validate(values)
     except ValidationError as error:
-        return explain(error, name)
+        return explain(error, name) + _of_others(model, values)
     return ""
+
+
+def _of_others(model: type[Parameters], values: Any) -> str:
+    """Return where there are parameters called like those that this model has not."""
+    everywhere = [
+        *_paths(SharedParameters),
+        *(f"{name}.{path}" for name, other in _models().items() for path in _paths(other)),
+    ]
+    found = {
+        given: [path for path in everywhere if path.endswith(f".{given}")]
+        for given in (values if isinstance(values, dict) else ())
+        if given not in model.model_fields
+    }
+    return "".join(f" There is {first_few(paths, 3)}." for paths in found.values() if paths)
+
+
+def _paths(model: type[Parameters]) -> Iterator[str]:
+    """Yield the dotted names of a model and of the models within."""
+    for name, field in model.model_fields.items():
+        yield name
+        if isinstance(field.annotation, type) and issubclass(field.annotation, Parameters):
+            yield from (f"{name}.{path}" for path in _paths(field.annotation))

@@ -7,9 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from reid_pipeline.conf_files import read_conf_file
 from reid_pipeline.schema.errors import UserError, first_few, nearest
-from reid_pipeline.schema.parsing import parse_json, parse_yaml
-from reid_pipeline.schema.regular_files import read_regular
 
 FOLDER = "overlays"
 _OF_A_CARD = ("benchmark", "seed")
@@ -45,22 +44,14 @@ def read_overlay(conf_source: Path, name: str) -> Overlay:
             f"There is no overlay {name!r}.{nearest(name, known)} Allowed: the name of a file in"
             f" conf/{FOLDER}/ ({first_few(known, 12)}), or the path of a YAML file or a run_card.json."
         )
-    # YAML would read the 1e-06 of JSON as text.
-    kind = "JSON" if path.suffix == ".json" else "YAML"
-    try:
-        text = read_regular(path).decode("utf-8")
-        content = parse_json(text) if kind == "JSON" else parse_yaml(text)
-    except OSError as error:
-        raise UserError(f"Overlay {path} cannot be read: {error.strerror}. Give a file that can.") from error
-    except ValueError as error:
-        raise UserError(f"Overlay {path} is not {kind}: {error}. Correct it.") from error
-    if kind == "JSON":
-        return _of_card(path, content)
-    if not isinstance(content, dict):
+    if path != named and not {"/", "."} & set(name):
         raise UserError(
-            f"Overlay {path} holds {type(content).__name__}; it must map a method's name, or that of another"
-            " parameter, to values, as conf/base/parameters_<method>.yml does."
+            f"There is no overlay {name!r} in conf/{FOLDER}/, and the file {name} has no ending: give"
+            f" --params overlay=./{name}, or name it {name}.yml."
         )
+    content = read_conf_file(path)
+    if path.suffix == ".json":
+        return _of_card(path, content)
     # A file that is called like one of conf/ is another overlay, and has other cells.
     own = path != named and path.stem in {file.stem for file in (conf_source / FOLDER).glob("*.yml")}
     return Overlay(content, label=f"{path.stem}-file" if own else path.stem)
@@ -85,8 +76,8 @@ def require_same_run(overlay: Overlay, name: str, *, benchmark: str, given: dict
             )
 
 
-def _of_card(path: Path, card: Any) -> Overlay:
-    parameters = card.get("parameters") if isinstance(card, dict) else None
+def _of_card(path: Path, card: dict[str, Any]) -> Overlay:
+    parameters = card.get("parameters")
     if not isinstance(parameters, dict) or not set(_OF_A_CARD) <= set(parameters):
         raise UserError(
             f"Overlay {path} is JSON, and no run card: its parameters, with benchmark and seed, are missing."

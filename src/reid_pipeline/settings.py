@@ -5,12 +5,15 @@ from typing import Any
 from reid_pipeline.cell_checks import OnlyMissing
 from reid_pipeline.cell_locks import CellLocks
 from reid_pipeline.config_loader import LayeredConfigLoader
-from reid_pipeline.hooks import Preflight, ProjectPath
+from reid_pipeline.hooks import CatalogEntries, Preflight, ProjectPath
 from reid_pipeline.interrupts import Standing
 from reid_pipeline.made_anew import MadeAnew
 from reid_pipeline.run_summary import NodeTimes, RunSummary
 
-HOOKS = (ProjectPath(), OnlyMissing(), Preflight(), CellLocks(), NodeTimes(), RunSummary(), MadeAnew(), Standing())
+HOOKS = (
+    ProjectPath(), OnlyMissing(), Preflight(), CatalogEntries(), CellLocks(), NodeTimes(), RunSummary(), MadeAnew(),
+    Standing(),
+)  # fmt: skip
 # Statistics are stored by dataset name, which is wrong across environments.
 DISABLE_HOOKS_FOR_PLUGINS = ("kedro-viz",)
 

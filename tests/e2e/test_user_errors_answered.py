@@ -64,8 +64,9 @@ def test_a_wrong_parameter(used: Project, given: str, answer: str) -> None:
 
 def test_a_mistyped_pipeline_and_environment(used: Project) -> None:
     printed = refused(used, "--pipeline=unsupervised_plc")
-    assert re.search(r"Failed to find the pipeline named 'unsupervised_plc'.*unsupervised_pcl", printed)
-    assert "nowhere" in refused(used, "--pipeline=unsupervised_pcl", "--env=nowhere")
+    assert "no such pipeline. Did you mean 'unsupervised_pcl'?" in printed
+    printed = refused(used, "--pipeline=unsupervised_pcl", "--env=market")
+    assert "There is no environment 'market' in conf. Did you mean 'market1501'?" in printed
 
 
 def test_a_device_that_is_not_there(used: Project) -> None:

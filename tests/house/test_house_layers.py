@@ -6,7 +6,8 @@ from typing import Any
 from project_copy import ROOT
 
 ENTRY = {"settings", "hooks", "cell_locks", "made_anew", "run_summary", "cli", "user_errors"} | {
-    "pipeline_registry", "pipelines", "io", "cell_checks", "config_loader", "interrupts",
+    "pipeline_registry", "pipelines", "io", "cell_checks", "config_loader", "interrupts", "checked_loader",
+    "run_options",
 }  # fmt: skip
 CONTRACTS: dict[str, Any] = {
     contract["id"]: contract

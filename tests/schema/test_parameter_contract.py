@@ -219,8 +219,8 @@ class TestOverlays:
         ("content", "says"),
         [
             (None, r"There is no overlay 'rn5'\. Did you mean 'rn50'\? Allowed: .*rn50.*sie_olp"),
-            ("- 1", r"holds list; it must map a method's name"),
-            ("a: [", r"is not YAML"),
+            ("- 1", r"holds a list, and must map names to values"),
+            ("a: [", r"cannot be read as YAML: line 1, column 5"),
         ],
     )
     def test_what_is_no_overlay(self, project, tmp_path, content, says):
@@ -261,7 +261,11 @@ class TestRunCards:
 
     @pytest.mark.parametrize(
         ("content", "says"),
-        [("[1]", "is JSON, and no run card"), ('{"mAP": 0.5}', "is JSON, and no run card"), ("{", "is not JSON")],
+        [
+            ("[1]", "holds a list, and must map"),
+            ('{"mAP": 0.5}', "is JSON, and no run card"),
+            ("{", "cannot be read as JSON: line 1"),
+        ],
     )
     def test_other_json_is_refused(self, project, tmp_path, content, says):
         (tmp_path / "metrics.json").write_text(content)

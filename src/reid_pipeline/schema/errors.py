@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pydantic import ValidationError
 
+_LONGEST = 200
+"""Characters of a value that a message repeats."""
+
 
 class UserError(ValueError):
     """An error in what the user gave; the command line prints its message alone and exits with status 1."""
@@ -37,7 +40,10 @@ def faults(error: "ValidationError") -> Iterator[tuple[str, str, str]]:
     """Yield each fault's dotted field, what is wrong, and what was given; empty where that says nothing."""
     for fault in error.errors(include_url=False):
         given = "" if fault["type"] in {"missing", "value_error"} else repr(fault["input"])
-        yield ".".join(map(str, fault["loc"])), fault["msg"].removeprefix("Value error, "), given
+        if isinstance(fault["input"], bool) and fault["type"] in {"string_type", "literal_error"}:
+            given += ", which YAML makes of on, off, yes and no without quotes"
+        short = given if len(given) <= _LONGEST else f"{given[:_LONGEST]}..."
+        yield ".".join(map(str, fault["loc"])), fault["msg"].removeprefix("Value error, "), short
 
 
 def explain(error: "ValidationError", where: str) -> str:

@@ -239,9 +239,9 @@ class SharedParameters(Parameters):
     """All parameters in conf/ that belong to no method; top-level names outside it are refused."""
 
     benchmark: str
-    seed: Seed = 0
+    seed: Seed = Field(0, description="of all that is sampled; each seed has its own folders")
     backbone: SharedBackboneParameters = SharedBackboneParameters()
-    raw_root: str | None = None
+    raw_root: str | None = Field(None, description="folder of the images; null: data/01_raw/<benchmark>")
     collection: str | None = Field(None, description="name of images of your own, and of their folders")
     variant: str | None = Field(None, description="name of these parameters in the results' address")
     overlay: str | None = Field(None, description="conf/overlays/<name>.yml, or a file like it")

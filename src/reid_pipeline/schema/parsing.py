@@ -4,6 +4,7 @@ All JSON and YAML of this project is read through here, but for what Kedro and D
 """
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 import yaml
@@ -36,11 +37,16 @@ def parse_json(text: str | bytes) -> Any:
     raise ParsingError(too_deep)
 
 
-def parse_yaml(text: str) -> Any:
-    """Return the value of a YAML text, which has one document and no doubled key; raises `ParsingError`."""
+def parse_yaml(text: str, words: Mapping[str, Any] | None = None) -> Any:
+    """Return the value of a YAML text, which has one document and no doubled key; raises `ParsingError`.
+
+    `words` replaces PyYAML's table of plain words that stand for numbers, truth values, dates and nothing.
+    """
     try:
         _require_shallow(text)
-        return yaml.load(text, Loader=_StrictLoader)  # noqa: S506 - a SafeLoader
+        loader = _StrictLoader(text)
+        loader.yaml_implicit_resolvers = dict(words or loader.yaml_implicit_resolvers)
+        return loader.get_single_data()
     except yaml.MarkedYAMLError as error:
         where = _place(error.problem_mark or error.context_mark)
         raise ParsingError(f"{where}{error.problem or error.context}") from error
