@@ -368,7 +368,7 @@ class TestNamesOnTheCommandLine:
     def test_what_the_terminal_cannot_write_is_escaped(self, monkeypatch):
         narrow = TextIOWrapper(BytesIO(), encoding="ascii")
         monkeypatch.setattr("sys.stdout", narrow)
-        monkeypatch.setattr(kedro_run, "callback", lambda **_: click.echo("zoo ü"))
+        monkeypatch.setattr(kedro_run, "callback", lambda **_: sys.stdout.write("zoo ü\n"))
         cli.commands["run"].callback(pipeline=None, pipelines=[])
         narrow.flush()
         assert narrow.buffer.getvalue() == b"zoo \\xfc\n"

@@ -4,6 +4,7 @@ import json
 import os
 import re
 import socket
+import subprocess
 import sys
 from pathlib import Path
 
@@ -100,6 +101,12 @@ class TestLinks:
 
 
 class TestDepth:
+    @pytest.fixture(autouse=True)
+    def removed(self, tmp_path):
+        """Remove the folders, which are too deep for pytest's own clearing up."""
+        yield
+        subprocess.run(["rm", "-rf", str(tmp_path)], check=True)
+
     def test_deeper_than_python_recurses(self, tmp_path, monkeypatch):
         monkeypatch.chdir(tmp_path)
         for _ in range(1200):
