@@ -183,8 +183,8 @@ def lines(times: Mapping[str, Measured], *, fair: float) -> Iterator[str]:
 
 def verdict(what: str, ratio: float, limit: float) -> list[str]:
     """Return a line on a limit; none for a ratio that was not measured."""
-    kept = "as it must be" if ratio <= limit else "TOO SLOW"
-    return [] if math.isnan(ratio) else [f"ours {what}: {ratio:.2f}, at most {limit}: {kept}"]
+    answer = "as it must be" if ratio <= limit else "TOO SLOW"
+    return [] if math.isnan(ratio) else [f"ours {what}: {ratio:.2f}, at most {limit}: {answer}"]
 
 
 def main() -> None:

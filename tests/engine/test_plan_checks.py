@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pandas as pd
 import pytest
 
-from reid_pipeline.engine.plan_checks import plan_remarks, require_trainable
+from reid_pipeline.engine.plan_checks import largest_batch, plan_remarks, require_trainable
 from reid_pipeline.schema.errors import UserError
 
 STAGE = "baseline, fine_tuning: "
@@ -124,3 +124,12 @@ def test_what_nothing_can_be_learnt_from_is_refused(images_of, unlabelled, label
 )
 def test_all_else_is_trained(images_of, unlabelled, label_use):
     require_trainable(SimpleNamespace(name="toy", label_use=label_use), rows(images_of, unlabelled))
+
+
+@pytest.mark.parametrize(
+    ("images", "batch_size", "instances", "largest"),
+    [(60, 4096, 8, 56), (60, 56, 8, 56), (60, 32, 8, 32), (60, 4096, None, 60), (3, 64, 16, 32), (10**9, 64, 4, 64)],
+)
+def test_the_largest_batch(images, batch_size, instances, largest):
+    assert largest_batch(images, batch_size, instances) == largest
+    assert instances is None or largest % instances == 0

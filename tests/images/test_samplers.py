@@ -10,13 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reid_pipeline.images.samplers import (
-    batches_per_pass,
-    camera_preferring_batches,
-    identity_batches,
-    largest_batch,
-    random_batches,
-)
+from reid_pipeline.images.samplers import batches_per_pass, camera_preferring_batches, identity_batches, random_batches
 
 
 def batches_of(labels, camids=None, *, batch_size, instances, iterations, seed=0):
@@ -353,12 +347,3 @@ class TestRandomBatches:
     def test_nothing_to_draw_from(self):
         with pytest.raises(ValueError, match="nothing to sample: 0 rows"):
             list(random_batches(0, 4, np.random.default_rng(0)))
-
-
-@pytest.mark.parametrize(
-    ("images", "batch_size", "instances", "largest"),
-    [(60, 4096, 8, 56), (60, 56, 8, 56), (60, 32, 8, 32), (60, 4096, None, 60), (3, 64, 16, 32), (10**9, 64, 4, 64)],
-)
-def test_the_largest_batch(images, batch_size, instances, largest):
-    assert largest_batch(images, batch_size, instances) == largest
-    assert instances is None or largest % instances == 0

@@ -5,16 +5,11 @@ from collections.abc import Iterable, Iterator, Sequence
 import numpy as np
 import torch
 
+from reid_pipeline.engine.plan_checks import largest_batch
 from reid_pipeline.engine.seeding import numpy_generator, torch_generator
 from reid_pipeline.engine.stage import Batch, TrainingData
 from reid_pipeline.images.augment import PixelStatistics, augment, normalise
-from reid_pipeline.images.samplers import (
-    batches_per_pass,
-    camera_preferring_batches,
-    identity_batches,
-    largest_batch,
-    random_batches,
-)
+from reid_pipeline.images.samplers import batches_per_pass, camera_preferring_batches, identity_batches, random_batches
 from reid_pipeline.schema.errors import UserError
 from reid_pipeline.schema.parameters import AugmentationParameters, TrainingPlan
 

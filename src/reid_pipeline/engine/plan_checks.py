@@ -6,7 +6,6 @@ from typing import Any
 import pandas as pd
 
 from reid_pipeline.engine.stage import Method, Stage
-from reid_pipeline.images.samplers import largest_batch
 from reid_pipeline.schema.columns import CAMID, LABEL
 from reid_pipeline.schema.errors import UserError
 from reid_pipeline.schema.parameters import TrainingPlan
@@ -38,6 +37,13 @@ def plan_remarks(method: Method, stage: Stage[Any], parameters: Any, train: pd.D
     of_identities = _identity_remarks(stage.plan, train) if method.label_use != "none" else ()
     remarks = [*_size_remarks(stage.plan, len(train)), *of_identities, *_camera_remarks(parameters, train)]
     return f"{method.name}, {stage.name}: {' '.join(remarks)}" if remarks else ""
+
+
+def largest_batch(images: int, batch_size: int, instances: int | None) -> int:
+    """Return `batch_size`, or the largest that `images` fill: all of them, in whole groups of K and at least two."""
+    if instances is None:
+        return min(batch_size, images)
+    return min(batch_size, max(2 * instances, images // instances * instances))
 
 
 def _size_remarks(plan: TrainingPlan, images: int) -> Iterator[str]:

@@ -75,13 +75,6 @@ def batches_per_pass(labels: Rows, *, batch_size: int, instances: int) -> int:
     return groups // min(batch_size // instances, len(rows_of_label))
 
 
-def largest_batch(images: int, batch_size: int, instances: int | None) -> int:
-    """Return `batch_size`, or the largest that `images` fill: all of them, in whole groups of K and at least two."""
-    if instances is None:
-        return min(batch_size, images)
-    return min(batch_size, max(2 * instances, images // instances * instances))
-
-
 def random_batches(
     count: int, batch_size: int, generator: Generator, *, iterations: int | None = None
 ) -> Iterator[Rows]:
