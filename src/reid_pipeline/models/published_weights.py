@@ -8,6 +8,7 @@ without a network is known within `ANSWER_S`, and the message names the file to 
 import logging
 import re
 import threading
+import urllib.request
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
 from contextlib import contextmanager
@@ -24,6 +25,10 @@ URL_CACHE = Path("~/.cache/clip")
 _T = TypeVar("_T")
 
 
+class _NoDownloadError(OSError):
+    """A download that was not tried, or did not bring the file; its text says why."""
+
+
 def published_file(label: str, facts: Mapping[str, Any]) -> Path:
     """Return the file of published weights, from a cache or downloaded; `label` names them in messages.
 
@@ -35,11 +40,9 @@ def published_file(label: str, facts: Mapping[str, Any]) -> Path:
     if found := _cached(repository, names, str(facts.get("url", ""))):
         return found
     try:
-        path = _downloaded(repository, names)
+        return _downloaded(repository, names)
     except Exception as error:
         raise UserError(_failed(label, error, repository, names, str(facts.get("url", "")))) from error
-    _require_digest(path, path.resolve().name, "Remove it, and start the same command again.")
-    return path
 
 
 def _cached(repository: str, names: tuple[str, ...], url: str) -> Path | None:
@@ -49,21 +52,22 @@ def _cached(repository: str, names: tuple[str, ...], url: str) -> Path | None:
         found = try_to_load_from_cache(repository, name)
         if isinstance(found, str):
             path = Path(found)
-            _require_digest(path, path.resolve().name, "Remove it, and it is downloaded again.")
+            _require_digest(path, "Remove it, and it is downloaded again.")
             return path
     path = URL_CACHE.expanduser() / url.rpartition("/")[2]
     if url and path.is_file():
-        _require_digest(path, url.split("/")[-2], "Remove it, or get it again from its address.")
+        _require_digest(path, f"Remove it, or get it again: {url}.", url.split("/")[-2])
         return path
     return None
 
 
-def _require_digest(path: Path, digest: str, remedy: str) -> None:
-    """Refuse a file whose address or place in the cache states another SHA-256 than it has."""
-    if re.fullmatch(r"[0-9a-f]{64}", digest) and digest_of_file(path) != digest:
+def _require_digest(path: Path, remedy: str, digest: str = "") -> None:
+    """Refuse a file of another SHA-256 than its address states, or its place in the hub's cache."""
+    wanted = digest or path.resolve().name
+    if re.fullmatch(r"[0-9a-f]{64}", wanted) and (found := digest_of_file(path)) != wanted:
         raise UserError(
-            f"The weights {path} are damaged: their SHA-256 is {digest_of_file(path)[:12]}... and should be "
-            f"{digest[:12]}.... {remedy}"
+            f"The weights {path} are damaged: their SHA-256 begins with {found[:12]}, and should with {wanted[:12]}. "
+            f"{remedy}"
         )
 
 
@@ -77,14 +81,21 @@ def _downloaded(repository: str, names: tuple[str, ...]) -> Path:
         def update(self, n: float | None = 1) -> bool | None:
             """Go on by `n` bytes; a server that cannot go on where it stopped makes it go back."""
             if n is not None and n < 0:
-                raise OSError("the download ends early, and the server cannot go on from there")
+                raise _NoDownloadError("the download ends early, and the server cannot go on from there")
             return bool(super().update(n))
 
-    if constants.is_offline_mode():
-        raise OSError("HF_HUB_OFFLINE or TRANSFORMERS_OFFLINE is set, so no download was tried")
+    if constants.HF_HUB_OFFLINE:
+        raise _NoDownloadError("HF_HUB_OFFLINE or TRANSFORMERS_OFFLINE is set, so no download was tried")
     with _quiet():
         name = _within(ANSWER_S, lambda: _offered(repository, names))
-        return Path(hf_hub_download(repository, name, etag_timeout=ANSWER_S, tqdm_class=Progress))
+        path = Path(hf_hub_download(repository, name, etag_timeout=ANSWER_S, tqdm_class=Progress))
+    try:
+        _require_digest(path, "")
+    except UserError:
+        path.resolve().unlink()
+        path.unlink(missing_ok=True)
+        raise _NoDownloadError("what came has not the SHA-256 that the host states; it was removed") from None
+    return path
 
 
 def _offered(repository: str, names: tuple[str, ...]) -> str:
@@ -152,13 +163,14 @@ def _reason(error: Exception, repository: str) -> str:
     status = getattr(getattr(error, "response", None), "status_code", None)
     if isinstance(error, errors.GatedRepoError):
         return f"{repository} asks for an agreement first, on its page; then log in with `hf auth login`"
-    if isinstance(error, errors.EntryNotFoundError) and status is not None:
-        return f"{repository} has no such file"
+    if isinstance(error, errors.EntryNotFoundError | errors.RepositoryNotFoundError) and status is not None:
+        return f"the host has no such file that it shows without a login (status {status})"
     if status is not None:
         return f"the host answered with status {status}"
-    if isinstance(error, TimeoutError):
+    if isinstance(error, TimeoutError | _NoDownloadError):
         return str(error)
     if isinstance(error, OSError) and error.filename is not None:
-        return f"{error.filename} cannot be written ({error.strerror})"
-    reason = (str(error).strip().splitlines() or [""])[0][:200]
-    return f"{reason} ({type(error).__name__})" if reason else type(error).__name__
+        return f"{error.filename}: {error.strerror} (HF_HOME may name another folder for the cache)"
+    reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
+    proxies = sorted({f"{scheme.upper()}_PROXY" for scheme in urllib.request.getproxies()} - {"NO_PROXY"})
+    return f"{reason} (by way of the proxy in {', '.join(proxies)})" if proxies else reason

@@ -93,13 +93,16 @@ def _zip_contents(file: io.BufferedReader, archive: zipfile.ZipFile) -> TorchFil
     roots = [name.removesuffix("data.pkl") for name in members if re.fullmatch(r"[^/]+/data\.pkl", name)]
     if len(roots) != 1:
         raise NoWeightsError(
-            f"is a zip archive of {len(members)} members ({first_few(list(members), 3)}), not one of torch's. If the "
-            f"weights are in it, unpack it"
+            f"is a zip archive of other files ({first_few(list(members), 3)}), not one of torch's",
+            "Unpack it, and set `pretrained` to the weights in it.",
         )
     root = roots[0]
     stored = {name: info for name, info in members.items() if name.startswith((f"{root}data.pkl", f"{root}data/"))}
     if any(info.compress_type or info.file_size != info.compress_size for info in stored.values()):
-        raise NoWeightsError("is an archive of torch that another program has packed anew, compressed")
+        raise NoWeightsError(
+            "is an archive of torch that another program has compressed",
+            "Get the original, or pack it anew without compression (`zip -0 -r`), and set `pretrained` to it.",
+        )
     if f"{root}byteorder" in members and archive.read(f"{root}byteorder")[:8] != sys.byteorder.encode():
         raise NoWeightsError("was written on a machine of another byte order")
     places = {name.removeprefix(f"{root}data/"): _place(file, info) for name, info in stored.items()}

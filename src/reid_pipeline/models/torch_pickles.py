@@ -18,6 +18,7 @@ _STORAGES = {
     "BFloat16Storage": torch.bfloat16, "LongStorage": torch.int64, "IntStorage": torch.int32,
     "ShortStorage": torch.int16, "CharStorage": torch.int8, "ByteStorage": torch.uint8, "BoolStorage": torch.bool,
     "ComplexFloatStorage": torch.complex64, "ComplexDoubleStorage": torch.complex128, "UntypedStorage": torch.uint8,
+    "QInt8Storage": torch.qint8, "QUInt8Storage": torch.quint8, "QInt32Storage": torch.qint32,
 }  # fmt: skip
 _PLAIN = {"_rebuild_tensor", "_rebuild_tensor_v2", "_rebuild_tensor_v3"}
 _WRAPPED = {"_rebuild_parameter", "_rebuild_parameter_with_state", "_rebuild_from_type_v2"}
@@ -168,9 +169,10 @@ def unpickle(data: bytes) -> Unpickled:
         raise NoWeightsError(f"holds a damaged pickle ({reason})") from None
     harmful = sorted(name for name in unpickler.names if not _is_data(name))
     if harmful:
+        name = harmful[0].replace("posix.", "os.").replace("nt.", "os.")
         raise NoWeightsError(
-            f"names {harmful[0]!r}, a function of Python's own that no weights need; nothing of it was run. Do not "
-            f"trust the file, or where it came from"
+            f"names {name!r}, a function of Python's own that no weights need; nothing of it was run",
+            "Do not trust the file: get the weights from elsewhere, and set `pretrained` to them.",
         )
     return Unpickled(value, sorted(unpickler.names))
 

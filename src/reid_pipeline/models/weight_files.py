@@ -22,6 +22,7 @@ _ALONE = (
     "`pretrained` to that file."
 )
 _AGAIN = "Get the file again, and set `pretrained` to it."
+_JOINED = "Set `pretrained` to one file with all the weights."
 _UNPACK = "Unpack it, and set `pretrained` to what is in it."
 _DEEPEST = 3  # dictionaries around the named tensors
 _BEGINNINGS: tuple[tuple[bytes, str, str], ...] = (
@@ -37,7 +38,7 @@ _BEGINNINGS: tuple[tuple[bytes, str, str], ...] = (
     (rb"\x89HDF", "is an HDF5 file, as Keras writes", _ALONE),
     (rb"\x08[\x01-\x0a]\x12", "is an ONNX network", _ALONE),
     (rb"GGUF", "is a GGUF file", _ALONE),
-    (rb"\s*[{\[]", "is JSON or YAML text, no weights; an index lists the files that hold them", _ALONE),
+    (rb"\s*[{\[]", "is text, as an index of weights in several files is", _JOINED),
 )
 
 
