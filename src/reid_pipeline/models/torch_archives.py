@@ -4,12 +4,13 @@ Bytes are read from where they lie, in the bounds that the file has; nothing is 
 """
 
 import io
+import os
 import re
+import struct
 import sys
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
@@ -82,7 +83,9 @@ def read_zip(file: io.BufferedReader) -> TorchFile:
             return _zip_contents(file, archive)
     except zipfile.BadZipFile as error:
         raise NoWeightsError(f"is a zip archive that was cut short or damaged ({error})") from None
-    except (NotImplementedError, RuntimeError, OverflowError, zlib.error) as error:
+    except NoWeightsError:
+        raise
+    except (EOFError, LookupError, OverflowError, RuntimeError, ValueError, struct.error, zlib.error) as error:
         raise NoWeightsError(f"is a zip archive that torch did not write ({error})") from None
 
 
@@ -103,7 +106,8 @@ def _zip_contents(file: io.BufferedReader, archive: zipfile.ZipFile) -> TorchFil
             "is an archive of torch that another program has compressed",
             "Get the original, or pack it anew without compression (`zip -0 -r`), and set `pretrained` to it.",
         )
-    if f"{root}byteorder" in members and archive.read(f"{root}byteorder")[:8] != sys.byteorder.encode():
+    order = members.get(f"{root}byteorder")
+    if order is not None and _bytes(file, _place(file, order)) != sys.byteorder.encode():
         raise NoWeightsError("was written on a machine of another byte order")
     places = {name.removeprefix(f"{root}data/"): _place(file, info) for name, info in stored.items()}
     # Written with `torch.serialization.set_crc32_options(False)`, no member has its checksum.
@@ -129,7 +133,10 @@ def _place(file: io.BufferedReader, info: zipfile.ZipInfo) -> Place:
     if len(header) < 30 or header[:4] != b"PK\3\4":
         raise NoWeightsError("is a zip archive that was cut short or damaged (no member where one should be)")
     before = int.from_bytes(header[26:28], "little") + int.from_bytes(header[28:30], "little")
-    return info.header_offset + 30 + before, info.file_size
+    start = info.header_offset + 30 + before
+    if start + info.file_size > os.fstat(file.fileno()).st_size:
+        raise NoWeightsError("is a zip archive that was cut short or damaged (a member goes beyond its end)")
+    return start, info.file_size
 
 
 def _bytes(file: io.BufferedReader, place: Place) -> bytes:
@@ -144,7 +151,7 @@ def read_legacy(file: io.BufferedReader) -> TorchFile:
         for _ in range(5):
             starts.append(file.tell())
             pickle_end(file)
-    except ValueError:
+    except (ValueError, OverflowError, MemoryError):
         raise NoWeightsError("was cut short or damaged: a pickle in it has no end") from None
     position = file.tell()
     value, names = unpickle(_bytes(file, (starts[3], starts[4] - starts[3])))
@@ -156,7 +163,7 @@ def read_legacy(file: io.BufferedReader) -> TorchFile:
         length = count * sizes.get(str(key), 1)
         places[str(key)] = position + 8, length
         position += 8 + length
-    if position > Path(file.name).stat().st_size:
+    if position > os.fstat(file.fileno()).st_size:
         raise NoWeightsError("was cut short")
     return TorchFile(value, names, places, {})
 
