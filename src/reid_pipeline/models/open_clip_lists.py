@@ -18,9 +18,15 @@ _PARTS = ("embed_dim", "vision_cfg", "text_cfg")
 
 
 def configs() -> dict[str, ModelConfig]:
-    """Return open_clip's configurations by name, that of our demo model among them; the caller owns the copy."""
+    """Return open_clip's configurations by name, that of our demo model among them; the caller owns the copy.
+
+    Those that a program has added to open_clip since count, too.
+    """
     parsed = {name: json.loads(text) for name, text in _texts().items()}
-    return {name: config for name, config in parsed.items() if all(part in config for part in _PARTS)}
+    found = {name: config for name, config in parsed.items() if all(part in config for part in _PARTS)}
+    if (open_clip := sys.modules.get(_PACKAGE)) is not None:
+        found |= {name: open_clip.get_model_config(name) for name in open_clip.list_models() if name not in found}
+    return found
 
 
 @cache
