@@ -1,19 +1,19 @@
 """Architectures: open_clip's configurations by name, and our demo model. Nothing here reads weights.
 
-`open_clip` is imported inside the functions: it takes seconds.
+`open_clip` is imported where a network is built: it takes seconds, and a wrong name is answered before.
 """
 
 import math
 from functools import cached_property
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import torch
 
+from reid_pipeline.models.open_clip_lists import ModelConfig, configs, facts_of
 from reid_pipeline.schema.errors import UserError, first_few, nearest
 
 Grid = tuple[int, int]
-ModelConfig = dict[str, Any]
 Triple = tuple[float, float, float]
 
 DEMO_MODEL = "demo-vit"
@@ -21,6 +21,9 @@ CLASS_TOKEN_VIT = "class-token ViT"  # noqa: S105
 MODIFIED_RESNET = "ModifiedResNet"
 SUPPORTED_KINDS = (CLASS_TOKEN_VIT, MODIFIED_RESNET)
 _RESNET_REDUCTION = 32  # pixels per grid cell of a ResNet as CLIP trained it, on each axis
+
+# open_clip's default: OpenAI's.
+_MEAN, _STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
 
 # A text tower that costs nothing, for networks of which only the image tower is wanted.
 _NO_TEXT = {"context_length": 1, "vocab_size": 1, "width": 8, "heads": 1, "layers": 1}
@@ -52,16 +55,14 @@ class Architecture:
         """Return open_clip's tokenizer: texts to int64 [B, context length]; start, words, end, padding of 0."""
         import open_clip
 
+        if self.name not in open_clip.list_models():
+            open_clip.add_model_config(Path(__file__).parent / "configs")
         return open_clip.get_tokenizer(self.name)
 
     def pixel_statistics(self, pretrained: str | Path | None) -> tuple[Triple, Triple]:
         """Return (mean, std) of pixels in 0..1: the tag's where `pretrained` is one, else open_clip's default."""
-        import open_clip
-        from open_clip.transform import PreprocessCfg
-
-        default = PreprocessCfg()
-        tag = {} if pretrained is None else open_clip.get_pretrained_cfg(self.name, str(pretrained))
-        mean, std = tag.get("mean", default.mean), tag.get("std", default.std)
+        tag = {} if pretrained is None else facts_of(self.name, str(pretrained))
+        mean, std = tag.get("mean", _MEAN), tag.get("std", _STD)
         return (mean[0], mean[1], mean[2]), (std[0], std[1], std[2])
 
     def clip(self, *, text: bool = True, device: str = "cpu") -> Any:
@@ -91,25 +92,20 @@ class Architecture:
 
 def model_names() -> list[str]:
     """Return the name of every open_clip architecture, our demo model among them."""
-    import open_clip
-
-    if DEMO_MODEL not in open_clip.list_models():
-        open_clip.add_model_config(Path(__file__).parent / "configs")
-    return cast("list[str]", open_clip.list_models())
+    return sorted(configs())
 
 
 def model_config(name: str) -> ModelConfig:
     """Return open_clip's configuration of `name`."""
-    import open_clip
-
-    names = model_names()
-    if name not in names:
+    known = configs()
+    if name not in known:
+        names = sorted(known)
         raise UserError(
             f"Unknown backbone {name!r}.{nearest(name, names)} Allowed: the {len(names)} names that "
             f"`python -c 'import open_clip; print(open_clip.list_models())'` prints, and {DEMO_MODEL}; "
             f"for instance ViT-B-16-quickgelu, ViT-L-14-quickgelu, {DEMO_MODEL}."
         )
-    return cast("ModelConfig", open_clip.get_model_config(name))
+    return known[name]
 
 
 def tower_kind(config: ModelConfig) -> str:
@@ -144,7 +140,7 @@ def stored_grid(num_tokens: int, native: Grid) -> Grid | None:
 
 
 def _unsupported(name: str, kind: str) -> UserError:
-    kinds = {other: tower_kind(model_config(other)) for other in model_names()}
+    kinds = {other: tower_kind(config) for other, config in configs().items()}
     fit = [other for other, its_kind in kinds.items() if its_kind in SUPPORTED_KINDS]
     preferred = sorted(fit, key=lambda other: (not other.endswith("-quickgelu"), other))
     counts = [list(kinds.values()).count(its_kind) for its_kind in SUPPORTED_KINDS]

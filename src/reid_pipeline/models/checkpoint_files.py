@@ -1,28 +1,26 @@
 """Checkpoint files in the formats CLIP weights come in, read into one layout and compared with an architecture.
 
 Formats: OpenAI's TorchScript archive, a state dict (`.pt`, `.pth`, `.bin`), open_clip's training
-checkpoint (`state_dict` inside, `module.` before each name), safetensors. No file may run code of its
-own: pickles are read with `weights_only`. Names come out as OpenAI's (`visual.conv1.weight`,
+checkpoint (`state_dict` inside, `module.` before each name), safetensors; the dictionary with a CLIP's
+names is found wherever it stands in the file. No file may run code of its
+own: `torch_pickles` reads what they list, and calls nothing. Names come out as OpenAI's (`visual.conv1.weight`,
 `transformer.resblocks.0...`), and names and shapes tell the architecture even where the file's name does not.
 """
 
-import pickle
-import warnings
-import zipfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor
 
-from reid_pipeline.models.architecture import Architecture, Grid, ModelConfig, model_names, native_grid, stored_grid
+from reid_pipeline.models.architecture import Architecture, Grid, native_grid, stored_grid
+from reid_pipeline.models.open_clip_lists import ModelConfig
+from reid_pipeline.models.open_clip_lists import configs as all_configs
+from reid_pipeline.models.torch_pickles import NoWeightsError
+from reid_pipeline.models.weight_files import NamedSets, read_weights
 from reid_pipeline.schema.errors import UserError, first_few, nearest
 
 WEIGHT_SUFFIXES = (".pt", ".pth", ".bin", ".ckpt", ".safetensors")
-_UNREADABLE = (pickle.UnpicklingError, SafetensorError, RuntimeError, EOFError, OSError, ValueError, KeyError)
 # What OpenAI's archive carries beside its weights.
 _OPENAI_FACTS = ("input_resolution", "context_length", "vocab_size")
 _FOREIGN = {
@@ -40,66 +38,52 @@ class CheckpointFile(NamedTuple):
     """The tensors of one file, in its precision."""
 
     state: dict[str, Tensor]  # by OpenAI's names
+    others: dict[str, str]  # what else stands under a tensor's name: "a quantised tensor"
     from_openai: bool  # it bears the marks of OpenAI's own, trained with QuickGELU
 
 
 def read_checkpoint(path: Path) -> CheckpointFile:
     """Read a checkpoint file; UserError where it is missing, unreadable, needs code or holds no CLIP weights."""
-    if not path.is_file():
-        beside = [other.name for other in path.parent.glob("*")] if path.parent.is_dir() else []
-        what = "is a folder" if path.is_dir() else "does not exist"
-        raise UserError(
-            f"The checkpoint {str(path)!r} {what}.{nearest(path.name, beside)} Allowed: a file with weights in "
-            f"OpenAI's or open_clip's format, or a tag. Correct `pretrained`."
-        )
-    archive = False
-    if zipfile.is_zipfile(path):
-        with zipfile.ZipFile(path) as members:
-            archive = any(name.endswith("/constants.pkl") for name in members.namelist())
-    raw = _stored_tensors(path, archive=archive)
-    facts = [key for key in _OPENAI_FACTS if key in raw]
-    state = _openai_names({key: value for key, value in raw.items() if key not in facts})
-    if not any(key.startswith("visual.") for key in state):
-        hints = [hint for prefixes, hint in _FOREIGN.items() if any(key.startswith(prefixes) for key in raw)]
-        raise UserError(
-            f"The checkpoint {str(path)!r} holds no CLIP image tower: no tensor is named 'visual...'. It has "
-            f"{len(raw)} tensors: {first_few(list(raw))}.{''.join(hints[:1])} Set `pretrained` to a file in "
-            f"OpenAI's or open_clip's format."
-        )
-    return CheckpointFile(state, from_openai=archive or bool(facts))
-
-
-def _stored_tensors(path: Path, *, archive: bool) -> dict[str, Tensor]:
-    read_archive: Callable[..., Any] = torch.jit.load
     try:
-        if archive:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", DeprecationWarning)
-                warnings.simplefilter("ignore", FutureWarning)  # "torch.jit.load is deprecated"
-                loaded = read_archive(str(path), map_location="cpu").state_dict()
-        elif path.suffix == ".safetensors":
-            loaded = load_file(path, device="cpu")
-        else:
-            loaded = torch.load(path, map_location="cpu", weights_only=True)
-    except _UNREADABLE as error:
-        raise _unreadable(path, error) from error
-    if isinstance(loaded, Mapping) and isinstance(loaded.get("state_dict"), Mapping):
-        loaded = loaded["state_dict"]
-    if not isinstance(loaded, Mapping):
-        raise _unreadable(path, TypeError(f"it holds a {type(loaded).__name__}, not named tensors"))
-    return {str(key): value for key, value in loaded.items() if isinstance(value, Tensor)}
-
-
-def _unreadable(path: Path, error: Exception) -> UserError:
-    reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
-    return UserError(
-        f"The checkpoint {str(path)!r} cannot be read as weights ({type(error).__name__}: {reason}). Allowed: a "
-        f"TorchScript archive, a state dict of tensors (.pt, .pth, .bin) or safetensors. Get the file again, or "
-        f"save its state_dict() alone, and set `pretrained` to it."
+        found = read_weights(path, _clip_among)
+    except FileNotFoundError as error:
+        beside = [other.name for other in path.parent.glob("*")] if path.parent.is_dir() else []
+        raise UserError(
+            f"The checkpoint {str(path)!r} does not exist.{nearest(path.name, beside)} Allowed: a file with weights "
+            f"in OpenAI's or open_clip's format, or a tag. Correct `pretrained`."
+        ) from error
+    except OSError as error:
+        raise UserError(f"The checkpoint {str(path)!r} cannot be read: {error.strerror}.") from error
+    except NoWeightsError as error:
+        remedy = error.remedy or "Get the file again, or save its state_dict() alone, and set `pretrained` to it."
+        raise UserError(f"The checkpoint {str(path)!r} cannot be read as weights: it {error}. {remedy}") from error
+    facts = [key for key in _OPENAI_FACTS if key in found.tensors]
+    named: dict[str, Any] = {key: value for key, value in {**found.tensors, **found.others}.items() if key not in facts}
+    state = _openai_names(named)
+    return CheckpointFile(
+        {key: value for key, value in state.items() if isinstance(value, Tensor)},
+        {key: value for key, value in state.items() if isinstance(value, str)},
+        from_openai=found.scripted or bool(facts),
     )
 
 
-def _openai_names(raw: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def _clip_among(sets: NamedSets) -> str:
+    """Return the place of the one set of names that has a CLIP's image tower; of several, `state_dict`."""
+    clips = [place for place, named in sets.items() if any(key.startswith("visual.") for key in _openai_names(named))]
+    if len(clips) == 1 or "state_dict" in clips:
+        return "state_dict" if "state_dict" in clips else clips[0]
+    remedy = "Save the one you mean alone, and set `pretrained` to that file."
+    if clips:
+        raise NoWeightsError(f"holds several networks ({first_few(clips)})", remedy)
+    names = max((list(named) for named in sets.values()), key=len)
+    hints = [hint for prefixes, hint in _FOREIGN.items() if any(key.startswith(prefixes) for key in names)]
+    raise NoWeightsError(
+        f"holds no CLIP image tower: no tensor is named 'visual...'. It has {len(names)} tensors: {first_few(names)}",
+        f"{''.join(hints[:1])} Set `pretrained` to a file in OpenAI's or open_clip's format.".strip(),
+    )
+
+
+def _openai_names(raw: Mapping[str, Any]) -> dict[str, Any]:
     """Drop `module.`, unpack open_clip's separate text module, and prefix a lone image tower."""
     state = {key.removeprefix("module."): value for key, value in raw.items()}
     if "class_embedding" in state and "conv1.weight" in state:
@@ -151,20 +135,18 @@ def _problem(key: str, wanted: Sequence[int] | None, found: Tensor | None, nativ
 
 def looks_like(state: Mapping[str, Tensor], *, limit: int = 2) -> list[str]:
     """Return the open_clip names whose image tower has the shapes in `state`, the likeliest first."""
-    import open_clip
-
     found = _tower_facts(state)
     if found is None:
         return []
-    configs = {name: open_clip.get_model_config(name) for name in model_names()}
+    configs = all_configs()
     fit = [name for name, config in configs.items() if _config_facts(config) == found]
-    text_width = len(state["ln_final.weight"]) if "ln_final.weight" in state else None
+    text_width = _side(state.get("ln_final.weight"), 0)
 
     def unlikeliness(name: str) -> tuple[bool, bool, int, str]:
         config = configs[name]
-        other_text = text_width is not None and config["text_cfg"].get("width", 512) != text_width
+        other_text = text_width > 0 and config["text_cfg"].get("width", 512) != text_width
         rows, columns = native_grid(config)
-        return other_text, 1 + rows * columns != len(state.get(_POSITIONS[0], ())), len(name), name
+        return other_text, 1 + rows * columns != _side(state.get(_POSITIONS[0]), 0), len(name), name
 
     return sorted(fit, key=unlikeliness)[:limit]
 
@@ -172,14 +154,18 @@ def looks_like(state: Mapping[str, Tensor], *, limit: int = 2) -> list[str]:
 def _tower_facts(state: Mapping[str, Tensor]) -> _Facts | None:
     """Return (kind, width, depth, patch, joint width), or None where the tensors do not tell."""
     conv1, proj = state.get("visual.conv1.weight"), state.get("visual.proj")
-    if conv1 is not None and proj is not None and conv1.ndim == 4:
+    if conv1 is not None and _side(proj, 1) and conv1.ndim == 4:
         depth = _count(state, "visual.transformer.resblocks.")
-        return "vit", conv1.shape[0], depth, conv1.shape[-1], proj.shape[1]
+        return "vit", conv1.shape[0], depth, conv1.shape[-1], _side(proj, 1)
     block, pool = state.get("visual.layer1.0.conv1.weight"), state.get("visual.attnpool.c_proj.weight")
-    if block is not None and pool is not None:
+    if _side(block, 0) and _side(pool, 0):
         depths = tuple(_count(state, f"visual.layer{layer}.") for layer in (1, 2, 3, 4))
-        return "resnet", block.shape[0], depths, 0, pool.shape[0]
+        return "resnet", _side(block, 0), depths, 0, _side(pool, 0)
     return None
+
+
+def _side(tensor: Tensor | None, axis: int) -> int:
+    return tensor.shape[axis] if tensor is not None and tensor.ndim > axis else 0
 
 
 def _count(state: Mapping[str, Tensor], prefix: str) -> int:

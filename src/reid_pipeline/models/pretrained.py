@@ -4,12 +4,13 @@
 
 - `None`: random weights, sampled from torch's global generator (same seed, same weights);
 - a file: OpenAI's TorchScript archive or state dict, open_clip's checkpoint, safetensors;
-- a tag that open_clip knows for the model (`openai`, `laion2b_s34b_b88k` ...): open_clip downloads the
-  file on the user's machine and stores it in its cache;
+- a tag that open_clip knows for the model (`openai`, `laion2b_s34b_b88k` ...): the file is taken from the caches of
+  the user's machine, or downloaded once;
 - `"demo"` for `demo-vit`: the weights that ship with this package. The token embedding has 49,408 rows, of
   which the demo's captions touch a few hundred: those alone are stored, and all tensors in half precision.
 
-Half precision becomes float32. Weights of another architecture are refused before a tower is built.
+Half precision becomes float32. Weights of another architecture are refused before a tower is built, and so are
+numbers that are not finite or no floating point.
 
 Shape suffixes: R stored rows, V vocabulary, T width of the text tower.
 """
@@ -22,12 +23,21 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from reid_pipeline.models.architecture import DEMO_MODEL, Architecture, model_names
-from reid_pipeline.models.checkpoint_files import WEIGHT_SUFFIXES, read_checkpoint, require_same_architecture
+from reid_pipeline.models.checkpoint_files import (
+    WEIGHT_SUFFIXES,
+    CheckpointFile,
+    read_checkpoint,
+    require_same_architecture,
+)
+from reid_pipeline.models.open_clip_lists import facts_of, tags_of
+from reid_pipeline.models.published_weights import published_file
 from reid_pipeline.schema.digests import digest_of_file
 from reid_pipeline.schema.errors import UserError, first_few, nearest
+from reid_pipeline.schema.regular_files import kind_of
 
 DEMO_TAG = "demo"
 DEMO_WEIGHTS = Path(__file__).parent / "weights" / "demo_clip.safetensors"
+_FLOATS = {torch.float16, torch.bfloat16, torch.float32, torch.float64}
 _VOCABULARY = 49408
 _EMBEDDING = "token_embedding.weight"
 _ROWS = "token_embedding.rows"
@@ -45,20 +55,51 @@ def pretrained_state(
         UserError: unknown tag, missing or unreadable file, weights of another architecture or activation, a failed
             download, or a text tower that is not CLIP's own.
     """
-    clip = architecture.clip(text=text, device="cpu" if pretrained is None else "meta")
+    # The weights are looked for before open_clip is imported: without them there is no need to wait for it.
+    stored = None if pretrained is None else _stored(architecture, pretrained)
+    clip = architecture.clip(text=text, device="cpu" if stored is None else "meta")
     expected = {key: tensor for key, tensor in clip.state_dict().items() if text or key.startswith("visual.")}
-    if pretrained is None:
+    if stored is None:
         return expected
-    state = _stored_state(architecture, pretrained)
-    if "logit_scale" in state and "logit_scale" in expected:
+    state = stored.state
+    if "logit_scale" in expected and "logit_scale" in state and state["logit_scale"].numel() == 1:
         state["logit_scale"] = state["logit_scale"].reshape(expected["logit_scale"].shape)
     for key in expected:
         if key.endswith(".num_batches_tracked"):  # a batch norm's counter; old files lack it, and nothing reads it
             state.setdefault(key, torch.zeros((), dtype=torch.long))
+    _require_plain_numbers(stored, expected, str(pretrained))
     shapes = {key: tensor.shape for key, tensor in expected.items()}
     require_same_architecture(architecture, shapes, state, source=str(pretrained))
     tensors = {key: state[key].detach() for key in expected}
-    return {key: (each.float() if each.is_floating_point() else each).contiguous() for key, each in tensors.items()}
+    float32 = {key: (each.float() if each.is_floating_point() else each).contiguous() for key, each in tensors.items()}
+    _require_finite(float32, str(pretrained))
+    return float32
+
+
+def _require_plain_numbers(stored: CheckpointFile, expected: Mapping[str, Tensor], source: str) -> None:
+    """Refuse what is no plain tensor, and integers, complex numbers and 8-bit floats (which lack their scale)."""
+    for key, tensor in expected.items():
+        found = stored.state.get(key)
+        kind = stored.others.get(key, "")
+        if found is not None and tensor.is_floating_point() and found.dtype not in _FLOATS:
+            kind = f"of type {str(found.dtype).removeprefix('torch.')}"
+        if kind:
+            raise UserError(
+                f"The weights of {source!r} cannot be used: tensor {key!r} is {kind}. Allowed: floats of 16, 32 or 64 "
+                f"bits. Save the network's state_dict() in one of these, and set `pretrained` to that file."
+            )
+
+
+def _require_finite(state: Mapping[str, Tensor], source: str) -> None:
+    bad = {key: count for key, each in state.items() if (count := int((~torch.isfinite(each)).sum()))}
+    if bad:
+        key, count = next(iter(bad.items()))
+        others = f" ({len(bad) - 1} more tensors have such)" if len(bad) > 1 else ""
+        raise UserError(
+            f"The weights of {source!r} are not finite: {count} of {state[key].numel()} numbers of tensor {key!r} are "
+            f"NaN or infinite as float32{others}. The training that made them has failed, or the file is damaged: set "
+            f"`pretrained` to another."
+        )
 
 
 def weights_digest(name: str, pretrained: str | Path | None) -> str:
@@ -67,27 +108,29 @@ def weights_digest(name: str, pretrained: str | Path | None) -> str:
         return "random"
     path = _path_of(pretrained) or _file_of_tag(Architecture(name), str(pretrained))
     try:
+        if kind := kind_of(path.stat().st_mode):
+            raise UserError(f"The weights {path} are {kind}, no file with weights. Correct `pretrained`.")
         return digest_of_file(path)
     except OSError as error:
         raise UserError(f"The weights {path} cannot be read: {error.strerror}. Correct `pretrained`.") from error
 
 
-def _stored_state(architecture: Architecture, pretrained: str | Path) -> dict[str, Tensor]:
+def _stored(architecture: Architecture, pretrained: str | Path) -> CheckpointFile:
     path = _path_of(pretrained)
     if path is None:
         path = _file_of_tag(architecture, str(pretrained))
         if path != DEMO_WEIGHTS:
-            return read_checkpoint(path).state
+            return read_checkpoint(path)
         if not path.is_file():
             raise UserError(
                 f"The weights of the demo CLIP are not there: {str(path)!r}. They ship with the package; make them "
                 f"again with `kedro run --pipeline=pretrain_demo_clip`."
             )
-        return unpack_demo_state(load_file(path, device="cpu"))
+        return CheckpointFile(unpack_demo_state(load_file(path, device="cpu")), {}, from_openai=False)
     checkpoint = read_checkpoint(path)
     if checkpoint.from_openai:
         _require_quick_gelu(architecture, str(pretrained))
-    return checkpoint.state
+    return checkpoint
 
 
 def _path_of(pretrained: str | Path) -> Path | None:
@@ -98,11 +141,9 @@ def _path_of(pretrained: str | Path) -> Path | None:
 
 
 def _file_of_tag(architecture: Architecture, pretrained: str) -> Path:
-    """Return the file of a tag, downloaded by open_clip unless it is in its cache."""
-    import open_clip
-
+    """Return the file of a tag, from a cache or downloaded."""
     name, tag = architecture.name, pretrained.lower().replace("-", "_")
-    tags = [DEMO_TAG] if name == DEMO_MODEL else list(open_clip.list_pretrained_tags_by_model(name))
+    tags = [DEMO_TAG] if name == DEMO_MODEL else tags_of(name)
     if tag not in tags:
         allowed = f"its tags {first_few(tags, 12)}" if tags else "none of its own tags (it has none)"
         raise UserError(
@@ -111,22 +152,10 @@ def _file_of_tag(architecture: Architecture, pretrained: str) -> Path:
         )
     if tag == DEMO_TAG:
         return DEMO_WEIGHTS
-    facts = open_clip.get_pretrained_cfg(name, tag)
+    facts = facts_of(name, tag)
     if facts.get("quick_gelu", False):
         _require_quick_gelu(architecture, tag)
-    sources = [f"https://huggingface.co/{facts['hf_hub'].rstrip('/')}"] if facts.get("hf_hub") else []
-    sources += [facts["url"]] if facts.get("url") else []
-    try:
-        return Path(open_clip.pretrained.download_pretrained(facts))
-    # OSError covers FileNotFoundError (open_clip's word for any failure of huggingface_hub) and
-    # urllib.error.URLError; RuntimeError is its word for a wrong checksum.
-    except (OSError, RuntimeError) as error:
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
-        raise UserError(
-            f"The weights {tag!r} of {name!r} could not be downloaded ({type(error).__name__}: {reason}). Tried: "
-            f"{' then '.join(sources[:1]) or 'no address known'}. On a machine with a network, download "
-            f"{' or '.join(sources)}, bring the file here, and set `pretrained: <path>` to it."
-        ) from error
+    return published_file(f"{tag!r} of {name!r}", facts)
 
 
 def _require_quick_gelu(architecture: Architecture, source: str) -> None:

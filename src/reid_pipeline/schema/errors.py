@@ -16,9 +16,21 @@ class UserError(ValueError):
 
 
 def nearest(given: str, allowed: Iterable[str]) -> str:
-    """Return `" Did you mean 'x'?"` for the allowed word closest to `given`, or an empty string."""
-    matches = difflib.get_close_matches(given, list(allowed), n=1)
-    return f" Did you mean {matches[0]!r}?" if matches else ""
+    """Return `" Did you mean 'x'?"` for the allowed word closest to `given`, or an empty string.
+
+    Case and separators count least: `vit-b-16` and `ViTB16` find `ViT-B-16`.
+    """
+    words = list(allowed)
+    plain = {_plain(word): word for word in reversed(words)}
+    alike = difflib.get_close_matches(given, words, n=1) or [
+        plain[word] for word in difflib.get_close_matches(_plain(given), plain, n=1)
+    ]
+    match = plain.get(_plain(given)) or next(iter(alike), None)
+    return f" Did you mean {match!r}?" if match else ""
+
+
+def _plain(word: str) -> str:
+    return "".join(letter for letter in word.casefold() if letter.isalnum()) or word
 
 
 def printable(text: str) -> str:

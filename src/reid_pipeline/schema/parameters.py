@@ -114,7 +114,7 @@ class BackboneParameters(Parameters):
     def _existing_file(cls, value: str | None) -> str | None:
         if value is None:
             return value
-        file = Path(value)
+        file = Path(value).expanduser()
         if ("/" in value or file.suffix in {".pt", ".pth", ".bin", ".safetensors"}) and not file.is_file():
             raise ValueError(
                 f"no checkpoint file at {value!r}. Give an existing file, or one of open_clip's tags such as 'openai'"
