@@ -194,7 +194,7 @@ class TestGiven:
     @pytest.mark.parametrize("folder", ["", "  "])
     def test_an_empty_raw_root_is_not_the_folder_one_is_in(self, folder):
         with pytest.raises(
-            UserError, match=r"^Parameter raw_root is empty\. Give a folder, or leave it out: data/01_raw"
+            UserError, match=r"^Parameter raw_root is empty\. Give the folder that holds the images.* data/01_raw"
         ):
             load("custom", raw_root=folder)
 
@@ -308,7 +308,7 @@ class TestTuned:
         block = find_method("pcl").params.model_validate(published("pcl", "synthetic")).model_dump(mode="json")
         block["plan"]["epochs"] = 3
         block["memory"]["temperature"] = 0.07
-        file.write_text(json.dumps({"pcl": block}))  # JSON is YAML
+        file.write_text(f"{json.dumps({'pcl': block})}\n")  # JSON is YAML
         found = loader["parameters"]["pcl"]
         assert (found["plan"]["epochs"], found["memory"]["temperature"], found["memory"]["momentum"]) == (3, 0.07, 0.5)
         assert variants(loader) == dict.fromkeys(method_names(), "") | {"pcl": "tuned-short,memory.momentum=0.5"}

@@ -106,7 +106,7 @@ def test_every_few_epochs_and_the_last(make_run) -> None:
     ("name", "changed", "reason"),
     [
         ("unsupervised_pcl", {"clustering": {"k1": 8, "eps": 0.001, "min_samples": 30}}, "cluster"),
-        ("baseline", {"plan": {"epochs": 3, "learning_rate": 1e30, "warmup_epochs": 0}}, "not finite"),
+        ("baseline", {"plan": {"epochs": 3, "learning_rate": 1e15, "warmup_epochs": 0}}, "not finite"),
     ],
 )
 def test_what_cannot_be_trained_with_is_unusable(make_run, name, changed, reason) -> None:

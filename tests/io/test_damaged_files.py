@@ -404,4 +404,6 @@ def test_a_file_without_permission_is_named(tmp_path: Path) -> None:
     for line in lines[:4]:
         assert line.startswith(f"{tmp_path}/file cannot be read: Permission denied.")
     assert lines[4:] == ["None", "None False"]
-    assert "It is now file.damaged-1, which can be removed: training starts anew" in " ".join(done.stdout.split())
+    assert "It is now file.damaged-1, which can be removed: training starts anew" in " ".join(
+        f"{done.stdout} {done.stderr}".split()
+    )

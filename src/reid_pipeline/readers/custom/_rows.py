@@ -74,7 +74,7 @@ def is_image(paths: "pd.Series[str]") -> "pd.Series[bool]":
 
 def names_image(cell: str) -> bool:
     """Return whether one cell ends as images do."""
-    return cell.strip().lower().endswith(ENDINGS)
+    return cell.strip().lower().endswith(image_formats.ENDINGS)
 
 
 def is_hidden(paths: "pd.Series[str]") -> "pd.Series[bool]":
