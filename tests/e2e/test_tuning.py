@@ -160,7 +160,7 @@ def test_what_was_found_is_taken_by_name(project: Project) -> None:
 def test_what_was_found_is_checked_as_all_parameters_are(project: Project) -> None:
     file = found(project, "parameters.yml")
     before = file.read_text()
-    file.write_text("pcl: {memory: {momentum: 1.5}}")
+    file.write_text("pcl: {memory: {momentum: 1.5}}\n")
     try:
         with pytest.raises(UserError, match=r"Parameter pcl.memory.momentum: Input should be less than 1"):
             run_session(project, "zero_shot", tuned="pcl")

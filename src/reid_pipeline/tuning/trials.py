@@ -18,6 +18,7 @@ from reid_pipeline.tuning.space import distributions
 from reid_pipeline.tuning.study import StudyPlan
 
 _POLL_SECONDS = 1.0
+_PATIENCE_SECONDS = 3.0
 
 
 class Score(NamedTuple):
@@ -62,7 +63,7 @@ def run_in_processes(
     study = _ready_study(plan)
     seen = {trial.number for trial in studies.finished_trials(study)}
     spawn = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, mp_context=spawn) as pool, _ended_at_an_interruption():
+    with ProcessPoolExecutor(workers, mp_context=spawn) as pool, _ended_at_an_interruption(pool):
         jobs = {pool.submit(_work, plan, objective, worker, prepare) for worker in range(workers)}
         while jobs:
             done, jobs = wait(jobs, timeout=_POLL_SECONDS, return_when=FIRST_COMPLETED)
@@ -83,10 +84,10 @@ def _ready_study(plan: StudyPlan) -> optuna.Study:
 
 def _run_trial(study: optuna.Study, plan: StudyPlan, objective: Objective) -> FrozenTrial:
     trial = study.ask(distributions(plan.space))
-    trial.set_user_attr(studies.WORKER, studies.process_name())
     state = TrialState.FAIL  # unless it comes to an end below: an error, Ctrl-C
     value = None
     try:
+        trial.set_user_attr(studies.WORKER, studies.process_name())
         value = _last_value(trial, objective)
         state = TrialState.PRUNED if value is None else TrialState.COMPLETE
     except Unusable as error:
@@ -111,13 +112,20 @@ def _last_value(trial: optuna.Trial, objective: Objective) -> float | None:
 
 
 @contextmanager
-def _ended_at_an_interruption() -> Iterator[None]:
+def _ended_at_an_interruption(pool: ProcessPoolExecutor) -> Iterator[None]:
     """Interrupt the trials of this process's workers where the block is interrupted; else they would be waited for."""
     try:
         yield
     except (KeyboardInterrupt, GeneratorExit):
-        for worker in multiprocessing.active_children():
+        workers = multiprocessing.active_children()
+        for worker in workers:
             worker.terminate()
+        pool.shutdown(wait=False, cancel_futures=True)
+        # A worker may be where an interruption is swallowed, or too early for it: its trial counts as failed later.
+        deadline = time.monotonic() + _PATIENCE_SECONDS
+        for worker in workers:
+            worker.join(max(deadline - time.monotonic(), 0))
+            worker.kill()
         raise
 
 
