@@ -66,10 +66,10 @@ test: dev check
 
 # The checks alone, in the environment as it is.
 check: rules
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 quick: dev rules
-	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow"
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not slow"
 
 rules:
 	$(BIN)/ruff check .

@@ -19,10 +19,19 @@ parameters, are marked `slow`."""
 WriteJPEG = Callable[..., Path]
 
 
+LONGEST_FIRST = ("house/test_house_dvc_and_viz.py", "e2e", "house", "golden", "bench", "methods")
+"""Files and folders by what they take, so that none of two processes is left alone with a long file in the end."""
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    places = {}
     for item in items:
-        if item.path.relative_to(PROJECT / "tests").parts[0] in SLOW:
+        path = item.path.relative_to(PROJECT / "tests")
+        if path.parts[0] in SLOW:
             item.add_marker(pytest.mark.slow)
+        found = [LONGEST_FIRST.index(name) for name in (path.as_posix(), path.parts[0]) if name in LONGEST_FIRST]
+        places[item] = min(found, default=len(LONGEST_FIRST))
+    items.sort(key=places.__getitem__)
 
 
 @pytest.fixture(scope="session")
