@@ -28,7 +28,7 @@ import torch
 from PIL import Image
 from torch.utils.flop_counter import FlopCounterMode
 
-from reid_pipeline.config_loader import LayeredConfigLoader
+from reid_pipeline.config.loader import LayeredConfigLoader
 from reid_pipeline.engine.loop import fit
 from reid_pipeline.engine.runtime import Runtime, device_peak_memory, resolve_runtime
 from reid_pipeline.engine.stage import Stage, TrainingData

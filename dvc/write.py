@@ -19,7 +19,7 @@ import yaml
 from imports import ROOT
 from listings import DRAWN, FOLDER, steps
 
-from reid_pipeline.config_loader import LayeredConfigLoader
+from reid_pipeline.config.loader import LayeredConfigLoader
 from reid_pipeline.methods import find_method, method_names
 from reid_pipeline.schema.addresses import ZERO_SHOT, Cells
 from reid_pipeline.schema.layers import CELLS

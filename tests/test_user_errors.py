@@ -18,7 +18,7 @@ from kedro.pipeline import node, pipeline
 from kedro.validation import DataValidationError, ParameterValidationError
 
 from reid_pipeline.cli import cli
-from reid_pipeline.hooks import Preflight
+from reid_pipeline.hooks.preflight import Preflight
 from reid_pipeline.io.raw import RawFolderDataset
 from reid_pipeline.methods import method_names
 from reid_pipeline.schema.errors import UserError
@@ -408,7 +408,7 @@ class TestNamesOnTheCommandLine:
 def test_the_help_names_what_is_typed(project, monkeypatch):
     monkeypatch.chdir(project)
     monkeypatch.setattr(
-        "reid_pipeline.cli.settings", SimpleNamespace(CONF_SOURCE="conf", CONFIG_LOADER_ARGS=CONFIG_LOADER_ARGS)
+        "reid_pipeline.cli.command.settings", SimpleNamespace(CONF_SOURCE="conf", CONFIG_LOADER_ARGS=CONFIG_LOADER_ARGS)
     )
     text = " ".join(CliRunner().invoke(cli, ["run", "--help"]).output.split())
     assert "Defaults to synthetic" in text

@@ -2,13 +2,13 @@
 
 from typing import Any
 
-from reid_pipeline.cell_checks import OnlyMissing
-from reid_pipeline.cell_locks import CellLocks
-from reid_pipeline.config_loader import LayeredConfigLoader
-from reid_pipeline.hooks import CatalogEntries, Preflight, ProjectPath
-from reid_pipeline.interrupts import Standing
-from reid_pipeline.made_anew import MadeAnew
-from reid_pipeline.run_summary import NodeTimes, RunSummary
+from reid_pipeline.config.loader import LayeredConfigLoader
+from reid_pipeline.hooks.cell_checks import OnlyMissing
+from reid_pipeline.hooks.cell_locks import CellLocks
+from reid_pipeline.hooks.interrupts import Standing
+from reid_pipeline.hooks.made_anew import MadeAnew
+from reid_pipeline.hooks.preflight import CatalogEntries, Preflight, ProjectPath
+from reid_pipeline.hooks.run_summary import NodeTimes, RunSummary
 
 HOOKS = (
     ProjectPath(), OnlyMissing(), Preflight(), CatalogEntries(), CellLocks(), NodeTimes(), RunSummary(), MadeAnew(),

@@ -27,9 +27,9 @@ from safetensors.numpy import load_file, save_file
 from small_project import LEAST_BACKBONE, LEAST_PEOPLE, Project, make_project, run_session
 
 from reid_pipeline.engine.checkpoint import digest_of_state
+from reid_pipeline.hooks.made_anew import MadeAnew
 from reid_pipeline.io.base import UnreadableFile
 from reid_pipeline.io.entries import file_of
-from reid_pipeline.made_anew import MadeAnew
 from reid_pipeline.schema.errors import UserError
 from reid_pipeline.user_errors import user_error_text
 

@@ -134,7 +134,7 @@ def test_the_scores_are_made_without_any_test_image(project: Project, tmp_path: 
 
 
 def merged_parameters(project: Project) -> dict[str, Any]:
-    from reid_pipeline.config_loader import LayeredConfigLoader
+    from reid_pipeline.config.loader import LayeredConfigLoader
     from reid_pipeline.settings import CONFIG_LOADER_ARGS
 
     given = {"method": "pcl"}

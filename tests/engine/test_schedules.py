@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch import nn
 
-from reid_pipeline.config_loader import LayeredConfigLoader
+from reid_pipeline.config.loader import LayeredConfigLoader
 from reid_pipeline.engine.loop import build_optimiser, learning_rate, set_learning_rate, trainable_groups
 from reid_pipeline.methods import find_method
 from reid_pipeline.schema.parameters import TrainingPlan

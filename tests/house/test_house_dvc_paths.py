@@ -18,7 +18,7 @@ from kedro.io import DataCatalog
 from pipelines_snapshot import METHODS as SHIPPED
 from project_copy import ROOT
 
-from reid_pipeline.config_loader import LayeredConfigLoader
+from reid_pipeline.config.loader import LayeredConfigLoader
 from reid_pipeline.io.all_cells import AllResultsDataset
 from reid_pipeline.io.environment import RunEnvironmentDataset
 from reid_pipeline.io.image_cache import ImageCacheDataset

@@ -5,10 +5,7 @@ from typing import Any
 
 from project_copy import ROOT
 
-ENTRY = {"settings", "hooks", "cell_locks", "made_anew", "run_summary", "cli", "user_errors"} | {
-    "pipeline_registry", "pipelines", "io", "cell_checks", "config_loader", "interrupts", "checked_loader",
-    "run_options",
-}  # fmt: skip
+ENTRY = {"settings", "pipeline_registry", "cli", "hooks", "config", "user_errors", "pipelines", "io"}
 CONTRACTS: dict[str, Any] = {
     contract["id"]: contract
     for contract in tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
@@ -31,4 +28,4 @@ def test_every_room_has_a_layer() -> None:
 
 def test_every_room_but_the_entry_may_not_import_kedro() -> None:
     kept_apart = {name.removeprefix("reid_pipeline.") for name in CONTRACTS["kedro-at-the-edge"]["source_modules"]}
-    assert kept_apart == (rooms() - ENTRY) | {"reid_drawings"}
+    assert {name for name in kept_apart if "." not in name} == (rooms() - ENTRY) | {"reid_drawings"}

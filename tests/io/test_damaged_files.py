@@ -19,6 +19,7 @@ from made_records import make_epoch, make_metrics
 from safetensors.torch import save_file
 from unprivileged import run_unprivileged
 
+from reid_pipeline.config.overlays import read_overlay
 from reid_pipeline.engine.checkpoint import Checkpoint, digest_of_state
 from reid_pipeline.io.all_cells import TestSplitsDataset as SplitsDataset
 from reid_pipeline.io.atomic import (
@@ -41,7 +42,6 @@ from reid_pipeline.io.weights import (
     TensorsDataset,
     TrainingStateDataset,
 )
-from reid_pipeline.overlays import read_overlay
 from reid_pipeline.schema.embeddings import Embeddings
 from reid_pipeline.schema.errors import UserError
 from reid_pipeline.schema.origin import Origin

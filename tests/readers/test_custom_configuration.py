@@ -3,7 +3,7 @@
 import yaml
 from published import published
 
-from reid_pipeline.config_loader import LayeredConfigLoader
+from reid_pipeline.config.loader import LayeredConfigLoader
 from reid_pipeline.methods import find_method
 from reid_pipeline.schema.parameters import SharedParameters
 from reid_pipeline.settings import CONFIG_LOADER_ARGS

@@ -10,9 +10,9 @@ import yaml
 from kedro.validation import TypeExtractor, type_extractor
 from published import published
 
-from reid_pipeline.config_loader import LayeredConfigLoader
+from reid_pipeline.config.loader import LayeredConfigLoader
+from reid_pipeline.config.overlays import FOLDER
 from reid_pipeline.methods import find_method, method_names
-from reid_pipeline.overlays import FOLDER
 from reid_pipeline.pipeline_registry import register_pipelines
 from reid_pipeline.pipelines.pretrain_demo_clip import PretrainingParameters
 from reid_pipeline.schema.addresses import Cells

@@ -153,7 +153,7 @@ from pathlib import Path
 sys.path.insert(0, {tests!r})
 import click
 from toy_objective import Toy, plan
-from reid_pipeline.interrupts import orderly_end
+from reid_pipeline.hooks.interrupts import orderly_end
 from reid_pipeline.tuning.trials import run_in_processes
 @click.command()
 @orderly_end()

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from kedro.pipeline import Pipeline
 
+from reid_pipeline.cli.options import require_possible
 from reid_pipeline.pipeline_registry import register_pipelines
-from reid_pipeline.run_options import require_possible
 from reid_pipeline.schema.errors import UserError
 
 NOTHING: dict[str, Any] = dict.fromkeys(

@@ -13,12 +13,12 @@ from kedro.pipeline import Pipeline, node, pipeline
 from kedro.runner import SequentialRunner
 from made_records import make_metrics, make_run_card
 
-from reid_pipeline.cell_checks import OnlyMissing
+from reid_pipeline.hooks.cell_checks import OnlyMissing
+from reid_pipeline.hooks.run_summary import NodeTimes, RunSummary
 from reid_pipeline.io.entries import entry
 from reid_pipeline.io.records import RecordDataset
 from reid_pipeline.io.weights import TrainingStateDataset
 from reid_pipeline.methods import find_method
-from reid_pipeline.run_summary import NodeTimes, RunSummary
 from reid_pipeline.schema.errors import UserError
 from reid_pipeline.schema.parameters import (
     ComputeParameters,
@@ -230,5 +230,5 @@ def test_a_line_per_node_with_its_time(caplog: pytest.LogCaptureFixture, is_asyn
         catalog = DataCatalog({"a": MemoryDataset(1)})
         SequentialRunner(is_async=is_async).run(nodes, catalog, hook_manager=hooks)
         hooks.hook.after_pipeline_run(run_params={}, run_result={}, pipeline=nodes, catalog=catalog)
-    lines = [record.getMessage() for record in caplog.records if record.name == "reid_pipeline.run_summary"]
+    lines = [record.getMessage() for record in caplog.records if record.name == "reid_pipeline.hooks.run_summary"]
     assert lines == ["first done in 0.1 s", "second done in 0.1 s"]

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from reid_pipeline.conf_files import read_conf_file
+from reid_pipeline.config.files import read_conf_file
 from reid_pipeline.schema.errors import UserError, first_few, nearest
 
 FOLDER = "overlays"

@@ -13,7 +13,7 @@ from kedro.io import CatalogConfigResolver, DataCatalog, DatasetError
 from kedro.pipeline import Pipeline
 from pydantic import ValidationError
 
-from reid_pipeline.cell_checks import check_cells
+from reid_pipeline.hooks.cell_checks import check_cells
 from reid_pipeline.io.atomic import read_table
 from reid_pipeline.io.base import UnreadableFile
 from reid_pipeline.io.entries import entry, file_of

@@ -15,7 +15,7 @@ from kedro.io import DataCatalog
 from kedro.pipeline import Node, Pipeline
 from rich import get_console
 
-from reid_pipeline.cell_checks import recorded_cards
+from reid_pipeline.hooks.cell_checks import recorded_cards
 from reid_pipeline.io.entries import file_of
 from reid_pipeline.io.page import HTMLPageDataset
 from reid_pipeline.io.records import RecordDataset

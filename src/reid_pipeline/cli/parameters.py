@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterator
 from difflib import get_close_matches
 from typing import Any
 
-from reid_pipeline.conf_files import parse_conf
+from reid_pipeline.config.files import parse_conf
 from reid_pipeline.schema.errors import UserError
 from reid_pipeline.schema.layers import TEXT
 from reid_pipeline.schema.nested import leaves, merged, nested

@@ -13,12 +13,12 @@ from kedro.framework.cli.project import run as kedro_run
 from kedro.framework.cli.utils import KedroCliError
 from kedro.framework.project import pipelines, settings
 
-from reid_pipeline.conf_files import read_conf_file, shown
-from reid_pipeline.given_parameters import given_parameters
-from reid_pipeline.interrupts import orderly_end
+from reid_pipeline.cli.help import PARAMETERS, write_names
+from reid_pipeline.cli.options import require_possible
+from reid_pipeline.cli.parameters import given_parameters
+from reid_pipeline.config.files import read_conf_file, shown
+from reid_pipeline.hooks.interrupts import orderly_end
 from reid_pipeline.methods import method_names
-from reid_pipeline.run_help import PARAMETERS, write_names
-from reid_pipeline.run_options import require_possible
 from reid_pipeline.schema.errors import UserError, first_few, nearest
 from reid_pipeline.schema.parameters import SharedParameters
 from reid_pipeline.user_errors import user_error_text

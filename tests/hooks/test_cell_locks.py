@@ -12,7 +12,7 @@ from kedro.io import DataCatalog, MemoryDataset
 from kedro.pipeline import Pipeline, node, pipeline
 from kedro.runner import SequentialRunner, ThreadRunner
 
-from reid_pipeline.cell_locks import CellLocks, lock_of, part_of
+from reid_pipeline.hooks.cell_locks import CellLocks, lock_of, part_of
 from reid_pipeline.io.weights import EmbedderDataset, TrainingStateDataset
 from reid_pipeline.schema.errors import UserError
 

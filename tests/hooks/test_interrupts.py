@@ -21,10 +21,10 @@ from kedro.io import DataCatalog, MemoryDataset
 from kedro.pipeline import Pipeline, node, pipeline
 from kedro.runner import SequentialRunner, ThreadRunner
 
-from reid_pipeline import interrupts
+from reid_pipeline.hooks import interrupts
 from reid_pipeline.cli import cli
 from reid_pipeline.engine.progress import run_ends, track
-from reid_pipeline.interrupts import Standing, orderly_end
+from reid_pipeline.hooks.interrupts import Standing, orderly_end
 from reid_pipeline.io.weights import TrainingStateDataset
 
 pytestmark = pytest.mark.filterwarnings("ignore:One or more dataset names contain")
@@ -100,7 +100,7 @@ def test_a_signal_that_a_library_has_caught_ends_the_run_at_its_next_batch() -> 
 
 SLOW_END = """
 import sys, time
-from reid_pipeline.interrupts import orderly_end
+from reid_pipeline.hooks.interrupts import orderly_end
 with orderly_end():
     try:
         print("begun", flush=True)

@@ -9,10 +9,10 @@ from kedro.config import MissingConfigException
 from kedro.io import CatalogConfigResolver, DataCatalog, DatasetError
 from omegaconf import DictConfig, OmegaConf
 
-from reid_pipeline.checked_loader import CheckedConfigLoader
+from reid_pipeline.config.checked_loader import CheckedConfigLoader
+from reid_pipeline.config.overlays import read_overlay, require_same_run
 from reid_pipeline.io.tuned import ENTRY, read_tuned
 from reid_pipeline.methods import find_method, method_names
-from reid_pipeline.overlays import read_overlay, require_same_run
 from reid_pipeline.pipelines.tuning import DEFAULT_STUDY
 from reid_pipeline.schema.addresses import Cell, component, folder_of
 from reid_pipeline.schema.errors import UserError

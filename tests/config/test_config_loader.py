@@ -9,14 +9,14 @@ import pytest
 from kedro.framework.context.context import _convert_paths_to_absolute_posix
 from published import conf_layer, published
 
-from reid_pipeline.config_loader import LayeredConfigLoader
+from reid_pipeline.config.loader import LayeredConfigLoader
 from reid_pipeline.methods import find_method, method_names
 from reid_pipeline.schema.addresses import ZERO_SHOT
 from reid_pipeline.schema.errors import UserError
 from reid_pipeline.schema.layers import LEARNT, resolved
 from reid_pipeline.settings import CONFIG_LOADER_ARGS
 
-CONF = Path(__file__).parents[1] / "conf"
+CONF = Path(__file__).parents[2] / "conf"
 ENVIRONMENTS = sorted(file.parent.name for file in CONF.glob("*/globals.yml") if file.parent.name != "base")
 
 

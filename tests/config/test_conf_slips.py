@@ -16,10 +16,10 @@ from kedro.pipeline import node, pipeline
 from omegaconf import OmegaConf
 from unprivileged import run_unprivileged
 
-from reid_pipeline.checked_loader import CheckedConfigLoader
-from reid_pipeline.conf_files import read_conf_file
-from reid_pipeline.config_loader import LayeredConfigLoader
-from reid_pipeline.hooks import CatalogEntries
+from reid_pipeline.config.checked_loader import CheckedConfigLoader
+from reid_pipeline.config.files import read_conf_file
+from reid_pipeline.config.loader import LayeredConfigLoader
+from reid_pipeline.hooks.preflight import CatalogEntries
 from reid_pipeline.schema.errors import UserError
 from reid_pipeline.settings import CONFIG_LOADER_ARGS
 
@@ -217,7 +217,7 @@ def test_a_link_to_a_file_or_upwards_is_no_trouble(conf: Path) -> None:
 @pytest.mark.parametrize("name", ["mine/parameters.yml", "mine"])
 def test_what_may_not_be_read(conf: Path, name: str) -> None:
     program = (
-        "from reid_pipeline.checked_loader import CheckedConfigLoader as Loader\n"
+        "from reid_pipeline.config.checked_loader import CheckedConfigLoader as Loader\n"
         "Loader('conf', 'mine', {}, base_env='base', default_run_env='mine')['parameters']\n"
     )
     (conf / name).chmod(0)

@@ -12,8 +12,8 @@ from kedro.config import OmegaConfigLoader
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import GrammarParseError, OmegaConfBaseException, UnsupportedInterpolationType
 
-from reid_pipeline.conf_files import SUFFIXES, line_of, read_conf_file, shown
-from reid_pipeline.overlays import FOLDER
+from reid_pipeline.config.files import SUFFIXES, line_of, read_conf_file, shown
+from reid_pipeline.config.overlays import FOLDER
 from reid_pipeline.schema.errors import UserError, first_few, nearest
 
 _RESOLVERS = ("globals", "runtime_params", "oc.env")

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from reid_pipeline.given_parameters import given_parameters
+from reid_pipeline.cli.parameters import given_parameters
 from reid_pipeline.schema.errors import UserError
 
 KNOWN = ("seed", "compute", "backbone", "raw_root", "collection", "pcl")
