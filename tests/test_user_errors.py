@@ -369,6 +369,7 @@ class TestNamesOnTheCommandLine:
         narrow = TextIOWrapper(BytesIO(), encoding="ascii")
         monkeypatch.setattr("sys.stdout", narrow)
         monkeypatch.setattr(kedro_run, "callback", lambda **_: sys.stdout.write("zoo ü\n"))
+        monkeypatch.setattr("reid_pipeline.cli.command.pipelines", {})
         cli.commands["run"].callback(pipeline=None, pipelines=[])
         narrow.flush()
         assert narrow.buffer.getvalue() == b"zoo \\xfc\n"
