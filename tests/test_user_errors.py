@@ -107,9 +107,20 @@ class TestRun:
         assert seen[0]["pipelines"] == ["zero_shot"]
         assert seen[0]["pipeline"] is None
 
-    def test_two_different_ones_are_left_to_kedro(self, asked):
-        CliRunner().invoke(cli, ["run", "--pipeline=a", "--pipelines=b,c"])
-        assert (asked.options["pipeline"], asked.options["pipelines"]) == ("a", ["b", "c"])
+    @pytest.mark.parametrize(
+        ("words", "says"),
+        [
+            (["--pipeline=a", "--pipelines=b,c"], "--pipeline is given 2 times, and only the last would count"),
+            (["--params=seed=1", "--params", "seed=2"], "--params is given 2 times"),
+            (["--pipeline="], "--pipeline= is empty"),
+            (["--tags=,"], "--tags= is empty"),
+            (["--nodes="], "--nodes= is empty"),
+        ],
+    )
+    def test_what_would_be_dropped_or_select_nothing(self, asked, words, says):
+        result = CliRunner().invoke(cli, ["run", *words])
+        assert (result.exit_code, says in result.stderr) == (1, True), result.output
+        assert not hasattr(asked, "options") or not asked.options
 
     def test_everything_else_goes_through(self, asked):
         CliRunner().invoke(cli, ["run", "--env=market1501", "--params", "seed=3,compute.device=cpu", "--tags=x"])
@@ -166,6 +177,9 @@ class Loader(dict):
     def __init__(self, parameters, *, seed=None, runtime_params=None):
         super().__init__(parameters=parameters, globals={"seed": seed})
         self.runtime_params = runtime_params
+
+    def found(self, *_):
+        return ""  # there are no files
 
 
 class Missing(dict):

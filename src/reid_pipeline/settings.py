@@ -7,12 +7,12 @@ from reid_pipeline.hooks.cell_checks import OnlyMissing
 from reid_pipeline.hooks.cell_locks import CellLocks
 from reid_pipeline.hooks.interrupts import Standing
 from reid_pipeline.hooks.made_anew import MadeAnew
-from reid_pipeline.hooks.preflight import CatalogEntries, Preflight, ProjectPath
+from reid_pipeline.hooks.preflight import CatalogEntries, Preflight, ProjectPath, SessionChecks
 from reid_pipeline.hooks.run_summary import NodeTimes, RunSummary
 
 HOOKS = (
-    ProjectPath(), OnlyMissing(), Preflight(), CatalogEntries(), CellLocks(), NodeTimes(), RunSummary(), MadeAnew(),
-    Standing(),
+    ProjectPath(), SessionChecks(), OnlyMissing(), Preflight(), CatalogEntries(), CellLocks(), NodeTimes(),
+    RunSummary(), MadeAnew(), Standing(),
 )  # fmt: skip
 # Statistics are stored by dataset name, which is wrong across environments.
 DISABLE_HOOKS_FOR_PLUGINS = ("kedro-viz",)

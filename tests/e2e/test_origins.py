@@ -370,8 +370,8 @@ def test_parameters_are_typed_as_they_were_given(catalog: DataCatalog) -> None:
     assert f"{nodes} --params=seed=1,splits.seed=3. Then" in given(seed=1, splits={"seed": 3})
     assert f"{nodes} --params='raw_root=my images,overlay=null'. Then" in given(raw_root="my images", overlay=None)
     assert f"{nodes} --params=tuning.deep=true. Then" in given(tuning={"deep": True})
-    assert f"{nodes}, with --params as here. Then" in given(backbone={"image_size": [32, 16]})
-    assert f"{nodes}, with --params as here. Then" in given(raw_root="a,b")
+    assert f"{nodes} --params='backbone.image_size=[32, 16]'. Then" in given(backbone={"image_size": [32, 16]})
+    assert f"{nodes} --params='raw_root=\"a,b\"'. Then" in given(raw_root="a,b")
     assert f"{nodes}. Then" in given()
 
 

@@ -21,9 +21,9 @@ from kedro.io import DataCatalog, MemoryDataset
 from kedro.pipeline import Pipeline, node, pipeline
 from kedro.runner import SequentialRunner, ThreadRunner
 
-from reid_pipeline.hooks import interrupts
 from reid_pipeline.cli import cli
 from reid_pipeline.engine.progress import run_ends, track
+from reid_pipeline.hooks import interrupts
 from reid_pipeline.hooks.interrupts import Standing, orderly_end
 from reid_pipeline.io.weights import TrainingStateDataset
 

@@ -166,7 +166,7 @@ def test_missing_files_are_counted_and_named(tmp_path):
     with pytest.raises(UserError, match=r"^7 of 9 images cannot be opened in .*: gone 0\.png") as caught:
         check_images(tmp_path, ["here.png", *gone, "folder/also.png"])
     text = str(caught.value)
-    assert "gone 4.png (No such file or directory) and 2 more. Put them back, or run ingestion again" in text
+    assert "gone 4.png (No such file or directory) and 2 more. Put back what is gone, make the others readable" in text
     assert "gone 5.png" not in text
 
 

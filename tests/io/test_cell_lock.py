@@ -178,7 +178,7 @@ def test_a_file_system_without_locks_is_said_in_a_sentence(
 
 def test_a_folder_that_cannot_be_made_is_said_in_a_sentence(tmp_path: Path) -> None:
     (tmp_path / "locks").write_text("no folder")
-    with pytest.raises(UserError, match=r"It cannot be locked by .*Make its folder writable"):
+    with pytest.raises(UserError, match=r"locks is a file, where a folder is needed"):
         CellLock(tmp_path / "locks" / "tables.lock", "It").acquire(wait=False)
 
 
@@ -200,9 +200,9 @@ class TestTheLastHolder:
     @pytest.mark.parametrize(
         ("changes", "says"),
         [
-            ({}, "goes on from there."),
-            ({"pid": os.getpid()}, "goes on from there."),  # the number was another's before, as 1 is in containers
-            ({"pid": os.getppid()}, "goes on from there."),  # the number is another's now
+            ({}, "from what it stored."),
+            ({"pid": os.getpid()}, "from what it stored."),  # the number was another's before, as 1 is in containers
+            ({"pid": os.getppid()}, "from what it stored."),  # the number is another's now
             ({"host": "node7"}, "If it is still running on node7, the file system does not carry locks from one"),
         ],
     )

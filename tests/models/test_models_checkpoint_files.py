@@ -87,7 +87,7 @@ def test_a_pickle_may_not_run_code(tmp_path: Path) -> None:
             return (Path.touch, (tmp_path / "sprung",))
 
     torch.save({"visual.proj": Trap()}, tmp_path / "trap.pt")
-    with pytest.raises(UserError, match="cannot be read as weights"):
+    with pytest.raises(UserError, match=r"tensor 'visual\.proj' is an object of pathlib\.Path\.touch"):
         pretrained_state(DEMO, tmp_path / "trap.pt")
     assert not (tmp_path / "sprung").exists()
 

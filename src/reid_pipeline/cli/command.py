@@ -93,12 +93,29 @@ def _answered() -> Iterator[None]:
         raise click.ClickException(text) from error
 
 
+def _require_given_once(args: list[str]) -> None:
+    """Refuse an option that is given twice, of which the last would count, and one that selects nothing."""
+    given = [arg.partition("=") for arg in args if arg.startswith("--")]
+    names = ["--pipeline" if name == "--pipelines" else name for name, _, _ in given]
+    for name in names:
+        if names.count(name) > 1:
+            raise UserError(
+                f"{name} is given {names.count(name)} times, and only the last would count. Give all in one."
+            )
+    for name, equals, value in given:
+        if equals and not value.strip(", ") and name != "--params":
+            raise UserError(
+                f"{name}= is empty: give what it selects, or leave it out. A shell's variable may be unset."
+            )
+
+
 class RunCommand(click.Command):
     """Kedro's run: errors in options are answered as those of the run are, and the help has the project's names."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Read the options."""
         with _answered():
+            _require_given_once(args)
             return super().parse_args(ctx, args)
 
     def invoke(self, ctx: click.Context) -> Any:

@@ -33,11 +33,15 @@ class CheckedConfigLoader(OmegaConfigLoader):
 
     def place(self, key: str, name: str) -> str:
         """Return file and line of a name, dotted or of the top level, in the files read for `key`; else the files."""
+        return self.found(key, name) or first_few([shown(path) for path in self._files.get(key, [])]) or "conf/"
+
+    def found(self, key: str, name: str) -> str:
+        """Return file and line of a name in the files read for `key`, the last one that has it; empty for none."""
         for names in ([name], name.replace("[", ".").replace("]", "").split(".")):
             for path in reversed(self._files.get(key, [])):
                 if (line := line_of(path, names)) is not None:
                     return f"{shown(path)}, line {line}"
-        return first_few([shown(path) for path in self._files.get(key, [])]) or "conf/"
+        return ""
 
     def _read_dir_configs(
         self,

@@ -15,13 +15,14 @@ from reid_pipeline.io.tuned import ENTRY, read_tuned
 from reid_pipeline.methods import find_method, method_names
 from reid_pipeline.pipelines.tuning import DEFAULT_STUDY
 from reid_pipeline.schema.addresses import Cell, component, folder_of
-from reid_pipeline.schema.errors import UserError
+from reid_pipeline.schema.errors import UserError, nearest
 from reid_pipeline.schema.layers import CELLS, RAW_ROOT, TEXT, Layer, Layers
 from reid_pipeline.schema.nested import merged
 
 _TAKEN = {"leaderboard", "cross_benchmark"}
 """Folders beside those of benchmarks."""
 _METHOD = "{method}"
+_GLOBALS = {"benchmark", "seed"}
 _RAW_DATASETS = "reid_pipeline.io.raw."
 
 
@@ -46,6 +47,9 @@ class LayeredConfigLoader(CheckedConfigLoader):
 
     def _name_collection(self) -> None:
         """Let the collection name the folders that the environment's benchmark names otherwise."""
+        for name in set(self._globals) - _GLOBALS:
+            if hint := nearest(str(name), _GLOBALS):
+                raise UserError(f"{self.place('globals', str(name))}: {name} is read by nothing.{hint}")
         given = dict(self.runtime_params or {})
         collection, own, overlay = given.get("collection"), self._globals.get("benchmark"), self._overlay
         environments = {file.parent.name for file in Path(self.conf_source).glob("*/globals.yml")}

@@ -129,12 +129,14 @@ class _Loop(Generic[M]):
         found = non_finite_tensors({name: each.state_dict() for name, each in self.stateful.items()})
         if found is None:
             return
-        earlier = f"epoch {self.epoch} is stored and intact" if self.epoch else "no epoch was stored before"
         raise NonFiniteWeights(
             f"The weights of {self.stage.name} are not finite after epoch {epoch} ({found}), whose learning rate was"
-            f" {rate:g} (plan.learning_rate {self.stage.plan.learning_rate:g}). This epoch was not stored; {earlier}."
-            f" {_REMEDY}"
+            f" {rate:g} (plan.learning_rate {self.stage.plan.learning_rate:g}). This epoch was not stored;"
+            f" {self._stored()}. {_REMEDY}"
         )
+
+    def _stored(self) -> str:
+        return f"epoch {self.epoch} is stored and intact" if self.epoch else "no epoch was stored before"
 
     def _step(self, batch: Batch, where: str) -> dict[str, float]:
         self.model.train()
@@ -144,8 +146,8 @@ class _Loop(Generic[M]):
         if not all(map(math.isfinite, losses.values())):
             terms = ", ".join(f"{name} = {value}" for name, value in losses.items())
             raise NonFiniteLoss(
-                f"The loss is not finite in {where}: {terms}. The step was not taken and the last stored epoch is"
-                f" intact. The learning rate was {self.optimiser.param_groups[0]['lr']:g}. {_REMEDY}"
+                f"The loss is not finite in {where}: {terms}. The step was not taken; {self._stored()}. The learning"
+                f" rate was {self.optimiser.param_groups[0]['lr']:g}. {_REMEDY}"
             )
         self.optimiser.zero_grad(set_to_none=True)
         total = self.scaler.scale(torch.stack(list(output.losses.values())).sum())

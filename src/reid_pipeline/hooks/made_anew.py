@@ -16,9 +16,7 @@ from kedro.validation import DataValidationError
 from reid_pipeline.io.base import UnreadableFile
 from reid_pipeline.io.entries import file_of
 from reid_pipeline.schema.errors import UserError, first_few
-from reid_pipeline.schema.nested import leaves
-
-_PLAIN = str | int | float | None
+from reid_pipeline.schema.layers import typed
 
 
 class MadeAnew:
@@ -99,22 +97,7 @@ def _remedy(file: Path, pipeline: str, makers: list[Node], run_params: Mapping[s
     command = ["kedro run", f"--pipeline={pipeline}", nodes]
     if environment := run_params.get("env"):
         command.append(f"--env={environment}")
-    given, as_here = _typed(run_params.get("runtime_params") or {})
+    if given := typed(run_params.get("runtime_params") or {}):
+        command.append(f"--params={shlex.quote(given)}")
     first = f"Move the folder {file.name} away. " if file.is_dir() else ""
-    return (
-        f"{first}It is made anew by the node {makers[-1].name}: {' '.join([*command, *given])}{as_here}. Then give"
-        " your command again."
-    )
-
-
-def _typed(params: Mapping[str, Any]) -> tuple[list[str], str]:
-    """Return parameters as an option, or in words where they cannot be typed."""
-    values = [(name, value) for name, value in leaves(dict(params))]
-    if any(not isinstance(value, _PLAIN) or "," in str(value) for _, value in values):
-        return [], ", with --params as here"
-    typed = ",".join(f"{name}={_text(value)}" for name, value in values)
-    return ([f"--params={shlex.quote(typed)}"] if typed else []), ""
-
-
-def _text(value: Any) -> str:
-    return "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
+    return f"{first}It is made anew by the node {makers[-1].name}: {' '.join(command)}. Then give your command again."

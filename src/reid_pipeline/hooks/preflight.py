@@ -2,6 +2,8 @@
 
 import contextlib
 import logging
+import multiprocessing
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,6 +21,7 @@ from reid_pipeline.io.base import UnreadableFile
 from reid_pipeline.io.entries import entry, file_of
 from reid_pipeline.io.raw import RawFolderDataset
 from reid_pipeline.io.records import RecordDataset
+from reid_pipeline.machine_faults import machine_fault_text
 from reid_pipeline.methods import find_method, method_names
 from reid_pipeline.pipelines.pretrain_demo_clip import PretrainingParameters
 from reid_pipeline.pipelines.tuning import require_searchable
@@ -26,10 +29,12 @@ from reid_pipeline.schema.addresses import ZERO_SHOT, Cells
 from reid_pipeline.schema.base import Parameters
 from reid_pipeline.schema.errors import UserError, explain, first_few, nearest
 from reid_pipeline.schema.layers import CELLS, GIVEN_AT_RUN
+from reid_pipeline.schema.nested import leaves
 from reid_pipeline.schema.parameters import IngestionParameters, SharedParameters, SplitParameters
 from reid_pipeline.schema.population import Population
 from reid_pipeline.schema.tuning import TuningParameters
 
+_NAMED = re.compile(r"Parameter (conf/|[\w.]+):(?: unknown parameter '(\w+)')?")
 _log = logging.getLogger(__name__)
 
 
@@ -70,10 +75,30 @@ class CatalogEntries:
             try:
                 catalog.get(name)
             except DatasetError as error:
+                if isinstance(error.__cause__, ImportError) or machine_fault_text(error):
+                    raise  # the entry is right
                 written = catalog.config_resolver.match_dataset_pattern(name) or name
                 reason = " ".join(str(error.__cause__ or error).split("Hint:")[0].split()).removesuffix(".")
                 place = self._loader.place("catalog", written)
                 raise UserError(f"{place}: entry {name}: {reason}. Correct the entry.") from error
+
+
+class SessionChecks:
+    """Refuse what a session in Python can ask for; the command line has been checked before."""
+
+    @hook_impl(tryfirst=True)
+    def before_pipeline_run(self, run_params: dict[str, Any]) -> None:
+        """Look at the runner, and at the process."""
+        if "ParallelRunner" in str(run_params.get("runner")):
+            raise UserError(
+                "ParallelRunner hands nodes to other processes, and those of this project cannot be handed over. Give"
+                " SequentialRunner, which is the default, or ThreadRunner."
+            )
+        if getattr(multiprocessing.current_process(), "_inheriting", False):
+            raise UserError(
+                "This script runs again in every process that it starts, and begins the run anew there. Put what it"
+                ' does below a line: if __name__ == "__main__":'
+            )
 
 
 class Preflight:
@@ -95,7 +120,8 @@ class Preflight:
         # What is wrong with the shared backbone is wrong with that of every method.
         spread = {line.replace("Parameter ", f"Parameter {name}.", 1) for line in shared for name in method_names()}
         if lines := [*(line for line in lines if line not in spread), *shared]:
-            raise UserError("\n".join(lines))
+            given_now = [name for name, _ in leaves(dict(loader.runtime_params or {}))]
+            raise UserError("\n".join(_placed(line, loader, given_now) for line in lines))
 
     @hook_impl
     def before_pipeline_run(self, pipeline: Pipeline, catalog: DataCatalog) -> None:
@@ -133,6 +159,16 @@ def _name_idle_variant(pipeline: Pipeline, catalog: DataCatalog) -> None:
                 parameters["variant"],
                 ZERO_SHOT,
             )
+
+
+def _placed(line: str, loader: Any, given: list[str]) -> str:
+    """Return a line on a parameter with file and line of conf/, unless it was given with the command."""
+    named = _NAMED.match(line)
+    if named is None:
+        return line
+    name = ".".join(filter(None, [named[1].strip("/"), named[2]])).removeprefix("conf.")
+    place = "" if any(f"{each}.".startswith(f"{name}.") for each in given) else loader.found("parameters", name)
+    return f"{line} ({place})" if place else line
 
 
 def _check_tables(pipeline: Pipeline, catalog: DataCatalog) -> None:

@@ -3,6 +3,7 @@
 import inspect
 import logging
 import os
+import shlex
 import threading
 import time
 from collections.abc import Mapping
@@ -25,6 +26,7 @@ from reid_pipeline.pipelines.ingestion import TABLES
 from reid_pipeline.pipelines.tuning import DEFAULT_STUDY
 from reid_pipeline.schema.addresses import ZERO_SHOT
 from reid_pipeline.schema.comparison import Comparison, Leaderboard
+from reid_pipeline.schema.layers import typed
 from reid_pipeline.schema.records import Differences, Metrics
 from reid_pipeline.schema.summary import DatasetSummary
 from reid_pipeline.schema.tuning import Study
@@ -39,6 +41,8 @@ _NEXT = {
     "cross_benchmark": "leaderboard", "ingestion": ZERO_SHOT, "pretrain_demo_clip": ZERO_SHOT,
 }  # fmt: skip
 """Which pipeline comes after which; after a method's comes `report`."""
+_OF_TABLES = ("raw_root", "synthetic", "ingestion", "splits")
+"""Parameters that decide which images a run reads, and how they are split."""
 _SELECTIONS = {
     name: f"--{name.replace('_', '-')}"
     for name in ("tags", "from_nodes", "to_nodes", "from_inputs", "to_outputs", "namespaces")
@@ -201,7 +205,8 @@ class RunSummary:
         selected = [option for name, option in _SELECTIONS.items() if run_params.get(name)]
         if selected and not whole:
             return f"the same command without {' and '.join(selected)}"
-        params = {key: each for key, each in (run_params.get("runtime_params") or {}).items() if key == "collection"}
+        given = run_params.get("runtime_params") or {}
+        params = {key: each for key, each in given.items() if key == "collection"}
         if study := self._others.get(STUDY):
             if not study["best"]:
                 return "the same command, for more trials"
@@ -209,9 +214,11 @@ class RunSummary:
             pipeline, params = study["method"], {**params, "tuned": tuned}
         else:
             pipeline = _NEXT.get((run_params.get("pipeline_names") or ["__default__"])[0], "report")
+        if pipeline in method_names():  # it makes the tables, too, as this run has
+            params |= {key: each for key, each in given.items() if key in _OF_TABLES}
         env = f" --env={run_params['env']}" if run_params.get("env") else ""
-        typed = ",".join(f"{name}={value}" for name, value in params.items())
-        return f"kedro run --pipeline={pipeline}{env}{f' --params={typed}' if typed else ''}"
+        last = f" --params={shlex.quote(typed(params))}" if params else ""
+        return f"kedro run --pipeline={pipeline}{env}{last}"
 
 
 def _is_metrics(dataset: object) -> bool:

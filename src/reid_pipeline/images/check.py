@@ -68,7 +68,7 @@ def check_images(
     if missing:
         raise UserError(
             f"{len(missing)} of {len(paths)} images cannot be opened in {root}: {first_few(missing)}."
-            " Put them back, or run ingestion again so that the folder is listed anew."
+            " Put back what is gone, make the others readable (chmod u+r, by their owner), and run ingestion again."
         )
     texts, numbers = (
         dict.fromkeys([PATH, SHA256, MODE, FAULT], "str"),

@@ -134,8 +134,8 @@ class CellLock:
             " end one of the two."
         )
         _log.warning(
-            "%s: the last run there, %s, ended without a word: it was killed, or its machine stopped. What it stored"
-            " is whole, and this run goes on from there.%s",
+            "%s: the last run there, %s, ended without a word: it was killed, or its machine stopped. This run goes on"
+            " from what it stored.%s",
             self.what,
             last,
             elsewhere if last.host != ours.host else "",
@@ -154,6 +154,7 @@ class CellLock:
                 if time.monotonic() >= deadline:
                     return False
             except OSError as error:
+                _refuse_no_folder(self.file, error)
                 raise UserError(
                     f"{self.what} cannot be locked by {self.file}: {error.strerror or error}. By that file runs"
                     " keep out of each other's results. Make its folder writable; if its file system has no locks"
@@ -164,6 +165,14 @@ class CellLock:
     def _give_back(self) -> None:
         self._taken -= 1
         self._lock.release()
+
+
+def _refuse_no_folder(file: Path, error: OSError) -> None:
+    """Raise, from `error`, what lies in the place of a folder above `file`: a link to an absent disk, a file."""
+    for each in file.parents:
+        if os.path.lexists(each) and not each.is_dir():
+            what = f"a link to {each.readlink()}, which does not exist" if each.is_symlink() else "a file"
+            raise UserError(f"{each} is {what}, where a folder is needed. Mend it, or mount its disk.") from error
 
 
 def _command() -> str:

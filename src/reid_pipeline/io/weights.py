@@ -203,7 +203,7 @@ class TrainingStateDataset(FileDataset["dict[str, Any] | None"]):
                 raise  # it may be good, and a new one would take its place
             raise self._refused("is damaged, or holds code, which is never executed.") from error
         if not isinstance(stored, dict) or not {_DIGEST, _STATE} <= stored.keys():
-            raise self._refused("was written by an earlier version, which did not note the weights it started from.")
+            raise self._refused("is not as this version writes it: an earlier one did, or something is missing.")
         if stored[_DIGEST] != digest_of_state(stored[_STATE]):
             raise self._refused("is damaged: its numbers are not those that were written.")
         state: dict[str, Any] | None = stored[_STATE]

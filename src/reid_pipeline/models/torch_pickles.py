@@ -8,7 +8,6 @@ remembers what would have been made. Nothing is imported, called or allocated fo
 import io
 import pickle
 import pickletools
-import sys
 from typing import IO, Any, ClassVar, NamedTuple
 
 import torch
@@ -30,15 +29,12 @@ _OTHER_TENSORS = {
     "torch._utils._rebuild_meta_tensor_no_storage": "a tensor without numbers (of the device 'meta')",
     "torch.Tensor.conj": "a conjugate or negated view",
 }
-# Modules of Python's own whose classes hold data. Weights need no others: a file that names `os.system` wants harm.
-_DATA_MODULES = {
-    "_codecs", "argparse", "array", "collections", "copyreg", "dataclasses", "datetime", "decimal", "enum", "fractions",
-    "numbers", "pathlib", "types", "typing", "uuid", "zoneinfo",
+# What no weights need, and who names it wants harm; of other names nothing is called either, and they are no fault.
+_HARMFUL_MODULES = {
+    "commands", "ctypes", "importlib", "marshal", "nt", "os", "posix", "pty", "runpy", "shutil", "signal", "socket",
+    "subprocess", "sys", "urllib", "webbrowser",
 }  # fmt: skip
-_DATA_BUILTINS = {
-    "bool", "bytearray", "bytes", "complex", "dict", "float", "frozenset", "int", "list", "object", "range", "set",
-    "slice", "str", "tuple",
-}  # fmt: skip
+_HARMFUL_BUILTINS = {"__import__", "breakpoint", "compile", "eval", "exec", "execfile", "file", "input", "open"}
 _PYTHON_2 = {"__builtin__": "builtins", "copy_reg": "copyreg"}
 _MOST_NAMES = 20_000
 _FAULTS = (  # what bytes that are no pickle, or an ill one, make the unpickler raise
@@ -92,6 +88,10 @@ class Inert:
 
     def __setstate__(self, state: Any) -> None:
         self.state = state
+
+    def __call__(self, *_: Any) -> "Inert":
+        """Stand for what calling the object would return."""
+        return _inert(f"{self.qualified}()")()
 
     def __setitem__(self, key: Any, value: Any) -> None:
         """Ignore an entry of a mapping of an unknown class."""
@@ -158,7 +158,7 @@ def unpickle(data: bytes) -> Unpickled:
     """Return what a pickle holds, with `StoredTensor` for plain tensors and `Inert` for whatever else has a class.
 
     Raises:
-        NoWeightsError: damaged bytes, or a pickle that names a function of Python's own that is no data type.
+        NoWeightsError: damaged bytes, or a pickle that names a function which runs commands or code.
     """
     try:
         _require_bounded(data)
@@ -167,7 +167,7 @@ def unpickle(data: bytes) -> Unpickled:
     except _FAULTS as error:
         reason = (str(error) or type(error).__name__).splitlines()[0][:200]
         raise NoWeightsError(f"holds a damaged pickle ({reason})") from None
-    harmful = sorted(name for name in unpickler.names if not _is_data(name))
+    harmful = sorted(name for name in unpickler.names if _is_harmful(name))
     if harmful:
         name = harmful[0].replace("posix.", "os.").replace("nt.", "os.")
         raise NoWeightsError(
@@ -202,6 +202,13 @@ class _InertUnpickler(pickle.Unpickler):
         qualified = f"{module}.{name}"
         if qualified == "collections.OrderedDict":
             return _OrderedDict
+        return self._attribute if qualified == "builtins.getattr" else self._named(qualified)
+
+    def _attribute(self, owner: Any, name: Any, *_: Any) -> type[Inert]:
+        """Stand for `getattr`, by which nested classes and bound methods are named."""
+        return self._named(f"{getattr(owner, 'qualified', type(owner).__name__)}.{name}")
+
+    def _named(self, qualified: str) -> type[Inert]:
         self.names.add(qualified)
         if len(self.names) > _MOST_NAMES:
             raise pickle.UnpicklingError("too many classes")
@@ -222,8 +229,6 @@ def _require_bounded(data: bytes) -> None:
             raise ValueError("a memo beyond the pickle's length")
 
 
-def _is_data(qualified: str) -> bool:
+def _is_harmful(qualified: str) -> bool:
     module, _, name = qualified.partition(".")
-    if module == "builtins":
-        return name in _DATA_BUILTINS
-    return module in _DATA_MODULES or module not in sys.stdlib_module_names
+    return name in _HARMFUL_BUILTINS if module == "builtins" else module in _HARMFUL_MODULES

@@ -4,6 +4,8 @@ The later layer wins: base, environment, overlay, tuned, command line. In each l
 under every method's own `<method>.backbone`. docs/parameters.md is the page on it.
 """
 
+import json
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -23,6 +25,10 @@ RAW_ROOT = "raw_root"
 """The parameter that names the folder to read images from."""
 TEXT = (RAW_ROOT, "collection", "variant", "overlay", "method", "study", "tuned")
 """Parameters that name something: text, whatever YAML would make of it."""
+_PLAIN = re.compile(r"[A-Za-z_/.~][\w/.~+-]*")
+_PLAIN_NAME = re.compile(r"[^,\"'\\]+")
+_NO_TEXT = {"null", "true", "false", "yes", "no", "on", "off", "y", "n", "~"}
+"""Words that YAML reads as a value."""
 LEARNT = ("sie", "sie_coefficient", "sie_tokens")
 """What a backbone learns, which one that learns nothing does not take from the shared block."""
 _PIXELS = ("image_size", "pixel_mean", "pixel_std", "resize", "evaluation_resize")
@@ -36,6 +42,16 @@ _NO_DIFFERENCE_IN = {"compute": set(ComputeParameters.model_fields) - {"precisio
 
 Values = Mapping[str, Any]
 Models = Mapping[str, type[Parameters]]
+
+
+def typed(parameters: Values) -> str:
+    """Return parameters, nested or by dotted names, as `--params` takes them; the shell may want it in quotes."""
+    return ",".join(f"{name}={_typed_value(name, value)}" for name, value in leaves(parameters))
+
+
+def _typed_value(name: str, value: Any) -> str:
+    plain = isinstance(value, str) and (_PLAIN if name not in TEXT else _PLAIN_NAME).fullmatch(value)
+    return str(value) if plain and value.lower() not in _NO_TEXT else json.dumps(value, ensure_ascii=False)
 
 
 def resolved(layers: Sequence[Values], conf_layers: int, models: Models) -> dict[str, Any]:

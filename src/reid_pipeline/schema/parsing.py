@@ -55,8 +55,8 @@ def parse_yaml(text: str, words: Mapping[str, Any] | None = None) -> Any:
         raise ParsingError(f"line {line}: the character {chr(error.character)!r} cannot stand in YAML") from error
     except ParsingError:
         raise
-    except (yaml.YAMLError, ValueError) as error:  # a date such as 2024-13-01
-        raise ParsingError(str(error)) from error
+    except Exception as error:  # what PyYAML makes of `!!timestamp abc`, or of a date such as 2024-13-01
+        raise ParsingError(f"a value in it is none of its kind ({str(error) or type(error).__name__})") from error
 
 
 def _place(mark: Any) -> str:

@@ -49,8 +49,8 @@ def read_folders(raw: RawFolder, *, unlabelled: bool = False) -> Reading:
     if top.nunique() == 1:
         raise UserError(
             f"All images lie in one folder, {top.iloc[0]}/: one identity alone cannot be distinguished from others. If"
-            f" the images are unlabelled, pass --params raw_root={raw.root / top.iloc[0]} or give"
-            f" ingestion.variant=unlabelled. {_FORMS}"
+            f" a table names their identities, give it: --params ingestion.table=<file>. If they are unlabelled, pass"
+            f" --params raw_root={raw.root / top.iloc[0]} or give ingestion.variant=unlabelled. {_FORMS}"
         )
     _note_empty(raw, top, [""], notes)
     return _reading(images, f"folders {form}", notes, {PID: top})
@@ -88,6 +88,7 @@ def _image_files(raw: RawFolder) -> tuple["pd.Series[str]", list[str]]:
         raise UserError(
             f"{len(foreign)} files below {raw.root} are no images: {first_few(foreign.tolist())}. Images end"
             f" in {_rows.ENDINGS}. Move the others away, or list the images in manifest.csv."
+            + "".join(f" {note}" for note in raw.notes)
         )
     if not image.any():
         raise UserError(

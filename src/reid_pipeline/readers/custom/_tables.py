@@ -137,10 +137,11 @@ def _lines(text: str, separator: str, path: str) -> list[tuple[int, list[str]]]:
     """Return the rows that have a filled cell, each with the number of the line on which it begins."""
     csv.field_size_limit(max(csv.field_size_limit(), len(text)))  # outlines of animals are long cells
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
-    found, line = [], 1
+    found, line, columns = [], 1, 0
     try:
         for cells in reader:
-            if reader.line_num > line and _swallows_rows(cells, separator):
+            columns = columns or len(cells)
+            if reader.line_num > line and _swallows_rows(cells, separator, columns):
                 raise csv.Error("rows with images lie within one cell")
             if "".join(cells).strip():
                 found.append((line, cells))
@@ -153,10 +154,11 @@ def _lines(text: str, separator: str, path: str) -> list[tuple[int, list[str]]]:
     return found
 
 
-def _swallows_rows(cells: list[str], separator: str) -> bool:
-    """Return whether a cell of several lines holds one that could be a row of its own."""
-    inner = [line for cell in cells for line in cell.splitlines()[1:] if separator in line]
-    return any(names_image(part.replace('"', "")) for line in inner for part in line.split(separator))
+def _swallows_rows(cells: list[str], separator: str, columns: int) -> bool:
+    """Return whether a cell of several lines holds one that could be a row of its own, with an image and all cells."""
+    inner = [line.split(separator) for cell in cells for line in cell.splitlines()[1:] if separator in line]
+    rows = [parts for parts in inner if len(parts) >= columns or len(cells) != columns]
+    return any(names_image(part.replace('"', "")) for parts in rows for part in parts)
 
 
 def _filled(cells: list[str]) -> int:
