@@ -86,6 +86,7 @@ class TestRun:
     def asked(self, monkeypatch):
         """What Kedro's own run is called with; `asked.fails` is raised."""
         asked = SimpleNamespace(options=None, fails=None)
+        monkeypatch.setattr("reid_pipeline.cli.command.pipelines", {})  # an earlier test may have found them
 
         def callback(**options):
             asked.options = options

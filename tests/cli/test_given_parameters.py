@@ -53,6 +53,7 @@ def test_it_is_read(text: str, found: dict[str, Any]) -> None:
     [
         ("seed", "--params takes <name>=<value>,<name>=<value>, and `seed` is none."),
         ("seed:3", "and `seed:3` is none. Write seed=3."),
+        ("pcl.plan.learning_rate=0,01", "Write pcl.plan.learning_rate=0.01, or a list"),
         ("=3", "'' before the = is no parameter's name"),
         (" =3", "'' before the = is no parameter's name"),
         ("a..b=1", "'a..b' before the = is no parameter's name"),

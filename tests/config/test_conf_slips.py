@@ -56,7 +56,8 @@ BOMB = "a: &a [x,x,x,x,x,x,x,x,x]\n" + "".join(
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("a:\n\tb: 1\n", r" cannot be read as YAML: line 2, column 1: .*'\\t'.*\. Indent with blanks, not with tabs\."),
+        ("<<<<<<< HEAD\na: 1\n=======\na: 2\n>>>>>>> theirs\n", r" holds the marks of an unfinished merge"),
+        ("a:\n\tb: 1\n", r" cannot be read as YAML: line 2, column 1: .*'\\t'.*\. Write blanks, not tabs\."),
         (
             "a: [1\nb: 2\n",
             r" cannot be read as YAML: line 2, column 2: .*\. Check that what is opened above is closed\.",

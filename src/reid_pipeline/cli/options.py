@@ -63,7 +63,7 @@ def _require(
         return
     of = f" of the pipeline {' + '.join(names)}" if names else ""
     elsewhere = [other for other, found in (others or {}).items() if name in found]
-    ending = [each for each in allowed if each.rpartition(".")[2] == name]
+    ending = [each for each in allowed if each.rpartition(".")[2] == name or each.startswith(f"{name}_")]
     if elsewhere:
         remedy = f" It belongs to {first_few(elsewhere)}: give --pipeline={elsewhere[0]}."
     elif ending:

@@ -56,6 +56,9 @@ def _pairs(text: str, known: Collection[str]) -> Iterator[tuple[str, str]]:
 
 def _no_pair(item: str, last: str) -> str:
     name, _, value = last.partition("=")
+    if value == "0" and item.isdigit():
+        point = f"{name}={value}.{item}"
+        return f"{_FORM}, and `{item}`, after {last}, is none. Write {point}, or a list {name}=[{value},{item}]."
     if last:
         return (
             f"{_FORM}, and `{item}`, after the comma behind {last}, is none. If it belongs to {name}: a list stands in"

@@ -3,6 +3,7 @@
 Words are read as OmegaConf reads them: `1e-3` is a number, and a date is text.
 """
 
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,8 +18,9 @@ from reid_pipeline.schema.regular_files import read_regular
 SUFFIXES = (".yml", ".yaml", ".json")
 _LOADER = get_yaml_loader()
 _UTF_16 = (b"\xff\xfe", b"\xfe\xff")
+_MERGE_MARK = re.compile(r"^(<{7}|>{7}) ", re.MULTILINE)
 _HINTS = {
-    "'\\t'": "Indent with blanks, not with tabs.",
+    "'\\t'": "Write blanks, not tabs.",
     "mapping values": "Check the indent of this line and of the one above; a text with a colon stands in quotes.",
     "expected <block end>": "Check the indent of this line and of those above, and that brackets and quotes close.",
     "expected ',' or": "Check that what is opened above is closed.",
@@ -48,6 +50,8 @@ def read_conf_file(path: Path) -> dict[str, Any]:
     try:
         value = parse(text)
     except ParsingError as error:
+        if _MERGE_MARK.search(text):
+            raise UserError(f"{shown(path)} holds the marks of an unfinished merge (<<<<<<<). Resolve it.") from error
         hint = next((hint for words, hint in _HINTS.items() if words in str(error)), "Correct it.")
         raise UserError(f"{shown(path)} cannot be read as {kind}: {error}. {hint}") from error
     if value is None:
