@@ -7,6 +7,7 @@ import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from multiprocessing import get_context, parent_process
 from typing import TypeVar
 
@@ -36,12 +37,26 @@ def map_chunks(
         return
     # "spawn": a forked child of a process that runs torch's threads may hang.
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_end_with_parent) as pool:
-        yield from pool.map(draw, [parameters] * len(chunks), chunks)
+        with _unseen_ctrl_c():
+            drawn = pool.map(draw, [parameters] * len(chunks), chunks)
+        yield from drawn
+
+
+@contextmanager
+def _unseen_ctrl_c() -> Iterator[None]:
+    """Let processes that begin in the block never get Ctrl-C, which reaches all: this one, which gets it, ends them."""
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _end_with_parent() -> None:
-    """Leave Ctrl-C, which reaches all processes, to the parent, and end if that was killed."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    """End this process if its parent was killed."""
     threading.Thread(target=_watch_parent, daemon=True).start()
 
 

@@ -132,14 +132,3 @@ def test_killed_twice_and_resumed_is_the_same_run(finished: tuple[Project, str],
 def without_seconds(project: Project) -> list[dict[str, Any]]:
     history = read(project.result("unsupervised_pcl", "history.json"))
     return [{key: value for key, value in record.items() if key != "seconds"} for record in history]
-
-
-def test_another_seed_is_another_run_and_keeps_its_own_results(finished: tuple[Project, str], tmp_path: Path) -> None:
-    project = make_project(tmp_path / "project")
-    status, printed = project.kedro("run", "--pipeline=unsupervised_pcl", "--params=seed=1")
-    assert status == 0, printed
-    ours = read(project.result("unsupervised_pcl", "metrics.json", seed=1))
-    theirs = read(finished[0].result("unsupervised_pcl", "metrics.json"))
-    assert ours["seed"] == 1
-    assert ours["mAP"] != theirs["mAP"]
-    assert not project.result("unsupervised_pcl", "metrics.json").exists()

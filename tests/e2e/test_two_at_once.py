@@ -71,7 +71,13 @@ def test_one_cell_has_one_writer_and_another_seed_is_another_cell(
 
     status, printed = project.kedro(*RUN, "--params=seed=1")
     assert status == 0, printed
-    assert json.loads(project.result(METHOD, "metrics.json", seed=1).read_text())["seed"] == 1
+    other, own = (
+        json.loads(place.result(METHOD, "metrics.json", seed=seed).read_text())
+        for place, seed in ((project, 1), (finished[0], 0))
+    )
+    assert other["seed"] == 1
+    assert other["mAP"] != own["mAP"], "another seed is another run"
+    assert not project.result(METHOD, "metrics.json").exists()
 
     first.send_signal(signal.SIGCONT)
     printed, _ = first.communicate(timeout=300)

@@ -46,15 +46,6 @@ def refused(project: Project, *words: str) -> str:
             "unsupervised_pcl.plan.epocs=3",
             r"Parameter unsupervised_pcl\.plan: unknown parameter 'epocs'\. Did you mean 'epochs'\?",
         ),
-        (
-            "unsupervised_pcl.plan.epochs=0",
-            r"Parameter unsupervised_pcl\.plan\.epochs: .*greater than or equal to 1; given 0",
-        ),
-        ("unsupervised_pcl.memory.update=hrad", r"memory\.update: .*'hard' or 'mean'; given 'hrad'"),
-        ("unsupervised_pcl.plan.batch_size=30", r"batch_size 30 must be a multiple .* of instances 4"),
-        ("sede=1", r"unknown parameter 'sede'\. Did you mean 'seed'\? Allowed here: .*compute"),
-        ("seed=one", r"Parameter seed: .*valid integer.*given 'one'"),
-        ("compute.device=gpu", r"Parameter compute\.device: .*given 'gpu'"),
         ("unsupervised_pcl.backbone.pretrained=weights/none.pt", r"no checkpoint file at 'weights/none\.pt'"),
     ],
 )

@@ -1,6 +1,7 @@
 """What the checks before a run say of conf/, of a session in Python, and of a machine that is too small."""
 
 import multiprocessing
+import re
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -9,6 +10,7 @@ import yaml
 from kedro.io import DatasetError
 from project_copy import ROOT
 
+from reid_pipeline.cli.parameters import given_parameters
 from reid_pipeline.config.loader import LayeredConfigLoader
 from reid_pipeline.hooks.preflight import CatalogEntries, Preflight, SessionChecks
 from reid_pipeline.schema.errors import UserError
@@ -55,6 +57,24 @@ def test_a_wrong_value_has_its_file_and_line(conf: Path, name: str, old: str, ne
             (conf / "synthetic" / other).write_text("ingestion: {reader: synthetic}\n" if other[10] == "." else "{}\n")
     (line,) = [line for line in refused().splitlines() if line.startswith(says)]
     assert line.endswith(f"(conf/{name}, line {line_of(file, new)})")
+
+
+@pytest.mark.parametrize(
+    ("given", "answer"),
+    [
+        (
+            "unsupervised_pcl.plan.epochs=0",
+            r"Parameter unsupervised_pcl\.plan\.epochs: .*greater than or equal to 1; given 0",
+        ),
+        ("unsupervised_pcl.memory.update=hrad", r"memory\.update: .*'hard' or 'mean'; given 'hrad'"),
+        ("unsupervised_pcl.plan.batch_size=30", r"batch_size 30 must be a multiple .* of instances \\d+"),
+        ("sede=1", r"unknown parameter 'sede'\. Did you mean 'seed'\? Allowed here: .*compute"),
+        ("seed=one", r"Parameter seed: .*valid integer.*given 'one'"),
+        ("compute.device=gpu", r"Parameter compute\.device: .*given 'gpu'"),
+    ],
+)
+def test_a_wrong_parameter_of_the_command_line(conf: Path, given: str, answer: str) -> None:
+    assert re.search(answer, refused(**given_parameters(given, ["seed", "compute", "unsupervised_pcl"])))
 
 
 def test_a_value_of_the_command_line_has_no_file(conf: Path) -> None:

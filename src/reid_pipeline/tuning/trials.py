@@ -64,7 +64,8 @@ def run_in_processes(
     seen = {trial.number for trial in studies.finished_trials(study)}
     spawn = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(workers, mp_context=spawn) as pool, _ended_at_an_interruption(pool):
-        jobs = {pool.submit(_work, plan, objective, worker, prepare) for worker in range(workers)}
+        with _unseen_ctrl_c():
+            jobs = {pool.submit(_work, plan, objective, worker, prepare) for worker in range(workers)}
         while jobs:
             done, jobs = wait(jobs, timeout=_POLL_SECONDS, return_when=FIRST_COMPLETED)
             for trial in studies.finished_trials(study):
@@ -112,6 +113,19 @@ def _last_value(trial: optuna.Trial, objective: Objective) -> float | None:
 
 
 @contextmanager
+def _unseen_ctrl_c() -> Iterator[None]:
+    """Let processes that begin in the block never get Ctrl-C, which reaches all: this one, which gets it, ends them."""
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+@contextmanager
 def _ended_at_an_interruption(pool: ProcessPoolExecutor) -> Iterator[None]:
     """Interrupt the trials of this process's workers where the block is interrupted; else they would be waited for."""
     try:
@@ -130,7 +144,6 @@ def _ended_at_an_interruption(pool: ProcessPoolExecutor) -> Iterator[None]:
 
 
 def _work(plan: StudyPlan, objective: Objective, worker: int, prepare: Callable[[], None] | None) -> int:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes; the parent then ends this one
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # the trial is marked as failed
     threading.Thread(target=_end_with_parent, daemon=True).start()
     if prepare is not None:
