@@ -67,7 +67,7 @@ def test_a_wrong_value_has_its_file_and_line(conf: Path, name: str, old: str, ne
             r"Parameter unsupervised_pcl\.plan\.epochs: .*greater than or equal to 1; given 0",
         ),
         ("unsupervised_pcl.memory.update=hrad", r"memory\.update: .*'hard' or 'mean'; given 'hrad'"),
-        ("unsupervised_pcl.plan.batch_size=30", r"batch_size 30 must be a multiple .* of instances \\d+"),
+        ("unsupervised_pcl.plan.batch_size=30", r"batch_size 30 must be a multiple .* of instances \d+"),
         ("sede=1", r"unknown parameter 'sede'\. Did you mean 'seed'\? Allowed here: .*compute"),
         ("seed=one", r"Parameter seed: .*valid integer.*given 'one'"),
         ("compute.device=gpu", r"Parameter compute\.device: .*given 'gpu'"),
