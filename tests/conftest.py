@@ -1,5 +1,6 @@
 """Small real data that several rooms' tests share: JPEG files, a drawn benchmark, its tables."""
 
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
@@ -21,6 +22,12 @@ WriteJPEG = Callable[..., Path]
 
 LONGEST_FIRST = ("house/test_house_dvc_and_viz.py", "e2e", "house", "golden", "bench", "methods")
 """Files and folders by what they take, so that none of two processes is left alone with a long file in the end."""
+
+
+def pytest_configure() -> None:
+    """Let Ctrl-C work in the programs that tests start: a shell's background jobs, and their children, ignore it."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
