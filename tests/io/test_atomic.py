@@ -13,9 +13,16 @@ import pytest
 import torch
 import yaml
 from kedro.io import DatasetError, Version
+from kedro_datasets.json import JSONDataset
 
 from reid_pipeline.engine.checkpoint import Checkpoint
-from reid_pipeline.io.atomic import AtomicJSONDataset, AtomicParquetDataset, AtomicPlotlyDataset, AtomicYAMLDataset
+from reid_pipeline.io.atomic import (
+    AtomicJSONDataset,
+    AtomicParquetDataset,
+    AtomicPlotlyDataset,
+    AtomicSave,
+    AtomicYAMLDataset,
+)
 from reid_pipeline.io.base import replacing
 from reid_pipeline.io.page import HTMLPageDataset, TextDataset
 from reid_pipeline.io.weights import (
@@ -286,3 +293,11 @@ class TestEveryType:
         elsewhere = {"RecordDataset"}  # test_record_dataset.py
         assert named - drawn - elsewhere == {kind.__name__ for kind in samples} | NEVER_WRITE
         assert len(drawn) == 1
+
+
+def test_a_class_that_cannot_parse_what_it_writes_cannot_be_made(tmp_path):
+    class WithoutParsing(AtomicSave, JSONDataset):
+        """JSON that nobody reads."""
+
+    with pytest.raises(TypeError, match="_parsed"):
+        WithoutParsing(filepath=str(tmp_path / "a.json"))

@@ -3,6 +3,7 @@
 import io
 import logging
 import os
+from abc import ABC, abstractmethod
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
     _Versioned = AbstractVersionedDataset[Any, Any]
 else:
-    _Versioned = object  # Kedro would wrap `save` of the mixin as well, and begin a version twice
+    _Versioned = ABC  # Kedro would wrap `save` of the mixin as well, and begin a version twice
 
 _VERSION = "%Y-%m-%dT%H.%M.%S.%fZ"  # Kedro's name of a version, which has milliseconds only
 _log = logging.getLogger(__name__)
@@ -42,9 +43,9 @@ class AtomicSave(_Versioned):
         with reading(file):
             return self._parsed(read_regular(file))
 
+    @abstractmethod
     def _parsed(self, content: bytes) -> Any:
         """Return what the bytes of a file stand for; any error says that they are damaged."""
-        raise NotImplementedError
 
     def save(self, data: Any) -> None:
         """Write `data`, as the class that this is mixed into does."""
