@@ -156,7 +156,7 @@ def test_swap_permutes_at_most_its_share(length: int, low: float, high: float, s
     swapped = swap_prompts(prompts, _generator(seed), share=(low, high))
     assert torch.equal(swapped.sort(dim=1).values, prompts)
     moved = (swapped != prompts).any(2).sum(1)
-    assert (moved <= int(high * length)).all()
+    assert (moved <= int(high * length + 1e-5)).all()  # shares are counted in single precision
 
 
 def test_swap_takes_every_set_and_every_order_alike() -> None:
