@@ -26,6 +26,8 @@ from reid_pipeline.io.results import RunResultsDataset
 from reid_pipeline.methods import find_method, method_names
 from reid_pipeline.settings import CONFIG_LOADER_ARGS
 
+pytestmark = pytest.mark.slow  # many that take a moment each
+
 write, listings, imports = map(dvc_program, ("write", "listings", "imports"))
 ENVS = sorted(file.parent.name for file in ROOT.glob("conf/*/globals.yml") if file.parent.name != "base")
 METHODS = method_names()

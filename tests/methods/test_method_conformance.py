@@ -31,6 +31,8 @@ from reid_pipeline.schema.parameters import BackboneParameters, IngestionParamet
 from reid_pipeline.schema.population import Population
 from reid_pipeline.schema.raw_folder import RawFolder
 
+pytestmark = pytest.mark.slow  # many that take a moment each
+
 SIZE = (96, 48)
 POPULATION = Population(identities=6, cameras=6)
 BACKBONE = {"name": "demo-vit", "pretrained": None, "image_size": list(SIZE)}

@@ -20,6 +20,8 @@ from reid_pipeline.schema.errors import UserError
 from reid_pipeline.schema.nested import merged
 from reid_pipeline.schema.population import Population
 
+pytestmark = pytest.mark.slow  # many that take a moment each
+
 ROOT = Path(__file__).parents[2]
 BACKBONE = {"name": "demo-vit", "pretrained": "demo", "image_size": [48, 24]}
 PLAN = {"epochs": 1, "iterations_per_epoch": 2, "batch_size": 8, "instances": 2, "learning_rate": 1e-3}

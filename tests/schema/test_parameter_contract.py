@@ -29,6 +29,8 @@ from reid_pipeline.schema.tuning import TuningParameters
 from reid_pipeline.settings import CONFIG_LOADER_ARGS
 from reid_pipeline.tuning.space import search_space
 
+pytestmark = pytest.mark.slow  # many that take a moment each
+
 SHARED = {
     "compute": ComputeParameters,
     "evaluation": EvaluationParameters,
