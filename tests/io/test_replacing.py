@@ -1,5 +1,6 @@
 """What killed writers leave is removed, what living ones write is not; modes are those of umask."""
 
+import errno
 import json
 import os
 import resource
@@ -270,3 +271,28 @@ def test_a_lock_file_names_its_holder_as_json(tmp_path):
     lock.acquire(wait=False)
     assert json.loads((tmp_path / "cell.json").read_text())["pid"] == os.getpid()
     lock.release()
+
+
+@pytest.mark.parametrize("number", [errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP])
+def test_a_file_system_without_locks_is_written_to(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    """None can be mounted here, hence its answer is made up."""
+
+    def flock(*_: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr("fcntl.flock", flock)
+    with replacing(tmp_path / "a.txt") as written:
+        written.write_text("new")
+        with replacing(tmp_path / "b.txt") as other:
+            other.write_text("beside it")
+        assert written.exists(), "the second writer has left the first one's folder alone"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.txt", "b.txt"]
+    killed = tmp_path / ".a.txt.abcd_123"
+    killed.mkdir()
+    remove_dead(tmp_path)
+    assert killed.exists()
+    os.utime(killed, (0, 0))
+    remove_dead(tmp_path)
+    assert not killed.exists()

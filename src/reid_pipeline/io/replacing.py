@@ -1,6 +1,7 @@
 """Files and folders that are replaced whole: a reader, or a kill, never meets an incomplete one."""
 
 import contextlib
+import errno
 import os
 import re
 import shutil
@@ -18,6 +19,7 @@ from reid_pipeline.schema.errors import UserError
 LOCK = ".writer"
 """In a scratch folder: what its writer has locked (flock) as long as it lives, on whatever machine."""
 _WITHOUT_LOCK = re.compile(r"\..+\.[a-z0-9_]{8}")  # what earlier versions left, and file systems without locks
+_NO_LOCKS = {errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP}
 _DAY = 86_400.0  # seconds; nothing is written for that long
 
 
@@ -57,7 +59,7 @@ def remove_dead(folder: Path) -> None:
     """Remove the scratch folders that killed writers have left in `folder`; those of living ones stay."""
     for found in folder.iterdir():
         if found.name.startswith(".") and found.is_dir() and not found.is_symlink():
-            with contextlib.suppress(OSError, Timeout, NotImplementedError):  # no lock to be had: it may live
+            with contextlib.suppress(OSError):  # a Timeout, or no lock to be had: it may live
                 _remove_if_dead(found)
 
 
@@ -81,8 +83,7 @@ def _scratch_folder(target: Path) -> Iterator[tuple[Path, int]]:
         try:
             file.touch()
             mode = stat.S_IMODE(file.stat().st_mode)
-            with contextlib.suppress(NotImplementedError):  # without locks it is left alone for a day
-                lock.acquire(blocking=False)
+            _acquire(lock, file)
             break
         except (Timeout, FileNotFoundError):
             continue  # another process took it for a dead one's, between the two lines
@@ -94,6 +95,16 @@ def _scratch_folder(target: Path) -> Iterator[tuple[Path, int]]:
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
         lock.release()
+
+
+def _acquire(lock: FileLock, file: Path) -> None:
+    """Take the lock; where the file system has none, remove its file: the folder is then left alone for a day."""
+    try:
+        lock.acquire(blocking=False)
+    except OSError as error:
+        if error.errno not in _NO_LOCKS:
+            raise
+        file.unlink()
 
 
 def _remove_if_dead(scratch: Path) -> None:
