@@ -1,4 +1,4 @@
-"""Drawing by several processes, in an order that does not depend on how many there are."""
+"""Drawing by several processes, in an order that does not depend on how many there are; how such processes end."""
 
 from __future__ import annotations
 
@@ -36,14 +36,14 @@ def map_chunks(
             yield draw(parameters, chunk)
         return
     # "spawn": a forked child of a process that runs torch's threads may hang.
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_end_with_parent) as pool:
-        with _unseen_ctrl_c():
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=end_with_parent) as pool:
+        with unseen_ctrl_c():
             drawn = pool.map(draw, [parameters] * len(chunks), chunks)
         yield from drawn
 
 
 @contextmanager
-def _unseen_ctrl_c() -> Iterator[None]:
+def unseen_ctrl_c() -> Iterator[None]:
     """Let processes that begin in the block never get Ctrl-C, which reaches all: this one, which gets it, ends them."""
     if not hasattr(signal, "pthread_sigmask"):  # Windows
         yield
@@ -55,8 +55,8 @@ def _unseen_ctrl_c() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _end_with_parent() -> None:
-    """End this process if its parent was killed."""
+def end_with_parent() -> None:
+    """End this process, from now on, as soon as the one that started it is gone, killed or not."""
     threading.Thread(target=_watch_parent, daemon=True).start()
 
 

@@ -1,9 +1,7 @@
 """Running trials, in this process or in several: sample values, train epoch by epoch, report, prune."""
 
 import multiprocessing
-import os
 import signal
-import threading
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
@@ -13,6 +11,7 @@ from typing import Any, NamedTuple
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
+from reid_drawings.processes import end_with_parent, unseen_ctrl_c
 from reid_pipeline.tuning import study as studies
 from reid_pipeline.tuning.space import distributions
 from reid_pipeline.tuning.study import StudyPlan
@@ -64,7 +63,7 @@ def run_in_processes(
     seen = {trial.number for trial in studies.finished_trials(study)}
     spawn = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(workers, mp_context=spawn) as pool, _ended_at_an_interruption(pool):
-        with _unseen_ctrl_c():
+        with unseen_ctrl_c():
             jobs = {pool.submit(_work, plan, objective, worker, prepare) for worker in range(workers)}
         while jobs:
             done, jobs = wait(jobs, timeout=_POLL_SECONDS, return_when=FIRST_COMPLETED)
@@ -113,19 +112,6 @@ def _last_value(trial: optuna.Trial, objective: Objective) -> float | None:
 
 
 @contextmanager
-def _unseen_ctrl_c() -> Iterator[None]:
-    """Let processes that begin in the block never get Ctrl-C, which reaches all: this one, which gets it, ends them."""
-    if not hasattr(signal, "pthread_sigmask"):  # Windows
-        yield
-        return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-@contextmanager
 def _ended_at_an_interruption(pool: ProcessPoolExecutor) -> Iterator[None]:
     """Interrupt the trials of this process's workers where the block is interrupted; else they would be waited for."""
     try:
@@ -145,14 +131,7 @@ def _ended_at_an_interruption(pool: ProcessPoolExecutor) -> Iterator[None]:
 
 def _work(plan: StudyPlan, objective: Objective, worker: int, prepare: Callable[[], None] | None) -> int:
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # the trial is marked as failed
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    end_with_parent()  # its trial is then marked as failed
     if prepare is not None:
         prepare()
     return sum(1 for _ in run_trials(plan, objective, worker=worker))
-
-
-def _end_with_parent() -> None:
-    """End this process when the one that started it is gone: its trial is then marked as failed."""
-    if parent := multiprocessing.parent_process():
-        parent.join()
-        os._exit(1)
