@@ -4,12 +4,13 @@
     python bench/versions.py timm torch      some of them
 
 For each package the lowest version that pyproject.toml allows and the newest one of the index, the other packages as
-locked; and once the lock itself. Equal sets are tried once. Each set gets an environment of its own in
-build/versions/, made by uv. Prints a table; exit 1 if a set cannot be installed or a test fails.
+locked where these fit; and once the lock itself. A version that is the locked one is not tried again. Each set gets an
+environment of its own in build/versions/, made by uv. Prints a table; exit 1 if a set cannot be installed or a test fails.
 """
 
 import argparse
 import re
+import shutil
 import subprocess
 import sys
 import time
@@ -22,8 +23,7 @@ from xml.etree import ElementTree
 ROOT = Path(__file__).resolve().parents[1]
 FOLDER = ROOT / "build" / "versions"
 PACKAGES = ("open-clip-torch", "timm", "torch", "kedro")
-# What a package brings along in the version that fits it: its pins in the lock are left out with it.
-COMPANIONS = {"torch": r"torchvision|triton|nvidia-.*|cuda-.*", "kedro": r"kedro-.*"}
+LOCK = ROOT / "requirements-dev.lock"
 UV = [str(Path(sys.executable).with_name("uv"))]
 Pins = dict[str, str]
 
@@ -78,36 +78,54 @@ def newest(name: str, requirement: str) -> str:
     return version_of(pin)
 
 
-def varied(pins: Pins, name: str, version: str) -> list[str]:
-    """Return the requirements of a set: the lock's, with another version of one package and its companions free."""
-    if version == version_of(pins[name]):
-        return list(pins.values())
-    free = re.compile(COMPANIONS.get(name, r"(?!)"))
-    return [pin for other, pin in pins.items() if other != name and not free.fullmatch(other)] + [f"{name}=={version}"]
-
-
-def sets_of(names: Sequence[str], pins: Pins) -> dict[str, list[str]]:
-    """Return the requirements of every set by its label, equal ones once."""
-    declared, found = requirements(), {"locked": list(pins.values())}
+def sets_of(names: Sequence[str], pins: Pins) -> dict[str, str]:
+    """Return the constraint of every set by its label, such as `torch==2.6`; empty for the lock itself."""
+    declared, found = requirements(), {"locked": ""}
     for name in names:
         for which, version in (("lowest", lowest(declared[name])), ("newest", newest(name, declared[name]))):
-            wanted = varied(pins, name, version)
-            if wanted not in found.values():
-                found[f"{name} {which}"] = wanted
+            constraint = f"{name}=={version}"
+            if version != version_of(pins[name]) and constraint not in found.values():
+                found[f"{name} {which}"] = constraint
     return found
 
 
-def tried(label: str, wanted: Sequence[str]) -> Tried:
+def install(folder: Path, constraint: str) -> Path:
+    """Make the environment of a set and return its Python; CalledProcessError where uv cannot.
+
+    The lock lies where uv writes the set's own: what it pins stays, but for what does not fit the constraint.
+    """
+    pinned, given, python = folder / "requirements.txt", folder / "constraint.txt", folder / ".venv" / "bin" / "python"
+    folder.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(LOCK, pinned)
+    given.write_text(f"{constraint}\n", encoding="utf-8")
+    compiled = [
+        "--quiet",
+        "--universal",
+        "--python-version",
+        "3.11",
+        "--extra",
+        "cpu",
+        "--group",
+        "build",
+        "--group",
+        "dev",
+    ]
+    into = ["--quiet", "--python", str(python)]
+    for command in (
+        ["pip", "compile", *compiled, "pyproject.toml", "-c", str(given), "-o", str(pinned)],
+        ["venv", "--quiet", "--clear", "--python", sys.executable, str(folder / ".venv")],
+        ["pip", "install", *into, "-r", str(pinned)],
+        ["pip", "install", *into, "--no-deps", "--no-build-isolation", "-e", "."],
+    ):
+        subprocess.run([*UV, *command], cwd=ROOT, check=True, stdout=subprocess.DEVNULL)  # noqa: S603
+    return python
+
+
+def tried(label: str, constraint: str) -> Tried:
     """Install a set and run the quick tests against it."""
     folder = FOLDER / label.replace(" ", "-")
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "requirements.txt").write_text("\n".join(wanted) + "\n", encoding="utf-8")
-    python = folder / ".venv" / "bin" / "python"
-    install = [*UV, "pip", "install", "--quiet", "--python", str(python)]
     try:
-        subprocess.run([*UV, "venv", "--quiet", "--clear", str(folder / ".venv")], check=True)
-        subprocess.run([*install, "-r", str(folder / "requirements.txt")], check=True)
-        subprocess.run([*install, "--no-deps", "--no-build-isolation", "-e", str(ROOT)], check=True)
+        python = install(folder, constraint)
     except subprocess.CalledProcessError:
         return Tried(label, {}, problem="cannot be installed: uv says above why")
     report, started = folder / "tests.xml", time.perf_counter()
@@ -115,7 +133,7 @@ def tried(label: str, wanted: Sequence[str]) -> Tried:
     options = ["-n", "2", "--dist", "loadfile", "--no-loadscope-reorder", "-m", "not slow", "-q"]
     command = [str(python), "-m", "pytest", *options, f"--junitxml={report}"]
     with (folder / "tests.log").open("w", encoding="utf-8") as log:
-        subprocess.run(command, cwd=ROOT, check=False, stdout=log, stderr=subprocess.STDOUT)
+        subprocess.run(command, cwd=ROOT, check=False, stdout=log, stderr=subprocess.STDOUT)  # noqa: S603
     seconds, versions = time.perf_counter() - started, installed(python)
     if not report.is_file():
         return Tried(label, versions, problem=f"no test ran: {(folder / 'tests.log').relative_to(ROOT)}")
@@ -144,15 +162,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("packages", nargs="*", choices=[[], *PACKAGES], metavar="package", help=", ".join(PACKAGES))
     names = parser.parse_args().packages or PACKAGES
-    sets = sets_of(names, locked_pins((ROOT / "requirements-dev.lock").read_text(encoding="utf-8")))
+    sets = sets_of(names, locked_pins(LOCK.read_text(encoding="utf-8")))
     print(
         f"{len(sets)} sets of versions, one after the other; logs in {FOLDER.relative_to(ROOT)}/*/tests.log", flush=True
     )
     columns = " ".join(f"{name.removesuffix('-torch'):>9}" for name in PACKAGES)
     print(f"{'set':<24} {columns} passed failed    time", flush=True)
     results = []
-    for label, wanted in sets.items():
-        results.append(tried(label, wanted))
+    for label, constraint in sets.items():
+        results.append(tried(label, constraint))
         print(results[-1].line(), flush=True)
     sys.exit(any(each.problem or each.failed for each in results))
 
