@@ -5,7 +5,8 @@
 
 For each package the lowest version that pyproject.toml allows and the newest one of the index, the other packages as
 locked where these fit; and once the lock itself. A version that is the locked one is not tried again. Each set gets an
-environment of its own in build/versions/, made by uv. Prints a table; exit 1 if a set cannot be installed or a test fails.
+environment of its own in build/versions/, made by uv. Prints a table; exit 1 if a set cannot be installed or a test
+fails.
 """
 
 import argparse
@@ -112,12 +113,12 @@ def install(folder: Path, constraint: str) -> Path:
     ]
     into = ["--quiet", "--python", str(python)]
     for command in (
-        ["pip", "compile", *compiled, "pyproject.toml", "-c", str(given), "-o", str(pinned)],
+        ["pip", "compile", "--quiet", "--universal", "--python-version", "3.11", *wanted, "-o", str(pinned)],
         ["venv", "--quiet", "--clear", "--python", sys.executable, str(folder / ".venv")],
         ["pip", "install", *into, "-r", str(pinned)],
         ["pip", "install", *into, "--no-deps", "--no-build-isolation", "-e", "."],
     ):
-        subprocess.run([*UV, *command], cwd=ROOT, check=True, stdout=subprocess.DEVNULL)  # noqa: S603
+        subprocess.run([*UV, *command], cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
     return python
 
 
@@ -133,7 +134,7 @@ def tried(label: str, constraint: str) -> Tried:
     options = ["-n", "2", "--dist", "loadfile", "--no-loadscope-reorder", "-m", "not slow", "-q"]
     command = [str(python), "-m", "pytest", *options, f"--junitxml={report}"]
     with (folder / "tests.log").open("w", encoding="utf-8") as log:
-        subprocess.run(command, cwd=ROOT, check=False, stdout=log, stderr=subprocess.STDOUT)  # noqa: S603
+        subprocess.run(command, cwd=ROOT, check=False, stdout=log, stderr=subprocess.STDOUT)
     seconds, versions = time.perf_counter() - started, installed(python)
     if not report.is_file():
         return Tried(label, versions, problem=f"no test ran: {(folder / 'tests.log').relative_to(ROOT)}")
