@@ -99,21 +99,10 @@ def install(folder: Path, constraint: str) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(LOCK, pinned)
     given.write_text(f"{constraint}\n", encoding="utf-8")
-    compiled = [
-        "--quiet",
-        "--universal",
-        "--python-version",
-        "3.11",
-        "--extra",
-        "cpu",
-        "--group",
-        "build",
-        "--group",
-        "dev",
-    ]
+    wanted = ["--extra", "cpu", "--group", "build", "--group", "dev", "pyproject.toml", "-c", str(given)]
     into = ["--quiet", "--python", str(python)]
     for command in (
-        ["pip", "compile", "--quiet", "--universal", "--python-version", "3.11", *wanted, "-o", str(pinned)],
+        ["pip", "compile", "--quiet", "--python", sys.executable, *wanted, "-o", str(pinned)],
         ["venv", "--quiet", "--clear", "--python", sys.executable, str(folder / ".venv")],
         ["pip", "install", *into, "-r", str(pinned)],
         ["pip", "install", *into, "--no-deps", "--no-build-isolation", "-e", "."],
