@@ -121,6 +121,13 @@ def test_only_the_precision_changes(compute: str, evaluation: Any) -> None:
     )
 
 
+def test_on_cuda_training_is_mixed_and_the_test_is_not() -> None:
+    """What `compute.precision: auto` comes to there; the device itself is not needed for it."""
+    runtime = Runtime(torch.device("cuda:0"), "bfloat16")
+    assert runtime.for_evaluation(EvaluationParameters().precision) == Runtime(torch.device("cuda:0"), "float32")
+    assert runtime.for_evaluation("float16").precision == "float16"
+
+
 class TestEarlierRecords:
     """What was written before the parameter was there counts as its default."""
 

@@ -193,6 +193,13 @@ class TestEveryFigure:
             assert len(beside(benchmark, method, in_force)) == 1
 
     @pytest.mark.parametrize("benchmark", BENCHMARKS)
+    def test_overlapping_patches_come_with_side_information_but_on_vehicleid(self, benchmark: str) -> None:
+        """VehicleID has neither cameras nor viewpoints."""
+        title, vit = "ViT CLIP-ReID + SIE + OLP", {"name": "ViT-B-16-quickgelu", "patch_stride": 12, **HALF}
+        found = {sie: beside(benchmark, "clip_reid", {"backbone": {**vit, "sie": sie}}) for sie in ("none", "camera")}
+        assert found == {"none": [title], "camera": []} if benchmark == "vehicleid" else {"none": [], "camera": [title]}
+
+    @pytest.mark.parametrize("benchmark", BENCHMARKS)
     def test_overlay_rn50_is_beside_the_figures_of_rn50(self, benchmark: str) -> None:
         models = {name: find_method(name).params for name in method_names()}
         overlay = yaml.safe_load((CONF / "overlays/rn50.yml").read_text())

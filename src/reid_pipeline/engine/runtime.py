@@ -67,7 +67,7 @@ def resolve_runtime(parameters: ComputeParameters) -> Runtime:
         torch.use_deterministic_algorithms(parameters.deterministic, warn_only=True)
         torch.backends.cudnn.deterministic = parameters.deterministic
         torch.backends.cudnn.benchmark = not parameters.deterministic
-    precision = _resolve_precision(parameters.precision, device, "compute.precision")
+    precision = _resolve_precision(parameters.precision, device)
     return Runtime(device, precision, parameters.image_memory, parameters.image_cache_limit, torch.get_num_threads())
 
 
@@ -86,7 +86,7 @@ def _resolve_device(name: str) -> torch.device:
     return device
 
 
-def _resolve_precision(name: str, device: torch.device, parameter: str) -> str:
+def _resolve_precision(name: str, device: torch.device, parameter: str = "compute.precision") -> str:
     if name == "auto" and device.type == "cuda":
         return "bfloat16" if torch.cuda.is_bf16_supported() else "float16"
     if name == "float16" and device.type == "cpu":
