@@ -40,7 +40,10 @@ _OPTIONS = {
     "query_expansion": "query expansion",
 }
 """Options of the protocol that no published figure was measured with."""
-_STATISTICS = {((0.5, 0.5, 0.5), (0.5, 0.5, 0.5)): "0.5", ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)): "ImageNet"}
+_STATISTICS: dict[tuple[tuple[float, ...] | None, ...], str] = {
+    ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5)): "0.5",
+    ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)): "ImageNet",
+}
 """Names of mean and standard deviation of the pixels, by colour."""
 
 
