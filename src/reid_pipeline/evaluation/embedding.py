@@ -30,8 +30,11 @@ def embed_test_rows(
     evaluation: EvaluationParameters,
     image_cache: ImageCache | None = None,
 ) -> Embeddings:
-    """Embed the query and gallery rows of every draw, or every image where nothing is tested on: unit rows, [n, D]."""
-    table = split_tables.split_table
+    """Embed the query and gallery rows of every draw, or every image where nothing is tested on: unit rows, [n, D].
+
+    It is done at `evaluation.precision`, not at that of training; a UserError where the device does not have it.
+    """
+    table, runtime = split_tables.split_table, runtime.for_evaluation(evaluation.precision)
     rows = retrieval_rows(table, retrieval_draws(table, split_tables.galleries, evaluation))
     embedded, encoder = table.iloc[rows], embedder.encoder
     target = TargetSize(*encoder.image_size, encoder.evaluation_resize, white_value(table))

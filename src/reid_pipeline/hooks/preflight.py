@@ -142,7 +142,9 @@ class Preflight:
         if "params:compute" in inputs:
             from reid_pipeline.engine.runtime import resolve_runtime
 
-            resolve_runtime(catalog.load("params:compute"))
+            runtime = resolve_runtime(catalog.load("params:compute"))
+            if "params:evaluation" in inputs:
+                runtime.for_evaluation(catalog.load("params:evaluation").precision)
         for name, values in given.items():
             # The number of identities is not known before the data is; checkpoints can be checked without it.
             find_method(name).build(values, Population(2, cameras=2, views=2))

@@ -213,6 +213,8 @@ class EvaluationParameters(Parameters):
     resamples: int = Field(1000, ge=0, le=1_000_000, description="of the queries, for 95 % intervals; 0: no intervals")
     max_rank: int = Field(50, ge=1, le=1_000_000)
     batch_size: PositiveInt = 256
+    # The released codes embed what they test in float32, whatever they train in.
+    precision: Precision = Field("float32", description="of the embeddings of test images; auto: compute.precision")
 
 
 class ContrastParameters(Parameters):
