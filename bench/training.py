@@ -167,7 +167,7 @@ def method_rows(setting: Setting, data: TrainingData) -> Iterator[Row]:
 
 def whole_last_block() -> Any:
     """Compute the last block for all tokens, as public code does."""
-    return mock.patch("reid_pipeline.models.vit_encoder.first_token_after", lambda block, x: block(x)[:, 0])
+    return mock.patch("reid_pipeline.models.towers.class_token_vit.first_token_after", lambda block, x: block(x)[:, 0])
 
 
 def plain_attention() -> Any:

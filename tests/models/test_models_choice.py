@@ -16,13 +16,6 @@ from reid_pipeline.schema.parameters import BackboneParameters
     ("options", "text"),
     [
         ({"name": "ViT-B-16-quickgleu"}, r"Unknown backbone 'ViT-B-16-quickgleu'. Did you mean 'ViT-B-16-quickgelu'\?"),
-        (
-            {"name": "convnext_base"},
-            r"kind timm network \(convnext_base\).*Supported: the \d+ class-token ViTs and the 10 Modi",
-        ),
-        ({"name": "ViT-B-16-SigLIP"}, r"kind timm network \(vit_base_patch16_siglip_224\).*Did you mean 'ViT-B-16'"),
-        ({"name": "ViT-H-14-CLIPA"}, "kind average-pooled ViT"),
-        ({"name": "coca_ViT-B-32"}, "kind attention-pooled ViT"),
         ({"name": "ViT-B-16-quickgelu", "pretrained": "opnai"}, r"Did you mean 'openai'\? Allowed: its tags openai"),
         ({"name": "ViT-S-16", "pretrained": "openai"}, "Allowed: none of its own tags"),
         ({"name": "demo-vit", "pretrained": "openai"}, "Allowed: its tags demo, the path"),

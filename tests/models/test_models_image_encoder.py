@@ -7,7 +7,8 @@ from torch import Tensor
 from reid_pipeline.models.architecture import Architecture, stored_grid
 from reid_pipeline.models.backbone import build_image_encoder
 from reid_pipeline.models.image_encoder import ImageEncoder, TowerSettings, resize_positions
-from reid_pipeline.models.vit_encoder import ViTEncoder, token_grid
+from reid_pipeline.models.towers import build_tower, class_token_vit
+from reid_pipeline.models.towers.class_token_vit import token_grid
 from reid_pipeline.schema.errors import UserError
 
 
@@ -54,7 +55,7 @@ def test_saving_in_the_last_block_changes_no_feature_and_no_gradient(
         calls.append(block)
         return block(x)[:, 0]
 
-    monkeypatch.setattr("reid_pipeline.models.vit_encoder.first_token_after", whole)
+    monkeypatch.setattr(class_token_vit, "first_token_after", whole)
     plain, plain_gradients = run()
     assert len(calls) == 1
     for ours, wanted in zip(saved, plain, strict=True):
@@ -83,7 +84,9 @@ def test_the_saving_is_most_of_the_last_of_six_blocks(monkeypatch: pytest.Monkey
         return counter.get_total_flops()
 
     saved = operations()
-    monkeypatch.setattr("reid_pipeline.models.vit_encoder.first_token_after", lambda block, x: block(x)[:, 0])
+    monkeypatch.setattr(
+        "reid_pipeline.models.towers.class_token_vit.first_token_after", lambda block, x: block(x)[:, 0]
+    )
     assert 1.1 < operations() / saved < 6 / 5
 
 
@@ -105,7 +108,7 @@ def test_custom_blocks_take_the_long_way(demo_images: Tensor) -> None:
     custom = Architecture("demo-vit")
     custom.config["vision_cfg"] |= {"block_type": "custom", "qk_norm": True, "no_ln_pre": True, "layers": 2}
     settings = TowerSettings((96, 48), None, 0, 0, *custom.pixel_statistics(None))
-    encoder = ViTEncoder(custom, settings, custom.clip(text=False).state_dict())
+    encoder = build_tower(custom, settings, custom.clip(text=False).state_dict())
     torch.testing.assert_close(encoder(demo_images).projected, encoder.visual(demo_images), atol=1e-5, rtol=1e-5)
 
 

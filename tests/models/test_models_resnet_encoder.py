@@ -14,7 +14,7 @@ from reid_pipeline.models.embedder import Embedder, embedder_from_description
 from reid_pipeline.models.image_encoder import ImageEncoder
 from reid_pipeline.models.pretrained import pretrained_state
 from reid_pipeline.models.reid_model import ReIDModel
-from reid_pipeline.models.resnet_encoder import ResNetEncoder
+from reid_pipeline.models.towers.modified_resnet import ResNetEncoder
 from reid_pipeline.schema.errors import UserError
 
 NAME = "RN50-quickgelu"
@@ -164,7 +164,7 @@ def test_open_clips_formats_carry_resnets_too(state: State, tmp_path: Path) -> N
     ("options", "text"),
     [
         ({"patch_stride": 12}, r"patch_stride 12 is not allowed with 'RN50-quickgelu'.*`patch_stride: null`"),
-        ({"num_cameras": 6}, r"num_cameras 6 and num_views 0 are not allowed.*class token.*Set both to 0"),
+        ({"num_cameras": 6}, r"num_cameras 6 and num_views 0 are not allowed.*a ResNet has none.*Set both to 0"),
         ({"num_views": 2}, "num_cameras 0 and num_views 2 are not allowed"),
         ({"image_size": (8, 64)}, r"image_size \[8, 64\] is not allowed.*the stride of the network, 16\."),
     ],

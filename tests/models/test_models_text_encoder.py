@@ -7,9 +7,9 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from reid_pipeline.models.architecture import Architecture
 from reid_pipeline.models.backbone import build_image_encoder
+from reid_pipeline.models.last_block import causal_token_after
 from reid_pipeline.models.pretrained import pretrained_state
 from reid_pipeline.models.text_encoder import TextEncoder, both_towers
-from reid_pipeline.models.vit_encoder import causal_token_after
 from reid_pipeline.schema.errors import UserError
 from reid_pipeline.schema.parameters import BackboneParameters
 from reid_pipeline.schema.population import Population

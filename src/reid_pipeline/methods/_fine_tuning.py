@@ -71,7 +71,7 @@ class FineTuning(Stage[Model]):
 
         parameters = self.parameters
         return fine_tuning_losses(
-            outputs.features,
+            outputs.features.distinct,
             outputs.logits,
             labels,
             weights=(parameters.identity_weight, parameters.triplet_weight),

@@ -4,22 +4,24 @@
 """
 
 import math
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
+from torch.nn.modules.module import register_module_parameter_registration_hook
 
 from reid_pipeline.models.open_clip_lists import ModelConfig, configs, facts_of
-from reid_pipeline.schema.errors import UserError, first_few, nearest
+from reid_pipeline.schema.errors import UserError, nearest
 
 Grid = tuple[int, int]
 Triple = tuple[float, float, float]
 
 DEMO_MODEL = "demo-vit"
-CLASS_TOKEN_VIT = "class-token ViT"  # noqa: S105
-MODIFIED_RESNET = "ModifiedResNet"
-SUPPORTED_KINDS = (CLASS_TOKEN_VIT, MODIFIED_RESNET)
 _RESNET_REDUCTION = 32  # pixels per grid cell of a ResNet as CLIP trained it, on each axis
 
 # open_clip's default: OpenAI's.
@@ -35,19 +37,15 @@ class Architecture:
     Attributes:
         name: its name in open_clip.
         config: its configuration there.
-        kind: the kind of its image tower, one of `SUPPORTED_KINDS`.
         grid: token rows and columns that its image tower is configured with.
 
     Raises:
-        UserError: an unknown name, or an image tower that does not give the three features.
+        UserError: an unknown name.
     """
 
     def __init__(self, name: str) -> None:
         self.name = name
         self.config = model_config(name)
-        self.kind = tower_kind(self.config)
-        if self.kind not in SUPPORTED_KINDS:
-            raise _unsupported(name, self.kind)
         self.grid = native_grid(self.config)
 
     @cached_property
@@ -64,6 +62,11 @@ class Architecture:
         tag = {} if pretrained is None else facts_of(self.name, str(pretrained))
         mean, std = tag.get("mean", _MEAN), tag.get("std", _STD)
         return (mean[0], mean[1], mean[2]), (std[0], std[1], std[2])
+
+    def visual(self) -> Any:
+        """Return open_clip's image tower as it is configured, built within `parameters_on_meta`."""
+        with parameters_on_meta():
+            return self.clip(text=False).visual
 
     def clip(self, *, text: bool = True, device: str = "cpu") -> Any:
         """Return `open_clip.CLIP`, randomly initialised; the device `"meta"` gives shapes without numbers.
@@ -90,6 +93,28 @@ class Architecture:
             return open_clip.CLIP(**config)
 
 
+@contextmanager
+def parameters_on_meta() -> Iterator[None]:
+    """Let the modules that this thread builds in the block have parameters on the meta device, and real buffers.
+
+    Buffers that a state does not hold, such as rotary positions, are computed where a network is built. No random
+    number is drawn from torch's global generator.
+    """
+    thread = threading.get_ident()
+
+    def place(_: nn.Module, __: str, parameter: nn.Parameter | None) -> Any:  # torch's hint says None
+        if parameter is None or threading.get_ident() != thread:
+            return parameter
+        return nn.Parameter(parameter.to("meta"), requires_grad=parameter.requires_grad)
+
+    handle = register_module_parameter_registration_hook(place)
+    try:
+        with torch.random.fork_rng(devices=[]):
+            yield
+    finally:
+        handle.remove()
+
+
 def model_names() -> list[str]:
     """Return the name of every open_clip architecture, our demo model among them."""
     return sorted(configs())
@@ -108,25 +133,12 @@ def model_config(name: str) -> ModelConfig:
     return known[name]
 
 
-def tower_kind(config: ModelConfig) -> str:
-    """Name the kind of image tower a configuration describes; `SUPPORTED_KINDS` can be built."""
-    vision = config["vision_cfg"]
-    if vision.get("timm_model_name"):
-        return f"timm network ({vision['timm_model_name']})"
-    if isinstance(vision.get("layers", 12), list | tuple):
-        return MODIFIED_RESNET
-    if vision.get("attentional_pool"):
-        return "attention-pooled ViT"
-    if vision.get("pool_type", "tok") != "tok":
-        return "average-pooled ViT" if vision["pool_type"] == "avg" else "unpooled ViT"
-    return CLASS_TOKEN_VIT
-
-
 def native_grid(config: ModelConfig) -> Grid:
     """Return the token grid (rows, columns) that a ViT or ResNet is configured with."""
     vision = config["vision_cfg"]
     size = vision.get("image_size", 224)
-    cell = _RESNET_REDUCTION if tower_kind(config) == MODIFIED_RESNET else vision.get("patch_size", 16)
+    is_resnet = isinstance(vision.get("layers", 12), list | tuple)
+    cell = _RESNET_REDUCTION if is_resnet else vision.get("patch_size", 16)
     (height, width), (rows, columns) = ((side, side) if isinstance(side, int) else side for side in (size, cell))
     return height // rows, width // columns
 
@@ -137,15 +149,3 @@ def stored_grid(num_tokens: int, native: Grid) -> Grid | None:
         return native
     side = math.isqrt(max(num_tokens - 1, 0))
     return (side, side) if side > 0 and side * side == num_tokens - 1 else None
-
-
-def _unsupported(name: str, kind: str) -> UserError:
-    kinds = {other: tower_kind(config) for other, config in configs().items()}
-    fit = [other for other, its_kind in kinds.items() if its_kind in SUPPORTED_KINDS]
-    preferred = sorted(fit, key=lambda other: (not other.endswith("-quickgelu"), other))
-    counts = [list(kinds.values()).count(its_kind) for its_kind in SUPPORTED_KINDS]
-    return UserError(
-        f"Backbone {name!r} has an image tower of the kind {kind}, which does not give the three "
-        f"features.{nearest(name, fit)} Supported: the {counts[0]} class-token ViTs and the {counts[1]} "
-        f"ModifiedResNets of open_clip, {first_few(preferred, 8)}. Set `backbone` to one of these."
-    )

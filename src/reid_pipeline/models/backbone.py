@@ -1,17 +1,14 @@
-"""CLIP's image tower by name or by parameters: a class-token ViT or a ModifiedResNet, at any input size."""
+"""CLIP's image tower by name or by parameters, at any input size; its kinds are in `models.towers`."""
 
 from pathlib import Path
 
-from reid_pipeline.models.architecture import CLASS_TOKEN_VIT, MODIFIED_RESNET, Architecture, Grid
+from reid_pipeline.models.architecture import Architecture, Grid
 from reid_pipeline.models.image_encoder import ImageEncoder, TowerSettings
 from reid_pipeline.models.pretrained import pretrained_state
-from reid_pipeline.models.resnet_encoder import ResNetEncoder
-from reid_pipeline.models.vit_encoder import ViTEncoder
+from reid_pipeline.models.towers import build_tower
 from reid_pipeline.schema.errors import UserError
 from reid_pipeline.schema.parameters import BackboneParameters
 from reid_pipeline.schema.population import Population
-
-ENCODERS: dict[str, type[ImageEncoder]] = {CLASS_TOKEN_VIT: ViTEncoder, MODIFIED_RESNET: ResNetEncoder}
 
 
 def build_image_encoder(
@@ -26,8 +23,7 @@ def build_image_encoder(
     """Return CLIP's image tower `name` with its three features.
 
     Args:
-        name: a class-token ViT (`ViT-B-16-quickgelu`) or a ModifiedResNet (`RN50-quickgelu`) of
-            open_clip, or `demo-vit`.
+        name: a network of open_clip, such as `ViT-B-16-quickgelu` or `RN50-quickgelu`, or `demo-vit`.
         pretrained: a tag, the path of a weight file, `"demo"`, or None for random weights sampled from
             torch's global generator; see `reid_pipeline.models.pretrained`.
         image_size: (H, W), at least one patch; for a ResNet at least 16.
@@ -45,7 +41,7 @@ def build_image_encoder(
     settings = TowerSettings(
         image_size, patch_stride, num_cameras, num_views, *architecture.pixel_statistics(pretrained)
     )
-    return ENCODERS[architecture.kind](architecture, settings, pretrained_state(architecture, pretrained))
+    return build_tower(architecture, settings, pretrained_state(architecture, pretrained))
 
 
 def image_tower(backbone: BackboneParameters, population: Population | None = None) -> ImageEncoder:
@@ -55,7 +51,7 @@ def image_tower(backbone: BackboneParameters, population: Population | None = No
     """
     architecture = Architecture(backbone.name)
     settings = tower_settings(architecture, backbone, population)
-    return ENCODERS[architecture.kind](architecture, settings, pretrained_state(architecture, backbone.pretrained))
+    return build_tower(architecture, settings, pretrained_state(architecture, backbone.pretrained))
 
 
 def tower_settings(

@@ -1,6 +1,6 @@
 """The inference-only embedder: images to unit vectors, and a description it can be rebuilt from.
 
-Shape suffixes: B images, E embedding width (width + projected_width of the encoder).
+Shape suffixes: B images, E embedding width of the encoder.
 """
 
 from collections.abc import Mapping
@@ -10,10 +10,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from reid_pipeline.models.architecture import Architecture
-from reid_pipeline.models.backbone import ENCODERS
+from reid_pipeline.models.architecture import Architecture, parameters_on_meta
 from reid_pipeline.models.heads import BNNeck
 from reid_pipeline.models.image_encoder import ImageEncoder, TowerSettings
+from reid_pipeline.models.towers import build_tower
 from reid_pipeline.schema.errors import UserError, first_few, nearest
 from reid_pipeline.schema.origin import Origin
 
@@ -31,8 +31,8 @@ _REQUIRED = ("backbone", "image_size", "patch_stride", "num_cameras", "num_views
 class Embedder(nn.Module):
     """Image tower and, with `neck="after"`, two necks; always in eval mode, never tracking gradients.
 
-    The embedding is [final, projected], before the necks (zero_shot, baseline, clip_reid, svll_reid) or after
-    them (pcl, unsupervised_pcl), L2-normalised.
+    The embedding is [final, projected], or [final] of a tower without a projection, L2-normalised; before the necks
+    (zero_shot, baseline, clip_reid, svll_reid) or after them (pcl, unsupervised_pcl).
 
     Attributes:
         origin: what it was made from; None where it is not known.
@@ -43,7 +43,7 @@ class Embedder(nn.Module):
     white_value: int | None = None
 
     def __init__(
-        self, encoder: ImageEncoder, *, neck: str = "before", necks: tuple[BNNeck, BNNeck] | None = None
+        self, encoder: ImageEncoder, *, neck: str = "before", necks: tuple[BNNeck, BNNeck | None] | None = None
     ) -> None:
         """Make an embedder of modules that exist; they are shared, and put in eval mode.
 
@@ -63,7 +63,7 @@ class Embedder(nn.Module):
         self.final_neck: BNNeck | None = None
         self.projected_neck: BNNeck | None = None
         if neck == "after":
-            fresh = (BNNeck(encoder.width), BNNeck(encoder.projected_width))
+            fresh = (BNNeck(encoder.width), BNNeck(encoder.projected_width) if encoder.projects else None)
             self.final_neck, self.projected_neck = necks or fresh
         self.eval()
 
@@ -76,10 +76,9 @@ class Embedder(nn.Module):
         """Return unit vectors, float32 [B, E]; arguments and errors as for `ImageEncoder.encode_image`."""
         if any(module.training for module in self.children()):
             self.eval()  # the modules are shared with a model that was put in training mode since
-        features = self.encoder.encode_image(images, camids, viewids)
-        parts = [features.final, features.projected]
-        if self.final_neck is not None and self.projected_neck is not None:
-            parts = [self.final_neck(parts[0]), self.projected_neck(parts[1])]
+        parts = list(self.encoder.encode_image(images, camids, viewids).retrieved)
+        if necks := [each for each in (self.final_neck, self.projected_neck) if each is not None]:
+            parts = [neck(part) for neck, part in zip(necks, parts, strict=True)]
         return F.normalize(torch.cat(parts, dim=1).float(), dim=1)
 
     def description(self) -> dict[str, Any]:
@@ -111,10 +110,10 @@ def embedder_from_description(description: Mapping[str, Any], state: Mapping[str
     values = {key: description[key] for key in TowerSettings._fields if key in description}
     given: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}
     architecture, settings = Architecture(description["backbone"]), TowerSettings(**given)
-    with torch.device("meta"):
-        embedder = Embedder(ENCODERS[architecture.kind](architecture, settings), neck=description["neck"])
+    with parameters_on_meta():
+        embedder = Embedder(build_tower(architecture, settings), neck=description["neck"])
     _require_fit(embedder, description, state)
-    embedder.to_empty(device="cpu").load_state_dict(state)
+    embedder.load_state_dict({key: value.detach().cpu().clone() for key, value in state.items()}, assign=True)
     embedder.white_value = description.get("white_value")
     return embedder
 

@@ -6,13 +6,14 @@ ViT), E width of CLIP's joint space, h w token rows and columns.
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from reid_pipeline.models.architecture import Architecture, Grid, Triple, stored_grid
+from reid_pipeline.models.side_information import SideInformation
 from reid_pipeline.schema.errors import UserError
 from reid_pipeline.schema.parameters import Resize, SIETokens
 
@@ -26,11 +27,22 @@ class ImageFeatures(NamedTuple):
         penultimate: float [B, P]. ViT: output of the block before the last, no layer norm. ResNet: of `layer3`.
         final: float [B, W]. ViT: output of the last block after `ln_post`. ResNet: of `layer4`.
         projected: float [B, E], in CLIP's joint space. ViT: `final @ proj`. ResNet: output of the attention pool.
+            The very tensor `final` where the tower has no projection.
     """
 
     penultimate: Tensor
     final: Tensor
     projected: Tensor
+
+    @property
+    def retrieved(self) -> tuple[Tensor, ...]:
+        """What an embedding is made of: (final, projected), or (final,) where the tower has no projection."""
+        return (self.final,) if self.projected is self.final else (self.final, self.projected)
+
+    @property
+    def distinct(self) -> tuple[Tensor, ...]:
+        """All features, each once."""
+        return (self.penultimate, *self.retrieved)
 
 
 class TowerSettings(NamedTuple):
@@ -47,23 +59,26 @@ class TowerSettings(NamedTuple):
     evaluation_resize: Resize = "bicubic"  # filter by which images to be embedded are resized
 
 
-class ImageEncoder(nn.Module, ABC):
-    """The image tower of one CLIP at one input size: `ViTEncoder` or `ResNetEncoder`.
+class ImageEncoder(SideInformation, ABC):
+    """The image tower of one CLIP at one input size; each kind in `models.towers` is a subclass.
 
-    Its parameters are open_clip's own, under `visual.`; the positional embedding, `visual.` and
-    `POSITION_KEY`, has the grid of this input size.
+    Its parameters are open_clip's own, under `visual.`; positional embeddings have the grid of this input size.
 
     Attributes:
+        KIND: the kind in words, for messages and tables.
+        POSITION_KEY: the positional embedding, [1 + h * w, W], below `visual.`; None where the kind has another form.
         name: its name in open_clip.
         grid_size: (h, w) cells that the tower sees, the class token (ViT) or mean token (ResNet) apart.
         penultimate_width: width of `penultimate`.
         width: width of `final`.
         projected_width: width of `projected`.
+        projects: whether `projected` is a feature of its own, and not `final` again.
 
     The other attributes are those of `TowerSettings`.
     """
 
-    POSITION_KEY: str
+    KIND: ClassVar[str]
+    POSITION_KEY: ClassVar[str | None] = None
     image_size: Grid
     patch_stride: int | None
     grid_size: Grid
@@ -72,6 +87,7 @@ class ImageEncoder(nn.Module, ABC):
     penultimate_width: int
     width: int
     projected_width: int
+    projects: bool = True
     sie_coefficient: float
     sie_tokens: SIETokens
     pixel_mean: Triple
@@ -79,12 +95,16 @@ class ImageEncoder(nn.Module, ABC):
     evaluation_resize: Resize
 
     def __init__(
-        self, architecture: Architecture, settings: TowerSettings, state: Mapping[str, Tensor] | None = None
+        self,
+        architecture: Architecture,
+        visual: Any,
+        settings: TowerSettings,
+        state: Mapping[str, Tensor] | None = None,
     ) -> None:
-        """Adapt open_clip's tower, of a kind that the subclass is for.
+        """Adapt open_clip's tower `visual`, of a kind that the subclass is for, with its parameters on the meta device.
 
-        The tensors of `state`, by OpenAI's names, become the tower's own, not copies, and the positional embedding is
-        resized. Without a state the tower stays on the meta device.
+        The tensors of `state`, by OpenAI's names, become the tower's own, not copies, and positional embeddings are
+        resized. Without a state the parameters stay on the meta device.
 
         Raises:
             UserError: a negative count of cameras or views, or settings that the kind of tower does not allow.
@@ -94,24 +114,60 @@ class ImageEncoder(nn.Module, ABC):
             if count < 0:
                 raise UserError(f"{what} {count} is not allowed: 0 (no side information) or more. Correct `{what}`.")
         self.name = architecture.name
-        self.visual: Any = architecture.clip(text=False, device="meta").visual
+        self.visual: Any = visual
         for key, value in settings._asdict().items():
             setattr(self, key, value)
-        self._adapt()
-        module = self.visual.get_submodule(self.POSITION_KEY.rpartition(".")[0])
-        native_LD = module.positional_embedding.data
-        module.positional_embedding = nn.Parameter(resize_positions(native_LD, architecture.grid, self.grid_size))
+        self._stored_grid = architecture.grid
         if state is not None:
-            own = {key.removeprefix(_PREFIX): value for key, value in state.items() if key.startswith(_PREFIX)}
+            self._load({key.removeprefix(_PREFIX): value for key, value in state.items() if key.startswith(_PREFIX)})
+        self._adapt()
+
+    @classmethod
+    @abstractmethod
+    def fits(cls, visual: Any) -> bool:
+        """Return whether open_clip's built tower is of this kind."""
+
+    def _load(self, own: dict[str, Tensor]) -> None:
+        """Take tensors by the tower's own names, before it is adapted; positions may have a grid of their own."""
+        if self.POSITION_KEY is not None:
             position_LD = own[self.POSITION_KEY]
-            source = stored_grid(len(position_LD), architecture.grid) or architecture.grid
-            own[self.POSITION_KEY] = resize_positions(position_LD, source, self.grid_size)
-            self.visual.load_state_dict(own, assign=True)
+            self._stored_grid = stored_grid(len(position_LD), self._stored_grid) or self._stored_grid
+            self._set_positions(position_LD)
+        self.visual.load_state_dict(own, assign=True)
+
+    def _resize_positions(self) -> None:
+        """Give `POSITION_KEY` the grid of this input size."""
+        held = self.visual.get_parameter(self.POSITION_KEY)
+        self._set_positions(resize_positions(held.data, self._stored_grid, self.grid_size))
+
+    def _set_positions(self, position_LD: Tensor) -> None:
+        parent, _, name = str(self.POSITION_KEY).rpartition(".")
+        learnt = self.visual.get_parameter(self.POSITION_KEY).requires_grad
+        setattr(self.visual.get_submodule(parent), name, nn.Parameter(position_LD, requires_grad=learnt))
+
+    def _refuse_patch_stride(self, why: str) -> None:
+        if self.patch_stride is not None:
+            raise UserError(
+                f"patch_stride {self.patch_stride} is not allowed with {self.name!r}: {why}. "
+                f"Set `patch_stride: null`, or `backbone` to a ViT such as ViT-B-16-quickgelu."
+            )
+
+    def _refuse_side_information(self, why: str) -> None:
+        if self.num_cameras or self.num_views:
+            raise UserError(
+                f"num_cameras {self.num_cameras} and num_views {self.num_views} are not allowed with {self.name!r}: "
+                f"{why}. Set both to 0 (backbone.sie=none), or `backbone` to a ViT such as ViT-B-16-quickgelu."
+            )
+
+    @property
+    def retrieved_widths(self) -> tuple[int, ...]:
+        """Widths of `ImageFeatures.retrieved`."""
+        return (self.width, self.projected_width) if self.projects else (self.width,)
 
     @property
     def embedding_width(self) -> int:
-        """Width of the retrieval embedding, `width + projected_width`."""
-        return self.width + self.projected_width
+        """Width of the retrieval embedding, the sum of `retrieved_widths`."""
+        return sum(self.retrieved_widths)
 
     def encode_image(
         self, images: Tensor, camids: Tensor | None = None, viewids: Tensor | None = None
@@ -136,9 +192,12 @@ class ImageEncoder(nn.Module, ABC):
 
     forward = encode_image
 
-    @abstractmethod
     def freeze_patch_projection(self) -> None:
-        """Stop training of the patch projection `conv1` (the stability trick of MoCo v3); UserError without one."""
+        """Stop training of the patch projection (the stability trick of MoCo v3); UserError in a kind without one."""
+        raise UserError(
+            f"Backbone {self.name!r} ({self.KIND}) has no patch projection to freeze. "
+            f"Set `freeze_patch_projection: false`, or `backbone` to a ViT such as ViT-B-16-quickgelu."
+        )
 
     @abstractmethod
     def _adapt(self) -> None:

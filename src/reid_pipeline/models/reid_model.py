@@ -1,6 +1,6 @@
 """The trainable model of prototypical learning: image tower and two necks.
 
-Shape suffixes: B images, E embedding width (width + projected_width of the encoder).
+Shape suffixes: B images, E embedding width of the encoder.
 """
 
 from typing import Self
@@ -17,7 +17,7 @@ from reid_pipeline.schema.population import Population
 
 
 class ReIDModel(nn.Module):
-    """Image tower with a BNNeck on `final` and one on `projected`; parameter names as in `Embedder`."""
+    """Image tower with a BNNeck on each feature that is retrieved by; parameter names as in `Embedder`."""
 
     def __init__(self, encoder: ImageEncoder, *, neck: str = "after") -> None:
         """Put necks on a tower, which is not copied; retrieval reads `"before"` or `"after"` the necks."""
@@ -25,7 +25,7 @@ class ReIDModel(nn.Module):
         self.encoder = encoder
         self.neck = neck
         self.final_neck = BNNeck(encoder.width)
-        self.projected_neck = BNNeck(encoder.projected_width)
+        self.projected_neck = BNNeck(encoder.projected_width) if encoder.projects else None
 
     @classmethod
     def from_backbone(
@@ -34,9 +34,14 @@ class ReIDModel(nn.Module):
         """Build the tower that `backbone` names, see `image_tower`, and put necks on it."""
         return cls(image_tower(backbone, population), neck=neck)
 
-    def necked(self, features: ImageFeatures) -> tuple[Tensor, Tensor]:
-        """Return `final` and `projected` behind their necks."""
-        return self.final_neck(features.final), self.projected_neck(features.projected)
+    @property
+    def necks(self) -> tuple[BNNeck, ...]:
+        """The necks of `ImageFeatures.retrieved`, in its order."""
+        return (self.final_neck,) if self.projected_neck is None else (self.final_neck, self.projected_neck)
+
+    def necked(self, features: ImageFeatures) -> tuple[Tensor, ...]:
+        """Return the features that are retrieved by, behind their necks."""
+        return tuple(neck(part) for neck, part in zip(self.necks, features.retrieved, strict=True))
 
     def embed(self, images: Tensor, camids: Tensor | None = None, viewids: Tensor | None = None) -> Tensor:
         """Return the necked features side by side, not normalised: float [B, E]; B at least 2 in training mode."""

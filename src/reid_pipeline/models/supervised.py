@@ -20,12 +20,12 @@ class Classified(NamedTuple):
     """Output of a supervised model for B images."""
 
     features: ImageFeatures
-    embedding: Tensor  # the two necked features side by side, float [B, width + projected_width]
+    embedding: Tensor  # the necked features side by side, float [B, embedding_width]
     logits: tuple[Tensor, ...]  # one per classifier, float [B, C] each
 
 
 class SupervisedReIDModel(ReIDModel):
-    """Image tower, two BNNecks and identity classifiers without bias."""
+    """Image tower, BNNecks and identity classifiers without bias."""
 
     def __init__(self, encoder: ImageEncoder, identities: int, *, neck: str, joint_classifier: bool = False) -> None:
         """Put necks on a tower, and a classifier on each (CLIP-ReID) or one on both side by side (PCL-CLIP)."""
@@ -35,7 +35,7 @@ class SupervisedReIDModel(ReIDModel):
                 " or train unsupervised_pcl, which needs no label."
             )
         super().__init__(encoder, neck=neck)
-        widths = (encoder.width, encoder.projected_width)
+        widths = encoder.retrieved_widths
         read = (sum(widths),) if joint_classifier else widths
         self.classifiers = nn.ModuleList(identity_classifier(width, identities) for width in read)
 
@@ -66,7 +66,7 @@ class PromptedReIDModel(SupervisedReIDModel):
 
     def image_side(self) -> nn.Module:
         """Return what the second stage trains: image tower, necks and classifiers."""
-        return nn.ModuleList([self.encoder, self.final_neck, self.projected_neck, self.classifiers])
+        return nn.ModuleList([self.encoder, *self.necks, self.classifiers])
 
 
 class SelfSupervisedReIDModel(PromptedReIDModel):

@@ -13,10 +13,11 @@ import torch
 from torch import Tensor, nn
 
 from reid_pipeline.models.architecture import Architecture
-from reid_pipeline.models.backbone import ENCODERS, tower_settings
+from reid_pipeline.models.backbone import tower_settings
 from reid_pipeline.models.image_encoder import ImageEncoder
+from reid_pipeline.models.last_block import causal_token_after
 from reid_pipeline.models.pretrained import pretrained_state
-from reid_pipeline.models.vit_encoder import causal_token_after
+from reid_pipeline.models.towers import build_tower
 from reid_pipeline.schema.errors import UserError
 from reid_pipeline.schema.parameters import BackboneParameters
 from reid_pipeline.schema.population import Population
@@ -84,4 +85,4 @@ def both_towers(backbone: BackboneParameters, population: Population | None = No
     architecture = Architecture(backbone.name)
     settings = tower_settings(architecture, backbone, population)
     state = pretrained_state(architecture, backbone.pretrained, text=True)
-    return ENCODERS[architecture.kind](architecture, settings, state), TextEncoder(architecture, state)
+    return build_tower(architecture, settings, state), TextEncoder(architecture, state)

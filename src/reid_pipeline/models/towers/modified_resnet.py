@@ -6,14 +6,13 @@ Shape suffixes: B images, 3 colours, H W image rows and columns, h w grid rows a
 tokens of the attention pool (mean token first), D width of layer4, A heads, K width of a head.
 """
 
-from typing import cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from reid_pipeline.models.image_encoder import ImageEncoder, ImageFeatures, require_image_size
-from reid_pipeline.schema.errors import UserError
 
 _STRIDE = 16  # pixels per grid cell on each axis once layer4 has stride 1
 
@@ -21,21 +20,18 @@ _STRIDE = 16  # pixels per grid cell on each axis once layer4 has stride 1
 class ResNetEncoder(ImageEncoder):
     """A ModifiedResNet of open_clip. The statistics of its batch norms move in training mode."""
 
+    KIND = "ModifiedResNet"
     POSITION_KEY = "attnpool.positional_embedding"
+
+    @classmethod
+    def fits(cls, visual: Any) -> bool:
+        """Return whether this is CLIP's own ResNet."""
+        return type(visual).__name__ == "ModifiedResNet"
 
     def _adapt(self) -> None:
         self.image_size = require_image_size(self.image_size, _STRIDE, "the stride of the network,")
-        if self.patch_stride is not None:
-            raise UserError(
-                f"patch_stride {self.patch_stride} is not allowed with {self.name!r}: a ResNet has no patches. "
-                f"Set `patch_stride: null`, or `backbone` to a ViT such as ViT-B-16-quickgelu."
-            )
-        if self.num_cameras or self.num_views:
-            raise UserError(
-                f"num_cameras {self.num_cameras} and num_views {self.num_views} are not allowed with {self.name!r}: "
-                f"side information is added to a ViT's class token, and a ResNet has none. Set both to 0, or "
-                f"`backbone` to a ViT such as ViT-B-16-quickgelu."
-            )
+        self._refuse_patch_stride("a ResNet has no patches")
+        self._refuse_side_information("side information is added to tokens, and a ResNet has none")
         # After the stem (rounding up, then down) and two more poolings by 2 (rounding down).
         rows, columns = ((side + 1) // 2 // 8 for side in self.image_size)
         self.grid_size = rows, columns
@@ -47,13 +43,8 @@ class ResNetEncoder(ImageEncoder):
         first.stride = 1
         self.penultimate_width = int(first.conv1.in_channels)
         self.projected_width, self.width = (int(size) for size in self.visual.attnpool.c_proj.weight.shape)
-
-    def freeze_patch_projection(self) -> None:
-        """Raise UserError: a ResNet has no patch projection."""
-        raise UserError(
-            f"Backbone {self.name!r} is a ResNet and has no patch projection to freeze. "
-            f"Set `freeze_patch_projection: false`, or `backbone` to a ViT such as ViT-B-16-quickgelu."
-        )
+        self._make_side_table(self.width)
+        self._resize_positions()
 
     def _features(self, images_B3HW: Tensor, camids: Tensor | None, viewids: Tensor | None) -> ImageFeatures:  # noqa: ARG002
         visual = self.visual
@@ -73,3 +64,6 @@ class ResNetEncoder(ImageEncoder):
         )
         attended_BA1K = F.scaled_dot_product_attention(query_BALK, key_BALK, value_BALK)
         return cast("Tensor", pool.c_proj(attended_BA1K.flatten(1)))
+
+
+TOWER = ResNetEncoder
