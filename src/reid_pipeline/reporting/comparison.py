@@ -16,6 +16,7 @@ Rows = Sequence[ComparisonRow]
 
 UNITS = "Figures in %, differences in percentage points."
 _NO_TARGET = "u"
+_IMPORTED = "imported: trained by its authors, not here"
 _SIZES = ("num_parameters", "num_trainable_parameters")
 _COSTS = ("training_seconds", "peak_memory_bytes", *_SIZES)
 _ENDS = ("difference", "low", "high")
@@ -77,6 +78,7 @@ def _row(method: str, group: RunGroup | None, figure: PublishedFigure | None) ->
     found = over_seeds(group) if group else {}
     published = figure and PublishedValues(variant=figure.variant, **figure.values, mark=figure.mark, note=figure.note)
     obstacles = figure.obstacles(group.metrics) if figure and group else []
+    imported = [_IMPORTED] if group and any(run.run_card.imported for run in group.runs) else []
     difference: dict[str, float | None] = {}
     if figure and group and not obstacles and figure.mark != _NO_TARGET:
         means = {name: found[name].mean for name in figure.values}
@@ -92,7 +94,7 @@ def _row(method: str, group: RunGroup | None, figure: PublishedFigure | None) ->
             "num_valid_queries": min(run.metrics.num_valid_queries for run in group.runs) if group else None,
             "published": published,
             "difference": difference,
-            "notes": obstacles,
+            "notes": [*obstacles, *imported],
             "training_seconds": sum(seconds) / len(seconds) if seconds else None,
             **{name: max(numbers, default=None) for name, numbers in costs.items()},
         }

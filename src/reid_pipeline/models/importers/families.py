@@ -1,7 +1,7 @@
 """Which releases there are, what tells their checkpoints apart, and what they do that no checkpoint holds.
 
-Facts of methods.md, sections 1, 8, 11 and 14. All have `image_encoder.*` by OpenAI's names and the necks `bottleneck` and
-`bottleneck_proj`; what stands beside them names the release.
+Facts of methods.md, sections 1, 8, 11 and 14. All have `image_encoder.*` by OpenAI's names and the two necks
+`bottleneck` and `bottleneck_proj`; what stands beside them names the release.
 """
 
 from collections.abc import Collection, Iterable

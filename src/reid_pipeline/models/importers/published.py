@@ -76,12 +76,12 @@ class PublishedModel:
     @property
     def is_resnet(self) -> bool:
         """Whether the image tower is a ModifiedResNet."""
-        return any(name.startswith("visual.layer4.") for name in self.image_state)
+        return _positions_of(self.image_state).startswith("visual.attnpool.")
 
     @property
     def positions(self) -> int:
         """Rows of the positional embedding, without that of the class token (ViT) or the mean (ResNet)."""
-        return len(self.image_state[f"visual.{'attnpool.' if self.is_resnet else ''}positional_embedding"]) - 1
+        return len(self.image_state[_positions_of(self.image_state)]) - 1
 
     @property
     def untrained_necks(self) -> bool:
@@ -112,9 +112,11 @@ def read_published(
     counters = {name: tensor for name, tensor in named.items() if name.endswith(_COUNTER)}
     image = {f"visual.{name}": each for name, each in _below({**states, **counters}, _TOWER).items()}
     classifier = states.get("classifier.weight")
+    architecture = _architecture(file, image, backbone)
+    _require_positions(file, image)
     return PublishedModel(
         family=family,
-        architecture=_architecture(file, image, backbone),
+        architecture=architecture,
         image_state=image,
         side_table=states.get(_SIDE),
         necks=(_neck(file, states, _NECKS[0]), _neck(file, states, _NECKS[1])),
@@ -201,6 +203,21 @@ def _architecture(file: Path, image_state: Tensors, preferred: str) -> str:
         f"The image tower in {str(file)!r} has the shapes of no CLIP that open_clip lists ({first_few(shapes)})."
         " Import a model of one of its class-token ViTs or ModifiedResNets."
     )
+
+
+def _positions_of(image_state: Tensors) -> str:
+    """Return the name of the positional embedding."""
+    is_resnet = any(name.startswith("visual.layer4.") for name in image_state)
+    return f"visual.{'attnpool.' if is_resnet else ''}positional_embedding"
+
+
+def _require_positions(file: Path, image_state: Tensors) -> None:
+    name = _positions_of(image_state)
+    if name not in image_state or image_state[name].ndim != 2:
+        raise UserError(
+            f"The checkpoint {str(file)!r} lacks {name.replace('visual.', _TOWER)}, rows by width, which every release"
+            " stores. Get the whole file."
+        )
 
 
 def _neck(file: Path, states: Tensors, prefix: str) -> Tensors:

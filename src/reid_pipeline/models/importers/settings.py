@@ -1,10 +1,10 @@
 """Image size, stride, side information and pixels of a published model.
 
-The shapes decide what they can; the benchmark's cameras, the image size in force and the release decide the rest; what is
-left open is asked for by the name of its parameter. Whatever the user gave, and the shapes allow, stands.
+The shapes decide what they can; the benchmark's cameras, the image size in force and the release decide the rest; what
+is left open is asked for by the name of its parameter. Whatever the user gave, and the shapes allow, stands.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, NamedTuple
 
 from reid_pipeline.models.architecture import Grid
@@ -28,35 +28,36 @@ class PublishedSettings(NamedTuple):
 
 
 def published_settings(
-    model: PublishedModel, backbone: BackboneParameters, population: Population, given: Mapping[str, Any]
+    model: PublishedModel, backbone: BackboneParameters, given: Collection[str], population: Population | None
 ) -> PublishedSettings:
     """Return what a published model is run with.
 
     Args:
         model: as it was read.
         backbone: the method's parameters in force.
-        population: cameras and viewpoints of the benchmark's training images; 0 where these are not known.
-        given: what of `backbone` the user gave, which neither conf/ nor an environment did.
+        given: names of what the user gave of `backbone`, which conf/ did not.
+        population: cameras and viewpoints of the benchmark's training images; 0 where there are none, and None before
+            the images are known, when side information is left out.
 
     Raises:
         UserError: the shapes contradict what was given, or leave something open; it names the parameter to give.
     """
     _require_architecture(model, backbone, given)
-    rows = 0 if model.side_table is None or model.is_resnet else len(model.side_table)
-    sie, num_cameras, num_views = _side_information(model, rows, backbone, population, given)
+    sie, num_cameras, num_views = "none", 0, 0
+    if population is not None:
+        sie, num_cameras, num_views = _side_information(model, backbone, given, population)
+    released = {"sie_tokens": "class", "evaluation_resize": model.family.evaluation_resize}
     decided = {
         "name": model.architecture,
         "patch_stride": _patch_stride(model, backbone, given),
         "sie": sie,
-        # The table is added to the class token in every release.
-        "sie_tokens": given.get("sie_tokens", "class"),
-        "evaluation_resize": given.get("evaluation_resize", model.family.evaluation_resize),
-        **_pixels(model, given),
+        **{name: getattr(backbone, name) if name in given else value for name, value in released.items()},
+        **_pixels(model, backbone, given),
     }
     return PublishedSettings(backbone.model_copy(update=decided), num_cameras, num_views)
 
 
-def _require_architecture(model: PublishedModel, backbone: BackboneParameters, given: Mapping[str, Any]) -> None:
+def _require_architecture(model: PublishedModel, backbone: BackboneParameters, given: Collection[str]) -> None:
     if "name" in given and backbone.name.removesuffix("-quickgelu") != model.architecture.removesuffix("-quickgelu"):
         raise UserError(
             f"backbone.name is {backbone.name!r}, and the tower in {model.file!r} has the shapes of"
@@ -64,13 +65,13 @@ def _require_architecture(model: PublishedModel, backbone: BackboneParameters, g
         )
 
 
-def _patch_stride(model: PublishedModel, backbone: BackboneParameters, given: Mapping[str, Any]) -> int | None:
+def _patch_stride(model: PublishedModel, backbone: BackboneParameters, given: Collection[str]) -> int | None:
     """Return the stride by which the images in force give the stored positions; None: the patch size, or no patch."""
     size = backbone.image_size
     if model.is_resnet:
-        if given.get("patch_stride") is not None:
+        if "patch_stride" in given and backbone.patch_stride is not None:
             raise UserError(
-                f"backbone.patch_stride is {given['patch_stride']}, and the tower in {model.file!r} is a ResNet, which"
+                f"backbone.patch_stride is {backbone.patch_stride}, and the tower in {model.file!r} is a ResNet, which"
                 " has no patches. Leave it out."
             )
         if model.positions != _cells(size):
@@ -121,10 +122,11 @@ def _shown(size: Grid) -> str:
 
 
 def _side_information(
-    model: PublishedModel, rows: int, backbone: BackboneParameters, population: Population, given: Mapping[str, Any]
+    model: PublishedModel, backbone: BackboneParameters, given: Collection[str], population: Population
 ) -> tuple[str, int, int]:
-    """Return kind, cameras and views of the side information table."""
-    asked = given.get("sie")
+    """Return kind, cameras and views of the side information table; a ResNet has none, whatever is stored."""
+    rows = 0 if model.side_table is None or model.is_resnet else len(model.side_table)
+    asked = backbone.sie if "sie" in given else None
     if rows <= 1:  # a single row is the same for every image, and part of the class token
         if rows == 0 and asked not in (None, "none"):
             raise UserError(
@@ -170,17 +172,15 @@ def _which_side_information(
     )
 
 
-def _pixels(model: PublishedModel, given: Mapping[str, Any]) -> dict[str, Any]:
+def _pixels(model: PublishedModel, backbone: BackboneParameters, given: Collection[str]) -> dict[str, Any]:
     """Return mean and standard deviation of pixels: what was given, else the release's."""
-    family = model.family
-    released = family.resnet_pixels if model.is_resnet else family.vit_pixels
-    names = ("pixel_mean", "pixel_std")
-    missing = [name for name in names if name not in given]
+    released = model.family.resnet_pixels if model.is_resnet else model.family.vit_pixels
+    own = {name: getattr(backbone, name) if name in given else None for name in ("pixel_mean", "pixel_std")}
+    missing = [f"backbone.{name}=[...]" for name, value in own.items() if value is None]
     if released is None and missing:
-        values = "[0.5,0.5,0.5]" if len(missing) == 1 else "[...]"
         raise UserError(
-            f"No ResNet of {family.release} was released, so that nothing says how its pixels are normalised. Give"
-            f" {' and '.join(f'backbone.{name}={values}' for name in missing)} as in the training of {model.file!r}."
+            f"No ResNet of {model.family.release} was released: nothing says how its pixels are normalised. Give"
+            f" {' and '.join(missing)} as in the training of {model.file!r}."
         )
-    defaults = dict(zip(names, released or ((), ()), strict=True))
-    return {name: given[name] if name in given else defaults[name] for name in names}
+    defaults = zip(own.items(), released or (None, None), strict=True)
+    return {name: default if value is None else value for (name, value), default in defaults}
