@@ -8,10 +8,9 @@ from reid_pipeline.schema.addresses import Cell, component, variant_of
 from reid_pipeline.schema.digests import digest_of_file
 from reid_pipeline.schema.errors import UserError, nearest
 from reid_pipeline.schema.importing import Import
-from reid_pipeline.schema.layers import CHECKPOINT, Layers
+from reid_pipeline.schema.layers import CHECKPOINT, IMPORTED, Layers
 from reid_pipeline.schema.regular_files import kind_of
 
-_LABEL = "imported"
 _SHORT = 12
 
 
@@ -26,7 +25,7 @@ def import_of(given: Mapping[str, Any], layers: Layers) -> Import | None:
 
 def imported_cell(cell: Cell, imported: Import, *, named: bool) -> Cell:
     """Return the cell of an imported model: named after its file unless the user named it, never that of a training."""
-    label = component(f"{_LABEL}-{Path(imported.checkpoint).name.split('.pt')[0]}", CHECKPOINT)
+    label = component(f"{IMPORTED}-{Path(imported.checkpoint).name.split('.pt')[0]}", CHECKPOINT)
     variant = cell.variant if named or cell.variant.startswith(label) else variant_of(label, cell.variant)
     differs = {**cell.differs, CHECKPOINT: imported.digest[:_SHORT]}
     return cell.model_copy(update={"variant": variant, "differs": differs})

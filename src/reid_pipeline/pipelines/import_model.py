@@ -1,6 +1,6 @@
 """A published ReID model as a cell like any other: embedder, embeddings, metrics, report, run card.
 
-Which method it is of, and hence which cell is written, is said by the run: `--params checkpoint=<file>,method=<name>`.
+The run names the method it is of, and with it the cell that is written: `--params checkpoint=<file>,method=<name>`.
 The nodes are those of `MethodNodes`; what they read of the method's parameters is what the embedder is run with.
 """
 

@@ -1,4 +1,4 @@
-"""What a run imports: a published model, and what the user said of it."""
+"""What a run imports: a published model, and what the user gave beside it."""
 
 from typing import Any
 
@@ -21,7 +21,7 @@ class Import(BaseModel):
 
 
 def required_import(parameters: dict[str, Any]) -> Import:
-    """Return what a run imports, from all parameters in force; a UserError where it is not said."""
+    """Return what a run imports, from all parameters in force; a UserError where that is not given."""
     for name, example in (("method", "clip_reid"), (CHECKPOINT, "<file>")):
         if parameters.get(name) is None:
             whole = f"--params {CHECKPOINT}=<file>,method=<name>"

@@ -27,6 +27,8 @@ CHECKPOINT = "checkpoint"
 """The parameter that names a published model to import."""
 IMPORT = "import_model"
 """The pipeline that does it, its nodes' namespace, and the parameter that the loader makes for it: `Import`."""
+IMPORTED = "imported"
+"""How the variant of an imported model begins that the user has not named."""
 TEXT = (RAW_ROOT, "collection", "variant", "overlay", "method", "study", "tuned", CHECKPOINT)
 """Parameters that name something: text, whatever YAML would make of it."""
 _PLAIN = re.compile(r"[A-Za-z_/.~][\w/.~+-]*")

@@ -97,7 +97,7 @@ def read_published(
     """Read a published checkpoint of CLIP-ReID, SVLL-ReID, PCL-CLIP or PCL-CLIP-USL.
 
     Args:
-        path: the file: `.pth`, `.pth.tar`, `.pt` or safetensors, told by its content.
+        path: the file: `.pth`, `.pth.tar`, `.pt` or safetensors, whatever its name.
         method: the method of ours that it must be of; None: whichever its names say.
         backbone: name in open_clip of the towers, taken where the shapes are its own and QuickGELU is not lost.
 

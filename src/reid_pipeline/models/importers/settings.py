@@ -166,9 +166,11 @@ def _which_side_information(
             f"The side information in {model.file!r} has {rows} rows, and the training images have {have}: the rows are"
             f" of one or the other. Give {options}."
         )
+    unknown = "" if population.cameras or population.views else " or backbone.sie=camera or view, as the rows are;"
     return UserError(
         f"The side information in {model.file!r} has {rows} rows, and the training images have {have}: it was learnt on"
-        " other images. Give the --env of the benchmark that it was trained on; or backbone.sie=none, to do without."
+        f" other images. Give the --env of the benchmark that it was trained on;{unknown} or backbone.sie=none, to do"
+        " without."
     )
 
 
