@@ -23,12 +23,13 @@ from reid_pipeline.io.raw import RawFolderDataset
 from reid_pipeline.io.records import RecordDataset
 from reid_pipeline.machine_faults import machine_fault_text
 from reid_pipeline.methods import find_method, method_names
+from reid_pipeline.pipelines.import_model import require_importable
 from reid_pipeline.pipelines.pretrain_demo_clip import PretrainingParameters
 from reid_pipeline.pipelines.tuning import require_searchable
 from reid_pipeline.schema.addresses import ZERO_SHOT, Cells
 from reid_pipeline.schema.base import Parameters
 from reid_pipeline.schema.errors import UserError, explain, first_few, nearest
-from reid_pipeline.schema.layers import CELLS, GIVEN_AT_RUN
+from reid_pipeline.schema.layers import CELLS, CHECKPOINT, GIVEN_AT_RUN, IMPORT
 from reid_pipeline.schema.nested import leaves
 from reid_pipeline.schema.parameters import IngestionParameters, SharedParameters, SplitParameters
 from reid_pipeline.schema.population import Population
@@ -112,7 +113,8 @@ class Preflight:
         except MissingConfigException:
             return
         loader = context.config_loader
-        given.pop(CELLS, None)
+        for made in (CELLS, IMPORT):
+            given.pop(made, None)
         faults = [_fault(model, given.pop(name), name) for name, model in _models().items() if name in given]
         faults += _misplaced(given, dict(loader["globals"]), dict(loader.runtime_params or {}))
         shared = _fault(SharedParameters, given, "").splitlines()
@@ -127,6 +129,7 @@ class Preflight:
     def before_pipeline_run(self, pipeline: Pipeline, catalog: DataCatalog) -> None:
         """Check the search space, the raw folder, the device, and that checkpoints load into backbones."""
         inputs = pipeline.inputs()
+        _check_import(pipeline, catalog)
         _name_idle_variant(pipeline, catalog)
         given = {name: catalog.load(f"params:{name}") for name in method_names() if f"params:{name}" in inputs}
         if "params:tuning" in inputs and "parameters" in inputs:
@@ -148,6 +151,18 @@ class Preflight:
         for name, values in given.items():
             # The number of identities is not known before the data is; checkpoints can be checked without it.
             find_method(name).build(values, Population(2, cameras=2, views=2))
+
+
+def _check_import(pipeline: Pipeline, catalog: DataCatalog) -> None:
+    """Refuse an import that cannot succeed, and a checkpoint beside a method's own pipeline, which reads none."""
+    namespaces = {node.namespace for node in pipeline.nodes}
+    if IMPORT in namespaces:
+        require_importable(catalog.load("parameters"))
+    elif namespaces & set(method_names()) and catalog.load("parameters").get(CHECKPOINT) is not None:
+        raise UserError(
+            f"Parameter {CHECKPOINT} names a published model to import, and this pipeline trains: give"
+            f" --pipeline={IMPORT}, or leave it out."
+        )
 
 
 def _name_idle_variant(pipeline: Pipeline, catalog: DataCatalog) -> None:
