@@ -15,6 +15,7 @@ from released_models import ReleasedModel, ReleasedViT, released_model, stored
 from small_project import LEAST_BACKBONE, LEAST_PEOPLE, ROOT, Project, make_project, run_session
 
 from reid_pipeline.io.weights import EmbedderDataset, EmbeddingsDataset
+from reid_pipeline.pipelines.import_model import require_importable
 from reid_pipeline.schema.digests import digest_of_file
 from reid_pipeline.schema.errors import UserError
 from reid_pipeline.user_errors import user_error_text
@@ -135,23 +136,20 @@ def test_no_other_cell_is_overwritten(project: Project) -> None:
     shutil.rmtree(project.root / "data/08_reporting/synthetic/clip_reid+second")
 
 
-@pytest.mark.parametrize(
-    ("given", "answer"),
-    [
-        ({"checkpoint": "ViT-B-16_60.pth"}, "Which method is the checkpoint of? Give method=clip_reid"),
-        ({"method": "pcl"}, "Which file is imported? Give checkpoint=<file>"),
-        ({"checkpoint": "ViT-B-16_60.pth", "method": "clip-reid"}, "no method 'clip-reid'. Did you mean 'clip_reid'?"),
-        ({"checkpoint": "ViT-B-16_60.pt", "method": "clip_reid"}, "no such file. Did you mean 'ViT-B-16_60.pth'?"),
-        ({"checkpoint": "ViT-B-16_60.pth", "method": "pcl"}, "no model of PCL-CLIP"),
-        ({"checkpoint": "ViT-B-16_60.pth", "method": "zero_shot"}, "No published checkpoint is of zero_shot."),
-    ],
-)  # fmt: skip
-def test_what_is_missing_or_wrong_is_asked_for_before_any_work(
-    project: Project, given: dict[str, str], answer: str, tmp_path: Path
-) -> None:
-    named = {name: str(project.root / value) if name == "checkpoint" else value for name, value in given.items()}
+def test_what_is_missing_or_wrong_is_asked_for_before_any_work(project: Project, tmp_path: Path) -> None:
     absent = str(tmp_path / "absent")  # nothing is read: the tables would be made first
-    assert answer in refused(run_session, project, "import_model", **named, raw_root=absent)
+    for given, answer in (
+        ({}, "Which method is the checkpoint of? Give method=clip_reid, as in kedro run --pipeline=import_model"),
+        ({"method": "pcl"}, "is no model of PCL-CLIP, which has classifier.*"),
+    ):
+        checkpoint = str(project.root / "ViT-B-16_60.pth")
+        text = refused(run_session, project, "import_model", checkpoint=checkpoint, raw_root=absent, **given)
+        assert answer in text
+    for parameters, answer in (
+        ({"method": "pcl"}, "Which file is imported? Give checkpoint=<file>"),
+        ({"method": "clip-reid"}, "no method 'clip-reid'. Did you mean 'clip_reid'?"),
+    ):
+        assert answer in refused(require_importable, parameters)
 
 
 def test_a_checkpoint_beside_a_training_is_refused(project: Project) -> None:
