@@ -1,14 +1,18 @@
 """Named sets of parameters, over base and the environment and under --params: `--params overlay=<name or file>`.
 
 It holds what conf/<benchmark>/parameters_<method>.yml could hold, or is an earlier run's card, which is in force again.
+What a named one is on one benchmark alone stands in conf/<benchmark>/overlays/<name>.yml, and goes over it, as
+conf/<benchmark>/ goes over conf/base/.
 """
 
 from dataclasses import dataclass, field
+from functools import reduce
 from pathlib import Path
 from typing import Any
 
 from reid_pipeline.config.files import read_conf_file
 from reid_pipeline.schema.errors import UserError, first_few, nearest
+from reid_pipeline.schema.nested import merged
 
 FOLDER = "overlays"
 _OF_A_CARD = ("benchmark", "seed")
@@ -30,21 +34,18 @@ class Overlay:
     found: dict[str, Any] = field(default_factory=dict)
 
 
-def read_overlay(conf_source: Path, name: str) -> Overlay:
-    """Return conf/overlays/<name>.yml, or the file `name`, which may be a run card.
+def read_overlay(conf_source: Path, name: str, environment: str) -> Overlay:
+    """Return conf/overlays/<name>.yml with what the environment has of it, or the file `name`, which may be a run card.
 
     Raises:
         UserError: there is no such overlay, or it is no mapping of parameters.
     """
-    named = conf_source / FOLDER / f"{name}.yml"
-    path = named if named.is_file() else Path(name).expanduser()
+    if files := overlay_files(conf_source, name, environment):
+        return Overlay(reduce(merged, map(read_conf_file, files)), label=files[0].stem)
+    path = Path(name).expanduser()
     if not path.exists():
-        known = sorted(file.stem for file in (conf_source / FOLDER).glob("*.yml"))
-        raise UserError(
-            f"There is no overlay {name!r}.{nearest(name, known)} Allowed: the name of a file in"
-            f" conf/{FOLDER}/ ({first_few(known, 12)}), or the path of a YAML file or a run_card.json."
-        )
-    if path != named and not {"/", "."} & set(name):
+        raise _absent(conf_source, name, environment)
+    if not {"/", "."} & set(name):
         raise UserError(
             f"There is no overlay {name!r} in conf/{FOLDER}/, and the file {name} has no ending: give"
             f" --params overlay=./{name}, or name it {name}.yml."
@@ -53,8 +54,35 @@ def read_overlay(conf_source: Path, name: str) -> Overlay:
     if path.suffix == ".json":
         return _of_card(path, content)
     # A file that is called like one of conf/ is another overlay, and has other cells.
-    own = path != named and path.stem in {file.stem for file in (conf_source / FOLDER).glob("*.yml")}
+    own = path.stem in overlay_names(conf_source, environment)
     return Overlay(content, label=f"{path.stem}-file" if own else path.stem)
+
+
+def overlay_names(conf_source: Path, environment: str) -> list[str]:
+    """Return the names of the overlays that conf/ has for an environment: for all, and for it alone."""
+    return sorted({file.stem for folder in _folders(conf_source, environment) for file in folder.glob("*.yml")})
+
+
+def overlay_files(conf_source: Path, name: str, environment: str) -> list[Path]:
+    """Return the files of conf/ that make the overlay `name` in an environment, the later over the earlier."""
+    files = [folder / f"{name}.yml" for folder in _folders(conf_source, environment)]
+    return [file for file in files if file.is_file()]
+
+
+def _folders(conf_source: Path, environment: str) -> list[Path]:
+    return [conf_source / FOLDER, conf_source / environment / FOLDER]
+
+
+def _absent(conf_source: Path, name: str, environment: str) -> UserError:
+    """Return the error for a name of no overlay, or of other environments alone."""
+    known = overlay_names(conf_source, environment)
+    others = sorted(file.parent.parent.name for file in conf_source.glob(f"*/{FOLDER}/*.yml") if file.stem == name)
+    elsewhere = f" It is one of {first_few([f'--env={other}' for other in others])} alone." if others else ""
+    return UserError(
+        f"There is no overlay {name!r}{f' for --env={environment}' if others else ''}.{elsewhere}"
+        f"{nearest(name, known)} Allowed: the name of a file in conf/{FOLDER}/ or conf/{environment}/{FOLDER}/"
+        f" ({first_few(known, 12)}), or the path of a YAML file or a run_card.json."
+    )
 
 
 def require_same_run(overlay: Overlay, name: str, *, benchmark: str, given: dict[str, Any]) -> None:
