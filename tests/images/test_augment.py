@@ -132,7 +132,7 @@ class TestErase:
         ("law", "height", "width", "tall"), [("uniform", 106, 61, 0.83), ("log_uniform", 88, 71, 0.59)]
     )
     def test_the_mean_shape_of_either_law(self, law, height, width, tall):
-        """methods.md section 1, at 256 x 128, and one rectangle after the other; the error of a sample is 0.4 pixels."""
+        """methods.md section 1, at 256 x 128, and one rectangle after the other; a sample is within 0.4 pixels."""
         area, draw, reference = (0.02, 0.4), np.random.default_rng(3), []
         while len(reference) < 12_000:
             ratio = draw.uniform(0.3, 1 / 0.3) if law == "uniform" else 0.3 * (1 / 0.09) ** draw.random()

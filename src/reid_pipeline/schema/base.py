@@ -103,7 +103,7 @@ class RecipeParameters(Parameters):
         allowed = sorted(cls.RECIPES)
         if not isinstance(block, dict) or not all(isinstance(values, dict) for values in block.values()):
             raise ValueError(
-                f"recipes must hold a block of parameters for each recipe ({', '.join(allowed)}): {block!r}"
+                f"recipes must hold a block of parameters for each recipe ({', '.join(allowed)}); given {block!r}"
             )
         for name, values in block.items():
             if name not in allowed:
