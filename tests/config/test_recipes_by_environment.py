@@ -1,5 +1,6 @@
 """What a recipe and an overlay come to in every environment, against methods.md sections 1, 7, 8 and 9."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -96,6 +97,22 @@ class TestUnsupervisedPCL:
     def test_what_is_no_recipe(self, given: dict[str, Any], says: str) -> None:
         with pytest.raises(ValueError, match=says):
             method("unsupervised_pcl", load("market1501", unsupervised_pcl=given))
+
+
+def test_a_card_of_before_a_parameter_has_its_default(tmp_path: Path) -> None:
+    """What a card does not hold ran with the default, whatever conf/ says now."""
+    parameters = load("veri776")
+    whole = method("pcl", parameters).model_dump(mode="json")
+    del whole["augmentation"]["erasing_aspect"]
+    ingestion = {name: value for name, value in parameters["ingestion"].items() if name != "without_viewpoint"}
+    given = {"benchmark": "veri776", "seed": 0, "pcl": whole, "ingestion": ingestion}
+    card = tmp_path / "run_card.json"
+    card.write_text(json.dumps({"method": "pcl", "variant": "", "parameters": given}))
+    again = load("veri776", overlay=str(card))
+    assert method("pcl", again).augmentation.erasing_aspect == "log_uniform"
+    assert again["ingestion"]["without_viewpoint"] == "keep"
+    assert method("pcl", parameters).augmentation.erasing_aspect == "uniform"
+    assert parameters["ingestion"]["without_viewpoint"] == "drop"
 
 
 class TestSVLLReID:

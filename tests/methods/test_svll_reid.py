@@ -524,8 +524,10 @@ class TestParameters:
 
     def test_all_else_is_as_clip_reid(self):
         """But for stride, side information and the first stage's batch."""
-        plain = find_method("clip_reid").params.model_validate(published("clip_reid")).model_dump()
-        found = find_method("svll_reid").params.model_validate(published("svll_reid")).model_dump()
+        plain, found = (
+            find_method(name).params.model_validate(published(name) | {"recipe": "corrected"}).model_dump()
+            for name in ("clip_reid", "svll_reid")
+        )
         assert found["prompts"]["plan"].pop("batch_size") != plain["prompts"]["plan"].pop("batch_size")
         for name in ("patch_stride", "sie"):
             assert found["backbone"].pop(name) != plain["backbone"].pop(name)

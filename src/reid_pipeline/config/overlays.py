@@ -10,14 +10,24 @@ from functools import reduce
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
 from reid_pipeline.config.files import read_conf_file
+from reid_pipeline.methods import find_method, method_names
+from reid_pipeline.schema.base import Parameters
 from reid_pipeline.schema.errors import UserError, first_few, nearest
 from reid_pipeline.schema.nested import merged
+from reid_pipeline.schema.parameters import EvaluationParameters, IngestionParameters, SplitParameters
 
 FOLDER = "overlays"
 _OF_A_CARD = ("benchmark", "seed")
 _PRECISION = "compute.precision"
 """A card has what `auto` came to."""
+_SHARED: dict[str, type[Parameters]] = {
+    "ingestion": IngestionParameters,
+    "splits": SplitParameters,
+    "evaluation": EvaluationParameters,
+}
 
 
 @dataclass(frozen=True)
@@ -111,9 +121,23 @@ def _of_card(path: Path, card: dict[str, Any]) -> Overlay:
             f"Overlay {path} is JSON, and no run card: its parameters, with benchmark and seed, are missing."
             " Give a run's run_card.json, or write an overlay as YAML."
         )
-    values = {name: value for name, value in parameters.items() if name != "benchmark"}
+    values = {name: _completed(name, value) for name, value in parameters.items() if name != "benchmark"}
     of = (str(card.get("method", "")), str(card.get("variant") or ""))
     compute, differs = values.get("compute"), card.get("differs") or {}
     precision = compute.get("precision") if isinstance(compute, dict) else None
     found = {} if precision is None or _PRECISION in differs else {_PRECISION: precision}
     return Overlay(values, benchmark=str(parameters["benchmark"]), card=of, found=found)
+
+
+def _completed(name: str, values: Any) -> Any:
+    """Return a block of a card with the parameters that there were not when it was written: a default is what ran then.
+
+    Left out, they would be taken from conf/ as it is now.
+    """
+    model = _SHARED.get(name) or (find_method(name).params if name in method_names() else None)
+    if model is None or not isinstance(values, dict):
+        return values
+    try:
+        return model.model_validate(values).model_dump(mode="json")
+    except ValidationError:  # a checkpoint that it names is gone; refused later, with the rest
+        return values
