@@ -15,6 +15,8 @@ from reid_pipeline.methods import find_method
 from reid_pipeline.schema.nested import merged
 from reid_pipeline.schema.population import Population
 
+pytestmark = pytest.mark.slow
+
 SMALL = {
     "backbone": {"name": "demo-vit", "pretrained": None, "image_size": [48, 24]},
     "plan": {"epochs": 1, "iterations_per_epoch": 1, "batch_size": 8, "instances": 2},
