@@ -196,6 +196,14 @@ def test_an_overlays_cells_are_rows_of_their_own(overlay: str, methods: set[str]
     assert f'OVERLAYS="{overlay}"' in write.text_of(env, [overlay])
 
 
+def test_a_cell_depends_on_what_its_environment_has_of_an_overlay() -> None:
+    stages = write.document("vehicleid", ["rn50"])["stages"]
+    for method in ("baseline", "clip_reid"):
+        found = entries(stages[f"{method}-rn50"]["params"])
+        assert {"conf/overlays/rn50.yml", "conf/vehicleid/overlays/rn50.yml"} <= set(found)
+    assert not [name for name in entries(stages["clip_reid"]["params"]) if "overlays" in name]
+
+
 def test_what_is_left_to_git_is_not_ignored_by_it() -> None:
     ignored = (ROOT / ".gitignore").read_text()
     for stage in stages("synthetic").values():

@@ -39,8 +39,8 @@ class LayeredConfigLoader(CheckedConfigLoader):
         self.project_path = Path(conf_source).parent
         self._given = _checked(dict(runtime_params or {}))
         self._parameters: dict[str, Any] | None = None
-        named = self._given.get("overlay")
-        self._overlay = None if named is None else read_overlay(Path(conf_source), named)
+        named, environment = self._given.get("overlay"), env or str(rest.get("default_run_env") or "")
+        self._overlay = None if named is None else read_overlay(Path(conf_source), named, environment)
         beneath = {} if self._overlay is None else _checked(self._overlay.values)
         super().__init__(conf_source, env, merged(beneath, self._given), **rest)
         self._name_collection()

@@ -66,7 +66,9 @@ def make_split_table(
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Give every image its split, every training identity its label, every pool its galleries."""
     skip = ingestion.on_unreadable == "skip"
-    tables = with_origin(normalise_splits(manifest, image_facts, splits, skip_unreadable=skip), ingestion, splits)
+    drop = ingestion.without_viewpoint == "drop"
+    normalised = normalise_splits(manifest, image_facts, splits, skip_unreadable=skip, drop_without_viewpoint=drop)
+    tables = with_origin(normalised, ingestion, splits)
     matches = count_matches(
         tables.split_table, tables.galleries, camera_filter=evaluation.camera_filter, splits=evaluation.splits
     )

@@ -142,13 +142,18 @@ def _images_table(title: str, first: str, rows: Sequence[tuple[str, int]], capti
 
 
 def _rules_sentences(summary: DatasetSummary) -> list[str]:
-    """Return sentences on galleries and on junk."""
+    """Return sentences on galleries, on junk and on images without a viewpoint."""
     sentences = []
     for sampled in summary.galleries:
         images = " to ".join(f"{number:,}" for number in sorted({min(sampled.images), max(sampled.images)}))
         name = f" of test set {sampled.test_set}" if sampled.test_set else ""
         sentences.append(f"Drawn galleries{name}: {sampled.repeats}, of {images} images each.")
-    return [*sentences, *([f"{counted(summary.junk, 'junk image')} dropped."] if summary.junk else [])]
+    if summary.junk:
+        sentences.append(f"{counted(summary.junk, 'junk image')} dropped.")
+    if viewless := summary.left_out.without_viewpoint:
+        where = ", ".join(f"{images:,} of {subset}" for subset, images in viewless.items())
+        sentences.append(f"Dropped for want of a viewpoint (ingestion.without_viewpoint: drop): {where}.")
+    return sentences
 
 
 def _sizes_sentence(summary: DatasetSummary) -> str:

@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from pydantic import ConfigDict
+from pydantic import ConfigDict, Field
 
 from reid_pipeline.schema.record import Count, Digest, Finite, Record
 
@@ -177,6 +177,7 @@ class LeftOut(Record):
 
     junk: Count
     unreadable: Count
+    without_viewpoint: dict[str, Count] = Field(default_factory=dict)  # by subset: ingestion.without_viewpoint is drop
     other: Cases
 
 
