@@ -18,6 +18,7 @@ from reid_pipeline.engine.plan_checks import plan_remarks, require_trainable
 from reid_pipeline.engine.runtime import Runtime
 from reid_pipeline.engine.seeding import seed_global_state
 from reid_pipeline.engine.stage import Method, Stage, TrainingData
+from reid_pipeline.engine.whole_cost import cost_of_whole
 from reid_pipeline.images.cache import ImageCache
 from reid_pipeline.images.decode import TargetSize
 from reid_pipeline.models.embedder import Embedder
@@ -47,7 +48,10 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class TrainingRun:
-    """One training: which method, on which data, where, from which seed; benchmark and variant name its cell."""
+    """One training: which method, on which data, where, from which seed; benchmark and variant name its cell.
+
+    `whole` are, of a sample, the parameters that the whole is trained with; None otherwise.
+    """
 
     method: Method
     parameters: Any
@@ -58,6 +62,7 @@ class TrainingRun:
     image_cache: ImageCache | None = None
     benchmark: str | None = None
     variant: str = ""
+    whole: Any = None
 
     def stage(self, name: str) -> Stage[Any]:
         """Return the method's stage of that name."""
@@ -175,13 +180,15 @@ def train_stage(
     remarks = plan_remarks(run.method, stage, run.parameters, train)
     if remarks:
         _log.warning("%s", remarks)
-    dominated = False
+    dominated, cost = False, cost_of_whole(run.method, run.whole, name, run.split_table)
     for progress in _epochs(run, stage, earlier, _usable(resume_point, origin)):
         _log.info("%s", _summary(run.method.name, progress.history[-1], progress.epochs))
         if "largest_cluster" in progress.history[-1] and not dominated:
             _log.warning("%s", _DOMINATED)  # once: the share stands in the line of every epoch
             dominated = True
         history = [EpochRecord.of(record, fingerprint) for record in progress.history]
+        if cost is not None:
+            history = cost.noted(history, progress)
         yield {"description": description, "epochs": progress.epochs, **progress.state}, history
 
 

@@ -23,11 +23,16 @@ _log = logging.getLogger(__name__)
 
 
 def read_manifest(
-    raw_images: RawFolder, known_stamps: pd.DataFrame | None, ingestion: IngestionParameters
+    raw_images: RawFolder,
+    known_stamps: pd.DataFrame | None,
+    ingestion: IngestionParameters,
+    splits: SplitParameters | None = None,
+    sample: int | None = None,
 ) -> tuple[pd.DataFrame, Record]:
-    """List the images as published, and note what their reader found."""
+    """List the images as published, or those of so many identities, and note what their reader found."""
     from reid_pipeline.images.unchanged import require_same_folder
     from reid_pipeline.splits.published import check_counts
+    from reid_pipeline.splits.sample import sampled_manifest
 
     if ingestion.reader == OWN:
         require_same_folder(raw_images.root, known_stamps)
@@ -38,7 +43,12 @@ def read_manifest(
     for warning in warnings:
         _log.warning("%s", warning)
     facts = {"reader": ingestion.reader, "version": reading.version, "notes": [*raw_images.notes, *reading.notes]}
-    return reading.manifest, {**facts, "warnings": warnings}
+    if sample is None:
+        return reading.manifest, {**facts, "warnings": warnings}
+    manifest, of_whole = sampled_manifest(reading.manifest, splits or SplitParameters(), sample)
+    _log.info("%s", of_whole.sentence)
+    notes = [of_whole.sentence, *facts["notes"]]
+    return manifest, {**facts, "notes": notes, "warnings": warnings, "sample": of_whole.model_dump(mode="json")}
 
 
 def check_image_files(
@@ -60,11 +70,14 @@ def check_image_files(
 def make_split_table(
     manifest: pd.DataFrame,
     image_facts: pd.DataFrame,
+    reading: Record,
     ingestion: IngestionParameters,
     splits: SplitParameters,
     evaluation: EvaluationParameters,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Give every image its split, every training identity its label, every pool its galleries."""
+    from reid_pipeline.splits.sample import with_sample
+
     skip = ingestion.on_unreadable == "skip"
     tables = with_origin(normalise_splits(manifest, image_facts, splits, skip_unreadable=skip), ingestion, splits)
     matches = count_matches(
@@ -74,7 +87,7 @@ def make_split_table(
     level = logging.DEBUG if matches.num_valid == matches.num_queries else logging.WARNING
     for sentence in sentences(matches):
         _log.log(level, "%s", sentence)
-    return tables.split_table, tables.galleries
+    return with_sample(tables.split_table, reading.get("sample")), tables.galleries
 
 
 def summarise_collection(
@@ -106,11 +119,12 @@ TABLES = "tables"
 
 def create_pipeline() -> Pipeline:
     """Return raw folder -> manifest -> facts of the image files -> split table -> dataset page."""
-    ingestion, evaluation, made = "params:ingestion", "params:evaluation", ["manifest", "image_facts"]
+    ingestion, splits, evaluation = "params:ingestion", "params:splits", "params:evaluation"
+    made = ["manifest", "image_facts"]
     read: list[tuple[Callable[..., Any], list[str], str | list[str]]] = [
-        (read_manifest, ["raw_images", "known_image_stamps", ingestion], ["manifest", "reading"]),
+        (read_manifest, ["raw_images", "known_image_stamps", ingestion, splits, "params:sample"], ["manifest", "reading"]),
         (check_image_files, ["raw_images", "manifest", "known_image_facts"], ["image_facts", "image_stamps"]),
-        (make_split_table, [*made, ingestion, "params:splits", evaluation], ["split_table", "galleries"]),
+        (make_split_table, [*made, "reading", ingestion, splits, evaluation], ["split_table", "galleries"]),
         (
             summarise_collection,
             ["reading", *made, "split_table", "galleries", ingestion, evaluation],
