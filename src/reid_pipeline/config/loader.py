@@ -1,6 +1,7 @@
 """Kedro's config loader with the project's layers of parameters and the cells that runs write: docs/parameters.md."""
 
 import copy
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
 from urllib.parse import unquote
@@ -154,7 +155,8 @@ class LayeredConfigLoader(CheckedConfigLoader):
             seed=seed if isinstance(seed, int) else 0,  # what is no number is refused later, with the rest
             variant=given.get("variant"),
         )
-        dumped = {name: {**cell.model_dump(), "whole": cell.whole} for name, cell in cells.items()}
+        wholes = {name: {"whole": cell.whole} if cell.whole else {} for name, cell in cells.items()}
+        dumped = {name: {**cell.model_dump(), **wholes[name]} for name, cell in cells.items()}
         self._parameters = {SAMPLE: None, **parameters, CELLS: dumped}
         return copy.deepcopy(self._parameters)
 
@@ -219,9 +221,8 @@ def _checked(given: dict[str, Any]) -> dict[str, Any]:
         raise UserError(
             f"Parameter seed is {given['seed']!r}, and names folders: it must be a whole number, such as 1."
         )
-    checked = {name: _folder(given[name]) for name in (RAW_ROOT,) if name in given}
-    checked |= {name: checked_identities(given[name]) for name in (SAMPLE,) if name in given}
-    return {**given, **checked}
+    checks: dict[str, Callable[[Any], Any]] = {RAW_ROOT: _folder, SAMPLE: checked_identities}
+    return given | {name: check(given[name]) for name, check in checks.items() if name in given}
 
 
 def _folder(text: str) -> str:

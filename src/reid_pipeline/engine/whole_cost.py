@@ -29,7 +29,7 @@ class CostOfWhole:
     """
 
     def __init__(self, method: Method, plan: TrainingPlan, sample: SampleFacts) -> None:
-        self.plan, self.sample = plan, sample
+        self.name, self.plan, self.sample = method.name, plan, sample
         self.steps_per_epoch = planned_steps(method, plan, sample)
         self._measured: list[tuple[int, Mapping[str, float]]] = []
 
@@ -41,7 +41,7 @@ class CostOfWhole:
         if not (facts := self.facts()):
             return history
         if progress.epoch == progress.epochs:
-            _log.info("%s", cost_sentence(last.stage, facts))
+            _log.info("%s", cost_sentence(f"{self.name}, {last.stage}", facts))
         return [*before, last.model_copy(update={"facts": {**last.facts, COST: facts}})]
 
     def measure(self, steps: int, seconds: Mapping[str, float]) -> None:
@@ -111,13 +111,21 @@ def planned_steps(method: Method, plan: TrainingPlan, sample: SampleFacts) -> in
     return groups // min(plan.batch_size // plan.instances, identities)
 
 
-def cost_sentence(stage: str, cost: Mapping[str, Any]) -> str:
-    """Return in a line what a stage on the whole will cost, from the facts of its history."""
-    steps = f"{cost['epochs']:,} epochs, {cost['steps']:,} steps at the {cost['steps_per_second']:,.2f} a second of here"
+def cost_sentence(title: str, cost: Mapping[str, Any]) -> str:
+    """Return in a line what a stage called `title` will cost on the whole, from the facts of its history."""
+    steps = (
+        f"{cost['epochs']:,} epochs, {cost['steps']:,} steps at the {cost['steps_per_second']:,.2f} a second of here"
+    )
     embedding = cost["embedding_seconds"]
     parts = f", and {about(embedding)} to embed its training images" if embedding else ""
     beside = f"; {' and '.join(cost['beside'])} not counted" if cost.get("beside") else ""
-    return f"{stage} on the whole will take about {about(cost['seconds'])} on this machine: {steps}{parts}{beside}."
+    return f"{title}: the whole will take about {about(cost['seconds'])} on this machine: {steps}{parts}{beside}."
+
+
+def embedding_sentence(sample: SampleFacts, images: int, seconds: float) -> str:
+    """Return in a line what it takes to embed the test images of the whole, from what `images` took."""
+    whole = about(seconds * sample.test_images / max(1, images))
+    return f"Embedding the {sample.test_images:,} test images of the whole will take about {whole} on this machine."
 
 
 def about(seconds: float) -> str:

@@ -42,13 +42,14 @@ def read_manifest(
     warnings = check_counts(found.BENCHMARK, reading, strict=ingestion.strict_counts)
     for warning in warnings:
         _log.warning("%s", warning)
-    facts = {"reader": ingestion.reader, "version": reading.version, "notes": [*raw_images.notes, *reading.notes]}
+    notes = [*raw_images.notes, *reading.notes]
+    facts: Record = {"reader": ingestion.reader, "version": reading.version}
     if sample is None:
-        return reading.manifest, {**facts, "warnings": warnings}
+        return reading.manifest, {**facts, "notes": notes, "warnings": warnings}
     manifest, of_whole = sampled_manifest(reading.manifest, splits or SplitParameters(), sample)
     _log.info("%s", of_whole.sentence)
-    notes = [of_whole.sentence, *facts["notes"]]
-    return manifest, {**facts, "notes": notes, "warnings": warnings, "sample": of_whole.model_dump(mode="json")}
+    facts |= {"notes": [of_whole.sentence, *notes], "warnings": warnings}
+    return manifest, {**facts, "sample": of_whole.model_dump(mode="json")}
 
 
 def check_image_files(
@@ -120,9 +121,9 @@ TABLES = "tables"
 def create_pipeline() -> Pipeline:
     """Return raw folder -> manifest -> facts of the image files -> split table -> dataset page."""
     ingestion, splits, evaluation = "params:ingestion", "params:splits", "params:evaluation"
-    made = ["manifest", "image_facts"]
+    folder, made = ["raw_images", "known_image_stamps"], ["manifest", "image_facts"]
     read: list[tuple[Callable[..., Any], list[str], str | list[str]]] = [
-        (read_manifest, ["raw_images", "known_image_stamps", ingestion, splits, "params:sample"], ["manifest", "reading"]),
+        (read_manifest, [*folder, ingestion, splits, "params:sample"], ["manifest", "reading"]),
         (check_image_files, ["raw_images", "manifest", "known_image_facts"], ["image_facts", "image_stamps"]),
         (make_split_table, [*made, "reading", ingestion, splits, evaluation], ["split_table", "galleries"]),
         (

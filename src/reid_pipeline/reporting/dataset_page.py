@@ -89,7 +89,7 @@ def _counts_table(summary: DatasetSummary) -> Table:
     if version is None:
         caption = "No counts are published; junk is counted as published."
         if summary.sample:
-            caption = "Of the sample; the published counts are those of the whole, which was counted when it was listed."
+            caption = "Of the sample. The whole was compared with the published counts when it was listed."
         return Table("Found and published", [subset, images, identities], caption)
     columns = [
         subset,

@@ -51,6 +51,7 @@ class SampleFacts(Record):
     # Of the whole's split `train`: how many identities have how many images; the rest have no identity.
     images_per_identity: tuple[tuple[Count, Count], ...] = ()
     training_images: Count
+    test_images: Count  # of the whole's query, gallery and test
 
     @property
     def sentence(self) -> str:

@@ -102,11 +102,12 @@ def _share_of_others(rows: pd.DataFrame, share: float, seed: int) -> pd.DataFram
 
 
 def _training(whole: pd.DataFrame) -> dict[str, Any]:
-    """Return the size of the whole's training split: images, and how many identities have how many."""
+    """Return the size of the whole: images to train and to test on, and how many identities have how many."""
     train = whole[whole[SPLIT] == "train"]
     images = train.loc[train["label"] > NO_LABEL, PID].value_counts()
     found = images.value_counts().sort_index()
     return {
         "training_images": len(train),
+        "test_images": int(whole[SPLIT].isin(("query", "gallery", "test")).sum()),
         "images_per_identity": tuple(zip(found.index.tolist(), found.tolist(), strict=True)),
     }
