@@ -102,7 +102,7 @@ def test_a_line_a_history_and_the_card_say_what_the_whole_will_cost(sampled) -> 
     # 36 training images of 6 people, 6 of each: 9 epochs of 5 random batches; 6 groups of 4 make 3 PK batches.
     assert {stage: (cost["epochs"], cost["steps"]) for stage, cost in costs.items()} == {
         "prompt_learning": (9, 45),
-        "fine_tuning": (20, 60),
+        "visual_fine_tuning": (20, 60),
     }
     assert [record["epoch"] for record in history] == [1, 2, 3, 4, 5, 6] * 2
     for stage, cost in costs.items():
