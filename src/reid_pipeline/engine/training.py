@@ -48,10 +48,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class TrainingRun:
-    """One training: which method, on which data, where, from which seed; benchmark and variant name its cell.
-
-    `whole` are, of a sample, the parameters that the whole is trained with; None otherwise.
-    """
+    """One training: which method, on which data, where, from which seed; benchmark and variant name its cell."""
 
     method: Method
     parameters: Any
@@ -62,7 +59,7 @@ class TrainingRun:
     image_cache: ImageCache | None = None
     benchmark: str | None = None
     variant: str = ""
-    whole: Any = None
+    whole: Any = None  # of a sample: the parameters that the whole is trained with
 
     def stage(self, name: str) -> Stage[Any]:
         """Return the method's stage of that name."""
@@ -164,8 +161,7 @@ def train_stage(
 ) -> Iterator[tuple[dict[str, Any], list[EpochRecord]]]:
     """Train the stage `name` of the method and yield (resumable state, history) after every epoch.
 
-    `resume_point` is the last state that a killed run stored, ignored unless its training is the same, and `earlier`
-    the stage before, as it was stored; both may be None.
+    `resume_point` is what a killed run stored, ignored unless of the same training, `earlier` the stage before, or None.
 
     Raises:
         UserError: `earlier` was trained with other parameters, data or weights; what the engine or the stage finds.
@@ -177,8 +173,7 @@ def train_stage(
         require_match("train", "checkpoint", earlier.description.origin, present)
     origin = run.origin(stage, earlier)
     description, fingerprint = run.describe(stage, origin).content(), origin.fingerprint
-    remarks = plan_remarks(run.method, stage, run.parameters, train)
-    if remarks:
+    if remarks := plan_remarks(run.method, stage, run.parameters, train):
         _log.warning("%s", remarks)
     dominated, cost = False, cost_of_whole(run.method, run.whole, name, run.split_table)
     for progress in _epochs(run, stage, earlier, _usable(resume_point, origin)):
@@ -187,8 +182,7 @@ def train_stage(
             _log.warning("%s", _DOMINATED)  # once: the share stands in the line of every epoch
             dominated = True
         history = [EpochRecord.of(record, fingerprint) for record in progress.history]
-        if cost is not None:
-            history = cost.noted(history, progress)
+        history = history if cost is None else cost.noted(history, progress)
         yield {"description": description, "epochs": progress.epochs, **progress.state}, history
 
 

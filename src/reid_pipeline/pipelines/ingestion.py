@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pandas as pd
@@ -11,6 +12,7 @@ from reid_pipeline.readers import reader
 from reid_pipeline.schema.columns import PATH
 from reid_pipeline.schema.parameters import EvaluationParameters, IngestionParameters, SplitParameters
 from reid_pipeline.schema.raw_folder import RawFolder
+from reid_pipeline.schema.sample import SampleFacts
 from reid_pipeline.schema.summary import DatasetSummary
 from reid_pipeline.splits import SplitTables, normalise_splits, with_origin
 from reid_pipeline.splits.matches import count_matches, require_some_match, sentences
@@ -104,7 +106,11 @@ def summarise_collection(
     from reid_pipeline.splits.summary import summarise
 
     published, tables = reader(ingestion.reader).BENCHMARK, SplitTables(split_table, galleries)
-    return summarise(published, reading, manifest, image_facts, tables, camera_filter=evaluation.camera_filter)
+    sample = reading.get("sample")
+    if sample:
+        published = replace(published, versions=())  # the whole was compared when it was listed
+    summary = summarise(published, reading, manifest, image_facts, tables, camera_filter=evaluation.camera_filter)
+    return summary.model_copy(update={"sample": SampleFacts.model_validate(sample)}) if sample else summary
 
 
 def make_dataset_page(summary: DatasetSummary) -> str:

@@ -54,8 +54,6 @@ def summarise(
     """Return the figures of the dataset page; `reading` has `reader`, `version`, `notes` and `warnings` (on counts)."""
     split_table, readable = tables.split_table, image_facts[image_facts[FAULT] == ""]
     unreadable = image_facts.loc[image_facts[FAULT] != "", [PATH, FAULT]]
-    sample = reading.get("sample")
-    versions = () if sample else benchmark.versions  # the whole was compared when it was listed
     return records.DatasetSummary(
         record_version=2,
         benchmark=records.CollectionFacts.model_validate(benchmark, from_attributes=True),
@@ -65,7 +63,7 @@ def summarise(
         images=len(split_table),
         identities=_identities(split_table),
         cameras=records.CameraCount(found=_cameras(split_table), published=benchmark.cameras),
-        counts=_counts(versions, reading.get("version"), manifest),
+        counts=_counts(benchmark.versions, reading.get("version"), manifest),
         splits={name: _split_facts(rows) for name in SPLITS if len(rows := split_table[split_table[SPLIT] == name])},
         rules=_numbers(split_table[RULE]),
         galleries=_galleries(tables.galleries),
@@ -84,7 +82,6 @@ def summarise(
         deep=_deep(readable, white_value(split_table)),
         notes=tuple(reading.get("notes", ())),
         warnings=tuple(reading.get("warnings", ())),
-        **({"sample": sample} if sample else {}),
     )
 
 
