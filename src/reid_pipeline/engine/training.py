@@ -161,7 +161,7 @@ def train_stage(
 ) -> Iterator[tuple[dict[str, Any], list[EpochRecord]]]:
     """Train the stage `name` of the method and yield (resumable state, history) after every epoch.
 
-    `resume_point` is what a killed run stored, ignored unless of the same training, `earlier` the stage before, or None.
+    `resume_point` is what a killed run stored, ignored unless of the same training, `earlier` the stage before.
 
     Raises:
         UserError: `earlier` was trained with other parameters, data or weights; what the engine or the stage finds.
