@@ -18,6 +18,7 @@ from reid_pipeline.schema.base import Parameters
 from reid_pipeline.schema.errors import UserError, first_few, nearest
 from reid_pipeline.schema.nested import merged
 from reid_pipeline.schema.parameters import EvaluationParameters, IngestionParameters, SplitParameters
+from reid_pipeline.schema.sample import whole_and_identities
 
 FOLDER = "overlays"
 _OF_A_CARD = ("benchmark", "seed")
@@ -102,7 +103,8 @@ def require_same_run(overlay: Overlay, name: str, *, benchmark: str, given: dict
         UserError: names both sides.
     """
     seed = overlay.values["seed"]
-    where = "leave out collection" if "collection" in given else f"give --env={overlay.benchmark}"
+    names = [name for name in ("sample", "collection") if name in given]
+    where = f"leave out {' and '.join(names)}" if names else f"give --env={whole_and_identities(overlay.benchmark)[0]}"
     for what, card, asked, remedy in (
         ("benchmark", overlay.benchmark, benchmark, where),
         ("seed", seed, given.get("seed", seed), "leave out seed"),

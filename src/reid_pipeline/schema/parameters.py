@@ -253,6 +253,9 @@ class SharedParameters(Parameters):
     raw_root: str | None = Field(None, description="folder of the images; null: data/01_raw/<benchmark>")
     collection: str | None = Field(None, description="name of images of your own, and of their folders")
     variant: str | None = Field(None, description="name of these parameters in the results' address")
+    sample: Annotated[int, Field(ge=2)] | None = Field(
+        None, description="so many training and test identities, trained briefly; true: 50; null: all"
+    )
     overlay: str | None = Field(None, description="conf/overlays/<name>.yml, or a file like it")
     method: str | None = Field(None, description="the one that is tuned, or whose changes are shown")
     study: str = Field("main", pattern=r"^\w[\w.-]*$", description="name of the study among its method's")
