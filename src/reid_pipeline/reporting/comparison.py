@@ -18,6 +18,7 @@ from reid_pipeline.reporting.run_groups import RunGroup, group_runs, over_seeds
 from reid_pipeline.schema.comparison import Comparison, ComparisonRow, DifferenceToBest, RunsNamed
 from reid_pipeline.schema.errors import first_few
 from reid_pipeline.schema.records import Run
+from reid_pipeline.schema.sample import caution, in_words
 
 Rows = Sequence[ComparisonRow]
 
@@ -111,7 +112,7 @@ def _row(method: str, group: RunGroup | None, figure: PublishedFigure | None, wh
 def render_comparison_page(comparison: Comparison) -> str:
     """Return the comparison as an HTML page that loads nothing; every value is escaped."""
     shown = {"title": title_of(comparison), "tables": shown_tables(comparison), "legend": sentences_below(comparison)}
-    return rendered("comparison.html.j2", benchmark=comparison.benchmark, units=UNITS, **shown)
+    return rendered("comparison.html.j2", benchmark=in_words(comparison.benchmark), units=UNITS, **shown)
 
 
 def comparison_markdown(comparison: Comparison) -> str:
@@ -194,13 +195,13 @@ def comparison_text(comparison: Comparison) -> str:
 def title_of(comparison: Comparison) -> str:
     """Return what the tables are about."""
     test_set = comparison.test_set
-    return f"Methods on {comparison.benchmark}{f', test set {test_set}' if test_set else ''}"
+    return f"Methods on {in_words(comparison.benchmark)}{f', test set {test_set}' if test_set else ''}"
 
 
 def sentences_below(comparison: Comparison) -> list[str]:
     """Return what the columns of the shown tables mean, and how few queries there were."""
     few = few_queries([row.num_valid_queries for row in comparison.rows], comparison.benchmark)
-    published = [f"No published figures are known for {comparison.benchmark}."]
+    published = [caution(comparison.benchmark) or f"No published figures are known for {comparison.benchmark}."]
     if any(row.published for row in comparison.rows):
         marks = "; ".join(f"{mark}: {meaning}" for mark, meaning in MARKS.items())
         published = [
