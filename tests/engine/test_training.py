@@ -317,7 +317,7 @@ class TestNotFinite:
         with pytest.raises(NotFinite, match=says):
             run.model(made)
         with pytest.raises(NotFinite, match=says):
-            exported_embedder(run.method, run.parameters, made, made.description.origin)
+            exported_embedder(run.start, made, made.description.origin)
 
 
 class TestRemarks:

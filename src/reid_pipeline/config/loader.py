@@ -10,9 +10,11 @@ from kedro.config import MissingConfigException
 from kedro.io import CatalogConfigResolver, DataCatalog, DatasetError
 from omegaconf import DictConfig, OmegaConf
 
+from reid_pipeline.config.cell_entries import with_folders
 from reid_pipeline.config.checked_loader import CheckedConfigLoader
 from reid_pipeline.config.imports import import_of, imported_cell
 from reid_pipeline.config.overlays import read_overlay, require_same_run
+from reid_pipeline.config.starts import as_address, start_file
 from reid_pipeline.io.tuned import ENTRY, read_tuned
 from reid_pipeline.methods import find_method, method_names
 from reid_pipeline.pipelines.tuning import DEFAULT_STUDY
@@ -20,11 +22,12 @@ from reid_pipeline.schema.addresses import Cell, component, folder_of
 from reid_pipeline.schema.errors import UserError, nearest
 from reid_pipeline.schema.layers import CELLS, IMPORT, RAW_ROOT, TEXT, Layer, Layers
 from reid_pipeline.schema.nested import merged
+from reid_pipeline.schema.origin import INIT_FROM
 from reid_pipeline.schema.sample import SAMPLE, checked_identities, sample_name, whole_and_identities
 
 _TAKEN = {"leaderboard", "cross_benchmark"}
 """Folders beside those of benchmarks."""
-_METHOD = "{method}"
+MODELS = "data/06_models"
 _GLOBALS = {"benchmark", "seed"}
 _RAW_DATASETS = "reid_pipeline.io.raw."
 
@@ -112,9 +115,15 @@ class LayeredConfigLoader(CheckedConfigLoader):
         OmegaConf.register_new_resolver(
             "cell", lambda name: folders.get(name) or folder_of(name, "method"), replace=True
         )
+        OmegaConf.register_new_resolver("init_from", self._start_file, replace=True)
         catalog = super()._resolve_from_raw_config(key, *read)
         self._check_entries(catalog)
-        return _with_raw_folder(_with_folders(catalog, folders))
+        return _with_raw_folder(with_folders(catalog, folders))
+
+    def _start_file(self, models: str) -> str | None:
+        """Return the file that a training starts from, given the folder of all cells' models; None where none is."""
+        given = (self.runtime_params or {}).get(INIT_FROM)
+        return None if given is None else str(start_file(given, self.project_path / models, self.project_path))
 
     def _check_entries(self, catalog: dict[str, Any]) -> None:
         """Refuse what Kedro's catalog could not be made of."""
@@ -150,6 +159,8 @@ class LayeredConfigLoader(CheckedConfigLoader):
         given: dict[str, Any] = dict(self.runtime_params or {})
         known = {name: find_method(name).params for name in method_names() if name in base or name in environment}
         collected = {name: value for name, value in given.items() if name in {"collection", SAMPLE}}
+        if INIT_FROM in given:  # one cell has one name, however it was given
+            collected[INIT_FROM] = as_address(given[INIT_FROM], self.project_path / MODELS, self.project_path)
         layers = Layers([base, environment], self._named(given), {**self._given, **collected}, known)
         parameters = layers.in_force()
         seed = parameters.get("seed")
@@ -280,22 +291,3 @@ def _refuse_cells(values: dict[str, Any]) -> None:
             f"Parameter {CELLS} is made by the run: it holds the address of every method's results. Leave it"
             " out; --params variant=<name> and collection=<name> name them."
         )
-
-
-def _with_folders(catalog: dict[str, Any], folders: dict[str, str]) -> dict[str, Any]:
-    """Give each method whose folder is not its name entries of its own, which Kedro prefers to a pattern."""
-    written = dict(catalog)
-    for method, folder in folders.items():
-        for name, entry in catalog.items() if folder != method else ():
-            own = name.replace(_METHOD, method)
-            if own != name and own not in catalog:
-                written[own] = _replaced(entry, folder)
-    return written
-
-
-def _replaced(entry: Any, folder: str) -> Any:
-    if isinstance(entry, dict):
-        return {name: _replaced(value, folder) for name, value in entry.items()}
-    if isinstance(entry, list):
-        return [_replaced(value, folder) for value in entry]
-    return entry.replace(_METHOD, folder) if isinstance(entry, str) else entry

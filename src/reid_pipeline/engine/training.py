@@ -11,29 +11,22 @@ import pandas as pd
 
 from reid_pipeline import __version__
 from reid_pipeline.engine.checkpoint import Checkpoint, digest_of_tensors
-from reid_pipeline.engine.finite import non_finite_tensors, require_finite
+from reid_pipeline.engine.finite import non_finite_tensors
 from reid_pipeline.engine.loading import images_of_rows
 from reid_pipeline.engine.loop import Progress, UnusableState, fit
 from reid_pipeline.engine.plan_checks import plan_remarks, require_trainable
 from reid_pipeline.engine.runtime import Runtime
 from reid_pipeline.engine.seeding import seed_global_state
 from reid_pipeline.engine.stage import Method, Stage, TrainingData
+from reid_pipeline.engine.starting import InitialModel, Start, require_finite_weights
 from reid_pipeline.engine.whole_cost import cost_of_whole
 from reid_pipeline.images.cache import ImageCache
 from reid_pipeline.images.decode import TargetSize
 from reid_pipeline.models.embedder import Embedder
-from reid_pipeline.models.pretrained import weights_digest
 from reid_pipeline.models.reid_model import ReIDModel
 from reid_pipeline.schema.columns import CAMID, IDENTITY, LABEL, SPLIT, VIEWID
 from reid_pipeline.schema.errors import first_few
-from reid_pipeline.schema.origin import (
-    DECIDING,
-    Origin,
-    inherited_label_use,
-    mismatches,
-    require_match,
-    warn_of_rounding,
-)
+from reid_pipeline.schema.origin import DECIDING, Origin, mismatches, require_match, warn_of_rounding
 from reid_pipeline.schema.population import Population
 from reid_pipeline.schema.raw_folder import RawFolder
 from reid_pipeline.schema.records import EpochRecord, StageDescription
@@ -60,6 +53,7 @@ class TrainingRun:
     benchmark: str | None = None
     variant: str = ""
     whole: Any = None  # of a sample: the parameters that the whole is trained with
+    initial: InitialModel | None = None  # what training starts from; None: pretrained weights
 
     def stage(self, name: str) -> Stage[Any]:
         """Return the method's stage of that name."""
@@ -78,17 +72,23 @@ class TrainingRun:
                 self.method.name: {name: parameters[name] for name in stage.reads or parameters},
                 "compute": {"precision": self.runtime.precision},
             },
-            made_from={} if earlier is None else stages_behind(earlier),
-            **self._read,
-            label_use=self.method.label_use,
+            made_from=self.start.made_from if earlier is None else stages_behind(earlier),
+            data=self._data,
+            weights=self.start.weights,
+            label_use=self.start.label_use,
             code=__version__,
             device=self.runtime.device.type,
             threads=self.runtime.threads,
         )
 
     @cached_property
-    def _read(self) -> dict[str, str]:
-        return {"data": data_hash(self.split_table), "weights": starting_weights(self.parameters)}
+    def _data(self) -> str:
+        return data_hash(self.split_table)
+
+    @cached_property
+    def start(self) -> Start:
+        """What training starts from."""
+        return Start(self.method, self.parameters, population_of(self.split_table), self.benchmark, self.initial)
 
     def describe(self, stage: Stage[Any], origin: Origin) -> StageDescription:
         """Return what a checkpoint of `stage` says of itself."""
@@ -104,10 +104,10 @@ class TrainingRun:
     def model(self, earlier: Checkpoint | None = None) -> ReIDModel:
         """Build the model from the run's seed, on its device, as the stage before left it."""
         seed_global_state(self.seed, "build")
-        model = self.method.build(self.parameters, population_of(self.split_table)).to(self.runtime.device)
+        model = self.start.model(announced=earlier is None).to(self.runtime.device)
         if earlier is not None:
             model.load_state_dict(earlier.tensors)
-        _require_finite(model, self.method, self.parameters, earlier)
+        require_finite_weights(model, self.start, earlier)
         return model
 
     def data(self) -> TrainingData:
@@ -198,55 +198,35 @@ def _epochs(
         yield from fit(stage, run.model(earlier), data)
 
 
-def built_embedder(method: Method, parameters: Any, split_table: pd.DataFrame, origin: Origin) -> Embedder:
+def built_embedder(
+    method: Method, parameters: Any, split_table: pd.DataFrame, origin: Origin, initial: InitialModel | None = None
+) -> Embedder:
     """Return the embedder of a method that does not train, built from the run's seed, with its origin."""
     seed_global_state(origin.seed or 0, "build")
-    model = method.build(parameters, population_of(split_table))
-    _require_finite(model, method, parameters)
-    origin = origin.replace(weights=starting_weights(parameters), label_use=method.label_use)
+    start = Start(method, parameters, population_of(split_table), origin.benchmark, initial)
+    model = start.model(announced=True)
+    require_finite_weights(model, start)
+    origin = origin.replace(weights=start.weights, made_from=start.made_from, label_use=start.label_use)
     return _embedder(model, origin, white_value(split_table))
 
 
-def exported_embedder(
-    method: Method, parameters: Any, checkpoint: Checkpoint, origin: Origin, *, white: int | None = None
-) -> Embedder:
+def exported_embedder(start: Start, checkpoint: Checkpoint, origin: Origin, *, white: int | None = None) -> Embedder:
     """Return the embedder of a trained method's last stage, with its origin and the white value of its images.
 
-    `origin` is that of the run, as far as it is known without the checkpoint.
+    `start` is what that training began from, and `origin` that of the run, as far as known without the checkpoint.
 
     Raises:
         UserError: the checkpoint was trained by another run, or from other weights.
     """
     trained = checkpoint.description.origin
-    label_use = inherited_label_use(method.label_use, trained.label_use)
-    present = origin.replace(weights=starting_weights(parameters), label_use=label_use)
+    present = origin.replace(weights=start.weights, label_use=start.label_use)
     require_match("export", "checkpoint", trained, present)
     if trained.weights is None:
         _log.warning("The checkpoint is of the first version: it does not say which weights it started from.")
-    model = method.build(parameters, checkpoint.description.population)
+    model = start.model()
     model.load_state_dict(checkpoint.tensors)
-    _require_finite(model, method, parameters, checkpoint)
+    require_finite_weights(model, start, checkpoint)
     return _embedder(model, present.replace(made_from=stages_behind(checkpoint)), white)
-
-
-def starting_weights(parameters: Any) -> str:
-    """Return the SHA-256 of the weights that a method starts from, or "random"."""
-    return weights_digest(parameters.backbone.name, parameters.backbone.pretrained)
-
-
-def _require_finite(model: ReIDModel, method: Method, parameters: Any, checkpoint: Checkpoint | None = None) -> None:
-    """Refuse weights that are not finite: those of a checkpoint, or those that training starts from."""
-    if checkpoint is None:
-        given = parameters.backbone.pretrained
-        require_finite(
-            model,
-            f"The weights that {method.name} starts from (backbone.pretrained: {given})",
-            "Get the file again, or another one.",
-        )
-    else:
-        stage = checkpoint.description.stage
-        remedy = f"Train it again at a lower learning rate: --from-nodes={method.name}.train_{stage}"
-        require_finite(model, f"The weights in the checkpoint of {stage}", remedy)
 
 
 def _embedder(model: ReIDModel, origin: Origin, white: int | None) -> Embedder:

@@ -14,7 +14,7 @@ from reid_pipeline.schema.addresses import Cell
 from reid_pipeline.schema.base import Parameters
 from reid_pipeline.schema.columns import DISTRACTOR_PID, PID, SPLIT
 from reid_pipeline.schema.errors import UserError
-from reid_pipeline.schema.origin import PUBLISHED, Origin
+from reid_pipeline.schema.origin import INIT_FROM, PUBLISHED, Origin
 from reid_pipeline.schema.records import EpochRecord, Metrics, RunCard, SplitCount
 from reid_pipeline.splits import data_hash, galleries_hash
 
@@ -83,6 +83,7 @@ def make_run_card(
     used = {"device": str(runtime.device), "precision": runtime.precision}
     made_from = {} if run.embedder.origin is None else run.embedder.origin.made_from
     imported = {"imported": made_from[PUBLISHED]} if PUBLISHED in made_from else {}
+    started = {INIT_FROM: cell.differs[INIT_FROM]} if INIT_FROM in cell.differs else {}
     compute = {"compute": {**parameters["compute"], **used}}
     return RunCard(
         **cell.model_dump(),
@@ -92,6 +93,7 @@ def make_run_card(
         label_use=run.metrics.label_use,
         zero_shot=zero_shot,
         **imported,
+        **started,
         **used,
         threads=runtime.threads,
         training_seconds=round(sum(record.seconds["epoch"] for record in history), 1),
@@ -100,7 +102,7 @@ def make_run_card(
         num_trainable_parameters=max((record.trainable_parameters for record in history), default=0),
         **run_environment,
         device_peak_memory_bytes=device_peak_memory(runtime.device),
-        parameters={"benchmark": cell.benchmark, "seed": cell.seed, **parameters, **compute},
+        parameters={"benchmark": cell.benchmark, "seed": cell.seed, **started, **parameters, **compute},
         **_cost_of_whole(history),
     )
 

@@ -31,6 +31,7 @@ from reid_pipeline.schema.base import Parameters
 from reid_pipeline.schema.errors import UserError, explain, first_few, nearest
 from reid_pipeline.schema.layers import CELLS, CHECKPOINT, GIVEN_AT_RUN, IMPORT
 from reid_pipeline.schema.nested import leaves
+from reid_pipeline.schema.origin import INIT_FROM
 from reid_pipeline.schema.parameters import IngestionParameters, SharedParameters, SplitParameters
 from reid_pipeline.schema.population import Population
 from reid_pipeline.schema.sample import DEFAULT_IDENTITIES, SAMPLE
@@ -149,16 +150,29 @@ class Preflight:
             runtime = resolve_runtime(catalog.load("params:compute"))
             if "params:evaluation" in inputs:
                 runtime.for_evaluation(catalog.load("params:evaluation").precision)
-        for name, values in given.items():
-            # The number of identities is not known before the data is; checkpoints can be checked without it.
-            find_method(name).build(values, Population(2, cameras=2, views=2))
+        if given:
+            _check_models(given, catalog)
+
+
+def _check_models(given: dict[str, Any], catalog: DataCatalog) -> None:
+    """Build the methods' models from the weights, or the model, that they start from; `given` are the parameters."""
+    from reid_pipeline.engine.starting import Start
+
+    initial = catalog.load("initial_model")
+    # The number of identities is not known before the data is; checkpoints can be checked without it.
+    population = Population(2, cameras=2, views=2)
+    for name, values in given.items():
+        Start(find_method(name), values, population, initial=initial).model()
 
 
 def _check_import(pipeline: Pipeline, catalog: DataCatalog) -> None:
     """Refuse an import that cannot succeed, and a checkpoint beside a method's own pipeline, which reads none."""
     namespaces = {node.namespace for node in pipeline.nodes}
     if IMPORT in namespaces:
-        require_importable(catalog.load("parameters"))
+        parameters = catalog.load("parameters")
+        if parameters.get(INIT_FROM) is not None:
+            raise UserError(f"Parameter {INIT_FROM} is what a training starts from, and {IMPORT} trains nothing.")
+        require_importable(parameters)
     elif namespaces & set(method_names()) and catalog.load("parameters").get(CHECKPOINT) is not None:
         raise UserError(
             f"Parameter {CHECKPOINT} names a published model to import, and this pipeline trains: give"

@@ -33,4 +33,5 @@ METHOD = Method(
     stage_names=(PromptLearning.name, VisualFineTuning.name),
     label_use="all",
     description="A learnt prompt for every identity, then visual fine-tuning against the prompts.",
+    reads_text=True,
 )

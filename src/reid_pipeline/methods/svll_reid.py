@@ -233,4 +233,5 @@ METHOD = Method(
     stage_names=(SelfSupervisedPromptLearning.name, SelfSupervisedFineTuning.name),
     label_use="all",
     description="CLIP-ReID with self-supervision of the prompts, then of the images.",
+    reads_text=True,
 )

@@ -35,6 +35,15 @@ class SideInformation(nn.Module):
         else:
             self.register_parameter("side_embedding", None)
 
+    def mean_side_information(self) -> Tensor:
+        """Return what stands in for an unknown camera and view, float [D]; the tower has a table."""
+        if self.side_embedding is None:
+            raise ValueError("this tower has no side information")
+        grid = max(self.num_cameras, 1), max(self.num_views, 1)
+        seen_CV = self.side_seen.reshape(grid)
+        seen_CV = seen_CV if bool(seen_CV.any()) else torch.ones_like(seen_CV)
+        return _with_means(self.side_embedding.reshape(*grid, -1), seen_CV)[-1, -1]
+
     def _side_information(self, images: Tensor, camids: Tensor | None, viewids: Tensor | None) -> Tensor | None:
         """Return the row of `side_embedding` for each image, float [B, D]; a mean where none was learnt."""
         if self.side_embedding is None:

@@ -99,4 +99,4 @@ def create_pipeline() -> Pipeline:
         _node("make_report", ["report", "curves"]),
     ]
     parameters = {"parameters", *(f"params:{name}" for name in SHARED_PARAMETERS)}
-    return pipeline(nodes, namespace=IMPORT, inputs=SHARED, parameters=parameters)
+    return pipeline(nodes, namespace=IMPORT, inputs=SHARED - {"initial_model"}, parameters=parameters)

@@ -11,7 +11,9 @@ from reid_pipeline.engine.stage import Method
 from reid_pipeline.pipelines.method_nodes import MethodNodes, join_histories, keep
 from reid_pipeline.schema.addresses import ZERO_SHOT
 
-SHARED = {"split_table", "galleries", "raw_images", "image_cache", "known_image_stamps", "run_environment"}
+SHARED = {
+    "split_table", "galleries", "raw_images", "image_cache", "known_image_stamps", "run_environment", "initial_model"
+}  # fmt: skip
 SHARED_PARAMETERS = {"cells", "compute", "ingestion", "splits", "evaluation", "report"}
 ZERO_SHOT_RESULTS = {"zero_shot_metrics", "zero_shot_breakdown"}
 

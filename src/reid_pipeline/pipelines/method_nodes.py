@@ -57,6 +57,7 @@ class MethodNodes:
         resume_point: Record | None,
         compute: ComputeParameters,
         cells: Cells,
+        initial_model: Any,
         earlier: Any = None,
     ) -> Iterator[tuple[Record, list[EpochRecord]]]:
         """Train the stage; yield its state and history after every epoch."""
@@ -69,27 +70,38 @@ class MethodNodes:
         cell = cells[self.method.name]
         read = (self.method, parameters, split_table, raw_images, resolve_runtime(compute), cell.seed, image_cache)
         whole = whole_parameters(self.method, parameters, cell)
-        run = TrainingRun(*read, benchmark=cell.benchmark, variant=cell.variant, whole=whole)
+        run = TrainingRun(*read, benchmark=cell.benchmark, variant=cell.variant, whole=whole, initial=initial_model)
         yield from train_stage(run, self.stage, resume_point, earlier)
 
-    def build(self, parameters: Any, split_table: pd.DataFrame, cells: Cells) -> tuple[Any, list[EpochRecord]]:
+    def build(
+        self, parameters: Any, split_table: pd.DataFrame, cells: Cells, initial_model: Any
+    ) -> tuple[Any, list[EpochRecord]]:
         """Return the embedder of a method without training, and an empty history."""
         from reid_pipeline.engine.training import built_embedder
 
         present = self._origin("build", cells, split_table, parameters=parameters)
-        return built_embedder(self.method, parameters, split_table, present), []
+        return built_embedder(self.method, parameters, split_table, present, initial_model), []
 
     def export(
-        self, parameters: Any, checkpoint: Any, split_table: pd.DataFrame, compute: ComputeParameters, cells: Cells
+        self,
+        parameters: Any,
+        checkpoint: Any,
+        split_table: pd.DataFrame,
+        compute: ComputeParameters,
+        cells: Cells,
+        initial_model: Any,
     ) -> Any:
         """Turn the last checkpoint into the inference-only embedder."""
         from reid_pipeline.engine.runtime import resolve_runtime
+        from reid_pipeline.engine.starting import Start
         from reid_pipeline.engine.training import exported_embedder
         from reid_pipeline.splits import white_value
 
         noted = {"parameters": parameters, "runtime": resolve_runtime(compute)}
         present = self._origin("export", cells, split_table, **noted)
-        return exported_embedder(self.method, parameters, checkpoint, present, white=white_value(split_table))
+        trained = checkpoint.description.population
+        start = Start(self.method, parameters, trained, cells[self.method.name].benchmark, initial_model)
+        return exported_embedder(start, checkpoint, present, white=white_value(split_table))
 
     def extract(
         self,

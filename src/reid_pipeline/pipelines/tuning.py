@@ -77,6 +77,8 @@ class Trial:
     evaluation: EvaluationParameters
     seed: int
     score_every: int
+    initial: Any = None  # what training starts from; None: pretrained weights
+    benchmark: str | None = None
 
     def __call__(self, values: Mapping[str, Any]) -> "Generator[Score, None, None]":
         """Yield the scores.
@@ -95,7 +97,8 @@ class Trial:
         except ValidationError as error:
             raise Unusable(explain(error, self.method)) from error
         runtime = resolve_runtime(self.compute)
-        run = TrainingRun(method, parameters, self.table, self.raw_images, runtime, self.seed)
+        read = (method, parameters, self.table, self.raw_images, runtime, self.seed)
+        run = TrainingRun(*read, benchmark=self.benchmark, initial=self.initial)
         yield from dev_scores(run, self.evaluation, every=self.score_every)
 
 
@@ -121,6 +124,7 @@ def run_study(
     table: pd.DataFrame,
     raw_images: RawFolder,
     image_stamps: pd.DataFrame | None,
+    initial_model: Any,
     study_file: str,
 ) -> Record:
     """Run trials until there are as many finished ones as are wanted; return the whole study."""
@@ -129,11 +133,13 @@ def run_study(
     from reid_pipeline.tuning.trials import run_in_processes, run_trials
 
     check_unchanged(table, raw_images, image_stamps)
-    plan = _plan(parameters, tuning, evaluation, _facts(parameters, compute, evaluation, table), study_file)
+    facts = _facts(parameters, compute, evaluation, table, initial_model)
+    plan = _plan(parameters, tuning, evaluation, facts, study_file)
     if tuning.workers > 1 and not compute.threads:  # each worker has its part of the cores
         compute = compute.model_copy(update={"threads": max(1, (os.cpu_count() or 1) // tuning.workers)})
     scored = (evaluation, parameters["seed"], tuning.score_every)
-    trial = Trial(plan.method, parameters[plan.method], table, raw_images, compute, *scored)
+    started = (initial_model, parameters["benchmark"])
+    trial = Trial(plan.method, parameters[plan.method], table, raw_images, compute, *scored, *started)
     if tuning.workers == 1:
         _show(plan, run_trials(plan, trial))
     else:
@@ -142,21 +148,27 @@ def run_study(
 
 
 def _facts(
-    parameters: Record, compute: ComputeParameters, evaluation: EvaluationParameters, table: pd.DataFrame
+    parameters: Record,
+    compute: ComputeParameters,
+    evaluation: EvaluationParameters,
+    table: pd.DataFrame,
+    initial_model: Any,
 ) -> Record:
     """Return what decides a trial's score beside the parameters."""
     from reid_pipeline.engine.runtime import resolve_runtime
-    from reid_pipeline.engine.training import starting_weights
+    from reid_pipeline.engine.starting import Start
+    from reid_pipeline.schema.population import Population
 
     runtime = resolve_runtime(compute)
     method = find_method(parameters["method"])
+    in_force = method.params.model_validate(parameters[method.name])
     test = {"evaluation.precision": evaluation.precision} if evaluation.precision != "float32" else {}
     return {
         "data": data_hash(table),
         "device": runtime.device.type,
         "precision": runtime.precision,
         **test,  # studies of earlier versions have none
-        "weights": starting_weights(method.params.model_validate(parameters[method.name])),
+        "weights": Start(method, in_force, Population(0), initial=initial_model).weights,
     }
 
 
@@ -226,7 +238,7 @@ def create_pipeline() -> Pipeline:
     """Return manifest -> table without test rows -> trials -> best parameters, CSV, page; all `parameters` are read."""
     cut = ["manifest", "image_facts", "params:ingestion", "params:splits", "params:tuning"]
     read = ["parameters", "params:tuning", "params:compute", "params:evaluation", "tuning_split_table"]
-    files = ["raw_images", "known_image_stamps", "study_file"]
+    files = ["raw_images", "known_image_stamps", "initial_model", "study_file"]
     results = ["tuned_parameters", "study_trials_csv", "study_page"]
     return pipeline(
         [

@@ -87,6 +87,7 @@ def _row(method: str, group: RunGroup | None, figure: PublishedFigure | None, wh
     published = figure and figure.shown()
     obstacles = figure.obstacles(group.metrics) if figure and group else []
     imported = [_IMPORTED] if group and any(run.run_card.imported for run in group.runs) else []
+    started = dict.fromkeys(run.run_card.init_from for run in group.runs if run.run_card.init_from) if group else {}
     difference: dict[str, float | None] = {}
     if figure and group and not obstacles and figure.mark != _NO_TARGET:
         means = {name: found[name].mean for name in figure.values}
@@ -102,7 +103,7 @@ def _row(method: str, group: RunGroup | None, figure: PublishedFigure | None, wh
             "num_valid_queries": min(run.metrics.num_valid_queries for run in group.runs) if group else None,
             "published": published,
             "difference": difference,
-            "notes": [*obstacles, *imported, *filter(None, [why_none])],
+            "notes": [*obstacles, *imported, *(f"started from {name}" for name in started), *filter(None, [why_none])],
             "training_seconds": sum(seconds) / len(seconds) if seconds else None,
             **{name: max(numbers, default=None) for name, numbers in costs.items()},
         }

@@ -121,6 +121,7 @@ def _facts(card: RunCard) -> list[tuple[str, str]]:
     commit = (card.git_commit or "")[:_SHORT]
     facts = {
         "Labels": LABELS[card.label_use],
+        "Started from": card.init_from or "",
         "Device": card.device,
         "Precision": card.precision,
         "Wall time": exact_duration(card.wall_seconds),

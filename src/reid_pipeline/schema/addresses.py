@@ -20,6 +20,9 @@ SEPARATOR = "+"
 ZERO_SHOT = "zero_shot"
 """The method that every other is compared with: the encoder as it comes."""
 _UNSAFE = re.compile(r"""[\x00-\x1f\x7f/\\{}%$\[\]*?"<>|:]|^[.\s]|[.\s]$""")
+_NOT_IN_CARDS = {"synthetic", "compute", "checkpoint", "init_from"}
+"""Parameters that differ between cells, and that run cards are not compared by."""
+_ADDRESS = re.compile(r"([^/]+)/([^/]+)/(seed_\d+)")
 _LONGEST, _LONGEST_BYTES = 120, 200
 
 
@@ -112,9 +115,7 @@ def require_same_cell(cell: Cell, card: Any, file: PurePath, in_force: Mapping[s
     if differs is None or differs == cell.differs:
         return
     held = card.get("parameters") or {}
-    beyond = {
-        name for name in {*differs, *cell.differs} if name.split(".")[0] in {"synthetic", "compute", "checkpoint"}
-    }
+    beyond = {name for name in {*differs, *cell.differs} if name.split(".")[0] in _NOT_IN_CARDS}
     alike = all(differs.get(name) == cell.differs.get(name) for name in beyond)  # run cards are not compared by these
     if alike and in_force and all(held.get(name) == value for name, value in in_force.items()):
         return  # conf/ has been edited since; the run is the same
@@ -144,7 +145,10 @@ def variant_of(*parts: str) -> str:
 
 
 def _compact(value: Any) -> str:
-    """Return a value in few characters; of a file its name, of a list `(32,16)`: a glob reads brackets."""
+    """Return a value in few characters; of a file its name, of a cell its address with hyphens, of a list `(32,16)`.
+
+    A glob would read brackets.
+    """
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
     if isinstance(value, list | tuple):
@@ -152,4 +156,6 @@ def _compact(value: Any) -> str:
     if isinstance(value, Mapping):
         return f"({name_of(value)})"
     text = str(value)
+    if _ADDRESS.fullmatch(text):
+        return text.replace("/", "-")
     return PurePath(text).name or text if "/" in text else text

@@ -16,6 +16,7 @@ from pydantic import ValidationError
 from reid_pipeline.schema.addresses import ZERO_SHOT, Cell, component, name_of, variant_of
 from reid_pipeline.schema.base import Parameters
 from reid_pipeline.schema.nested import leaves, merged, nested
+from reid_pipeline.schema.origin import INIT_FROM
 from reid_pipeline.schema.parameters import ComputeParameters, SharedParameters
 from reid_pipeline.schema.sample import SAMPLE, lengths, shortened
 
@@ -30,7 +31,7 @@ IMPORT = "import_model"
 """The pipeline that does it, its nodes' namespace, and the parameter that the loader makes for it: `Import`."""
 IMPORTED = "imported"
 """How the variant of an imported model begins that the user has not named."""
-TEXT = (RAW_ROOT, "collection", "variant", "overlay", "method", "study", "tuned", CHECKPOINT)
+TEXT = (RAW_ROOT, "collection", "variant", "overlay", "method", "study", "tuned", CHECKPOINT, INIT_FROM)
 """Parameters that name something: text, whatever YAML would make of it."""
 _PLAIN = re.compile(r"[A-Za-z_/.~][\w/.~+-]*")
 _PLAIN_NAME = re.compile(r"[^,\"'\\]+")
@@ -44,7 +45,9 @@ FOLLOWED = ("name", "pretrained", "patch_stride", *_PIXELS)
 """What of a method's own backbone the method that it is compared with takes, too."""
 GIVEN_AT_RUN = (*TEXT, "synthetic")
 """Shared parameters that the command line, or what stands for it, gives and conf/ does not."""
-_NO_DIFFERENCE = {"benchmark", "seed", SAMPLE, CELLS, *TEXT, BACKBONE, "report", "tuning", "pretrain_demo_clip"}
+_NO_DIFFERENCE = {"benchmark", "seed", SAMPLE, CELLS, *TEXT, BACKBONE, "report", "tuning", "pretrain_demo_clip"} - {
+    INIT_FROM
+}
 """Shared parameters that are in the address, or that change no figure."""
 _NO_DIFFERENCE_IN = {"compute": set(ComputeParameters.model_fields) - {"precision"}, "ingestion": {"strict_counts"}}
 

@@ -22,6 +22,12 @@ DECIDING = ("benchmark", "method", "seed", "data", "parameters", "weights", "mad
 """What decides a result, but for rounding."""
 PUBLISHED = "published_checkpoint"
 """The name in `Origin.made_from` of a published model that was imported."""
+INIT_FROM = "init_from"
+"""The name there of the model that a training started from."""
+TEXT_TOWER = "text_tower"
+"""The name there of the text tower's weights, where the image tower started from a trained model."""
+LABELS_OF = "labels of "
+"""How the name there begins of a benchmark whose labels such a model had used."""
 EXTRACTION = {"splits", "flip_averaging", "batch_size", "precision"}
 """The parameters of the evaluation that decide embeddings."""
 _ADDED = {"evaluation": {"precision": "float32"}}

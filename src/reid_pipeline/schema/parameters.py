@@ -260,6 +260,7 @@ class SharedParameters(Parameters):
     method: str | None = Field(None, description="the one that is tuned, imported, or whose changes are shown")
     study: str = Field("main", pattern=r"^\w[\w.-]*$", description="name of the study among its method's")
     checkpoint: str | None = Field(None, description="file of a published ReID model, which import_model reads")
+    init_from: str | None = Field(None, description="trained model to start from: a cell's address, or its file")
     tuned: str | None = Field(None, description="take what a study found: <method>, or <method>/<study>")
     compute: ComputeParameters
     ingestion: IngestionParameters

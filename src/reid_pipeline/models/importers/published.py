@@ -8,7 +8,7 @@ fixed tokens before and after them, T width of the text tower.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -82,6 +82,10 @@ class PublishedModel:
     def positions(self) -> int:
         """Rows of the positional embedding, without that of the class token (ViT) or the mean (ResNet)."""
         return len(self.image_state[_positions_of(self.image_state)]) - 1
+
+    def preferring(self, backbone: str) -> "PublishedModel":
+        """Return the same model, whose towers have the name `backbone` where the shapes are its own."""
+        return replace(self, architecture=_architecture(Path(self.file), self.image_state, backbone))
 
     @property
     def untrained_necks(self) -> bool:
