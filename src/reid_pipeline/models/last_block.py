@@ -31,7 +31,7 @@ def token_after(block: Any, x_BLD: Tensor, position: int, mask_LL: Tensor | None
     masked = {} if mask_LL is None else {"attn_mask": mask_LL[position : position + 1]}
     attended_B1D = block.attention(query_B1D, normed_BLD, normed_BLD, **masked)
     x_BD = x_BLD[:, position] + block.ls_1(attended_B1D)[:, 0]
-    return x_BD + cast("Tensor", block.ls_2(block.mlp(block.ln_2(x_BD))))
+    return cast("Tensor", x_BD + block.ls_2(block.mlp(block.ln_2(x_BD))))
 
 
 def is_plain(block: Any) -> bool:

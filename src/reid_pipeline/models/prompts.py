@@ -94,7 +94,7 @@ def _first_learnt(text_encoder: TextEncoder, tokens_N: Tensor, noun: str, count:
     first = int((tokens_N != opening_N).int().argmax())
     learnt_M, others = tokens_N[first : first + count], torch.cat([tokens_N[:first], tokens_N[first + count :]])
     padding = text_encoder.pad_id
-    if len(learnt_M.unique()) > 1 or not torch.equal(others[others != padding], bare_N[bare_N != padding]):
+    if len(set(learnt_M.tolist())) > 1 or not torch.equal(others[others != padding], bare_N[bare_N != padding]):
         raise UserError(
             f"The tokenizer of {text_encoder.name!r} does not make one token of each X in a prompt, so that learnt "
             f"vectors cannot stand there. Set `backbone` to another network, such as ViT-B-16-quickgelu."
