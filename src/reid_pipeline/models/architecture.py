@@ -4,16 +4,19 @@
 """
 
 import math
+import re
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.modules.module import register_module_parameter_registration_hook
+from torch.overrides import TorchFunctionMode
+from torch.utils._pytree import tree_map
 
 from reid_pipeline.models.open_clip_lists import DEMO_MODEL, ModelConfig, configs, facts_of
 from reid_pipeline.models.text_configs import fault_of_text, without_prompts
@@ -63,9 +66,22 @@ class Architecture:
         return (mean[0], mean[1], mean[2]), (std[0], std[1], std[2])
 
     def visual(self) -> Any:
-        """Return open_clip's image tower as it is configured, built within `parameters_on_meta`."""
-        with parameters_on_meta():
-            return self.clip(text=False).visual
+        """Return open_clip's image tower as it is configured, built within `parameters_on_meta`.
+
+        UserError where the installed open_clip or timm does not know what the configuration asks for.
+        """
+        try:
+            with parameters_on_meta():
+                return self.clip(text=False).visual
+        except (TypeError, RuntimeError, AssertionError) as error:
+            from importlib.metadata import version
+
+            reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
+            raise UserError(
+                f"The image tower of {self.name!r} cannot be built by open_clip {version('open_clip_torch')} with timm "
+                f"{version('timm')}: {reason}. Install the versions that it was made with, or set `backbone` to "
+                f"another network."
+            ) from error
 
     def require_prompts(self) -> None:
         """Raise a UserError where embedded tokens cannot be fed to the text tower."""
@@ -119,10 +135,30 @@ def parameters_on_meta() -> Iterator[None]:
 
     handle = register_module_parameter_registration_hook(place)
     try:
-        with torch.random.fork_rng(devices=[]):
+        with torch.random.fork_rng(devices=[]), _MixedOnMeta():
             yield
     finally:
         handle.remove()
+
+
+class _MixedOnMeta(TorchFunctionMode):
+    """Functions of tensors on the meta device and others give what they would with all of them there.
+
+    Some towers run a part of themselves while they are built, to see how large its output is.
+    """
+
+    def __torch_function__(
+        self,
+        func: Callable[..., Any],
+        types: Any,  # noqa: ARG002
+        args: tuple[Any, ...] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Any:
+        if func in (nn.functional.conv2d, nn.functional.batch_norm, torch.conv2d, torch.batch_norm):
+            tensors = [each for each in args if isinstance(each, Tensor)]
+            if any(each.is_meta for each in tensors):
+                args = tree_map(lambda each: each.to("meta") if isinstance(each, Tensor) else each, args)
+        return func(*args, **(kwargs or {}))
 
 
 def model_names() -> list[str]:
@@ -144,18 +180,24 @@ def model_config(name: str) -> ModelConfig:
 
 
 def native_grid(config: ModelConfig) -> Grid:
-    """Return the token grid (rows, columns) that a ViT or ResNet is configured with."""
+    """Return the token grid (rows, columns) that a ViT or ResNet is configured with; of timm's, what the name says."""
     vision = config["vision_cfg"]
     size = vision.get("image_size", 224)
     is_resnet = isinstance(vision.get("layers", 12), list | tuple)
-    cell = _RESNET_REDUCTION if is_resnet else vision.get("patch_size", 16)
+    named = re.search(r"patch(\d+)", vision.get("timm_model_name") or "")
+    patch = int(named[1]) if named else vision.get("patch_size", 16)
+    cell = _RESNET_REDUCTION if is_resnet else patch
     (height, width), (rows, columns) = ((side, side) if isinstance(side, int) else side for side in (size, cell))
     return height // rows, width // columns
 
 
-def stored_grid(num_tokens: int, native: Grid) -> Grid | None:
-    """Return the grid of a positional embedding with `num_tokens` rows: `native` or a square one, else None."""
-    if num_tokens == 1 + native[0] * native[1]:
+def stored_grid(num_tokens: int, native: Grid, special: int = 1) -> Grid | None:
+    """Return the grid of a positional embedding with `num_tokens` rows: `native` or a square one, else None.
+
+    `special` rows, the class token's or the mean token's, are not of the grid.
+    """
+    cells = num_tokens - special
+    if cells == native[0] * native[1]:
         return native
-    side = math.isqrt(max(num_tokens - 1, 0))
-    return (side, side) if side > 0 and side * side == num_tokens - 1 else None
+    side = math.isqrt(max(cells, 0))
+    return (side, side) if side > 0 and side * side == cells else None

@@ -66,7 +66,8 @@ class ImageEncoder(SideInformation, ABC):
 
     Attributes:
         KIND: the kind in words, for messages and tables.
-        POSITION_KEY: the positional embedding, [1 + h * w, W], below `visual.`; None where the kind has another form.
+        POSITION_KEY: the positional embedding below `visual.`: its last two axes are rows (those of special tokens
+            first, then h * w) and W; None where the kind has another form.
         name: its name in open_clip.
         grid_size: (h, w) cells that the tower sees, the class token (ViT) or mean token (ResNet) apart.
         penultimate_width: width of `penultimate`.
@@ -117,7 +118,7 @@ class ImageEncoder(SideInformation, ABC):
         self.visual: Any = visual
         for key, value in settings._asdict().items():
             setattr(self, key, value)
-        self._stored_grid = architecture.grid
+        self._stored_grid = self._configured_grid(architecture)
         if state is not None:
             self._load({key.removeprefix(_PREFIX): value for key, value in state.items() if key.startswith(_PREFIX)})
         self._adapt()
@@ -127,18 +128,27 @@ class ImageEncoder(SideInformation, ABC):
     def fits(cls, visual: Any) -> bool:
         """Return whether open_clip's built tower is of this kind."""
 
+    def _configured_grid(self, architecture: Architecture) -> Grid:
+        """Return the grid of the positional embedding that `visual` was built with."""
+        return architecture.grid
+
     def _load(self, own: dict[str, Tensor]) -> None:
         """Take tensors by the tower's own names, before it is adapted; positions may have a grid of their own."""
-        if self.POSITION_KEY is not None:
-            position_LD = own[self.POSITION_KEY]
-            self._stored_grid = stored_grid(len(position_LD), self._stored_grid) or self._stored_grid
-            self._set_positions(position_LD)
+        if (held := self._positions()) is not None:
+            special = held.shape[-2] - self._stored_grid[0] * self._stored_grid[1]
+            stored = own[str(self.POSITION_KEY)]
+            self._stored_grid = stored_grid(stored.shape[-2], self._stored_grid, special) or self._stored_grid
+            self._set_positions(stored)
         self.visual.load_state_dict(own, assign=True)
+
+    def _positions(self) -> Tensor | None:
+        """Return the tensor of `POSITION_KEY`; None where the tower has none, as one with relative positions."""
+        return None if self.POSITION_KEY is None else dict(self.visual.named_parameters()).get(self.POSITION_KEY)
 
     def _resize_positions(self) -> None:
         """Give `POSITION_KEY` the grid of this input size."""
-        held = self.visual.get_parameter(self.POSITION_KEY)
-        self._set_positions(resize_positions(held.data, self._stored_grid, self.grid_size))
+        if (held := self._positions()) is not None:
+            self._set_positions(resize_positions(held.detach(), self._stored_grid, self.grid_size))
 
     def _set_positions(self, position_LD: Tensor) -> None:
         parent, _, name = str(self.POSITION_KEY).rpartition(".")
@@ -209,18 +219,19 @@ class ImageEncoder(SideInformation, ABC):
 
 
 def resize_positions(position_LW: Tensor, source: Grid, target: Grid) -> Tensor:
-    """Resize the grid part bilinearly, from float [1 + h * w, W] to [1 + h' * w', W]; the first row stays.
+    """Resize the grid part bilinearly, from float [..., S + h * w, W] to [..., S + h' * w', W]; the first S rows stay.
 
     Pixel centres aligned as in `align_corners=False`, no anti-aliasing: as the released code of CLIP-ReID
     and PCL-CLIP does (methods.md, section 1). Where the grids are equal, the very tensor is returned.
     """
     if source == target:
         return position_LW
-    width = position_LW.shape[1]
-    grid_1Whw = position_LW[1:].reshape(1, *source, width).permute(0, 3, 1, 2)
+    *outer, rows, width = position_LW.shape
+    special = rows - source[0] * source[1]
+    grid_1Whw = position_LW[..., special:, :].reshape(1, *source, width).permute(0, 3, 1, 2)
     resized_1Whw = F.interpolate(grid_1Whw.float(), size=target, mode="bilinear", align_corners=False)
-    resized_LW = resized_1Whw.permute(0, 2, 3, 1).reshape(-1, width).to(position_LW.dtype)
-    return torch.cat([position_LW[:1], resized_LW])
+    resized_LW = resized_1Whw.permute(0, 2, 3, 1).reshape(*outer, -1, width).to(position_LW.dtype)
+    return torch.cat([position_LW[..., :special, :], resized_LW], dim=-2)
 
 
 def require_image_size(image_size: Grid, least: int, why: str) -> Grid:
