@@ -3,6 +3,7 @@
 from typing import Any
 
 from torch import Tensor
+
 from tower_examples import entering
 
 EXAMPLES = {

@@ -3,6 +3,7 @@
 from typing import Any
 
 from torch import Tensor
+
 from tower_examples import entering
 
 _VIT = {"image_size": 32, "patch_size": 8, "width": 32, "head_width": 16, "layers": 2, "pool_type": "avg"}

@@ -3,6 +3,7 @@
 from typing import Any
 
 from torch import Tensor
+
 from tower_examples import entering
 
 EXAMPLES = {"small-resnet": {"image_size": 64, "layers": [1, 1, 1, 1], "width": 8, "head_width": 16}}

@@ -6,6 +6,7 @@ from timm.models import register_model
 from timm.models.eva import _create_eva
 from timm.models.vision_transformer import _create_vision_transformer
 from torch import Tensor
+
 from tower_examples import entering
 
 _SMALL = {"img_size": 32, "patch_size": 8, "embed_dim": 32, "depth": 2, "num_heads": 2, "global_pool": "map"}

@@ -6,6 +6,7 @@ from timm.models import register_model
 from timm.models.vision_transformer import _create_vision_transformer
 from timm.models.vitamin import GeGluMlp, VitCfg, VitConvCfg, _create_vitamin
 from torch import Tensor
+
 from tower_examples import entering
 
 _SMALL = {"img_size": 32, "embed_dim": 32, "depth": 2, "num_heads": 2, "class_token": False, "global_pool": "avg"}

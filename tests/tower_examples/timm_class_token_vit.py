@@ -8,6 +8,7 @@ from timm.models.vision_transformer import _create_vision_transformer
 from timm.models.vision_transformer_hybrid import ConvStem, _create_vision_transformer_hybrid
 from timm.models.vision_transformer_relpos import _create_vision_transformer_relpos
 from torch import Tensor
+
 from tower_examples import entering
 
 _SMALL = {"img_size": 32, "patch_size": 8, "embed_dim": 32, "depth": 2, "num_heads": 2}
@@ -47,7 +48,12 @@ def small_relpos_table(pretrained: bool = False, **options: Any) -> Any:
 
 EXAMPLES = {
     "small-eva02": {"timm_model_name": "small_eva02", "timm_pool": "token", "timm_proj": None, "image_size": 32},
-    "small-registers": {"timm_model_name": "small_registers", "timm_pool": "token", "timm_proj": None, "image_size": 32},
+    "small-registers": {
+        "timm_model_name": "small_registers",
+        "timm_pool": "token",
+        "timm_proj": None,
+        "image_size": 32,
+    },
     "small-mci": {"timm_model_name": "small_mci", "timm_pool": "token", "timm_proj": None, "image_size": 32},
     "small-relpos": {"timm_model_name": "small_relpos", "timm_pool": "", "timm_proj": "linear", "image_size": 32},
     "small-table": {"timm_model_name": "small_relpos_table", "timm_pool": "", "timm_proj": "linear", "image_size": 32},

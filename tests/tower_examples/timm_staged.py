@@ -7,6 +7,7 @@ from timm.models.convnext import _create_convnext
 from timm.models.fastvit import _create_fastvit
 from timm.models.swin_transformer import _create_swin_transformer
 from torch import Tensor
+
 from tower_examples import entering
 
 

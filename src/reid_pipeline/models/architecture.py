@@ -148,11 +148,7 @@ class _MixedOnMeta(TorchFunctionMode):
     """
 
     def __torch_function__(
-        self,
-        func: Callable[..., Any],
-        types: Any,  # noqa: ARG002
-        args: tuple[Any, ...] = (),
-        kwargs: Mapping[str, Any] | None = None,
+        self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
     ) -> Any:
         if func in (nn.functional.conv2d, nn.functional.batch_norm, torch.conv2d, torch.batch_norm):
             tensors = [each for each in args if isinstance(each, Tensor)]

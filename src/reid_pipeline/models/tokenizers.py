@@ -4,13 +4,15 @@ import importlib.util
 from pathlib import Path
 from typing import Any
 
-from reid_pipeline.models.open_clip_lists import DEMO_MODEL, OWN_CONFIGS, ModelConfig
+from reid_pipeline.models.open_clip_lists import ModelConfig
 from reid_pipeline.models.published_weights import require_reachable
 from reid_pipeline.models.text_configs import EXAMPLES
 from reid_pipeline.schema.errors import UserError
 
 _PACKAGE = "transformers"
+_REMEDY = f"Install it with `pip install {_PACKAGE} sentencepiece`."
 _LOCAL = "local-dir:"
+_CONTEXT = 77  # open_clip's default
 
 
 def tokenizer_of(name: str, config: ModelConfig) -> Any:
@@ -19,25 +21,31 @@ def tokenizer_of(name: str, config: ModelConfig) -> Any:
     Raises:
         UserError: it needs a package that is not installed, or files that are neither here nor can be fetched.
     """
-    source = str((config.get("text_cfg") or {}).get("hf_tokenizer_name") or "")
-    if source and name.startswith(_LOCAL):
+    tower = config["text_cfg"]
+    source = str(tower.get("hf_tokenizer_name") or "")
+    if not source:  # not by open_clip's own search, which goes by the name and takes any "siglip" for Google's
+        import open_clip
+
+        return open_clip.SimpleTokenizer(
+            context_length=tower.get("context_length", _CONTEXT), **tower.get("tokenizer_kwargs", {})
+        )
+    if name.startswith(_LOCAL):
         source = name.removeprefix(_LOCAL)  # open_clip reads the tokenizer from the network's folder
-    if source:
-        _require_package(name, source)
-        if not Path(source).is_dir():
-            require_reachable(f"The tokenizer {source} of {name!r}", source, "tokenizer_config.json")
+    _require_package(name, source)
+    if not Path(source).is_dir():
+        require_reachable(f"The tokenizer {source} of {name!r}", source, "tokenizer_config.json")
+    return _from_hugging_face(name, source)
+
+
+def _from_hugging_face(name: str, source: str) -> Any:
     import open_clip
 
-    if name == DEMO_MODEL and name not in open_clip.list_models():
-        open_clip.add_model_config(OWN_CONFIGS)
     try:
         return open_clip.get_tokenizer(name)
     except Exception as error:
-        if not source:
-            raise
         reason = " ".join(str(error).split())[:300] or type(error).__name__
         raise UserError(
-            f"The tokenizer {source} of {name!r} cannot be made: {reason}. {_package_remedy()} Or set `backbone` to a "
+            f"The tokenizer {source} of {name!r} cannot be made: {reason}. {_REMEDY} Or set `backbone` to a "
             f"network whose tokenizer ships with open_clip, such as ViT-B-16-quickgelu."
         ) from error
 
@@ -46,11 +54,7 @@ def _require_package(name: str, source: str) -> None:
     if importlib.util.find_spec(_PACKAGE) is None:
         raise UserError(
             f"The text tower of {name!r} reads the tokens of {source}, for which the package {_PACKAGE} is needed, and "
-            f"it is not installed. {_package_remedy()} Or set `backbone` to a network whose tokenizer ships with "
+            f"it is not installed. {_REMEDY} Or set `backbone` to a network whose tokenizer ships with "
             f"open_clip ({EXAMPLES.replace(' ViT-B-16-SigLIP2-256,', '')}), or train a method without text (baseline, "
             f"pcl, unsupervised_pcl)."
         )
-
-
-def _package_remedy() -> str:
-    return f"Install it with `pip install {_PACKAGE} sentencepiece`."

@@ -50,15 +50,15 @@ def adapt(tower: ImageEncoder) -> None:
     if _has_patches(trunk):
         set_patches(tower, embed.proj)
     else:
-        tower._refuse_patch_stride("its patches come from convolutions")  # noqa: SLF001
+        tower._refuse_patch_stride("its patches come from convolutions")
         tower.image_size = require_image_size(tower.image_size, embed.feat_ratio(), "the stride of its convolutions,")
         tower.grid_size = _convolved_grid(embed.backbone, tower.image_size)
         embed.feature_size = tower.grid_size
     embed.img_size, embed.grid_size = tower.image_size, tower.grid_size
     embed.num_patches = tower.grid_size[0] * tower.grid_size[1]
     set_widths(tower, int(trunk.embed_dim))
-    tower._make_side_table(tower.penultimate_width)  # noqa: SLF001
-    tower._resize_positions()  # noqa: SLF001
+    tower._make_side_table(tower.penultimate_width)
+    tower._resize_positions()
     _set_other_positions(tower, trunk)
 
 
@@ -81,11 +81,11 @@ def through_blocks(tower: ImageEncoder, images_B3HW: Tensor, side_BD: Tensor | N
         shared = None if trunk.shared_rel_pos is None else trunk.shared_rel_pos.get_bias()
         options = [{"shared_rel_pos": shared}] * len(trunk.blocks)
     elif type(trunk).__name__ == "Eva":
-        x_BLD, rotations = trunk._pos_embed(x_BLD)  # noqa: SLF001
+        x_BLD, rotations = trunk._pos_embed(x_BLD)
         mixed = getattr(trunk, "rope_mixed", False) and rotations is not None
         options = [{"rope": rotations[block] if mixed else rotations} for block in range(len(trunk.blocks))]
     else:
-        x_BLD = trunk.patch_drop(trunk._pos_embed(x_BLD))  # noqa: SLF001
+        x_BLD = trunk.patch_drop(trunk._pos_embed(x_BLD))
     if side_BD is not None:
         first_only = tower.sie_tokens == "class" and trunk.cls_token is not None
         x_BLD = with_side(x_BLD, tower.sie_coefficient * side_BD, first_only=first_only)

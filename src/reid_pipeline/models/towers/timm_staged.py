@@ -26,7 +26,9 @@ class _LastMap(nn.Module):
 
     def forward(self, images_B3HW: Tensor) -> Tensor:
         stages = len(self.trunk.feature_info)
-        map_BDhw: Tensor = self.trunk.forward_intermediates(images_B3HW, indices=[stages - 1], intermediates_only=True)[0]
+        map_BDhw: Tensor = self.trunk.forward_intermediates(images_B3HW, indices=[stages - 1], intermediates_only=True)[
+            0
+        ]
         return map_BDhw
 
 
