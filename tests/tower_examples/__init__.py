@@ -1,8 +1,8 @@
 """Shrunken networks of every kind of tower: one module for each module of `models/towers/`, of the same name.
 
 A module holds `EXAMPLES`, open_clip's `vision_cfg` by name, and `penultimate`, which reads that feature off a run of
-open_clip's network. Where timm has no network that is small enough, the module
-registers one with timm, made by timm's own builder. `examples()` gives all, and open_clip knows them by name afterwards.
+open_clip's network. Where timm has no network that is small enough, the module registers one, made by timm's own
+builder. `examples()` gives all, and open_clip knows them by name afterwards.
 """
 
 import importlib

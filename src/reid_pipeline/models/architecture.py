@@ -18,6 +18,7 @@ from torch.nn.modules.module import register_module_parameter_registration_hook
 from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_map
 
+from reid_pipeline.models.model_folders import LOCAL, is_model_folder, read_model_folder
 from reid_pipeline.models.open_clip_lists import DEMO_MODEL, ModelConfig, configs, facts_of
 from reid_pipeline.models.text_configs import fault_of_text, without_prompts
 from reid_pipeline.schema.errors import UserError, nearest
@@ -39,17 +40,28 @@ class Architecture:
     """A network of open_clip, resolved from its name: what is known of it without weights.
 
     Attributes:
-        name: its name in open_clip.
+        name: its name in open_clip, or a folder or repository (`models.model_folders`).
         config: its configuration there.
         grid: token rows and columns that its image tower is configured with.
+        from_folder: it is none that open_clip lists, and its configuration is needed to build it again.
 
     Raises:
-        UserError: an unknown name.
+        UserError: an unknown name, or a folder or repository that cannot be read.
     """
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, config: ModelConfig | None = None) -> None:
+        """Resolve a name; with the `config` of a folder or repository, that is not looked for."""
         self.name = name
-        self.config = model_config(name)
+        self._preprocessing: Mapping[str, Any] = {}
+        self.from_folder = config is not None or is_model_folder(name)
+        if config is not None:
+            self.config = config
+        elif self.from_folder:
+            self.config, self._preprocessing = read_model_folder(name)
+        else:
+            self.config = model_config(name)
+        if self.config["vision_cfg"].get("timm_model_pretrained"):  # open_clip would download timm's own weights
+            self.config["vision_cfg"]["timm_model_pretrained"] = False
         self.grid = native_grid(self.config)
 
     @cached_property
@@ -57,11 +69,14 @@ class Architecture:
         """Return the network's tokenizer: texts to int64 [B, context length]; UserError where it cannot be had."""
         from reid_pipeline.models.tokenizers import tokenizer_of
 
-        return tokenizer_of(self.name, self.config)
+        plain_folder = self.from_folder and ":" not in self.name
+        return tokenizer_of(f"{LOCAL}{Path(self.name).expanduser()}" if plain_folder else self.name, self.config)
 
     def pixel_statistics(self, pretrained: str | Path | None) -> tuple[Triple, Triple]:
-        """Return (mean, std) of pixels in 0..1: the tag's where `pretrained` is one, else open_clip's default."""
-        tag = {} if pretrained is None else facts_of(self.name, str(pretrained))
+        """Return (mean, std) of pixels in 0..1: the folder's or tag's where there is one, else open_clip's default."""
+        tag = dict(self._preprocessing)
+        if not self.from_folder and pretrained is not None:
+            tag = facts_of(self.name, str(pretrained))
         mean, std = tag.get("mean", _MEAN), tag.get("std", _STD)
         return (mean[0], mean[1], mean[2]), (std[0], std[1], std[2])
 
@@ -170,7 +185,8 @@ def model_config(name: str) -> ModelConfig:
         raise UserError(
             f"Unknown backbone {name!r}.{nearest(name, names)} Allowed: the {len(names)} names that "
             f"`python -c 'import open_clip; print(open_clip.list_models())'` prints, and {DEMO_MODEL}; "
-            f"for instance ViT-B-16-quickgelu, ViT-L-14-quickgelu, {DEMO_MODEL}."
+            f"for instance ViT-B-16-quickgelu, ViT-L-14-quickgelu, {DEMO_MODEL}; the folder of a network that "
+            f"open_clip saved, or hf-hub:<organisation>/<repository>."
         )
     return known[name]
 

@@ -68,7 +68,8 @@ class ImageEncoder(SideInformation, ABC):
         KIND: the kind in words, for messages and tables.
         POSITION_KEY: the positional embedding below `visual.`: its last two axes are rows (those of special tokens
             first, then h * w) and W; None where the kind has another form.
-        name: its name in open_clip.
+        name: its name in open_clip, or its folder or repository.
+        config: the configuration of a folder or repository; None where open_clip lists the name.
         grid_size: (h, w) cells that the tower sees, the class token (ViT) or mean token (ResNet) apart.
         penultimate_width: width of `penultimate`.
         width: width of `final`.
@@ -115,6 +116,7 @@ class ImageEncoder(SideInformation, ABC):
             if count < 0:
                 raise UserError(f"{what} {count} is not allowed: 0 (no side information) or more. Correct `{what}`.")
         self.name = architecture.name
+        self.config = architecture.config if architecture.from_folder else None
         self.visual: Any = visual
         for key, value in settings._asdict().items():
             setattr(self, key, value)

@@ -9,6 +9,9 @@
 - `"demo"` for `demo-vit`: the weights that ship with this package. The token embedding has 49,408 rows, of
   which the demo's captions touch a few hundred: those alone are stored, and all tensors in half precision.
 
+A network of a folder or repository (`models.model_folders`) comes with its own weights: any `pretrained` but a file
+means these.
+
 Half precision becomes float32. Weights of another architecture are refused before a tower is built, and so are
 numbers that are not finite or no floating point.
 
@@ -29,6 +32,7 @@ from reid_pipeline.models.checkpoint_files import (
     read_checkpoint,
     require_same_architecture,
 )
+from reid_pipeline.models.model_folders import folder_weights, is_model_folder
 from reid_pipeline.models.open_clip_lists import DEMO_MODEL, facts_of, tags_of
 from reid_pipeline.models.published_weights import published_file
 from reid_pipeline.schema.digests import digest_of_file
@@ -57,6 +61,7 @@ def pretrained_state(
             download, or a text tower that is not CLIP's own.
     """
     # The weights are looked for before open_clip is imported: without them there is no need to wait for it.
+    pretrained = _resolved(architecture.name, pretrained)
     stored = None if pretrained is None else _stored(architecture, pretrained)
     clip = architecture.clip(text=text, device="cpu" if stored is None else "meta")
     expected = {key: tensor for key, tensor in clip.state_dict().items() if text or key.startswith("visual.")}
@@ -106,6 +111,7 @@ def _require_finite(state: Mapping[str, Tensor], source: str) -> None:
 
 def weights_digest(name: str, pretrained: str | Path | None) -> str:
     """Return the SHA-256 of the file that `pretrained` names, or `"random"` where there is none."""
+    pretrained = _resolved(name, pretrained)
     if pretrained is None:
         return "random"
     path = _path_of(pretrained) or _file_of_tag(Architecture(name), str(pretrained))
@@ -115,6 +121,12 @@ def weights_digest(name: str, pretrained: str | Path | None) -> str:
         return digest_of_file(path)
     except OSError as error:
         raise UserError(f"The weights {path} cannot be read: {error.strerror}. Correct `pretrained`.") from error
+
+
+def _resolved(name: str, pretrained: str | Path | None) -> str | Path | None:
+    """Return `pretrained`, or the own weights of a folder or repository where it is no file."""
+    own = is_model_folder(name) and (pretrained is None or _path_of(pretrained) is None)
+    return folder_weights(name) if own else pretrained
 
 
 def _stored(architecture: Architecture, pretrained: str | Path) -> CheckpointFile:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from reid_pipeline.models.open_clip_lists import file_names
 from reid_pipeline.schema.digests import digest_of_file
@@ -30,8 +30,15 @@ class _NoDownloadError(OSError):
     """A download that was not tried, or did not bring the file; its text says why."""
 
 
-def published_file(label: str, facts: Mapping[str, Any]) -> Path:
-    """Return the file of published weights, from a cache or downloaded; `label` names them in messages.
+class Naming(NamedTuple):
+    """What messages call a file, and what is done with one that was brought by hand."""
+
+    subject: str
+    use: str = "set `pretrained` to its path"
+
+
+def published_file(label: str | Naming, facts: Mapping[str, Any]) -> Path:
+    """Return the file of published weights, from a cache or downloaded; `label` names the weights in messages.
 
     Raises:
         UserError: it is in no cache and cannot be downloaded, or the file in the cache is damaged.
@@ -43,7 +50,8 @@ def published_file(label: str, facts: Mapping[str, Any]) -> Path:
     try:
         return _downloaded(repository, names)
     except Exception as error:
-        raise UserError(_failed(label, error, repository, names, str(facts.get("url", "")))) from error
+        naming = label if isinstance(label, Naming) else Naming(f"The weights {label}")
+        raise UserError(_failed(naming, error, repository, names, str(facts.get("url", "")))) from error
 
 
 def require_reachable(label: str, repository: str, name: str) -> None:
@@ -163,16 +171,16 @@ def _quiet() -> Iterator[None]:
         logger.setLevel(level)
 
 
-def _failed(label: str, error: Exception, repository: str, names: tuple[str, ...], url: str) -> str:
+def _failed(naming: Naming, error: Exception, repository: str, names: tuple[str, ...], url: str) -> str:
     from huggingface_hub import hf_hub_url
 
     addresses = [hf_hub_url(repository, name, endpoint="https://huggingface.co") for name in names]
     place = _folder_in_cache(repository)
     also = f" (or {url}, into {URL_CACHE})" if url else ""
     return (
-        f"The weights {label} are not in the cache, and could not be downloaded: {_reason(error, repository)}. On a "
-        f"machine with a network, fetch {' or '.join(addresses)}{also}, bring the file here and set `pretrained` to "
-        f"its path; or copy the folder {place.name} of that machine's cache to {place}."
+        f"{naming.subject} are not in the cache, and could not be downloaded: {_reason(error, repository)}. On a "
+        f"machine with a network, fetch {' or '.join(addresses)}{also}, bring the file here and {naming.use}; or copy "
+        f"the folder {place.name} of that machine's cache to {place}."
     )
 
 

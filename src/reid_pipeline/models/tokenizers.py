@@ -4,6 +4,7 @@ import importlib.util
 from pathlib import Path
 from typing import Any
 
+from reid_pipeline.models.model_folders import LOCAL
 from reid_pipeline.models.open_clip_lists import ModelConfig
 from reid_pipeline.models.published_weights import require_reachable
 from reid_pipeline.models.text_configs import EXAMPLES
@@ -11,12 +12,11 @@ from reid_pipeline.schema.errors import UserError
 
 _PACKAGE = "transformers"
 _REMEDY = f"Install it with `pip install {_PACKAGE} sentencepiece`."
-_LOCAL = "local-dir:"
 _CONTEXT = 77  # open_clip's default
 
 
 def tokenizer_of(name: str, config: ModelConfig) -> Any:
-    """Return the tokenizer of a network that open_clip lists: texts to int64 [B, context length].
+    """Return the tokenizer of a network by a name that open_clip takes: texts to int64 [B, context length].
 
     Raises:
         UserError: it needs a package that is not installed, or files that are neither here nor can be fetched.
@@ -29,8 +29,8 @@ def tokenizer_of(name: str, config: ModelConfig) -> Any:
         return open_clip.SimpleTokenizer(
             context_length=tower.get("context_length", _CONTEXT), **tower.get("tokenizer_kwargs", {})
         )
-    if name.startswith(_LOCAL):
-        source = name.removeprefix(_LOCAL)  # open_clip reads the tokenizer from the network's folder
+    if name.startswith(LOCAL):
+        source = name.removeprefix(LOCAL)  # open_clip reads the tokenizer from the network's folder
     _require_package(name, source)
     if not Path(source).is_dir():
         require_reachable(f"The tokenizer {source} of {name!r}", source, "tokenizer_config.json")
@@ -41,7 +41,7 @@ def _from_hugging_face(name: str, source: str) -> Any:
     import open_clip
 
     try:
-        return open_clip.get_tokenizer(name)
+        return open_clip.get_tokenizer(name, trust_remote_code=False)  # whatever a folder's configuration asks for
     except Exception as error:
         reason = " ".join(str(error).split())[:300] or type(error).__name__
         raise UserError(
