@@ -15,6 +15,7 @@ from reid_pipeline.models.architecture import Architecture
 from reid_pipeline.models.backbone import build_image_encoder
 from reid_pipeline.models.last_block import first_token_after, token_after
 from reid_pipeline.models.pretrained import pretrained_state
+from reid_pipeline.models.prompt_augmentation import mask_prompts
 from reid_pipeline.models.prompts import PromptLearner
 from reid_pipeline.models.text_encoder import TextEncoder, both_towers
 from reid_pipeline.schema.errors import UserError
@@ -132,6 +133,10 @@ def test_a_tower_that_is_not_causal_reads_the_padding(kind: Kind) -> None:
     embedded = prompts(torch.tensor([0])).detach().requires_grad_()
     text.encode(embedded, 63).sum().backward()
     assert embedded.grad.abs().sum(2).gt(0).all(), "each of the 64 tokens has a part in the feature"
+    masked = mask_prompts(embedded, torch.Generator().manual_seed(0))
+    assert masked.eq(0).any(2).all(), "the mask of svll_reid is over the whole context, padding too"
+    behind = torch.cat([embedded[:, :12], masked[:, 12:]], dim=1)
+    assert not torch.allclose(text.encode(behind, 63), text.encode(embedded, 63), atol=1e-3)
     for cut in (63, 62):
         with pytest.raises(UserError, match=r"does not suit 'shrunken': it takes 64, and 64 at most"):
             text.encode(embedded[:, :cut], cut - 1)
