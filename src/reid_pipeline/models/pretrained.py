@@ -58,7 +58,7 @@ def pretrained_state(
 
     Raises:
         UserError: unknown tag, missing or unreadable file, weights of another architecture or activation, a failed
-            download, or a text tower that is not CLIP's own.
+            download, or a text tower that prompts cannot be learnt with.
     """
     # The weights are looked for before open_clip is imported: without them there is no need to wait for it.
     pretrained = _resolved(architecture.name, pretrained)
