@@ -8,6 +8,7 @@
 #   make quick   the checks that take seconds and the tests without the slow ones, in under 90 s
 #   make golden  record the golden traces anew: make golden REASON="why the numbers change"
 #   make bench   what the parts of the demo cost: ingestion, loading, training (also beside others), clustering, evaluation
+#   make versions   the quick tests against the lowest and the newest open_clip, timm, torch and kedro
 #   make viz     the pipelines as a graph, in a browser
 #   make repro   the demo as DVC stages; a second time it does nothing
 #   make stages  write dvc.yaml anew; ENV=market1501: dvc/market1501/dvc.yaml; OVERLAYS=rn50: with its cells
@@ -26,7 +27,7 @@ COMPILE := $(UV) pip compile --quiet --universal --generate-hashes --python-vers
 unexport VIRTUAL_ENV CONDA_PREFIX PYTHONHOME PYTHONPATH
 
 .DEFAULT_GOAL := help
-.PHONY: help env dev demo test quick check rules golden bench viz repro stages lock clean
+.PHONY: help env dev demo test quick check rules golden bench versions viz repro stages lock clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -91,6 +92,9 @@ bench: env
 	$(BIN)/python bench/shared_machine.py
 	$(BIN)/python bench/neighbourhoods.py
 	$(BIN)/python bench/evaluation.py
+
+versions: dev
+	$(BIN)/python bench/versions.py
 
 viz: env
 	$(BIN)/kedro viz run

@@ -16,6 +16,8 @@ SOURCE = ROOT / "src"
 PACKAGE, DRAWINGS = "reid_pipeline", "reid_drawings"
 WITHOUT_EFFECT = (f"{PACKAGE}.engine.progress",)
 """The bar on the console decides on no result; nor does the package's own `__init__.py`, the version."""
+WHOLE = (f"{PACKAGE}.models.towers",)
+"""Packages that import all of their modules, by what lies there; of methods and readers a step has one."""
 
 
 @cache
@@ -63,6 +65,8 @@ def _direct(module: str) -> frozenset[str]:
         if name not in handed_on
         for home in _homes(source, name)
     }
+    if module in WHOLE:
+        taken |= {name for name in modules() if name.startswith(f"{module}.")}
     return frozenset(taken)
 
 
