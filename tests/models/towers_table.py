@@ -24,26 +24,114 @@ SIZE = (256, 128)
 _INTRODUCTION = """# Image towers
 
 Every image tower of open_clip {open_clip} (with timm {timm}), built at 256 x 128: its kind, and the widths of the three
-features ([methods.md](methods.md#1-backbone-the-clip-image-encoder-adapted)). `backbone.name` takes these names.
-Written by `python tests/models/towers_table.py`; the suite builds each tower anew and compares.
+features ([methods.md](methods.md)). `backbone.name` takes these names; others, in folders and repositories, are taken
+if they are of one of these kinds ([parameters.md](parameters.md)). Written by `python tests/models/towers_table.py`;
+the suite builds each tower anew and compares.
 
-| kind | networks | penultimate | final | other sizes | OLP | SIE goes to | `conv1` frozen |
-|---|---|---|---|---|---|---|---|
-| class-token ViT | CLIP, DFN, MetaCLIP ... | class token entering the last block | class token, normed | positions resized | yes | class token (`sie_tokens`) | yes |
-| average-pooled ViT | CLIPA | mean of the patches entering the last block | mean of the patches, normed | positions resized | yes | class token (`sie_tokens`) | yes |
-| attention-pooled ViT | CoCa | mean of all tokens entering the last block | the pool's first output, normed | positions resized | yes | class token (`sie_tokens`) | yes |
-| ModifiedResNet | CLIP's RN | mean of layer3 | mean of layer4, of stride 1 | positions resized | no | refused | no |
-| timm ViT with class token | EVA01, EVA02, MobileCLIP-B and -L, vit_relpos | class token entering the last block | class token, normed | positions resized; rotary and relative ones computed | yes; MobileCLIP-B: no | class token (`sie_tokens`) | yes; MobileCLIP-B: no |
-| timm attention-pooled ViT | SigLIP, PE-Core | mean of the tokens that the pool reads, entering the last block | the pool's output | positions resized, rotary ones computed | yes | class token (`sie_tokens`); without one, all | yes |
-| timm average-pooled ViT | ViTamin, vit_medium_gap | mean of the tokens entering the last block | mean of the tokens, normed | positions resized | ViTamin: no | all tokens | ViTamin: no |
-| timm network of stages | ConvNeXt, MobileCLIP-S, Swin | mean of the map entering the last stage | mean of the last map, normed | any; Swin's windows follow the grid | no | refused | no |
+## Kinds
 
-`projected` is what the tower gives by itself. Where it has no projection (SigLIP), `projected` is `final`: it is embedded,
-weighted and given a neck once. Positions are resized bilinearly for all kinds, as CLIP-ReID does it for CLIP's.
+| kind | networks | penultimate, entering the last block or stage | final | SIE goes to | OLP | frozen patches |
+|---|---|---|---|---|---|---|
+{kinds}
+
+(1) Refused where patches come from convolutions: MobileCLIP-B, ViTamin.
+
+- `projected` is what the tower gives by itself. Where it has no projection (SigLIP), it is `final`: embedded, weighted
+  and given a neck once.
+- `sie_tokens: all` adds side information to all tokens; a tower without a class token does so in any case.
+- Learnt positions are resized bilinearly, as CLIP-ReID does it for CLIP's; rotary and relative ones are computed for
+  the grid; Swin's windows follow the grid, as timm does it, and networks of stages take any size.
+- A kind is a module of `src/reid_pipeline/models/towers/`.
+
+## Networks
 
 | name | kind | grid | penultimate | final | projected | embedding |
 |---|---|---|---|---|---|---|
 """
+
+_KINDS = (
+    (
+        "class-token ViT",
+        "CLIP, DFN, MetaCLIP",
+        "the class token",
+        "the class token, normed",
+        "class token",
+        "yes",
+        "yes",
+    ),
+    (
+        "average-pooled ViT",
+        "CLIPA",
+        "the mean of the patches",
+        "the mean of the patches, normed",
+        "class token",
+        "yes",
+        "yes",
+    ),
+    (
+        "attention-pooled ViT",
+        "CoCa",
+        "the mean of all tokens",
+        "the pool's first output, normed",
+        "class token",
+        "yes",
+        "yes",
+    ),
+    (
+        "ModifiedResNet",
+        "CLIP's ResNets",
+        "the mean of `layer3`",
+        "the mean of `layer4`, of stride 1",
+        "refused",
+        "refused",
+        "refused",
+    ),
+    (
+        "timm ViT with class token",
+        "EVA01, EVA02, MobileCLIP-B and -L",
+        "the class token",
+        "the class token, normed",
+        "class token",
+        "yes (1)",
+        "yes (1)",
+    ),
+    (
+        "timm attention-pooled ViT",
+        "SigLIP, PE-Core",
+        "the mean of what the pool reads",
+        "the pool's output",
+        "class token or all",
+        "yes",
+        "yes",
+    ),
+    (
+        "timm average-pooled ViT",
+        "ViTamin, vit_medium_gap",
+        "the mean of the tokens",
+        "the mean of the tokens, normed",
+        "all tokens",
+        "yes (1)",
+        "yes (1)",
+    ),
+    (
+        "timm network of stages",
+        "ConvNeXt, MobileCLIP-S, Swin",
+        "the mean of the map",
+        "the mean of the last map, normed",
+        "refused",
+        "refused",
+        "refused",
+    ),
+    (
+        "timm NaFlex ViT",
+        "none that open_clip lists",
+        "as the ViTs above",
+        "as the ViTs above",
+        "class token or all",
+        "refused",
+        "yes",
+    ),
+)
 
 
 class Row(NamedTuple):
@@ -56,7 +144,8 @@ class Row(NamedTuple):
 
 def page() -> str:
     """Return the page as it should be."""
-    introduction = _INTRODUCTION.format(open_clip=version("open_clip_torch"), timm=version("timm"))
+    kinds = "\n".join(f"| {' | '.join(cells)} |" for cells in _KINDS)
+    introduction = _INTRODUCTION.format(open_clip=version("open_clip_torch"), timm=version("timm"), kinds=kinds)
     built: dict[str, Row | str] = {}
     lines = []
     for name in model_names():

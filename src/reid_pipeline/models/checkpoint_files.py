@@ -9,6 +9,7 @@ own: `torch_pickles` reads what they list, and calls nothing. Names come out as 
 
 import json
 import math
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -31,7 +32,8 @@ _FOREIGN = {
 }
 # The positional embedding of a ViT, that of a ResNet's attention pool, and that of timm's ViTs.
 _POSITIONS = ("visual.positional_embedding", "visual.attnpool.positional_embedding", "visual.trunk.pos_embed")
-
+# The last layer of timm's towers, as wide as CLIP's joint space; SigLIP has none, and is as wide itself.
+_PROJECTIONS = tuple(f"visual.{layer}.weight" for layer in ("head.proj", "head.mlp.fc2", "trunk.head", "trunk.head.fc"))
 
 _Facts = tuple[str, int, object, int, int]
 
@@ -88,7 +90,8 @@ def _clip_among(sets: NamedSets) -> str:
 def _openai_names(raw: Mapping[str, Any]) -> dict[str, Any]:
     """Drop `module.`, unpack open_clip's separate text module, and prefix a lone image tower."""
     state = {key.removeprefix("module."): value for key, value in raw.items()}
-    if "class_embedding" in state and "conv1.weight" in state:
+    lone_vit = "class_embedding" in state and "conv1.weight" in state
+    if lone_vit or any(key.startswith("trunk.") for key in state):
         return {f"visual.{key}": value for key, value in state.items()}
     return {
         key if key.startswith("text.transformer.embeddings") else key.removeprefix("text."): value
@@ -162,14 +165,24 @@ def looks_like(state: Mapping[str, Tensor], *, limit: int = 2) -> list[str]:
 
 
 def _timm_networks_like(state: Mapping[str, Tensor], configs: Mapping[str, ModelConfig]) -> list[str]:
-    """Return the names whose tower has timm's tensors in these shapes; each network of timm is built once, to see."""
-    shapes = {key: tuple(value.shape) for key, value in state.items() if key.startswith("visual.trunk.")}
-    names: dict[str, list[str]] = {}
+    """Return the names whose tower has timm's tensors in these shapes; those of the same grid first.
+
+    Each network of timm that has the width is built once, to see; the size that it was trained at does not count.
+    """
+    shapes = {key: tuple(value.shape) for key, value in state.items() if key.startswith("visual.")}
+    widths = {shapes[key][0] for key in _PROJECTIONS if key in shapes} or {
+        shape[-1] for key, shape in shapes.items() if key == _POSITIONS[2]
+    }
+    alike: dict[str, list[str]] = {}
     for name, config in sorted(configs.items(), key=lambda item: len(item[0])):
-        if shapes and config["vision_cfg"].get("timm_model_name"):
-            vision = {key: value for key, value in config["vision_cfg"].items() if key != "image_size"}
-            names.setdefault(json.dumps([config["embed_dim"], vision], sort_keys=True), []).append(name)
-    return [name for alike in names.values() if _has_shapes(alike[0], shapes) for name in alike]
+        vision = {key: value for key, value in config["vision_cfg"].items() if key != "image_size"}
+        trunk = vision.get("timm_model_name")
+        if trunk and config["embed_dim"] in widths:
+            vision["timm_model_name"] = re.sub(r"_\d+$", "", trunk)
+            alike.setdefault(json.dumps(vision, sort_keys=True), []).append(name)
+    found = [name for names in alike.values() if _has_shapes(names[0], shapes) for name in names]
+    rows = shapes.get(_POSITIONS[2], (0, 0, 0))[1]
+    return sorted(found, key=lambda name: abs(math.prod(native_grid(configs[name])) - rows) > 1)
 
 
 def _has_shapes(name: str, shapes: Mapping[str, Sequence[int]]) -> bool:
@@ -177,10 +190,9 @@ def _has_shapes(name: str, shapes: Mapping[str, Sequence[int]]) -> bool:
         built = Architecture(name).visual().state_dict()
     except UserError:
         return False
-    own = {f"visual.{key}": tuple(value.shape) for key, value in built.items() if key.startswith("trunk.")}
-    return {key for key in own if not key.endswith("num_batches_tracked")} <= set(shapes) and all(
-        own.get(key) == shape for key, shape in shapes.items()
-    )
+    own = {f"visual.{key}": tuple(value.shape) for key, value in built.items()}
+    ignored = {key for key in own if key in _POSITIONS or key.endswith("num_batches_tracked")}
+    return {key: own[key] for key in own.keys() - ignored} == {key: shapes[key] for key in shapes.keys() - ignored}
 
 
 def _tower_facts(state: Mapping[str, Tensor]) -> _Facts | None:

@@ -88,8 +88,8 @@ class SplitParameters(Parameters):
 class BackboneParameters(Parameters):
     """The CLIP image encoder and the pixels it reads."""
 
-    name: str = Field(description="an open_clip ViT model name, or demo-vit")
-    pretrained: str | None = Field(None, description="open_clip tag, local checkpoint, or null for random")
+    name: str = Field(description="open_clip name, hf-hub:<org>/<repository>, folder, or demo-vit")
+    pretrained: str | None = Field(None, description="open_clip tag, local checkpoint; null: random, or a folder's own")
     image_size: tuple[Side, Side] = Field((256, 128), description="height, width in pixels")
     patch_stride: PositiveInt | None = Field(None, description="null: the patch size; smaller: OLP")
     # Per colour.
@@ -128,7 +128,7 @@ class BackboneParameters(Parameters):
 class SharedBackboneParameters(BackboneParameters):
     """Parameters of the backbone of all methods that have no own; none must be given."""
 
-    name: str = Field("", description="an open_clip ViT model name, or demo-vit")
+    name: str = Field("", description="open_clip name, hf-hub:<org>/<repository>, folder, or demo-vit")
 
 
 class AugmentationParameters(Parameters):

@@ -9,9 +9,9 @@ from reid_pipeline.models.image_encoder import ImageEncoder
 
 def trunk_of(visual: Any) -> Any:
     """Return timm's network within open_clip's tower; None of a tower of open_clip's own, or with a pool of its own."""
-    head = getattr(visual, "head", None)
-    ours = type(visual).__name__ == "TimmModel" and not any(name == "pool" for name, _ in head.named_children())
-    return visual.trunk if ours else None
+    if type(visual).__name__ != "TimmModel" or hasattr(visual.head, "pool"):
+        return None
+    return visual.trunk
 
 
 def set_widths(tower: ImageEncoder, penultimate_width: int) -> None:

@@ -66,9 +66,7 @@ class TimmStaged(ImageEncoder):
         for module in self.visual.modules():
             index, mask = getattr(module, "relative_position_index", None), getattr(module, "attn_mask", None)
             if index is not None and index.is_meta:
-                from timm.models.swin_transformer import get_relative_position_index
-
-                module.relative_position_index = get_relative_position_index(*module.window_size)
+                module.relative_position_index = relative_index(*module.window_size)
             if mask is not None and mask.is_meta:
                 module.attn_mask = module.get_attn_mask()
         stored = set(self.visual.state_dict())
@@ -94,6 +92,13 @@ class TimmStaged(ImageEncoder):
         last_BDhw, (entering_BDhw,) = trunk.forward_intermediates(images_B3HW, indices=[entering])
         final_BD = trunk.forward_head(last_BDhw, pre_logits=True)
         return ImageFeatures(entering_BDhw.mean((2, 3)), final_BD, projected(self, final_BD))
+
+
+def relative_index(rows: int, columns: int) -> Tensor:
+    """Return the row of Swin's table for each pair of cells of a window, int64 [rows * columns, rows * columns]."""
+    cells = torch.arange(rows * columns)
+    y, x = cells // columns, cells % columns
+    return (y[:, None] - y + rows - 1) * (2 * columns - 1) + x[:, None] - x + columns - 1
 
 
 TOWER = TimmStaged
