@@ -10,7 +10,7 @@ import pytest
 import torch
 from huggingface_hub import constants
 from torch import Tensor
-from tower_examples import TEXT, examples
+from tower_examples import TEXT, configurations
 
 from reid_pipeline.models import published_weights
 from reid_pipeline.models.architecture import Architecture
@@ -47,7 +47,7 @@ def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
     import open_clip
     from open_clip.push_to_hf_hub import save_for_hf
 
-    examples()  # registers the small network with timm
+    configurations()  # registers the small network with timm
     torch.manual_seed(4)
     config = json.loads(json.dumps(CONFIG))
     model = open_clip.CLIP(**(config | {"vision_cfg": config["vision_cfg"] | {"timm_model_pretrained": False}}))
@@ -70,10 +70,8 @@ def no_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def their_output(folder: Path, images: Tensor) -> Tensor:
-    from safetensors.torch import load_file
-
-    examples()
     import open_clip
+    from safetensors.torch import load_file
 
     config = CONFIG | {"vision_cfg": VISION | {"timm_model_pretrained": False}}
     clip = open_clip.CLIP(**config).eval()

@@ -1,12 +1,13 @@
 """Weights of towers by timm, from files: names, grids, what the file is of."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import save_file
 from torch import Tensor
-from tower_examples import examples
+from tower_examples import examples, forget_examples
 
 from reid_pipeline.models.architecture import Architecture
 from reid_pipeline.models.backbone import build_image_encoder
@@ -18,8 +19,15 @@ pytestmark = pytest.mark.slow
 NAMES = ("small-siglip", "small-eva02", "small-fastvit", "small-vitamin", "small-swin")
 
 
-def random_state(name: str) -> dict[str, Tensor]:
+@pytest.fixture(scope="module", autouse=True)
+def known_networks() -> Iterator[None]:
+    """open_clip lists the shrunken networks while these tests run."""
     examples()
+    yield
+    forget_examples()
+
+
+def random_state(name: str) -> dict[str, Tensor]:
     torch.manual_seed(0)
     return {key: value.contiguous() for key, value in pretrained_state(Architecture(name), None).items()}
 

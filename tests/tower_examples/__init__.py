@@ -2,15 +2,12 @@
 
 A module holds `EXAMPLES`, open_clip's `vision_cfg` by name, and `penultimate`, which reads that feature off a run of
 open_clip's network. Where timm has no network that is small enough, the module registers one, made by timm's own
-builder. `examples()` gives all, and open_clip knows them by name afterwards.
+builder. `examples()` gives all, and open_clip knows them by name until `forget_examples()`.
 """
 
 import importlib
-import json
 import pkgutil
 from functools import cache
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 from torch import Tensor, nn
@@ -20,23 +17,31 @@ EMBED_DIM = 24
 
 
 @cache
+def configurations() -> dict[str, dict[str, Any]]:
+    """Return open_clip's `vision_cfg` by module and name; timm knows its part of them afterwards."""
+    modules = [each.name for each in pkgutil.iter_modules(__path__)]
+    return {name: importlib.import_module(f"{__name__}.{name}").EXAMPLES for name in modules}
+
+
 def examples() -> dict[str, dict[str, Any]]:
-    """Return the configurations by module and name; each is a name that `Architecture` takes from now on."""
+    """Return `configurations()`; each name is one that `Architecture` takes until `forget_examples()`."""
     import open_clip
 
-    found: dict[str, dict[str, Any]] = {}
-    for module in pkgutil.iter_modules(__path__):
-        found[module.name] = importlib.import_module(f"{__name__}.{module.name}").EXAMPLES
-    with TemporaryDirectory() as folder:
-        for configs in found.values():
-            for name, vision in configs.items():
-                config = {"embed_dim": EMBED_DIM, "vision_cfg": vision, "text_cfg": TEXT}
-                if vision.get("timm_proj") == "none":
-                    config["embed_dim"] = vision["width"]
-                Path(folder, f"{name}.json").write_text(json.dumps(config))
-        open_clip.add_model_config(Path(folder))
-        open_clip.factory._MODEL_CONFIG_PATHS.remove(Path(folder))
-    return found
+    for configs in configurations().values():
+        for name, vision in configs.items():
+            embed_dim = vision["width"] if vision.get("timm_proj") == "none" else EMBED_DIM
+            config = {"embed_dim": embed_dim, "vision_cfg": dict(vision), "text_cfg": dict(TEXT)}
+            open_clip.factory._MODEL_CONFIGS[name] = config
+    return configurations()
+
+
+def forget_examples() -> None:
+    """Take the examples out of open_clip's list again, for tests of what it lists."""
+    import open_clip
+
+    for configs in configurations().values():
+        for name in configs:
+            open_clip.factory._MODEL_CONFIGS.pop(name, None)
 
 
 def entering(module: nn.Module, network: nn.Module, images: Tensor) -> Tensor:

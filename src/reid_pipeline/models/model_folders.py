@@ -37,7 +37,7 @@ def is_model_folder(name: str) -> bool:
     """Return whether a backbone's name means a folder or a repository, and not a network that open_clip lists."""
     if name.startswith((HUB, LOCAL)):
         return True
-    return name not in configs() and ("/" in name or "\\" in name or Path(name).expanduser().is_dir())
+    return name not in configs() and (name.startswith(("/", ".", "~")) or Path(name).is_dir())
 
 
 def read_model_folder(name: str) -> ModelFolder:
