@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import cache
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 
 from pydantic import Field
@@ -20,10 +22,13 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from reid_pipeline.losses import CameraProxyMemory, PrototypeMemory
+    from reid_pipeline.models.image_encoder import ImageEncoder
     from reid_pipeline.models.reid_model import ReIDModel
 
 Model = TypeVar("Model", bound="ReIDModel")
 Memory = TypeVar("Memory", bound="PrototypeMemory | CameraProxyMemory")
+
+_log = logging.getLogger(__name__)
 
 
 class CapParameters(Parameters):
@@ -92,6 +97,22 @@ class MemoryContrast(Stage[Model], Generic[Model, Memory]):
         embeddings = extract_embeddings(model.embedder(), data.plain_images, runtime, ids=data.ids)
         self._facts = {"seconds": {"extraction": time.perf_counter() - started}}
         return embeddings
+
+
+def freeze_patch_projection(encoder: ImageEncoder) -> None:
+    """Stop training of a tower's patch projection; where it has none there is nothing to freeze, which is noted once.
+
+    The parameter that asks for it stands in the published plans, which are to start with any tower as they are.
+    """
+    try:
+        encoder.freeze_patch_projection()
+    except UserError:
+        _note_no_patches(encoder.name, encoder.KIND)
+
+
+@cache
+def _note_no_patches(name: str, kind: str) -> None:
+    _log.info("%s (%s) has no patch projection: freeze_patch_projection freezes nothing.", name, kind)
 
 
 def prototype_memory(

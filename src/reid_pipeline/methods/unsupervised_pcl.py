@@ -18,6 +18,7 @@ from reid_pipeline.methods._prototypes import (
     CameraAwareParameters,
     MemoryContrast,
     camera_aware_losses,
+    freeze_patch_projection,
     known_cameras,
     prototype_memory,
     proxy_memory,
@@ -68,7 +69,9 @@ class UnsupervisedPCLParameters(RecipeParameters):
         "released", description="released: PCL-CLIP-USL, unofficial; paper: as the paper and its supervised release"
     )
     backbone: BackboneParameters
-    freeze_patch_projection: bool = Field(True, description="conv1 stays as pretrained (MoCo v3)")
+    freeze_patch_projection: bool = Field(
+        True, description="the patch projection, where the tower has one, stays as pretrained (MoCo v3)"
+    )
     augmentation: AugmentationParameters
     plan: TrainingPlan
     embedding_precision: Literal["float32", "compute"] = Field(
@@ -148,7 +151,7 @@ def build(parameters: UnsupervisedPCLParameters, population: Population) -> ReID
 
     model = ReIDModel.from_backbone(parameters.backbone, population, neck="after")
     if parameters.freeze_patch_projection:
-        model.encoder.freeze_patch_projection()
+        freeze_patch_projection(model.encoder)
     return model
 
 

@@ -19,20 +19,21 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_map
 
 from reid_pipeline.models.model_folders import LOCAL, is_model_folder, read_model_folder
-from reid_pipeline.models.open_clip_lists import ModelConfig, configs, facts_of
+from reid_pipeline.models.open_clip_lists import DEMO_MODEL, ModelConfig, configs, facts_of
+from reid_pipeline.models.text_configs import fault_of_text, without_prompts
 from reid_pipeline.schema.errors import UserError, nearest
 
 Grid = tuple[int, int]
 Triple = tuple[float, float, float]
 
-DEMO_MODEL = "demo-vit"
 _RESNET_REDUCTION = 32  # pixels per grid cell of a ResNet as CLIP trained it, on each axis
 
 # open_clip's default: OpenAI's.
 _MEAN, _STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
 
-# A text tower that costs nothing, for networks of which only the image tower is wanted.
-_NO_TEXT = {"context_length": 1, "vocab_size": 1, "width": 8, "heads": 1, "layers": 1}
+# Towers that cost nothing, for networks of which only the other is wanted.
+_NO_TEXT = {"context_length": 1, "vocab_size": 1, "width": 8, "heads": 1, "layers": 1, "eos_id": 0}
+_NO_IMAGE = {"image_size": 8, "patch_size": 8, "width": 8, "head_width": 8, "layers": 1}
 
 
 class Architecture:
@@ -65,13 +66,11 @@ class Architecture:
 
     @cached_property
     def tokenizer(self) -> Any:
-        """Return open_clip's tokenizer: texts to int64 [B, context length]; start, words, end, padding of 0."""
-        import open_clip
+        """Return the network's tokenizer: texts to int64 [B, context length]; UserError where it cannot be had."""
+        from reid_pipeline.models.tokenizers import tokenizer_of
 
-        if self.name not in open_clip.list_models():
-            open_clip.add_model_config(Path(__file__).parent / "configs")
         plain_folder = self.from_folder and ":" not in self.name
-        return open_clip.get_tokenizer(f"{LOCAL}{Path(self.name).expanduser()}" if plain_folder else self.name)
+        return tokenizer_of(f"{LOCAL}{Path(self.name).expanduser()}" if plain_folder else self.name, self.config)
 
     def pixel_statistics(self, pretrained: str | Path | None) -> tuple[Triple, Triple]:
         """Return (mean, std) of pixels in 0..1: the folder's or tag's where there is one, else open_clip's default."""
@@ -99,27 +98,38 @@ class Architecture:
                 f"another network."
             ) from error
 
+    def require_prompts(self) -> None:
+        """Raise a UserError where embedded tokens cannot be fed to the text tower."""
+        if fault_of_text(self.config):
+            raise UserError(without_prompts(self.name, self.config))
+
+    def text(self) -> Any:
+        """Return open_clip's text tower, a `TextTransformer`, built within `parameters_on_meta`.
+
+        Raises:
+            UserError: prompts cannot be learnt with it.
+        """
+        self.require_prompts()
+        import open_clip
+
+        config = {key: self.config[key] for key in ("embed_dim", "text_cfg", "quick_gelu") if key in self.config}
+        with parameters_on_meta():
+            return open_clip.CustomTextCLIP(**config, vision_cfg=_NO_IMAGE).text
+
     def clip(self, *, text: bool = True, device: str = "cpu") -> Any:
         """Return `open_clip.CLIP`, randomly initialised; the device `"meta"` gives shapes without numbers.
 
-        Without `text` only `.visual` is of use; with it, UserError where the text tower is not CLIP's own. A model
-        with open_clip's separate text module is built as the plain one, whose numbers are the same.
+        Without `text` only `.visual` is of use; with it, UserError where prompts cannot be learnt with the text
+        tower. A model with open_clip's separate text module is built as the plain one, whose numbers are the same.
         """
-        import open_clip
-
         if text:
-            tower = self.config["text_cfg"]
-            foreign = tower.get("hf_tokenizer_name") or tower.get("hf_model_name")
-            if foreign or tower.get("embed_cls") or tower.get("no_causal_mask") or "multimodal_cfg" in self.config:
-                reason = f"reads tokens of another make ({foreign})" if foreign else "is not causal"
-                raise UserError(
-                    f"The text tower of {self.name!r} {reason}; prompts need CLIP's own. Set `backbone` to a plain "
-                    f"CLIP such as ViT-B-16-quickgelu."
-                )
+            self.require_prompts()
             config = {key: value for key, value in self.config.items() if key != "custom_text"}
         else:
             config = {key: self.config[key] for key in ("embed_dim", "vision_cfg", "quick_gelu") if key in self.config}
             config["text_cfg"] = _NO_TEXT
+        import open_clip
+
         with torch.device(device):
             return open_clip.CLIP(**config)
 

@@ -13,7 +13,8 @@ ModelConfig = dict[str, Any]
 
 _PACKAGE = "open_clip"
 _ALONE = "_open_clip_alone"
-_OWN_CONFIGS = Path(__file__).parent / "configs"
+OWN_CONFIGS = Path(__file__).parent / "configs"
+DEMO_MODEL = "demo-vit"
 _PARTS = ("embed_dim", "vision_cfg", "text_cfg")
 
 
@@ -31,7 +32,7 @@ def configs() -> dict[str, ModelConfig]:
 
 @cache
 def _texts() -> dict[str, str]:
-    files = [*(_folder() / "model_configs").glob("*.json"), *_OWN_CONFIGS.glob("*.json")]
+    files = [*(_folder() / "model_configs").glob("*.json"), *OWN_CONFIGS.glob("*.json")]
     return {file.stem: file.read_text(encoding="utf-8") for file in sorted(files)}
 
 

@@ -25,7 +25,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from reid_pipeline.models.architecture import DEMO_MODEL, Architecture, model_names
+from reid_pipeline.models.architecture import Architecture, model_names
 from reid_pipeline.models.checkpoint_files import (
     WEIGHT_SUFFIXES,
     CheckpointFile,
@@ -33,7 +33,7 @@ from reid_pipeline.models.checkpoint_files import (
     require_same_architecture,
 )
 from reid_pipeline.models.model_folders import folder_weights, is_model_folder
-from reid_pipeline.models.open_clip_lists import facts_of, tags_of
+from reid_pipeline.models.open_clip_lists import DEMO_MODEL, facts_of, tags_of
 from reid_pipeline.models.published_weights import published_file
 from reid_pipeline.schema.digests import digest_of_file
 from reid_pipeline.schema.errors import UserError, first_few, nearest
@@ -43,6 +43,7 @@ DEMO_TAG = "demo"
 DEMO_WEIGHTS = Path(__file__).parent / "weights" / "demo_clip.safetensors"
 _FLOATS = {torch.float16, torch.bfloat16, torch.float32, torch.float64}
 _VOCABULARY = 49408
+_SCALARS = ("logit_scale", "logit_bias")
 _EMBEDDING = "token_embedding.weight"
 _ROWS = "token_embedding.rows"
 _VALUES = "token_embedding.values"
@@ -57,7 +58,7 @@ def pretrained_state(
 
     Raises:
         UserError: unknown tag, missing or unreadable file, weights of another architecture or activation, a failed
-            download, or a text tower that is not CLIP's own.
+            download, or a text tower that prompts cannot be learnt with.
     """
     # The weights are looked for before open_clip is imported: without them there is no need to wait for it.
     pretrained = _resolved(architecture.name, pretrained)
@@ -67,8 +68,9 @@ def pretrained_state(
     if stored is None:
         return expected
     state = stored.state
-    if "logit_scale" in expected and "logit_scale" in state and state["logit_scale"].numel() == 1:
-        state["logit_scale"] = state["logit_scale"].reshape(expected["logit_scale"].shape)
+    for key in {*_SCALARS} & {*expected} & {*state}:  # some files hold them as [1]
+        if state[key].numel() == 1:
+            state[key] = state[key].reshape(expected[key].shape)
     for key in expected:
         if key.endswith(".num_batches_tracked"):  # a batch norm's counter; old files lack it, and nothing reads it
             state.setdefault(key, torch.zeros((), dtype=torch.long))

@@ -21,6 +21,7 @@ from reid_pipeline.schema.errors import UserError
 
 ANSWER_S = 8.0
 URL_CACHE = Path("~/.cache/clip")
+_OFFLINE = "HF_HUB_OFFLINE or TRANSFORMERS_OFFLINE is set, so no download was tried"
 
 _T = TypeVar("_T")
 
@@ -51,6 +52,26 @@ def published_file(label: str | Naming, facts: Mapping[str, Any]) -> Path:
     except Exception as error:
         naming = label if isinstance(label, Naming) else Naming(f"The weights {label}")
         raise UserError(_failed(naming, error, repository, names, str(facts.get("url", "")))) from error
+
+
+def require_reachable(label: str, repository: str, name: str) -> None:
+    """Raise a UserError where a file of a repository is in no cache, and no host that has it answers in time."""
+    from huggingface_hub import constants, try_to_load_from_cache
+
+    if isinstance(try_to_load_from_cache(repository, name), str):
+        return
+    try:
+        if constants.HF_HUB_OFFLINE:
+            raise _NoDownloadError(_OFFLINE)
+        with _quiet():
+            _within(ANSWER_S, lambda: _offered(repository, (name,)))
+    except Exception as error:
+        place = _folder_in_cache(repository)
+        raise UserError(
+            f"{label} is not in the cache, and could not be downloaded: {_reason(error, repository)}. On a machine "
+            f"with a network, fetch it with `hf download {repository}`, and copy the folder {place.name} of that "
+            f"machine's cache to {place}."
+        ) from error
 
 
 def _cached(repository: str, names: tuple[str, ...], url: str) -> Path | None:
@@ -93,7 +114,7 @@ def _downloaded(repository: str, names: tuple[str, ...]) -> Path:
             return bool(super().update(n))
 
     if constants.HF_HUB_OFFLINE:
-        raise _NoDownloadError("HF_HUB_OFFLINE or TRANSFORMERS_OFFLINE is set, so no download was tried")
+        raise _NoDownloadError(_OFFLINE)
     with _quiet():
         name = _within(ANSWER_S, lambda: _offered(repository, names))
         path = Path(hf_hub_download(repository, name, etag_timeout=ANSWER_S, tqdm_class=Progress))
@@ -151,17 +172,23 @@ def _quiet() -> Iterator[None]:
 
 
 def _failed(naming: Naming, error: Exception, repository: str, names: tuple[str, ...], url: str) -> str:
-    from huggingface_hub import constants, hf_hub_url
-    from huggingface_hub.file_download import repo_folder_name
+    from huggingface_hub import hf_hub_url
 
     addresses = [hf_hub_url(repository, name, endpoint="https://huggingface.co") for name in names]
-    place = Path(constants.HF_HUB_CACHE) / repo_folder_name(repo_id=repository, repo_type="model")
+    place = _folder_in_cache(repository)
     also = f" (or {url}, into {URL_CACHE})" if url else ""
     return (
         f"{naming.subject} are not in the cache, and could not be downloaded: {_reason(error, repository)}. On a "
         f"machine with a network, fetch {' or '.join(addresses)}{also}, bring the file here and {naming.use}; or copy "
         f"the folder {place.name} of that machine's cache to {place}."
     )
+
+
+def _folder_in_cache(repository: str) -> Path:
+    from huggingface_hub import constants
+    from huggingface_hub.file_download import repo_folder_name
+
+    return Path(constants.HF_HUB_CACHE) / repo_folder_name(repo_id=repository, repo_type="model")
 
 
 def _reason(error: Exception, repository: str) -> str:
