@@ -20,6 +20,7 @@ from imports import ROOT
 from listings import DRAWN, FOLDER, steps
 
 from reid_pipeline.config.loader import LayeredConfigLoader
+from reid_pipeline.config.overlays import overlay_names, read_overlay
 from reid_pipeline.methods import find_method, method_names
 from reid_pipeline.schema.addresses import ZERO_SHOT, Cells
 from reid_pipeline.schema.layers import CELLS
@@ -102,7 +103,7 @@ def _varied(env: str, overlay: str, methods: list[str]) -> list[Row]:
     """
     loader = LayeredConfigLoader(str(ROOT / "conf"), env, {"overlay": overlay}, **CONFIG_LOADER_ARGS)
     cells = Cells.model_validate(loader["parameters"][CELLS])
-    content = yaml.safe_load((ROOT / f"conf/overlays/{overlay}.yml").read_text(encoding="utf-8"))
+    content = read_overlay(ROOT / "conf", overlay, env).values
     named = [name for name in methods if name in content] or methods
     return [
         Row(name, cells[name].folder, cells[ZERO_SHOT].folder, overlay)
@@ -171,7 +172,7 @@ def _cell(env: str, row: Row) -> Stage:
         "params": [
             *_conf("base", "parameters", f"parameters_{method}"),
             *_conf(env, "parameters", f"parameters_{method}"),
-            *(_conf("overlays", row.overlay) if row.overlay else []),
+            *(_conf("overlays", row.overlay) + _conf(f"{env}/overlays", row.overlay) if row.overlay else []),
         ],
         "outs": [
             *(f"{models}/{stage}.safetensors" for stage in training),
@@ -259,9 +260,11 @@ def main() -> None:
     known = sorted(folder.parent.name for folder in (ROOT / "conf").glob("*/globals.yml"))
     parser = argparse.ArgumentParser(description="Write the DVC stages of a benchmark.")
     parser.add_argument("env", nargs="?", default=HOME, choices=[name for name in known if name != "base"])
-    overlays = sorted(file.stem for file in (ROOT / "conf/overlays").glob("*.yml"))
-    parser.add_argument("--overlays", nargs="+", default=[], choices=overlays, metavar="NAME")
+    parser.add_argument("--overlays", nargs="+", default=[], metavar="NAME")
     given = parser.parse_args()
+    allowed = overlay_names(ROOT / "conf", given.env)
+    if unknown := [name for name in given.overlays if name not in allowed]:
+        parser.error(f"there is no overlay {unknown[0]!r} for {given.env}; choose from {', '.join(allowed)}")
     file = dvc_file(given.env)
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(text_of(given.env, given.overlays), encoding="utf-8")

@@ -74,7 +74,7 @@ class TestConf:
             recipe for name in method_names() for recipe in getattr(find_method(name).params, "RECIPES", {}).values()
         ]
         filled = {name for recipe in recipes for name in recipe.get("backbone", {})}
-        assert filled == {"evaluation_resize", "sie_tokens"}
+        assert filled == {"evaluation_resize", "sie_tokens", "pixel_mean", "pixel_std"}
         for folder in ("base", *ENVIRONMENTS):
             assert not filled & set(conf_layer(folder).get("backbone", {}))
 

@@ -142,7 +142,7 @@ class TestRuntime:
         assert _resolve_precision("float32", torch.device("cuda:0")) == "float32"
 
     def test_float16_on_the_cpu(self):
-        with pytest.raises(UserError, match=r"'float16', which the CPU is not trained in.*'bfloat16' or 'auto'"):
+        with pytest.raises(UserError, match=r"'float16', which the CPU does not compute in.*'bfloat16' or 'auto'"):
             resolve_runtime(ComputeParameters(precision="float16"))
 
     @pytest.mark.parametrize(("precision", "dtype"), [("float32", torch.float32), ("bfloat16", torch.bfloat16)])

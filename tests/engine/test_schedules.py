@@ -212,7 +212,7 @@ CONFIGURED = [
 def test_a_benchmark_is_configured_with_its_published_plan(project, benchmark, method, plan, prompts):
     loader = LayeredConfigLoader(conf_source=str(project / "conf"), env=benchmark, **CONFIG_LOADER_ARGS)
     found = find_method(method).params.model_validate(loader["parameters"][method])
-    at = {"step_at": "end" if method in ("pcl", "unsupervised_pcl") else "start"}
+    at = {"step_at": "start" if method in ("baseline", "clip_reid") else "end"}  # svll_reid: corrected by default
     assert found.plan == TrainingPlan(**plan | at)
     assert prompts is None or found.prompts.plan == TrainingPlan(**prompts | at)
 

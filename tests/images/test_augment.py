@@ -9,7 +9,7 @@ import torch
 from scipy import stats
 from torchvision import transforms
 
-from reid_pipeline.images.augment import augment, erase, flip_and_crop, normalise
+from reid_pipeline.images.augment import _rectangles, augment, erase, flip_and_crop, normalise
 from reid_pipeline.schema.parameters import AugmentationParameters, BackboneParameters
 
 ALWAYS = AugmentationParameters(erasing=1.0)
@@ -128,6 +128,26 @@ class TestErase:
         assert (height < self.H).all()
         assert (width < self.W).all()
 
+    @pytest.mark.parametrize(
+        ("law", "height", "width", "tall"), [("uniform", 106, 61, 0.83), ("log_uniform", 88, 71, 0.59)]
+    )
+    def test_the_mean_shape_of_either_law(self, law, height, width, tall):
+        """methods.md section 1, at 256 x 128, and one rectangle after the other; a sample is within 0.4 pixels."""
+        area, draw, reference = (0.02, 0.4), np.random.default_rng(3), []
+        while len(reference) < 12_000:
+            ratio = draw.uniform(0.3, 1 / 0.3) if law == "uniform" else 0.3 * (1 / 0.09) ** draw.random()
+            size = draw.uniform(*area) * 256 * 128
+            if round((size * ratio) ** 0.5) < 256 and round((size / ratio) ** 0.5) < 128:
+                reference.append((round((size * ratio) ** 0.5), round((size / ratio) ** 0.5)))
+        parameters = AugmentationParameters(erasing=1.0, erasing_area=area, erasing_aspect=law)
+        rows, columns = _rectangles((12_000, 256, 128), parameters, generator(7))
+        sides = np.stack([rows.sum(1), columns.sum(1)], axis=1)
+        for found in (sides, np.array(reference)):
+            assert found.mean(0) == pytest.approx([height, width], abs=1.8)
+            assert (found[:, 0] > found[:, 1]).mean() == pytest.approx(tall, abs=0.025)
+        for axis in (0, 1):
+            assert stats.ks_2samp(sides[:, axis], np.array(reference)[:, axis]).pvalue > 1e-3
+
     def test_every_place_is_possible(self):
         boxes = self.boxes(erasing_area=(0.05, 0.05))
         assert min(top for top, *_ in boxes) == 0
@@ -198,15 +218,25 @@ class TestErase:
         kept = ~mask[:, None].expand_as(made)
         assert torch.equal(made[kept], images[kept])
 
+    def test_the_imagenet_fill_has_a_number_for_each_channel(self):
+        """PCL-CLIP-USL as released: 0.485, 0.456, 0.406 after normalisation, and the rest as it was."""
+        images = torch.randn(50, 3, self.H, self.W, generator=generator(1))
+        made = erased(images, AugmentationParameters(erasing=1.0, erasing_fill="imagenet_mean"), generator(6))
+        mask = (made == torch.tensor([0.485, 0.456, 0.406]).view(3, 1, 1)).all(1)
+        assert all(box is not None for box in rectangles(mask))
+        rest = ~mask[:, None].expand_as(made)
+        assert torch.equal(made[rest], images[rest])
+
     def test_all_fills_erase_the_same_places(self):
         images = torch.full((30, 3, self.H, self.W), 100.0)
-        noise, half, mean = (
+        noise, half, mean, imagenet = (
             erased(images, AugmentationParameters(erasing=0.5, erasing_fill=fill), generator(8)) != 100
-            for fill in ("noise", "half", "mean")
+            for fill in ("noise", "half", "mean", "imagenet_mean")
         )
         assert mean.any()
         assert torch.equal(noise, mean)
         assert torch.equal(half, mean)
+        assert torch.equal(imagenet, mean)
 
     @pytest.mark.parametrize("area", [(0.02, 1 / 3), (1 / 3, 1 / 3)])
     def test_the_areas_of_the_clip_reid_family(self, area):
@@ -318,7 +348,7 @@ class TestWhole:
         assert torch.equal(torch.get_rng_state(), state), "the global generator is not drawn from"
         assert not torch.equal(augment(images, BACKBONE, parameters, generator(4)), first)
 
-    @pytest.mark.parametrize("fill", ["mean", "noise", "half"])
+    @pytest.mark.parametrize("fill", ["mean", "noise", "half", "imagenet_mean"])
     def test_the_input_is_not_changed(self, fill):
         images = random_images(12)
         before = images.clone()

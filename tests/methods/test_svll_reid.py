@@ -43,8 +43,9 @@ def one_thread() -> Iterator[None]:
 
 
 def parameters_of(name: str = "svll_reid", **changes: Any) -> Any:
-    base = published(name)
-    small = SMALL | ({"projection_head": HEAD} if name == "svll_reid" else {})
+    """Small parameters as released, but with a text head that learns."""
+    base = published(name) | {"recipe": "released"}
+    small = SMALL | ({"projection_head": HEAD, "train_projection_head": True} if name == "svll_reid" else {})
     changes = merged({"backbone": {"sie": "camera"}}, changes)
     return find_method(name).params.model_validate(merged(merged(base, small), changes))
 
@@ -476,17 +477,29 @@ class TestParameters:
             ("plan.step_at", "start", "end"),
             ("prompts.plan.step_at", "start", "end"),
             ("prompts.normalise", False, True),
+            ("train_projection_head", False, True),
         ],
     )
     def test_each_difference_of_the_recipes_is_a_named_parameter(self, path, released, corrected):
         def value(**changes: Any) -> Any:
-            found = parameters_of(**changes).model_dump()
+            found = find_method("svll_reid").params.model_validate(published("svll_reid") | changes).model_dump()
             for key in path.split("."):
                 found = found[key]
             return found
 
-        assert value() == released
-        assert value(recipe="corrected") == corrected
+        assert value() == value(recipe="corrected") == corrected
+        assert value(recipe="released") == released
+
+    @pytest.mark.parametrize("recipe", ["released", "corrected"])
+    def test_the_head_moves_as_the_recipe_says(self, data, recipe):
+        parameters = find_method("svll_reid").params.model_validate(
+            merged(merged(published("svll_reid"), SMALL), {"projection_head": HEAD, "recipe": recipe})
+        )
+        model = built(parameters)
+        before = weights(model)
+        losses_of(stages_of(parameters)[0], model, data)
+        moved = {name for name in changed(before, model) if name.startswith("text_head.") and "weight" in name}
+        assert bool(moved) == (recipe == "corrected")
 
     def test_what_is_given_stands(self):
         assert parameters_of(train_projection_head=True).train_projection_head is True
@@ -511,8 +524,10 @@ class TestParameters:
 
     def test_all_else_is_as_clip_reid(self):
         """But for stride, side information and the first stage's batch."""
-        plain = find_method("clip_reid").params.model_validate(published("clip_reid")).model_dump()
-        found = find_method("svll_reid").params.model_validate(published("svll_reid")).model_dump()
+        plain, found = (
+            find_method(name).params.model_validate(published(name) | {"recipe": "corrected"}).model_dump()
+            for name in ("clip_reid", "svll_reid")
+        )
         assert found["prompts"]["plan"].pop("batch_size") != plain["prompts"]["plan"].pop("batch_size")
         for name in ("patch_stride", "sie"):
             assert found["backbone"].pop(name) != plain["backbone"].pop(name)

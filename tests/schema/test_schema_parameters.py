@@ -128,7 +128,7 @@ def test_devices_that_are_not(device):
         (AugmentationParameters, {"erasing_area": (0.4, 0.02)}, r"erasing_area \(0.4, 0.02\) is empty"),
         (AugmentationParameters, {"erasing_area": (0.0, 1.5)}, "less than or equal to 1"),
         (AugmentationParameters, {"erasing_area": (-0.1, 0.5)}, "greater than or equal to 0"),
-        (AugmentationParameters, {"erasing_fill": "black"}, "'mean', 'noise' or 'half'"),
+        (AugmentationParameters, {"erasing_fill": "black"}, "'mean', 'noise', 'half' or 'imagenet_mean'"),
         (SharedParameters, {**SHARED, "seed": -1}, "greater than or equal to 0"),
         (SharedParameters, {**SHARED, "seed": 2**32}, "less than 4294967296"),
         (ContrastParameters, {**CONTRAST, "warmup_share": 1.0}, "less than 1"),

@@ -49,6 +49,25 @@ def test_others_are_refused(tables: SplitTables, tmp_path: Path, ingestion, spli
         require_tables(found.split_table, found.galleries, ingestion, SplitParameters(**splits))
 
 
+@pytest.mark.parametrize(("viewids", "accepted"), [((None,), True), ((2,), True), ((2, None), False)])
+def test_a_table_of_before_without_viewpoint_serves_where_nothing_is_dropped(
+    tables: SplitTables, viewids: tuple[int | None, ...], accepted: bool
+) -> None:
+    """An environment that drops takes tables that were made when nothing could be dropped, if it would drop none."""
+    table = tables.split_table
+    del table.attrs["origin"]["parameters"]["ingestion"]["without_viewpoint"]
+    views = [viewids[row % len(viewids)] for row in range(len(table))]
+    older = table.assign(viewid=pd.array(views, dtype="Int64"))
+    assert older.attrs == table.attrs
+    drop = INGESTION.model_copy(update={"without_viewpoint": "drop"})
+    require_tables(older, None, INGESTION, SplitParameters())
+    if accepted:
+        require_tables(older, None, drop, SplitParameters())
+    else:
+        with pytest.raises(UserError, match=r"without_viewpoint was 'keep' and is 'drop'\. Make the tables anew"):
+            require_tables(older, None, drop, SplitParameters())
+
+
 def test_galleries_of_another_table_and_tables_of_the_first_version(tables: SplitTables, tmp_path: Path) -> None:
     found = stored(tables, tmp_path)
     other = found.split_table.copy()

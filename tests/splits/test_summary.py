@@ -289,7 +289,8 @@ def test_unreadable_junk_and_images_without_a_use(summary: dict[str, Any]) -> No
     fault = {"path": "g/5.jpg", "fault": "truncated"}
     assert summary["unreadable"] == {"count": 1, "first": [fault]}
     assert summary["skipped"] == [fault]
-    assert summary["left_out"] == {"junk": 1, "unreadable": 1, "other": {"count": 1, "first": ["q/2.jpg"]}}
+    others = {"count": 1, "first": ["q/2.jpg"]}
+    assert summary["left_out"] == {"junk": 1, "unreadable": 1, "without_viewpoint": {}, "other": others}
     assert (summary["junk"], summary["distractors"], summary["unlabelled"]) == (1, 1, 1)
 
 

@@ -58,6 +58,8 @@ class CheckedConfigLoader(OmegaConfigLoader):
         folder, found = Path(conf_path), {}
         for path in _below(folder):
             name = path.relative_to(folder).as_posix()
+            if name.startswith(f"{FOLDER}/"):  # an environment's own; read where one is given
+                continue
             if path.suffix in SUFFIXES and any(fnmatch(name, pattern) for pattern in patterns):
                 self._files.setdefault(key, []).append(path)
                 with self._located(key):

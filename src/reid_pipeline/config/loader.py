@@ -1,6 +1,7 @@
 """Kedro's config loader with the project's layers of parameters and the cells that runs write: docs/parameters.md."""
 
 import copy
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
 from urllib.parse import unquote
@@ -10,7 +11,7 @@ from kedro.io import CatalogConfigResolver, DataCatalog, DatasetError
 from omegaconf import DictConfig, OmegaConf
 
 from reid_pipeline.config.checked_loader import CheckedConfigLoader
-from reid_pipeline.config.imports import import_of, imported_cell
+from reid_pipeline.config.imports import with_import
 from reid_pipeline.config.overlays import read_overlay, require_same_run
 from reid_pipeline.io.tuned import ENTRY, read_tuned
 from reid_pipeline.methods import find_method, method_names
@@ -19,6 +20,7 @@ from reid_pipeline.schema.addresses import Cell, component, folder_of
 from reid_pipeline.schema.errors import UserError, nearest
 from reid_pipeline.schema.layers import CELLS, IMPORT, RAW_ROOT, TEXT, Layer, Layers
 from reid_pipeline.schema.nested import merged
+from reid_pipeline.schema.sample import SAMPLE, checked_identities, sample_name, whole_and_identities
 
 _TAKEN = {"leaderboard", "cross_benchmark"}
 """Folders beside those of benchmarks."""
@@ -40,36 +42,51 @@ class LayeredConfigLoader(CheckedConfigLoader):
         self.project_path = Path(conf_source).parent
         self._given = _checked(dict(runtime_params or {}))
         self._parameters: dict[str, Any] | None = None
-        named = self._given.get("overlay")
-        self._overlay = None if named is None else read_overlay(Path(conf_source), named)
+        named, environment = self._given.get("overlay"), env or str(rest.get("default_run_env") or "")
+        self._overlay = None if named is None else read_overlay(Path(conf_source), named, environment)
         beneath = {} if self._overlay is None else _checked(self._overlay.values)
         super().__init__(conf_source, env, merged(beneath, self._given), **rest)
-        self._name_collection()
+        self._name_folders()
 
-    def _name_collection(self) -> None:
-        """Let the collection name the folders that the environment's benchmark names otherwise."""
+    def _name_folders(self) -> None:
+        """Let collection and sample name the folders that the environment's benchmark names otherwise."""
         for name in set(self._globals) - _GLOBALS:
             if hint := nearest(str(name), _GLOBALS):
                 raise UserError(f"{self.place('globals', str(name))}: {name} is read by nothing.{hint}")
-        given = dict(self.runtime_params or {})
-        collection, own, overlay = given.get("collection"), self._globals.get("benchmark"), self._overlay
+        given, overlay = dict(self.runtime_params or {}), self._overlay
         environments = {file.parent.name for file in Path(self.conf_source).glob("*/globals.yml")}
-        if collection is None and overlay and overlay.benchmark not in {"", own, *environments}:
-            collection = unquote(overlay.benchmark)
-            self.runtime_params = {**given, "collection": collection}
-        if collection is not None:
-            named = component(collection, "collection")
-            if named in (environments | _TAKEN) - {own}:
-                owner = f"the {named} pipeline" if named in _TAKEN else f"--env={named}"
-                raise UserError(
-                    f"Parameter collection is {collection!r}, whose folders are those of {owner}. Give your"
-                    " collection another name."
-                )
-            self["globals"] = {**self._globals, "benchmark": named}
-            self._globals_oc = None
+        of_card, identities = whole_and_identities(overlay.benchmark if overlay else "")
+        if given.get("collection") is None and of_card not in {"", self._globals.get("benchmark"), *environments}:
+            given["collection"] = unquote(of_card)
+        self.runtime_params = {SAMPLE: identities, **given}
+        if given.get("collection") is not None:
+            self._name(benchmark=self._collection(given["collection"], environments))
+        benchmark, sample = str(self._globals.get("benchmark")), self.runtime_params[SAMPLE]
+        sampled = sample_name(benchmark, sample)
         if overlay and overlay.benchmark:
-            benchmark = str(self._globals.get("benchmark"))
-            require_same_run(overlay, str(given["overlay"]), benchmark=benchmark, given=self._given)
+            asked = sampled if identities else benchmark  # the card of a whole run can be tried on a sample
+            require_same_run(overlay, str(given["overlay"]), benchmark=asked, given=self._given)
+        if sample is None:
+            del self.runtime_params[SAMPLE]
+        else:
+            self._name(benchmark=sampled, whole=benchmark)
+
+    def _name(self, **names: str) -> None:
+        self["globals"] = {**self._globals, **names}
+        self._globals_oc = None
+
+    def _collection(self, collection: str, environments: set[str]) -> str:
+        """Return the collection's name as its folders have it; refuse one that they would share."""
+        named = component(collection, "collection")
+        owner = f"the {named} pipeline" if named in _TAKEN else f"--env={named}"
+        if whole_and_identities(named)[1]:
+            owner = f"a sample of {whole_and_identities(named)[0]}"
+        elif named not in (environments | _TAKEN) - {self._globals.get("benchmark")}:
+            return named
+        raise UserError(
+            f"Parameter collection is {collection!r}, whose folders are those of {owner}. Give your"
+            " collection another name."
+        )
 
     def __getitem__(self, key: str) -> dict[str, Any]:
         """Return a part of the configuration; the parameter files are read once."""
@@ -132,7 +149,7 @@ class LayeredConfigLoader(CheckedConfigLoader):
             _refuse_cells(values)
         given: dict[str, Any] = dict(self.runtime_params or {})
         known = {name: find_method(name).params for name in method_names() if name in base or name in environment}
-        collected = {name: value for name, value in given.items() if name == "collection"}
+        collected = {name: value for name, value in given.items() if name in {"collection", SAMPLE}}
         layers = Layers([base, environment], self._named(given), {**self._given, **collected}, known)
         parameters = layers.in_force()
         seed = parameters.get("seed")
@@ -141,11 +158,10 @@ class LayeredConfigLoader(CheckedConfigLoader):
             seed=seed if isinstance(seed, int) else 0,  # what is no number is refused later, with the rest
             variant=given.get("variant"),
         )
-        if imported := import_of(given, layers):
-            own = imported_cell(cells[imported.method], imported, named="variant" in given)
-            cells = {**cells, imported.method: own}
-            parameters[IMPORT] = imported.model_dump(mode="json")
-        self._parameters = parameters | {CELLS: {name: cell.model_dump() for name, cell in cells.items()}}
+        cells, imported = with_import(cells, given, layers)
+        wholes = {name: {"whole": cell.whole} if cell.whole else {} for name, cell in cells.items()}
+        dumped = {name: {**cell.model_dump(), **wholes[name]} for name, cell in cells.items()}
+        self._parameters = {SAMPLE: None, **parameters, **imported, CELLS: dumped}
         return copy.deepcopy(self._parameters)
 
     def _named(self, given: dict[str, Any]) -> list[Layer]:
@@ -209,7 +225,8 @@ def _checked(given: dict[str, Any]) -> dict[str, Any]:
         raise UserError(
             f"Parameter seed is {given['seed']!r}, and names folders: it must be a whole number, such as 1."
         )
-    return {**given, RAW_ROOT: _folder(given[RAW_ROOT])} if RAW_ROOT in given else given
+    checks: dict[str, Callable[[Any], Any]] = {RAW_ROOT: _folder, SAMPLE: checked_identities}
+    return given | {name: check(given[name]) for name, check in checks.items() if name in given}
 
 
 def _folder(text: str) -> str:

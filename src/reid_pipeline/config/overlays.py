@@ -1,19 +1,34 @@
 """Named sets of parameters, over base and the environment and under --params: `--params overlay=<name or file>`.
 
 It holds what conf/<benchmark>/parameters_<method>.yml could hold, or is an earlier run's card, which is in force again.
+What a named one is on one benchmark alone stands in conf/<benchmark>/overlays/<name>.yml, and goes over it, as
+conf/<benchmark>/ goes over conf/base/.
 """
 
 from dataclasses import dataclass, field
+from functools import reduce
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
 from reid_pipeline.config.files import read_conf_file
+from reid_pipeline.methods import find_method, method_names
+from reid_pipeline.schema.base import Parameters
 from reid_pipeline.schema.errors import UserError, first_few, nearest
+from reid_pipeline.schema.nested import merged
+from reid_pipeline.schema.parameters import EvaluationParameters, IngestionParameters, SplitParameters
+from reid_pipeline.schema.sample import whole_and_identities
 
 FOLDER = "overlays"
 _OF_A_CARD = ("benchmark", "seed")
 _PRECISION = "compute.precision"
 """A card has what `auto` came to."""
+_SHARED: dict[str, type[Parameters]] = {
+    "ingestion": IngestionParameters,
+    "splits": SplitParameters,
+    "evaluation": EvaluationParameters,
+}
 
 
 @dataclass(frozen=True)
@@ -31,21 +46,18 @@ class Overlay:
     found: dict[str, Any] = field(default_factory=dict)
 
 
-def read_overlay(conf_source: Path, name: str) -> Overlay:
-    """Return conf/overlays/<name>.yml, or the file `name`, which may be a run card.
+def read_overlay(conf_source: Path, name: str, environment: str) -> Overlay:
+    """Return conf/overlays/<name>.yml with what the environment has of it, or the file `name`, which may be a run card.
 
     Raises:
         UserError: there is no such overlay, or it is no mapping of parameters.
     """
-    named = conf_source / FOLDER / f"{name}.yml"
-    path = named if named.is_file() else Path(name).expanduser()
+    if files := overlay_files(conf_source, name, environment):
+        return Overlay(reduce(merged, map(read_conf_file, files)), label=files[0].stem)
+    path = Path(name).expanduser()
     if not path.exists():
-        known = sorted(file.stem for file in (conf_source / FOLDER).glob("*.yml"))
-        raise UserError(
-            f"There is no overlay {name!r}.{nearest(name, known)} Allowed: the name of a file in"
-            f" conf/{FOLDER}/ ({first_few(known, 12)}), or the path of a YAML file or a run_card.json."
-        )
-    if path != named and not {"/", "."} & set(name):
+        raise _absent(conf_source, name, environment)
+    if not {"/", "."} & set(name):
         raise UserError(
             f"There is no overlay {name!r} in conf/{FOLDER}/, and the file {name} has no ending: give"
             f" --params overlay=./{name}, or name it {name}.yml."
@@ -54,8 +66,35 @@ def read_overlay(conf_source: Path, name: str) -> Overlay:
     if path.suffix == ".json":
         return _of_card(path, content)
     # A file that is called like one of conf/ is another overlay, and has other cells.
-    own = path != named and path.stem in {file.stem for file in (conf_source / FOLDER).glob("*.yml")}
+    own = path.stem in overlay_names(conf_source, environment)
     return Overlay(content, label=f"{path.stem}-file" if own else path.stem)
+
+
+def overlay_names(conf_source: Path, environment: str) -> list[str]:
+    """Return the names of the overlays that conf/ has for an environment: for all, and for it alone."""
+    return sorted({file.stem for folder in _folders(conf_source, environment) for file in folder.glob("*.yml")})
+
+
+def overlay_files(conf_source: Path, name: str, environment: str) -> list[Path]:
+    """Return the files of conf/ that make the overlay `name` in an environment, the later over the earlier."""
+    files = [folder / f"{name}.yml" for folder in _folders(conf_source, environment)]
+    return [file for file in files if file.is_file()]
+
+
+def _folders(conf_source: Path, environment: str) -> list[Path]:
+    return [conf_source / FOLDER, conf_source / environment / FOLDER]
+
+
+def _absent(conf_source: Path, name: str, environment: str) -> UserError:
+    """Return the error for a name of no overlay, or of other environments alone."""
+    known = overlay_names(conf_source, environment)
+    others = sorted(file.parent.parent.name for file in conf_source.glob(f"*/{FOLDER}/*.yml") if file.stem == name)
+    elsewhere = f" It is one of {first_few([f'--env={other}' for other in others])} alone." if others else ""
+    return UserError(
+        f"There is no overlay {name!r}{f' for --env={environment}' if others else ''}.{elsewhere}"
+        f"{nearest(name, known)} Allowed: the name of a file in conf/{FOLDER}/ or conf/{environment}/{FOLDER}/"
+        f" ({first_few(known, 12)}), or the path of a YAML file or a run_card.json."
+    )
 
 
 def require_same_run(overlay: Overlay, name: str, *, benchmark: str, given: dict[str, Any]) -> None:
@@ -65,7 +104,8 @@ def require_same_run(overlay: Overlay, name: str, *, benchmark: str, given: dict
         UserError: names both sides.
     """
     seed = overlay.values["seed"]
-    where = "leave out collection" if "collection" in given else f"give --env={overlay.benchmark}"
+    names = [name for name in ("sample", "collection") if name in given]
+    where = f"leave out {' and '.join(names)}" if names else f"give --env={whole_and_identities(overlay.benchmark)[0]}"
     for what, card, asked, remedy in (
         ("benchmark", overlay.benchmark, benchmark, where),
         ("seed", seed, given.get("seed", seed), "leave out seed"),
@@ -84,7 +124,7 @@ def _of_card(path: Path, card: dict[str, Any]) -> Overlay:
             f"Overlay {path} is JSON, and no run card: its parameters, with benchmark and seed, are missing."
             " Give a run's run_card.json, or write an overlay as YAML."
         )
-    values = {name: value for name, value in parameters.items() if name != "benchmark"}
+    values = {name: _completed(name, value) for name, value in parameters.items() if name != "benchmark"}
     of = (str(card.get("method", "")), str(card.get("variant") or ""))
     compute, differs = values.get("compute"), card.get("differs") or {}
     precision = compute.get("precision") if isinstance(compute, dict) else None
@@ -94,3 +134,17 @@ def _of_card(path: Path, card: dict[str, Any]) -> Overlay:
         found |= {f"backbone.{name}": value for name, value in own["backbone"].items()}
     found = {name: value for name, value in found.items() if name not in differs}
     return Overlay(values, benchmark=str(parameters["benchmark"]), card=of, found=found)
+
+
+def _completed(name: str, values: Any) -> Any:
+    """Return a block of a card with the parameters that there were not when it was written: a default is what ran then.
+
+    Left out, they would be taken from conf/ as it is now.
+    """
+    model = _SHARED.get(name) or (find_method(name).params if name in method_names() else None)
+    if model is None or not isinstance(values, dict):
+        return values
+    try:
+        return model.model_validate(values).model_dump(mode="json")
+    except ValidationError:  # a checkpoint that it names is gone; refused later, with the rest
+        return values

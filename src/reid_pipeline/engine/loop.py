@@ -46,12 +46,14 @@ class Progress:
         epoch: the finished epoch, from 1, of `epochs`.
         history: one record per finished epoch, earlier runs' included.
         state: from which `fit` resumes. Its tensors are the live ones: save or copy them before the next epoch.
+        steps: how many the epoch had; 0 for one that was resumed from.
     """
 
     epoch: int
     epochs: int
     history: tuple[Mapping[str, Any], ...]
     state: dict[str, Any]
+    steps: int = 0
 
 
 def fit(
@@ -85,7 +87,7 @@ class _Loop(Generic[M]):
         self.optimiser = build_optimiser(stage.param_groups(model), stage.plan)
         self.scaler = data.runtime.gradient_scaler()
         self.stateful: dict[str, Any] = {"model": model, "optimiser": self.optimiser, "scaler": self.scaler}
-        self.epoch = 0
+        self.epoch = self.steps = 0
         self.history: list[Mapping[str, Any]] = []
         if resume is not None:
             self._restore(resume)
@@ -102,7 +104,7 @@ class _Loop(Generic[M]):
     def progress(self) -> Progress:
         state = {name: each.state_dict() for name, each in self.stateful.items()}
         state |= {"epoch": self.epoch, "history": list(self.history)}
-        return Progress(self.epoch, self.stage.plan.epochs, tuple(self.history), state)
+        return Progress(self.epoch, self.stage.plan.epochs, tuple(self.history), state, self.steps)
 
     def run_epoch(self) -> None:
         epoch, plan = self.epoch + 1, self.stage.plan
@@ -120,7 +122,7 @@ class _Loop(Generic[M]):
         if not steps:
             raise ValueError(f"Stage {self.stage.name!r} gave no batch for epoch {epoch}; it must give one.")
         self._require_finite(epoch, rate)
-        self.epoch = epoch
+        self.epoch, self.steps = epoch, steps
         losses = {name: total / steps for name, total in totals.items()}
         self.history.append(self._record(rate, sum(totals.values()) / steps, losses, time.perf_counter() - started))
 

@@ -2,13 +2,13 @@
 
 import os
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 
 from reid_pipeline.schema.errors import UserError
-from reid_pipeline.schema.parameters import ComputeParameters
+from reid_pipeline.schema.parameters import ComputeParameters, Precision
 
 _DTYPES = {"bfloat16": torch.bfloat16, "float16": torch.float16}
 
@@ -36,6 +36,16 @@ class Runtime:
         if self.precision == "float32":
             return nullcontext()
         return torch.autocast(self.device.type, dtype=_DTYPES[self.precision])
+
+    def for_evaluation(self, precision: Precision) -> "Runtime":
+        """Return it as test images are embedded: at `evaluation.precision`, auto being its own.
+
+        Raises:
+            UserError: the device does not compute so.
+        """
+        if precision == "auto":
+            return self
+        return replace(self, precision=_resolve_precision(precision, self.device, "evaluation.precision"))
 
     def gradient_scaler(self) -> torch.amp.GradScaler:
         """Return the loss scaler; it does nothing unless the precision is float16."""
@@ -76,11 +86,11 @@ def _resolve_device(name: str) -> torch.device:
     return device
 
 
-def _resolve_precision(name: str, device: torch.device) -> str:
+def _resolve_precision(name: str, device: torch.device, parameter: str = "compute.precision") -> str:
     if name == "auto" and device.type == "cuda":
         return "bfloat16" if torch.cuda.is_bf16_supported() else "float16"
     if name == "float16" and device.type == "cpu":
         raise UserError(
-            "compute.precision is 'float16', which the CPU is not trained in. Use 'float32', 'bfloat16' or 'auto'."
+            f"{parameter} is 'float16', which the CPU does not compute in. Use 'float32', 'bfloat16' or 'auto'."
         )
     return "float32" if name == "auto" else name

@@ -18,6 +18,7 @@ from reid_pipeline.engine.plan_checks import plan_remarks, require_trainable
 from reid_pipeline.engine.runtime import Runtime
 from reid_pipeline.engine.seeding import seed_global_state
 from reid_pipeline.engine.stage import Method, Stage, TrainingData
+from reid_pipeline.engine.whole_cost import cost_of_whole
 from reid_pipeline.images.cache import ImageCache
 from reid_pipeline.images.decode import TargetSize
 from reid_pipeline.models.embedder import Embedder
@@ -58,6 +59,7 @@ class TrainingRun:
     image_cache: ImageCache | None = None
     benchmark: str | None = None
     variant: str = ""
+    whole: Any = None  # of a sample: the parameters that the whole is trained with
 
     def stage(self, name: str) -> Stage[Any]:
         """Return the method's stage of that name."""
@@ -159,8 +161,7 @@ def train_stage(
 ) -> Iterator[tuple[dict[str, Any], list[EpochRecord]]]:
     """Train the stage `name` of the method and yield (resumable state, history) after every epoch.
 
-    `resume_point` is the last state that a killed run stored, ignored unless its training is the same, and `earlier`
-    the stage before, as it was stored; both may be None.
+    `resume_point` is what a killed run stored, ignored unless of the same training, `earlier` the stage before.
 
     Raises:
         UserError: `earlier` was trained with other parameters, data or weights; what the engine or the stage finds.
@@ -172,16 +173,16 @@ def train_stage(
         require_match("train", "checkpoint", earlier.description.origin, present)
     origin = run.origin(stage, earlier)
     description, fingerprint = run.describe(stage, origin).content(), origin.fingerprint
-    remarks = plan_remarks(run.method, stage, run.parameters, train)
-    if remarks:
+    if remarks := plan_remarks(run.method, stage, run.parameters, train):
         _log.warning("%s", remarks)
-    dominated = False
+    dominated, cost = False, cost_of_whole(run.method, run.whole, name, run.split_table)
     for progress in _epochs(run, stage, earlier, _usable(resume_point, origin)):
         _log.info("%s", _summary(run.method.name, progress.history[-1], progress.epochs))
         if "largest_cluster" in progress.history[-1] and not dominated:
             _log.warning("%s", _DOMINATED)  # once: the share stands in the line of every epoch
             dominated = True
         history = [EpochRecord.of(record, fingerprint) for record in progress.history]
+        history = history if cost is None else cost.noted(history, progress)
         yield {"description": description, "epochs": progress.epochs, **progress.state}, history
 
 

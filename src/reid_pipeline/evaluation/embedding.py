@@ -1,11 +1,14 @@
 """The rows that retrieval is evaluated on, embedded."""
 
+import logging
+import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from reid_pipeline.engine.loading import images_of_rows
 from reid_pipeline.engine.runtime import Runtime
 from reid_pipeline.engine.training import known_ids
+from reid_pipeline.engine.whole_cost import embedding_sentence
 from reid_pipeline.evaluation.extraction import extract_embeddings
 from reid_pipeline.evaluation.protocol import retrieval_draws, retrieval_rows
 from reid_pipeline.images.cache import ImageCache
@@ -17,9 +20,12 @@ from reid_pipeline.schema.origin import Origin
 from reid_pipeline.schema.parameters import EvaluationParameters
 from reid_pipeline.schema.raw_folder import RawFolder
 from reid_pipeline.splits import SplitTables, white_value
+from reid_pipeline.splits.sample import noted_sample
 
 if TYPE_CHECKING:
     from reid_pipeline.models.embedder import Embedder
+
+_log = logging.getLogger(__name__)
 
 
 def embed_test_rows(
@@ -30,11 +36,15 @@ def embed_test_rows(
     evaluation: EvaluationParameters,
     image_cache: ImageCache | None = None,
 ) -> Embeddings:
-    """Embed the query and gallery rows of every draw, or every image where nothing is tested on: unit rows, [n, D]."""
-    table = split_tables.split_table
+    """Embed the query and gallery rows of every draw, or every image where nothing is tested on: unit rows, [n, D].
+
+    It is done at `evaluation.precision`, not at that of training; a UserError where the device does not have it.
+    """
+    table, runtime = split_tables.split_table, runtime.for_evaluation(evaluation.precision)
     rows = retrieval_rows(table, retrieval_draws(table, split_tables.galleries, evaluation))
     embedded, encoder = table.iloc[rows], embedder.encoder
     target = TargetSize(*encoder.image_size, encoder.evaluation_resize, white_value(table))
+    started = time.perf_counter()
     vectors = extract_embeddings(
         embedder.to(runtime.device),
         images_of_rows(embedded, raw_images, target, runtime, image_cache, memory_limit=0),
@@ -43,6 +53,8 @@ def embed_test_rows(
         batch_size=evaluation.batch_size,
         flip_averaging=evaluation.flip_averaging,
     )
+    if (sample := noted_sample(table)) is not None:
+        _log.info("%s", embedding_sentence(sample, len(rows), time.perf_counter() - started))
     return Embeddings(rows, vectors)
 
 

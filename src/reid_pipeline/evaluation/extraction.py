@@ -62,7 +62,8 @@ def _require_finite(embeddings: torch.Tensor, images: ReIDImages) -> None:
     raise NotFinite(
         f"The model gives embeddings that are not finite for {len(bad)} of {len(images)} images (the first:"
         f" {images.paths[bad[0]]}). The images are good: the model has diverged, its weights are damaged, or half"
-        " precision overflowed. Train again at a lower learning rate, or use compute.precision=float32."
+        " precision overflowed. Train again at a lower learning rate, or use float32 (compute.precision of training,"
+        " evaluation.precision of the test)."
     )
 
 

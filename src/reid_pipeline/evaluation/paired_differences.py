@@ -122,7 +122,7 @@ def differences_to_best(results: Sequence[Run]) -> list[DifferenceToBest]:
 
 def _protocol(group: RunGroup) -> str:
     """Return the facts that two groups must share for their queries to be the same and scored alike."""
-    own = (f"{group.method}.", "compute.")
+    own = (f"{group.method}.", "compute.", "evaluation.precision")
     return str(sorted(fact for fact in group.facts.items() if not fact[0].startswith(own)))
 
 

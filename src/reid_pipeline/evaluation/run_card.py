@@ -8,6 +8,7 @@ import pandas as pd
 
 from reid_pipeline import __version__
 from reid_pipeline.engine.runtime import Runtime, device_peak_memory
+from reid_pipeline.engine.whole_cost import COST
 from reid_pipeline.models.embedder import Embedder
 from reid_pipeline.schema.addresses import Cell
 from reid_pipeline.schema.base import Parameters
@@ -100,7 +101,17 @@ def make_run_card(
         **run_environment,
         device_peak_memory_bytes=device_peak_memory(runtime.device),
         parameters={"benchmark": cell.benchmark, "seed": cell.seed, **parameters, **compute},
+        **_cost_of_whole(history),
     )
+
+
+def _cost_of_whole(history: Sequence[EpochRecord]) -> dict[str, float]:
+    """Return what training on the whole will take, from the history of a sample whose stages were all measured."""
+    last = {record.stage: record.facts.get(COST) for record in history}
+    costs = [cost for cost in last.values() if cost]
+    if not costs or len(costs) < len(last):
+        return {}
+    return {"whole_training_seconds": round(sum(cost["seconds"] for cost in costs), 1)}
 
 
 def _sizes(split_table: pd.DataFrame) -> dict[str, SplitCount]:

@@ -33,6 +33,7 @@ from reid_pipeline.schema.layers import CELLS, CHECKPOINT, GIVEN_AT_RUN, IMPORT
 from reid_pipeline.schema.nested import leaves
 from reid_pipeline.schema.parameters import IngestionParameters, SharedParameters, SplitParameters
 from reid_pipeline.schema.population import Population
+from reid_pipeline.schema.sample import DEFAULT_IDENTITIES, SAMPLE
 from reid_pipeline.schema.tuning import TuningParameters
 
 _NAMED = re.compile(r"Parameter (conf/|[\w.]+):(?: unknown parameter '(\w+)')?")
@@ -145,7 +146,9 @@ class Preflight:
         if "params:compute" in inputs:
             from reid_pipeline.engine.runtime import resolve_runtime
 
-            resolve_runtime(catalog.load("params:compute"))
+            runtime = resolve_runtime(catalog.load("params:compute"))
+            if "params:evaluation" in inputs:
+                runtime.for_evaluation(catalog.load("params:evaluation").precision)
         for name, values in given.items():
             # The number of identities is not known before the data is; checkpoints can be checked without it.
             find_method(name).build(values, Population(2, cameras=2, views=2))
@@ -240,6 +243,11 @@ def _misplaced(given: dict[str, Any], named: dict[str, Any], runtime: dict[str, 
         faults.append(
             f"Parameter collection is {given['collection']!r}, and this environment reads {reader}: a"
             " collection is a name for images of your own. Give --env=custom, or leave it out."
+        )
+    if given.get(SAMPLE) is not None and SAMPLE not in runtime:
+        faults.append(
+            f"Parameter {SAMPLE} is {given[SAMPLE]!r} in conf/, and names folders: give it on the command line, as"
+            f" --params {SAMPLE}={DEFAULT_IDENTITIES}, and leave it null in conf/."
         )
     if "seed" not in runtime and given.get("seed") != named.get("seed"):
         faults.append(

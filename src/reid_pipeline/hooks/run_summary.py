@@ -28,6 +28,7 @@ from reid_pipeline.schema.addresses import ZERO_SHOT
 from reid_pipeline.schema.comparison import Comparison, Leaderboard
 from reid_pipeline.schema.layers import typed
 from reid_pipeline.schema.records import Differences, Metrics
+from reid_pipeline.schema.sample import SAMPLE
 from reid_pipeline.schema.summary import DatasetSummary
 from reid_pipeline.schema.tuning import Study
 from reid_pipeline.user_errors import user_error_text
@@ -206,7 +207,7 @@ class RunSummary:
         if selected and not whole:
             return f"the same command without {' and '.join(selected)}"
         given = run_params.get("runtime_params") or {}
-        params = {key: each for key, each in given.items() if key == "collection"}
+        params = {key: each for key, each in given.items() if key in {"collection", SAMPLE}}
         if study := self._others.get(STUDY):
             if not study["best"]:
                 return "the same command, for more trials"

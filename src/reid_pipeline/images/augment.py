@@ -17,9 +17,10 @@ from torch import Generator
 
 from reid_pipeline.schema.parameters import AugmentationParameters, Channels
 
-_ASPECT = (0.3, 1 / 0.3)  # of the erased rectangle, sampled log-uniformly
+_ASPECT = (0.3, 1 / 0.3)  # of the erased rectangle: height over width
 _ATTEMPTS = 20  # rectangles tried before an image is left as it is; the chance of a miss is below 1e-6
-_FILLS = {"mean": 0.0, "half": 0.5}  # after normalisation
+_FILLS = {"mean": (0.0,), "half": (0.5,), "imagenet_mean": (0.485, 0.456, 0.406)}
+"""Of all channels or of each, after normalisation; the last is the mean of pixels before it, as released."""
 
 
 class PixelStatistics(Protocol):
@@ -75,8 +76,8 @@ def erase(images_BCHW: torch.Tensor, parameters: AugmentationParameters, generat
     """Erase one rectangle in a share of the images, in place; the channels must lie last in memory.
 
     Its area and aspect are sampled, then its place; a rectangle larger than the image is sampled again. The
-    fill is the mean colour (0 after normalisation), 0.5 after it, or standard normal noise for every
-    pixel and channel.
+    fill is the mean colour (0 after normalisation), 0.5 after it, 0.485, 0.456 and 0.406 after it, or standard normal
+    noise for every pixel and channel.
     """
     B, C, H, W = images_BCHW.shape
     device = images_BCHW.device
@@ -90,8 +91,9 @@ def erase(images_BCHW: torch.Tensor, parameters: AugmentationParameters, generat
     image_K, row_K = (places.to(device) for places in in_rows_BH.nonzero(as_tuple=True))
     in_row_BR = in_columns_BW.repeat_interleave(C, dim=1).to(device)
     rows_BHR = images_BCHW.permute(0, 2, 3, 1).view(B, H, W * C)
-    erased_KR = rows_BHR[image_K, row_K].masked_fill_(in_row_BR[image_K], _FILLS[parameters.erasing_fill])
-    rows_BHR[image_K, row_K] = erased_KR
+    fill = _FILLS[parameters.erasing_fill]
+    fill_R = torch.tensor(fill, device=device).repeat(W * C // len(fill))
+    rows_BHR[image_K, row_K] = torch.where(in_row_BR[image_K], fill_R, rows_BHR[image_K, row_K])
     return images_BCHW
 
 
@@ -102,8 +104,7 @@ def _rectangles(
     B, H, W = shape
     low, high = parameters.erasing_area
     area_BA = H * W * (low + (high - low) * torch.rand(B, _ATTEMPTS, generator=generator))
-    log_low, log_high = math.log(_ASPECT[0]), math.log(_ASPECT[1])
-    aspect_BA = torch.exp(log_low + (log_high - log_low) * torch.rand(B, _ATTEMPTS, generator=generator))
+    aspect_BA = _aspects(torch.rand(B, _ATTEMPTS, generator=generator), parameters.erasing_aspect)
     height_BA = torch.sqrt(area_BA * aspect_BA).round()
     width_BA = torch.sqrt(area_BA / aspect_BA).round()
     fits_BA = (height_BA < H) & (width_BA < W)
@@ -115,3 +116,12 @@ def _rectangles(
     row_H, column_W = torch.arange(H), torch.arange(W)
     in_rows_BH = (row_H >= top_B1) & (row_H < top_B1 + height_B1) & erased_B1
     return in_rows_BH, (column_W >= left_B1) & (column_W < left_B1 + width_B1)
+
+
+def _aspects(share_BA: torch.Tensor, law: str) -> torch.Tensor:
+    """Return height over width at these shares, 0 to 1, of its law, float [B, A]."""
+    low, high = _ASPECT
+    if law == "uniform":
+        return low + (high - low) * share_BA
+    log_low, log_high = math.log(low), math.log(high)
+    return torch.exp(log_low + (log_high - log_low) * share_BA)

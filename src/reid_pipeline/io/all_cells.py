@@ -1,5 +1,6 @@
 """What all environments have written: trained embedders, test splits with their images, results."""
 
+import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,14 +11,18 @@ from reid_pipeline.io.results import RunResultsDataset, cell_of
 from reid_pipeline.io.weights import EmbedderDataset
 from reid_pipeline.schema.addresses import Cell
 from reid_pipeline.schema.columns import PATH
-from reid_pipeline.schema.errors import UserError
+from reid_pipeline.schema.errors import UserError, first_few
 from reid_pipeline.schema.layers import IMPORT, IMPORTED
 from reid_pipeline.schema.raw_folder import RawFolder
 from reid_pipeline.schema.records import Run
+from reid_pipeline.schema.sample import whole_and_identities
 
 if TYPE_CHECKING:
     from reid_pipeline.evaluation.cross_benchmark import TestSplit, TrainedEmbedder
     from reid_pipeline.splits import SplitTables
+
+
+_log = logging.getLogger(__name__)
 
 
 class TrainedEmbeddersDataset(ReadOnlyDataset["list[TrainedEmbedder]"]):
@@ -28,7 +33,7 @@ class TrainedEmbeddersDataset(ReadOnlyDataset["list[TrainedEmbedder]"]):
         from reid_pipeline.evaluation.cross_benchmark import TrainedEmbedder
 
         found = []
-        methods = [method for benchmark in subfolders(self._filepath) for method in subfolders(benchmark)]
+        methods = [method for benchmark in _of_wholes(self._filepath) for method in subfolders(benchmark)]
         for file in (folder / "embedder.safetensors" for method in methods for folder in subfolders(method)):
             if (cell := cell_of(file.parent)) and is_there(file):
                 load = EmbedderDataset(filepath=str(file), again=_again(cell)).load
@@ -39,6 +44,14 @@ class TrainedEmbeddersDataset(ReadOnlyDataset["list[TrainedEmbedder]"]):
                 " --pipeline=zero_shot"
             )
         return sorted(found, key=lambda each: (each.benchmark, each.method, each.variant, each.seed))
+
+
+def _of_wholes(folder: Path) -> list[Path]:
+    """Return the folders of benchmarks below `folder`, without those of samples: they are nothing to compare with."""
+    found = {each: whole_and_identities(each.name)[1] for each in subfolders(folder)}
+    if samples := [each.name for each, identities in found.items() if identities]:
+        _log.info("Left out of %s, since they are samples: %s", folder, first_few(samples))
+    return [each for each, identities in found.items() if not identities]
 
 
 def _again(cell: Cell) -> str:
@@ -65,7 +78,7 @@ class TestSplitsDataset(ReadOnlyDataset["list[TestSplit]"]):
         from reid_pipeline.evaluation.cross_benchmark import TestSplit
 
         found = []
-        for file in (folder / "split_table.parquet" for folder in subfolders(self._filepath)):
+        for file in (folder / "split_table.parquet" for folder in _of_wholes(self._filepath)):
             if not is_there(file):
                 continue
             tables, name = _tables_at(file), file.parent.name

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, ClassVar, TypeVar
+from typing import TYPE_CHECKING, ClassVar, Literal, TypeVar
 
 from pydantic import Field
 
 from reid_pipeline.engine.stage import Batch, Stage, StepOutput, TrainingData
-from reid_pipeline.schema.base import RecipeParameters
+from reid_pipeline.schema.base import RELEASED_OR_CORRECTED, RecipeParameters
 from reid_pipeline.schema.parameters import AugmentationParameters, BackboneParameters, TrainingPlan
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ class FineTuningParameters(RecipeParameters):
         "corrected": {"plan": {"step_at": "end"}, "backbone": {"evaluation_resize": "bicubic", "sie_tokens": "all"}},
     }
 
+    recipe: Literal["released", "corrected"] = Field("released", description=RELEASED_OR_CORRECTED)
     backbone: BackboneParameters
     augmentation: AugmentationParameters
     plan: TrainingPlan

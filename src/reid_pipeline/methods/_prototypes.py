@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 
 from pydantic import Field
@@ -79,12 +80,16 @@ class MemoryContrast(Stage[Model], Generic[Model, Memory]):
         """Return what the epoch's embedding and clustering noted, with their seconds."""
         return self._facts
 
-    def embed_all(self, model: Model, data: TrainingData) -> np.ndarray:
-        """Return the unit embeddings of all training images, not augmented: float32 [n, D]."""
+    def embed_all(self, model: Model, data: TrainingData, *, float32: bool = False) -> np.ndarray:
+        """Return the unit embeddings of all training images, not augmented: float32 [n, D].
+
+        With `float32` they are computed so, whatever the precision of the training steps.
+        """
         from reid_pipeline.evaluation.extraction import extract_embeddings
 
         started = time.perf_counter()
-        embeddings = extract_embeddings(model.embedder(), data.plain_images, data.runtime, ids=data.ids)
+        runtime = replace(data.runtime, precision="float32") if float32 else data.runtime
+        embeddings = extract_embeddings(model.embedder(), data.plain_images, runtime, ids=data.ids)
         self._facts = {"seconds": {"extraction": time.perf_counter() - started}}
         return embeddings
 

@@ -8,13 +8,13 @@ Re-identification, arXiv 2310.17218.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
 
 from reid_pipeline.engine.stage import Batch, Method, StepOutput, TrainingData
 from reid_pipeline.methods._prototypes import MemoryContrast, prototype_memory
-from reid_pipeline.schema.base import RecipeParameters
+from reid_pipeline.schema.base import RELEASED_OR_CORRECTED, RecipeParameters
 from reid_pipeline.schema.parameters import AugmentationParameters, BackboneParameters, MemoryParameters, TrainingPlan
 from reid_pipeline.schema.population import Population
 
@@ -32,6 +32,7 @@ class PCLParameters(RecipeParameters):
         "corrected": {"augmentation": {"erasing_fill": "mean"}, "memory": {"update": "mean"}},
     }
 
+    recipe: Literal["released", "corrected"] = Field("released", description=RELEASED_OR_CORRECTED)
     backbone: BackboneParameters
     freeze_patch_projection: bool = Field(True, description="conv1 stays as pretrained (MoCo v3)")
     augmentation: AugmentationParameters

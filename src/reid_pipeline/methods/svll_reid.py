@@ -23,7 +23,7 @@ from reid_pipeline.methods._prompted import (
     prompted_parts,
     without_side_information,
 )
-from reid_pipeline.schema.base import Parameters
+from reid_pipeline.schema.base import RELEASED_OR_CORRECTED, Parameters
 from reid_pipeline.schema.nested import merged
 from reid_pipeline.schema.parameters import AugmentationParameters, Share
 from reid_pipeline.schema.population import Population
@@ -69,15 +69,20 @@ class PromptAugmentationParameters(Parameters):
 class SVLLReIDParameters(PromptedParameters):
     """Parameters of `svll_reid`."""
 
-    # The released code encodes the further views without SIE, and augments prompts in ways of its own.
+    # The released code encodes the further views without SIE, leaves the first stage's head out of its optimiser, and
+    # augments prompts in ways of its own. No published figure of it was verified, so that nothing speaks for its slips.
     RECIPES: ClassVar = {
-        recipe: merged(PromptedParameters.RECIPES[recipe], {"views_with_sie": sie, "prompt_augmentation": augmentation})
-        for recipe, sie, augmentation in (
+        recipe: merged(
+            PromptedParameters.RECIPES[recipe],
+            {"views_with_sie": meant, "train_projection_head": meant, "prompt_augmentation": augmentation},
+        )
+        for recipe, meant, augmentation in (
             ("released", False, {"mask_positions": "all", "swap_padding": True, "mix_partner": "released"}),
             ("corrected", True, {"mask_positions": "learnt", "swap_padding": False, "mix_partner": "other"}),
         )
     }
 
+    recipe: Literal["released", "corrected"] = Field("corrected", description=RELEASED_OR_CORRECTED)
     self_supervision: Literal["nt_xent", "simsiam"] = Field("nt_xent", description="of both stages")
     self_supervision_temperature: float = Field(0.1, gt=0, description="of NT-Xent")
     projection_head: ProjectionHeadParameters

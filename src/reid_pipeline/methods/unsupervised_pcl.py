@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
 
@@ -22,7 +22,7 @@ from reid_pipeline.methods._prototypes import (
     prototype_memory,
     proxy_memory,
 )
-from reid_pipeline.schema.base import Parameters
+from reid_pipeline.schema.base import Parameters, RecipeParameters
 from reid_pipeline.schema.parameters import AugmentationParameters, BackboneParameters, MemoryParameters, TrainingPlan
 from reid_pipeline.schema.population import Population
 
@@ -43,13 +43,37 @@ class ClusteringParameters(Parameters):
     max_noise_share: float = Field(0.95, gt=0, le=1, description="above it training stops: a collapse")
 
 
-class UnsupervisedPCLParameters(Parameters):
+class UnsupervisedPCLParameters(RecipeParameters):
     """Parameters of `unsupervised_pcl`."""
 
+    # The paper's constants are not public: `paper` has those of its authors' supervised release (PCL-CLIP).
+    # `released` is another group's code (PCL-CLIP-USL), the only one without labels; the eps that it gives for single
+    # benchmarks stand in conf/<benchmark>/.
+    RECIPES: ClassVar = {
+        "released": {
+            "backbone": {"pixel_mean": (0.485, 0.456, 0.406), "pixel_std": (0.229, 0.224, 0.225)},
+            "augmentation": {"erasing_fill": "imagenet_mean"},
+            "clustering": {"eps": 0.5},
+            "embedding_precision": "float32",
+        },
+        "paper": {
+            "backbone": {"pixel_mean": (0.5, 0.5, 0.5), "pixel_std": (0.5, 0.5, 0.5)},
+            "augmentation": {"erasing_fill": "mean"},
+            "clustering": {"eps": 0.5},
+            "embedding_precision": "compute",
+        },
+    }
+
+    recipe: Literal["released", "paper"] = Field(
+        "released", description="released: PCL-CLIP-USL, unofficial; paper: as the paper and its supervised release"
+    )
     backbone: BackboneParameters
     freeze_patch_projection: bool = Field(True, description="conv1 stays as pretrained (MoCo v3)")
     augmentation: AugmentationParameters
     plan: TrainingPlan
+    embedding_precision: Literal["float32", "compute"] = Field(
+        "float32", description="of the embeddings that are clustered; compute: as compute.precision"
+    )
     clustering: ClusteringParameters
     memory: MemoryParameters
     camera_aware: CameraAwareParameters = CameraAwareParameters()
@@ -72,7 +96,8 @@ class ClusterContrastStage(MemoryContrast["ReIDModel", "PrototypeMemory | Camera
         """Cluster all training images, then yield PK batches of pseudo labels, or camera-aware of proxies."""
         from reid_pipeline.engine.batches import augmented_batches
 
-        self._epoch, embeddings = epoch, self.embed_all(model, data)
+        precise = self.parameters.embedding_precision == "float32"
+        self._epoch, embeddings = epoch, self.embed_all(model, data, float32=precise)
         labels = self._cluster(embeddings, data)
         memory, parameters = self.parameters.memory, self.parameters.camera_aware
         if parameters.kind == "none":

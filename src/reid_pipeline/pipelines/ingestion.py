@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pandas as pd
@@ -11,6 +12,7 @@ from reid_pipeline.readers import reader
 from reid_pipeline.schema.columns import PATH
 from reid_pipeline.schema.parameters import EvaluationParameters, IngestionParameters, SplitParameters
 from reid_pipeline.schema.raw_folder import RawFolder
+from reid_pipeline.schema.sample import SampleFacts
 from reid_pipeline.schema.summary import DatasetSummary
 from reid_pipeline.splits import SplitTables, normalise_splits, with_origin
 from reid_pipeline.splits.matches import count_matches, require_some_match, sentences
@@ -23,11 +25,16 @@ _log = logging.getLogger(__name__)
 
 
 def read_manifest(
-    raw_images: RawFolder, known_stamps: pd.DataFrame | None, ingestion: IngestionParameters
+    raw_images: RawFolder,
+    known_stamps: pd.DataFrame | None,
+    ingestion: IngestionParameters,
+    splits: SplitParameters | None = None,
+    sample: int | None = None,
 ) -> tuple[pd.DataFrame, Record]:
-    """List the images as published, and note what their reader found."""
+    """List the images as published, or those of so many identities, and note what their reader found."""
     from reid_pipeline.images.unchanged import require_same_folder
     from reid_pipeline.splits.published import check_counts
+    from reid_pipeline.splits.sample import sampled_manifest
 
     if ingestion.reader == OWN:
         require_same_folder(raw_images.root, known_stamps)
@@ -37,8 +44,14 @@ def read_manifest(
     warnings = check_counts(found.BENCHMARK, reading, strict=ingestion.strict_counts)
     for warning in warnings:
         _log.warning("%s", warning)
-    facts = {"reader": ingestion.reader, "version": reading.version, "notes": [*raw_images.notes, *reading.notes]}
-    return reading.manifest, {**facts, "warnings": warnings}
+    notes = [*raw_images.notes, *reading.notes]
+    facts: Record = {"reader": ingestion.reader, "version": reading.version}
+    if sample is None:
+        return reading.manifest, {**facts, "notes": notes, "warnings": warnings}
+    manifest, of_whole = sampled_manifest(reading.manifest, splits or SplitParameters(), sample)
+    _log.info("%s", of_whole.sentence)
+    facts |= {"notes": [of_whole.sentence, *notes], "warnings": warnings}
+    return manifest, {**facts, "sample": of_whole.model_dump(mode="json")}
 
 
 def check_image_files(
@@ -60,13 +73,18 @@ def check_image_files(
 def make_split_table(
     manifest: pd.DataFrame,
     image_facts: pd.DataFrame,
+    reading: Record,
     ingestion: IngestionParameters,
     splits: SplitParameters,
     evaluation: EvaluationParameters,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Give every image its split, every training identity its label, every pool its galleries."""
+    from reid_pipeline.splits.sample import with_sample
+
     skip = ingestion.on_unreadable == "skip"
-    tables = with_origin(normalise_splits(manifest, image_facts, splits, skip_unreadable=skip), ingestion, splits)
+    drop = ingestion.without_viewpoint == "drop"
+    normalised = normalise_splits(manifest, image_facts, splits, skip_unreadable=skip, drop_without_viewpoint=drop)
+    tables = with_origin(normalised, ingestion, splits)
     matches = count_matches(
         tables.split_table, tables.galleries, camera_filter=evaluation.camera_filter, splits=evaluation.splits
     )
@@ -74,7 +92,7 @@ def make_split_table(
     level = logging.DEBUG if matches.num_valid == matches.num_queries else logging.WARNING
     for sentence in sentences(matches):
         _log.log(level, "%s", sentence)
-    return tables.split_table, tables.galleries
+    return with_sample(tables.split_table, reading.get("sample")), tables.galleries
 
 
 def summarise_collection(
@@ -90,7 +108,11 @@ def summarise_collection(
     from reid_pipeline.splits.summary import summarise
 
     published, tables = reader(ingestion.reader).BENCHMARK, SplitTables(split_table, galleries)
-    return summarise(published, reading, manifest, image_facts, tables, camera_filter=evaluation.camera_filter)
+    sample = reading.get("sample")
+    if sample:
+        published = replace(published, versions=())  # the whole was compared when it was listed
+    summary = summarise(published, reading, manifest, image_facts, tables, camera_filter=evaluation.camera_filter)
+    return summary.model_copy(update={"sample": SampleFacts.model_validate(sample)}) if sample else summary
 
 
 def make_dataset_page(summary: DatasetSummary) -> str:
@@ -106,11 +128,12 @@ TABLES = "tables"
 
 def create_pipeline() -> Pipeline:
     """Return raw folder -> manifest -> facts of the image files -> split table -> dataset page."""
-    ingestion, evaluation, made = "params:ingestion", "params:evaluation", ["manifest", "image_facts"]
+    ingestion, splits, evaluation = "params:ingestion", "params:splits", "params:evaluation"
+    folder, made = ["raw_images", "known_image_stamps"], ["manifest", "image_facts"]
     read: list[tuple[Callable[..., Any], list[str], str | list[str]]] = [
-        (read_manifest, ["raw_images", "known_image_stamps", ingestion], ["manifest", "reading"]),
+        (read_manifest, [*folder, ingestion, splits, "params:sample"], ["manifest", "reading"]),
         (check_image_files, ["raw_images", "manifest", "known_image_facts"], ["image_facts", "image_stamps"]),
-        (make_split_table, [*made, ingestion, "params:splits", evaluation], ["split_table", "galleries"]),
+        (make_split_table, [*made, "reading", ingestion, splits, evaluation], ["split_table", "galleries"]),
         (
             summarise_collection,
             ["reading", *made, "split_table", "galleries", ingestion, evaluation],

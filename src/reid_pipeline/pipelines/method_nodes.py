@@ -63,11 +63,13 @@ class MethodNodes:
         from reid_pipeline.engine.loading import check_unchanged
         from reid_pipeline.engine.runtime import resolve_runtime
         from reid_pipeline.engine.training import TrainingRun, train_stage
+        from reid_pipeline.engine.whole_cost import whole_parameters
 
         check_unchanged(split_table, raw_images, image_stamps)
         cell = cells[self.method.name]
         read = (self.method, parameters, split_table, raw_images, resolve_runtime(compute), cell.seed, image_cache)
-        run = TrainingRun(*read, benchmark=cell.benchmark, variant=cell.variant)
+        whole = whole_parameters(self.method, parameters, cell)
+        run = TrainingRun(*read, benchmark=cell.benchmark, variant=cell.variant, whole=whole)
         yield from train_stage(run, self.stage, resume_point, earlier)
 
     def build(self, parameters: Any, split_table: pd.DataFrame, cells: Cells) -> tuple[Any, list[EpochRecord]]:

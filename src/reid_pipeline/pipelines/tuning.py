@@ -129,7 +129,7 @@ def run_study(
     from reid_pipeline.tuning.trials import run_in_processes, run_trials
 
     check_unchanged(table, raw_images, image_stamps)
-    plan = _plan(parameters, tuning, evaluation, _facts(parameters, compute, table), study_file)
+    plan = _plan(parameters, tuning, evaluation, _facts(parameters, compute, evaluation, table), study_file)
     if tuning.workers > 1 and not compute.threads:  # each worker has its part of the cores
         compute = compute.model_copy(update={"threads": max(1, (os.cpu_count() or 1) // tuning.workers)})
     scored = (evaluation, parameters["seed"], tuning.score_every)
@@ -141,17 +141,21 @@ def run_study(
     return {**study_record(plan), "collection": parameters.get("collection")}
 
 
-def _facts(parameters: Record, compute: ComputeParameters, table: pd.DataFrame) -> Record:
+def _facts(
+    parameters: Record, compute: ComputeParameters, evaluation: EvaluationParameters, table: pd.DataFrame
+) -> Record:
     """Return what decides a trial's score beside the parameters."""
     from reid_pipeline.engine.runtime import resolve_runtime
     from reid_pipeline.engine.training import starting_weights
 
     runtime = resolve_runtime(compute)
     method = find_method(parameters["method"])
+    test = {"evaluation.precision": evaluation.precision} if evaluation.precision != "float32" else {}
     return {
         "data": data_hash(table),
         "device": runtime.device.type,
         "precision": runtime.precision,
+        **test,  # studies of earlier versions have none
         "weights": starting_weights(method.params.model_validate(parameters[method.name])),
     }
 

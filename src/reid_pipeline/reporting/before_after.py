@@ -9,6 +9,7 @@ from reid_pipeline.reporting.run_groups import of_test_set, run_facts
 from reid_pipeline.schema.addresses import address
 from reid_pipeline.schema.figures import PairedDifference
 from reid_pipeline.schema.records import Differences, Metrics, Run
+from reid_pipeline.schema.sample import in_words
 
 _COMPARABLE = ("benchmark", "seed", "test_set")
 _CODE = ("reid_pipeline", "git_commit", "git_dirty", "python", "label_use", "weights")
@@ -198,7 +199,7 @@ def _interval_lines(row: ResultRow) -> list[str]:
 
 
 def _caption(metrics: Sequence[Metrics]) -> str:
-    benchmarks = sorted({result.benchmark for result in metrics})
+    benchmarks = sorted({in_words(result.benchmark) for result in metrics})
     seeds = sorted({result.seed for result in metrics})
     word = "seed" if len(seeds) == 1 else "seeds"
     return f"{', '.join(benchmarks)}, {word} {', '.join(map(str, seeds))}: % of valid queries, measured in this run"

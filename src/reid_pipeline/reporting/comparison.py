@@ -5,12 +5,20 @@ from typing import Any
 
 from reid_pipeline.reporting.formats import LABELS, METRICS, count, duration, few_queries, percent, points, run_name
 from reid_pipeline.reporting.page import Column, Table, csv_text, rendered
-from reid_pipeline.reporting.published import MARKS, PublishedFigure, published_figures
+from reid_pipeline.reporting.published import (
+    MARKS,
+    TRAITS,
+    PublishedFigure,
+    figures_beside,
+    published_figures,
+    run_traits,
+)
 from reid_pipeline.reporting.published import METRICS as PUBLISHED_METRICS
 from reid_pipeline.reporting.run_groups import RunGroup, group_runs, over_seeds
-from reid_pipeline.schema.comparison import Comparison, ComparisonRow, DifferenceToBest, PublishedValues, RunsNamed
+from reid_pipeline.schema.comparison import Comparison, ComparisonRow, DifferenceToBest, RunsNamed
 from reid_pipeline.schema.errors import first_few
 from reid_pipeline.schema.records import Run
+from reid_pipeline.schema.sample import caution, in_words
 
 Rows = Sequence[ComparisonRow]
 
@@ -63,20 +71,20 @@ def compare_methods(
 
 
 def _rows_of(method: str, groups: Sequence[RunGroup], figures: Sequence[PublishedFigure]) -> list[ComparisonRow]:
-    pairs: list[tuple[RunGroup | None, PublishedFigure | None]] = []
+    found: list[tuple[RunGroup | None, PublishedFigure | None, str]] = []
     for group in groups:
         parameters = group.runs[0].run_card.parameters.get(method, {})
-        fitting = [figure for figure in figures if figure.fits(parameters)]
-        pairs += [(group, figure) for figure in fitting] or [(group, None)]
-    placed = [figure for _, figure in pairs]
-    pairs += [(None, figure) for figure in figures if figure not in placed]
-    return [_row(method, *pair) for pair in pairs or [(None, None)]]
+        fitting, why_none = figures_beside(figures, run_traits(parameters, group.metrics))
+        found += [(group, figure, "") for figure in fitting] or [(group, None, why_none)]
+    placed = [figure for _, figure, _ in found]
+    found += [(None, figure, "") for figure in figures if figure not in placed]
+    return [_row(method, *each) for each in found or [(None, None, "")]]
 
 
-def _row(method: str, group: RunGroup | None, figure: PublishedFigure | None) -> ComparisonRow:
+def _row(method: str, group: RunGroup | None, figure: PublishedFigure | None, why_none: str) -> ComparisonRow:
     named = group.named if group else RunsNamed(method=method, variant="", apart=(), seeds=())
     found = over_seeds(group) if group else {}
-    published = figure and PublishedValues(variant=figure.variant, **figure.values, mark=figure.mark, note=figure.note)
+    published = figure and figure.shown()
     obstacles = figure.obstacles(group.metrics) if figure and group else []
     imported = [_IMPORTED] if group and any(run.run_card.imported for run in group.runs) else []
     difference: dict[str, float | None] = {}
@@ -94,7 +102,7 @@ def _row(method: str, group: RunGroup | None, figure: PublishedFigure | None) ->
             "num_valid_queries": min(run.metrics.num_valid_queries for run in group.runs) if group else None,
             "published": published,
             "difference": difference,
-            "notes": [*obstacles, *imported],
+            "notes": [*obstacles, *filter(None, [why_none]), *imported],
             "training_seconds": sum(seconds) / len(seconds) if seconds else None,
             **{name: max(numbers, default=None) for name, numbers in costs.items()},
         }
@@ -104,7 +112,7 @@ def _row(method: str, group: RunGroup | None, figure: PublishedFigure | None) ->
 def render_comparison_page(comparison: Comparison) -> str:
     """Return the comparison as an HTML page that loads nothing; every value is escaped."""
     shown = {"title": title_of(comparison), "tables": shown_tables(comparison), "legend": sentences_below(comparison)}
-    return rendered("comparison.html.j2", benchmark=comparison.benchmark, units=UNITS, **shown)
+    return rendered("comparison.html.j2", benchmark=in_words(comparison.benchmark), units=UNITS, **shown)
 
 
 def comparison_markdown(comparison: Comparison) -> str:
@@ -187,18 +195,20 @@ def comparison_text(comparison: Comparison) -> str:
 def title_of(comparison: Comparison) -> str:
     """Return what the tables are about."""
     test_set = comparison.test_set
-    return f"Methods on {comparison.benchmark}{f', test set {test_set}' if test_set else ''}"
+    return f"Methods on {in_words(comparison.benchmark)}{f', test set {test_set}' if test_set else ''}"
 
 
 def sentences_below(comparison: Comparison) -> list[str]:
     """Return what the columns of the shown tables mean, and how few queries there were."""
     few = few_queries([row.num_valid_queries for row in comparison.rows], comparison.benchmark)
-    published = [f"No published figures are known for {comparison.benchmark}."]
+    published = [caution(comparison.benchmark) or f"No published figures are known for {comparison.benchmark}."]
     if any(row.published for row in comparison.rows):
         marks = "; ".join(f"{mark}: {meaning}" for mark, meaning in MARKS.items())
         published = [
             f"Published figures were not measured here. Their marks: {marks}.",
-            "Difference: measured mean minus published figure, where variant and protocol are the same.",
+            f"A run stands beside the published figures that share all of its traits ({', '.join(TRAITS.values())}), as"
+            " far as they are known; Note has those of the figure.",
+            "Difference: measured mean minus published figure, where the protocol is the same, too.",
         ]
     return [*_LEGEND, *published, *([_DIFFERENCES_LEGEND] if comparison.differences else []), *few]
 

@@ -19,7 +19,8 @@ _IDENTITY_BINS = 30
 def render_dataset_page(summary: DatasetSummary) -> str:
     """Return the page's HTML source, which loads nothing: about 5 MB. The same summary gives the same page."""
     benchmark, found = summary.benchmark, problems(summary)
-    facts = {"Reader": summary.reader, "Data": summary.data_hash[:12], "Reference": benchmark.reference}
+    facts = {"Sample": summary.sample.sentence if summary.sample else "", "Reader": summary.reader}
+    facts |= {"Data": summary.data_hash[:12], "Reference": benchmark.reference}
     facts |= {"Licence": benchmark.licence, "Source": benchmark.source}
     cameras, published = summary.cameras.found, summary.cameras.published
     note = f"published: {published}" if published and published != cameras else ""
@@ -87,6 +88,8 @@ def _counts_table(summary: DatasetSummary) -> Table:
     identities = Column("Identities", _counts(each.identities for each in subsets))
     if version is None:
         caption = "No counts are published; junk is counted as published."
+        if summary.sample:
+            caption = "Of the sample. The whole was compared with the published counts when it was listed."
         return Table("Found and published", [subset, images, identities], caption)
     columns = [
         subset,
@@ -142,13 +145,18 @@ def _images_table(title: str, first: str, rows: Sequence[tuple[str, int]], capti
 
 
 def _rules_sentences(summary: DatasetSummary) -> list[str]:
-    """Return sentences on galleries and on junk."""
+    """Return sentences on galleries, on junk and on images without a viewpoint."""
     sentences = []
     for sampled in summary.galleries:
         images = " to ".join(f"{number:,}" for number in sorted({min(sampled.images), max(sampled.images)}))
         name = f" of test set {sampled.test_set}" if sampled.test_set else ""
         sentences.append(f"Drawn galleries{name}: {sampled.repeats}, of {images} images each.")
-    return [*sentences, *([f"{counted(summary.junk, 'junk image')} dropped."] if summary.junk else [])]
+    if summary.junk:
+        sentences.append(f"{counted(summary.junk, 'junk image')} dropped.")
+    if viewless := summary.left_out.without_viewpoint:
+        where = ", ".join(f"{images:,} of {subset}" for subset, images in viewless.items())
+        sentences.append(f"Dropped for want of a viewpoint (ingestion.without_viewpoint: drop): {where}.")
+    return sentences
 
 
 def _sizes_sentence(summary: DatasetSummary) -> str:
@@ -185,8 +193,9 @@ def _title(summary: DatasetSummary) -> str:
     name = " ".join(part for part in (summary.benchmark.title, summary.version) if part)
     reader = f"reader {summary.reader}, " if summary.reader else ""
     cameras = summary.cameras.found
+    of = f", a sample of {summary.sample.train.identities} training identities" if summary.sample else ""
     return (
-        f"{name} ({reader}data {summary.data_hash[:12]}): {counted(summary.images, 'image')},"
+        f"{name}{of} ({reader}data {summary.data_hash[:12]}): {counted(summary.images, 'image')},"
         f" {counted(summary.identities, 'identity', 'identities')},"
         f" {counted(cameras, 'camera') if cameras else 'no cameras'}"
     )

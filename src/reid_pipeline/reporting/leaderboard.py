@@ -10,6 +10,7 @@ from reid_pipeline.schema.addresses import link
 from reid_pipeline.schema.comparison import DifferenceToBest, Leaderboard, ListedBenchmark, ListedRun
 from reid_pipeline.schema.figures import FiveFigures
 from reid_pipeline.schema.records import Run
+from reid_pipeline.schema.sample import caution, whole_and_identities
 
 TITLE = "Leaderboard"
 _SHORT = 8
@@ -24,12 +25,12 @@ def make_leaderboard(
     """Compare the methods of every benchmark, and put the runs' cards below.
 
     Args:
-        results: finished runs by benchmark.
+        results: finished runs by benchmark; those of samples come last, each with tables of its own.
         methods: in the order of the tables; those that were run on no benchmark are in none.
         differences: by benchmark, from `evaluation.paired_differences.differences_to_best`.
     """
     found = []
-    for benchmark, runs in results.items():
+    for benchmark, runs in sorted(results.items(), key=lambda each: whole_and_identities(each[0])[1] is not None):
         known = [name for name in methods if name in {run.method for run in runs}]
         compared = compare_methods(runs, benchmark=benchmark, methods=known, differences=differences[benchmark])
         fields = {name: getattr(compared, name) for name in ("benchmark", "test_set", "rows", "differences")}
@@ -50,6 +51,7 @@ def render_leaderboard_page(leaderboard: Leaderboard) -> str:
             "name": comparison.benchmark,
             "title": title_of(comparison),
             "tables": _tables(comparison),
+            "caution": caution(comparison.benchmark),
             "cards": [
                 (f"{_name(run)}, seed {run.seed}", link(_report(run)), flattened(run.run_card.content()))
                 for run in comparison.runs
@@ -65,7 +67,7 @@ def leaderboard_markdown(leaderboard: Leaderboard) -> str:
     parts = [f"# {TITLE}", UNITS, "\n".join(f"- {sentence}" for sentence in _legend(leaderboard))]
     for comparison in leaderboard.benchmarks:
         sections = [table.markdown_section(level=3) for table in _tables(comparison)]
-        parts += [f"## {title_of(comparison)}", *sections]
+        parts += [f"## {title_of(comparison)}", *filter(None, [caution(comparison.benchmark)]), *sections]
     return "\n\n".join(parts) + "\n"
 
 

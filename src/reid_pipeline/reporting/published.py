@@ -1,7 +1,8 @@
 """Published figures, from `published.csv`: never measured here, each with the quality of its source.
 
-A line is one figure of one benchmark, in %. `backbone`, `patch_stride`, `side_information` and `clustering_eps` say
-what a run must have to be that variant (empty: anything); `comparable` is "no" where nothing computes it yet.
+A line is one figure of one benchmark, in %. The columns of `TRAITS` say what a run must have to be that variant. Empty:
+the method has no such thing. `?`: nobody wrote it down, and a run of any value stands beside the figure. A value with a
+`?` behind it: the source has none, it is that of the authors' other release, or of the code that they build on.
 """
 
 import csv
@@ -10,6 +11,7 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
+from reid_pipeline.schema.comparison import PublishedValues
 from reid_pipeline.schema.record import Record
 from reid_pipeline.schema.records import Metrics
 
@@ -19,7 +21,30 @@ MARKS = {
     "u": "not verified against a source that can be read; no target, so that no difference is given",
 }
 METRICS = ("mAP", "rank1", "rank5")
-_VARIANT = ("backbone", "patch_stride", "side_information", "clustering_eps")
+TRAITS = {
+    "backbone": "backbone",
+    "patch_stride": "patch stride",
+    "side_information": "side information",
+    "pixel_statistics": "pixel statistics",
+    "clustering_eps": "eps",
+    "camera_aware": "camera-aware kind",
+    "rerank": "re-ranking",
+}
+"""What tells variants apart, in words."""
+_UNKNOWN = "?"
+_OF_EVERY_FIGURE = (("side_information", "no"), ("rerank", "none"))
+"""Traits that need no word."""
+_OPTIONS = {
+    "flip_averaging": "flip averaging",
+    "camera_mean_subtraction": "camera mean subtraction",
+    "query_expansion": "query expansion",
+}
+"""Options of the protocol that no published figure was measured with."""
+_STATISTICS: dict[tuple[tuple[float, ...] | None, ...], str] = {
+    ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5)): "0.5",
+    ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)): "ImageNet",
+}
+"""Names of mean and standard deviation of the pixels, by colour."""
 
 
 class PublishedFigure(Record):
@@ -28,27 +53,46 @@ class PublishedFigure(Record):
     Attributes:
         variant: the method as its authors name it.
         method: the method of ours that computes it, or is nearest to it.
-        traits: what a run must have to be this variant, by name.
+        traits: what a run must have to be this variant, by name in `TRAITS`.
+        presumed: those of them that the source does not state.
+        unknown: traits that decide the figure, and that nobody wrote down.
         test_set: empty where there is but one.
         values: fractions, by metric.
         mark: a key of `MARKS`.
+        remark: what else is known of it.
     """
 
     benchmark: str
     variant: str
     method: str
     traits: dict[str, str]
-    comparable: bool
+    presumed: tuple[str, ...] = ()
+    unknown: tuple[str, ...] = ()
     camera_filter: bool
     test_set: str
     num_queries: int
     values: dict[str, float]
     mark: str
-    note: str
+    remark: str
 
-    def fits(self, parameters: Mapping[str, Any]) -> bool:
-        """Say whether a run with these parameters of the method is this variant."""
-        return self.comparable and self.traits.items() <= run_traits(parameters).items()
+    @property
+    def note(self) -> str:
+        """What a table shows beside the figure: its traits, which of them are not sure, and the remark."""
+        traits = [item for item in self.traits.items() if item not in _OF_EVERY_FIGURE]
+        parts = [", ".join(value if name == "backbone" else f"{TRAITS[name]} {value}" for name, value in traits)]
+        for what, names in (("not stated, presumed", self.presumed), ("unknown", self.unknown)):
+            parts += [f"{what}: {', '.join(TRAITS[name] for name in names)}"] if names else []
+        return "; ".join([*parts, *filter(None, [self.remark])])
+
+    def shown(self) -> PublishedValues:
+        """Return what a comparison holds of it."""
+        fields = {name: getattr(self, name) for name in ("variant", "mark", "note", "traits", "presumed", "unknown")}
+        return PublishedValues(**fields, **self.values)
+
+    def unlike(self, traits: Mapping[str, str]) -> dict[str, tuple[str, str]]:
+        """Return where a run with these traits is not this variant: by trait, the figure's value and the run's."""
+        pairs = {name: (value, traits.get(name, "none")) for name, value in self.traits.items()}
+        return {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}
 
     def obstacles(self, metrics: Metrics) -> list[str]:
         """Return why metrics of the variant are not comparable with the figure; empty where they are."""
@@ -57,6 +101,7 @@ class PublishedFigure(Record):
             found.append(f"measured on splits {metrics.splits}")
         if metrics.camera_filter is not self.camera_filter:
             found.append(f"measured with{'out' if self.camera_filter else ''} the camera filter")
+        found += [f"measured with {word}" for name, word in _OPTIONS.items() if getattr(metrics, name)]
         if test_set != self.test_set:
             found.append(f"measured on test set {test_set or 'of another kind'}")
         if queries != self.num_queries:
@@ -72,23 +117,58 @@ def published_figures(benchmark: str) -> Sequence[PublishedFigure]:
 
 
 def _figure(line: dict[str, str]) -> PublishedFigure:
-    traits = {name: value for name in _VARIANT if (value := line.pop(name))}
+    traits = {name: value for name in TRAITS if (value := line.pop(name))}
     values = {name: round(float(value) / 100, 6) for name in METRICS if (value := line.pop(name))}
-    return PublishedFigure.model_validate({**line, "traits": traits, "values": values})
+    sure = {name: value.removesuffix(_UNKNOWN) for name, value in traits.items() if value != _UNKNOWN}
+    return PublishedFigure.model_validate(
+        {
+            **line,
+            "traits": sure,
+            "presumed": [name for name, value in sure.items() if traits[name] != value],
+            "unknown": [name for name in traits if name not in sure],
+            "values": values,
+        }
+    )
 
 
-def run_traits(parameters: Mapping[str, Any]) -> dict[str, str]:
-    """Return what tells published variants apart, from the parameters of a run's method.
+def figures_beside(figures: Sequence[PublishedFigure], traits: Mapping[str, str]) -> tuple[list[PublishedFigure], str]:
+    """Return the figures of the variant that a run with these traits is.
 
-    The stride of a ViT is that of its patches where none is given: "16" for every ViT/16.
+    Where there are none, the text beside them says which figure is nearest and what it has otherwise; else it is empty.
     """
-    found = [parameters.get(name) for name in ("backbone", "clustering")]
-    backbone, clustering = (each if isinstance(each, Mapping) else {} for each in found)
+    fitting = [figure for figure in figures if not figure.unlike(traits)]
+    if fitting or not figures:
+        return fitting, ""
+    nearest = min(figures, key=lambda figure: (len(figure.unlike(traits)), len(figure.unknown)))
+    others = [f"{TRAITS[name]} {theirs}, here {ours}" for name, (theirs, ours) in nearest.unlike(traits).items()]
+    return [], f"not comparable with a published figure; nearest is {nearest.variant}: {'; '.join(others)}"
+
+
+def run_traits(parameters: Mapping[str, Any], metrics: Metrics) -> dict[str, str]:
+    """Return what tells published variants apart, from the parameters of a run's method and its protocol.
+
+    The stride of a ViT is that of its patches where none is given: "16" for every ViT/16. What a run card of an earlier
+    version lacks has its default.
+    """
+    found = [parameters.get(name) for name in ("backbone", "clustering", "camera_aware")]
+    backbone, clustering, cameras = (each if isinstance(each, Mapping) else {} for each in found)
     name = str(backbone.get("name", "")).replace("/", "-").removesuffix("-quickgelu")
     eps = clustering.get("eps")
     return {
         "backbone": name,
         "patch_stride": str(backbone.get("patch_stride") or name.rpartition("-")[2]),
         "side_information": "no" if backbone.get("sie", "none") == "none" else "yes",
+        "pixel_statistics": _pixel_statistics(
+            *(backbone.get(each, (0.5,) * 3) for each in ("pixel_mean", "pixel_std"))
+        ),
         **({"clustering_eps": f"{eps:g}"} if isinstance(eps, int | float) else {}),
+        "camera_aware": str(cameras.get("kind", "none")),
+        "rerank": metrics.rerank,
     }
+
+
+def _pixel_statistics(mean: Sequence[float] | None, std: Sequence[float] | None) -> str:
+    """Return the name of mean and deviation, else their numbers; None is that of the weights."""
+    pair = [None if each is None else tuple(each) for each in (mean, std)]
+    shown = ["of the weights" if each is None else " ".join(f"{value:g}" for value in each) for each in pair]
+    return _STATISTICS.get(tuple(pair)) or (shown[0] if pair == [None, None] else " / ".join(shown))

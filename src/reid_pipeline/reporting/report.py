@@ -13,6 +13,7 @@ from reid_pipeline.schema.addresses import ZERO_SHOT
 from reid_pipeline.schema.errors import first_few
 from reid_pipeline.schema.origin import LabelUse
 from reid_pipeline.schema.records import Breakdown, Differences, EpochRecord, Metrics, RunCard
+from reid_pipeline.schema.sample import caution, in_words
 
 _LABEL_SENTENCES: dict[LabelUse | None, str] = {
     "source": "Training used the identity labels of the source it started from, and none of this benchmark.",
@@ -75,6 +76,8 @@ def render_report(content: ReportContent) -> str:
         "report.html.j2",
         content=content,
         name=run_name(content.method, content.result.variant),
+        benchmark=in_words(content.benchmark),
+        caution=caution(content.benchmark),
         labels=_label_sentence(label_use, trains=bool(content.history)),
         compared=[sentence] if other and other != usual else [],
         table=before_and_after(comparison_rows(content.metrics, differences)),

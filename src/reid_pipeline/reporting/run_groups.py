@@ -10,7 +10,7 @@ from reid_pipeline.schema.comparison import RunsNamed, Spread
 from reid_pipeline.schema.figures import Figures
 from reid_pipeline.schema.nested import leaves
 from reid_pipeline.schema.origin import LabelUse
-from reid_pipeline.schema.records import Metrics, Run
+from reid_pipeline.schema.records import Metrics, Run, RunCard
 
 TEST_SET = "800"  # that is shown of a benchmark with several: VehicleID's small one
 _NONE = "ingestion."
@@ -115,12 +115,19 @@ def run_facts(run: Run) -> dict[str, str]:
     card = run.run_card
     parameters = {name: value for name, value in card.parameters.items() if name != "seed"}
     protocol = {name: getattr(run.metrics, name) for name in _PROTOCOL}
-    facts = {"data_hash": card.data_hash, "protocol": protocol, **parameters}
+    facts = {"data_hash": card.data_hash, "protocol": protocol, **parameters, **_embedded_at(card)}
     return {
         name: json.dumps(value, sort_keys=True)
         for name, value in leaves(facts)
         if value is not None or not name.startswith(_NONE)
     }
+
+
+def _embedded_at(card: RunCard) -> dict[str, dict[str, str]]:
+    """Return the evaluation with the precision that test images were embedded at; of earlier versions, training's."""
+    evaluation = card.parameters.get("evaluation") or {}
+    given = evaluation.get("precision", "auto")
+    return {"evaluation": {**evaluation, "precision": card.precision if given == "auto" else given}}
 
 
 def over_seeds(group: RunGroup) -> dict[str, Spread]:

@@ -11,6 +11,7 @@ import plotly.graph_objects as go
 from reid_pipeline.reporting.figures import COLOURS, SYMBOLS, dress
 from reid_pipeline.reporting.formats import UNMEASURED, count, percent, points
 from reid_pipeline.reporting.page import Column, Headline, Table, charts, csv_text, rendered
+from reid_pipeline.schema.sample import in_words, whole_and_identities
 from reid_pipeline.schema.tuning import SearchedRange, Study, StudyTrial
 
 _STATES = {
@@ -30,6 +31,7 @@ def render_tuning_page(study: Study) -> str:
     return rendered(
         "tuning.html.j2",
         study=study,
+        benchmark=in_words(study.benchmark),
         headlines=[
             Headline("Best dev mAP, %", percent(study.best.value if study.best else None), _gain(study)),
             Headline("Trials", count(len(study.trials)), _states(study)),
@@ -53,7 +55,8 @@ def trials_csv(study: Study) -> str:
 
 def tuning_text(study: Study) -> str:
     """Return the study in short, for a terminal."""
-    title = f"{study.method} on {study.benchmark}, study {study.name}: {len(study.trials)} trials: {_states(study)}."
+    trials = f"{len(study.trials)} trials: {_states(study)}"
+    title = f"{study.method} on {in_words(study.benchmark)}, study {study.name}: {trials}."
     if study.best is None:
         reasons = [trial.stopped for trial in study.trials if trial.stopped]
         return f"{title}\nNo trial was trained to the end" + (f"; the last one: {reasons[-1]}" if reasons else ".")
@@ -66,9 +69,11 @@ def tuning_text(study: Study) -> str:
 def tuned_command(study: Study) -> str:
     """Return the command that trains with what the study found."""
     own = study.collection  # one's own images are of the environment `custom`
-    where = f"--env={'custom' if own else study.benchmark} --pipeline={study.method}"
+    benchmark, sample = whole_and_identities(study.benchmark)
+    where = f"--env={'custom' if own else benchmark} --pipeline={study.method}"
     tuned = study.method if study.name == "main" else f"{study.method}/{study.name}"
-    return f"kedro run {where} --params {f'collection={own},' if own else ''}tuned={tuned}"
+    given = [*([f"collection={own}"] if own else []), *([f"sample={sample}"] if sample else []), f"tuned={tuned}"]
+    return f"kedro run {where} --params {','.join(given)}"
 
 
 def _gain(study: Study, unit: str = "") -> str:

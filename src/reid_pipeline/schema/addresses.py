@@ -40,6 +40,8 @@ class Cell(BaseModel):
     seed: int
     # What conf's parameters have not, by dotted name; the method's own without its name.
     differs: dict[str, Any] = Field(default_factory=dict)
+    # Of a sample: how long the plans are without it, by dotted name. In no record, and no part of the address.
+    whole: dict[str, Any] = Field(default_factory=dict, exclude=True)
 
     @property
     def folder(self) -> str:

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Hashable, Mapping
 from functools import cache
-from typing import Any, ClassVar, Literal, get_args
+from typing import Any, ClassVar, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
@@ -14,6 +14,9 @@ _LARGEST_WHOLE = 2**63 - 1
 """What numpy and torch count with."""
 _LARGEST = 1e15
 """Of others: the product of two is still far from the end of single precision, 3e38."""
+RELEASED_OR_CORRECTED = "released: as the code that made the published figures; corrected: as meant"
+_RECIPES = "recipes"
+"""The block of an environment that adds to recipes."""
 
 
 class Parameters(BaseModel):
@@ -30,8 +33,7 @@ class Parameters(BaseModel):
         allowed = sorted(cls.model_fields)
         for given in values if isinstance(values, dict) else ():
             if given not in allowed:
-                near = nearest(str(given), allowed)
-                raise ValueError(f"unknown parameter {given!r}.{near} Allowed here: {first_few(allowed, 30)}.")
+                raise ValueError(f"unknown parameter {given!r}.{nearest(str(given), allowed)} {_these(allowed)}")
         return values
 
     @field_validator("*", mode="before")
@@ -74,17 +76,56 @@ def _number_in_text(text: str) -> float | None:
 
 
 class RecipeParameters(Parameters):
-    """Parameters whose left-out values depend on `recipe` (methods.md section 11); whatever is given stands."""
+    """Parameters whose left-out values depend on `recipe`; whatever is given stands.
+
+    A subclass narrows `recipe` to the names in its `RECIPES`. What a recipe sets on one benchmark alone stands in that
+    environment's conf, in the block `recipes`: `{released: {clustering: {eps: 0.7}}}` goes over `RECIPES`, and under
+    whatever is given. The block itself is no parameter: it is read here, and in no run card.
+    """
 
     RECIPES: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
 
-    recipe: Literal["released", "corrected"] = Field(
-        "released", description="released: as the code that made the published figures; corrected: as meant"
-    )
+    recipe: str = Field("released", description="sets what is not given; released: as the published figures' code")
 
     @model_validator(mode="before")
     @classmethod
     def _filled_in(cls, values: Any) -> Any:
         if not isinstance(values, dict):
             return values
-        return merged(cls.RECIPES.get(str(values.get("recipe", "released")), {}), values)
+        added = cls._added(values.get(_RECIPES, {}))
+        recipe = str(values.get("recipe", cls.model_fields["recipe"].default))
+        filled = merged(cls.RECIPES.get(recipe, {}), added.get(recipe, {}))
+        return merged(filled, {name: value for name, value in values.items() if name != _RECIPES})
+
+    @classmethod
+    def _added(cls, block: Any) -> dict[str, Any]:
+        """Return the block `recipes`; a ValueError where it names no recipe, or no parameter, of these."""
+        allowed = sorted(cls.RECIPES)
+        if not isinstance(block, dict) or not all(isinstance(values, dict) for values in block.values()):
+            raise ValueError(
+                f"recipes must hold a block of parameters for each recipe ({', '.join(allowed)}); given {block!r}"
+            )
+        for name, values in block.items():
+            if name not in allowed:
+                raise ValueError(
+                    f"recipes has {name!r}, which is no recipe.{nearest(str(name), allowed)} {_these(allowed)}"
+                )
+            _require_known(cls, values, f"recipes.{name}")
+        return block
+
+
+def _require_known(model: type[BaseModel], values: Mapping[str, Any], place: str) -> None:
+    """Raise a ValueError for a name that `model` does not have; blocks are looked into."""
+    for name, value in values.items():
+        field = model.model_fields.get(name)
+        if field is None or name == "recipe":
+            allowed = sorted(set(model.model_fields) - {"recipe"})
+            raise ValueError(
+                f"{place} has {name!r}, which no recipe can set.{nearest(name, allowed)} {_these(allowed)}"
+            )
+        if isinstance(value, dict) and isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            _require_known(field.annotation, value, f"{place}.{name}")
+
+
+def _these(allowed: list[str]) -> str:
+    return f"Allowed here: {first_few(allowed, 30)}."

@@ -26,6 +26,9 @@ class PublishedValues(Record):
     rank5: Fraction | None = None
     mark: str
     note: str
+    traits: dict[str, str] = Field(default_factory=dict)  # what a run must have to stand beside it
+    presumed: tuple[str, ...] = ()  # those of them that its source does not state
+    unknown: tuple[str, ...] = ()  # traits that nobody wrote down
 
     def value(self, metric: str) -> float | None:
         """Return the figure of that name, or None where it was not published."""
@@ -50,7 +53,8 @@ class ComparisonRow(RunsNamed):
     num_valid_queries: Count | None = None  # the fewest of a run
     published: PublishedValues | None
     difference: dict[str, Points | None]  # mean less published figure; empty for mark u and for another protocol
-    notes: tuple[str, ...]  # why the two are not comparable; that the model was not trained here
+    # Why the two are not comparable, or no figure stands beside the runs; that the model was not trained here.
+    notes: tuple[str, ...]
     training_seconds: Finite | None  # mean over the seeds
     peak_memory_bytes: Count | None  # this and the next two: the most of a run card
     num_parameters: Count | None

@@ -17,6 +17,7 @@ from reid_pipeline.schema.addresses import ZERO_SHOT, Cell, component, name_of, 
 from reid_pipeline.schema.base import Parameters
 from reid_pipeline.schema.nested import leaves, merged, nested
 from reid_pipeline.schema.parameters import ComputeParameters, SharedParameters
+from reid_pipeline.schema.sample import SAMPLE, lengths, shortened
 
 BACKBONE = "backbone"
 CELLS = "cells"
@@ -43,7 +44,7 @@ FOLLOWED = ("name", "pretrained", "patch_stride", *_PIXELS)
 """What of a method's own backbone the method that it is compared with takes, too."""
 GIVEN_AT_RUN = (*TEXT, "synthetic")
 """Shared parameters that the command line, or what stands for it, gives and conf/ does not."""
-_NO_DIFFERENCE = {"benchmark", "seed", CELLS, *TEXT, BACKBONE, "report", "tuning", "pretrain_demo_clip"}
+_NO_DIFFERENCE = {"benchmark", "seed", SAMPLE, CELLS, *TEXT, BACKBONE, "report", "tuning", "pretrain_demo_clip"}
 """Shared parameters that are in the address, or that change no figure."""
 _NO_DIFFERENCE_IN = {"compute": set(ComputeParameters.model_fields) - {"precision"}, "ingestion": {"strict_counts"}}
 
@@ -180,8 +181,14 @@ class Layers:
     models: Models  # of the methods' parameters, by name
 
     def in_force(self) -> dict[str, Any]:
-        """Return the parameters of the run."""
+        """Return the parameters of the run; the plans of a sample are shortened, under what was given."""
         return self._up_to(len(self.named), self.given)
+
+    def whole(self) -> dict[str, dict[str, Any]]:
+        """Return how long the plans of the same run without its sample are, by method; empty without one."""
+        if not self.given.get(SAMPLE):
+            return {}
+        return lengths(resolved([*self._below(len(self.named)), self.given], len(self.conf), self.models), self.models)
 
     def cells(self, *, benchmark: str, seed: int, variant: str | None = None) -> dict[str, Cell]:
         """Return the cell of every method.
@@ -192,6 +199,7 @@ class Layers:
         """
         steps = [self._up_to(count) for count in range(len(self.named) + 1)]
         run = self.in_force()
+        whole = self.whole()
         found = {}
         for method in self.models:
             differs = self._differences(steps[0], run, method)
@@ -199,7 +207,8 @@ class Layers:
                 name = self._variant(method, steps, run, differs)
             else:
                 name = component(variant, "variant") if differs or method != ZERO_SHOT else ""
-            found[method] = Cell(benchmark=benchmark, method=method, variant=name, seed=seed, differs=differs)
+            address: dict[str, Any] = {"benchmark": benchmark, "method": method, "variant": name, "seed": seed}
+            found[method] = Cell(**address, differs=differs, whole=whole.get(method, {}))
         return found
 
     def given_backbone(self, method: str) -> list[str]:
@@ -214,8 +223,14 @@ class Layers:
         return list(names)
 
     def _up_to(self, count: int, given: Values | None = None) -> dict[str, Any]:
-        layers = [*self.conf, *(layer.values for layer in self.named[:count]), *([given] if given else [])]
-        return resolved(layers, len(self.conf), self.models)
+        layers = self._below(count)
+        if self.given.get(SAMPLE):
+            layers.append(shortened(resolved(layers, len(self.conf), self.models), self.given, self.models))
+        return resolved([*layers, *([given] if given else [])], len(self.conf), self.models)
+
+    def _below(self, count: int) -> list[Values]:
+        """Return the layers of conf and the first `count` of those named."""
+        return [*self.conf, *(layer.values for layer in self.named[:count])]
 
     def _differences(self, below: Values, above: Values, method: str) -> dict[str, Any]:
         found = [item for layer in self.named for item in layer.found.items()]

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from reid_pipeline.schema.digests import digest_of_json
 from reid_pipeline.schema.errors import UserError, first_few
+from reid_pipeline.schema.nested import merged
 
 LabelUse = Literal["none", "source", "partial", "all"]
 """Whose identity labels were used in training: nobody's; those of another collection that training started
@@ -21,8 +22,10 @@ DECIDING = ("benchmark", "method", "seed", "data", "parameters", "weights", "mad
 """What decides a result, but for rounding."""
 PUBLISHED = "published_checkpoint"
 """The name in `Origin.made_from` of a published model that was imported."""
-EXTRACTION = {"splits", "flip_averaging", "batch_size"}
+EXTRACTION = {"splits", "flip_averaging", "batch_size", "precision"}
 """The parameters of the evaluation that decide embeddings."""
+_ADDED = {"evaluation": {"precision": "float32"}}
+"""Parameters, by block, that earlier records lack: what they count as."""
 CELL = ("benchmark", "method", "seed", "data", "parameters")
 _ANOTHER_METHODS = ("benchmark", "seed", "data", "galleries", "parameters.evaluation", "weights")
 """What zero_shot's results must share with those that are compared with them."""
@@ -136,10 +139,17 @@ def warn_of_rounding(origin: Origin | None, present: Origin, log: logging.Logger
 
 def mismatches(origin: Origin, present: Origin, fields: Sequence[str]) -> Iterator[tuple[str, Any, Any]]:
     """Yield (dotted name, its value, the run's value) of whatever differs in `fields`."""
+    sides = [_completed(each) for each in (origin, present)]
     for name in fields:
-        old, new = (_at(each, name) for each in (origin, present))
+        old, new = (_at(each, name) for each in sides)
         if old is not None and new is not None:
             yield from _differing(name, old, new)
+
+
+def _completed(origin: Origin) -> Origin:
+    """Return an origin whose blocks of parameters have what was added since it was written."""
+    added = {name: values for name, values in _ADDED.items() if isinstance(origin.parameters.get(name), Mapping)}
+    return origin.replace(parameters=merged(added, origin.parameters)) if added else origin
 
 
 def _at(origin: Origin, name: str) -> Any:

@@ -42,6 +42,9 @@ class IngestionParameters(Parameters):
     )
     strict_counts: bool = Field(False, description="a count that differs from the published one is an error")
     on_unreadable: Literal["fail", "skip"] = Field("fail", description="images that cannot be decoded: skip lists them")
+    without_viewpoint: Literal["keep", "drop"] = Field(
+        "keep", description="images without a viewpoint, in training or test if others there have one"
+    )
     white_value: Annotated[int, Field(ge=1, le=65535)] | None = Field(
         None, description="of 16-bit pictures: it and all above are white; 4095 of 12 bits; null: 65535"
     )
@@ -135,8 +138,12 @@ class AugmentationParameters(Parameters):
     padding: int = Field(10, ge=0, le=1000, description="pixels on each side before the random crop")
     erasing: Share = Field(0.5, description="probability of random erasing")
     erasing_area: tuple[Share, Share] = Field((0.02, 0.4), description="share of the image erased")
-    # Normalised pixels: 0, standard normal (CLIP-ReID), or 0.5 (released PCL-CLIP, whose mean was of pixels in 0..1).
-    erasing_fill: Literal["mean", "noise", "half"] = "mean"
+    # Height over width, 0.3 to 3.33. CLIP-ReID takes the logarithm to be uniform, as torchvision does; the releases of
+    # PCL-CLIP, PCL-CLIP-USL and O2CAP the ratio itself, which makes more of the rectangles tall.
+    erasing_aspect: Literal["uniform", "log_uniform"] = Field("log_uniform", description="law of the erased shape")
+    # Normalised pixels: 0, standard normal (CLIP-ReID), 0.5 (released PCL-CLIP, whose mean was of pixels in 0..1), or
+    # 0.485, 0.456 and 0.406 of the three channels, ImageNet's mean of pixels in 0..1 (released PCL-CLIP-USL).
+    erasing_fill: Literal["mean", "noise", "half", "imagenet_mean"] = "mean"
 
     @field_validator("erasing_area")
     @classmethod
@@ -213,6 +220,8 @@ class EvaluationParameters(Parameters):
     resamples: int = Field(1000, ge=0, le=1_000_000, description="of the queries, for 95 % intervals; 0: no intervals")
     max_rank: int = Field(50, ge=1, le=1_000_000)
     batch_size: PositiveInt = 256
+    # The released codes embed what they test in float32, whatever they train in.
+    precision: Precision = Field("float32", description="of the embeddings of test images; auto: compute.precision")
 
 
 class ContrastParameters(Parameters):
@@ -244,6 +253,9 @@ class SharedParameters(Parameters):
     raw_root: str | None = Field(None, description="folder of the images; null: data/01_raw/<benchmark>")
     collection: str | None = Field(None, description="name of images of your own, and of their folders")
     variant: str | None = Field(None, description="name of these parameters in the results' address")
+    sample: Annotated[int, Field(ge=2)] | None = Field(
+        None, description="so many training and test identities, trained briefly; true: 50; null: all"
+    )
     overlay: str | None = Field(None, description="conf/overlays/<name>.yml, or a file like it")
     method: str | None = Field(None, description="the one that is tuned, imported, or whose changes are shown")
     study: str = Field("main", pattern=r"^\w[\w.-]*$", description="name of the study among its method's")

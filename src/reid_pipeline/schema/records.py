@@ -135,6 +135,7 @@ class RunCard(RunRecord):
     precision: str
     threads: Count | None = None
     training_seconds: Finite  # of all epochs, over kills and resumptions
+    whole_training_seconds: Finite | None = None  # of a sample: what training on the whole will take, as measured
     num_parameters: Count | None = None  # of the embedder
     num_trainable_parameters: Count | None = None  # of the stage that trains most
     reid_pipeline: str  # version

@@ -2,9 +2,10 @@
 
 from typing import Literal
 
-from pydantic import ConfigDict
+from pydantic import ConfigDict, Field
 
 from reid_pipeline.schema.record import Count, Digest, Finite, Record
+from reid_pipeline.schema.sample import SampleFacts
 
 
 class ReaderNotes(Record):
@@ -16,6 +17,7 @@ class ReaderNotes(Record):
     version: str | None = None
     notes: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+    sample: SampleFacts | None = None  # None for a whole benchmark
 
 
 class CollectionFacts(Record):
@@ -177,6 +179,7 @@ class LeftOut(Record):
 
     junk: Count
     unreadable: Count
+    without_viewpoint: dict[str, Count] = Field(default_factory=dict)  # by subset: ingestion.without_viewpoint is drop
     other: Cases
 
 
@@ -232,5 +235,6 @@ class DatasetSummary(Record):
     queries: QueryFacts | None
     dev_queries: QueryFacts | None
     deep: DeepPictures | None = None  # of all that can be decoded; None where there are none, or they were not counted
+    sample: SampleFacts | None = None  # what all of this is a sample of; None for a whole benchmark
     notes: tuple[str, ...]  # the reader's sentences
     warnings: tuple[str, ...]  # sentences on counts

@@ -47,7 +47,12 @@ class SplitTables:
 
 
 def normalise_splits(
-    manifest: pd.DataFrame, image_facts: pd.DataFrame, parameters: SplitParameters, *, skip_unreadable: bool = False
+    manifest: pd.DataFrame,
+    image_facts: pd.DataFrame,
+    parameters: SplitParameters,
+    *,
+    skip_unreadable: bool = False,
+    drop_without_viewpoint: bool = False,
 ) -> SplitTables:
     """Give every image its split, every training identity its label, and every pool its galleries.
 
@@ -56,12 +61,15 @@ def normalise_splits(
     gallery where a training split is given, and all three otherwise: `test_fraction` of the identities for the test,
     or with `disjoint: false` that share of every identity's images. Pools (`test`) get `repeats` galleries of one
     image per identity. With `dev_fraction` above 0 that share of the training identities becomes `dev_query` and
-    `dev_gallery`, and is not trained on. The column `rule` says who decided.
+    `dev_gallery`, and is not trained on. With `drop_without_viewpoint` what `lacks_viewpoint` is dropped. The column
+    `rule` says who decided.
 
     Raises:
         UserError: images cannot be decoded, nothing is left to train on, or a split would be empty.
     """
     table = _usable(manifest, image_facts, skip=skip_unreadable)
+    if drop_without_viewpoint:
+        table = table[~lacks_viewpoint(table)].reset_index(drop=True)
     table = table.assign(split=table[SUBSET].astype(object), rule="published")
     _assign(table, parameters)
     if parameters.dev_fraction > 0:
@@ -97,6 +105,16 @@ def _usable(manifest: pd.DataFrame, image_facts: pd.DataFrame, *, skip: bool) ->
     if (table[SUBSET] == "train").any():
         usable &= (table[PID] != UNLABELLED_PID) | (table[SUBSET] == "train")
     return table[usable].sort_values(PATH, kind="stable", ignore_index=True)
+
+
+def lacks_viewpoint(table: pd.DataFrame) -> "pd.Series[bool]":
+    """Return which rows have no viewpoint although others have one: others of the training, or of the test.
+
+    Without key-point files of VeRi-776 nobody has one, and no row lacks it.
+    """
+    known = table[VIEWID].notna()
+    lacking: pd.Series[bool] = ~known & known.groupby(table[SUBSET] == "train").transform("any")
+    return lacking
 
 
 def _assign(table: pd.DataFrame, parameters: SplitParameters) -> None:
@@ -220,6 +238,8 @@ def require_tables(
     defaults = _parameters(IngestionParameters(reader=ingestion.reader), SplitParameters())
     # A parameter that there was not yet had its default.
     made = {block: {**values, **made_with.get(block, {})} for block, values in defaults.items()}
+    if "without_viewpoint" not in made_with.get("ingestion", {}) and split_table[VIEWID].isna().nunique() < 2:
+        made["ingestion"]["without_viewpoint"] = ingestion.without_viewpoint  # all have one, or none: it drops nothing
     differing = [
         f"{block}.{name} was {made[block][name]!r} and is {value!r}"
         for block, values in _parameters(ingestion, splits).items()
@@ -234,6 +254,13 @@ def require_tables(
     noted = {} if galleries is None else galleries.attrs.get(_ORIGIN, {})
     if "data" in noted and noted["data"] != data_hash(split_table):
         raise UserError(f"Galleries and split table are of different runs of ingestion. {_AGAIN}")
+
+
+def left_without_viewpoint(manifest: pd.DataFrame, split_table: pd.DataFrame) -> "pd.Series[bool]":
+    """Return which rows of the manifest are not in the split table because they lack a viewpoint."""
+    ingestion = split_table.attrs.get(_ORIGIN, {}).get("parameters", {}).get("ingestion", {})
+    dropped = lacks_viewpoint(manifest) & (manifest[PID] != JUNK_PID)
+    return dropped if ingestion.get("without_viewpoint") == "drop" else dropped & False
 
 
 def _parameters(ingestion: IngestionParameters, splits: SplitParameters) -> dict[str, dict[str, Any]]:

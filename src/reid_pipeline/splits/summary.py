@@ -33,7 +33,7 @@ from reid_pipeline.schema.columns import (
     WIDTH,
 )
 from reid_pipeline.splits.matches import count_matches, sentences
-from reid_pipeline.splits.normalise import SplitTables, data_hash, white_value
+from reid_pipeline.splits.normalise import SplitTables, data_hash, left_without_viewpoint, white_value
 from reid_pipeline.splits.published import found_counts, version_meant
 
 FEW = 5
@@ -250,8 +250,13 @@ def _left_out(manifest: pd.DataFrame, unreadable: pd.DataFrame, split_table: pd.
     absent = manifest[~_among(manifest[PATH], split_table[PATH])]
     junk = absent[PID] == JUNK_PID
     faulty = _among(absent[PATH], unreadable[PATH])
-    others = absent.loc[~faulty & ~junk, PATH]
-    return records.LeftOut(junk=int(junk.sum()), unreadable=int((faulty & ~junk).sum()), other=_few(others))
+    viewless = left_without_viewpoint(manifest, split_table)[absent.index] & ~faulty
+    return records.LeftOut(
+        junk=int(junk.sum()),
+        unreadable=int((faulty & ~junk).sum()),
+        without_viewpoint=_numbers(absent.loc[viewless, SUBSET]),
+        other=_few(absent.loc[~faulty & ~junk & ~viewless, PATH]),
+    )
 
 
 def _names(rows: pd.DataFrame, pids: Iterable[int]) -> list[str]:
