@@ -86,7 +86,7 @@ def test_every_node_that_takes_parameters_has_a_model_for_them(pipelines):
     """No node of ours reads a whole parameter group without its schema."""
     extractor = TypeExtractor({})
     for node in pipelines["__default__"].nodes:
-        groups = {name[7:] for name in node.inputs if name.startswith("params:")} - {"seed", "benchmark"}
+        groups = {name[7:] for name in node.inputs if name.startswith("params:")} - {"seed", "benchmark", "sample"}
         assert set(extractor._extract_types_from_node(node)) == groups, node.name
 
 
