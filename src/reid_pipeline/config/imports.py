@@ -15,8 +15,8 @@ _SHORT = 12
 
 
 def with_import(
-    cells: Mapping[str, Cell], given: Mapping[str, Any], layers: Layers
-) -> tuple[Mapping[str, Cell], dict[str, Any]]:
+    cells: dict[str, Cell], given: Mapping[str, Any], layers: Layers
+) -> tuple[dict[str, Cell], dict[str, Any]]:
     """Return the cells with that of an imported model, and the parameter that says what is imported, if anything is."""
     imported = _import_of(given, layers)
     if imported is None:
