@@ -109,6 +109,16 @@ def test_the_card_and_the_leaderboard_say_that_it_was_imported(project: Project)
     assert row["notes"] == ["imported: trained by its authors, not here"]
 
 
+def test_the_card_of_an_import_makes_its_cell_again(project: Project) -> None:
+    file = project.root / f"data/08_reporting/synthetic/{FOLDER}/seed_0/run_card.json"
+    before = json.loads(file.read_text())
+    imported(project, overlay=str(file))
+    again = json.loads(file.read_text())
+    assert again["parameters"] == before["parameters"]
+    assert again["differs"] == before["differs"]
+    assert "was made with checkpoint=" in refused(run_session, project, "clip_reid", overlay=str(file))
+
+
 def test_part_of_an_import_goes_on_from_its_files(project: Project) -> None:
     given = {"checkpoint": str(project.root / "ViT-B-16_60.pth"), "method": "clip_reid"}
     run_session(project, "import_model", from_nodes=("import_model.evaluate",), **given)
@@ -129,11 +139,16 @@ def test_no_other_cell_is_overwritten(project: Project) -> None:
     text = refused(imported, project, "other/ViT-B-16_60.pth")
     assert "was made with checkpoint=" in text
     assert "--params variant=<name>" in text
-    imported(project, "other/ViT-B-16_60.pth", variant="second")
-    assert (project.root / "data/06_models/synthetic/clip_reid+second/seed_0/embedder.safetensors").is_file()
-    text = refused(run_session, project, "clip_reid", variant="second", clip_reid={"margin": 0.4})
+    text = refused(run_session, project, "clip_reid", variant="imported-ViT-B-16_60", clip_reid={"margin": 0.4})
     assert "was made with checkpoint=" in text
-    shutil.rmtree(project.root / "data/08_reporting/synthetic/clip_reid+second")
+    results = project.root / "data/08_reporting/synthetic"
+    card = json.loads((results / FOLDER / "seed_0/run_card.json").read_text())
+    trained = results / "clip_reid+mine/seed_0/run_card.json"
+    trained.parent.mkdir(parents=True)
+    trained.write_text(json.dumps({**card, "variant": "mine", "differs": {}}))
+    text = refused(imported, project, variant="mine")
+    assert "was made with the parameters in conf/, and this run has checkpoint=" in text
+    shutil.rmtree(results / "clip_reid+mine")
 
 
 def test_what_is_missing_or_wrong_is_asked_for_before_any_work(project: Project, tmp_path: Path) -> None:

@@ -8,13 +8,24 @@ from reid_pipeline.schema.addresses import Cell, component, variant_of
 from reid_pipeline.schema.digests import digest_of_file
 from reid_pipeline.schema.errors import UserError, nearest
 from reid_pipeline.schema.importing import Import
-from reid_pipeline.schema.layers import CHECKPOINT, IMPORTED, Layers
+from reid_pipeline.schema.layers import CHECKPOINT, IMPORT, IMPORTED, Layers
 from reid_pipeline.schema.regular_files import kind_of
 
 _SHORT = 12
 
 
-def import_of(given: Mapping[str, Any], layers: Layers) -> Import | None:
+def with_import(
+    cells: dict[str, Cell], given: Mapping[str, Any], layers: Layers
+) -> tuple[dict[str, Cell], dict[str, Any]]:
+    """Return the cells with that of an imported model, and the parameter that says what is imported, if anything is."""
+    imported = _import_of(given, layers)
+    if imported is None:
+        return cells, {}
+    own = _imported_cell(cells[imported.method], imported, named="variant" in given)
+    return {**cells, imported.method: own}, {IMPORT: imported.model_dump(mode="json")}
+
+
+def _import_of(given: Mapping[str, Any], layers: Layers) -> Import | None:
     """Return what a run imports; None where no checkpoint is given, or no method of ours, which is refused later."""
     checkpoint, method = given.get(CHECKPOINT), given.get("method")
     if checkpoint is None or not isinstance(method, str) or method not in layers.models:
@@ -23,7 +34,7 @@ def import_of(given: Mapping[str, Any], layers: Layers) -> Import | None:
     return Import(method=method, checkpoint=checkpoint, digest=digest, given=tuple(layers.given_backbone(method)))
 
 
-def imported_cell(cell: Cell, imported: Import, *, named: bool) -> Cell:
+def _imported_cell(cell: Cell, imported: Import, *, named: bool) -> Cell:
     """Return the cell of an imported model: named after its file unless the user named it, never that of a training."""
     label = component(f"{IMPORTED}-{Path(imported.checkpoint).name.split('.pt')[0]}", CHECKPOINT)
     variant = cell.variant if named or cell.variant.startswith(label) else variant_of(label, cell.variant)

@@ -12,7 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from reid_pipeline.config.cell_entries import with_folders
 from reid_pipeline.config.checked_loader import CheckedConfigLoader
-from reid_pipeline.config.imports import import_of, imported_cell
+from reid_pipeline.config.imports import with_import
 from reid_pipeline.config.overlays import read_overlay, require_same_run
 from reid_pipeline.config.starts import as_address, start_file
 from reid_pipeline.io.tuned import ENTRY, read_tuned
@@ -169,13 +169,10 @@ class LayeredConfigLoader(CheckedConfigLoader):
             seed=seed if isinstance(seed, int) else 0,  # what is no number is refused later, with the rest
             variant=given.get("variant"),
         )
-        if imported := import_of(given, layers):
-            own = imported_cell(cells[imported.method], imported, named="variant" in given)
-            cells = {**cells, imported.method: own}
-            parameters[IMPORT] = imported.model_dump(mode="json")
+        cells, imported = with_import(cells, given, layers)
         wholes = {name: {"whole": cell.whole} if cell.whole else {} for name, cell in cells.items()}
         dumped = {name: {**cell.model_dump(), **wholes[name]} for name, cell in cells.items()}
-        self._parameters = {SAMPLE: None, **parameters, CELLS: dumped}
+        self._parameters = {SAMPLE: None, **parameters, **imported, CELLS: dumped}
         return copy.deepcopy(self._parameters)
 
     def _named(self, given: dict[str, Any]) -> list[Layer]:
