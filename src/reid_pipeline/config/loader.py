@@ -10,6 +10,7 @@ from kedro.io import CatalogConfigResolver, DataCatalog, DatasetError
 from omegaconf import DictConfig, OmegaConf
 
 from reid_pipeline.config.checked_loader import CheckedConfigLoader
+from reid_pipeline.config.named_backbone import weights_of
 from reid_pipeline.config.overlays import read_overlay, require_same_run
 from reid_pipeline.io.tuned import ENTRY, read_tuned
 from reid_pipeline.methods import find_method, method_names
@@ -130,7 +131,7 @@ class LayeredConfigLoader(CheckedConfigLoader):
         given: dict[str, Any] = dict(self.runtime_params or {})
         known = {name: find_method(name).params for name in method_names() if name in base or name in environment}
         collected = {name: value for name, value in given.items() if name == "collection"}
-        layers = Layers([base, environment], self._named(given), {**self._given, **collected}, known)
+        layers = Layers([base, environment], self._named(given), {**self._given, **collected}, known, weights_of)
         parameters = layers.in_force()
         seed = parameters.get("seed")
         cells = layers.cells(

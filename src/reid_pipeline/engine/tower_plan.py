@@ -1,6 +1,6 @@
 """What of a plan depends on the image tower: chunks, rates by its width, rates that fall from layer to layer."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 from torch import nn
 
@@ -36,11 +36,11 @@ def require_possible(plan: TrainingPlan, model: nn.Module) -> None:
             f" norms ({first_few(names, 2)}), whose statistics are those of the whole batch: by chunks it would be"
             " another training. Set plan.chunk_size to null, or backbone.name to a ViT such as ViT-B-16-quickgelu."
         )
-    if plan.rate_by_width and _resnet_stages(encoder.visual):
+    if plan.rate_by_width and _is_staged(encoder.visual):
         raise UserError(
-            f"plan.rate_by_width scales the rate of ViT-B/16 by {PLANNED_WIDTH} / width, and {encoder.name!r} is a"
-            " ResNet, which has a width for every stage and plans of its own. Set plan.rate_by_width to false, and"
-            " plan.learning_rate to a rate for it; overlay=rn50 has the published ones."
+            f"plan.rate_by_width scales the rate of ViT-B/16 by {PLANNED_WIDTH} / width, and the image tower of"
+            f" {encoder.name!r} has a width for every stage. Set plan.rate_by_width to false, and plan.learning_rate"
+            " to a rate of its own; overlay=rn50 has the published one of RN50."
         )
 
 
@@ -64,10 +64,27 @@ def layer_factors(model: nn.Module, layer_decay: float) -> Mapping[str, float]:
     encoder = image_encoder_of(model)
     if layer_decay == 1.0 or encoder is None:
         return {}
-    blocks = blocks_of(encoder.visual)
-    layers = {id(value): layer for value, layer in _layers(encoder.visual, blocks)}
-    factors = {value: layer_decay ** (len(blocks) + 1 - layer) for value, layer in layers.items()}
+    last = len(blocks_of(encoder.visual)) + 1
+    values, layers = dict(encoder.visual.named_parameters()), layer_of(encoder.visual)
+    factors = {id(values[name]): layer_decay ** (last - layer) for name, layer in layers.items()}
     return {name: factors[id(value)] for name, value in model.named_parameters() if id(value) in factors}
+
+
+def layer_of(tower: nn.Module) -> dict[str, int]:
+    """Return the layer of each parameter of an image tower, by name: 0 before n blocks, 1 to n in them, n + 1 after.
+
+    Modules are registered in the order of their use; parameters of no module are those of tokens and positions, before
+    the blocks, but for `proj`.
+    """
+    blocks = blocks_of(tower)
+    inside = {id(value): place for place, block in enumerate(blocks, start=1) for value in block.parameters()}
+    layers, reached = {}, 0
+    for name, value in tower.named_parameters():
+        if id(value) in inside:
+            reached = len(blocks) + 1
+        after = len(blocks) + 1 if name == _PROJECTION else reached
+        layers[name] = inside.get(id(value), after)
+    return layers
 
 
 def blocks_of(tower: nn.Module) -> list[nn.Module]:
@@ -76,30 +93,22 @@ def blocks_of(tower: nn.Module) -> list[nn.Module]:
     `layer1` and so on where a tower has these, as ResNets do; otherwise the entries of the list of modules that holds
     most parameters: open_clip's `transformer.resblocks`, timm's `trunk.blocks` and `trunk.stages`.
     """
-    if stages := _resnet_stages(tower):
-        return stages
-    lists = [module for module in tower.modules() if isinstance(module, nn.ModuleList | nn.Sequential)]
-    return list(max(lists, key=_size, default=nn.ModuleList()).children())
+    return _resnet_stages(tower) or list(_largest_list(tower)[1].children())
+
+
+def _is_staged(tower: nn.Module) -> bool:
+    """Return whether a tower widens from stage to stage, so that no one width is its own."""
+    return bool(_resnet_stages(tower)) or _largest_list(tower)[0].endswith("stages")
 
 
 def _resnet_stages(tower: nn.Module) -> list[nn.Module]:
     return [child for name, child in tower.named_children() if name.startswith("layer") and name[5:].isdigit()]
 
 
+def _largest_list(tower: nn.Module) -> tuple[str, nn.Module]:
+    lists = [found for found in tower.named_modules() if isinstance(found[1], nn.ModuleList | nn.Sequential)]
+    return max(lists, key=lambda found: _size(found[1]), default=("", nn.ModuleList()))
+
+
 def _size(module: nn.Module) -> int:
     return sum(value.numel() for value in module.parameters())
-
-
-def _layers(tower: nn.Module, blocks: list[nn.Module]) -> Iterator[tuple[nn.Parameter, int]]:
-    """Yield each parameter of the tower with its layer; modules are registered in the order of their use."""
-    of_blocks = {id(value): place for place, block in enumerate(blocks, start=1) for value in block.parameters()}
-    reached = 0
-    for name, value in tower.named_parameters():
-        module, _, own = name.rpartition(".")
-        if id(value) in of_blocks:
-            reached = len(blocks) + 1
-            yield value, of_blocks[id(value)]
-        elif own == _PROJECTION and not module:
-            yield value, len(blocks) + 1
-        else:
-            yield value, reached
