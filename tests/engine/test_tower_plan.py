@@ -40,7 +40,7 @@ def around():
 
     def make(visual: nn.Module, width: int = 192) -> nn.Module:
         encoder = build_image_encoder("demo-vit", image_size=(24, 12))
-        encoder.penultimate_width = width
+        encoder.penultimate_width = encoder.width = width
         return WithTower(encoder, visual)
 
     return make
@@ -236,11 +236,16 @@ class TestRefusals:
     def test_necks_are_outside_of_it(self, model, make_plan):
         require_possible(make_plan(chunk_size=16), model)
 
-    @pytest.mark.parametrize("tower", [ResNet, lambda: timm.models.ConvNeXt(depths=(1,) * 4, dims=(2, 4, 8, 16))])
-    def test_rates_by_width_of_towers_that_widen(self, around, make_plan, tower):
-        says = "plan.rate_by_width scales the rate of ViT-B/16 by 768 / width, and the image tower of 'demo-vit' has a"
+    def test_rates_by_width_of_towers_that_widen(self, around, make_plan):
+        model = around(ResNet(), width=1024)
+        model.encoder.width = 2048
+        says = (
+            "plan.rate_by_width scales the rate of ViT-B/16 by 768 / width, and the image tower of 'demo-vit' has a"
+            " width for every stage. Set plan.rate_by_width to false, and plan.learning_rate to a rate of its own;"
+            " overlay=rn50 has the published one of RN50."
+        )
         with pytest.raises(UserError, match=re.escape(says)):
-            require_possible(make_plan(rate_by_width=True), around(tower()))
+            require_possible(make_plan(rate_by_width=True), model)
 
     def test_models_without_an_image_tower(self, make_plan, make_model):
         says = "The model has no image tower, which plan.chunk_size and plan.layer_decay is of. Leave it out."

@@ -36,7 +36,7 @@ def require_possible(plan: TrainingPlan, model: nn.Module) -> None:
             f" norms ({first_few(names, 2)}), whose statistics are those of the whole batch: by chunks it would be"
             " another training. Set plan.chunk_size to null, or backbone.name to a ViT such as ViT-B-16-quickgelu."
         )
-    if plan.rate_by_width and _is_staged(encoder.visual):
+    if plan.rate_by_width and encoder.penultimate_width != encoder.width:
         raise UserError(
             f"plan.rate_by_width scales the rate of ViT-B/16 by {PLANNED_WIDTH} / width, and the image tower of"
             f" {encoder.name!r} has a width for every stage. Set plan.rate_by_width to false, and plan.learning_rate"
@@ -93,21 +93,16 @@ def blocks_of(tower: nn.Module) -> list[nn.Module]:
     `layer1` and so on where a tower has these, as ResNets do; otherwise the entries of the list of modules that holds
     most parameters: open_clip's `transformer.resblocks`, timm's `trunk.blocks` and `trunk.stages`.
     """
-    return _resnet_stages(tower) or list(_largest_list(tower)[1].children())
-
-
-def _is_staged(tower: nn.Module) -> bool:
-    """Return whether a tower widens from stage to stage, so that no one width is its own."""
-    return bool(_resnet_stages(tower)) or _largest_list(tower)[0].endswith("stages")
+    return _resnet_stages(tower) or list(_largest_list(tower).children())
 
 
 def _resnet_stages(tower: nn.Module) -> list[nn.Module]:
     return [child for name, child in tower.named_children() if name.startswith("layer") and name[5:].isdigit()]
 
 
-def _largest_list(tower: nn.Module) -> tuple[str, nn.Module]:
-    lists = [found for found in tower.named_modules() if isinstance(found[1], nn.ModuleList | nn.Sequential)]
-    return max(lists, key=lambda found: _size(found[1]), default=("", nn.ModuleList()))
+def _largest_list(tower: nn.Module) -> nn.Module:
+    lists = [module for module in tower.modules() if isinstance(module, nn.ModuleList | nn.Sequential)]
+    return max(lists, key=_size, default=nn.ModuleList())
 
 
 def _size(module: nn.Module) -> int:
