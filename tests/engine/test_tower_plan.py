@@ -134,8 +134,8 @@ class TestGroups:
         assert rates == wanted
         assert len(groups) == 10
 
-    def test_side_information_and_necks_learn_at_the_full_rate(self, model):
-        factors = layer_factors(model, 0.7)
+    def test_side_information_and_necks_learn_at_the_full_rate(self, model, make_plan):
+        factors = layer_factors(model, make_plan(layer_decay=0.7))
         assert not [name for name in factors if not name.startswith("encoder.visual.")]
         assert factors["encoder.visual.conv1.weight"] == pytest.approx(0.7**7)
         assert factors["encoder.visual.transformer.resblocks.5.ln_1.bias"] == pytest.approx(0.7)

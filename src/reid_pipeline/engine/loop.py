@@ -17,7 +17,7 @@ from reid_pipeline.engine.finite import NotFinite, non_finite_tensors
 from reid_pipeline.engine.progress import track
 from reid_pipeline.engine.seeding import seed_global_state
 from reid_pipeline.engine.stage import Batch, M, Stage, TrainingData
-from reid_pipeline.engine.tower_plan import fitted_plan, image_encoder_of, layer_factors, require_possible
+from reid_pipeline.engine.tower_plan import fitted_plan, layer_factors, require_possible, set_chunks
 from reid_pipeline.schema.parameters import TrainingPlan
 
 
@@ -84,8 +84,7 @@ class _Loop(Generic[M]):
     def __init__(self, stage: Stage[M], model: M, data: TrainingData, resume: Mapping[str, Any] | None) -> None:
         self.stage, self.model, self.data = stage, model, data
         require_possible(stage.plan, model)
-        if (encoder := image_encoder_of(model)) is not None:
-            encoder.chunk_size = stage.plan.chunk_size
+        set_chunks(stage.plan, model)
         self.plan = fitted_plan(stage.plan, model)
         self.optimiser = build_optimiser(stage.param_groups(model), self.plan)
         self.scaler = data.runtime.gradient_scaler()
@@ -217,7 +216,7 @@ def trainable_groups(model: nn.Module, plan: TrainingPlan) -> list[dict[str, Any
     `bias` and the `in_proj_bias` of attention, but no weight of a module that is named so.
     """
     moving = [(name, value) for name, value in model.named_parameters() if value.requires_grad]
-    factors = layer_factors(model, plan.layer_decay)
+    factors = layer_factors(model, plan)
     bias_decay = plan.weight_decay if plan.bias_weight_decay is None else plan.bias_weight_decay
     alike = plan.bias_rate_multiplier == 1.0 and bias_decay == plan.weight_decay
     groups: list[dict[str, Any]] = []

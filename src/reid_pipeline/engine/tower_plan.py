@@ -7,7 +7,7 @@ from torch import nn
 from reid_pipeline.models.chunks import batch_norms
 from reid_pipeline.models.image_encoder import ImageEncoder
 from reid_pipeline.schema.errors import UserError, first_few
-from reid_pipeline.schema.parameters import TrainingPlan
+from reid_pipeline.schema.parameters import TowerPlan, TrainingPlan
 
 PLANNED_WIDTH = 768
 """That of ViT-B/16, whose plans were published."""
@@ -21,8 +21,17 @@ def image_encoder_of(model: nn.Module) -> ImageEncoder | None:
     return next((module for module in model.modules() if isinstance(module, ImageEncoder)), None)
 
 
+def set_chunks(plan: TrainingPlan, model: nn.Module) -> None:
+    """Let the image tower in a model take as many images at once as the plan says."""
+    encoder = image_encoder_of(model)
+    if encoder is not None:
+        encoder.chunk_size = plan.chunk_size if isinstance(plan, TowerPlan) else None
+
+
 def require_possible(plan: TrainingPlan, model: nn.Module) -> None:
     """Refuse (UserError) what the plan asks of the model's image tower, and this one cannot do."""
+    if not isinstance(plan, TowerPlan):
+        return
     given = {"chunk_size": plan.chunk_size is not None, "rate_by_width": plan.rate_by_width}
     given["layer_decay"] = plan.layer_decay != 1.0
     encoder = image_encoder_of(model)
@@ -47,14 +56,14 @@ def require_possible(plan: TrainingPlan, model: nn.Module) -> None:
 def fitted_plan(plan: TrainingPlan, model: nn.Module) -> TrainingPlan:
     """Return the plan with its rates scaled by 768 / width of the image tower, where it asks for that."""
     encoder = image_encoder_of(model)
-    if not plan.rate_by_width or encoder is None:
+    if not isinstance(plan, TowerPlan) or not plan.rate_by_width or encoder is None:
         return plan
     factor = PLANNED_WIDTH / encoder.penultimate_width
     rates = {name: getattr(plan, name) for name in _RATES}
     return plan.model_copy(update={name: rate * factor for name, rate in rates.items() if rate is not None})
 
 
-def layer_factors(model: nn.Module, layer_decay: float) -> Mapping[str, float]:
+def layer_factors(model: nn.Module, plan: TrainingPlan) -> Mapping[str, float]:
     """Return the factor of the rate of each parameter of the image tower, by its name in `model`; others have 1.
 
     Layer 0 is what precedes the blocks, i + 1 block i, and of n blocks n + 1 is what follows them; layer l has
@@ -62,11 +71,11 @@ def layer_factors(model: nn.Module, layer_decay: float) -> Mapping[str, float]:
     Source: Bao et al., BEiT, ICLR 2022; timm's `param_groups_layer_decay`, where the last norm is of the last block.
     """
     encoder = image_encoder_of(model)
-    if layer_decay == 1.0 or encoder is None:
+    if not isinstance(plan, TowerPlan) or plan.layer_decay == 1.0 or encoder is None:
         return {}
     last = len(blocks_of(encoder.visual)) + 1
     values, layers = dict(encoder.visual.named_parameters()), layer_of(encoder.visual)
-    factors = {id(values[name]): layer_decay ** (last - layer) for name, layer in layers.items()}
+    factors = {id(values[name]): plan.layer_decay ** (last - layer) for name, layer in layers.items()}
     return {name: factors[id(value)] for name, value in model.named_parameters() if id(value) in factors}
 
 

@@ -11,7 +11,7 @@ from contextlib import contextmanager, nullcontext
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
-from pydantic import Field, field_validator
+from pydantic import Field
 
 from reid_pipeline.engine.stage import Batch, Stage, StepOutput, TrainingData
 from reid_pipeline.methods._fine_tuning import FineTuning, FineTuningParameters
@@ -44,18 +44,6 @@ class PromptParameters(Parameters):
     normalise: bool = Field(False, description="contrast unit vectors instead of dot products as they are")
     # The released stage 1 has none, and so has either recipe: nothing has learnt the embedding yet.
     sie: bool = Field(False, description="take the image features with side information")
-
-    @field_validator("plan")
-    @classmethod
-    def _without_image_tower(cls, value: TrainingPlan) -> TrainingPlan:
-        defaults = {"chunk_size": None, "rate_by_width": False, "layer_decay": 1.0}
-        given = [name for name, default in defaults.items() if getattr(value, name) != default]
-        if given:
-            raise ValueError(
-                f"{' and '.join(given)} is of the training of an image tower, and this stage trains prompts on image"
-                " features that were computed before. Give it to the method's own plan"
-            )
-        return value
 
 
 class PromptedParameters(FineTuningParameters):

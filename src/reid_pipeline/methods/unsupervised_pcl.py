@@ -23,7 +23,7 @@ from reid_pipeline.methods._prototypes import (
     proxy_memory,
 )
 from reid_pipeline.schema.base import Parameters
-from reid_pipeline.schema.parameters import AugmentationParameters, BackboneParameters, MemoryParameters, TrainingPlan
+from reid_pipeline.schema.parameters import AugmentationParameters, BackboneParameters, MemoryParameters, TowerPlan
 from reid_pipeline.schema.population import Population
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ class UnsupervisedPCLParameters(Parameters):
     backbone: BackboneParameters
     freeze_patch_projection: bool = Field(True, description="conv1 stays as pretrained (MoCo v3)")
     augmentation: AugmentationParameters
-    plan: TrainingPlan
+    plan: TowerPlan
     clustering: ClusteringParameters
     memory: MemoryParameters
     camera_aware: CameraAwareParameters = CameraAwareParameters()

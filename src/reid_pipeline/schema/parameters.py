@@ -170,10 +170,6 @@ class TrainingPlan(Parameters):
     milestones: tuple[PositiveInt, ...] = Field((20, 40), description="steps: the rate drops after these epochs")
     decay: float = Field(0.1, gt=0, le=1, description="steps: factor of a drop")
     final_learning_rate: float = Field(1e-6, gt=0, description="cosine: where it ends")
-    # Of the image tower: the memory that a step takes, and what a tower other than ViT-B/16 learns at.
-    chunk_size: PositiveInt | None = Field(None, description="images in one forward pass; null: the whole batch")
-    rate_by_width: bool = Field(False, description="rates times 768 / width of the image tower: of ViT-B/16, by 1")
-    layer_decay: float = Field(1.0, gt=0, le=1, description="factor of the rate from a block to the one before")
 
     @model_validator(mode="after")
     def _whole_identities(self) -> Self:
@@ -195,6 +191,14 @@ class TrainingPlan(Parameters):
             if value is not None and value > self.learning_rate:
                 raise ValueError(f"{name} {value:g} must not be above learning_rate {self.learning_rate:g}")
         return self
+
+
+class TowerPlan(TrainingPlan):
+    """The schedule of a stage that trains the image tower: the memory that a step takes, and rates by the tower."""
+
+    chunk_size: PositiveInt | None = Field(None, description="images in one forward pass; null: the whole batch")
+    rate_by_width: bool = Field(False, description="rates times 768 / width of the image tower; ViT-B/16 has 768")
+    layer_decay: float = Field(1.0, gt=0, le=1, description="factor of the rate from a block to the one before")
 
 
 class MemoryParameters(Parameters):
