@@ -9,6 +9,7 @@ import torch
 from open_clip.transformer import PatchDropout
 from published import published
 from torch import Tensor
+from torch.multiprocessing.reductions import StorageWeakRef
 
 from reid_pipeline.engine.loop import fit
 from reid_pipeline.engine.runtime import Runtime
@@ -169,6 +170,24 @@ class TestTower:
         assert seen == chunks
         self.backward(features)
         assert seen == chunks + chunks[::-1], "the last chunk is the first whose features are freed"
+
+    def test_activations_of_one_chunk_alone_are_held(self):
+        """What a block's MLP gives is wanted in the backward pass: of 7 images one by one, at most one is alive."""
+        encoder, held, alive = self.tower(1), [], []
+
+        def note(_: Any, __: Any, output: Tensor) -> None:
+            alive.append(sum(not each.expired() for each in held))
+            held.append(StorageWeakRef(output.untyped_storage()))
+
+        encoder.visual.transformer.resblocks[0].mlp.c_fc.register_forward_hook(note)
+        self.backward(encoder.encode_image(self.IMAGES))
+        assert alive == [0] * 14
+        encoder.chunk_size = None
+        held.clear()
+        alive.clear()
+        parts = [encoder.encode_image(image) for image in self.IMAGES.split(1)]
+        assert alive == list(range(7)), "without chunks all of them are"
+        assert len(parts) == 7
 
     def test_without_gradients_there_are_no_chunks(self):
         encoder, seen = self.tower(3), []
