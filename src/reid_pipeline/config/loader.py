@@ -11,6 +11,7 @@ from kedro.io import CatalogConfigResolver, DataCatalog, DatasetError
 from omegaconf import DictConfig, OmegaConf
 
 from reid_pipeline.config.checked_loader import CheckedConfigLoader
+from reid_pipeline.config.named_backbone import weights_of
 from reid_pipeline.config.overlays import read_overlay, require_same_run
 from reid_pipeline.io.tuned import ENTRY, read_tuned
 from reid_pipeline.methods import find_method, method_names
@@ -147,7 +148,7 @@ class LayeredConfigLoader(CheckedConfigLoader):
         given: dict[str, Any] = dict(self.runtime_params or {})
         known = {name: find_method(name).params for name in method_names() if name in base or name in environment}
         collected = {name: value for name, value in given.items() if name in {"collection", SAMPLE}}
-        layers = Layers([base, environment], self._named(given), {**self._given, **collected}, known)
+        layers = Layers([base, environment], self._named(given), {**self._given, **collected}, known, weights_of)
         parameters = layers.in_force()
         seed = parameters.get("seed")
         cells = layers.cells(

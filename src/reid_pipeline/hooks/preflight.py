@@ -15,6 +15,7 @@ from kedro.io import CatalogConfigResolver, DataCatalog, DatasetError
 from kedro.pipeline import Pipeline
 from pydantic import ValidationError
 
+from reid_pipeline.engine.stage import Method
 from reid_pipeline.hooks.cell_checks import check_cells
 from reid_pipeline.io.atomic import read_table
 from reid_pipeline.io.base import UnreadableFile
@@ -126,7 +127,7 @@ class Preflight:
 
     @hook_impl
     def before_pipeline_run(self, pipeline: Pipeline, catalog: DataCatalog) -> None:
-        """Check the search space, the raw folder, the device, and that checkpoints load into backbones."""
+        """Check search space, raw folder and device, that checkpoints load into backbones, and the plans of these."""
         inputs = pipeline.inputs()
         _name_idle_variant(pipeline, catalog)
         given = {name: catalog.load(f"params:{name}") for name in method_names() if f"params:{name}" in inputs}
@@ -147,8 +148,17 @@ class Preflight:
             if "params:evaluation" in inputs:
                 runtime.for_evaluation(catalog.load("params:evaluation").precision)
         for name, values in given.items():
-            # The number of identities is not known before the data is; checkpoints can be checked without it.
-            find_method(name).build(values, Population(2, cameras=2, views=2))
+            _check_model(find_method(name), values)
+
+
+def _check_model(method: Method, values: Any) -> None:
+    """Build a method's model, and refuse plans that it is not fit for."""
+    from reid_pipeline.engine.tower_plan import require_possible
+
+    # The number of identities is not known before the data is; checkpoints can be checked without it.
+    model = method.build(values, Population(2, cameras=2, views=2))
+    for stage in method.stages(values):
+        require_possible(stage.plan, model)
 
 
 def _name_idle_variant(pipeline: Pipeline, catalog: DataCatalog) -> None:

@@ -23,7 +23,7 @@ from reid_pipeline.methods._prototypes import (
     proxy_memory,
 )
 from reid_pipeline.schema.base import Parameters, RecipeParameters
-from reid_pipeline.schema.parameters import AugmentationParameters, BackboneParameters, MemoryParameters, TrainingPlan
+from reid_pipeline.schema.parameters import AugmentationParameters, BackboneParameters, MemoryParameters, TowerPlan
 from reid_pipeline.schema.population import Population
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ class UnsupervisedPCLParameters(RecipeParameters):
     backbone: BackboneParameters
     freeze_patch_projection: bool = Field(True, description="conv1 stays as pretrained (MoCo v3)")
     augmentation: AugmentationParameters
-    plan: TrainingPlan
+    plan: TowerPlan
     embedding_precision: Literal["float32", "compute"] = Field(
         "float32", description="of the embeddings that are clustered; compute: as compute.precision"
     )
