@@ -17,6 +17,7 @@ from reid_pipeline.pipeline_registry import register_pipelines
 from reid_pipeline.pipelines.pretrain_demo_clip import PretrainingParameters
 from reid_pipeline.schema.addresses import Cells
 from reid_pipeline.schema.errors import UserError
+from reid_pipeline.schema.nested import merged
 from reid_pipeline.schema.parameters import (
     ComputeParameters,
     EvaluationParameters,
@@ -232,6 +233,20 @@ class TestOverlays:
             assert getattr(found, of_the_benchmark) == getattr(own, of_the_benchmark)
         variants = {name: cell["variant"] for name, cell in loaded["cells"].items()}
         assert variants == dict.fromkeys(variants, "") | {"unsupervised_pcl": kind}
+
+    @pytest.mark.parametrize("kind", ["cap", "o2cap"])
+    def test_cap_and_o2cap_of_the_demo_see_as_many_images(self, project, kind):
+        conf, params = project / "conf", find_method("unsupervised_pcl").params
+        files = (conf / f"overlays/{kind}.yml", conf / f"synthetic/overlays/{kind}.yml")
+        given = merged(*(yaml.safe_load(file.read_text()) for file in files))
+        plain, found = (
+            params.model_validate(load(project, "synthetic", **each)["parameters"]["unsupervised_pcl"])
+            for each in ({}, given)
+        )
+        seen = [one.plan.epochs * one.plan.iterations_per_epoch * one.plan.batch_size for one in (plain, found)]
+        assert seen[0] == seen[1]
+        assert (found.camera_aware.kind, found.plan.instances) == (kind, 4)
+        assert (found.plan.optimiser, found.camera_aware.camera_reduction) in (("sgd", "mean"), ("adam", "sum"))
 
     def test_what_is_given_goes_over_cap_and_o2cap(self, project):
         given = {"plan": {"learning_rate": 5e-6}, "camera_aware": {"camera_reduction": "mean"}}
