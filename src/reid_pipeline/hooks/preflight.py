@@ -16,6 +16,7 @@ from kedro.pipeline import Pipeline
 from pydantic import ValidationError
 
 from reid_pipeline.hooks.cell_checks import check_cells
+from reid_pipeline.hooks.model_checks import check_import, check_models
 from reid_pipeline.io.atomic import read_table
 from reid_pipeline.io.base import UnreadableFile
 from reid_pipeline.io.entries import entry, file_of
@@ -23,17 +24,14 @@ from reid_pipeline.io.raw import RawFolderDataset
 from reid_pipeline.io.records import RecordDataset
 from reid_pipeline.machine_faults import machine_fault_text
 from reid_pipeline.methods import find_method, method_names
-from reid_pipeline.pipelines.import_model import require_importable
 from reid_pipeline.pipelines.pretrain_demo_clip import PretrainingParameters
 from reid_pipeline.pipelines.tuning import require_searchable
 from reid_pipeline.schema.addresses import ZERO_SHOT, Cells
 from reid_pipeline.schema.base import Parameters
 from reid_pipeline.schema.errors import UserError, explain, first_few, nearest
-from reid_pipeline.schema.layers import CELLS, CHECKPOINT, GIVEN_AT_RUN, IMPORT
+from reid_pipeline.schema.layers import CELLS, GIVEN_AT_RUN, IMPORT
 from reid_pipeline.schema.nested import leaves
-from reid_pipeline.schema.origin import INIT_FROM
 from reid_pipeline.schema.parameters import IngestionParameters, SharedParameters, SplitParameters
-from reid_pipeline.schema.population import Population
 from reid_pipeline.schema.sample import DEFAULT_IDENTITIES, SAMPLE
 from reid_pipeline.schema.tuning import TuningParameters
 
@@ -129,9 +127,9 @@ class Preflight:
 
     @hook_impl
     def before_pipeline_run(self, pipeline: Pipeline, catalog: DataCatalog) -> None:
-        """Check the search space, the raw folder, the device, and that checkpoints load into backbones."""
+        """Check search space, raw folder and device, that checkpoints load into backbones, and the plans of these."""
         inputs = pipeline.inputs()
-        _check_import(pipeline, catalog)
+        check_import(pipeline, catalog)
         _name_idle_variant(pipeline, catalog)
         given = {name: catalog.load(f"params:{name}") for name in method_names() if f"params:{name}" in inputs}
         if "params:tuning" in inputs and "parameters" in inputs:
@@ -150,34 +148,7 @@ class Preflight:
             runtime = resolve_runtime(catalog.load("params:compute"))
             if "params:evaluation" in inputs:
                 runtime.for_evaluation(catalog.load("params:evaluation").precision)
-        if given:
-            _check_models(given, catalog)
-
-
-def _check_models(given: dict[str, Any], catalog: DataCatalog) -> None:
-    """Build the methods' models from the weights, or the model, that they start from; `given` are the parameters."""
-    from reid_pipeline.engine.starting import Start
-
-    initial = catalog.load("initial_model")
-    # The number of identities is not known before the data is; checkpoints can be checked without it.
-    population = Population(2, cameras=2, views=2)
-    for name, values in given.items():
-        Start(find_method(name), values, population, initial=initial).model()
-
-
-def _check_import(pipeline: Pipeline, catalog: DataCatalog) -> None:
-    """Refuse an import that cannot succeed, and a checkpoint beside a method's own pipeline, which reads none."""
-    namespaces = {node.namespace for node in pipeline.nodes}
-    if IMPORT in namespaces:
-        parameters = catalog.load("parameters")
-        if parameters.get(INIT_FROM) is not None:
-            raise UserError(f"Parameter {INIT_FROM} is what a training starts from, and {IMPORT} trains nothing.")
-        require_importable(parameters)
-    elif namespaces & set(method_names()) and catalog.load("parameters").get(CHECKPOINT) is not None:
-        raise UserError(
-            f"Parameter {CHECKPOINT} names a published model to import, and this pipeline trains: give"
-            f" --pipeline={IMPORT}, or leave it out."
-        )
+        check_models(given, catalog)
 
 
 def _name_idle_variant(pipeline: Pipeline, catalog: DataCatalog) -> None:

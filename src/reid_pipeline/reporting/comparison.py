@@ -85,7 +85,6 @@ def _row(method: str, group: RunGroup | None, figure: PublishedFigure | None, wh
     found = over_seeds(group) if group else {}
     published = figure and figure.shown()
     obstacles = figure.obstacles(group.metrics) if figure and group else []
-    started = dict.fromkeys(run.run_card.init_from for run in group.runs if run.run_card.init_from) if group else {}
     difference: dict[str, float | None] = {}
     if figure and group and not obstacles and figure.mark != _NO_TARGET:
         means = {name: found[name].mean for name in figure.values}
@@ -101,7 +100,7 @@ def _row(method: str, group: RunGroup | None, figure: PublishedFigure | None, wh
             "num_valid_queries": min(run.metrics.num_valid_queries for run in group.runs) if group else None,
             "published": published,
             "difference": difference,
-            "notes": [*obstacles, *(f"started from {name}" for name in started), *filter(None, [why_none, group.imported if group else ""])],
+            "notes": [*obstacles, *filter(None, [why_none]), *(group.provenance if group else ())],
             "training_seconds": sum(seconds) / len(seconds) if seconds else None,
             **{name: max(numbers, default=None) for name, numbers in costs.items()},
         }

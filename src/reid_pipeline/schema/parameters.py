@@ -200,6 +200,14 @@ class TrainingPlan(Parameters):
         return self
 
 
+class TowerPlan(TrainingPlan):
+    """The schedule of a stage that trains the image tower: the memory that a step takes, and rates by the tower."""
+
+    chunk_size: PositiveInt | None = Field(None, description="images in one forward pass; null: the whole batch")
+    rate_by_width: bool = Field(False, description="rates times 768 / width of the image tower; ViT-B/16 has 768")
+    layer_decay: float = Field(1.0, gt=0, le=1, description="factor of the rate from a block to the one before")
+
+
 class MemoryParameters(Parameters):
     """The prototype memory."""
 
