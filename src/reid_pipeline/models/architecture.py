@@ -20,6 +20,7 @@ from torch.utils._pytree import tree_map
 
 from reid_pipeline.models.model_folders import LOCAL, is_model_folder, read_model_folder
 from reid_pipeline.models.open_clip_lists import DEMO_MODEL, ModelConfig, configs, facts_of
+from reid_pipeline.models.person_pretrained import NETWORKS
 from reid_pipeline.models.text_configs import fault_of_text, without_prompts
 from reid_pipeline.schema.errors import UserError, nearest
 
@@ -128,6 +129,8 @@ class Architecture:
         else:
             config = {key: self.config[key] for key in ("embed_dim", "vision_cfg", "quick_gelu") if key in self.config}
             config["text_cfg"] = _NO_TEXT
+        if config["vision_cfg"].get("timm_model_name") in NETWORKS:
+            import reid_pipeline.models.person_networks  # noqa: F401 - timm then knows them
         import open_clip
 
         with torch.device(device):
@@ -204,12 +207,14 @@ def native_grid(config: ModelConfig) -> Grid:
 
 
 def stored_grid(num_tokens: int, native: Grid, special: int = 1) -> Grid | None:
-    """Return the grid of a positional embedding with `num_tokens` rows: `native` or a square one, else None.
+    """Return the grid of a positional embedding with `num_tokens` rows: `native`, a square or 2 : 1, else None.
 
     `special` rows, the class token's or the mean token's, are not of the grid.
     """
     cells = num_tokens - special
     if cells == native[0] * native[1]:
         return native
-    side = math.isqrt(max(cells, 0))
+    side, half = math.isqrt(max(cells, 0)), math.isqrt(max(cells, 0) // 2)
+    if half > 0 and 2 * half * half == cells:  # of people, 256 x 128
+        return 2 * half, half
     return (side, side) if side > 0 and side * side == cells else None

@@ -19,6 +19,7 @@ from torch import Tensor
 from reid_pipeline.models.architecture import Architecture, Grid, native_grid, stored_grid
 from reid_pipeline.models.open_clip_lists import ModelConfig
 from reid_pipeline.models.open_clip_lists import configs as all_configs
+from reid_pipeline.models.person_pretrained import is_plain_vit, network_of, plain_vit_among, trunk_names
 from reid_pipeline.models.torch_pickles import NoWeightsError
 from reid_pipeline.models.weight_files import NamedSets, read_weights
 from reid_pipeline.schema.errors import UserError, first_few, nearest
@@ -78,6 +79,10 @@ def read_checkpoint(path: Path) -> CheckpointFile:
 def _clip_among(sets: NamedSets) -> str:
     """Return the place of the one set of names that has a CLIP's image tower; of several, `state_dict`."""
     clips = [place for place, named in sets.items() if any(key.startswith("visual.") for key in _openai_names(named))]
+    plain = [] if clips else [place for place, named in sets.items() if is_plain_vit(named)]
+    if (meant := plain_vit_among(plain)) is not None:
+        return meant
+    clips = clips or plain
     if len(clips) == 1 or "state_dict" in clips:
         return "state_dict" if "state_dict" in clips else clips[0]
     remedy = "Save the one you mean alone, and set `pretrained` to that file."
@@ -92,7 +97,9 @@ def _clip_among(sets: NamedSets) -> str:
 
 
 def _openai_names(raw: Mapping[str, Any]) -> dict[str, Any]:
-    """Drop `module.`, unpack open_clip's separate text module, and prefix a lone image tower."""
+    """Drop `module.`, unpack open_clip's separate text module, and prefix a lone image tower, OpenAI's or timm's."""
+    if is_plain_vit(raw):
+        return trunk_names(raw)
     state = {key.removeprefix("module."): value for key, value in raw.items()}
     lone_vit = "class_embedding" in state and "conv1.weight" in state
     if lone_vit or any(key.startswith("trunk.") for key in state):
@@ -153,6 +160,8 @@ def _resizable(key: str, wanted: Sequence[int], found: Tensor, native: Grid) -> 
 def looks_like(state: Mapping[str, Tensor], *, limit: int = 2) -> list[str]:
     """Return the open_clip names whose image tower has the shapes in `state`, the likeliest first."""
     configs = all_configs()
+    if (plain := network_of(state)) is not None:
+        return [plain]
     found = _tower_facts(state)
     if found is None:
         return _timm_networks_like(state, configs)[:limit]

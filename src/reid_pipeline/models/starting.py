@@ -31,7 +31,7 @@ def take_over(model: ReIDModel, source: Embedder, *, named: str, same_cameras: b
     require_same_tower(own, given, named)
     state = {name: tensor.detach().clone() for name, tensor in given.visual.state_dict().items()}
     lines = list(_settled_tower(own, given))
-    side = _settled_side(own, given, state, same_cameras=same_cameras)
+    side = list(_settled_side(own, given, state, same_cameras=same_cameras))
     if own.POSITION_KEY in state:
         state[own.POSITION_KEY] = resize_positions(state[own.POSITION_KEY], given.grid_size, own.grid_size)
     _load(own, given, state, named)

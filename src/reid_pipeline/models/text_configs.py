@@ -8,6 +8,8 @@ EXAMPLES = "ViT-B-16-quickgelu, ViT-B-16-SigLIP2-256, PE-Core-B-16, EVA02-B-16, 
 def fault_of_text(config: ModelConfig) -> str:
     """Return why embedded tokens cannot be fed to the text tower of a configuration, as a clause; empty if they can."""
     tower = config.get("text_cfg") or {}
+    if not tower:
+        return "is not there, since it was pretrained without texts"
     if language_model := tower.get("hf_model_name"):
         return f"is a language model of the package transformers ({language_model}), not open_clip's own"
     if tower.get("embed_cls") or "multimodal_cfg" in config:
