@@ -24,7 +24,13 @@ CELLS = "cells"
 """The parameter that the loader makes: every method's cell."""
 RAW_ROOT = "raw_root"
 """The parameter that names the folder to read images from."""
-TEXT = (RAW_ROOT, "collection", "variant", "overlay", "method", "study", "tuned")
+CHECKPOINT = "checkpoint"
+"""The parameter that names a published model to import."""
+IMPORT = "import_model"
+"""The pipeline that does it, its nodes' namespace, and the parameter that the loader makes for it: `Import`."""
+IMPORTED = "imported"
+"""How the variant of an imported model begins that the user has not named."""
+TEXT = (RAW_ROOT, "collection", "variant", "overlay", "method", "study", "tuned", CHECKPOINT)
 """Parameters that name something: text, whatever YAML would make of it."""
 _PLAIN = re.compile(r"[A-Za-z_/.~][\w/.~+-]*")
 _PLAIN_NAME = re.compile(r"[^,\"'\\]+")
@@ -33,6 +39,7 @@ _NO_TEXT = {"null", "true", "false", "yes", "no", "on", "off", "y", "n", "~"}
 LEARNT = ("sie", "sie_coefficient", "sie_tokens")
 """What a backbone learns, which one that learns nothing does not take from the shared block."""
 _PIXELS = ("image_size", "pixel_mean", "pixel_std", "resize", "evaluation_resize")
+_NORMALISED = ("pixel_mean", "pixel_std", "evaluation_resize")
 FOLLOWED = ("name", "pretrained", "patch_stride", *_PIXELS)
 """What of a method's own backbone the method that it is compared with takes, too."""
 GIVEN_AT_RUN = (*TEXT, "synthetic")
@@ -229,6 +236,17 @@ class Layers:
             address: dict[str, Any] = {"benchmark": benchmark, "method": method, "variant": name, "seed": seed}
             found[method] = Cell(**address, differs=differs, whole=whole.get(method, {}))
         return found
+
+    def given_backbone(self, method: str) -> list[str]:
+        """Return the names of what the layers above conf/ give of a method's backbone, in order.
+
+        Of an environment's own layer only how pixels are read counts: it says more than a published model does.
+        """
+        names: dict[str, None] = {}
+        for place, layer in enumerate([*self.conf[1:], *(each.values for each in self.named), self.given]):
+            own = _mapping(_mapping(_spread(layer, self.models).get(method)).get(BACKBONE))
+            names |= dict.fromkeys(name for name in own if place >= len(self.conf) - 1 or name in _NORMALISED)
+        return list(names)
 
     def _up_to(self, count: int, given: Values | None = None) -> dict[str, Any]:
         layers = self._below(count)

@@ -265,8 +265,9 @@ class SharedParameters(Parameters):
         None, description="so many training and test identities, trained briefly; true: 50; null: all"
     )
     overlay: str | None = Field(None, description="conf/overlays/<name>.yml, or a file like it")
-    method: str | None = Field(None, description="the one that is tuned, or whose changes are shown")
+    method: str | None = Field(None, description="the one that is tuned, imported, or whose changes are shown")
     study: str = Field("main", pattern=r"^\w[\w.-]*$", description="name of the study among its method's")
+    checkpoint: str | None = Field(None, description="file of a published ReID model, which import_model reads")
     tuned: str | None = Field(None, description="take what a study found: <method>, or <method>/<study>")
     compute: ComputeParameters
     ingestion: IngestionParameters
