@@ -37,6 +37,7 @@ class CapParameters(Parameters):
     intra_weight: float = Field(1.0, gt=0, description="of the loss within the camera")
     inter_weight: float = Field(0.5, ge=0, description="of the loss across cameras")
     inter_from_epoch: int = Field(6, ge=1, description="first epoch with the loss across cameras")
+    own_proxy: bool = Field(False, description="the row's own proxy is among the positives across cameras")
 
 
 class O2capParameters(Parameters):
@@ -57,6 +58,7 @@ class CameraAwareParameters(Parameters):
     kind: Literal["none", "cap", "o2cap"] = "none"
     temperature: float = Field(0.07, gt=0, description="in the place of memory.temperature")
     hard_negatives: int = Field(50, ge=1, description="most similar proxies that a row is pushed from")
+    camera_reduction: Literal["sum", "mean"] = Field("mean", description="of a loss, over the cameras of a batch")
     cap: CapParameters = CapParameters()
     o2cap: O2capParameters = O2capParameters()
 
@@ -139,7 +141,7 @@ def known_cameras(camids: np.ndarray | None) -> np.ndarray:
         raise UserError(
             f"The training images have {cameras or 'no'} camera{'s' if cameras != 1 else ''}, and camera-aware training"
             " contrasts images of different ones: at least 2 are needed. Give camids, or train without them"
-            " (camera_aware.kind: none)."
+            " (camera_aware.kind: none; without overlay=cap and overlay=o2cap)."
         )
     return camids
 
@@ -167,6 +169,7 @@ def proxy_memory(
         torch.from_numpy(proxies.clusters),
         torch.from_numpy(proxies.camids),
         hard_negatives=parameters.hard_negatives,
+        camera_reduction=parameters.camera_reduction,
     )
 
 
@@ -179,7 +182,7 @@ def camera_aware_losses(
         cap = parameters.cap
         losses = {"intra_camera": cap.intra_weight * memory.intra_camera_loss(*rows)}
         if cap.inter_weight and epoch >= cap.inter_from_epoch:
-            losses["inter_camera"] = cap.inter_weight * memory.inter_camera_loss(*rows)
+            losses["inter_camera"] = cap.inter_weight * memory.inter_camera_loss(*rows, own_camera=cap.own_proxy)
         return losses
     o2cap = parameters.o2cap
     losses = {"offline": o2cap.offline_weight * memory.inter_camera_loss(*rows, own_camera=True)}

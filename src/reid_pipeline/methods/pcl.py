@@ -15,7 +15,7 @@ from pydantic import Field
 from reid_pipeline.engine.stage import Batch, Method, StepOutput, TrainingData
 from reid_pipeline.methods._prototypes import MemoryContrast, freeze_patch_projection, prototype_memory
 from reid_pipeline.schema.base import RELEASED_OR_CORRECTED, RecipeParameters
-from reid_pipeline.schema.parameters import AugmentationParameters, BackboneParameters, MemoryParameters, TrainingPlan
+from reid_pipeline.schema.parameters import AugmentationParameters, BackboneParameters, MemoryParameters, TowerPlan
 from reid_pipeline.schema.population import Population
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ class PCLParameters(RecipeParameters):
         True, description="the patch projection, where the tower has one, stays as pretrained (MoCo v3)"
     )
     augmentation: AugmentationParameters
-    plan: TrainingPlan
+    plan: TowerPlan
     memory: MemoryParameters
     contrast_weight: float = Field(1.0, ge=0, description="of the prototypical contrast")
     identity_weight: float = Field(0.25, ge=0, description="of the ID loss on the joint embedding")

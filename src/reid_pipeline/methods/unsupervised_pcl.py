@@ -24,7 +24,7 @@ from reid_pipeline.methods._prototypes import (
     proxy_memory,
 )
 from reid_pipeline.schema.base import Parameters, RecipeParameters
-from reid_pipeline.schema.parameters import AugmentationParameters, BackboneParameters, MemoryParameters, TrainingPlan
+from reid_pipeline.schema.parameters import AugmentationParameters, BackboneParameters, MemoryParameters, TowerPlan
 from reid_pipeline.schema.population import Population
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ class UnsupervisedPCLParameters(RecipeParameters):
         True, description="the patch projection, where the tower has one, stays as pretrained (MoCo v3)"
     )
     augmentation: AugmentationParameters
-    plan: TrainingPlan
+    plan: TowerPlan
     embedding_precision: Literal["float32", "compute"] = Field(
         "float32", description="of the embeddings that are clustered; compute: as compute.precision"
     )

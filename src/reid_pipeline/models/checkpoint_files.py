@@ -28,6 +28,10 @@ WEIGHT_SUFFIXES = (".pt", ".pth", ".bin", ".ckpt", ".safetensors")
 _OPENAI_FACTS = ("input_resolution", "context_length", "vocab_size")
 _FOREIGN = {
     ("vision_model.", "text_model."): " These are the names of Hugging Face transformers' CLIP.",
+    ("image_encoder.", "module.image_encoder."): (
+        " These are the names of a published ReID model: kedro run --pipeline=import_model"
+        " --params checkpoint=<file>,method=<name> makes a cell of it."
+    ),
     ("encoder.visual.",): " These are weights of this project: load them where they were exported for.",
 }
 # The positional embedding of a ViT, that of a ResNet's attention pool, and that of timm's ViTs.

@@ -4,6 +4,7 @@ Shape suffixes: B images, 3 colours, H W image rows and columns, P W widths of t
 ViT), E width of CLIP's joint space, h w token rows and columns.
 """
 
+import copy
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any, ClassVar, NamedTuple
@@ -13,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from reid_pipeline.models.architecture import Architecture, Grid, Triple, stored_grid
+from reid_pipeline.models.chunks import encoded_in_chunks
 from reid_pipeline.models.side_information import SideInformation
 from reid_pipeline.schema.errors import UserError
 from reid_pipeline.schema.parameters import Resize, SIETokens
@@ -75,6 +77,7 @@ class ImageEncoder(SideInformation, ABC):
         width: width of `final`.
         projected_width: width of `projected`.
         projects: whether `projected` is a feature of its own, and not `final` again.
+        chunk_size: images in one forward pass where gradients are taken; None: the whole batch (`models.chunks`).
 
     The other attributes are those of `TowerSettings`.
     """
@@ -95,6 +98,7 @@ class ImageEncoder(SideInformation, ABC):
     pixel_mean: Triple
     pixel_std: Triple
     evaluation_resize: Resize
+    chunk_size: int | None = None
 
     def __init__(
         self,
@@ -200,7 +204,11 @@ class ImageEncoder(SideInformation, ABC):
                 f"The images are {tuple(images.shape[-2:])} and the encoder was built for {self.image_size} "
                 f"(rows, columns). Resize the images, or set `image_size` to {list(images.shape[-2:])}."
             )
-        return self._features(images, camids, viewids)
+        if self.chunk_size is None or not torch.is_grad_enabled():
+            return self._features(images, camids, viewids)
+        # A shallow copy shares all tensors and has today's settings: without side information now is without it later.
+        present = copy.copy(self)
+        return ImageFeatures(*encoded_in_chunks(present._features, (images, camids, viewids), self.chunk_size))
 
     forward = encode_image
 

@@ -46,6 +46,18 @@ def facts_of(name: str, tag: str) -> dict[str, Any]:
     return dict(_pretrained().get_pretrained_cfg(name, tag))
 
 
+def default_tag(name: str, present: str | None) -> str | None:
+    """Return the tag of published weights for a model that was named without: `present` where the model has it.
+
+    Otherwise the first that open_clip lists and that was trained with the activation of the network, QuickGELU or the
+    exact one; None for a model that has none.
+    """
+    known = configs()
+    exact = not known.get(name, {}).get("quick_gelu", False) and f"{name}-quickgelu" in known
+    fitting = [tag for tag in tags_of(name) if not (exact and facts_of(name, tag).get("quick_gelu", False))]
+    return present if present in fitting else next(iter(fitting), None)
+
+
 def file_names() -> tuple[str, str]:
     """Return the names of a repository's weights where the list gives none: what to look for, in this order."""
     lists = _pretrained()

@@ -40,6 +40,8 @@ from reid_pipeline.schema.errors import UserError, first_few, nearest
 from reid_pipeline.schema.regular_files import kind_of
 
 DEMO_TAG = "demo"
+DEMO_PIXELS = [0.5, 0.5, 0.5]
+"""Mean and standard deviation that the demo CLIP was pretrained with."""
 DEMO_WEIGHTS = Path(__file__).parent / "weights" / "demo_clip.safetensors"
 _FLOATS = {torch.float16, torch.bfloat16, torch.float32, torch.float64}
 _VOCABULARY = 49408
