@@ -14,7 +14,7 @@ import pytest
 import torch
 from published import published
 from test_method_conformance import shrunk
-from tower_examples import examples
+from tower_examples import configurations, examples, forget_examples
 
 from reid_pipeline.engine.loop import fit
 from reid_pipeline.engine.seeding import seed_global_state
@@ -40,7 +40,7 @@ POPULATION = Population(identities=4, cameras=3)
 PLAN = {"epochs": 2, "iterations_per_epoch": 2}
 
 # One network of each kind, and one of stages that has batch norms inside.
-NETWORKS = [next(iter(configs)) for configs in examples().values()] + ["small-fastvit"]
+NETWORKS = [next(iter(configs)) for configs in configurations().values()] + ["small-fastvit"]
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -50,6 +50,14 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def listed_networks() -> Iterator[None]:
+    """Let open_clip list the shrunken networks while these tests run."""
+    examples()
+    yield
+    forget_examples()
 
 
 @pytest.fixture(scope="module")
@@ -154,7 +162,7 @@ def image_rows() -> list[str]:
     """The table of docs/methods.md: kinds of image towers, the methods without text, and what not all towers have."""
     settings: list[dict[str, Any]] = [{"num_cameras": 2}, {"patch_stride": 2}, {"freeze": True}]
     rows = []
-    for kind, names in zip(tower_kinds(), examples().values(), strict=True):
+    for kind, names in zip(tower_kinds(), configurations().values(), strict=True):
         answers = [in_words([takes(name, **each) for name in names]) for each in settings]
         methods = ["yes" for method in method_names() if method not in PROMPTED]
         rows.append(f"| {kind.KIND} | {' | '.join([*methods, 'by its text tower', *answers])} |")

@@ -18,7 +18,7 @@ def weights_of(name: str, present: str) -> Mapping[str, Any]:
     The tag `present`, of the backbone before, where the new one has it, else the first fitting one that open_clip
     lists (`default_tag`); and the pixel statistics that these weights were trained with. The log says so, once.
     """
-    from reid_pipeline.models.architecture import DEMO_MODEL
+    from reid_pipeline.models.open_clip_lists import DEMO_MODEL
     from reid_pipeline.models.pretrained import DEMO_PIXELS, DEMO_TAG
 
     if name == DEMO_MODEL:

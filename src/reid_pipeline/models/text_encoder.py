@@ -48,7 +48,7 @@ class TextEncoder(nn.Module):
         self.text_projection: Any = text.text_projection
         self.context_length, self.width = (int(size) for size in self.positional_embedding.shape)
         self.projected_width = int(architecture.config["embed_dim"])
-        self._pooling, self._end_id = str(text.pool_type), getattr(text, "eos_id", None)
+        self._pooling, self._end_id = str(text.pool_type), int(getattr(text, "eos_id", None) or 0)
         mask_LL = torch.full((self.context_length, self.context_length), float("-inf")).triu_(1)
         self.register_buffer("causal_mask", None if text.attn_mask is None else mask_LL, persistent=False)
         self.load_state_dict({key: state[key] for key in self.state_dict()}, assign=True)
@@ -69,7 +69,7 @@ class TextEncoder(nn.Module):
         if self._pooling == "argmax":
             return int(tokens.argmax())
         if self._pooling == "eos":
-            return int((tokens == self._end_id).int().argmax())
+            return int(tokens.eq(self._end_id).int().argmax())
         return len(tokens) - 1 if self._pooling == "last" else 0
 
     def run_length(self, position: int) -> int:
