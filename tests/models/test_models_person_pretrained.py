@@ -18,6 +18,7 @@ from torch.nn import functional as F
 from reid_pipeline.methods import find_method
 from reid_pipeline.models.architecture import Architecture
 from reid_pipeline.models.backbone import build_image_encoder
+from reid_pipeline.models.chunks import batch_norms
 from reid_pipeline.models.person_networks import StemPatches, plain_vit
 from reid_pipeline.models.person_pretrained import NETWORKS, network_of
 from reid_pipeline.schema.errors import UserError
@@ -232,6 +233,7 @@ def test_a_stem_has_no_patches_to_overlap_or_freeze() -> None:
         tower.freeze_patch_projection()
     with pytest.raises(UserError, match="its patches come from convolutions"):
         build_image_encoder("vit_stem_patch16_64", image_size=SIZE, patch_stride=12)
+    assert len(batch_norms(tower)) == 3, "plans in chunks are refused for these"
 
 
 @pytest.mark.parametrize(

@@ -79,10 +79,8 @@ def read_checkpoint(path: Path) -> CheckpointFile:
 def _clip_among(sets: NamedSets) -> str:
     """Return the place of the one set of names that has a CLIP's image tower; of several, `state_dict`."""
     clips = [place for place, named in sets.items() if any(key.startswith("visual.") for key in _openai_names(named))]
-    plain = [] if clips else [place for place, named in sets.items() if is_plain_vit(named)]
-    if (meant := plain_vit_among(plain)) is not None:
+    if all(is_plain_vit(sets[place]) for place in clips) and (meant := plain_vit_among(clips)) is not None:
         return meant
-    clips = clips or plain
     if len(clips) == 1 or "state_dict" in clips:
         return "state_dict" if "state_dict" in clips else clips[0]
     remedy = "Save the one you mean alone, and set `pretrained` to that file."
