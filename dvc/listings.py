@@ -24,7 +24,7 @@ def steps() -> dict[str, tuple[list[str], list[str]]]:
         roots = ["pipelines.ingestion", f"readers.{name}", *_io(*pages, "raw")]
         found[f"ingestion_{name}"] = (roots, [] if name.startswith(DRAWN) else [DRAWINGS])
     for name in _modules_of("methods"):
-        datasets = _io(*pages, "environment", "image_cache", "raw", "weights")
+        datasets = _io(*pages, "environment", "image_cache", "initial", "raw", "weights")
         # The images are a dependency themselves: a cell finds them drawn.
         found[name] = (["pipelines.method", f"methods.{name}", *datasets], [DRAWINGS])
     found["report"] = (["pipelines.report", *_io(*pages, "results")], [])

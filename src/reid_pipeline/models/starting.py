@@ -30,12 +30,12 @@ def take_over(model: ReIDModel, source: Embedder, *, named: str, same_cameras: b
     own, given = model.encoder, source.encoder
     require_same_tower(own, given, named)
     state = {name: tensor.detach().clone() for name, tensor in given.visual.state_dict().items()}
-    lines = list(_settled_tower(own, given))
-    side = list(_settled_side(own, given, state, same_cameras=same_cameras))
+    lines = list(_input_lines(own, given))
+    side = list(_side_lines(own, given, state, same_cameras=same_cameras))
     if own.POSITION_KEY in state:
         state[own.POSITION_KEY] = resize_positions(state[own.POSITION_KEY], given.grid_size, own.grid_size)
     _load(own, given, state, named)
-    return [*lines, *side, *_settled_necks(model, source), *_settled_rest(model)]
+    return [*lines, *side, *_neck_lines(model, source), *_other_lines(model)]
 
 
 def require_same_tower(own: ImageEncoder, given: ImageEncoder, named: str) -> None:
@@ -59,7 +59,7 @@ def _load(own: ImageEncoder, given: ImageEncoder, state: dict[str, Tensor], name
     own.visual.load_state_dict(state)
 
 
-def _settled_tower(own: ImageEncoder, given: ImageEncoder) -> Iterator[str]:
+def _input_lines(own: ImageEncoder, given: ImageEncoder) -> Iterator[str]:
     """Yield what is said of size, stride and pixels where they differ."""
     if (own.image_size, own.grid_size) != (given.image_size, given.grid_size):
         strides = "" if own.patch_stride == given.patch_stride else f", stride {given.patch_stride}"
@@ -83,7 +83,7 @@ def _size(encoder: ImageEncoder) -> str:
     return f"{encoder.image_size[0]} x {encoder.image_size[1]}"
 
 
-def _settled_side(
+def _side_lines(
     own: ImageEncoder, given: ImageEncoder, state: dict[str, Tensor], *, same_cameras: bool
 ) -> Iterator[str]:
     """Take the source's side information over, or let its mean be a part of the tokens; say which."""
@@ -114,7 +114,7 @@ def _settled_side(
         yield f"side information of {counts}: left out{new}"
 
 
-def _settled_necks(model: ReIDModel, source: Embedder) -> Iterator[str]:
+def _neck_lines(model: ReIDModel, source: Embedder) -> Iterator[str]:
     """Take necks over where the embedding of both is read after them; say so, or why not."""
     if model.neck == source.neck == "after":
         for own, given in ((model.final_neck, source.final_neck), (model.projected_neck, source.projected_neck)):
@@ -127,7 +127,7 @@ def _settled_necks(model: ReIDModel, source: Embedder) -> Iterator[str]:
         yield "necks: begin anew; its embedding is read before them"
 
 
-def _settled_rest(model: nn.Module) -> Iterator[str]:
+def _other_lines(model: nn.Module) -> Iterator[str]:
     """Yield what is said of the parts that no embedder has."""
     parts = [
         name for name, part in model.named_children() if name not in _TAKEN and any(True for _ in part.parameters())
