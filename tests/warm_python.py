@@ -8,6 +8,7 @@ the installed command in test_user_errors.py, the imports in schema/test_paramet
 """
 
 import atexit
+import gc
 import importlib
 import json
 import os
@@ -160,6 +161,7 @@ def serve(place: str) -> Sequence[str]:
         importlib.import_module(name)
     own = [name for name in sys.modules if name.startswith(("kedro.framework", "reid_"))]
     assert not own, f"each program loads {own} itself"
+    gc.freeze()  # what is looked at by no collection stays shared memory
     listening = socket.socket(socket.AF_UNIX)
     listening.bind(place)
     listening.listen()
@@ -168,7 +170,7 @@ def serve(place: str) -> Sequence[str]:
     while True:
         ready, *_ = select.select([listening, sys.stdin], [], [])
         if sys.stdin in ready:  # the tests have ended
-            sys.exit()
+            os._exit(0)
         connection, _ = listening.accept()
         _, streams, *_ = socket.recv_fds(connection, 1, 3)
         request = json.loads(line_from(connection))
@@ -206,8 +208,8 @@ def follow(request: dict[str, Any], streams: list[int], connection: socket.socke
     for number, each in enumerate(streams):
         os.dup2(each, number)
         os.close(each)
-    sys.stdin, sys.stdout = open(0, closefd=False), open(1, "w", closefd=False)
-    sys.stderr = open(2, "w", buffering=1, errors="backslashreplace", closefd=False)
+    sys.stdin, sys.stdout = os.fdopen(0, closefd=False), os.fdopen(1, "w", closefd=False)
+    sys.stderr = os.fdopen(2, "w", buffering=1, errors="backslashreplace", closefd=False)
     sys.__stdin__, sys.__stdout__, sys.__stderr__ = sys.stdin, sys.stdout, sys.stderr
     os.chdir(request["folder"])
     os.environ.clear()
@@ -231,6 +233,37 @@ def become(words: Sequence[str]) -> None:
         runpy.run_path(words[0], run_name="__main__")
 
 
+def end(status: int) -> None:
+    """End as a program does, by minus a signal's number by it: threads are joined and what waits for the end is done.
+
+    To free one after the other what was never loaded here would copy the server's memory, for over a second.
+    """
+    threading._shutdown()
+    atexit._run_exitfuncs()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    if status < 0:
+        signal.signal(-status, signal.SIG_DFL)
+        os.kill(os.getpid(), -status)
+    os._exit(status)
+
+
+def main() -> None:
+    """Serve; in a fork, be a program from its first word to its status."""
+    words = serve(sys.argv[1])
+    status = 0
+    try:
+        become(words)
+    except SystemExit as left:
+        status = left.code if isinstance(left.code, int) else int(left.code is not None)
+        if isinstance(left.code, str):
+            sys.stderr.write(f"{left.code}\n")
+    except BaseException as error:
+        sys.excepthook(*sys.exc_info())
+        status = -signal.SIGINT if isinstance(error, KeyboardInterrupt) else 1
+    end(status)
+
+
 if __name__ == "__main__":
     sys.path.pop(0)  # this folder
-    become(serve(sys.argv[1]))
+    main()
