@@ -26,9 +26,10 @@ from pathlib import Path
 from typing import Any
 
 LIBRARIES = (
-    "faiss", "kedro.io", "kedro.pipeline", "numba", "omegaconf", "open_clip", "pandas", "pandera.pandas",
-    "plotly.graph_objects", "plotly.io", "pyarrow.parquet", "rich.progress", "safetensors.torch", "scipy.stats",
-    "sklearn.cluster", "sklearn.metrics", "timm", "torch", "torchvision.transforms.v2",
+    "click", "dynaconf", "faiss", "fsspec", "jinja2", "kedro.io", "kedro.pipeline", "numba", "omegaconf", "open_clip",
+    "pandas", "pandera.pandas", "plotly.graph_objects", "plotly.io", "pluggy", "pyarrow.parquet", "requests",
+    "rich.progress", "rich.traceback", "safetensors.torch", "scipy.stats", "sklearn.cluster", "sklearn.metrics",
+    "sqlalchemy.orm", "timm", "torch", "torchvision.transforms.v2",
 )  # fmt: skip
 # A command of that name for programs that look for it, as DVC does: it hands over what it was given, and waits.
 CLIENT = """\
