@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from pydantic import ValidationError
+from scipy.spatial.distance import cdist
 
 from reid_drawings import SyntheticBenchmark, contact_sheet, draw_benchmark
 from reid_drawings.plan import benchmark_images
@@ -146,7 +147,7 @@ def test_somebody_else_looks_more_alike_than_the_same_person_elsewhere(drawn):
     rows = parsed(images)
     pixels = np.stack([np.asarray(Image.open(BytesIO(data)).resize((8, 16))) for data in images.values()])
     flat = pixels.reshape(len(rows), -1).astype(float)
-    distances = np.linalg.norm(flat[:, None] - flat[None], axis=-1)
+    distances = cdist(flat, flat)
     pids, cameras = np.array([row[1] for row in rows]), np.array([row[2] for row in rows])
     other_person = pids[:, None] != pids
     person_elsewhere = (pids[:, None] == pids) & (cameras[:, None] != cameras)
