@@ -89,6 +89,7 @@ bench: env
 	$(BIN)/python bench/ingestion.py
 	$(BIN)/python bench/loading.py
 	$(BIN)/python bench/training.py
+	$(BIN)/python bench/chunks.py
 	$(BIN)/python bench/shared_machine.py
 	$(BIN)/python bench/neighbourhoods.py
 	$(BIN)/python bench/evaluation.py

@@ -152,6 +152,17 @@ def test_from_files_to_a_report(layout: str, project: Project, tmp_path: Path) -
         assert table["viewid"].notna().all()
 
 
+def test_camera_aware_training_is_refused_where_there_are_no_cameras(project: Project, tmp_path: Path) -> None:
+    from reid_pipeline.user_errors import user_error_text
+
+    raw = draw("vehicleid", tmp_path / "raw")
+    with pytest.raises(Exception, match="no cameras") as caught:
+        run(project, "vehicleid", "unsupervised_pcl", raw_root=str(raw), overlay="o2cap")
+    answer = user_error_text(caught.value) or ""
+    assert "The training images have no cameras, and camera-aware training" in answer
+    assert "without overlay=cap and overlay=o2cap" in answer
+
+
 def test_a_second_ingestion_decodes_nothing_and_gives_the_same_bytes(
     project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

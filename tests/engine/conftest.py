@@ -12,7 +12,7 @@ from torch import nn
 from reid_pipeline.engine.runtime import Runtime
 from reid_pipeline.engine.seeding import torch_generator
 from reid_pipeline.engine.stage import Batch, Stage, StepOutput, TrainingData
-from reid_pipeline.schema.parameters import TrainingPlan
+from reid_pipeline.schema.parameters import TowerPlan, TrainingPlan
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -64,7 +64,7 @@ def toy_stage():
     return ToyStage
 
 
-def toy_plan(**options) -> TrainingPlan:
+def toy_plan(**options) -> TowerPlan:
     defaults = {
         "epochs": 4,
         "iterations_per_epoch": 3,
@@ -74,7 +74,7 @@ def toy_plan(**options) -> TrainingPlan:
         "warmup_epochs": 1,
         "milestones": (2,),
     }
-    return TrainingPlan(**{**defaults, **options})
+    return TowerPlan(**{**defaults, **options})
 
 
 @pytest.fixture

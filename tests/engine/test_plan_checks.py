@@ -104,6 +104,36 @@ def test_other_cameras_are_not_remarked(remarks, sie, cameras):
 
 
 @pytest.mark.parametrize(
+    ("name", "plan", "todo"),
+    [
+        ("ViT-L-14-quickgelu", {}, "Give overlay=vit_l14, which has a start."),
+        ("ViT-B-16-SigLIP2", {}, "Give overlay=siglip2_b16, which has a start."),
+        ("ViT-H-14", {}, "A start for a ViT: plan.rate_by_width=true,plan.layer_decay=0.75."),
+        ("ViT-L-14", {"rate_by_width": True}, "This one is a start: compare with zero_shot, and tune"),
+        ("MobileCLIP2-S0", {"layer_decay": 0.75}, "This one is a start: compare with zero_shot, and tune"),
+        ("ViT-B-16-quickgelu", {}, ""),
+        ("ViT-B-16", {"rate_by_width": True}, ""),
+        ("RN50-quickgelu", {}, ""),
+        ("demo-vit", {}, ""),
+    ],
+)
+def test_a_tower_without_a_tried_plan_says_so(make_plan, name, plan, todo):
+    """Of the plan that trains it: a stage before has one of its own."""
+    plans = [make_plan(batch_size=16, instances=2, **plan) for _ in range(2)]
+    parameters = SimpleNamespace(backbone=SimpleNamespace(sie="none", name=name), plan=plans[1])
+    method = SimpleNamespace(name="clip_reid", label_use="none")
+    before, found = (
+        plan_remarks(method, SimpleNamespace(name="stage", plan=each), parameters, rows([40] * 8)) for each in plans
+    )
+    assert before == ""
+    if todo:
+        assert found.startswith(f"clip_reid, stage: No plan was tried for backbone.name {name}: conf/ has those of")
+        assert todo in found
+    else:
+        assert found == ""
+
+
+@pytest.mark.parametrize(
     ("images_of", "unlabelled", "label_use", "says"),
     [
         ([], 0, "all", "There is no training image, and toy trains. Put images into the split train, or measure"),

@@ -15,7 +15,7 @@ from torch import nn
 from reid_pipeline.config.loader import LayeredConfigLoader
 from reid_pipeline.engine.loop import build_optimiser, learning_rate, set_learning_rate, trainable_groups
 from reid_pipeline.methods import find_method
-from reid_pipeline.schema.parameters import TrainingPlan
+from reid_pipeline.schema.parameters import TowerPlan, TrainingPlan
 from reid_pipeline.settings import CONFIG_LOADER_ARGS
 
 
@@ -213,7 +213,7 @@ def test_a_benchmark_is_configured_with_its_published_plan(project, benchmark, m
     loader = LayeredConfigLoader(conf_source=str(project / "conf"), env=benchmark, **CONFIG_LOADER_ARGS)
     found = find_method(method).params.model_validate(loader["parameters"][method])
     at = {"step_at": "start" if method in ("baseline", "clip_reid") else "end"}  # svll_reid: corrected by default
-    assert found.plan == TrainingPlan(**plan | at)
+    assert found.plan == TowerPlan(**plan | at)
     assert prompts is None or found.prompts.plan == TrainingPlan(**prompts | at)
 
 

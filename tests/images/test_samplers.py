@@ -2,7 +2,7 @@
 
 from collections import Counter
 from functools import cache
-from itertools import combinations
+from itertools import combinations, permutations, product
 from math import comb
 
 import numpy as np
@@ -51,7 +51,110 @@ def test_composition(data):
         elsewhere = {row for row in same if camids[row] != camids[anchor]}
         allowed = elsewhere or same or {anchor}
         assert set(others) <= allowed
-        assert len(set(others)) == len(others) or len(allowed) < len(others), "repeats only where too few"
+        assert len(set(others)) == len(others) or len(allowed) < instances, "repeats only where too few"
+
+
+def rounds_broken(identities, places, batches):
+    """Follow `batches` of identities through their rounds; say what breaks the rule, or nothing.
+
+    The rule as one would do it by hand: cross off who has been; where those left do not fill a batch, all come back,
+    and where all of them do not, they come back within the batch, each time that none is left.
+    """
+    everyone, left = set(identities), set()
+    for number, batch in enumerate(batches):
+        if len(batch) != places:
+            return f"batch {number} has {len(batch)} places"
+        if len(left) < places:
+            left = set(everyone)
+        for identity in batch:
+            if not left:
+                left = set(everyone)
+            if identity not in left:
+                return f"batch {number} has {identity} before all others have come"
+            left.remove(identity)
+        if len(everyone) < places:
+            left = set()
+    return ""
+
+
+@pytest.mark.parametrize(
+    ("count", "places", "batches", "holds"),
+    [
+        (5, 2, [[0, 1], [2, 3], [0, 4]], True),  # 4 was dropped
+        (5, 2, [[0, 1], [2, 3], [4, 0], [4, 1]], False),  # a round is not continued into another
+        (4, 2, [[0, 1], [0, 2]], False),
+        (4, 2, [[0, 0]], False),
+        (2, 3, [[0, 1, 1], [0, 1, 0]], True),
+        (2, 3, [[0, 0, 1]], False),
+        (2, 5, [[0, 1, 1, 0, 1]], True),
+        (2, 5, [[0, 1, 1, 1, 0]], False),
+    ],
+)
+def test_the_rule_of_rounds_by_hand(count, places, batches, holds):
+    assert (rounds_broken(range(count), places, batches) == "") == holds
+
+
+@pytest.mark.parametrize("cameras", [None, 1, 3])
+@settings(max_examples=40, deadline=None)
+@given(
+    sizes=st.lists(st.integers(1, 5), min_size=1, max_size=15),
+    places=st.integers(1, 9),
+    instances=st.integers(2, 4),
+    seed=st.integers(0, 99),
+)
+def test_whatever_the_clusters_batches_follow_the_rule_of_rounds(cameras, sizes, places, instances, seed):
+    labels = labels_of_sizes(sizes)
+    camids = None if cameras is None else np.arange(len(labels)) % cameras
+    size = places * instances
+    batches = batches_of(labels, camids, batch_size=size, instances=instances, iterations=12, seed=seed)
+    identities = [[int(labels[group[0]]) for group in groups_of([batch], instances)] for batch in batches]
+    assert rounds_broken(range(len(sizes)), places, identities) == ""
+    assert all(len(set(batch)) == min(places, len(sizes)) for batch in identities), "P distinct where there are P"
+
+
+def test_whom_a_round_drops_is_chance():
+    labels = np.repeat(np.arange(5), 4)
+    batches = batches_of(labels, batch_size=12, instances=4, iterations=2000, seed=2)
+    # Three of five come, anew each time: 1200 of 2000, with a standard deviation of 22.
+    counts = Counter(int(labels[group[0]]) for group in groups_of(batches, 4))
+    assert all(abs(count - 1200) < 100 for count in counts.values())
+
+
+def outcomes(rows, camids, instances):
+    """The probability of every group, anchor first and the others in order, by going through all choices."""
+    shares = Counter()
+    for anchor in rows:
+        others = [row for row in rows if row != anchor]
+        others = [row for row in others if camids[row] != camids[anchor]] or others
+        if len(others) >= instances:
+            choices = list(permutations(others, instances - 1))
+        else:
+            choices = list(product(others or [anchor], repeat=instances - 1))
+        for choice in choices:
+            shares[anchor, *choice] += 1 / len(rows) / len(choices)
+    return shares
+
+
+@pytest.mark.parametrize(
+    "camids",
+    [
+        [0, 1, 1],  # the anchor of camera 0 has K - 1 others elsewhere: with replacement
+        [0, 0, 0],  # K - 1 others of its own camera: with replacement
+        [0, 0, 0, 0],  # K: without
+        [0, 1, 1, 1],
+        [0, 1],
+        [0],
+    ],
+)
+def test_groups_are_as_likely_as_the_choices_say(camids):
+    instances, groups = 3, 6000
+    labels = np.zeros(len(camids), dtype=int)
+    batches = batches_of(labels, camids, batch_size=instances, instances=instances, iterations=groups, seed=5)
+    counts = Counter(tuple(map(int, batch)) for batch in batches)
+    expected = outcomes(range(len(camids)), camids, instances)
+    assert set(counts) == set(expected)
+    for group, share in expected.items():
+        assert abs(counts[group] - groups * share) <= 4.5 * np.sqrt(groups * share * (1 - share))
 
 
 def test_every_identity_comes_once_before_any_comes_again():
@@ -63,13 +166,6 @@ def test_every_identity_comes_once_before_any_comes_again():
     assert drawn[:12] != drawn[12:24], "every round is shuffled anew"
 
 
-def test_a_batch_that_straddles_two_rounds_goes_on():
-    labels = np.repeat(np.arange(5), 4)
-    batches = batches_of(labels, batch_size=12, instances=4, iterations=5)
-    counts = Counter(int(labels[group[0]]) for group in groups_of(batches, 4))
-    assert counts == dict.fromkeys(range(5), 3)
-
-
 def test_fewer_identities_than_places_repeat_within_the_batch():
     labels = np.repeat([0, 1], 10)
     (batch,) = batches_of(labels, batch_size=24, instances=4, iterations=1)
@@ -77,10 +173,10 @@ def test_fewer_identities_than_places_repeat_within_the_batch():
 
 
 def test_enough_images_are_not_repeated():
-    labels = np.zeros(8, dtype=int)
+    labels = np.zeros(9, dtype=int)  # K, beside the anchor
     for seed in range(20):
         (batch,) = batches_of(labels, batch_size=8, instances=8, iterations=1, seed=seed)
-        assert sorted(batch) == list(range(8))
+        assert len(set(batch)) == 8
 
 
 def test_other_cameras_are_preferred_even_where_few():

@@ -16,7 +16,9 @@ def unit_rows(rows, width, generator, dtype=torch.float64):
     return torch.nn.functional.normalize(torch.randn(rows, width, generator=generator, dtype=dtype), dim=1)
 
 
-def random_case(seed, *, clusters=6, cameras=4, batch=13, width=5, hard_negatives=50, dtype=torch.float64):
+def random_case(
+    seed, *, clusters=6, cameras=4, batch=13, width=5, hard_negatives=50, dtype=torch.float64, camera_reduction="mean"
+):
     """Clusters with any number of cameras, at least one; batch rows of any proxy."""
     generator = torch.Generator().manual_seed(seed)
     seen = torch.rand(clusters, cameras, generator=generator) < 0.5
@@ -25,7 +27,8 @@ def random_case(seed, *, clusters=6, cameras=4, batch=13, width=5, hard_negative
     memory = PrototypeMemory(unit_rows(len(cluster), width, generator, dtype), temperature=TAU)
     embeddings = 3 * torch.randn(batch, width, generator=generator, dtype=dtype)
     proxies = torch.randint(len(cluster), (batch,), generator=generator)
-    return CameraProxyMemory(memory, cluster, 2 * camera, hard_negatives=hard_negatives), embeddings, proxies
+    options = {"hard_negatives": hard_negatives, "camera_reduction": camera_reduction}
+    return CameraProxyMemory(memory, cluster, 2 * camera, **options), embeddings, proxies
 
 
 def dot(a, b):
@@ -56,16 +59,18 @@ class Loops:
         self.prototypes = memory.memory.prototypes.tolist()
         self.cluster, self.camera = memory.clusters.tolist(), memory.camids.tolist()
         self.count, self.hard_negatives = len(self.cluster), memory.hard_negatives
+        self.divided = memory.camera_reduction == "mean"
         self.rows = [(unit(q), y) for q, y in zip(embeddings.tolist(), proxies.tolist(), strict=True)]
 
     def similarity(self, q):
         return [dot(q, m) for m in self.prototypes]
 
-    def mean(self, term):
+    def reduced(self, term):
         by_camera = {}
         for q, y in self.rows:
             by_camera.setdefault(self.camera[y], []).append(term(self.similarity(q), y))
-        return sum(sum(terms) / len(terms) for terms in by_camera.values()) / len(by_camera)
+        summed = sum(sum(terms) / len(terms) for terms in by_camera.values())
+        return summed / len(by_camera) if self.divided else summed
 
     def intra(self, similarity, y):
         own = [j for j in range(self.count) if self.camera[j] == self.camera[y]]
@@ -109,11 +114,11 @@ def all_losses(*case):
 def all_by_loops(memory, embeddings, proxies):
     loops = Loops(memory, embeddings, proxies)
     return {
-        "intra": loops.mean(loops.intra),
-        "inter": loops.mean(lambda s, y: loops.inter(s, y, own_camera=False)),
-        "offline": loops.mean(lambda s, y: loops.inter(s, y, own_camera=True)),
-        "online": loops.mean(lambda s, y: loops.online(s, y, 3, 0.15, 0.0)),
-        "penalised": loops.mean(lambda s, y: loops.online(s, y, 2, 0.6, 0.4)),
+        "intra": loops.reduced(loops.intra),
+        "inter": loops.reduced(lambda s, y: loops.inter(s, y, own_camera=False)),
+        "offline": loops.reduced(lambda s, y: loops.inter(s, y, own_camera=True)),
+        "online": loops.reduced(lambda s, y: loops.online(s, y, 3, 0.15, 0.0)),
+        "penalised": loops.reduced(lambda s, y: loops.online(s, y, 2, 0.6, 0.4)),
     }
 
 
@@ -124,9 +129,11 @@ def all_by_loops(memory, embeddings, proxies):
     cameras=st.integers(1, 5),
     hard_negatives=st.sampled_from([1, 2, 5, 50]),
     batch=st.integers(1, 14),
+    reduction=st.sampled_from(["mean", "sum"]),
 )
-def test_equals_the_loops(seed, clusters, cameras, hard_negatives, batch):
-    case = random_case(seed, clusters=clusters, cameras=cameras, hard_negatives=hard_negatives, batch=batch)
+def test_equals_the_loops(seed, clusters, cameras, hard_negatives, batch, reduction):
+    options = {"hard_negatives": hard_negatives, "batch": batch, "camera_reduction": reduction}
+    case = random_case(seed, clusters=clusters, cameras=cameras, **options)
     expected = all_by_loops(*case)
     for name, loss in all_losses(*case).items():
         assert loss.dtype == torch.float64
@@ -227,6 +234,16 @@ def test_one_cluster_of_one_camera_has_finite_gradients():
     assert torch.equal(embeddings.grad, torch.zeros(2, 3))
 
 
+def test_the_sum_is_the_mean_times_the_cameras_of_the_batch():
+    # Proxies e2, e4 and e5 are of camera 1, e1 and e3 of camera 0; a batch of one camera has the same sum and mean.
+    mean, rows = by_hand(), torch.randn(5, 5, generator=torch.Generator().manual_seed(4), dtype=torch.float64)
+    summed = CameraProxyMemory(mean.memory, mean.clusters, mean.camids, camera_reduction="sum")
+    for proxies, cameras in (([0, 1, 3, 4, 4], 2), ([1, 1, 3, 4, 4], 1)):
+        of_sum, of_mean = (all_losses(memory, rows, torch.tensor(proxies)) for memory in (summed, mean))
+        for name, loss in of_mean.items():
+            assert float(of_sum[name]) == pytest.approx(cameras * float(loss), rel=1e-5), name
+
+
 def test_every_camera_weighs_the_same():
     # Camera 0 once, camera 1 three times with the same row.
     memory, identity = by_hand(), torch.eye(5, dtype=torch.float64)
@@ -269,6 +286,10 @@ ZEROS, NUMBERS = torch.zeros(3, dtype=torch.long), torch.arange(3)
         ),
         (lambda: CameraProxyMemory(MEMORY, ZEROS, ZEROS), r"3 proxies are of 1 pairs of cluster and camera"),
         (lambda: CameraProxyMemory(MEMORY, ZEROS, NUMBERS, hard_negatives=0), r"hard_negatives is 0; at least 1"),
+        (
+            lambda: CameraProxyMemory(MEMORY, ZEROS, NUMBERS, camera_reduction="total"),
+            r"camera_reduction is 'total'; allowed: 'sum', 'mean'",
+        ),
         (
             lambda: CameraProxyMemory(MEMORY, ZEROS, NUMBERS).intra_camera_loss(torch.eye(3), NUMBERS + 1),
             r"labels range from 1 to 3; 3 prototypes allow 0 to 2",

@@ -157,8 +157,7 @@ def test_batches_are_of_proxies(data: TrainingData) -> None:
         assert torch.equal(memory.camids[batch.labels], batch.camids)
     pairs = torch.cat([batch.labels for batch in batches]).reshape(-1, 2)
     assert torch.equal(pairs[:, 0], pairs[:, 1])
-    drawn = torch.bincount(pairs[:, 0], minlength=len(memory.clusters))
-    assert drawn.max() - drawn.min() <= 1, "each proxy once before any comes again"
+    assert all(len(batch.labels.unique()) == 4 <= len(memory.clusters) for batch in batches), "P distinct proxies"
 
 
 def test_a_step_moves_the_proxies(data: TrainingData) -> None:
@@ -226,7 +225,11 @@ def losses_with(**changes: Any) -> dict[str, float]:
     unit = torch.nn.functional.normalize(torch.randn(12, 6, generator=generator), dim=1)
     cluster, camera = torch.arange(12) // 4, torch.arange(12) % 4
     memory = CameraProxyMemory(
-        PrototypeMemory(unit, temperature=0.07), cluster, camera, hard_negatives=chosen.hard_negatives
+        PrototypeMemory(unit, temperature=0.07),
+        cluster,
+        camera,
+        hard_negatives=chosen.hard_negatives,
+        camera_reduction=chosen.camera_reduction,
     )
     rows, proxies = torch.randn(8, 6, generator=generator), torch.arange(8)
     losses = camera_aware_losses(memory, rows, proxies, parameters=chosen, epoch=6)
@@ -268,6 +271,26 @@ def test_o2cap_with_a_loss_within_cameras() -> None:
 )
 def test_every_switch_changes_something(changes: dict[str, Any]) -> None:
     assert abs(losses_with(kind="o2cap", **changes)["online"] - O2CAP["online"]) > 1e-3
+
+
+@pytest.mark.parametrize("kind", ["cap", "o2cap"])
+def test_the_sum_over_cameras_is_the_mean_times_their_number(kind: str) -> None:
+    usual = {"cap": CAP, "o2cap": O2CAP}[kind]  # 8 rows, two of each of four cameras
+    expected = {name: 4 * loss for name, loss in usual.items()}
+    assert losses_with(kind=kind, camera_reduction="sum") == pytest.approx(expected, rel=1e-5)
+
+
+def test_the_memory_of_an_epoch_reduces_as_the_parameters_say(data: TrainingData) -> None:
+    for reduction in ("mean", "sum"):
+        stage = stage_of(parameters := parameters_of(kind="o2cap", camera_reduction=reduction))
+        next(iter(stage.epoch_batches(built(parameters), data, 1)))
+        assert stage._memory.camera_reduction == reduction
+
+
+def test_cap_with_the_own_proxy_has_the_loss_that_o2cap_calls_offline() -> None:
+    with_own = losses_with(kind="cap", cap={"own_proxy": True})
+    assert with_own == pytest.approx(CAP | {"inter_camera": O2CAP["offline"] / 2}, rel=1e-6)
+    assert abs(with_own["inter_camera"] - CAP["inter_camera"]) > 1e-3
 
 
 def test_a_weight_of_zero_leaves_a_loss_out() -> None:

@@ -105,9 +105,9 @@ def copies_by_hand(model: Any, batch: Any) -> list[Tensor]:
     """The texts of the batch's identities, half of the numbers that go in set to zero, twice."""
     texts = []
     for seed in batch.copies:
-        embedded, ends = model.prompts(torch.tensor(sorted(set(batch.labels.tolist()))))
+        embedded = model.prompts(torch.tensor(sorted(set(batch.labels.tolist()))))
         zeroed = torch.rand(embedded.shape, generator=torch.Generator().manual_seed(seed)) < 0.5
-        texts.append(model.text_encoder.encode(torch.where(zeroed, 0.0, embedded), ends))
+        texts.append(model.text_encoder.encode(torch.where(zeroed, 0.0, embedded), model.prompts.position))
     return texts
 
 
@@ -284,7 +284,7 @@ def model() -> Any:
 
 @pytest.fixture(scope="module")
 def prompts(model: Any) -> Tensor:
-    embedded, _ = model.prompts(torch.arange(IDENTITIES))
+    embedded = model.prompts(torch.arange(IDENTITIES))
     return embedded.detach()
 
 

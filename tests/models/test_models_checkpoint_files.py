@@ -96,6 +96,9 @@ def test_weights_of_another_make(tmp_path: Path) -> None:
     torch.save({"vision_model.embeddings.class_embedding": torch.zeros(3)}, tmp_path / "hf.pt")
     with pytest.raises(UserError, match=r"no tensor is named 'visual...'.*Hugging Face transformers"):
         pretrained_state(DEMO, tmp_path / "hf.pt")
+    torch.save({"module.image_encoder.proj": torch.zeros(3)}, tmp_path / "reid.pt")
+    with pytest.raises(UserError, match=r"names of a published ReID model: kedro run --pipeline=import_model"):
+        pretrained_state(DEMO, tmp_path / "reid.pt")
 
 
 def test_another_depth_is_named(tmp_path: Path, demo_state: State) -> None:

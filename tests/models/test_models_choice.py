@@ -58,11 +58,6 @@ def test_so_they_do_in_tags(given: str, found: str) -> None:
         pretrained_state(Architecture("ViT-B-16"), given)
 
 
-def test_text_towers_of_another_make_have_no_prompts() -> None:
-    with pytest.raises(UserError, match=r"reads tokens of another make \(roberta-base\)"):
-        Architecture("roberta-ViT-B-32").clip()
-
-
 def test_pixel_statistics_are_those_of_the_weights() -> None:
     assert Architecture("ViT-L-14").pixel_statistics("laion2b_s32b_b82k") == ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
     assert Architecture("ViT-L-14-quickgelu").pixel_statistics("openai")[0] == (0.48145466, 0.4578275, 0.40821073)

@@ -8,7 +8,8 @@ from reid_pipeline.models.architecture import Architecture, stored_grid
 from reid_pipeline.models.backbone import build_image_encoder
 from reid_pipeline.models.image_encoder import ImageEncoder, TowerSettings, resize_positions
 from reid_pipeline.models.towers import build_tower, class_token_vit
-from reid_pipeline.models.towers.class_token_vit import token_grid
+from reid_pipeline.models.towers._open_clip_vit import tokens
+from reid_pipeline.models.towers._patches import token_grid
 from reid_pipeline.schema.errors import UserError
 
 
@@ -97,7 +98,7 @@ def test_penultimate_and_final_are_the_class_token_of_the_last_two_blocks(demo_i
     with torch.no_grad():
         features = encoder(demo_images)
         hook.remove()
-        whole = encoder.visual.transformer(encoder._tokens(demo_images, None))[:, 0]
+        whole = encoder.visual.transformer(tokens(encoder, demo_images, None))[:, 0]
     assert features.penultimate.shape == features.final.shape == (3, 192)
     assert features.projected.shape == (3, 128)
     assert torch.equal(features.penultimate, seen[0])

@@ -41,9 +41,9 @@ def test_a_prompt_is_the_published_sentence_with_learnt_words(
     tokens = torch.tensor([49406, *words, 49407])
     assert (prompts.length, prompts.learnt_positions) == (len(tokens), slice(5, 5 + count))
     labels = torch.tensor([4, 0, 4])
-    embedded, ends = prompts(labels)
+    embedded = prompts(labels)
     assert embedded.shape == (3, len(tokens), 64)
-    assert ends.tolist() == [len(tokens) - 1] * 3
+    assert prompts.position == len(tokens) - 1
     assert torch.equal(embedded[:, 5 : 5 + count], prompts.learnt[labels])
     fixed = text.embed(tokens)
     for row in embedded:
@@ -56,8 +56,8 @@ def test_with_the_words_themselves_learnt_it_is_clips_own_text(text: TextEncoder
     tokens = text.tokenize(["A photo of a red dog and cat person."])
     with torch.no_grad():
         prompts.learnt[1] = text.embed(tokens[0, 5:9])
-        ours = text.encode(*prompts(torch.tensor([1])))
-        torch.testing.assert_close(ours, text.encode(text.embed(tokens), tokens.argmax(1)), atol=1e-6, rtol=1e-6)
+        ours = text.encode(prompts(torch.tensor([1])), prompts.position)
+        torch.testing.assert_close(ours, text.encode(text.embed(tokens[:, :12]), 11), atol=1e-6, rtol=1e-6)
 
 
 def test_only_the_learnt_vectors_train(text: TextEncoder) -> None:
@@ -65,7 +65,7 @@ def test_only_the_learnt_vectors_train(text: TextEncoder) -> None:
     assert [key for key, _ in prompts.named_parameters()] == ["learnt"]
     assert set(prompts.state_dict()) == {"learnt", "prefix", "suffix"}
     text.requires_grad_(False)
-    text.encode(*prompts(torch.tensor([2, 0]))).sum().backward()
+    text.encode(prompts(torch.tensor([2, 0])), prompts.position).sum().backward()
     gradient = prompts.learnt.grad
     assert gradient[[0, 2]].any(dim=(1, 2)).all()
     assert not gradient[1].any()
@@ -99,7 +99,7 @@ def test_the_demo_clip_knows_the_prompt_of_persons_and_not_of_vehicles() -> None
         ({"num_identities": 0}, "num_identities 0 is not allowed"),
         ({"context_tokens": 0}, "context_tokens 0 is not allowed"),
         ({"noun": " "}, "noun '' is not allowed"),
-        ({"context_tokens": 70}, r"too many tokens for 'demo-vit'.*below 77.*Lower `context_tokens`"),
+        ({"context_tokens": 70}, r"too many tokens for 'demo-vit'.*77 are allowed.*Lower `context_tokens`"),
     ],
 )
 def test_what_is_not_allowed(text: TextEncoder, options: dict[str, object], message: str) -> None:
@@ -138,11 +138,12 @@ def test_masked_padding_does_not_matter_to_the_text_feature(text: TextEncoder) -
     """The released code masks 77 positions; 12 masked alike give the same feature."""
     full = text.embed(text.tokenize(["A photo of a X X X X person."])).detach()
     mask = torch.rand(full.shape, generator=_generator()) < 0.5
-    ends = torch.tensor([11])
+    causal = torch.full((77, 77), float("-inf")).triu_(1)
     with torch.no_grad():
+        whole = text.transformer(full.masked_fill(mask, 0) + text.positional_embedding, attn_mask=causal)
         torch.testing.assert_close(
-            text.encode(full.masked_fill(mask, 0), ends),
-            text.encode(full[:, :12].masked_fill(mask[:, :12], 0), ends),
+            text.ln_final(whole[:, 11]) @ text.text_projection,
+            text.encode(full[:, :12].masked_fill(mask[:, :12], 0), 11),
             atol=1e-6,
             rtol=1e-6,
         )

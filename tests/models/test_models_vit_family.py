@@ -6,10 +6,7 @@ import pytest
 import torch
 
 from reid_pipeline.models import architecture
-from reid_pipeline.models.image_encoder import TowerSettings
 from reid_pipeline.models.text_encoder import both_towers
-from reid_pipeline.models.towers import build_tower
-from reid_pipeline.schema.errors import UserError
 from reid_pipeline.schema.parameters import BackboneParameters
 from reid_pipeline.schema.population import Population
 
@@ -78,30 +75,3 @@ def test_widths_and_grids_are_those_of_the_model(
 def test_mean_and_std_are_those_of_the_weights(name: str, pretrained: str, mean: float, std: float) -> None:
     (red_mean, _, _), (red_std, _, _) = architecture.Architecture(name).pixel_statistics(pretrained)
     assert (red_mean, red_std) == (mean, std)
-
-
-@pytest.mark.slow
-@pytest.mark.usefixtures("shallow")
-def test_every_supported_tower_can_be_adapted() -> None:
-    """On the meta device: shapes without numbers."""
-    images = torch.empty(2, 3, 256, 128, device="meta")
-    kinds, seen = [], set()
-    for name in architecture.model_names():
-        config = architecture.model_config(name)
-        shape = str((config["embed_dim"], config["vision_cfg"]))
-        if config["vision_cfg"].get("timm_model_name") or shape in seen:
-            continue
-        seen.add(shape)
-        found = architecture.Architecture(name)
-        settings = TowerSettings((256, 128), None, 0, 0, *found.pixel_statistics(None))
-        try:
-            encoder = build_tower(found, settings).to("meta")
-        except UserError:
-            continue
-        kinds.append(encoder.KIND)
-        features = encoder(images)
-        assert features.projected.shape == (2, config["embed_dim"]) == (2, encoder.projected_width), name
-        assert features.final.shape == (2, encoder.width), name
-        assert features.penultimate.shape == (2, encoder.penultimate_width), name
-    assert kinds.count("class-token ViT") > 15
-    assert kinds.count("ModifiedResNet") == 5

@@ -493,3 +493,14 @@ class TestLabelsAndVariants:
 )  # fmt: skip
 def test_duration(seconds: float | None, text: str) -> None:
     assert duration(seconds) == text
+
+
+def test_an_imported_model_stands_beside_what_its_authors_published() -> None:
+    backbone = {"name": "ViT-B-16-quickgelu", "patch_stride": 12, "sie": "camera"}
+    run = make_run(backbone=backbone, card={"imported": "0" * 64})
+    rows = compare_methods([run, make_run(1)], benchmark="market1501", methods=METHODS).rows
+    (imported,) = [row for row in rows if row.notes]
+    assert imported.notes == ("imported: trained by its authors, not here",)
+    assert imported.published is not None
+    assert imported.published.variant == "ViT CLIP-ReID + SIE + OLP"
+    assert imported.difference["mAP"] is not None

@@ -17,6 +17,7 @@ from reid_pipeline.pipeline_registry import register_pipelines
 from reid_pipeline.pipelines.pretrain_demo_clip import PretrainingParameters
 from reid_pipeline.schema.addresses import Cells
 from reid_pipeline.schema.errors import UserError
+from reid_pipeline.schema.nested import merged
 from reid_pipeline.schema.parameters import (
     ComputeParameters,
     EvaluationParameters,
@@ -206,8 +207,58 @@ class TestOverlays:
         assert (backbone["patch_stride"], backbone["sie"], backbone["name"]) == (12, "none", "ViT-B-16-quickgelu")
         assert loaded["parameters"]["baseline"]["backbone"]["sie"] == "camera"
 
+    @pytest.mark.parametrize("kind", ["cap", "o2cap"])
+    @pytest.mark.parametrize("benchmark", ["dukemtmc", "market1501", "msmt17", "occluded_duke", "veri776", "custom"])
+    def test_cap_and_o2cap_are_the_released_plans(self, project, benchmark, kind):
+        """methods.md, section 8; clusters and images stay the benchmark's."""
+        params = find_method("unsupervised_pcl").params
+        own = params.model_validate(load(project, benchmark)["parameters"]["unsupervised_pcl"])
+        loaded = load(project, benchmark, overlay=kind)["parameters"]
+        found = params.model_validate(loaded["unsupervised_pcl"])
+        plan, aware = found.plan, found.camera_aware
+        assert (plan.epochs, plan.batch_size, plan.instances) == (50, 8 * 4, 4)
+        assert plan.iterations_per_epoch == {"cap": None, "o2cap": 400}[kind]
+        assert (plan.optimiser, plan.learning_rate, plan.weight_decay) == ("adam", 3.5e-4, 5e-4)
+        assert (plan.warmup_epochs, plan.warmup_factor, plan.milestones, plan.decay) == (10, 0.01, (20, 40), 0.1)
+        assert (found.memory.momentum, found.memory.update) == (0.2, "mean")
+        assert (aware.kind, aware.temperature, aware.hard_negatives, aware.camera_reduction) == (kind, 0.07, 50, "sum")
+        if kind == "cap":
+            assert aware.cap.model_dump() == {
+                "intra_weight": 1.0, "inter_weight": 0.5, "inter_from_epoch": 6, "own_proxy": True
+            }  # fmt: skip
+        else:
+            assert aware.o2cap.model_dump() == {
+                "intra_weight": 0.0, "offline_weight": 1.0, "online_weight": 1.0, "online_from_epoch": 1,
+                "online_positives": 3, "instance_share": 0.15, "camera_penalty": 0.0,
+            }  # fmt: skip
+        for of_the_benchmark in ("clustering", "augmentation", "backbone"):
+            assert getattr(found, of_the_benchmark) == getattr(own, of_the_benchmark)
+        variants = {name: cell["variant"] for name, cell in loaded["cells"].items()}
+        assert variants == dict.fromkeys(variants, "") | {"unsupervised_pcl": kind}
+
+    @pytest.mark.parametrize("kind", ["cap", "o2cap"])
+    def test_cap_and_o2cap_of_the_demo_see_as_many_images(self, project, kind):
+        conf, params = project / "conf", find_method("unsupervised_pcl").params
+        files = (conf / f"overlays/{kind}.yml", conf / f"synthetic/overlays/{kind}.yml")
+        given = merged(*(yaml.safe_load(file.read_text()) for file in files))
+        plain, found = (
+            params.model_validate(load(project, "synthetic", **each)["parameters"]["unsupervised_pcl"])
+            for each in ({}, given)
+        )
+        seen = [one.plan.epochs * one.plan.iterations_per_epoch * one.plan.batch_size for one in (plain, found)]
+        assert seen[0] == seen[1]
+        assert (found.camera_aware.kind, found.plan.instances) == (kind, 4)
+        assert (found.plan.optimiser, found.camera_aware.camera_reduction) in (("sgd", "mean"), ("adam", "sum"))
+
+    def test_what_is_given_goes_over_cap_and_o2cap(self, project):
+        given = {"plan": {"learning_rate": 5e-6}, "camera_aware": {"camera_reduction": "mean"}}
+        loaded = load(project, "market1501", overlay="o2cap", unsupervised_pcl=given)
+        found = loaded["parameters"]["unsupervised_pcl"]
+        assert (found["plan"]["learning_rate"], found["plan"]["batch_size"]) == (5e-6, 32)
+        assert (found["camera_aware"]["camera_reduction"], found["camera_aware"]["kind"]) == ("mean", "o2cap")
+
     @pytest.mark.slow
-    @pytest.mark.parametrize("overlay", ["rn50", "sie_olp"])
+    @pytest.mark.parametrize("overlay", ["rn50", "sie_olp", "cap", "o2cap"])
     def test_every_one_validates_in_every_environment(self, project, environment, overlay):
         parameters = load(project, environment, overlay=overlay)["parameters"]
         for name in method_names():

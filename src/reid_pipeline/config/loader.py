@@ -11,13 +11,15 @@ from kedro.io import CatalogConfigResolver, DataCatalog, DatasetError
 from omegaconf import DictConfig, OmegaConf
 
 from reid_pipeline.config.checked_loader import CheckedConfigLoader
+from reid_pipeline.config.imports import with_import
+from reid_pipeline.config.named_backbone import weights_of
 from reid_pipeline.config.overlays import read_overlay, require_same_run
 from reid_pipeline.io.tuned import ENTRY, read_tuned
 from reid_pipeline.methods import find_method, method_names
 from reid_pipeline.pipelines.tuning import DEFAULT_STUDY
 from reid_pipeline.schema.addresses import Cell, component, folder_of
 from reid_pipeline.schema.errors import UserError, nearest
-from reid_pipeline.schema.layers import CELLS, RAW_ROOT, TEXT, Layer, Layers
+from reid_pipeline.schema.layers import CELLS, IMPORT, RAW_ROOT, TEXT, Layer, Layers
 from reid_pipeline.schema.nested import merged
 from reid_pipeline.schema.sample import SAMPLE, checked_identities, sample_name, whole_and_identities
 
@@ -134,12 +136,14 @@ class LayeredConfigLoader(CheckedConfigLoader):
                 raise UserError(f"{self.place('catalog', name)}: entry {name}: {fault}. Correct the entry.")
 
     def _cells(self) -> dict[str, dict[str, Any]]:
-        """Return the cell of every method, with its folder; none where conf/ has no parameters."""
+        """Return the cell of every method and of an import, with its folder; none where conf/ has no parameters."""
         try:
             cells = self["parameters"][CELLS]
         except MissingConfigException:
             return {}
-        return {method: {**cell, "folder": Cell.model_construct(**cell).folder} for method, cell in cells.items()}
+        found = {method: {**cell, "folder": Cell.model_construct(**cell).folder} for method, cell in cells.items()}
+        imported = self["parameters"].get(IMPORT)
+        return {**found, IMPORT: found[imported["method"]]} if imported else found
 
     def _in_layers(self, base: dict[str, Any], environment: dict[str, Any]) -> dict[str, Any]:
         for values in (base, environment):
@@ -147,7 +151,7 @@ class LayeredConfigLoader(CheckedConfigLoader):
         given: dict[str, Any] = dict(self.runtime_params or {})
         known = {name: find_method(name).params for name in method_names() if name in base or name in environment}
         collected = {name: value for name, value in given.items() if name in {"collection", SAMPLE}}
-        layers = Layers([base, environment], self._named(given), {**self._given, **collected}, known)
+        layers = Layers([base, environment], self._named(given), {**self._given, **collected}, known, weights_of)
         parameters = layers.in_force()
         seed = parameters.get("seed")
         cells = layers.cells(
@@ -155,9 +159,10 @@ class LayeredConfigLoader(CheckedConfigLoader):
             seed=seed if isinstance(seed, int) else 0,  # what is no number is refused later, with the rest
             variant=given.get("variant"),
         )
+        cells, imported = with_import(cells, given, layers)
         wholes = {name: {"whole": cell.whole} if cell.whole else {} for name, cell in cells.items()}
         dumped = {name: {**cell.model_dump(), **wholes[name]} for name, cell in cells.items()}
-        self._parameters = {SAMPLE: None, **parameters, CELLS: dumped}
+        self._parameters = {SAMPLE: None, **parameters, **imported, CELLS: dumped}
         return copy.deepcopy(self._parameters)
 
     def _named(self, given: dict[str, Any]) -> list[Layer]:
@@ -263,6 +268,11 @@ def _with_raw_folder(catalog: dict[str, Any]) -> dict[str, Any]:
 
 
 def _refuse_cells(values: dict[str, Any]) -> None:
+    if IMPORT in values:
+        raise UserError(
+            f"Parameter {IMPORT} is made by the run. Leave it out; --params checkpoint=<file>,method=<name> says what"
+            " is imported."
+        )
     if CELLS in values:
         raise UserError(
             f"Parameter {CELLS} is made by the run: it holds the address of every method's results. Leave it"

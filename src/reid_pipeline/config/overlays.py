@@ -35,7 +35,8 @@ _SHARED: dict[str, type[Parameters]] = {
 class Overlay:
     """Parameters, and for a variant's name the file's `label`; of a run card, which has none, whose run it was.
 
-    `card` has its method and variant, and `found`, by dotted name, what that run found on its machine.
+    `card` has its method and variant, and `found`, by dotted name, what that run found on its machine, or in the
+    published model that it imported.
     """
 
     values: dict[str, Any]
@@ -127,7 +128,11 @@ def _of_card(path: Path, card: dict[str, Any]) -> Overlay:
     of = (str(card.get("method", "")), str(card.get("variant") or ""))
     compute, differs = values.get("compute"), card.get("differs") or {}
     precision = compute.get("precision") if isinstance(compute, dict) else None
-    found = {} if precision is None or _PRECISION in differs else {_PRECISION: precision}
+    found = {} if precision is None else {_PRECISION: precision}
+    own = values.get(of[0])
+    if card.get("imported") and isinstance(own, dict) and isinstance(own.get("backbone"), dict):
+        found |= {f"backbone.{name}": value for name, value in own["backbone"].items()}
+    found = {name: value for name, value in found.items() if name not in differs}
     return Overlay(values, benchmark=str(parameters["benchmark"]), card=of, found=found)
 
 

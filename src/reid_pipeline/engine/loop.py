@@ -17,6 +17,7 @@ from reid_pipeline.engine.finite import NotFinite, non_finite_tensors
 from reid_pipeline.engine.progress import track
 from reid_pipeline.engine.seeding import seed_global_state
 from reid_pipeline.engine.stage import Batch, M, Stage, TrainingData
+from reid_pipeline.engine.tower_plan import fitted_plan, layer_factors, require_possible, set_chunks
 from reid_pipeline.schema.parameters import TrainingPlan
 
 
@@ -68,7 +69,7 @@ def fit(
         NonFiniteLoss: before the optimiser step that would have used it.
         UnusableState: before anything else, for a `resume` that is not of this stage and model.
         NonFiniteWeights: in the place of the epoch that left them.
-        UserError: what the stage finds, such as a collapsed clustering.
+        UserError: what the stage finds, such as a collapsed clustering; a plan that the image tower is not fit for.
     """
     loop = _Loop(stage, model, data, resume)
     stage.begin(model, data)
@@ -84,7 +85,10 @@ class _Loop(Generic[M]):
 
     def __init__(self, stage: Stage[M], model: M, data: TrainingData, resume: Mapping[str, Any] | None) -> None:
         self.stage, self.model, self.data = stage, model, data
-        self.optimiser = build_optimiser(stage.param_groups(model), stage.plan)
+        require_possible(stage.plan, model)
+        set_chunks(stage.plan, model)
+        self.plan = fitted_plan(stage.plan, model)
+        self.optimiser = build_optimiser(stage.param_groups(model), self.plan)
         self.scaler = data.runtime.gradient_scaler()
         self.stateful: dict[str, Any] = {"model": model, "optimiser": self.optimiser, "scaler": self.scaler}
         self.epoch = self.steps = 0
@@ -107,7 +111,7 @@ class _Loop(Generic[M]):
         return Progress(self.epoch, self.stage.plan.epochs, tuple(self.history), state, self.steps)
 
     def run_epoch(self) -> None:
-        epoch, plan = self.epoch + 1, self.stage.plan
+        epoch, plan = self.epoch + 1, self.plan
         started = time.perf_counter()
         seed_global_state(self.data.seed, self.stage.name, epoch)
         rate = set_learning_rate(self.optimiser, plan, epoch)
@@ -209,19 +213,25 @@ def learning_rate(plan: TrainingPlan, epoch: int) -> float:
 def trainable_groups(model: nn.Module, plan: TrainingPlan) -> list[dict[str, Any]]:
     """Return the parameters of `model` that require a gradient, grouped by rate and weight decay.
 
-    One group, or two where the plan treats biases differently. A bias is a parameter with "bias" in the last part
-    of its name, as in `bias` and the `in_proj_bias` of attention, but no weight of a module that is named so.
+    One group for each layer of the image tower where the plan has a `layer_decay`, else one for all; two of each
+    where the plan treats biases differently. A bias is a parameter with "bias" in the last part of its name, as in
+    `bias` and the `in_proj_bias` of attention, but no weight of a module that is named so.
     """
     moving = [(name, value) for name, value in model.named_parameters() if value.requires_grad]
+    factors = layer_factors(model, plan)
     bias_decay = plan.weight_decay if plan.bias_weight_decay is None else plan.bias_weight_decay
-    if plan.bias_rate_multiplier == 1.0 and bias_decay == plan.weight_decay:
-        return [{"params": [value for _, value in moving], "weight_decay": plan.weight_decay}]
-    biases = [value for name, value in moving if "bias" in name.rpartition(".")[2]]
-    others = [value for name, value in moving if "bias" not in name.rpartition(".")[2]]
-    return [
-        {"params": others, "weight_decay": plan.weight_decay},
-        {"params": biases, "weight_decay": bias_decay, "rate_multiplier": plan.bias_rate_multiplier},
-    ]
+    alike = plan.bias_rate_multiplier == 1.0 and bias_decay == plan.weight_decay
+    groups: list[dict[str, Any]] = []
+    for factor in sorted({factors.get(name, 1.0) for name, _ in moving} or {1.0}):
+        own = [(name, value) for name, value in moving if factors.get(name, 1.0) == factor]
+        biases = [] if alike else [value for name, value in own if "bias" in name.rpartition(".")[2]]
+        is_bias = set(map(id, biases))
+        others = [value for _, value in own if id(value) not in is_bias]
+        groups.append({"params": others, "weight_decay": plan.weight_decay, "rate_multiplier": factor})
+        if not alike:
+            multiplier = factor * plan.bias_rate_multiplier
+            groups.append({"params": biases, "weight_decay": bias_decay, "rate_multiplier": multiplier})
+    return groups
 
 
 def build_optimiser(groups: Iterable[dict[str, Any]], plan: TrainingPlan) -> torch.optim.Optimizer:

@@ -8,8 +8,18 @@ import pandas as pd
 from reid_pipeline.engine.stage import Method, Stage
 from reid_pipeline.schema.columns import CAMID, LABEL
 from reid_pipeline.schema.errors import UserError
-from reid_pipeline.schema.parameters import TrainingPlan
+from reid_pipeline.schema.parameters import TowerPlan, TrainingPlan
 
+PLANNED = ("ViT-B-16", "RN50", "demo-vit")
+"""Backbones, but for the activation, that plans in conf/ were published for, or tried with."""
+STARTS = {
+    "ViT-L-14": "vit_l14",
+    "ViT-B-16-SigLIP2": "siglip2_b16",
+    "PE-Core-B-16": "pe_core_b16",
+    "EVA02-B-16": "eva02_b16",
+    "MobileCLIP2-S0": "mobileclip2_s0",
+}
+"""Overlays with plans for others, which were not tried."""
 _PASSES = 100  # over the images in an epoch, beyond which a plan is for a larger collection
 
 
@@ -36,6 +46,7 @@ def plan_remarks(method: Method, stage: Stage[Any], parameters: Any, train: pd.D
     """Return in one line what the images cannot give the stage's plan, and what to change; empty where they can."""
     of_identities = _identity_remarks(stage.plan, train) if method.label_use != "none" else ()
     remarks = [*_size_remarks(stage.plan, len(train)), *of_identities, *_camera_remarks(parameters, train)]
+    remarks += _tower_remarks(stage.plan, parameters)
     return f"{method.name}, {stage.name}: {' '.join(remarks)}" if remarks else ""
 
 
@@ -87,3 +98,23 @@ def _camera_remarks(parameters: Any, train: pd.DataFrame) -> Iterator[str]:
             f"backbone.sie is {sie}, and all training images are of one camera: what is learnt of it tells nothing."
             f" backbone.sie={'none' if sie == 'camera' else 'view'} does without."
         )
+
+
+def _tower_remarks(plan: TrainingPlan, parameters: Any) -> Iterator[str]:
+    """Yield, of the plan that trains an image tower, that none was tried for this one."""
+    if getattr(parameters, "plan", None) is not plan:
+        return
+    name = parameters.backbone.name
+    family = name.removesuffix("-quickgelu")
+    if family in PLANNED:
+        return
+    if isinstance(plan, TowerPlan) and (plan.rate_by_width or plan.layer_decay != 1.0):
+        todo = "This one is a start: compare with zero_shot, and tune plan.learning_rate (--pipeline=tuning)."
+    elif family in STARTS:
+        todo = f"Give overlay={STARTS[family]}, which has a start."
+    else:
+        todo = "A start for a ViT: plan.rate_by_width=true,plan.layer_decay=0.75."
+    yield (
+        f"No plan was tried for backbone.name {name}: conf/ has those of ViT-B/16, and RN50's in overlay=rn50, and a"
+        f" larger tower can come out worse than these under them. {todo}"
+    )

@@ -14,7 +14,7 @@ from reid_pipeline.schema.addresses import Cell
 from reid_pipeline.schema.base import Parameters
 from reid_pipeline.schema.columns import DISTRACTOR_PID, PID, SPLIT
 from reid_pipeline.schema.errors import UserError
-from reid_pipeline.schema.origin import Origin
+from reid_pipeline.schema.origin import PUBLISHED, Origin
 from reid_pipeline.schema.records import EpochRecord, Metrics, RunCard, SplitCount
 from reid_pipeline.splits import data_hash, galleries_hash
 
@@ -81,6 +81,8 @@ def make_run_card(
     """
     cell, history, runtime = run.cell, run.history, run.runtime
     used = {"device": str(runtime.device), "precision": runtime.precision}
+    made_from = {} if run.embedder.origin is None else run.embedder.origin.made_from
+    imported = {"imported": made_from[PUBLISHED]} if PUBLISHED in made_from else {}
     compute = {"compute": {**parameters["compute"], **used}}
     return RunCard(
         **cell.model_dump(),
@@ -89,6 +91,7 @@ def make_run_card(
         weights=None if run.embedder.origin is None else run.embedder.origin.weights,
         label_use=run.metrics.label_use,
         zero_shot=zero_shot,
+        **imported,
         **used,
         threads=runtime.threads,
         training_seconds=round(sum(record.seconds["epoch"] for record in history), 1),

@@ -18,7 +18,7 @@ from reid_pipeline.methods import find_method, method_names
 from reid_pipeline.schema.addresses import ZERO_SHOT, Cell, Cells, require_same_cell
 from reid_pipeline.schema.base import Parameters
 from reid_pipeline.schema.errors import UserError, first_few
-from reid_pipeline.schema.layers import CELLS
+from reid_pipeline.schema.layers import CELLS, CHECKPOINT, IMPORT
 from reid_pipeline.schema.nested import leaves
 from reid_pipeline.schema.parameters import (
     ComputeParameters,
@@ -52,7 +52,8 @@ def check_cells(pipeline: Pipeline, catalog: DataCatalog) -> None:
             _require_same_backbone(method, parameters)
             if cells[ZERO_SHOT].variant or cells[method].variant:
                 _log.info("%s is compared with %s", cells[method].folder, cells[ZERO_SHOT].folder)
-    for method, card in records_of_methods(pipeline.nodes, catalog, RunCard):
+    for namespace, card in records_of_methods(pipeline.nodes, catalog, RunCard):
+        method = parameters["method"] if namespace == IMPORT else namespace
         if cells[method].variant and _is_guarded(parameters):
             _require_unused(cells[method], file_of(card) or Path(), parameters)
 
@@ -77,7 +78,7 @@ def _is_guarded(parameters: dict[str, Any]) -> bool:
     """Return whether a cell's name promises its parameters; overlays in conf/ and studies may change."""
     overlay = parameters.get("overlay")
     edited = parameters.get("tuned") or (overlay and "/" not in overlay and "." not in overlay)
-    return bool(parameters.get("variant")) or not edited
+    return bool(parameters.get("variant") or parameters.get(CHECKPOINT)) or not edited
 
 
 def _require_unused(cell: Cell, file: Path, parameters: dict[str, Any]) -> None:

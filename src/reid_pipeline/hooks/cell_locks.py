@@ -23,7 +23,7 @@ from reid_pipeline.methods import method_names
 from reid_pipeline.pipelines.ingestion import TABLES
 from reid_pipeline.schema.addresses import ZERO_SHOT
 from reid_pipeline.schema.errors import UserError
-from reid_pipeline.schema.layers import CELLS
+from reid_pipeline.schema.layers import CELLS, IMPORT
 
 FOLDER = Path("data/.locks")
 """In the project; DVC and git overlook it."""
@@ -214,13 +214,16 @@ class CellLocks:
 
 
 def part_of(node: Node) -> str:
-    """Return which part of a run a node belongs to: the tables, a method, or, for comparisons and trials, none: ""."""
-    return node.namespace if node.namespace in method_names() else TABLES if TABLES in node.tags else ""
+    """Return which part of a run a node belongs to: the tables, a method, an import, or, for comparisons, none: ""."""
+    named = {*method_names(), IMPORT}
+    return node.namespace if node.namespace in named else TABLES if TABLES in node.tags else ""
 
 
 def lock_of(root: Path, loader: Any, part: str) -> CellLock:
     """Return the lock of a part of a run, in the folders that the configuration in force names."""
     parameters = loader["parameters"]
+    if part == IMPORT:
+        part = str(parameters.get("method"))
     here = {"benchmark": loader["globals"].get("benchmark"), "seed": parameters.get("seed"), "variant": ""}
     benchmark, seed, variant = ({**here, **parameters.get(CELLS, {}).get(part, {})}[name] for name in here)
     folder = root / FOLDER / str(benchmark)

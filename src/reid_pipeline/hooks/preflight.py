@@ -15,6 +15,7 @@ from kedro.io import CatalogConfigResolver, DataCatalog, DatasetError
 from kedro.pipeline import Pipeline
 from pydantic import ValidationError
 
+from reid_pipeline.engine.stage import Method
 from reid_pipeline.hooks.cell_checks import check_cells
 from reid_pipeline.io.atomic import read_table
 from reid_pipeline.io.base import UnreadableFile
@@ -23,12 +24,13 @@ from reid_pipeline.io.raw import RawFolderDataset
 from reid_pipeline.io.records import RecordDataset
 from reid_pipeline.machine_faults import machine_fault_text
 from reid_pipeline.methods import find_method, method_names
+from reid_pipeline.pipelines.import_model import require_importable
 from reid_pipeline.pipelines.pretrain_demo_clip import PretrainingParameters
 from reid_pipeline.pipelines.tuning import require_searchable
 from reid_pipeline.schema.addresses import ZERO_SHOT, Cells
 from reid_pipeline.schema.base import Parameters
 from reid_pipeline.schema.errors import UserError, explain, first_few, nearest
-from reid_pipeline.schema.layers import CELLS, GIVEN_AT_RUN
+from reid_pipeline.schema.layers import CELLS, CHECKPOINT, GIVEN_AT_RUN, IMPORT
 from reid_pipeline.schema.nested import leaves
 from reid_pipeline.schema.parameters import IngestionParameters, SharedParameters, SplitParameters
 from reid_pipeline.schema.population import Population
@@ -113,7 +115,8 @@ class Preflight:
         except MissingConfigException:
             return
         loader = context.config_loader
-        given.pop(CELLS, None)
+        for made in (CELLS, IMPORT):
+            given.pop(made, None)
         faults = [_fault(model, given.pop(name), name) for name, model in _models().items() if name in given]
         faults += _misplaced(given, dict(loader["globals"]), dict(loader.runtime_params or {}))
         shared = _fault(SharedParameters, given, "").splitlines()
@@ -126,8 +129,9 @@ class Preflight:
 
     @hook_impl
     def before_pipeline_run(self, pipeline: Pipeline, catalog: DataCatalog) -> None:
-        """Check the search space, the raw folder, the device, and that checkpoints load into backbones."""
+        """Check search space, raw folder and device, that checkpoints load into backbones, and the plans of these."""
         inputs = pipeline.inputs()
+        _check_import(pipeline, catalog)
         _name_idle_variant(pipeline, catalog)
         given = {name: catalog.load(f"params:{name}") for name in method_names() if f"params:{name}" in inputs}
         if "params:tuning" in inputs and "parameters" in inputs:
@@ -147,8 +151,29 @@ class Preflight:
             if "params:evaluation" in inputs:
                 runtime.for_evaluation(catalog.load("params:evaluation").precision)
         for name, values in given.items():
-            # The number of identities is not known before the data is; checkpoints can be checked without it.
-            find_method(name).build(values, Population(2, cameras=2, views=2))
+            _check_model(find_method(name), values)
+
+
+def _check_model(method: Method, values: Any) -> None:
+    """Build a method's model, and refuse plans that it is not fit for."""
+    from reid_pipeline.engine.tower_plan import require_possible
+
+    # The number of identities is not known before the data is; checkpoints can be checked without it.
+    model = method.build(values, Population(2, cameras=2, views=2))
+    for stage in method.stages(values):
+        require_possible(stage.plan, model)
+
+
+def _check_import(pipeline: Pipeline, catalog: DataCatalog) -> None:
+    """Refuse an import that cannot succeed, and a checkpoint beside a method's own pipeline, which reads none."""
+    namespaces = {node.namespace for node in pipeline.nodes}
+    if IMPORT in namespaces:
+        require_importable(catalog.load("parameters"))
+    elif namespaces & set(method_names()) and catalog.load("parameters").get(CHECKPOINT) is not None:
+        raise UserError(
+            f"Parameter {CHECKPOINT} names a published model to import, and this pipeline trains: give"
+            f" --pipeline={IMPORT}, or leave it out."
+        )
 
 
 def _name_idle_variant(pipeline: Pipeline, catalog: DataCatalog) -> None:

@@ -21,20 +21,18 @@ def camera_preferring_batches(
 
     `camids` are int [n], -1 where unknown, or None without cameras.
 
-    Identities are taken in shuffled rounds, so that each comes once before any comes again. For each, one
-    anchor is sampled, and K - 1 others, from other cameras than the anchor's where the identity has any,
-    without repeats as far as possible. The sampler of the cluster-contrast lineage (methods.md section 8).
-    With fewer than P identities a round is shorter than a batch and identities repeat within it.
+    Identities are taken in shuffled rounds, P to a batch, and what is left of a round that does not fill a batch is
+    dropped: the P of a batch differ. With fewer than P identities a batch has as many rounds as it has places for, so
+    that none comes again before all have come. For each identity one anchor is sampled, and K - 1 others, from other
+    cameras than the anchor's where the identity has any; with replacement where they are fewer than K. The sampler
+    of the cluster-contrast lineage (methods.md section 8).
+
+    Differs from the released code with fewer than P identities, where that yields nothing, and for an identity of one
+    image, which has one row there, and K here.
     """
     rows_of_label = _rows_by_label(labels)
-    order: list[Rows] = []
-    for _ in range(iterations):
-        batch: list[Rows] = []
-        for _ in range(batch_size // instances):
-            if not order:
-                order = [rows_of_label[i] for i in generator.permutation(len(rows_of_label))]
-            batch.append(_sample_instances(order.pop(), camids, instances, generator))
-        yield np.concatenate(batch)
+    for identities in islice(_identities_by_batch(len(rows_of_label), batch_size // instances, generator), iterations):
+        yield np.concatenate([_sample_instances(rows_of_label[i], camids, instances, generator) for i in identities])
 
 
 def identity_batches(
@@ -92,6 +90,16 @@ def random_batches(
     yield from islice(batches, len(starts) if iterations is None else iterations)
 
 
+def _identities_by_batch(count: int, places: int, generator: Generator) -> Iterator[Rows]:
+    """Yield the identities of each batch, int64 [places], without end."""
+    while True:
+        order = generator.permutation(count)
+        while len(order) < places:
+            order = np.concatenate([order, generator.permutation(count)])
+        for start in range(0, len(order) - places + 1, places):
+            yield order[start : start + places]
+
+
 def _identity_pass(rows_of_label: list[Rows], places: int, instances: int, generator: Generator) -> Iterator[Rows]:
     groups = [_groups(rows, instances, generator) for rows in rows_of_label]
     waiting = list(range(len(groups)))
@@ -139,5 +147,5 @@ def _sample_instances(rows: Rows, camids: Rows | None, instances: int, generator
         others = others[camids[others] != camids[anchor]]
     if len(others) == 0:
         return np.repeat(anchor, instances)
-    rest = generator.choice(others, size=instances - 1, replace=len(others) < instances - 1)
+    rest = generator.choice(others, size=instances - 1, replace=len(others) < instances)
     return np.concatenate([[anchor], rest])

@@ -12,6 +12,7 @@ from reid_pipeline.io.weights import EmbedderDataset
 from reid_pipeline.schema.addresses import Cell
 from reid_pipeline.schema.columns import PATH
 from reid_pipeline.schema.errors import UserError, first_few
+from reid_pipeline.schema.layers import IMPORT, IMPORTED
 from reid_pipeline.schema.raw_folder import RawFolder
 from reid_pipeline.schema.records import Run
 from reid_pipeline.schema.sample import whole_and_identities
@@ -54,8 +55,9 @@ def _of_wholes(folder: Path) -> list[Path]:
 
 
 def _again(cell: Cell) -> str:
+    pipeline = IMPORT if cell.variant.startswith(IMPORTED) else cell.method
     return (
-        f"Make it anew: kedro run --pipeline={cell.method} --params=seed={cell.seed}, with --env, collection and"
+        f"Make it anew: kedro run --pipeline={pipeline} --params=seed={cell.seed}, with --env, collection and"
         " other parameters as that run had them; or remove it."
     )
 

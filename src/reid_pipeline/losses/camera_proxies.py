@@ -7,6 +7,8 @@ Re-identification" (O2CAP), IEEE TIP 2022, arXiv 2201.05820.
 Shape suffixes: B batch, D embedding width, P proxies, K cameras, A selected positives.
 """
 
+from typing import Literal
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -14,13 +16,15 @@ from torch.nn import functional as F
 from reid_pipeline.losses._inputs import no_autocast
 from reid_pipeline.losses.prototype_memory import PrototypeMemory
 
+CameraReduction = Literal["sum", "mean"]
+
 
 class CameraProxyMemory(nn.Module):
     """Proxies with their clusters and cameras, the losses against them, and their momentum update.
 
-    The losses are means in which every camera of the batch weighs the same, and every row of a camera: the
-    papers' `sum_c (1 / N_c) sum_i` over the number of cameras. Differs from the released codes in that
-    division: with it the scale, and so the learning rate, does not depend on how many cameras there are.
+    In the losses every camera of the batch weighs the same, and so does every row of a camera. With `camera_reduction`
+    "sum" they are the papers' `sum_c (1 / N_c) sum_i`, as in the released codes. "mean" divides that by the number of
+    cameras in the batch: the scale, and so the learning rate, then does not depend on how many there are.
 
     Each takes embeddings, `[B, D]` floats, and the proxy of each row, `[B]` int64 in 0..P-1, and returns a scalar,
     0 or more; ValueError for shapes that do not match or a proxy out of range. The proxies take no gradient.
@@ -36,14 +40,21 @@ class CameraProxyMemory(nn.Module):
     _slots: Tensor
 
     def __init__(
-        self, memory: PrototypeMemory, clusters_P: Tensor, camids_P: Tensor, *, hard_negatives: int = 50
+        self,
+        memory: PrototypeMemory,
+        clusters_P: Tensor,
+        camids_P: Tensor,
+        *,
+        hard_negatives: int = 50,
+        camera_reduction: CameraReduction = "mean",
     ) -> None:
         """Store which cluster and camera, `[P]` int64 each, every prototype of `memory` is the proxy of.
 
         A row is pushed from its `hard_negatives` most similar negatives (50 in both papers); all, if there are fewer.
 
         Raises:
-            ValueError: not one cluster and camera per prototype, a pair twice, or hard_negatives below 1.
+            ValueError: not one cluster and camera per prototype, a pair twice, hard_negatives below 1, or a
+                camera_reduction other than "sum" and "mean".
         """
         super().__init__()
         count = len(memory.prototypes)
@@ -56,7 +67,9 @@ class CameraProxyMemory(nn.Module):
         if distinct < count:
             raise ValueError(f"{count} proxies are of {distinct} pairs of cluster and camera; each pair has one proxy.")
         _at_least_one(hard_negatives=hard_negatives)
-        self.memory, self.hard_negatives = memory, hard_negatives
+        if camera_reduction not in ("sum", "mean"):
+            raise ValueError(f"camera_reduction is {camera_reduction!r}; allowed: 'sum', 'mean'.")
+        self.memory, self.hard_negatives, self.camera_reduction = memory, hard_negatives, camera_reduction
         cameras_K, slots_P = torch.unique(camids_P, return_inverse=True)
         self._cameras = len(cameras_K)
         for name, values_P in {"clusters": clusters_P, "camids": camids_P, "_slots": slots_P}.items():
@@ -72,7 +85,7 @@ class CameraProxyMemory(nn.Module):
             logits_BP = self.memory.similarities(embeddings_BD, proxies_B) / self.memory.temperature
             own_BP = logits_BP.masked_fill(~self._same(self.camids, proxies_B), -torch.inf)
             terms_B = F.cross_entropy(own_BP, proxies_B, reduction="none")
-            return self._camera_mean(terms_B, proxies_B)
+            return self._over_cameras(terms_B, proxies_B)
 
     def inter_camera_loss(self, embeddings_BD: Tensor, proxies_B: Tensor, *, own_camera: bool = False) -> Tensor:
         """Pull each row to the proxies of its cluster, and push it from the hardest others (CAP, equation 4).
@@ -166,13 +179,14 @@ class CameraProxyMemory(nn.Module):
         logits_BP = (similarity_BP / self.memory.temperature).masked_fill(~seen_BP, -torch.inf)
         log_shares_BP = logits_BP.log_softmax(dim=1).masked_fill(~positive_BP, 0)
         terms_B = -log_shares_BP.sum(dim=1) / positive_BP.sum(dim=1).clamp(min=1)
-        return self._camera_mean(terms_B, proxies_B)
+        return self._over_cameras(terms_B, proxies_B)
 
-    def _camera_mean(self, terms_B: Tensor, proxies_B: Tensor) -> Tensor:
-        """Return the mean over the batch's cameras of the mean over their rows."""
+    def _over_cameras(self, terms_B: Tensor, proxies_B: Tensor) -> Tensor:
+        """Return the sum or mean over the batch's cameras of the mean over their rows."""
         camids_B = self.camids[proxies_B]
         shares_B = (camids_B[:, None] == camids_B).sum(dim=1).to(terms_B.dtype).reciprocal()
-        return (terms_B * shares_B).sum() / shares_B.sum()
+        sum_over_cameras = (terms_B * shares_B).sum()
+        return sum_over_cameras if self.camera_reduction == "sum" else sum_over_cameras / shares_B.sum()
 
 
 def _marked(columns_BA: Tensor, count: int) -> Tensor:

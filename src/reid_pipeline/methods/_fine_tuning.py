@@ -9,7 +9,7 @@ from pydantic import Field
 
 from reid_pipeline.engine.stage import Batch, Stage, StepOutput, TrainingData
 from reid_pipeline.schema.base import RELEASED_OR_CORRECTED, RecipeParameters
-from reid_pipeline.schema.parameters import AugmentationParameters, BackboneParameters, TrainingPlan
+from reid_pipeline.schema.parameters import AugmentationParameters, BackboneParameters, TowerPlan
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -35,7 +35,7 @@ class FineTuningParameters(RecipeParameters):
     recipe: Literal["released", "corrected"] = Field("released", description=RELEASED_OR_CORRECTED)
     backbone: BackboneParameters
     augmentation: AugmentationParameters
-    plan: TrainingPlan
+    plan: TowerPlan
     identity_weight: float = Field(1.0, ge=0, description="of the ID losses on both necked features")
     triplet_weight: float = Field(1.0, ge=0, description="of the triplet losses on all three features")
     margin: float = Field(0.3, ge=0, description="of the triplet loss")

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import cache
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 
 from pydantic import Field
@@ -20,10 +22,13 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from reid_pipeline.losses import CameraProxyMemory, PrototypeMemory
+    from reid_pipeline.models.image_encoder import ImageEncoder
     from reid_pipeline.models.reid_model import ReIDModel
 
 Model = TypeVar("Model", bound="ReIDModel")
 Memory = TypeVar("Memory", bound="PrototypeMemory | CameraProxyMemory")
+
+_log = logging.getLogger(__name__)
 
 
 class CapParameters(Parameters):
@@ -32,6 +37,7 @@ class CapParameters(Parameters):
     intra_weight: float = Field(1.0, gt=0, description="of the loss within the camera")
     inter_weight: float = Field(0.5, ge=0, description="of the loss across cameras")
     inter_from_epoch: int = Field(6, ge=1, description="first epoch with the loss across cameras")
+    own_proxy: bool = Field(False, description="the row's own proxy is among the positives across cameras")
 
 
 class O2capParameters(Parameters):
@@ -52,6 +58,7 @@ class CameraAwareParameters(Parameters):
     kind: Literal["none", "cap", "o2cap"] = "none"
     temperature: float = Field(0.07, gt=0, description="in the place of memory.temperature")
     hard_negatives: int = Field(50, ge=1, description="most similar proxies that a row is pushed from")
+    camera_reduction: Literal["sum", "mean"] = Field("mean", description="of a loss, over the cameras of a batch")
     cap: CapParameters = CapParameters()
     o2cap: O2capParameters = O2capParameters()
 
@@ -94,6 +101,22 @@ class MemoryContrast(Stage[Model], Generic[Model, Memory]):
         return embeddings
 
 
+def freeze_patch_projection(encoder: ImageEncoder) -> None:
+    """Stop training of a tower's patch projection; where it has none there is nothing to freeze, which is noted once.
+
+    The parameter that asks for it stands in the published plans, which are to start with any tower as they are.
+    """
+    try:
+        encoder.freeze_patch_projection()
+    except UserError:
+        _note_no_patches(encoder.name, encoder.KIND)
+
+
+@cache
+def _note_no_patches(name: str, kind: str) -> None:
+    _log.info("%s (%s) has no patch projection: freeze_patch_projection freezes nothing.", name, kind)
+
+
 def prototype_memory(
     embeddings: np.ndarray, labels: np.ndarray, memory: MemoryParameters, device: torch.device
 ) -> PrototypeMemory:
@@ -118,7 +141,7 @@ def known_cameras(camids: np.ndarray | None) -> np.ndarray:
         raise UserError(
             f"The training images have {cameras or 'no'} camera{'s' if cameras != 1 else ''}, and camera-aware training"
             " contrasts images of different ones: at least 2 are needed. Give camids, or train without them"
-            " (camera_aware.kind: none)."
+            " (camera_aware.kind: none; without overlay=cap and overlay=o2cap)."
         )
     return camids
 
@@ -146,6 +169,7 @@ def proxy_memory(
         torch.from_numpy(proxies.clusters),
         torch.from_numpy(proxies.camids),
         hard_negatives=parameters.hard_negatives,
+        camera_reduction=parameters.camera_reduction,
     )
 
 
@@ -158,7 +182,7 @@ def camera_aware_losses(
         cap = parameters.cap
         losses = {"intra_camera": cap.intra_weight * memory.intra_camera_loss(*rows)}
         if cap.inter_weight and epoch >= cap.inter_from_epoch:
-            losses["inter_camera"] = cap.inter_weight * memory.inter_camera_loss(*rows)
+            losses["inter_camera"] = cap.inter_weight * memory.inter_camera_loss(*rows, own_camera=cap.own_proxy)
         return losses
     o2cap = parameters.o2cap
     losses = {"offline": o2cap.offline_weight * memory.inter_camera_loss(*rows, own_camera=True)}

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 from pydantic import Field
 
 from reid_pipeline.engine.stage import Batch, Method, StepOutput, TrainingData
-from reid_pipeline.methods._prototypes import MemoryContrast, prototype_memory
+from reid_pipeline.methods._prototypes import MemoryContrast, freeze_patch_projection, prototype_memory
 from reid_pipeline.schema.base import RELEASED_OR_CORRECTED, RecipeParameters
-from reid_pipeline.schema.parameters import AugmentationParameters, BackboneParameters, MemoryParameters, TrainingPlan
+from reid_pipeline.schema.parameters import AugmentationParameters, BackboneParameters, MemoryParameters, TowerPlan
 from reid_pipeline.schema.population import Population
 
 if TYPE_CHECKING:
@@ -34,9 +34,11 @@ class PCLParameters(RecipeParameters):
 
     recipe: Literal["released", "corrected"] = Field("released", description=RELEASED_OR_CORRECTED)
     backbone: BackboneParameters
-    freeze_patch_projection: bool = Field(True, description="conv1 stays as pretrained (MoCo v3)")
+    freeze_patch_projection: bool = Field(
+        True, description="the patch projection, where the tower has one, stays as pretrained (MoCo v3)"
+    )
     augmentation: AugmentationParameters
-    plan: TrainingPlan
+    plan: TowerPlan
     memory: MemoryParameters
     contrast_weight: float = Field(1.0, ge=0, description="of the prototypical contrast")
     identity_weight: float = Field(0.25, ge=0, description="of the ID loss on the joint embedding")
@@ -83,7 +85,7 @@ def build(parameters: PCLParameters, population: Population) -> SupervisedReIDMo
 
     encoder = image_tower(parameters.backbone, population)
     if parameters.freeze_patch_projection:
-        encoder.freeze_patch_projection()
+        freeze_patch_projection(encoder)
     return SupervisedReIDModel(encoder, population.identities, neck="after", joint_classifier=True)
 
 

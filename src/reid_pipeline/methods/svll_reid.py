@@ -150,12 +150,12 @@ class SelfSupervisedPromptLearning(PromptLearning["SelfSupervisedReIDModel"]):
         labels = torch.unique(batch.labels)
         if len(labels) < 2:  # no negative, and a single row that no batch norm could take
             return torch.zeros((), device=labels.device)
-        embedded, ends = model.prompts(labels)
+        embedded = model.prompts(labels)
         copies = [
             augmented_prompts(model, embedded, self.parameters.prompt_augmentation, torch.Generator().manual_seed(seed))
             for seed in batch.copies
         ]
-        first, second = model.text_encoder.encode(torch.cat(copies), ends.repeat(len(copies))).chunk(2)
+        first, second = model.text_encoder.encode(torch.cat(copies), model.prompts.position).chunk(2)
         return _disagreement(model.text_head, first, second, self.parameters)
 
 
@@ -186,8 +186,6 @@ def augmented_prompts(
     model: PromptedReIDModel, prompts: Tensor, parameters: PromptAugmentationParameters, generator: torch.Generator
 ) -> Tensor:
     """Return an augmented copy of embedded prompts, float [B, L, T], one per identity; `generator` is on the CPU."""
-    import torch
-
     from reid_pipeline.models.prompt_augmentation import mask_prompts, mix_prompts, swap_prompts
 
     if parameters.kind == "mask":
@@ -197,8 +195,7 @@ def augmented_prompts(
         return mix_prompts(prompts, generator, share=parameters.mix_share, partner=parameters.mix_partner)
     padding = None
     if parameters.swap_padding:
-        token = torch.zeros(1, dtype=torch.long, device=prompts.device)
-        padding = (model.text_encoder.context_length, model.text_encoder.embed(token)[0])
+        padding = (model.text_encoder.context_length, model.text_encoder.padding)
     return swap_prompts(prompts, generator, share=parameters.swap_share, padding=padding)
 
 

@@ -18,12 +18,13 @@ from reid_pipeline.methods._prototypes import (
     CameraAwareParameters,
     MemoryContrast,
     camera_aware_losses,
+    freeze_patch_projection,
     known_cameras,
     prototype_memory,
     proxy_memory,
 )
 from reid_pipeline.schema.base import Parameters, RecipeParameters
-from reid_pipeline.schema.parameters import AugmentationParameters, BackboneParameters, MemoryParameters, TrainingPlan
+from reid_pipeline.schema.parameters import AugmentationParameters, BackboneParameters, MemoryParameters, TowerPlan
 from reid_pipeline.schema.population import Population
 
 if TYPE_CHECKING:
@@ -68,9 +69,11 @@ class UnsupervisedPCLParameters(RecipeParameters):
         "released", description="released: PCL-CLIP-USL, unofficial; paper: as the paper and its supervised release"
     )
     backbone: BackboneParameters
-    freeze_patch_projection: bool = Field(True, description="conv1 stays as pretrained (MoCo v3)")
+    freeze_patch_projection: bool = Field(
+        True, description="the patch projection, where the tower has one, stays as pretrained (MoCo v3)"
+    )
     augmentation: AugmentationParameters
-    plan: TrainingPlan
+    plan: TowerPlan
     embedding_precision: Literal["float32", "compute"] = Field(
         "float32", description="of the embeddings that are clustered; compute: as compute.precision"
     )
@@ -148,7 +151,7 @@ def build(parameters: UnsupervisedPCLParameters, population: Population) -> ReID
 
     model = ReIDModel.from_backbone(parameters.backbone, population, neck="after")
     if parameters.freeze_patch_projection:
-        model.encoder.freeze_patch_projection()
+        freeze_patch_projection(model.encoder)
     return model
 
 

@@ -4,91 +4,132 @@
 """
 
 import math
+import re
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.modules.module import register_module_parameter_registration_hook
+from torch.overrides import TorchFunctionMode
+from torch.utils._pytree import tree_map
 
-from reid_pipeline.models.open_clip_lists import ModelConfig, configs, facts_of
+from reid_pipeline.models.model_folders import LOCAL, is_model_folder, read_model_folder
+from reid_pipeline.models.open_clip_lists import DEMO_MODEL, ModelConfig, configs, facts_of
+from reid_pipeline.models.text_configs import fault_of_text, without_prompts
 from reid_pipeline.schema.errors import UserError, nearest
 
 Grid = tuple[int, int]
 Triple = tuple[float, float, float]
 
-DEMO_MODEL = "demo-vit"
 _RESNET_REDUCTION = 32  # pixels per grid cell of a ResNet as CLIP trained it, on each axis
 
 # open_clip's default: OpenAI's.
 _MEAN, _STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
 
-# A text tower that costs nothing, for networks of which only the image tower is wanted.
-_NO_TEXT = {"context_length": 1, "vocab_size": 1, "width": 8, "heads": 1, "layers": 1}
+# Towers that cost nothing, for networks of which only the other is wanted.
+_NO_TEXT = {"context_length": 1, "vocab_size": 1, "width": 8, "heads": 1, "layers": 1, "eos_id": 0}
+_NO_IMAGE = {"image_size": 8, "patch_size": 8, "width": 8, "head_width": 8, "layers": 1}
 
 
 class Architecture:
     """A network of open_clip, resolved from its name: what is known of it without weights.
 
     Attributes:
-        name: its name in open_clip.
+        name: its name in open_clip, or a folder or repository (`models.model_folders`).
         config: its configuration there.
         grid: token rows and columns that its image tower is configured with.
+        from_folder: it is none that open_clip lists, and its configuration is needed to build it again.
 
     Raises:
-        UserError: an unknown name.
+        UserError: an unknown name, or a folder or repository that cannot be read.
     """
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, config: ModelConfig | None = None) -> None:
+        """Resolve a name; with the `config` of a folder or repository, that is not looked for."""
         self.name = name
-        self.config = model_config(name)
+        self._preprocessing: Mapping[str, Any] = {}
+        self.from_folder = config is not None or is_model_folder(name)
+        if config is not None:
+            self.config = config
+        elif self.from_folder:
+            self.config, self._preprocessing = read_model_folder(name)
+        else:
+            self.config = model_config(name)
+        if self.config["vision_cfg"].get("timm_model_pretrained"):  # open_clip would download timm's own weights
+            self.config["vision_cfg"]["timm_model_pretrained"] = False
         self.grid = native_grid(self.config)
 
     @cached_property
     def tokenizer(self) -> Any:
-        """Return open_clip's tokenizer: texts to int64 [B, context length]; start, words, end, padding of 0."""
-        import open_clip
+        """Return the network's tokenizer: texts to int64 [B, context length]; UserError where it cannot be had."""
+        from reid_pipeline.models.tokenizers import tokenizer_of
 
-        if self.name not in open_clip.list_models():
-            open_clip.add_model_config(Path(__file__).parent / "configs")
-        return open_clip.get_tokenizer(self.name)
+        plain_folder = self.from_folder and ":" not in self.name
+        return tokenizer_of(f"{LOCAL}{Path(self.name).expanduser()}" if plain_folder else self.name, self.config)
 
     def pixel_statistics(self, pretrained: str | Path | None) -> tuple[Triple, Triple]:
-        """Return (mean, std) of pixels in 0..1: the tag's where `pretrained` is one, else open_clip's default."""
-        tag = {} if pretrained is None else facts_of(self.name, str(pretrained))
+        """Return (mean, std) of pixels in 0..1: the folder's or tag's where there is one, else open_clip's default."""
+        tag = dict(self._preprocessing)
+        if not self.from_folder and pretrained is not None:
+            tag = facts_of(self.name, str(pretrained))
         mean, std = tag.get("mean", _MEAN), tag.get("std", _STD)
         return (mean[0], mean[1], mean[2]), (std[0], std[1], std[2])
 
     def visual(self) -> Any:
-        """Return open_clip's image tower as it is configured, built within `parameters_on_meta`."""
+        """Return open_clip's image tower as it is configured, built within `parameters_on_meta`.
+
+        UserError where the installed open_clip or timm does not know what the configuration asks for.
+        """
+        try:
+            with parameters_on_meta():
+                return self.clip(text=False).visual
+        except (TypeError, RuntimeError, AssertionError) as error:
+            from importlib.metadata import version
+
+            reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
+            raise UserError(
+                f"The image tower of {self.name!r} cannot be built by open_clip {version('open_clip_torch')} with timm "
+                f"{version('timm')}: {reason}. Install the versions that it was made with, or set `backbone` to "
+                f"another network."
+            ) from error
+
+    def require_prompts(self) -> None:
+        """Raise a UserError where embedded tokens cannot be fed to the text tower."""
+        if fault_of_text(self.config):
+            raise UserError(without_prompts(self.name, self.config))
+
+    def text(self) -> Any:
+        """Return open_clip's text tower, a `TextTransformer`, built within `parameters_on_meta`.
+
+        Raises:
+            UserError: prompts cannot be learnt with it.
+        """
+        self.require_prompts()
+        import open_clip
+
+        config = {key: self.config[key] for key in ("embed_dim", "text_cfg", "quick_gelu") if key in self.config}
         with parameters_on_meta():
-            return self.clip(text=False).visual
+            return open_clip.CustomTextCLIP(**config, vision_cfg=_NO_IMAGE).text
 
     def clip(self, *, text: bool = True, device: str = "cpu") -> Any:
         """Return `open_clip.CLIP`, randomly initialised; the device `"meta"` gives shapes without numbers.
 
-        Without `text` only `.visual` is of use; with it, UserError where the text tower is not CLIP's own. A model
-        with open_clip's separate text module is built as the plain one, whose numbers are the same.
+        Without `text` only `.visual` is of use; with it, UserError where prompts cannot be learnt with the text
+        tower. A model with open_clip's separate text module is built as the plain one, whose numbers are the same.
         """
-        import open_clip
-
         if text:
-            tower = self.config["text_cfg"]
-            foreign = tower.get("hf_tokenizer_name") or tower.get("hf_model_name")
-            if foreign or tower.get("embed_cls") or tower.get("no_causal_mask") or "multimodal_cfg" in self.config:
-                reason = f"reads tokens of another make ({foreign})" if foreign else "is not causal"
-                raise UserError(
-                    f"The text tower of {self.name!r} {reason}; prompts need CLIP's own. Set `backbone` to a plain "
-                    f"CLIP such as ViT-B-16-quickgelu."
-                )
+            self.require_prompts()
             config = {key: value for key, value in self.config.items() if key != "custom_text"}
         else:
             config = {key: self.config[key] for key in ("embed_dim", "vision_cfg", "quick_gelu") if key in self.config}
             config["text_cfg"] = _NO_TEXT
+        import open_clip
+
         with torch.device(device):
             return open_clip.CLIP(**config)
 
@@ -109,10 +150,26 @@ def parameters_on_meta() -> Iterator[None]:
 
     handle = register_module_parameter_registration_hook(place)
     try:
-        with torch.random.fork_rng(devices=[]):
+        with torch.random.fork_rng(devices=[]), _MixedOnMeta():
             yield
     finally:
         handle.remove()
+
+
+class _MixedOnMeta(TorchFunctionMode):
+    """Functions of tensors on the meta device and others give what they would with all of them there.
+
+    Some towers run a part of themselves while they are built, to see how large its output is.
+    """
+
+    def __torch_function__(
+        self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:
+        if func in (nn.functional.conv2d, nn.functional.batch_norm, torch.conv2d, torch.batch_norm):
+            tensors = [each for each in args if isinstance(each, Tensor)]
+            if any(each.is_meta for each in tensors):
+                args = tree_map(lambda each: each.to("meta") if isinstance(each, Tensor) else each, args)
+        return func(*args, **(kwargs or {}))
 
 
 def model_names() -> list[str]:
@@ -128,24 +185,31 @@ def model_config(name: str) -> ModelConfig:
         raise UserError(
             f"Unknown backbone {name!r}.{nearest(name, names)} Allowed: the {len(names)} names that "
             f"`python -c 'import open_clip; print(open_clip.list_models())'` prints, and {DEMO_MODEL}; "
-            f"for instance ViT-B-16-quickgelu, ViT-L-14-quickgelu, {DEMO_MODEL}."
+            f"for instance ViT-B-16-quickgelu, ViT-L-14-quickgelu, {DEMO_MODEL}; the folder of a network that "
+            f"open_clip saved, or hf-hub:<organisation>/<repository>."
         )
     return known[name]
 
 
 def native_grid(config: ModelConfig) -> Grid:
-    """Return the token grid (rows, columns) that a ViT or ResNet is configured with."""
+    """Return the token grid (rows, columns) that a ViT or ResNet is configured with; of timm's, what the name says."""
     vision = config["vision_cfg"]
     size = vision.get("image_size", 224)
     is_resnet = isinstance(vision.get("layers", 12), list | tuple)
-    cell = _RESNET_REDUCTION if is_resnet else vision.get("patch_size", 16)
+    named = re.search(r"patch(\d+)", vision.get("timm_model_name") or "")
+    patch = int(named[1]) if named else vision.get("patch_size", 16)
+    cell = _RESNET_REDUCTION if is_resnet else patch
     (height, width), (rows, columns) = ((side, side) if isinstance(side, int) else side for side in (size, cell))
     return height // rows, width // columns
 
 
-def stored_grid(num_tokens: int, native: Grid) -> Grid | None:
-    """Return the grid of a positional embedding with `num_tokens` rows: `native` or a square one, else None."""
-    if num_tokens == 1 + native[0] * native[1]:
+def stored_grid(num_tokens: int, native: Grid, special: int = 1) -> Grid | None:
+    """Return the grid of a positional embedding with `num_tokens` rows: `native` or a square one, else None.
+
+    `special` rows, the class token's or the mean token's, are not of the grid.
+    """
+    cells = num_tokens - special
+    if cells == native[0] * native[1]:
         return native
-    side = math.isqrt(max(num_tokens - 1, 0))
-    return (side, side) if side > 0 and side * side == num_tokens - 1 else None
+    side = math.isqrt(max(cells, 0))
+    return (side, side) if side > 0 and side * side == cells else None

@@ -23,12 +23,13 @@ def build_image_encoder(
     """Return CLIP's image tower `name` with its three features.
 
     Args:
-        name: a network of open_clip, such as `ViT-B-16-quickgelu` or `RN50-quickgelu`, or `demo-vit`.
+        name: a network of open_clip, such as `ViT-B-16-quickgelu`, `RN50-quickgelu` or `ViT-B-16-SigLIP2`; the
+            folder or repository of one that it saved, see `reid_pipeline.models.model_folders`; or `demo-vit`.
         pretrained: a tag, the path of a weight file, `"demo"`, or None for random weights sampled from
-            torch's global generator; see `reid_pipeline.models.pretrained`.
-        image_size: (H, W), at least one patch; for a ResNet at least 16.
-        patch_stride: 1..patch; None means the patch size (no overlap). A ResNet has none.
-        num_cameras: cameras that get a learnt embedding; 0 for none. A ResNet takes 0 only.
+            torch's global generator (of a folder: its own weights); see `reid_pipeline.models.pretrained`.
+        image_size: (H, W), at least one patch; of a network without patches, at least its stride.
+        patch_stride: 1..patch; None means the patch size (no overlap). ResNets and the like have none.
+        num_cameras: cameras that get a learnt embedding; 0 for none. Networks without tokens take 0 only.
         num_views: views that get one; likewise.
 
     Returns:

@@ -7,6 +7,9 @@ own: `torch_pickles` reads what they list, and calls nothing. Names come out as 
 `transformer.resblocks.0...`), and names and shapes tell the architecture even where the file's name does not.
 """
 
+import json
+import math
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -25,11 +28,16 @@ WEIGHT_SUFFIXES = (".pt", ".pth", ".bin", ".ckpt", ".safetensors")
 _OPENAI_FACTS = ("input_resolution", "context_length", "vocab_size")
 _FOREIGN = {
     ("vision_model.", "text_model."): " These are the names of Hugging Face transformers' CLIP.",
+    ("image_encoder.", "module.image_encoder."): (
+        " These are the names of a published ReID model: kedro run --pipeline=import_model"
+        " --params checkpoint=<file>,method=<name> makes a cell of it."
+    ),
     ("encoder.visual.",): " These are weights of this project: load them where they were exported for.",
 }
-# The positional embedding of a ViT, and that of a ResNet's attention pool.
-_POSITIONS = ("visual.positional_embedding", "visual.attnpool.positional_embedding")
-
+# The positional embedding of a ViT, that of a ResNet's attention pool, and that of timm's ViTs.
+_POSITIONS = ("visual.positional_embedding", "visual.attnpool.positional_embedding", "visual.trunk.pos_embed")
+# The last layer of timm's towers, as wide as CLIP's joint space; SigLIP has none, and is as wide itself.
+_PROJECTIONS = tuple(f"visual.{layer}.weight" for layer in ("head.proj", "head.mlp.fc2", "trunk.head", "trunk.head.fc"))
 
 _Facts = tuple[str, int, object, int, int]
 
@@ -86,7 +94,8 @@ def _clip_among(sets: NamedSets) -> str:
 def _openai_names(raw: Mapping[str, Any]) -> dict[str, Any]:
     """Drop `module.`, unpack open_clip's separate text module, and prefix a lone image tower."""
     state = {key.removeprefix("module."): value for key, value in raw.items()}
-    if "class_embedding" in state and "conv1.weight" in state:
+    lone_vit = "class_embedding" in state and "conv1.weight" in state
+    if lone_vit or any(key.startswith("trunk.") for key in state):
         return {f"visual.{key}": value for key, value in state.items()}
     return {
         key if key.startswith("text.transformer.embeddings") else key.removeprefix("text."): value
@@ -127,18 +136,26 @@ def _problem(key: str, wanted: Sequence[int] | None, found: Tensor | None, nativ
         return f"tensor {key!r} is {list(found.shape)} in the file and absent from the model"
     if wanted is None or found is None:
         return f"tensor {key!r} is absent from the file and {list(wanted or [])} in the model"
-    resizable = key in _POSITIONS and found.ndim == 2 and found.shape[1] == wanted[1]
-    if tuple(found.shape) == tuple(wanted) or (resizable and stored_grid(len(found), native)):
+    if tuple(found.shape) == tuple(wanted) or _resizable(key, wanted, found, native):
         return None
     return f"tensor {key!r} is {list(found.shape)} in the file and {list(wanted)} in the model"
 
 
+def _resizable(key: str, wanted: Sequence[int], found: Tensor, native: Grid) -> bool:
+    """Return whether these are positions of the model, of another grid."""
+    if key not in _POSITIONS or found.ndim != len(wanted):
+        return False
+    same_but_rows = (*found.shape[:-2], found.shape[-1]) == (*wanted[:-2], wanted[-1])
+    special = wanted[-2] - math.isqrt(wanted[-2]) ** 2 if key == _POSITIONS[2] else 1  # timm's own grids are square
+    return same_but_rows and stored_grid(found.shape[-2], native, special) is not None
+
+
 def looks_like(state: Mapping[str, Tensor], *, limit: int = 2) -> list[str]:
     """Return the open_clip names whose image tower has the shapes in `state`, the likeliest first."""
+    configs = all_configs()
     found = _tower_facts(state)
     if found is None:
-        return []
-    configs = all_configs()
+        return _timm_networks_like(state, configs)[:limit]
     fit = [name for name, config in configs.items() if _config_facts(config) == found]
     text_width = _side(state.get("ln_final.weight"), 0)
 
@@ -149,6 +166,37 @@ def looks_like(state: Mapping[str, Tensor], *, limit: int = 2) -> list[str]:
         return other_text, 1 + rows * columns != _side(state.get(_POSITIONS[0]), 0), len(name), name
 
     return sorted(fit, key=unlikeliness)[:limit]
+
+
+def _timm_networks_like(state: Mapping[str, Tensor], configs: Mapping[str, ModelConfig]) -> list[str]:
+    """Return the names whose tower has timm's tensors in these shapes; those of the same grid first.
+
+    Each network of timm that has the width is built once, to see; the size that it was trained at does not count.
+    """
+    shapes = {key: tuple(value.shape) for key, value in state.items() if key.startswith("visual.")}
+    widths = {shapes[key][0] for key in _PROJECTIONS if key in shapes} or {
+        shape[-1] for key, shape in shapes.items() if key == _POSITIONS[2]
+    }
+    alike: dict[str, list[str]] = {}
+    for name, config in sorted(configs.items(), key=lambda item: len(item[0])):
+        vision = {key: value for key, value in config["vision_cfg"].items() if key != "image_size"}
+        trunk = vision.get("timm_model_name")
+        if trunk and config["embed_dim"] in widths:
+            vision["timm_model_name"] = re.sub(r"_\d+$", "", trunk)
+            alike.setdefault(json.dumps(vision, sort_keys=True), []).append(name)
+    found = [name for names in alike.values() if _has_shapes(names[0], shapes) for name in names]
+    rows = shapes.get(_POSITIONS[2], (0, 0, 0))[1]
+    return sorted(found, key=lambda name: abs(math.prod(native_grid(configs[name])) - rows) > 1)
+
+
+def _has_shapes(name: str, shapes: Mapping[str, Sequence[int]]) -> bool:
+    try:
+        built = Architecture(name).visual().state_dict()
+    except UserError:
+        return False
+    own = {f"visual.{key}": tuple(value.shape) for key, value in built.items()}
+    ignored = {key for key in own if key in _POSITIONS or key.endswith("num_batches_tracked")}
+    return {key: own[key] for key in own.keys() - ignored} == {key: shapes[key] for key in shapes.keys() - ignored}
 
 
 def _tower_facts(state: Mapping[str, Tensor]) -> _Facts | None:

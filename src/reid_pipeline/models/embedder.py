@@ -24,6 +24,8 @@ _DECIDING = {
     "neck.": ("neck",),
     "encoder.side_": ("num_cameras", "num_views"),
     "positional_embedding": ("image_size", "patch_stride"),
+    "pos_embed": ("image_size", "patch_stride"),
+    "relative_position": ("image_size", "patch_stride"),
 }
 _REQUIRED = ("backbone", "image_size", "patch_stride", "num_cameras", "num_views", "neck", "pixel_mean", "pixel_std")
 
@@ -86,6 +88,7 @@ class Embedder(nn.Module):
         values = {key: getattr(self.encoder, key) for key in TowerSettings._fields}
         return {
             "backbone": self.encoder.name,
+            **({} if self.encoder.config is None else {"backbone_config": self.encoder.config}),
             **{key: list(value) if isinstance(value, tuple) else value for key, value in values.items()},
             "neck": self.neck,
             "embedding_width": self.encoder.embedding_width,
@@ -109,7 +112,8 @@ def embedder_from_description(description: Mapping[str, Any], state: Mapping[str
         )
     values = {key: description[key] for key in TowerSettings._fields if key in description}
     given: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}
-    architecture, settings = Architecture(description["backbone"]), TowerSettings(**given)
+    architecture = Architecture(description["backbone"], description.get("backbone_config"))
+    settings = TowerSettings(**given)
     with parameters_on_meta():
         embedder = Embedder(build_tower(architecture, settings), neck=description["neck"])
     _require_fit(embedder, description, state)

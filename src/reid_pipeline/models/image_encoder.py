@@ -4,6 +4,7 @@ Shape suffixes: B images, 3 colours, H W image rows and columns, P W widths of t
 ViT), E width of CLIP's joint space, h w token rows and columns.
 """
 
+import copy
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any, ClassVar, NamedTuple
@@ -13,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from reid_pipeline.models.architecture import Architecture, Grid, Triple, stored_grid
+from reid_pipeline.models.chunks import encoded_in_chunks
 from reid_pipeline.models.side_information import SideInformation
 from reid_pipeline.schema.errors import UserError
 from reid_pipeline.schema.parameters import Resize, SIETokens
@@ -66,13 +68,16 @@ class ImageEncoder(SideInformation, ABC):
 
     Attributes:
         KIND: the kind in words, for messages and tables.
-        POSITION_KEY: the positional embedding, [1 + h * w, W], below `visual.`; None where the kind has another form.
-        name: its name in open_clip.
+        POSITION_KEY: the positional embedding below `visual.`: its last two axes are rows (those of special tokens
+            first, then h * w) and W; None where the kind has another form.
+        name: its name in open_clip, or its folder or repository.
+        config: the configuration of a folder or repository; None where open_clip lists the name.
         grid_size: (h, w) cells that the tower sees, the class token (ViT) or mean token (ResNet) apart.
         penultimate_width: width of `penultimate`.
         width: width of `final`.
         projected_width: width of `projected`.
         projects: whether `projected` is a feature of its own, and not `final` again.
+        chunk_size: images in one forward pass where gradients are taken; None: the whole batch (`models.chunks`).
 
     The other attributes are those of `TowerSettings`.
     """
@@ -93,6 +98,7 @@ class ImageEncoder(SideInformation, ABC):
     pixel_mean: Triple
     pixel_std: Triple
     evaluation_resize: Resize
+    chunk_size: int | None = None
 
     def __init__(
         self,
@@ -114,10 +120,11 @@ class ImageEncoder(SideInformation, ABC):
             if count < 0:
                 raise UserError(f"{what} {count} is not allowed: 0 (no side information) or more. Correct `{what}`.")
         self.name = architecture.name
+        self.config = architecture.config if architecture.from_folder else None
         self.visual: Any = visual
         for key, value in settings._asdict().items():
             setattr(self, key, value)
-        self._stored_grid = architecture.grid
+        self._stored_grid = self._configured_grid(architecture)
         if state is not None:
             self._load({key.removeprefix(_PREFIX): value for key, value in state.items() if key.startswith(_PREFIX)})
         self._adapt()
@@ -127,18 +134,27 @@ class ImageEncoder(SideInformation, ABC):
     def fits(cls, visual: Any) -> bool:
         """Return whether open_clip's built tower is of this kind."""
 
+    def _configured_grid(self, architecture: Architecture) -> Grid:
+        """Return the grid of the positional embedding that `visual` was built with."""
+        return architecture.grid
+
     def _load(self, own: dict[str, Tensor]) -> None:
         """Take tensors by the tower's own names, before it is adapted; positions may have a grid of their own."""
-        if self.POSITION_KEY is not None:
-            position_LD = own[self.POSITION_KEY]
-            self._stored_grid = stored_grid(len(position_LD), self._stored_grid) or self._stored_grid
-            self._set_positions(position_LD)
+        if (held := self._positions()) is not None:
+            special = held.shape[-2] - self._stored_grid[0] * self._stored_grid[1]
+            stored = own[str(self.POSITION_KEY)]
+            self._stored_grid = stored_grid(stored.shape[-2], self._stored_grid, special) or self._stored_grid
+            self._set_positions(stored)
         self.visual.load_state_dict(own, assign=True)
+
+    def _positions(self) -> Tensor | None:
+        """Return the tensor of `POSITION_KEY`; None where the tower has none, as one with relative positions."""
+        return None if self.POSITION_KEY is None else dict(self.visual.named_parameters()).get(self.POSITION_KEY)
 
     def _resize_positions(self) -> None:
         """Give `POSITION_KEY` the grid of this input size."""
-        held = self.visual.get_parameter(self.POSITION_KEY)
-        self._set_positions(resize_positions(held.data, self._stored_grid, self.grid_size))
+        if (held := self._positions()) is not None:
+            self._set_positions(resize_positions(held.detach(), self._stored_grid, self.grid_size))
 
     def _set_positions(self, position_LD: Tensor) -> None:
         parent, _, name = str(self.POSITION_KEY).rpartition(".")
@@ -188,7 +204,11 @@ class ImageEncoder(SideInformation, ABC):
                 f"The images are {tuple(images.shape[-2:])} and the encoder was built for {self.image_size} "
                 f"(rows, columns). Resize the images, or set `image_size` to {list(images.shape[-2:])}."
             )
-        return self._features(images, camids, viewids)
+        if self.chunk_size is None or not torch.is_grad_enabled():
+            return self._features(images, camids, viewids)
+        # A shallow copy shares all tensors and has today's settings: without side information now is without it later.
+        present = copy.copy(self)
+        return ImageFeatures(*encoded_in_chunks(present._features, (images, camids, viewids), self.chunk_size))
 
     forward = encode_image
 
@@ -209,18 +229,19 @@ class ImageEncoder(SideInformation, ABC):
 
 
 def resize_positions(position_LW: Tensor, source: Grid, target: Grid) -> Tensor:
-    """Resize the grid part bilinearly, from float [1 + h * w, W] to [1 + h' * w', W]; the first row stays.
+    """Resize the grid part bilinearly, from float [..., S + h * w, W] to [..., S + h' * w', W]; the first S rows stay.
 
     Pixel centres aligned as in `align_corners=False`, no anti-aliasing: as the released code of CLIP-ReID
     and PCL-CLIP does (methods.md, section 1). Where the grids are equal, the very tensor is returned.
     """
     if source == target:
         return position_LW
-    width = position_LW.shape[1]
-    grid_1Whw = position_LW[1:].reshape(1, *source, width).permute(0, 3, 1, 2)
+    *outer, rows, width = position_LW.shape
+    special = rows - source[0] * source[1]
+    grid_1Whw = position_LW[..., special:, :].reshape(1, *source, width).permute(0, 3, 1, 2)
     resized_1Whw = F.interpolate(grid_1Whw.float(), size=target, mode="bilinear", align_corners=False)
-    resized_LW = resized_1Whw.permute(0, 2, 3, 1).reshape(-1, width).to(position_LW.dtype)
-    return torch.cat([position_LW[:1], resized_LW])
+    resized_LW = resized_1Whw.permute(0, 2, 3, 1).reshape(*outer, -1, width).to(position_LW.dtype)
+    return torch.cat([position_LW[..., :special, :], resized_LW], dim=-2)
 
 
 def require_image_size(image_size: Grid, least: int, why: str) -> Grid:

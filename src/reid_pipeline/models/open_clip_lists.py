@@ -13,7 +13,8 @@ ModelConfig = dict[str, Any]
 
 _PACKAGE = "open_clip"
 _ALONE = "_open_clip_alone"
-_OWN_CONFIGS = Path(__file__).parent / "configs"
+OWN_CONFIGS = Path(__file__).parent / "configs"
+DEMO_MODEL = "demo-vit"
 _PARTS = ("embed_dim", "vision_cfg", "text_cfg")
 
 
@@ -31,7 +32,7 @@ def configs() -> dict[str, ModelConfig]:
 
 @cache
 def _texts() -> dict[str, str]:
-    files = [*(_folder() / "model_configs").glob("*.json"), *_OWN_CONFIGS.glob("*.json")]
+    files = [*(_folder() / "model_configs").glob("*.json"), *OWN_CONFIGS.glob("*.json")]
     return {file.stem: file.read_text(encoding="utf-8") for file in sorted(files)}
 
 
@@ -43,6 +44,18 @@ def tags_of(name: str) -> list[str]:
 def facts_of(name: str, tag: str) -> dict[str, Any]:
     """Return where the weights of a tag lie and which pixels they were trained on; empty for an unknown tag."""
     return dict(_pretrained().get_pretrained_cfg(name, tag))
+
+
+def default_tag(name: str, present: str | None) -> str | None:
+    """Return the tag of published weights for a model that was named without: `present` where the model has it.
+
+    Otherwise the first that open_clip lists and that was trained with the activation of the network, QuickGELU or the
+    exact one; None for a model that has none.
+    """
+    known = configs()
+    exact = not known.get(name, {}).get("quick_gelu", False) and f"{name}-quickgelu" in known
+    fitting = [tag for tag in tags_of(name) if not (exact and facts_of(name, tag).get("quick_gelu", False))]
+    return present if present in fitting else next(iter(fitting), None)
 
 
 def file_names() -> tuple[str, str]:

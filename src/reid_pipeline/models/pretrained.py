@@ -9,6 +9,9 @@
 - `"demo"` for `demo-vit`: the weights that ship with this package. The token embedding has 49,408 rows, of
   which the demo's captions touch a few hundred: those alone are stored, and all tensors in half precision.
 
+A network of a folder or repository (`models.model_folders`) comes with its own weights: any `pretrained` but a file
+means these.
+
 Half precision becomes float32. Weights of another architecture are refused before a tower is built, and so are
 numbers that are not finite or no floating point.
 
@@ -22,23 +25,27 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from reid_pipeline.models.architecture import DEMO_MODEL, Architecture, model_names
+from reid_pipeline.models.architecture import Architecture, model_names
 from reid_pipeline.models.checkpoint_files import (
     WEIGHT_SUFFIXES,
     CheckpointFile,
     read_checkpoint,
     require_same_architecture,
 )
-from reid_pipeline.models.open_clip_lists import facts_of, tags_of
+from reid_pipeline.models.model_folders import folder_weights, is_model_folder
+from reid_pipeline.models.open_clip_lists import DEMO_MODEL, facts_of, tags_of
 from reid_pipeline.models.published_weights import published_file
 from reid_pipeline.schema.digests import digest_of_file
 from reid_pipeline.schema.errors import UserError, first_few, nearest
 from reid_pipeline.schema.regular_files import kind_of
 
 DEMO_TAG = "demo"
+DEMO_PIXELS = [0.5, 0.5, 0.5]
+"""Mean and standard deviation that the demo CLIP was pretrained with."""
 DEMO_WEIGHTS = Path(__file__).parent / "weights" / "demo_clip.safetensors"
 _FLOATS = {torch.float16, torch.bfloat16, torch.float32, torch.float64}
 _VOCABULARY = 49408
+_SCALARS = ("logit_scale", "logit_bias")
 _EMBEDDING = "token_embedding.weight"
 _ROWS = "token_embedding.rows"
 _VALUES = "token_embedding.values"
@@ -53,17 +60,19 @@ def pretrained_state(
 
     Raises:
         UserError: unknown tag, missing or unreadable file, weights of another architecture or activation, a failed
-            download, or a text tower that is not CLIP's own.
+            download, or a text tower that prompts cannot be learnt with.
     """
     # The weights are looked for before open_clip is imported: without them there is no need to wait for it.
+    pretrained = _resolved(architecture.name, pretrained)
     stored = None if pretrained is None else _stored(architecture, pretrained)
     clip = architecture.clip(text=text, device="cpu" if stored is None else "meta")
     expected = {key: tensor for key, tensor in clip.state_dict().items() if text or key.startswith("visual.")}
     if stored is None:
         return expected
     state = stored.state
-    if "logit_scale" in expected and "logit_scale" in state and state["logit_scale"].numel() == 1:
-        state["logit_scale"] = state["logit_scale"].reshape(expected["logit_scale"].shape)
+    for key in {*_SCALARS} & {*expected} & {*state}:  # some files hold them as [1]
+        if state[key].numel() == 1:
+            state[key] = state[key].reshape(expected[key].shape)
     for key in expected:
         if key.endswith(".num_batches_tracked"):  # a batch norm's counter; old files lack it, and nothing reads it
             state.setdefault(key, torch.zeros((), dtype=torch.long))
@@ -104,6 +113,7 @@ def _require_finite(state: Mapping[str, Tensor], source: str) -> None:
 
 def weights_digest(name: str, pretrained: str | Path | None) -> str:
     """Return the SHA-256 of the file that `pretrained` names, or `"random"` where there is none."""
+    pretrained = _resolved(name, pretrained)
     if pretrained is None:
         return "random"
     path = _path_of(pretrained) or _file_of_tag(Architecture(name), str(pretrained))
@@ -113,6 +123,12 @@ def weights_digest(name: str, pretrained: str | Path | None) -> str:
         return digest_of_file(path)
     except OSError as error:
         raise UserError(f"The weights {path} cannot be read: {error.strerror}. Correct `pretrained`.") from error
+
+
+def _resolved(name: str, pretrained: str | Path | None) -> str | Path | None:
+    """Return `pretrained`, or the own weights of a folder or repository where it is no file."""
+    own = is_model_folder(name) and (pretrained is None or _path_of(pretrained) is None)
+    return folder_weights(name) if own else pretrained
 
 
 def _stored(architecture: Architecture, pretrained: str | Path) -> CheckpointFile:

@@ -20,7 +20,7 @@ def mask_prompts(
     """Zero each component of each embedded token with a probability; the others are unchanged.
 
     `positions` are the tokens that may be masked, such as `PromptLearner.learnt_positions`; None is for all, as in
-    the released code, whose 77 positions include padding: it does not matter to a causal tower.
+    the released code, whose 77 positions include padding: it does not matter to a causal tower, and L leaves it out.
     """
     if not 0 <= probability <= 1:
         raise UserError(f"probability {probability} is not allowed: 0 to 1. Correct `probability`.")
@@ -47,8 +47,8 @@ def swap_prompts(
         generator: a CPU generator.
         share: lowest and highest share, in 0..1.
         padding: the released code permutes all 77 positions, so that padding enters the text and words leave
-            it. (77, embedding of the padding token, float [T]) gives that: positions L..76 take part, and the
-            first L are returned, which are all that the tower reads. None: the L positions alone.
+            it. (context length, embedding of the padding token, float [T]) gives that: all positions take part, and
+            the first L are returned, which are all that the tower reads. None: the L positions alone.
     """
     low, high = share
     if not 0 <= low <= high <= 1:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from reid_pipeline.models.open_clip_lists import file_names
 from reid_pipeline.schema.digests import digest_of_file
@@ -21,6 +21,7 @@ from reid_pipeline.schema.errors import UserError
 
 ANSWER_S = 8.0
 URL_CACHE = Path("~/.cache/clip")
+_OFFLINE = "HF_HUB_OFFLINE or TRANSFORMERS_OFFLINE is set, so no download was tried"
 
 _T = TypeVar("_T")
 
@@ -29,8 +30,15 @@ class _NoDownloadError(OSError):
     """A download that was not tried, or did not bring the file; its text says why."""
 
 
-def published_file(label: str, facts: Mapping[str, Any]) -> Path:
-    """Return the file of published weights, from a cache or downloaded; `label` names them in messages.
+class Naming(NamedTuple):
+    """What messages call a file, and what is done with one that was brought by hand."""
+
+    subject: str
+    use: str = "set `pretrained` to its path"
+
+
+def published_file(label: str | Naming, facts: Mapping[str, Any]) -> Path:
+    """Return the file of published weights, from a cache or downloaded; `label` names the weights in messages.
 
     Raises:
         UserError: it is in no cache and cannot be downloaded, or the file in the cache is damaged.
@@ -42,7 +50,28 @@ def published_file(label: str, facts: Mapping[str, Any]) -> Path:
     try:
         return _downloaded(repository, names)
     except Exception as error:
-        raise UserError(_failed(label, error, repository, names, str(facts.get("url", "")))) from error
+        naming = label if isinstance(label, Naming) else Naming(f"The weights {label}")
+        raise UserError(_failed(naming, error, repository, names, str(facts.get("url", "")))) from error
+
+
+def require_reachable(label: str, repository: str, name: str) -> None:
+    """Raise a UserError where a file of a repository is in no cache, and no host that has it answers in time."""
+    from huggingface_hub import constants, try_to_load_from_cache
+
+    if isinstance(try_to_load_from_cache(repository, name), str):
+        return
+    try:
+        if constants.HF_HUB_OFFLINE:
+            raise _NoDownloadError(_OFFLINE)
+        with _quiet():
+            _within(ANSWER_S, lambda: _offered(repository, (name,)))
+    except Exception as error:
+        place = _folder_in_cache(repository)
+        raise UserError(
+            f"{label} is not in the cache, and could not be downloaded: {_reason(error, repository)}. On a machine "
+            f"with a network, fetch it with `hf download {repository}`, and copy the folder {place.name} of that "
+            f"machine's cache to {place}."
+        ) from error
 
 
 def _cached(repository: str, names: tuple[str, ...], url: str) -> Path | None:
@@ -85,7 +114,7 @@ def _downloaded(repository: str, names: tuple[str, ...]) -> Path:
             return bool(super().update(n))
 
     if constants.HF_HUB_OFFLINE:
-        raise _NoDownloadError("HF_HUB_OFFLINE or TRANSFORMERS_OFFLINE is set, so no download was tried")
+        raise _NoDownloadError(_OFFLINE)
     with _quiet():
         name = _within(ANSWER_S, lambda: _offered(repository, names))
         path = Path(hf_hub_download(repository, name, etag_timeout=ANSWER_S, tqdm_class=Progress))
@@ -142,18 +171,24 @@ def _quiet() -> Iterator[None]:
         logger.setLevel(level)
 
 
-def _failed(label: str, error: Exception, repository: str, names: tuple[str, ...], url: str) -> str:
-    from huggingface_hub import constants, hf_hub_url
-    from huggingface_hub.file_download import repo_folder_name
+def _failed(naming: Naming, error: Exception, repository: str, names: tuple[str, ...], url: str) -> str:
+    from huggingface_hub import hf_hub_url
 
     addresses = [hf_hub_url(repository, name, endpoint="https://huggingface.co") for name in names]
-    place = Path(constants.HF_HUB_CACHE) / repo_folder_name(repo_id=repository, repo_type="model")
+    place = _folder_in_cache(repository)
     also = f" (or {url}, into {URL_CACHE})" if url else ""
     return (
-        f"The weights {label} are not in the cache, and could not be downloaded: {_reason(error, repository)}. On a "
-        f"machine with a network, fetch {' or '.join(addresses)}{also}, bring the file here and set `pretrained` to "
-        f"its path; or copy the folder {place.name} of that machine's cache to {place}."
+        f"{naming.subject} are not in the cache, and could not be downloaded: {_reason(error, repository)}. On a "
+        f"machine with a network, fetch {' or '.join(addresses)}{also}, bring the file here and {naming.use}; or copy "
+        f"the folder {place.name} of that machine's cache to {place}."
     )
+
+
+def _folder_in_cache(repository: str) -> Path:
+    from huggingface_hub import constants
+    from huggingface_hub.file_download import repo_folder_name
+
+    return Path(constants.HF_HUB_CACHE) / repo_folder_name(repo_id=repository, repo_type="model")
 
 
 def _reason(error: Exception, repository: str) -> str:

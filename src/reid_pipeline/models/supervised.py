@@ -62,7 +62,7 @@ class PromptedReIDModel(SupervisedReIDModel):
 
     def encode_text(self, labels: Tensor) -> Tensor:
         """Return the text features of identities' prompts, not normalised: int64 [B] to float [B, E]."""
-        return self.text_encoder.encode(*self.prompts(labels))
+        return self.text_encoder.encode(self.prompts(labels), self.prompts.position)
 
     def image_side(self) -> nn.Module:
         """Return what the second stage trains: image tower, necks and classifiers."""

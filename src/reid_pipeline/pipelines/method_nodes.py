@@ -38,10 +38,14 @@ def join_histories(*histories: list[EpochRecord]) -> list[EpochRecord]:
 
 @dataclass(frozen=True)
 class MethodNodes:
-    """The nodes of a method, of which `train` is of one stage. `parameters` are the method's own."""
+    """The nodes of a method, of which `train` is of one stage. `parameters` are the method's own.
+
+    Nodes of a pipeline that is not the method's have another `namespace`.
+    """
 
     method: Method
     stage: str = ""
+    namespace: str = ""
 
     def train(
         self,
@@ -187,7 +191,7 @@ class MethodNodes:
         blocks = {"compute": compute, "ingestion": ingestion, "splits": splits, "evaluation": evaluation}
         dumped = {each: block.model_dump(mode="json") for each, block in {**blocks, name: parameters}.items()}
         run = FinishedRun(cells[name], split_table, metrics, history, embedder, runtime)
-        other = None if name == ZERO_SHOT else address(cells[ZERO_SHOT])
+        other = None if name == ZERO_SHOT or self.namespace else address(cells[ZERO_SHOT])
         card = make_run_card(run, dumped, run_environment, zero_shot=other)
         card = card.with_origin(_made_from(present, metrics=metrics.origin))
         return card, metrics, history, card
@@ -249,6 +253,8 @@ class MethodNodes:
         read = {self.method.name: parameters} | ({} if evaluation is None else {"evaluation": evaluation})
         after = next(iter(used.values())) if used else None
         present = run_origin(node, cells[self.method.name], *tables, parameters=read, runtime=runtime, after=after)
+        if self.namespace:
+            present = present.replace(made_by=f"{self.namespace}.{node}")
         for name, origin in (used or {}).items():
             require_match(node, name, origin, present)
         return _made_from(present, **(used or {}))

@@ -100,7 +100,7 @@ def _row(method: str, group: RunGroup | None, figure: PublishedFigure | None, wh
             "num_valid_queries": min(run.metrics.num_valid_queries for run in group.runs) if group else None,
             "published": published,
             "difference": difference,
-            "notes": [*obstacles, *filter(None, [why_none])],
+            "notes": [*obstacles, *filter(None, [why_none, group.imported if group else ""])],
             "training_seconds": sum(seconds) / len(seconds) if seconds else None,
             **{name: max(numbers, default=None) for name, numbers in costs.items()},
         }

@@ -17,6 +17,7 @@ _NONE = "ingestion."
 """Parameters of which null says what their absence says, in a run card from before there were all of them."""
 _PROTOCOL = ("splits", "camera_filter", "repeats", "test_set")
 _SHORT_HASH = 8
+_IMPORTED = "imported: trained by its authors, not here"
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,11 @@ class RunGroup:
     def label_use(self) -> LabelUse | None:
         """Whose identity labels were used; None where no run noted it."""
         return next(filter(None, map(_label_use, self.runs)), None)
+
+    @property
+    def imported(self) -> str:
+        """A remark where a run is of a published model; else empty."""
+        return _IMPORTED if any(run.run_card.imported for run in self.runs) else ""
 
     @property
     def named(self) -> RunsNamed:

@@ -112,7 +112,9 @@ def require_same_cell(cell: Cell, card: Any, file: PurePath, in_force: Mapping[s
     if differs is None or differs == cell.differs:
         return
     held = card.get("parameters") or {}
-    beyond = {name for name in {*differs, *cell.differs} if name.split(".")[0] in {"synthetic", "compute"}}
+    beyond = {
+        name for name in {*differs, *cell.differs} if name.split(".")[0] in {"synthetic", "compute", "checkpoint"}
+    }
     alike = all(differs.get(name) == cell.differs.get(name) for name in beyond)  # run cards are not compared by these
     if alike and in_force and all(held.get(name) == value for name, value in in_force.items()):
         return  # conf/ has been edited since; the run is the same

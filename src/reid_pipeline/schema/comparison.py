@@ -53,7 +53,8 @@ class ComparisonRow(RunsNamed):
     num_valid_queries: Count | None = None  # the fewest of a run
     published: PublishedValues | None
     difference: dict[str, Points | None]  # mean less published figure; empty for mark u and for another protocol
-    notes: tuple[str, ...]  # why the two are not comparable, or no figure stands beside the runs
+    # Why the two are not comparable, or no figure stands beside the runs; that the model was not trained here.
+    notes: tuple[str, ...]
     training_seconds: Finite | None  # mean over the seeds
     peak_memory_bytes: Count | None  # this and the next two: the most of a run card
     num_parameters: Count | None

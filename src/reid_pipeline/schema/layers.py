@@ -24,7 +24,13 @@ CELLS = "cells"
 """The parameter that the loader makes: every method's cell."""
 RAW_ROOT = "raw_root"
 """The parameter that names the folder to read images from."""
-TEXT = (RAW_ROOT, "collection", "variant", "overlay", "method", "study", "tuned")
+CHECKPOINT = "checkpoint"
+"""The parameter that names a published model to import."""
+IMPORT = "import_model"
+"""The pipeline that does it, its nodes' namespace, and the parameter that the loader makes for it: `Import`."""
+IMPORTED = "imported"
+"""How the variant of an imported model begins that the user has not named."""
+TEXT = (RAW_ROOT, "collection", "variant", "overlay", "method", "study", "tuned", CHECKPOINT)
 """Parameters that name something: text, whatever YAML would make of it."""
 _PLAIN = re.compile(r"[A-Za-z_/.~][\w/.~+-]*")
 _PLAIN_NAME = re.compile(r"[^,\"'\\]+")
@@ -33,6 +39,7 @@ _NO_TEXT = {"null", "true", "false", "yes", "no", "on", "off", "y", "n", "~"}
 LEARNT = ("sie", "sie_coefficient", "sie_tokens")
 """What a backbone learns, which one that learns nothing does not take from the shared block."""
 _PIXELS = ("image_size", "pixel_mean", "pixel_std", "resize", "evaluation_resize")
+_NORMALISED = ("pixel_mean", "pixel_std", "evaluation_resize")
 FOLLOWED = ("name", "pretrained", "patch_stride", *_PIXELS)
 """What of a method's own backbone the method that it is compared with takes, too."""
 GIVEN_AT_RUN = (*TEXT, "synthetic")
@@ -43,6 +50,8 @@ _NO_DIFFERENCE_IN = {"compute": set(ComputeParameters.model_fields) - {"precisio
 
 Values = Mapping[str, Any]
 Models = Mapping[str, type[Parameters]]
+WeightsOf = Callable[[str, str], Values]
+"""From a backbone's name, and the weights of the one before, to `pretrained` and what else of it belongs to weights."""
 
 
 def typed(parameters: Values) -> str:
@@ -55,11 +64,14 @@ def _typed_value(name: str, value: Any) -> str:
     return str(value) if plain and value.lower() not in _NO_TEXT else json.dumps(value, ensure_ascii=False)
 
 
-def resolved(layers: Sequence[Values], conf_layers: int, models: Models) -> dict[str, Any]:
+def resolved(
+    layers: Sequence[Values], conf_layers: int, models: Models, weights_of: WeightsOf = lambda _name, _present: {}
+) -> dict[str, Any]:
     """Return the parameters in force of `layers`, from base up, of which the first `conf_layers` are conf's.
 
     Where a layer above conf/ gives backbones to single methods, `zero_shot`, which every method is compared
-    with, takes what these change and agree on, so that both have one backbone.
+    with, takes what these change and agree on, so that both have one backbone. Where it names another backbone
+    without its weights, these are what `weights_of` says.
     """
     parameters: dict[str, Any] = {}
     for place, layer in enumerate(layers):
@@ -67,6 +79,8 @@ def resolved(layers: Sequence[Values], conf_layers: int, models: Models) -> dict
         if place >= conf_layers and isinstance(spread.get(ZERO_SHOT, {}), Mapping):
             followed = _followed(layer, parameters, merged(parameters, spread), models)
             spread = merged({ZERO_SHOT: {BACKBONE: followed}} if followed else {}, spread)
+        if place >= conf_layers:
+            spread = merged(_weights(parameters, spread, models, weights_of), spread)
         parameters = merged(parameters, spread)
     return parameters
 
@@ -112,6 +126,23 @@ def _followed(layer: Values, below: Values, above: Values, models: Models) -> di
             changes.append({key: after.get(key) for key in given if after.get(key) != before.get(key)})
     first, *others = [each for each in changes if each] or [{}]
     return {key: value for key, value in first.items() if all(key in other and other[key] == value for other in others)}
+
+
+def _weights(below: Values, layer: Values, models: Models, weights_of: WeightsOf) -> dict[str, Any]:
+    """Return the weights of each backbone that a layer names otherwise than below, where it gives none itself."""
+    found = {}
+    for method in models:
+        old, new = (_mapping(_mapping(values.get(method)).get(BACKBONE)) for values in (below, layer))
+        if "pretrained" not in new and (implied := _implied(old, new, weights_of)):
+            found[method] = {BACKBONE: implied}
+    return found
+
+
+def _implied(old: Values, new: Values, weights_of: WeightsOf) -> Values:
+    """Return what of a backbone follows from its name; nothing for that of `old`, or where that has random weights."""
+    name, present = new.get("name"), old.get("pretrained")
+    named = isinstance(name, str) and isinstance(present, str) and name != old.get("name")
+    return weights_of(str(name), str(present)) if named else {}
 
 
 def _mapping(value: Any) -> Values:
@@ -172,6 +203,7 @@ class Layers:
     named: Sequence[Layer]  # overlay and tuned parameters, those that there are
     given: Values  # on the command line, or what stands for it
     models: Models  # of the methods' parameters, by name
+    weights_of: WeightsOf = lambda _name, _present: {}  # of a backbone that is named without
 
     def in_force(self) -> dict[str, Any]:
         """Return the parameters of the run; the plans of a sample are shortened, under what was given."""
@@ -181,7 +213,8 @@ class Layers:
         """Return how long the plans of the same run without its sample are, by method; empty without one."""
         if not self.given.get(SAMPLE):
             return {}
-        return lengths(resolved([*self._below(len(self.named)), self.given], len(self.conf), self.models), self.models)
+        layers = [*self._below(len(self.named)), self.given]
+        return lengths(resolved(layers, len(self.conf), self.models, self.weights_of), self.models)
 
     def cells(self, *, benchmark: str, seed: int, variant: str | None = None) -> dict[str, Cell]:
         """Return the cell of every method.
@@ -204,11 +237,24 @@ class Layers:
             found[method] = Cell(**address, differs=differs, whole=whole.get(method, {}))
         return found
 
+    def given_backbone(self, method: str) -> list[str]:
+        """Return the names of what the layers above conf/ give of a method's backbone, in order.
+
+        Of an environment's own layer only how pixels are read counts: it says more than a published model does.
+        """
+        names: dict[str, None] = {}
+        for place, layer in enumerate([*self.conf[1:], *(each.values for each in self.named), self.given]):
+            own = _mapping(_mapping(_spread(layer, self.models).get(method)).get(BACKBONE))
+            names |= dict.fromkeys(name for name in own if place >= len(self.conf) - 1 or name in _NORMALISED)
+        return list(names)
+
     def _up_to(self, count: int, given: Values | None = None) -> dict[str, Any]:
         layers = self._below(count)
         if self.given.get(SAMPLE):
-            layers.append(shortened(resolved(layers, len(self.conf), self.models), self.given, self.models))
-        return resolved([*layers, *([given] if given else [])], len(self.conf), self.models)
+            layers.append(
+                shortened(resolved(layers, len(self.conf), self.models, self.weights_of), self.given, self.models)
+            )
+        return resolved([*layers, *([given] if given else [])], len(self.conf), self.models, self.weights_of)
 
     def _below(self, count: int) -> list[Values]:
         """Return the layers of conf and the first `count` of those named."""
@@ -229,7 +275,12 @@ class Layers:
             if label and self._differences(below, step, method):
                 labels.append(label)
                 below = step
-        return variant_of(*labels, name_of(self._differences(below, run, method)))
+        rest = self._differences(below, run, method)
+        old, new = (_mapping(_mapping(values.get(method)).get(BACKBONE)) for values in (below, run))
+        implied = _implied(old, new, self.weights_of)
+        if all(name in new and new[name] == value for name, value in implied.items()):
+            rest = {name: value for name, value in rest.items() if name not in {f"{BACKBONE}.{key}" for key in implied}}
+        return variant_of(*labels, name_of(rest))
 
     def _label(self, layer: Layer, conf: Values, step: Values) -> str:
         """Return what a layer is called; nothing for a run card whose variant only says what differs."""

@@ -20,6 +20,8 @@ from; those of some training images; those of all."""
 
 DECIDING = ("benchmark", "method", "seed", "data", "parameters", "weights", "made_from")
 """What decides a result, but for rounding."""
+PUBLISHED = "published_checkpoint"
+"""The name in `Origin.made_from` of a published model that was imported."""
 EXTRACTION = {"splits", "flip_averaging", "batch_size", "precision"}
 """The parameters of the evaluation that decide embeddings."""
 _ADDED = {"evaluation": {"precision": "float32"}}
@@ -116,12 +118,12 @@ def require_match(consumer: str, artefact: str, origin: Origin | None, present: 
 
 def _remedy(origin: Origin, differing: Sequence[str]) -> str:
     """Return what makes an artefact anew: the first node whose result depends on what differs."""
-    node = origin.made_by
+    node, maker = origin.made_by, origin.made_by.partition(".")[0]  # a method, or import_model
     if all(name.startswith("parameters.evaluation.") for name in differing):
         early = any(name.rpartition(".")[2] in EXTRACTION for name in differing)
-        node = f"{origin.method}.{'extract' if early else 'evaluate'}"
+        node = f"{maker}.{'extract' if early else 'evaluate'}"
     elif not all(name.startswith("made_from.") or name == "galleries" for name in differing):
-        return f"run the whole pipeline again, kedro run --pipeline={origin.method}, with --env and --params"
+        return f"run the whole pipeline again, kedro run --pipeline={maker}, with --env and --params"
     return f"run the pipeline from node {node} (--from-nodes={node}), or the whole"
 
 

@@ -88,8 +88,8 @@ class SplitParameters(Parameters):
 class BackboneParameters(Parameters):
     """The CLIP image encoder and the pixels it reads."""
 
-    name: str = Field(description="an open_clip ViT model name, or demo-vit")
-    pretrained: str | None = Field(None, description="open_clip tag, local checkpoint, or null for random")
+    name: str = Field(description="open_clip name, hf-hub:<org>/<repository>, folder, or demo-vit")
+    pretrained: str | None = Field(None, description="open_clip tag, local checkpoint; null: random, or a folder's own")
     image_size: tuple[Side, Side] = Field((256, 128), description="height, width in pixels")
     patch_stride: PositiveInt | None = Field(None, description="null: the patch size; smaller: OLP")
     # Per colour.
@@ -128,7 +128,7 @@ class BackboneParameters(Parameters):
 class SharedBackboneParameters(BackboneParameters):
     """Parameters of the backbone of all methods that have no own; none must be given."""
 
-    name: str = Field("", description="an open_clip ViT model name, or demo-vit")
+    name: str = Field("", description="open_clip name, hf-hub:<org>/<repository>, folder, or demo-vit")
 
 
 class AugmentationParameters(Parameters):
@@ -200,6 +200,14 @@ class TrainingPlan(Parameters):
         return self
 
 
+class TowerPlan(TrainingPlan):
+    """The schedule of a stage that trains the image tower: the memory that a step takes, and rates by the tower."""
+
+    chunk_size: PositiveInt | None = Field(None, description="images in one forward pass; null: the whole batch")
+    rate_by_width: bool = Field(False, description="rates times 768 / width of the image tower; ViT-B/16 has 768")
+    layer_decay: float = Field(1.0, gt=0, le=1, description="factor of the rate from a block to the one before")
+
+
 class MemoryParameters(Parameters):
     """The prototype memory."""
 
@@ -257,8 +265,9 @@ class SharedParameters(Parameters):
         None, description="so many training and test identities, trained briefly; true: 50; null: all"
     )
     overlay: str | None = Field(None, description="conf/overlays/<name>.yml, or a file like it")
-    method: str | None = Field(None, description="the one that is tuned, or whose changes are shown")
+    method: str | None = Field(None, description="the one that is tuned, imported, or whose changes are shown")
     study: str = Field("main", pattern=r"^\w[\w.-]*$", description="name of the study among its method's")
+    checkpoint: str | None = Field(None, description="file of a published ReID model, which import_model reads")
     tuned: str | None = Field(None, description="take what a study found: <method>, or <method>/<study>")
     compute: ComputeParameters
     ingestion: IngestionParameters

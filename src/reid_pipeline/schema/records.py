@@ -128,6 +128,7 @@ class RunCard(RunRecord):
     data: dict[str, SplitCount]
     weights: str | None = None  # SHA-256 of the weights that training started from; "random" where these were sampled
     label_use: LabelUse | None = None
+    imported: Digest | None = None  # SHA-256 of the published checkpoint that was imported; None where it was trained
     # As "<benchmark>/<folder>/seed_<n>".
     zero_shot: str | None = None  # address of the zero_shot that the run is compared with
     device: str  # this and the next two: as resolved

@@ -1,0 +1,42 @@
+"""What the kinds of open_clip's own ViT share: patches, positions, tokens up to the first block.
+
+Shape suffixes: B images, 3 colours, H W image rows and columns, L = 1 + h * w tokens (class token first), D width of
+the tower.
+"""
+
+from typing import Any, cast
+
+import torch
+from torch import Tensor
+
+from reid_pipeline.models.image_encoder import ImageEncoder
+from reid_pipeline.models.towers._patches import set_patches
+
+
+def is_open_clip_vit(visual: Any) -> bool:
+    """Return whether this is open_clip's own ViT, however it is pooled."""
+    return type(visual).__name__ == "VisionTransformer" and hasattr(visual, "conv1")
+
+
+def adapt(tower: ImageEncoder) -> None:
+    """Give the ViT the tower's input size and patch stride, and set the widths."""
+    visual = tower.visual
+    set_patches(tower, visual.conv1)
+    visual.grid_size, visual.image_size = tower.grid_size, tower.image_size
+    tower.width, tower.projected_width = (int(size) for size in visual.proj.shape)
+    tower.penultimate_width = int(visual.conv1.out_channels)
+
+
+def tokens(tower: ImageEncoder, images_B3HW: Tensor, side_BD: Tensor | None) -> Tensor:
+    """Return the tokens that enter the first block, float [B, L, D]."""
+    visual = tower.visual
+    patches_BLD = visual.conv1(images_B3HW).flatten(2).transpose(1, 2)
+    class_BD = visual.class_embedding.to(patches_BLD.dtype).expand(len(patches_BLD), -1)
+    if side_BD is not None:
+        side_BD = tower.sie_coefficient * side_BD.to(patches_BLD.dtype)
+        class_BD = class_BD + side_BD
+        if tower.sie_tokens == "all":
+            patches_BLD = patches_BLD + side_BD[:, None]
+    x_BLD = torch.cat([class_BD[:, None], patches_BLD], dim=1)
+    x_BLD = x_BLD + visual.positional_embedding.to(x_BLD.dtype)
+    return cast("Tensor", visual.ln_pre(visual.patch_dropout(x_BLD)))

@@ -1,0 +1,51 @@
+"""A ViT of open_clip that is pooled by attention, as CoCa's are, adapted to re-identification.
+
+Learnt queries attend to all tokens, and the first of them gives the feature. Source: Yu et al., CoCa, TMLR 2022, in
+open_clip's form of it.
+
+Shape suffixes: B images, 3 colours, H W image rows and columns, L = 1 + h * w tokens (class token first), D width of
+the tower, Q queries of the pool, E its width.
+"""
+
+from typing import Any
+
+from torch import Tensor
+
+from reid_pipeline.models.image_encoder import ImageEncoder, ImageFeatures
+from reid_pipeline.models.towers._open_clip_vit import adapt, is_open_clip_vit, tokens
+
+
+class AttentionPooledViT(ImageEncoder):
+    """An attention-pooled ViT of open_clip: `penultimate` is the mean of all tokens, which is what the pool reads."""
+
+    KIND = "attention-pooled ViT"
+    POSITION_KEY = "positional_embedding"
+
+    @classmethod
+    def fits(cls, visual: Any) -> bool:
+        """Return whether this is open_clip's own ViT with one attention pool, of which the first query is read."""
+        if not is_open_clip_vit(visual) or visual.attn_pool is None:
+            return False
+        return visual.pool_type == "tok" and visual.attn_pool_contrastive is None
+
+    def _adapt(self) -> None:
+        adapt(self)
+        self._make_side_table(self.penultimate_width)
+        self._resize_positions()
+
+    def freeze_patch_projection(self) -> None:
+        """Stop training of `conv1`."""
+        self.visual.conv1.requires_grad_(False)
+
+    def _features(self, images_B3HW: Tensor, camids: Tensor | None, viewids: Tensor | None) -> ImageFeatures:
+        visual = self.visual
+        x_BLD = tokens(self, images_B3HW, self._side_information(images_B3HW, camids, viewids))
+        *blocks, last = visual.transformer.resblocks
+        for block in blocks:
+            x_BLD = block(x_BLD)
+        pooled_BQE = visual.attn_pool(last(x_BLD))
+        final_BE = visual.ln_post(pooled_BQE)[:, 0]
+        return ImageFeatures(x_BLD.mean(1), final_BE, final_BE @ visual.proj)
+
+
+TOWER = AttentionPooledViT
