@@ -20,7 +20,7 @@ parameters, are marked `slow`."""
 WriteJPEG = Callable[..., Path]
 
 
-LONGEST_FIRST = ("house/test_house_dvc_and_viz.py", "e2e", "house", "golden", "bench", "methods")
+LONGEST_FIRST = ("house/test_house_dvc_and_viz.py", "e2e", "house", "golden", "bench", "methods", "models")
 """Files and folders by what they take, so that none of two processes is left alone with a long file in the end."""
 
 

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import yaml
+from warm_python import command as warm_command
 
 ROOT = Path(__file__).parents[1]
 
@@ -58,15 +59,20 @@ class ProjectCopy:
         self.folder = folder
 
     def run(self, *command: str, **environment: str) -> str:
-        """Run a command of the environment, with `.venv` active, and return what it printed."""
+        """Run a command of the environment, with `.venv` active, and return what it printed.
+
+        The command `kedro`, also as DVC finds it on the path, is that of a warm Python.
+        """
         programs = Path(sys.executable).parent
+        warm = warm_command("kedro", self.folder.parent / "warm")
+        program = warm / "kedro" if command[0] == "kedro" else programs / command[0]
         done = subprocess.run(
-            [programs / command[0], *command[1:]],
+            [program, *command[1:]],
             cwd=self.folder,
             env={
                 **os.environ,
                 **environment,
-                "PATH": f"{programs}{os.pathsep}{os.environ['PATH']}",
+                "PATH": os.pathsep.join([str(warm), str(programs), os.environ["PATH"]]),
                 "OMP_NUM_THREADS": "1",
                 "COLUMNS": "200",
                 "DVC_SITE_CACHE_DIR": str(self.folder / ".dvc" / "tmp" / "site"),

@@ -7,8 +7,9 @@ from reid_pipeline.hooks.cell_checks import OnlyMissing
 from reid_pipeline.hooks.cell_locks import CellLocks
 from reid_pipeline.hooks.interrupts import Standing
 from reid_pipeline.hooks.made_anew import MadeAnew
-from reid_pipeline.hooks.preflight import CatalogEntries, Preflight, ProjectPath, SessionChecks
+from reid_pipeline.hooks.preflight import Preflight
 from reid_pipeline.hooks.run_summary import NodeTimes, RunSummary
+from reid_pipeline.hooks.session_checks import CatalogEntries, ProjectPath, SessionChecks
 
 HOOKS = (
     ProjectPath(), SessionChecks(), OnlyMissing(), Preflight(), CatalogEntries(), CellLocks(), NodeTimes(),

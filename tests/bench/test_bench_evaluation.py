@@ -1,13 +1,12 @@
 """bench/evaluation.py compares like with like, and runs; the figures are in docs/performance.md."""
 
 import re
-import subprocess
-import sys
 from types import ModuleType
 
 import pytest
 from bench_programs import bench_program
 from project_copy import ROOT
+from warm_python import run
 
 PROGRAM = ROOT / "bench" / "evaluation.py"
 
@@ -39,12 +38,7 @@ def test_the_figures_that_are_fitted(evaluation):
 
 
 def test_it_runs():
-    done = subprocess.run(
-        [sys.executable, str(PROGRAM), "--quick", "--shapes", "market1501", "--kinds", "clustered"],
-        capture_output=True,
-        text=True,
-        timeout=200,
-    )
+    done = run(PROGRAM, "--quick", "--shapes", "market1501", "--kinds", "clustered", folder=ROOT)
     assert done.returncode == 0, done.stderr
     assert re.findall(r"^(\w+) features$", done.stdout, flags=re.MULTILINE) == ["clustered"]
     assert len(re.findall(r"^plain: dense, argsort, loop +\d", done.stdout, flags=re.MULTILINE)) == 1

@@ -1,14 +1,13 @@
 """bench/ingestion.py measures what it says it does, and runs; the figures are in docs/performance.md."""
 
 import re
-import subprocess
-import sys
 from collections import Counter
 from types import ModuleType
 
 import pytest
 from bench_programs import bench_program
 from project_copy import ROOT
+from warm_python import run
 
 PROGRAM = ROOT / "bench" / "ingestion.py"
 
@@ -64,9 +63,7 @@ def test_the_table(ingestion):
 
 
 def test_it_runs():
-    done = subprocess.run(
-        [sys.executable, str(PROGRAM), "--quick", "--files", "400"], capture_output=True, text=True, timeout=120
-    )
+    done = run(PROGRAM, "--quick", "--files", "400", folder=ROOT)
     assert done.returncode == 0, done.stderr
     names = re.findall(r"^(\S.*?)  +[0-9,]+ ", done.stdout, flags=re.MULTILINE)
     assert (

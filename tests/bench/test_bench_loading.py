@@ -1,10 +1,9 @@
 """bench/loading.py compares like with like, and runs; the figures are in docs/performance.md."""
 
 import re
-import subprocess
-import sys
 
 from project_copy import ROOT
+from warm_python import run
 
 PROGRAM = ROOT / "bench" / "loading.py"
 ROWS = [
@@ -25,9 +24,7 @@ ROWS = [
 
 
 def test_it_runs():
-    done = subprocess.run(
-        [sys.executable, str(PROGRAM), "--quick", "--files", "3"], capture_output=True, text=True, timeout=120
-    )
+    done = run(PROGRAM, "--quick", "--files", "3", folder=ROOT)
     assert done.returncode == 0, done.stderr
     assert re.findall(r"^(\S.*?)  +[0-9,]+ ", done.stdout, flags=re.MULTILINE) == ROWS * 2
     for ratio in re.findall(r"^usual pipeline, Pillow .* (\S+)$", done.stdout, flags=re.MULTILINE):

@@ -1,13 +1,12 @@
 """bench/neighbourhoods.py compares like with like, and runs; the figures are in docs/performance.md."""
 
-import subprocess
-import sys
 from types import ModuleType
 
 import numpy as np
 import pytest
 from bench_programs import bench_program
 from project_copy import ROOT
+from warm_python import run
 
 PROGRAM = ROOT / "bench" / "neighbourhoods.py"
 
@@ -47,8 +46,7 @@ def test_the_table_and_the_growth(program):
 
 
 def test_it_runs():
-    command = [sys.executable, str(PROGRAM), "--quick", "--reranking", "--dense-limit", "0"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=240)
+    done = run(PROGRAM, "--quick", "--reranking", "--dense-limit", "0", folder=ROOT)
     assert done.returncode == 0, done.stderr
     names = [line[:20].strip() for line in done.stdout.splitlines() if line.strip()]
     assert names == ["450 rows", "search of 30", "clustering"]

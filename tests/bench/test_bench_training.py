@@ -1,10 +1,9 @@
 """bench/training.py runs steps of one stage, of two, and of clusters."""
 
 import re
-import subprocess
-import sys
 
 from project_copy import ROOT
+from warm_python import run
 
 from reid_pipeline.methods import find_method
 
@@ -14,13 +13,7 @@ PROGRAM = ROOT / "bench" / "training.py"
 def test_it_runs_a_step_of_every_stage():
     methods = ("baseline", "svll_reid", "unsupervised_pcl")
     small = "--device cpu --precision float32 --backbone demo-vit --image-size 32 16 --batch 8 --steps 1"
-    done = subprocess.run(
-        [sys.executable, str(PROGRAM), *small.split(), "--methods", *methods],
-        capture_output=True,
-        text=True,
-        timeout=240,
-        check=False,
-    )
+    done = run(PROGRAM, *small.split(), "--methods", *methods, folder=ROOT)
     assert done.returncode == 0, done.stderr
     rates = re.findall(r"^([a-z]\S.*?)  +([\d.]+)(?: +-?\d+%)?$", done.stdout, flags=re.MULTILINE)
     stages = [f"{name}, {stage}" for name in methods for stage in find_method(name).stage_names]

@@ -19,7 +19,7 @@ from unprivileged import run_unprivileged
 from reid_pipeline.config.checked_loader import CheckedConfigLoader
 from reid_pipeline.config.files import read_conf_file
 from reid_pipeline.config.loader import LayeredConfigLoader
-from reid_pipeline.hooks.preflight import CatalogEntries
+from reid_pipeline.hooks.session_checks import CatalogEntries
 from reid_pipeline.schema.errors import UserError
 from reid_pipeline.settings import CONFIG_LOADER_ARGS
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from pydantic import ValidationError
+from scipy.spatial.distance import cdist
 
 from reid_drawings import SyntheticBenchmark, contact_sheet, draw_benchmark
 from reid_drawings.plan import benchmark_images
@@ -110,12 +111,7 @@ def test_jpeg_quality_varies_between_images(drawn):
 
 
 @pytest.mark.slow
-def test_a_seed_gives_the_same_bytes(drawn):
-    assert digest(draw_benchmark(SMALL, processes=1)) == digest(drawn)
-
-
-@pytest.mark.slow
-def test_the_number_of_processes_changes_nothing(drawn):
+def test_a_seed_gives_the_same_bytes_with_any_number_of_processes(drawn):
     seen: list[int] = []
     assert digest(draw_benchmark(SMALL, processes=2, on_image=seen.append)) == digest(drawn)
     assert seen == sorted(seen)
@@ -145,13 +141,13 @@ def test_cameras_differ_in_mean_colour_and_neutral_ones_less(drawn):
 
 
 @pytest.mark.slow
-def test_somebody_else_looks_more_alike_than_the_same_person_elsewhere():
+def test_somebody_else_looks_more_alike_than_the_same_person_elsewhere(drawn):
     """The problem is not solved by raw pixels: for most images somebody else's is the nearest."""
-    images = draw_benchmark(SMALL.model_copy(update={"distractors": 0, "junk": 0}), processes=1)
+    images = {path: data for path, data in drawn.items() if parsed([path])[0][1] > 0}
     rows = parsed(images)
     pixels = np.stack([np.asarray(Image.open(BytesIO(data)).resize((8, 16))) for data in images.values()])
     flat = pixels.reshape(len(rows), -1).astype(float)
-    distances = np.linalg.norm(flat[:, None] - flat[None], axis=-1)
+    distances = cdist(flat, flat)
     pids, cameras = np.array([row[1] for row in rows]), np.array([row[2] for row in rows])
     other_person = pids[:, None] != pids
     person_elsewhere = (pids[:, None] == pids) & (cameras[:, None] != cameras)

@@ -8,6 +8,7 @@ from pydantic import ValidationError
 
 from reid_drawings import CaptionedDrawings, SyntheticBenchmark, draw_captioned
 from reid_drawings.camera import draw_camera
+from reid_drawings.captions import draw_captioned_one
 from reid_drawings.describe import describe, parts_seen, side_seen
 from reid_drawings.identity import draw_identity
 from reid_drawings.palette import Colour
@@ -112,13 +113,15 @@ def test_drawings_and_captions_are_determined_by_the_seed():
 
 @pytest.mark.slow
 def test_the_number_of_processes_changes_nothing():
+    """Every so many of two chunks, drawn alone."""
     parameters = CaptionedDrawings(count=260, height=32, width=16)
     seen: list[int] = []
-    drawings, captions = draw_captioned(parameters, processes=1)
-    parallel, captions_parallel = draw_captioned(parameters, processes=2, on_image=seen.append)
-    assert drawings.shape == (260, 32, 16, 3)
-    assert (drawings == parallel).all()
-    assert captions == captions_parallel
+    parallel, captions = draw_captioned(parameters, processes=2, on_image=seen.append)
+    assert parallel.shape == (260, 32, 16, 3)
+    for number in (0, *range(7, 249, 22), 249, 250, 259):
+        drawing, caption = draw_captioned_one(parameters, number)
+        assert (np.asarray(drawing) == parallel[number]).all()
+        assert caption == captions[number]
     assert seen == [250, 260]
 
 

@@ -1,4 +1,4 @@
-"""The main job, run once for all tests of this folder."""
+"""The main job, run once for all tests of this folder, in an interpreter of its own."""
 
 import pytest
 from small_project import Project, make_project
@@ -8,6 +8,6 @@ from small_project import Project, make_project
 def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Project, str]:
     """A project in which the main job has run once, and what it printed."""
     project = make_project(tmp_path_factory.mktemp("finished") / "project")
-    status, printed = project.kedro("run", "--pipeline=unsupervised_pcl")
+    status, printed = project.kedro_anew("run", "--pipeline=unsupervised_pcl")
     assert status == 0, printed
     return project, printed

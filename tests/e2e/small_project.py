@@ -10,6 +10,7 @@ from typing import Any
 
 import yaml
 from compiled import share_kernels
+from warm_python import Program, start
 
 from reid_pipeline.methods import method_names
 from reid_pipeline.schema.nested import merged
@@ -36,6 +37,7 @@ LEAST_DRAWING = {
 }
 LEAST_PEOPLE = {**LEAST_DRAWING, "distractors": 0, "junk": 0}
 LEAST_BACKBONE = {"name": "demo-vit", "pretrained": "demo", "image_size": [32, 16]}
+PRINTED = {"COLUMNS": "200", "NO_COLOR": "1"}
 PLAN = {"epochs": 3, "iterations_per_epoch": 3, "batch_size": 32, "instances": 4}
 
 
@@ -49,24 +51,29 @@ class Project:
 
     root: Path
 
-    def start(self, *words: str) -> subprocess.Popen[str]:
-        """Start `kedro <words>` and return the process; both streams come as one."""
-        environment = {**os.environ, "OMP_NUM_THREADS": "1", "COLUMNS": "200", "NO_COLOR": "1"}
-        return subprocess.Popen(
+    def start(self, *words: str) -> Program:
+        """Start `kedro <words>` in a warm Python and return the process; both streams come as one."""
+        return start("-m", "kedro", *words, folder=self.root, variables=PRINTED)
+
+    def kedro(self, *words: str) -> tuple[int, str]:
+        """Run `kedro <words>` likewise; return the exit status and what it printed."""
+        process = self.start(*words)
+        printed, _ = process.communicate(timeout=300)
+        return process.wait(), printed
+
+    def kedro_anew(self, *words: str) -> tuple[int, str]:
+        """Run `kedro <words>` in an interpreter of its own, as a user does."""
+        done = subprocess.run(
             [sys.executable, "-m", "kedro", *words],
             cwd=self.root,
-            env=environment,
+            env={**os.environ, **PRINTED, "OMP_NUM_THREADS": "1"},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             stdin=subprocess.DEVNULL,
             text=True,
+            timeout=300,
         )
-
-    def kedro(self, *words: str) -> tuple[int, str]:
-        """Run `kedro <words>`; return the exit status and what it printed."""
-        process = self.start(*words)
-        printed, _ = process.communicate(timeout=300)
-        return process.returncode, printed
+        return done.returncode, done.stdout
 
     def configure(self, environment: str = "synthetic", **parameters: Any) -> None:
         """Write parameters into conf/<environment>, as a user edits it; `synthetic` is the drawing."""

@@ -5,7 +5,6 @@ import os
 import re
 import shutil
 import signal
-import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +15,7 @@ from kedro.framework.project import configure_project
 from kedro.framework.session import KedroSession
 from kedro.framework.startup import bootstrap_project
 from small_project import Project, make_project
+from warm_python import Program
 
 from reid_pipeline.io.cell_lock import CellLock
 from reid_pipeline.user_errors import user_error_text
@@ -34,7 +34,7 @@ def results(project: Project) -> dict[str, bytes]:
     }
 
 
-def wait_for(found: Path, process: subprocess.Popen[str]) -> None:
+def wait_for(found: Path, process: Program) -> None:
     deadline = time.monotonic() + 120
     while not found.exists():
         assert process.poll() is None, process.communicate()[0]

@@ -2,6 +2,7 @@
 
 import multiprocessing
 import re
+import shutil
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -12,7 +13,8 @@ from project_copy import ROOT
 
 from reid_pipeline.cli.parameters import given_parameters
 from reid_pipeline.config.loader import LayeredConfigLoader
-from reid_pipeline.hooks.preflight import CatalogEntries, Preflight, SessionChecks
+from reid_pipeline.hooks.preflight import Preflight
+from reid_pipeline.hooks.session_checks import CatalogEntries, SessionChecks
 from reid_pipeline.schema.errors import UserError
 from reid_pipeline.settings import CONFIG_LOADER_ARGS
 
@@ -22,10 +24,7 @@ def conf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The project's conf/, to be broken."""
     monkeypatch.chdir(tmp_path)
     for name in ("base", "synthetic"):
-        for file in (ROOT / "conf" / name).iterdir():
-            copy = tmp_path / "conf" / name / file.name
-            copy.parent.mkdir(parents=True, exist_ok=True)
-            copy.write_bytes(file.read_bytes())
+        shutil.copytree(ROOT / "conf" / name, tmp_path / "conf" / name)
     return tmp_path / "conf"
 
 

@@ -9,6 +9,7 @@ import re
 import sys
 import textwrap
 from collections.abc import Iterator
+from functools import cache
 
 import numpy as np
 import pytest
@@ -132,6 +133,20 @@ def trained(name, parameters, data):
     return model, history
 
 
+@pytest.fixture(scope="module")
+def trained_once(training_images):
+    """What training as `small_parameters` say gives, by method; nothing may change it."""
+    images, labels, camids = training_images
+
+    @cache
+    def made(name):
+        params = find_method(name).params
+        parameters = params.model_validate(shrunk(published(name), params))
+        return trained(name, parameters, TrainingData(images, labels, camids, Runtime(torch.device("cpu")), 0))
+
+    return made
+
+
 def weights(model) -> dict[str, torch.Tensor]:
     return {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
 
@@ -201,10 +216,9 @@ class TestBuild:
 class TestTraining:
     @pytest.mark.slow
     @pytest.mark.parametrize("name", TRAINED)
-    def test_an_epoch_of_every_stage(self, name, small_parameters, make_data):
-        parameters = small_parameters(name)
-        before = built(find_method(name), parameters)
-        model, history = trained(name, parameters, make_data())
+    def test_an_epoch_of_every_stage(self, name, small_parameters, trained_once):
+        before = built(find_method(name), small_parameters(name))
+        model, history = trained_once(name)
         assert json.loads(json.dumps(history)) == history
         assert [record["stage"] for record in history] == list(find_method(name).stage_names)
         for record in history:
@@ -223,9 +237,9 @@ class TestTraining:
 
     @pytest.mark.slow
     @pytest.mark.parametrize("name", TRAINED)
-    def test_a_seed_gives_the_same_bits(self, name, small_parameters, make_data):
+    def test_a_seed_gives_the_same_bits(self, name, small_parameters, make_data, trained_once):
         parameters = small_parameters(name)
-        first, _ = trained(name, parameters, make_data())
+        first, _ = trained_once(name)
         torch.manual_seed(12345)
         second, _ = trained(name, parameters, make_data())
         other, _ = trained(name, parameters, make_data(seed=1))
@@ -306,14 +320,14 @@ class TestUnsupervisedPCL:
     NAME = "unsupervised_pcl"
 
     @pytest.mark.slow
-    def test_labels_are_never_used_in_training(self, small_parameters, make_data):
+    def test_labels_are_never_used_in_training(self, small_parameters, make_data, trained_once):
         """Other identities, or none, change the diagnostics and not one bit of the weights."""
         parameters = small_parameters(self.NAME)
         labels = make_data().labels
         permuted = np.random.default_rng(0).permutation(labels)
-        (model, history), (other, other_history), (blind, blind_history) = (
-            trained(self.NAME, parameters, make_data(labels=given))
-            for given in (labels, permuted, np.full_like(labels, -1))
+        model, history = trained_once(self.NAME)
+        (other, other_history), (blind, blind_history) = (
+            trained(self.NAME, parameters, make_data(labels=given)) for given in (permuted, np.full_like(labels, -1))
         )
         assert equal(weights(model), weights(other))
         assert equal(weights(model), weights(blind))
@@ -330,8 +344,8 @@ class TestUnsupervisedPCL:
             model, _ = trained(self.NAME, chosen, make_data())
             assert torch.equal(model.encoder.visual.conv1.weight, start) is frozen
 
-    def test_facts(self, small_parameters, make_data):
-        _, (record,) = trained(self.NAME, small_parameters(self.NAME), make_data())
+    def test_facts(self, trained_once):
+        _, (record,) = trained_once(self.NAME)
         histogram = record["cluster_sizes"]["histogram"]
         assert sum(part["clusters"] for part in histogram) == record["clusters"] >= 2
         assert 0 <= record["noise_share"] < 1

@@ -167,22 +167,24 @@ def test_the_environments_files_override_and_do_not_replace(project):
     assert parameters["memory"]["temperature"] == published("unsupervised_pcl")["memory"]["temperature"]
 
 
+WIRING = """
+import reid_pipeline.settings, reid_pipeline.cli
+import reid_pipeline.methods.unsupervised_pcl
+import reid_pipeline.pipeline_registry
+reid_pipeline.pipeline_registry.register_pipelines()
+import reid_pipeline.models, reid_pipeline.io.weights, reid_pipeline.io.raw
+"""
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "code",
-    [
-        "import reid_pipeline.methods.unsupervised_pcl",
-        "import reid_pipeline.pipeline_registry",
-        "from reid_pipeline.pipeline_registry import register_pipelines; register_pipelines()",
-        "import reid_pipeline.settings, reid_pipeline.cli",
-        "import reid_pipeline.models, reid_pipeline.io.weights, reid_pipeline.io.raw",
-    ],
-)
-def test_the_wiring_does_not_load_heavy_libraries(code):
+def test_the_wiring_does_not_load_heavy_libraries():
+    """One process, in which no line may load one."""
     heavy = {"torch", "torchvision", "open_clip", "faiss", "sklearn"}
+    lines = WIRING.strip().splitlines()
     check = f"; import sys; print(sorted({heavy} & set(sys.modules)))"
-    done = subprocess.run([sys.executable, "-c", code + check], capture_output=True, text=True, check=True)
-    assert done.stdout.splitlines()[-1] == "[]"
+    code = "\n".join(line + check for line in lines)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert dict(zip(lines, done.stdout.splitlines()[-len(lines) :], strict=True)) == dict.fromkeys(lines, "[]")
 
 
 class TestOverlays:
