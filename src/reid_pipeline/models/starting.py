@@ -60,7 +60,7 @@ def _load(own: ImageEncoder, given: ImageEncoder, state: dict[str, Tensor], name
 
 
 def _input_lines(own: ImageEncoder, given: ImageEncoder) -> Iterator[str]:
-    """Yield what is said of size, stride and pixels where they differ."""
+    """Yield lines on size, stride and pixels where they differ."""
     if (own.image_size, own.grid_size) != (given.image_size, given.grid_size):
         strides = "" if own.patch_stride == given.patch_stride else f", stride {given.patch_stride}"
         yield (
@@ -128,7 +128,7 @@ def _neck_lines(model: ReIDModel, source: Embedder) -> Iterator[str]:
 
 
 def _other_lines(model: nn.Module) -> Iterator[str]:
-    """Yield what is said of the parts that no embedder has."""
+    """Yield lines on the parts that no embedder has."""
     parts = [
         name for name, part in model.named_children() if name not in _TAKEN and any(True for _ in part.parameters())
     ]
