@@ -128,6 +128,7 @@ def test_the_scores_are_made_without_any_test_image(project: Project, tmp_path: 
         seen,
         RawFolder(tmp_path, tuple(sorted(seen["path"]))),
         None,
+        None,
         str(tmp_path / "study.journal"),
     )
     assert again["trials"][0]["scores"] == record(project)["trials"][0]["scores"]
