@@ -36,7 +36,7 @@ def registered() -> dict[str, Pipeline]:
         (PCL | {"from_inputs": ["raw_imges"]}, "--from-inputs=raw_imges: there is no such input of the pipeline unsupervised_pcl. Did you mean 'raw_images'?"),
         (PCL | {"to_outputs": ["leaderboard"]}, "--to-outputs=leaderboard: there is no such output of the pipeline unsupervised_pcl. It belongs to leaderboard"),
         (PCL | {"tags": ["tabels"]}, "--tags=tabels: there is no such tag of the pipeline unsupervised_pcl. Did you mean 'tables'?"),
-        ({"pipelines": ["leaderboard"], "tags": ["tables"]}, "It belongs to baseline, clip_reid, pcl, svll_reid, unsupervised_pcl and 3 more"),
+        ({"pipelines": ["leaderboard"], "tags": ["tables"]}, "It belongs to baseline, clip_reid, pcl, svll_reid, unsupervised_pcl and 4 more"),
         (PCL | {"namespaces": ["unsupervised"]}, "--namespaces=unsupervised: there is no such namespace"),
         ({"node_names": ["leaderbord"]}, "--nodes=leaderbord: there is no such node of the pipeline __default__."),
         (PCL | {"from_nodes": ["unsupervised_pcl.evaluate"], "to_nodes": ["unsupervised_pcl.extract"]}, "No node of the pipeline is selected by --from-nodes and --to-nodes together."),

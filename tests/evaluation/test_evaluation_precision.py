@@ -53,7 +53,7 @@ def raw(drawn_folder, drawn_files) -> RawFolder:
 @pytest.fixture(scope="module")
 def embedder(tables: SplitTables) -> Embedder:
     torch.manual_seed(0)
-    return NODES.build(PARAMETERS, tables.split_table, CELLS)[0]
+    return NODES.build(PARAMETERS, tables.split_table, CELLS, None)[0]
 
 
 def extracted(

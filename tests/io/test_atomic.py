@@ -232,6 +232,7 @@ NEVER_WRITE = {
     "AllResultsDataset",
     "EarlierTableDataset",
     "ImageCacheDataset",
+    "InitialModelDataset",
     "RawFolderDataset",
     "RunEnvironmentDataset",
     "RunResultsDataset",

@@ -329,7 +329,7 @@ def test_a_deep_overlay_is_refused_at_once(tmp_path: Path, name: str, content: b
     (tmp_path / name).write_bytes(content)
     started = time.monotonic()
     with pytest.raises(UserError, match=r"nested more than 100 levels deep") as caught:
-        read_overlay(tmp_path, str(tmp_path / name))
+        read_overlay(tmp_path, str(tmp_path / name), "base")
     assert name in str(caught.value)
     assert time.monotonic() - started < 1
 
@@ -337,7 +337,7 @@ def test_a_deep_overlay_is_refused_at_once(tmp_path: Path, name: str, content: b
 def test_an_overlay_whose_aliases_multiply_is_refused_at_once(tmp_path: Path) -> None:
     (tmp_path / "mine.yml").write_bytes(BOMB)
     with pytest.raises(UserError, match=r"mine\.yml.*aliases stand for more than"):
-        read_overlay(tmp_path, str(tmp_path / "mine.yml"))
+        read_overlay(tmp_path, str(tmp_path / "mine.yml"), "base")
 
 
 @pytest.mark.parametrize("damage", ["empty", "half", "garbage", "deep", "folder", "FIFO", "list"])
