@@ -52,9 +52,14 @@ def log_weights(layers: Layers, in_force: Mapping[str, Any]) -> None:
 
     traced = replace(layers, weights_of=marked).in_force()
     for method in layers.models:
-        blocks = [(values.get(method) or {}).get(BACKBONE) for values in (traced, in_force)]
-        if all(isinstance(each, Mapping) for each in blocks) and blocks[0]["pretrained"] == _BY_NAME:
-            _log_once(blocks[1]["name"], blocks[1]["pretrained"])
+        of_trace, own = (_backbone(values.get(method)) for values in (traced, in_force))
+        if of_trace.get("pretrained") == _BY_NAME:
+            _log_once(own["name"], own["pretrained"])
+
+
+def _backbone(parameters: Any) -> Mapping[str, Any]:
+    block = parameters.get(BACKBONE) if isinstance(parameters, Mapping) else None
+    return block if isinstance(block, Mapping) else {}
 
 
 @cache
