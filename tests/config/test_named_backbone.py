@@ -2,14 +2,17 @@
 
 import logging
 from typing import Any
+from urllib.parse import unquote
 
 import pytest
 from test_config_loader import CONF, variants
 
+from reid_pipeline.config import named_backbone
 from reid_pipeline.config.loader import LayeredConfigLoader
-from reid_pipeline.config.named_backbone import weights_of
 from reid_pipeline.methods import method_names
 from reid_pipeline.models.open_clip_lists import configs, default_tag, facts_of, tags_of
+from reid_pipeline.models.pretrained import weights_digest
+from reid_pipeline.schema.errors import UserError
 from reid_pipeline.settings import CONFIG_LOADER_ARGS
 
 NULL = {"pixel_mean": None, "pixel_std": None}
@@ -33,6 +36,8 @@ def weights(loader: LayeredConfigLoader, method: str = "zero_shot") -> dict[str,
         ("ViT-L-14-quickgelu", "market1501", "openai"),  # the tag in force fits
         ("ViT-L-14", "market1501", "laion400m_e31"),  # openai's were trained with QuickGELU
         ("RN50-quickgelu", "synthetic", "openai"),  # the first that is listed
+        ("RN50", "synthetic", "openai"),  # is refused later, with the name of the network that it fits
+        ("MobileCLIP2-S0", "synthetic", "dfndr2b"),
     ],
 )
 def test_every_method_gets_weights_of_that_name(name, environment, tag):
@@ -52,8 +57,9 @@ def test_the_demos_has_its_own():
 @pytest.mark.parametrize(
     ("given", "wanted"),
     [
-        ({"pretrained": "here"}, {"pretrained": "here", **HALF}),
-        ({"pretrained": None}, {"pretrained": None, **HALF}),
+        ({"pretrained": "here"}, {"pretrained": "here", **NULL}),
+        ({"pretrained": None}, {"pretrained": None, **NULL}),
+        ({"pretrained": "here", **HALF}, {"pretrained": "here", **HALF}),
         ({"pixel_mean": [0.1, 0.1, 0.1]}, {"pretrained": "webli", **NULL, "pixel_mean": [0.1, 0.1, 0.1]}),
     ],
 )
@@ -63,15 +69,50 @@ def test_what_is_given_stands(given, wanted):
     assert set(variants(loader).values()) != {"backbone.name=ViT-B-16-SigLIP2"}
 
 
-@pytest.mark.parametrize("name", ["ViT-B-16-quickgelu", "no-such-name", "ViT-B-32-256x"])
-def test_the_same_name_and_names_without_weights_change_nothing(name):
+@pytest.mark.parametrize("name", ["ViT-B-16-quickgelu", "no-such-name"])
+def test_the_same_name_and_unknown_names_change_nothing(name):
     assert weights(load("market1501", backbone={"name": name})) == {"pretrained": "openai", **HALF}
 
 
 def test_random_weights_stay_random(tmp_path):
     (tmp_path / "random.yml").write_text("backbone: {pretrained: null}")
     loader = load("market1501", overlay=str(tmp_path / "random.yml"), backbone={"name": "ViT-B-16-SigLIP2"})
-    assert weights(loader) == {"pretrained": None, **HALF}
+    assert weights(loader) == {"pretrained": None, **NULL}
+
+
+@pytest.mark.parametrize("environment", ["market1501", "synthetic"])
+@pytest.mark.parametrize("given", ["dfndr2b", None])
+def test_a_name_brings_its_pixels_for_every_method_whatever_weights_are_given(environment, given):
+    loader = load(environment, backbone={"name": "MobileCLIP2-S0", "pretrained": given})
+    for method in method_names():
+        assert weights(loader, method) == {"pretrained": given, **NULL}
+    wanted = {"backbone.name=MobileCLIP2-S0"} if given else {"backbone.name=MobileCLIP2-S0+backbone.pretrained=null"}
+    names = {unquote(each).replace(",", "+") for each in variants(loader).values()}
+    assert names == wanted, "pixels follow from the name, and dfndr2b does"
+
+
+def test_of_a_name_without_published_weights_the_one_given_is_refused():
+    assert weights(load("synthetic", backbone={"name": "ViT-M-16"})) == {"pretrained": "demo", **NULL}
+    with pytest.raises(UserError, match=r"^'ViT-M-16' has no published weights: set `backbone.pretrained` to the path"):
+        weights_digest("ViT-M-16", "demo")
+    with pytest.raises(UserError, match="Set `backbone` to 'RN50-quickgelu'"):
+        weights_digest("RN50", "openai")
+
+
+@pytest.mark.parametrize(("environment", "prefix"), [("market1501", ""), ("synthetic", "local-dir:")])
+def test_a_folder_has_its_own_weights_and_pixels(tmp_path, environment, prefix):
+    loader = load(environment, backbone={"name": f"{prefix}{tmp_path}"})
+    for method in method_names():
+        assert weights(loader, method) == {"pretrained": None, **NULL}
+    (tmp_path / "mine.yml").write_text(f"backbone: {{name: '{prefix}{tmp_path}'}}")
+    after = load(environment, overlay=str(tmp_path / "mine.yml"), backbone={"name": "ViT-B-16-SigLIP2"})
+    assert weights(after) == {"pretrained": "webli", **NULL}, "the folder's null is not random"
+
+
+def test_zero_shot_follows_pixels_that_stand_against_the_name():
+    own = {"name": "ViT-B-16-SigLIP2", "pixel_mean": HALF["pixel_mean"], "pixel_std": HALF["pixel_std"]}
+    loader = load("market1501", pcl={"backbone": own})
+    assert weights(loader) == weights(loader, "pcl") == {"pretrained": "webli", **HALF}
 
 
 def test_an_overlays_name_counts_and_zero_shot_follows_one_methods(tmp_path):
@@ -82,7 +123,7 @@ def test_an_overlays_name_counts_and_zero_shot_follows_one_methods(tmp_path):
 
 
 def test_the_log_says_so_once(caplog):
-    weights_of.cache_clear()
+    named_backbone._log_once.cache_clear()
     with caplog.at_level(logging.INFO, "reid_pipeline"):
         for _ in range(2):
             assert load("market1501", backbone={"name": "ViT-L-14-quickgelu"})["parameters"]
@@ -91,6 +132,17 @@ def test_the_log_says_so_once(caplog):
         "backbone.name is ViT-L-14-quickgelu, without weights: it gets backbone.pretrained=openai, with the pixel"
         " statistics of these. There are also metaclip_400m, metaclip_fullcc, dfn2b."
     )
+
+
+def test_it_says_nothing_that_is_not_in_force(tmp_path, caplog):
+    named_backbone._log_once.cache_clear()
+    (tmp_path / "mine.yml").write_text("backbone: {name: ViT-B-16-SigLIP2}")
+    with caplog.at_level(logging.INFO, "reid_pipeline"):
+        load("market1501", backbone={"name": "PE-Core-B-16", "pretrained": None})["parameters"]
+        load("market1501", overlay=str(tmp_path / "mine.yml"), backbone={"pretrained": None})["parameters"]
+        load("market1501", overlay=str(tmp_path / "mine.yml"), backbone={"name": "PE-Core-S-16-384"})["parameters"]
+    (line,) = [record.getMessage() for record in caplog.records if "without weights" in record.getMessage()]
+    assert line.startswith("backbone.name is PE-Core-S-16-384, without weights: it gets backbone.pretrained=meta")
 
 
 def test_no_default_is_of_another_activation():

@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from reid_pipeline.models.architecture import Architecture
-from reid_pipeline.models.backbone import build_image_encoder, image_tower
+from reid_pipeline.models.backbone import build_image_encoder, image_tower, tower_settings
 from reid_pipeline.models.pretrained import pretrained_state
 from reid_pipeline.schema.errors import UserError
 from reid_pipeline.schema.parameters import BackboneParameters
@@ -17,7 +17,7 @@ from reid_pipeline.schema.parameters import BackboneParameters
     [
         ({"name": "ViT-B-16-quickgleu"}, r"Unknown backbone 'ViT-B-16-quickgleu'. Did you mean 'ViT-B-16-quickgelu'\?"),
         ({"name": "ViT-B-16-quickgelu", "pretrained": "opnai"}, r"Did you mean 'openai'\? Allowed: its tags openai"),
-        ({"name": "ViT-S-16", "pretrained": "openai"}, "Allowed: none of its own tags"),
+        ({"name": "ViT-S-16", "pretrained": "openai"}, "^'ViT-S-16' has no published weights: set"),
         ({"name": "demo-vit", "pretrained": "openai"}, "Allowed: its tags demo, the path"),
         ({"name": "ViT-B-16", "pretrained": "openai"}, "Set `backbone` to 'ViT-B-16-quickgelu'"),
         ({"name": "demo-vit", "image_size": (256,)}, r"image_size \[256\] is not allowed: two whole numbers"),
@@ -69,6 +69,27 @@ def test_pixel_statistics_left_out_are_those_of_the_weights() -> None:
     assert image_tower(BackboneParameters(**given)).pixel_mean == (0.5, 0.5, 0.5)
     own = image_tower(BackboneParameters(**given, pixel_mean=None, pixel_std=None))
     assert (own.pixel_mean[0], own.pixel_std[0]) == (0.48145466, 0.26862954)
+
+
+def test_of_a_file_they_are_those_that_the_tags_of_the_name_share(caplog: pytest.LogCaptureFixture) -> None:
+    half = (0.5, 0.5, 0.5)
+    assert Architecture("ViT-B-16-SigLIP2").pixel_statistics("/here/siglip2.pt") == (half, half)
+    assert Architecture("MobileCLIP2-S0").pixel_statistics("mobile.pt") == ((0, 0, 0), (1, 1, 1))
+    differing = Architecture("ViT-L-14")  # its tags differ
+    assert differing.pixel_statistics("large.pt")[0] == (0.48145466, 0.4578275, 0.40821073)
+    own = BackboneParameters(name="ViT-L-14", pixel_mean=None, image_size=(224, 224)).model_copy(
+        update={"pretrained": "large.pt"}
+    )
+    with caplog.at_level("INFO", "reid_pipeline"):
+        for backbone in (
+            own,
+            own,
+            own.model_copy(update={"pixel_mean": half}),
+            own.model_copy(update={"pretrained": "openai"}),
+        ):
+            tower_settings(differing, backbone, None)
+    (line,) = caplog.messages
+    assert line.startswith("Nothing says which pixels the weights of backbone.name=ViT-L-14, backbone.pretrained=large")
 
 
 @pytest.mark.slow

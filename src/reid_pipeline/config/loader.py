@@ -13,7 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 from reid_pipeline.config.cell_entries import with_folders
 from reid_pipeline.config.checked_loader import CheckedConfigLoader
 from reid_pipeline.config.imports import with_import
-from reid_pipeline.config.named_backbone import weights_of
+from reid_pipeline.config.named_backbone import log_weights, weights_of
 from reid_pipeline.config.overlays import read_overlay, require_same_run
 from reid_pipeline.config.starts import as_address, start_file
 from reid_pipeline.io.tuned import ENTRY, read_tuned
@@ -164,6 +164,7 @@ class LayeredConfigLoader(CheckedConfigLoader):
             collected[INIT_FROM] = as_address(given[INIT_FROM], self.project_path / MODELS, self.project_path)
         layers = Layers([base, environment], self._named(given), {**self._given, **collected}, known, weights_of)
         parameters = layers.in_force()
+        log_weights(layers, parameters)
         seed = parameters.get("seed")
         cells = layers.cells(
             benchmark=str(parameters.get("benchmark")),

@@ -19,7 +19,7 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_map
 
 from reid_pipeline.models.model_folders import LOCAL, is_model_folder, read_model_folder
-from reid_pipeline.models.open_clip_lists import DEMO_MODEL, ModelConfig, configs, facts_of
+from reid_pipeline.models.open_clip_lists import DEMO_MODEL, ModelConfig, configs, facts_of, shared_statistics
 from reid_pipeline.models.person_pretrained import NETWORKS
 from reid_pipeline.models.text_configs import fault_of_text, without_prompts
 from reid_pipeline.schema.errors import UserError, nearest
@@ -74,12 +74,23 @@ class Architecture:
         return tokenizer_of(f"{LOCAL}{Path(self.name).expanduser()}" if plain_folder else self.name, self.config)
 
     def pixel_statistics(self, pretrained: str | Path | None) -> tuple[Triple, Triple]:
-        """Return (mean, std) of pixels in 0..1: the folder's or tag's where there is one, else open_clip's default."""
-        tag = dict(self._preprocessing)
-        if not self.from_folder and pretrained is not None:
-            tag = facts_of(self.name, str(pretrained))
-        mean, std = tag.get("mean", _MEAN), tag.get("std", _STD)
+        """Return (mean, std) of pixels in 0..1: the folder's or tag's where there is one, else open_clip's default.
+
+        Of a file they are those that all the name's tags share, where they do.
+        """
+        found = self._statistics(pretrained)
+        mean, std = found.get("mean", _MEAN), found.get("std", _STD)
         return (mean[0], mean[1], mean[2]), (std[0], std[1], std[2])
+
+    def guesses_statistics(self, pretrained: str | Path | None) -> bool:
+        """Return whether nothing says which pixels the weights were trained with: then they are OpenAI's."""
+        weights = self.from_folder or pretrained is not None
+        return weights and not self._statistics(pretrained).keys() >= {"mean", "std"}
+
+    def _statistics(self, pretrained: str | Path | None) -> Mapping[str, Any]:
+        if self.from_folder or pretrained is None:
+            return self._preprocessing
+        return facts_of(self.name, str(pretrained)) or shared_statistics(self.name)
 
     def visual(self) -> Any:
         """Return open_clip's image tower as it is configured, built within `parameters_on_meta`.

@@ -1,5 +1,7 @@
 """CLIP's image tower by name or by parameters, at any input size; its kinds are in `models.towers`."""
 
+import logging
+from functools import cache
 from pathlib import Path
 
 from reid_pipeline.models.architecture import Architecture, Grid
@@ -9,6 +11,8 @@ from reid_pipeline.models.towers import build_tower
 from reid_pipeline.schema.errors import UserError
 from reid_pipeline.schema.parameters import BackboneParameters
 from reid_pipeline.schema.population import Population
+
+_log = logging.getLogger(__name__)
 
 
 def build_image_encoder(
@@ -68,6 +72,8 @@ def tower_settings(
             " Set backbone.sie to 'none', or to what they have."
         )
     mean, std = architecture.pixel_statistics(backbone.pretrained)
+    if None in (backbone.pixel_mean, backbone.pixel_std) and architecture.guesses_statistics(backbone.pretrained):
+        _log_guess(backbone.name, backbone.pretrained or "null")
     return TowerSettings(
         backbone.image_size,
         backbone.patch_stride,
@@ -78,4 +84,15 @@ def tower_settings(
         backbone.sie_coefficient,
         backbone.sie_tokens,
         backbone.evaluation_resize,
+    )
+
+
+@cache
+def _log_guess(name: str, pretrained: str) -> None:
+    """Log once that the pixels of these weights are not known."""
+    _log.info(
+        "Nothing says which pixels the weights of backbone.name=%s, backbone.pretrained=%s were trained with: they get "
+        "OpenAI's mean and standard deviation. Give backbone.pixel_mean and .pixel_std where these are others.",
+        name,
+        pretrained,
     )

@@ -15,6 +15,9 @@ _PACKAGE = "open_clip"
 _ALONE = "_open_clip_alone"
 OWN_CONFIGS = Path(__file__).parent / "configs"
 DEMO_MODEL = "demo-vit"
+DEMO_TAG = "demo"
+DEMO_PIXELS = (0.5, 0.5, 0.5)
+"""Mean and standard deviation that the demo CLIP was pretrained with."""
 _PARTS = ("embed_dim", "vision_cfg", "text_cfg")
 
 
@@ -44,6 +47,18 @@ def tags_of(name: str) -> list[str]:
 def facts_of(name: str, tag: str) -> dict[str, Any]:
     """Return where the weights of a tag lie and which pixels they were trained on; empty for an unknown tag."""
     return dict(_pretrained().get_pretrained_cfg(name, tag))
+
+
+def shared_statistics(name: str) -> dict[str, Any]:
+    """Return the pixel statistics (`mean`, `std`) that all tags of a model were trained with; empty where they differ.
+
+    It is empty, too, for a model without tags.
+    """
+    if name == DEMO_MODEL:
+        return {"mean": DEMO_PIXELS, "std": DEMO_PIXELS}
+    facts = [facts_of(name, tag) for tag in tags_of(name)]
+    found: list[dict[str, Any]] = [{key: each[key] for key in ("mean", "std") if key in each} for each in facts]
+    return found[0] if found and all(each == found[0] for each in found) else {}
 
 
 def default_tag(name: str, present: str | None) -> str | None:

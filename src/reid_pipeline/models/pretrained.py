@@ -33,15 +33,12 @@ from reid_pipeline.models.checkpoint_files import (
     require_same_architecture,
 )
 from reid_pipeline.models.model_folders import folder_weights, is_model_folder
-from reid_pipeline.models.open_clip_lists import DEMO_MODEL, facts_of, tags_of
+from reid_pipeline.models.open_clip_lists import DEMO_MODEL, DEMO_TAG, facts_of, tags_of
 from reid_pipeline.models.published_weights import published_file
 from reid_pipeline.schema.digests import digest_of_file
 from reid_pipeline.schema.errors import UserError, first_few, nearest
 from reid_pipeline.schema.regular_files import kind_of
 
-DEMO_TAG = "demo"
-DEMO_PIXELS = [0.5, 0.5, 0.5]
-"""Mean and standard deviation that the demo CLIP was pretrained with."""
 DEMO_WEIGHTS = Path(__file__).parent / "weights" / "demo_clip.safetensors"
 _FLOATS = {torch.float16, torch.bfloat16, torch.float32, torch.float64}
 _VOCABULARY = 49408
@@ -160,11 +157,16 @@ def _file_of_tag(architecture: Architecture, pretrained: str) -> Path:
     """Return the file of a tag, from a cache or downloaded."""
     name, tag = architecture.name, pretrained.lower().replace("-", "_")
     tags = [DEMO_TAG] if name == DEMO_MODEL else tags_of(name)
-    if tag not in tags:
-        allowed = f"its tags {first_few(tags, 12)}" if tags else "none of its own tags (it has none)"
+    if not tags:
         raise UserError(
-            f"Unknown pretrained weights {pretrained!r} for {name!r}.{nearest(tag, tags)} Allowed: {allowed}, "
-            f"the path of an existing weight file, or null for random weights. Correct `pretrained`."
+            f"{name!r} has no published weights: set `backbone.pretrained` to the path of a weight file, or to null "
+            f"for random weights."
+        )
+    if tag not in tags:
+        raise UserError(
+            f"Unknown pretrained weights {pretrained!r} for {name!r}.{nearest(tag, tags)} Allowed: its tags "
+            f"{first_few(tags, 12)}, the path of an existing weight file, or null for random weights. "
+            f"Correct `pretrained`."
         )
     if tag == DEMO_TAG:
         return DEMO_WEIGHTS

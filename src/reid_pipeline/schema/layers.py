@@ -53,8 +53,8 @@ _NO_DIFFERENCE_IN = {"compute": set(ComputeParameters.model_fields) - {"precisio
 
 Values = Mapping[str, Any]
 Models = Mapping[str, type[Parameters]]
-WeightsOf = Callable[[str, str], Values]
-"""From a backbone's name, and the weights of the one before, to `pretrained` and what else of it belongs to weights."""
+WeightsOf = Callable[[Values, str], Values]
+"""From a backbone, and the name of another in its place, to `pretrained` and what else of that belongs to weights."""
 
 
 def typed(parameters: Values) -> str:
@@ -68,13 +68,13 @@ def _typed_value(name: str, value: Any) -> str:
 
 
 def resolved(
-    layers: Sequence[Values], conf_layers: int, models: Models, weights_of: WeightsOf = lambda _name, _present: {}
+    layers: Sequence[Values], conf_layers: int, models: Models, weights_of: WeightsOf = lambda _old, _name: {}
 ) -> dict[str, Any]:
     """Return the parameters in force of `layers`, from base up, of which the first `conf_layers` are conf's.
 
     Where a layer above conf/ gives backbones to single methods, `zero_shot`, which every method is compared
-    with, takes what these change and agree on, so that both have one backbone. Where it names another backbone
-    without its weights, these are what `weights_of` says.
+    with, takes what these change and agree on, so that both have one backbone. Where it names another backbone,
+    what it gives not of its weights and pixels is what `weights_of` says.
     """
     parameters: dict[str, Any] = {}
     for place, layer in enumerate(layers):
@@ -126,26 +126,26 @@ def _followed(layer: Values, below: Values, above: Values, models: Models) -> di
         if given and name != ZERO_SHOT:
             blocks = [_mapping(each.get(name)) for each in (below, above)]
             before, after = (_mapping((_as_read(model, block) or block).get(BACKBONE)) for block in blocks)
-            changes.append({key: after.get(key) for key in given if after.get(key) != before.get(key)})
+            renamed = after.get("name") != before.get("name")  # then what is given stands against what the name implies
+            changes.append({key: after.get(key) for key in given if renamed or after.get(key) != before.get(key)})
     first, *others = [each for each in changes if each] or [{}]
     return {key: value for key, value in first.items() if all(key in other and other[key] == value for other in others)}
 
 
 def _weights(below: Values, layer: Values, models: Models, weights_of: WeightsOf) -> dict[str, Any]:
-    """Return the weights of each backbone that a layer names otherwise than below, where it gives none itself."""
+    """Return what follows from the name of each backbone that a layer names otherwise than below."""
     found = {}
     for method in models:
         old, new = (_mapping(_mapping(values.get(method)).get(BACKBONE)) for values in (below, layer))
-        if "pretrained" not in new and (implied := _implied(old, new, weights_of)):
+        if implied := _implied(old, new, weights_of):
             found[method] = {BACKBONE: implied}
     return found
 
 
 def _implied(old: Values, new: Values, weights_of: WeightsOf) -> Values:
-    """Return what of a backbone follows from its name; nothing for that of `old`, or where that has random weights."""
-    name, present = new.get("name"), old.get("pretrained")
-    named = isinstance(name, str) and isinstance(present, str) and name != old.get("name")
-    return weights_of(str(name), str(present)) if named else {}
+    """Return what of a backbone follows from its name; nothing for that of `old`."""
+    name = new.get("name")
+    return weights_of(old, name) if isinstance(name, str) and name != old.get("name") else {}
 
 
 def _mapping(value: Any) -> Values:
@@ -206,7 +206,7 @@ class Layers:
     named: Sequence[Layer]  # overlay and tuned parameters, those that there are
     given: Values  # on the command line, or what stands for it
     models: Models  # of the methods' parameters, by name
-    weights_of: WeightsOf = lambda _name, _present: {}  # of a backbone that is named without
+    weights_of: WeightsOf = lambda _old, _name: {}  # of a backbone that is named
 
     def in_force(self) -> dict[str, Any]:
         """Return the parameters of the run; the plans of a sample are shortened, under what was given."""
@@ -281,9 +281,8 @@ class Layers:
         rest = self._differences(below, run, method)
         old, new = (_mapping(_mapping(values.get(method)).get(BACKBONE)) for values in (below, run))
         implied = _implied(old, new, self.weights_of)
-        if all(name in new and new[name] == value for name, value in implied.items()):
-            rest = {name: value for name, value in rest.items() if name not in {f"{BACKBONE}.{key}" for key in implied}}
-        return variant_of(*labels, name_of(rest))
+        follows = {f"{BACKBONE}.{key}" for key, value in implied.items() if key in new and new[key] == value}
+        return variant_of(*labels, name_of({name: value for name, value in rest.items() if name not in follows}))
 
     def _label(self, layer: Layer, conf: Values, step: Values) -> str:
         """Return what a layer is called; nothing for a run card whose variant only says what differs."""
