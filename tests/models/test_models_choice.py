@@ -16,6 +16,7 @@ from reid_pipeline.schema.parameters import BackboneParameters
     ("options", "text"),
     [
         ({"name": "ViT-B-16-quickgleu"}, r"Unknown backbone 'ViT-B-16-quickgleu'. Did you mean 'ViT-B-16-quickgelu'\?"),
+        ({"name": "nets/a"}, r"Unknown backbone 'nets/a'\..* There is no folder of this name either\. Allowed: the"),
         ({"name": "ViT-B-16-quickgelu", "pretrained": "opnai"}, r"Did you mean 'openai'\? Allowed: its tags openai"),
         ({"name": "ViT-S-16", "pretrained": "openai"}, "Allowed: none of its own tags"),
         ({"name": "demo-vit", "pretrained": "openai"}, "Allowed: its tags demo, the path"),
