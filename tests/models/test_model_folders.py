@@ -201,6 +201,7 @@ def test_a_configuration_that_this_open_clip_cannot_build(saved: Path, tmp_path:
         ("vision_cfg", "image_size", [1, 2, 3], "`model_cfg.vision_cfg.image_size` is [1, 2, 3]"),
         ("vision_cfg", "patch_size", 0, "`model_cfg.vision_cfg.patch_size` is 0"),
         ("vision_cfg", "patch_size", None, "`model_cfg.vision_cfg.patch_size` is null"),
+        ("vision_cfg", "patch_size", 256, "`model_cfg.vision_cfg.patch_size` is 256, more than its `image_size` 224"),
         ("vision_cfg", "timm_model_name", 3, "`model_cfg.vision_cfg.timm_model_name` is 3. Allowed: null or a text"),
         ("vision_cfg", "head_width", 0, "`model_cfg.vision_cfg.head_width` is 0"),
         ("vision_cfg", "width", "768", "`model_cfg.vision_cfg.width` is '768'"),

@@ -138,7 +138,7 @@ class Architecture:
                 raise
             from importlib.metadata import version
 
-            reason = " ".join(str(error).split())[:200] or type(error).__name__
+            reason = " ".join(str(error).split())[:200].rstrip(".") or type(error).__name__
             trunk = self.config["vision_cfg"].get("timm_model_name")
             raise UserError(
                 f"The network {self.name!r}{f', {trunk!r} of timm,' if trunk else ''} cannot be built by open_clip "

@@ -59,8 +59,20 @@ def fault_of_config(config: Mapping[str, Any]) -> str:
     return (
         _fault(config, _NETWORK, "model_cfg")
         or _fault(vision, _VISION | of_timm, "model_cfg.vision_cfg")
+        or _fault_of_sides(vision)
         or _fault(config["text_cfg"], _TEXTS, "model_cfg.text_cfg")
     )
+
+
+def _fault_of_sides(vision: Mapping[str, Any]) -> str:
+    """Return that a patch is larger than the image, where it is."""
+    if vision.get("timm_model_name") or isinstance(vision.get("layers"), list):
+        return ""
+    image, patch = vision.get("image_size", 224), vision.get("patch_size", 16)
+    pairs = [each if isinstance(each, list) else [each, each] for each in (image, patch)]
+    if all(side >= least for side, least in zip(*pairs, strict=True)):
+        return ""
+    return f"`model_cfg.vision_cfg.patch_size` is {patch}, more than its `image_size` {image}. Allowed: at most that"
 
 
 def fault_of_pixels(preprocessing: Any) -> str:

@@ -70,6 +70,7 @@ class ImageEncoder(SideInformation, ABC):
         KIND: the kind in words, for messages and tables.
         POSITION_KEY: the positional embedding below `visual.`: its last two axes are rows (those of special tokens
             first, then h * w) and W; None where the kind has another form.
+        WIDENS: whether each stage is wider than the one before; False where all blocks have one width.
         name: its name in open_clip, or its folder or repository.
         config: the configuration of a folder or repository; None where open_clip lists the name.
         grid_size: (h, w) cells that the tower sees, the class token (ViT) or mean token (ResNet) apart.
@@ -84,6 +85,7 @@ class ImageEncoder(SideInformation, ABC):
 
     KIND: ClassVar[str]
     POSITION_KEY: ClassVar[str | None] = None
+    WIDENS: ClassVar[bool] = False
     image_size: Grid
     patch_stride: int | None
     grid_size: Grid
@@ -171,8 +173,9 @@ class ImageEncoder(SideInformation, ABC):
     def _refuse_side_information(self, why: str) -> None:
         if self.num_cameras or self.num_views:
             raise UserError(
-                f"num_cameras {self.num_cameras} and num_views {self.num_views} are not allowed with {self.name!r}: "
-                f"{why}. Set both to 0 (backbone.sie=none), or `backbone` to a ViT such as ViT-B-16-quickgelu."
+                f"Side information is not allowed with {self.name!r}: {why}. Set backbone.sie=none (in Python "
+                f"num_cameras and num_views to 0; here {self.num_cameras} and {self.num_views}), or `backbone` to "
+                f"a ViT such as ViT-B-16-quickgelu."
             )
 
     @property
@@ -244,12 +247,13 @@ def resize_positions(position_LW: Tensor, source: Grid, target: Grid) -> Tensor:
     return torch.cat([position_LW[..., :special, :], resized_LW], dim=-2)
 
 
-def require_image_size(image_size: Grid, least: int, why: str) -> Grid:
-    """Return (rows, columns) as whole numbers; refuse fewer than `least` pixels on an axis, which `why` needs."""
-    size = tuple(int(side) for side in image_size)
+def require_image_size(tower: ImageEncoder, least: int, why: str) -> Grid:
+    """Return a tower's (rows, columns) as whole numbers; refuse fewer than `least` pixels on an axis, for `why`."""
+    size = tuple(int(side) for side in tower.image_size)
     if len(size) != 2 or min(size) < least:
         raise UserError(
-            f"image_size {list(image_size)} is not allowed: two whole numbers (rows, columns), each at least "
-            f"{why} {least}. For persons [256, 128], for vehicles [256, 256]. Correct `image_size`."
+            f"image_size {list(tower.image_size)} is not allowed with {tower.name!r}: two whole numbers (rows, "
+            f"columns), each at least {why} {least}. For persons [256, 128], for vehicles [256, 256]. "
+            f"Correct `image_size`."
         )
     return size[0], size[1]

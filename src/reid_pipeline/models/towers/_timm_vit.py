@@ -51,7 +51,7 @@ def adapt(tower: ImageEncoder) -> None:
         set_patches(tower, embed.proj)
     else:
         tower._refuse_patch_stride("its patches come from convolutions")
-        tower.image_size = require_image_size(tower.image_size, embed.feat_ratio(), "the stride of its convolutions,")
+        tower.image_size = require_image_size(tower, embed.feat_ratio(), "the stride of its convolutions,")
         tower.grid_size = _convolved_grid(embed.backbone, tower.image_size)
         embed.feature_size = tower.grid_size
     embed.img_size, embed.grid_size = tower.image_size, tower.grid_size
