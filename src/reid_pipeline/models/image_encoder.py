@@ -23,13 +23,15 @@ _PREFIX = "visual."
 
 
 class ImageFeatures(NamedTuple):
-    """The three features of B images: at the class token of a ViT, averaged over the grid in a ResNet.
+    """The three features of B images; each kind of tower says in its module how it reads them.
 
     Attributes:
-        penultimate: float [B, P]. ViT: output of the block before the last, no layer norm. ResNet: of `layer3`.
-        final: float [B, W]. ViT: output of the last block after `ln_post`. ResNet: of `layer4`.
-        projected: float [B, E], in CLIP's joint space. ViT: `final @ proj`. ResNet: output of the attention pool.
-            The very tensor `final` where the tower has no projection.
+        penultimate: float [B, P], of what enters the last block or stage: the class token where that is pooled,
+            otherwise the mean of the tokens that are pooled, or of the map; no norm is applied to it.
+        final: float [B, W], of what leaves the last block or stage, pooled and normalised as the network does it. Of
+            CLIP's ResNets: the mean of `layer4`.
+        projected: float [B, E], in CLIP's joint space: what the projection makes of `final`. Of CLIP's ResNets: output
+            of the attention pool. The very tensor `final` where the tower has no projection.
     """
 
     penultimate: Tensor
@@ -126,7 +128,7 @@ class ImageEncoder(SideInformation, ABC):
         self.visual: Any = visual
         for key, value in settings._asdict().items():
             setattr(self, key, value)
-        self._stored_grid = self._configured_grid(architecture)
+        self._stored_grid = self._built_grid() or architecture.grid
         if state is not None:
             self._load({key.removeprefix(_PREFIX): value for key, value in state.items() if key.startswith(_PREFIX)})
         self._adapt()
@@ -136,9 +138,9 @@ class ImageEncoder(SideInformation, ABC):
     def fits(cls, visual: Any) -> bool:
         """Return whether open_clip's built tower is of this kind."""
 
-    def _configured_grid(self, architecture: Architecture) -> Grid:
-        """Return the grid of the positional embedding that `visual` was built with."""
-        return architecture.grid
+    def _built_grid(self) -> Grid | None:
+        """Return the grid of the positions that `visual` was built with; None: that of the architecture."""
+        return None
 
     def _load(self, own: dict[str, Tensor]) -> None:
         """Take tensors by the tower's own names, before it is adapted; positions may have a grid of their own."""
