@@ -14,8 +14,11 @@ from torch import nn
 from reid_pipeline.engine.loop import build_optimiser, fit, set_learning_rate, trainable_groups
 from reid_pipeline.engine.stage import Batch, Stage, StepOutput
 from reid_pipeline.engine.tower_plan import blocks_of, fitted_plan, layer_factors, layer_of, require_possible
+from reid_pipeline.models.architecture import Architecture
 from reid_pipeline.models.backbone import build_image_encoder
+from reid_pipeline.models.image_encoder import ImageEncoder, TowerSettings
 from reid_pipeline.models.reid_model import ReIDModel
+from reid_pipeline.models.towers import build_tower
 from reid_pipeline.schema.errors import UserError
 
 
@@ -23,6 +26,12 @@ from reid_pipeline.schema.errors import UserError
 def model() -> ReIDModel:
     """The demo's CLIP with side information: six blocks, 192 wide."""
     return ReIDModel(build_image_encoder("demo-vit", image_size=(24, 12), num_cameras=2))
+
+
+def untrained_tower(name: str) -> ImageEncoder:
+    """An image tower whose parameters are on the meta device."""
+    settings = TowerSettings((64, 64), None, 0, 0, (0.5,) * 3, (0.5,) * 3)
+    return build_tower(Architecture(name), settings)
 
 
 class WithTower(nn.Module):
@@ -236,16 +245,23 @@ class TestRefusals:
     def test_necks_are_outside_of_it(self, model, make_plan):
         require_possible(make_plan(chunk_size=16), model)
 
-    def test_rates_by_width_of_towers_that_widen(self, around, make_plan):
-        model = around(ResNet(), width=1024)
-        model.encoder.width = 2048
+    @pytest.mark.parametrize("name", ["RN50-quickgelu", "MobileCLIP2-S0"])
+    def test_rates_by_width_of_towers_that_widen(self, name, make_plan):
+        model = ReIDModel(untrained_tower(name))
         says = (
-            "plan.rate_by_width scales the rate of ViT-B/16 by 768 / width, and the image tower of 'demo-vit' has a"
+            f"plan.rate_by_width scales the rate of ViT-B/16 by 768 / width, and the image tower of {name!r} has a"
             " width for every stage. Set plan.rate_by_width to false, and plan.learning_rate to a rate of its own;"
             " overlay=rn50 has the published one of RN50."
         )
         with pytest.raises(UserError, match=re.escape(says)):
             require_possible(make_plan(rate_by_width=True), model)
+
+    def test_blocks_of_one_width_and_a_pool_of_another(self, make_plan):
+        encoder = untrained_tower("coca_ViT-B-32")
+        assert (encoder.penultimate_width, encoder.width) == (768, 512)
+        plan = make_plan(rate_by_width=True)
+        require_possible(plan, ReIDModel(encoder))
+        assert fitted_plan(plan, ReIDModel(encoder)) == plan
 
     def test_models_without_an_image_tower(self, make_plan, make_model):
         says = "The model has no image tower, which plan.chunk_size and plan.layer_decay is of. Leave it out."

@@ -171,6 +171,8 @@ def test_what_a_folder_lacks_is_said(saved: Path, tmp_path: Path) -> None:
     refused("means a folder, and there is none", str(tmp_path / "none"))
     refused("means a folder, and there is none", "local-dir:none")
     refused("A repository of Hugging Face is named hf-hub:<organisation>/<repository>", "hf-hub:siglip")
+    refused("A repository of Hugging Face is named hf-hub:<organisation>/<repository>", "hf-hub:../siglip")
+    refused("Backbone 'local-dir:' lacks the folder", "local-dir:")
 
 
 def test_a_configuration_that_this_open_clip_cannot_build(saved: Path, tmp_path: Path) -> None:
@@ -179,8 +181,58 @@ def test_a_configuration_that_this_open_clip_cannot_build(saved: Path, tmp_path:
         shutil.copytree(saved, folder)
         text = json.dumps({"model_cfg": CONFIG | {"vision_cfg": vision}})
         (folder / "open_clip_config.json").write_text(text)
-        with pytest.raises(UserError, match=r"cannot be built by open_clip \d.* with timm \d.*unheard_of"):
-            Architecture(str(folder)).visual()
+        network = Architecture(str(folder))
+        for build in (network.visual, network.clip):
+            with pytest.raises(UserError, match=rf"{folder}.*cannot be built by open_clip \d.* timm \d.*unheard_of"):
+                build()
+
+
+@pytest.mark.parametrize(
+    ("block", "key", "value", "text"),
+    [
+        (
+            "vision_cfg",
+            "image_size",
+            "224",
+            "`model_cfg.vision_cfg.image_size` is '224'. Allowed: a whole number above",
+        ),
+        ("vision_cfg", "image_size", 224.0, "`model_cfg.vision_cfg.image_size` is 224.0"),
+        ("vision_cfg", "image_size", None, "`model_cfg.vision_cfg.image_size` is null"),
+        ("vision_cfg", "image_size", [1, 2, 3], "`model_cfg.vision_cfg.image_size` is [1, 2, 3]"),
+        ("vision_cfg", "patch_size", 0, "`model_cfg.vision_cfg.patch_size` is 0"),
+        ("vision_cfg", "patch_size", None, "`model_cfg.vision_cfg.patch_size` is null"),
+        ("vision_cfg", "patch_size", 256, "`model_cfg.vision_cfg.patch_size` is 256, more than its `image_size` 224"),
+        ("vision_cfg", "timm_model_name", 3, "`model_cfg.vision_cfg.timm_model_name` is 3. Allowed: null or a text"),
+        ("vision_cfg", "head_width", 0, "`model_cfg.vision_cfg.head_width` is 0"),
+        ("vision_cfg", "width", "768", "`model_cfg.vision_cfg.width` is '768'"),
+        ("text_cfg", "context_length", True, "`model_cfg.text_cfg.context_length` is True"),
+        (None, "embed_dim", "512", "`model_cfg.embed_dim` is '512'. Allowed: a whole number above 0"),
+        ("preprocess_cfg", "mean", 0.5, "`preprocess_cfg.mean` is 0.5. Allowed: a list of three numbers, one per"),
+        ("preprocess_cfg", "mean", None, "`preprocess_cfg.mean` is null"),
+        ("preprocess_cfg", "mean", [0.5], "`preprocess_cfg.mean` is [0.5]"),
+        ("preprocess_cfg", "mean", "imagenet", "`preprocess_cfg.mean` is 'imagenet'"),
+        ("preprocess_cfg", "mean", [0.5, float("nan"), 0.5], "`preprocess_cfg.mean` is [0.5, nan, 0.5]"),
+        ("preprocess_cfg", "mean", [0.5] * 4, "`preprocess_cfg.mean` is [0.5, 0.5, 0.5, 0.5]"),
+        (
+            "preprocess_cfg",
+            "std",
+            [0.5, 0, 0.5],
+            "`preprocess_cfg.std` is [0.5, 0, 0.5]. Allowed: a list of three numbe",
+        ),
+    ],
+)
+def test_an_edited_configuration(tmp_path: Path, block: str | None, key: str, value: object, text: str) -> None:
+    model: dict[str, Any] = {"embed_dim": 32, "vision_cfg": {"layers": 1}, "text_cfg": {"layers": 1}}
+    whole: dict[str, Any] = {"model_cfg": model, "preprocess_cfg": {}}
+    parts = whole | model
+    (model if block is None else parts[block])[key] = value
+    file = tmp_path / "open_clip_config.json"
+    file.write_text(json.dumps(whole))
+    with pytest.raises(UserError) as caught:
+        Architecture(str(tmp_path))
+    message = str(caught.value)
+    assert message.startswith(f"The configuration {file} cannot be used: {text}")
+    assert message.endswith(". Correct it there, or get the file again.")
 
 
 def test_a_repository_that_is_not_in_the_cache_and_cannot_be_fetched() -> None:

@@ -16,14 +16,25 @@ from reid_pipeline.schema.parameters import BackboneParameters
     ("options", "text"),
     [
         ({"name": "ViT-B-16-quickgleu"}, r"Unknown backbone 'ViT-B-16-quickgleu'. Did you mean 'ViT-B-16-quickgelu'\?"),
+        ({"name": "nets/a"}, r"Unknown backbone 'nets/a'\..* There is no folder of this name either\. Allowed: the"),
         ({"name": "ViT-B-16-quickgelu", "pretrained": "opnai"}, r"Did you mean 'openai'\? Allowed: its tags openai"),
         ({"name": "ViT-S-16", "pretrained": "openai"}, "^'ViT-S-16' has no published weights: set"),
         ({"name": "demo-vit", "pretrained": "openai"}, "Allowed: its tags demo, the path"),
         ({"name": "ViT-B-16", "pretrained": "openai"}, "Set `backbone` to 'ViT-B-16-quickgelu'"),
-        ({"name": "demo-vit", "image_size": (256,)}, r"image_size \[256\] is not allowed: two whole numbers"),
+        (
+            {"name": "demo-vit", "image_size": (256,)},
+            r"image_size \[256\] is not allowed with 'demo-vit': two whole numbers",
+        ),
         ({"name": "demo-vit", "image_size": (96, 7)}, r"image_size \[96, 7\].*at least the patch size \d+\."),
-        ({"name": "demo-vit", "patch_stride": 33}, r"patch_stride 33 is not allowed: 1 to the patch size, \d+ "),
+        (
+            {"name": "demo-vit", "patch_stride": 33},
+            r"patch_stride 33 is not allowed with 'demo-vit': 1 to the patch size, \d+ ",
+        ),
         ({"name": "demo-vit", "patch_stride": 0}, "patch_stride 0 is not allowed"),
+        (
+            {"name": "demo-vit", "patch_stride": 1, "image_size": (256, 256)},
+            r"makes \d+ tokens .*1 GiB .*Raise `patch_s",
+        ),
         ({"name": "demo-vit", "num_cameras": -1}, "num_cameras -1 is not allowed"),
     ],
 )

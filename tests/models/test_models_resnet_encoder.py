@@ -164,9 +164,12 @@ def test_open_clips_formats_carry_resnets_too(state: State, tmp_path: Path) -> N
     ("options", "text"),
     [
         ({"patch_stride": 12}, r"patch_stride 12 is not allowed with 'RN50-quickgelu'.*`patch_stride: null`"),
-        ({"num_cameras": 6}, r"num_cameras 6 and num_views 0 are not allowed.*a ResNet has none.*Set both to 0"),
-        ({"num_views": 2}, "num_cameras 0 and num_views 2 are not allowed"),
-        ({"image_size": (8, 64)}, r"image_size \[8, 64\] is not allowed.*the stride of the network, 16\."),
+        ({"num_cameras": 6}, r"Side information is not allowed with 'RN50-quickgelu'.*a ResNet has none.*here 6 and 0"),
+        ({"num_views": 2}, "Set backbone.sie=none .*here 0 and 2"),
+        (
+            {"image_size": (8, 64)},
+            r"image_size \[8, 64\] is not allowed with 'RN50-quickgelu'.*the stride of the network, 16\.",
+        ),
     ],
 )
 def test_what_a_resnet_does_not_have(state: State, options: dict[str, object], text: str) -> None:

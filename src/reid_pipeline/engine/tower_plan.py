@@ -45,7 +45,7 @@ def require_possible(plan: TrainingPlan, model: nn.Module) -> None:
             f" norms ({first_few(names, 2)}), whose statistics are those of the whole batch: by chunks it would be"
             " another training. Set plan.chunk_size to null, or backbone.name to a ViT such as ViT-B-16-quickgelu."
         )
-    if plan.rate_by_width and encoder.penultimate_width != encoder.width:
+    if plan.rate_by_width and encoder.WIDENS:
         raise UserError(
             f"plan.rate_by_width scales the rate of ViT-B/16 by {PLANNED_WIDTH} / width, and the image tower of"
             f" {encoder.name!r} has a width for every stage. Set plan.rate_by_width to false, and plan.learning_rate"

@@ -93,22 +93,9 @@ class Architecture:
         return facts_of(self.name, str(pretrained)) or shared_statistics(self.name)
 
     def visual(self) -> Any:
-        """Return open_clip's image tower as it is configured, built within `parameters_on_meta`.
-
-        UserError where the installed open_clip or timm does not know what the configuration asks for.
-        """
-        try:
-            with parameters_on_meta():
-                return self.clip(text=False).visual
-        except (TypeError, RuntimeError, AssertionError) as error:
-            from importlib.metadata import version
-
-            reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
-            raise UserError(
-                f"The image tower of {self.name!r} cannot be built by open_clip {version('open_clip_torch')} with timm "
-                f"{version('timm')}: {reason}. Install the versions that it was made with, or set `backbone` to "
-                f"another network."
-            ) from error
+        """Return open_clip's image tower as it is configured, built within `parameters_on_meta`; errors as `clip`."""
+        with parameters_on_meta():
+            return self.clip(text=False).visual
 
     def require_prompts(self) -> None:
         """Raise a UserError where embedded tokens cannot be fed to the text tower."""
@@ -125,14 +112,15 @@ class Architecture:
         import open_clip
 
         config = {key: self.config[key] for key in ("embed_dim", "text_cfg", "quick_gelu") if key in self.config}
-        with parameters_on_meta():
+        with parameters_on_meta(), self._refusals_named():
             return open_clip.CustomTextCLIP(**config, vision_cfg=_NO_IMAGE).text
 
     def clip(self, *, text: bool = True, device: str = "cpu") -> Any:
         """Return `open_clip.CLIP`, randomly initialised; the device `"meta"` gives shapes without numbers.
 
         Without `text` only `.visual` is of use; with it, UserError where prompts cannot be learnt with the text
-        tower. A model with open_clip's separate text module is built as the plain one, whose numbers are the same.
+        tower, and where the installed open_clip or timm cannot build what the configuration asks for. A model with
+        open_clip's separate text module is built as the plain one, whose numbers are the same.
         """
         if text:
             self.require_prompts()
@@ -144,8 +132,30 @@ class Architecture:
             import reid_pipeline.models.person_networks  # noqa: F401 - timm then knows them
         import open_clip
 
-        with torch.device(device):
+        with torch.device(device), self._refusals_named():
             return open_clip.CLIP(**config)
+
+    @contextmanager
+    def _refusals_named(self) -> Iterator[None]:
+        """Let whatever open_clip and timm raise in the block, which builds a network, become a UserError naming it."""
+        try:
+            yield
+        except (UserError, MemoryError, OSError):
+            raise
+        except Exception as error:
+            if "can't allocate memory" in str(
+                error
+            ):  # torch's RuntimeError: a fault of the machine, answered elsewhere
+                raise
+            from importlib.metadata import version
+
+            reason = " ".join(str(error).split())[:200].rstrip(".") or type(error).__name__
+            trunk = self.config["vision_cfg"].get("timm_model_name")
+            raise UserError(
+                f"The network {self.name!r}{f', {trunk!r} of timm,' if trunk else ''} cannot be built by open_clip "
+                f"{version('open_clip_torch')} with timm {version('timm')}: {reason}. Install the versions that it was "
+                f"made with, or set `backbone` to another network."
+            ) from error
 
 
 @contextmanager
@@ -196,8 +206,9 @@ def model_config(name: str) -> ModelConfig:
     known = configs()
     if name not in known:
         names = sorted(known)
+        no_folder = " There is no folder of this name either." if "/" in name else ""
         raise UserError(
-            f"Unknown backbone {name!r}.{nearest(name, names)} Allowed: the {len(names)} names that "
+            f"Unknown backbone {name!r}.{nearest(name, names)}{no_folder} Allowed: the {len(names)} names that "
             f"`python -c 'import open_clip; print(open_clip.list_models())'` prints, and {DEMO_MODEL}; "
             f"for instance ViT-B-16-quickgelu, ViT-L-14-quickgelu, {DEMO_MODEL}; the folder of a network that "
             f"open_clip saved, or hf-hub:<organisation>/<repository>."
@@ -211,7 +222,7 @@ def native_grid(config: ModelConfig) -> Grid:
     size = vision.get("image_size", 224)
     is_resnet = isinstance(vision.get("layers", 12), list | tuple)
     named = re.search(r"patch(\d+)", vision.get("timm_model_name") or "")
-    patch = int(named[1]) if named else vision.get("patch_size", 16)
+    patch = int(named[1]) if named else vision.get("patch_size") or 16
     cell = _RESNET_REDUCTION if is_resnet else patch
     (height, width), (rows, columns) = ((side, side) if isinstance(side, int) else side for side in (size, cell))
     return height // rows, width // columns

@@ -18,8 +18,8 @@ from reid_pipeline.schema.errors import UserError, first_few, nearest
 from reid_pipeline.schema.origin import Origin
 
 _NECKS = ("before", "after")
-# The tensor that depends on the fewest parameters tells best which of them is wrong.
-# Parts of tensor names, and the parameters that decide such a tensor.
+# Parts of tensor names, and the parameters that decide such a tensor. The order counts: the tensor that depends on the
+# fewest parameters says best which of them is wrong.
 _DECIDING = {
     "neck.": ("neck",),
     "encoder.side_": ("num_cameras", "num_views"),

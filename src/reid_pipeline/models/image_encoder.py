@@ -23,13 +23,15 @@ _PREFIX = "visual."
 
 
 class ImageFeatures(NamedTuple):
-    """The three features of B images: at the class token of a ViT, averaged over the grid in a ResNet.
+    """The three features of B images; each kind of tower says in its module how it reads them.
 
     Attributes:
-        penultimate: float [B, P]. ViT: output of the block before the last, no layer norm. ResNet: of `layer3`.
-        final: float [B, W]. ViT: output of the last block after `ln_post`. ResNet: of `layer4`.
-        projected: float [B, E], in CLIP's joint space. ViT: `final @ proj`. ResNet: output of the attention pool.
-            The very tensor `final` where the tower has no projection.
+        penultimate: float [B, P], of what enters the last block or stage: the class token where that is pooled,
+            otherwise the mean of the tokens that are pooled, or of the map; no norm is applied to it.
+        final: float [B, W], of what leaves the last block or stage, pooled and normalised as the network does it. Of
+            CLIP's ResNets: the mean of `layer4`.
+        projected: float [B, E], in CLIP's joint space: what the projection makes of `final`. Of CLIP's ResNets: output
+            of the attention pool. The very tensor `final` where the tower has no projection.
     """
 
     penultimate: Tensor
@@ -70,6 +72,7 @@ class ImageEncoder(SideInformation, ABC):
         KIND: the kind in words, for messages and tables.
         POSITION_KEY: the positional embedding below `visual.`: its last two axes are rows (those of special tokens
             first, then h * w) and W; None where the kind has another form.
+        WIDENS: whether each stage is wider than the one before; False where all blocks have one width.
         name: its name in open_clip, or its folder or repository.
         config: the configuration of a folder or repository; None where open_clip lists the name.
         grid_size: (h, w) cells that the tower sees, the class token (ViT) or mean token (ResNet) apart.
@@ -84,6 +87,7 @@ class ImageEncoder(SideInformation, ABC):
 
     KIND: ClassVar[str]
     POSITION_KEY: ClassVar[str | None] = None
+    WIDENS: ClassVar[bool] = False
     image_size: Grid
     patch_stride: int | None
     grid_size: Grid
@@ -124,7 +128,7 @@ class ImageEncoder(SideInformation, ABC):
         self.visual: Any = visual
         for key, value in settings._asdict().items():
             setattr(self, key, value)
-        self._stored_grid = self._configured_grid(architecture)
+        self._stored_grid = self._built_grid() or architecture.grid
         if state is not None:
             self._load({key.removeprefix(_PREFIX): value for key, value in state.items() if key.startswith(_PREFIX)})
         self._adapt()
@@ -134,9 +138,9 @@ class ImageEncoder(SideInformation, ABC):
     def fits(cls, visual: Any) -> bool:
         """Return whether open_clip's built tower is of this kind."""
 
-    def _configured_grid(self, architecture: Architecture) -> Grid:
-        """Return the grid of the positional embedding that `visual` was built with."""
-        return architecture.grid
+    def _built_grid(self) -> Grid | None:
+        """Return the grid of the positions that `visual` was built with; None: that of the architecture."""
+        return None
 
     def _load(self, own: dict[str, Tensor]) -> None:
         """Take tensors by the tower's own names, before it is adapted; positions may have a grid of their own."""
@@ -171,8 +175,9 @@ class ImageEncoder(SideInformation, ABC):
     def _refuse_side_information(self, why: str) -> None:
         if self.num_cameras or self.num_views:
             raise UserError(
-                f"num_cameras {self.num_cameras} and num_views {self.num_views} are not allowed with {self.name!r}: "
-                f"{why}. Set both to 0 (backbone.sie=none), or `backbone` to a ViT such as ViT-B-16-quickgelu."
+                f"Side information is not allowed with {self.name!r}: {why}. Set backbone.sie=none (in Python "
+                f"num_cameras and num_views to 0; here {self.num_cameras} and {self.num_views}), or `backbone` to "
+                f"a ViT such as ViT-B-16-quickgelu."
             )
 
     @property
@@ -244,12 +249,13 @@ def resize_positions(position_LW: Tensor, source: Grid, target: Grid) -> Tensor:
     return torch.cat([position_LW[..., :special, :], resized_LW], dim=-2)
 
 
-def require_image_size(image_size: Grid, least: int, why: str) -> Grid:
-    """Return (rows, columns) as whole numbers; refuse fewer than `least` pixels on an axis, which `why` needs."""
-    size = tuple(int(side) for side in image_size)
+def require_image_size(tower: ImageEncoder, least: int, why: str) -> Grid:
+    """Return a tower's (rows, columns) as whole numbers; refuse fewer than `least` pixels on an axis, for `why`."""
+    size = tuple(int(side) for side in tower.image_size)
     if len(size) != 2 or min(size) < least:
         raise UserError(
-            f"image_size {list(image_size)} is not allowed: two whole numbers (rows, columns), each at least "
-            f"{why} {least}. For persons [256, 128], for vehicles [256, 256]. Correct `image_size`."
+            f"image_size {list(tower.image_size)} is not allowed with {tower.name!r}: two whole numbers (rows, "
+            f"columns), each at least {why} {least}. For persons [256, 128], for vehicles [256, 256]. "
+            f"Correct `image_size`."
         )
     return size[0], size[1]

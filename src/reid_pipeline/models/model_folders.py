@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from reid_pipeline.models.folder_configs import fault_of_config, fault_of_pixels
 from reid_pipeline.models.open_clip_lists import ModelConfig, configs, file_names
 from reid_pipeline.models.published_weights import Naming, published_file
 from reid_pipeline.schema.errors import UserError, first_few
@@ -22,7 +23,8 @@ from reid_pipeline.schema.errors import UserError, first_few
 HUB, LOCAL = "hf-hub:", "local-dir:"
 CONFIG = "open_clip_config.json"
 _PARTS = ("embed_dim", "vision_cfg", "text_cfg")
-_REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+")
+# What Hugging Face allows: no ".." or "--", no name that begins or ends with "." or "-".
+_REPOSITORY = re.compile(r"(?!.*(?:--|\.\.|\.git$))(?=.{1,96}$)\b[\w.-]+\b/\b[\w.-]+\b", re.ASCII)
 _SUFFIXES = (".safetensors", ".bin", ".pt", ".pth")
 
 
@@ -63,13 +65,17 @@ def read_model_folder(name: str) -> ModelFolder:
             f"The configuration {path} is none of open_clip's: `model_cfg` lacks {first_few(missing or _PARTS)}. "
             f"Needed: {', '.join(_PARTS)}, the last two as blocks."
         )
+    preprocessing = read.get("preprocess_cfg")
+    preprocessing = {} if preprocessing is None else preprocessing
+    if fault := fault_of_config(config) or fault_of_pixels(preprocessing):
+        raise UserError(f"The configuration {path} cannot be used: {fault}. Correct it there, or get the file again.")
     trunk = str(config["vision_cfg"].get("timm_model_name") or "")
     if not re.fullmatch(r"[\w.]*", trunk):
         raise UserError(
             f"The configuration {path} names a network of timm that lies elsewhere ({trunk!r}). Allowed: a name that "
             f"timm lists. Correct `timm_model_name` in it."
         )
-    return ModelFolder(config, read.get("preprocess_cfg") or {})
+    return ModelFolder(config, preprocessing)
 
 
 def folder_weights(name: str) -> Path:
@@ -89,6 +95,8 @@ def folder_weights(name: str) -> Path:
 
 
 def _folder(name: str) -> Path:
+    if name == LOCAL:
+        raise UserError(f"Backbone {name!r} lacks the folder. Set `backbone.name` to {LOCAL}<folder>, or to its path.")
     folder = Path(name.removeprefix(LOCAL)).expanduser()
     if not folder.is_dir():
         raise UserError(

@@ -71,7 +71,7 @@ class SideInformation(nn.Module):
             if self.training:
                 raise UserError(
                     f"The encoder learns {count} {what}s (`num_{what}s: {count}`) and the batch names none. "
-                    f"Give the {what} of each image, or set `num_{what}s: 0`."
+                    f"Give the {what} of each image, or set backbone.sie=none (in Python `num_{what}s: 0`)."
                 )
             self._warn_once(what, f"No {what} is given, of {count} learnt ones")
             return torch.full((len(images),), count, dtype=torch.long, device=images.device)

@@ -2,7 +2,8 @@
 
 from reid_pipeline.models.open_clip_lists import ModelConfig, configs
 
-EXAMPLES = "ViT-B-16-quickgelu, ViT-B-16-SigLIP2-256, PE-Core-B-16, EVA02-B-16, MobileCLIP2-S0, RN50-quickgelu"
+EXAMPLES = "ViT-B-16-quickgelu, PE-Core-B-16, EVA02-B-16, MobileCLIP2-S0, RN50-quickgelu"
+"""Networks that serve, and whose tokenizers ship with open_clip: others need the package transformers."""
 
 
 def fault_of_text(config: ModelConfig) -> str:

@@ -55,6 +55,6 @@ def _require_package(name: str, source: str) -> None:
         raise UserError(
             f"The text tower of {name!r} reads the tokens of {source}, for which the package {_PACKAGE} is needed, and "
             f"it is not installed. {_REMEDY} Or set `backbone` to a network whose tokenizer ships with "
-            f"open_clip ({EXAMPLES.replace(' ViT-B-16-SigLIP2-256,', '')}), or train a method without text (baseline, "
+            f"open_clip ({EXAMPLES}), or train a method without text (baseline, "
             f"pcl, unsupervised_pcl)."
         )

@@ -18,13 +18,23 @@ def is_open_clip_vit(visual: Any) -> bool:
     return type(visual).__name__ == "VisionTransformer" and hasattr(visual, "conv1")
 
 
-def adapt(tower: ImageEncoder) -> None:
-    """Give the ViT the tower's input size and patch stride, and set the widths."""
-    visual = tower.visual
-    set_patches(tower, visual.conv1)
-    visual.grid_size, visual.image_size = tower.grid_size, tower.image_size
-    tower.width, tower.projected_width = (int(size) for size in visual.proj.shape)
-    tower.penultimate_width = int(visual.conv1.out_channels)
+class OpenClipViT(ImageEncoder):
+    """open_clip's own ViT; its subclasses differ in how it is pooled."""
+
+    POSITION_KEY = "positional_embedding"
+
+    def _adapt(self) -> None:
+        visual = self.visual
+        set_patches(self, visual.conv1)
+        visual.grid_size, visual.image_size = self.grid_size, self.image_size
+        self.width, self.projected_width = (int(size) for size in visual.proj.shape)
+        self.penultimate_width = int(visual.conv1.out_channels)
+        self._make_side_table(self.penultimate_width)
+        self._resize_positions()
+
+    def freeze_patch_projection(self) -> None:
+        """Stop training of `conv1`."""
+        self.visual.conv1.requires_grad_(False)
 
 
 def tokens(tower: ImageEncoder, images_B3HW: Tensor, side_BD: Tensor | None) -> Tensor:

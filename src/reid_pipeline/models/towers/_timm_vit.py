@@ -13,13 +13,12 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from reid_pipeline.models.architecture import Architecture, Grid
+from reid_pipeline.models.architecture import Grid
 from reid_pipeline.models.image_encoder import ImageEncoder, require_image_size
 from reid_pipeline.models.towers._patches import set_patches, with_side
 from reid_pipeline.models.towers._timm import set_widths, trunk_of
 from reid_pipeline.schema.errors import UserError
 
-POSITION_KEY = "trunk.pos_embed"
 _NETWORKS = ("VisionTransformer", "Eva", "VisionTransformerRelPos")
 
 
@@ -36,38 +35,39 @@ def is_timm_vit(visual: Any, pool: str) -> bool:
     return type(trunk).__name__ in _NETWORKS and trunk.global_pool == pool
 
 
-def configured_grid(tower: ImageEncoder, architecture: Architecture) -> Grid:
-    """Return the grid of the positions that timm built; its own networks' names say another size than open_clip's."""
-    del architecture
-    rows, columns = tower.visual.trunk.patch_embed.grid_size
-    return int(rows), int(columns)
+class TimmViT(ImageEncoder):
+    """A ViT of timm; its subclasses differ in how it is pooled."""
 
+    POSITION_KEY = "trunk.pos_embed"
 
-def adapt(tower: ImageEncoder) -> None:
-    """Give the ViT the tower's input size and patch stride, set the widths, and make the side table."""
-    trunk: Any = tower.visual.trunk
-    embed = trunk.patch_embed
-    if _has_patches(trunk):
-        set_patches(tower, embed.proj)
-    else:
-        tower._refuse_patch_stride("its patches come from convolutions")
-        tower.image_size = require_image_size(tower.image_size, embed.feat_ratio(), "the stride of its convolutions,")
-        tower.grid_size = _convolved_grid(embed.backbone, tower.image_size)
-        embed.feature_size = tower.grid_size
-    embed.img_size, embed.grid_size = tower.image_size, tower.grid_size
-    embed.num_patches = tower.grid_size[0] * tower.grid_size[1]
-    set_widths(tower, int(trunk.embed_dim))
-    tower._make_side_table(tower.penultimate_width)
-    tower._resize_positions()
-    _set_other_positions(tower, trunk)
+    def _built_grid(self) -> Grid:
+        """Return the grid of timm's positions; its own networks' names say another size than open_clip's."""
+        rows, columns = self.visual.trunk.patch_embed.grid_size
+        return int(rows), int(columns)
 
+    def _adapt(self) -> None:
+        trunk: Any = self.visual.trunk
+        embed = trunk.patch_embed
+        if _has_patches(trunk):
+            set_patches(self, embed.proj)
+        else:
+            self._refuse_patch_stride("its patches come from convolutions")
+            self.image_size = require_image_size(self, embed.feat_ratio(), "the stride of its convolutions,")
+            self.grid_size = _convolved_grid(embed.backbone, self.image_size)
+            embed.feature_size = self.grid_size
+        embed.img_size, embed.grid_size = self.image_size, self.grid_size
+        embed.num_patches = self.grid_size[0] * self.grid_size[1]
+        set_widths(self, int(trunk.embed_dim))
+        self._make_side_table(self.penultimate_width)
+        self._resize_positions()
+        _set_other_positions(self, trunk)
 
-def freeze_patch_projection(tower: ImageEncoder) -> None:
-    """Stop training of the patch projection; UserError where patches come from convolutions."""
-    trunk: Any = tower.visual.trunk
-    if not _has_patches(trunk):
-        ImageEncoder.freeze_patch_projection(tower)
-    trunk.patch_embed.proj.requires_grad_(False)
+    def freeze_patch_projection(self) -> None:
+        """Stop training of the patch projection; UserError where patches come from convolutions."""
+        trunk: Any = self.visual.trunk
+        if not _has_patches(trunk):
+            super().freeze_patch_projection()
+        trunk.patch_embed.proj.requires_grad_(False)
 
 
 def through_blocks(tower: ImageEncoder, images_B3HW: Tensor, side_BD: Tensor | None) -> Tokens:

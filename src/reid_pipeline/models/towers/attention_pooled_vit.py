@@ -11,15 +11,14 @@ from typing import Any
 
 from torch import Tensor
 
-from reid_pipeline.models.image_encoder import ImageEncoder, ImageFeatures
-from reid_pipeline.models.towers._open_clip_vit import adapt, is_open_clip_vit, tokens
+from reid_pipeline.models.image_encoder import ImageFeatures
+from reid_pipeline.models.towers._open_clip_vit import OpenClipViT, is_open_clip_vit, tokens
 
 
-class AttentionPooledViT(ImageEncoder):
+class AttentionPooledViT(OpenClipViT):
     """An attention-pooled ViT of open_clip: `penultimate` is the mean of all tokens, which is what the pool reads."""
 
     KIND = "attention-pooled ViT"
-    POSITION_KEY = "positional_embedding"
 
     @classmethod
     def fits(cls, visual: Any) -> bool:
@@ -27,15 +26,6 @@ class AttentionPooledViT(ImageEncoder):
         if not is_open_clip_vit(visual) or visual.attn_pool is None:
             return False
         return visual.pool_type == "tok" and visual.attn_pool_contrastive is None
-
-    def _adapt(self) -> None:
-        adapt(self)
-        self._make_side_table(self.penultimate_width)
-        self._resize_positions()
-
-    def freeze_patch_projection(self) -> None:
-        """Stop training of `conv1`."""
-        self.visual.conv1.requires_grad_(False)
 
     def _features(self, images_B3HW: Tensor, camids: Tensor | None, viewids: Tensor | None) -> ImageFeatures:
         visual = self.visual

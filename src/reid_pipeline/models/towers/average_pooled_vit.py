@@ -11,29 +11,19 @@ from typing import Any
 
 from torch import Tensor
 
-from reid_pipeline.models.image_encoder import ImageEncoder, ImageFeatures
-from reid_pipeline.models.towers._open_clip_vit import adapt, is_open_clip_vit, tokens
+from reid_pipeline.models.image_encoder import ImageFeatures
+from reid_pipeline.models.towers._open_clip_vit import OpenClipViT, is_open_clip_vit, tokens
 
 
-class AveragePooledViT(ImageEncoder):
+class AveragePooledViT(OpenClipViT):
     """An average-pooled ViT of open_clip: `penultimate` and `final` are means of the patches, the class token apart."""
 
     KIND = "average-pooled ViT"
-    POSITION_KEY = "positional_embedding"
 
     @classmethod
     def fits(cls, visual: Any) -> bool:
         """Return whether this is open_clip's own ViT, pooled by the mean of its patches."""
         return is_open_clip_vit(visual) and visual.pool_type == "avg" and visual.attn_pool is None
-
-    def _adapt(self) -> None:
-        adapt(self)
-        self._make_side_table(self.penultimate_width)
-        self._resize_positions()
-
-    def freeze_patch_projection(self) -> None:
-        """Stop training of `conv1`."""
-        self.visual.conv1.requires_grad_(False)
 
     def _features(self, images_B3HW: Tensor, camids: Tensor | None, viewids: Tensor | None) -> ImageFeatures:
         visual = self.visual

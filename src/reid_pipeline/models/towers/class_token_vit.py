@@ -10,30 +10,20 @@ from typing import Any
 
 from torch import Tensor
 
-from reid_pipeline.models.image_encoder import ImageEncoder, ImageFeatures
+from reid_pipeline.models.image_encoder import ImageFeatures
 from reid_pipeline.models.last_block import first_token_after
-from reid_pipeline.models.towers._open_clip_vit import adapt, is_open_clip_vit, tokens
+from reid_pipeline.models.towers._open_clip_vit import OpenClipViT, is_open_clip_vit, tokens
 
 
-class ViTEncoder(ImageEncoder):
+class ViTEncoder(OpenClipViT):
     """A class-token ViT of open_clip: all features are read at the class token."""
 
     KIND = "class-token ViT"
-    POSITION_KEY = "positional_embedding"
 
     @classmethod
     def fits(cls, visual: Any) -> bool:
         """Return whether this is open_clip's own ViT, pooled by its class token."""
         return is_open_clip_vit(visual) and visual.pool_type == "tok" and visual.attn_pool is None
-
-    def _adapt(self) -> None:
-        adapt(self)
-        self._make_side_table(self.width)
-        self._resize_positions()
-
-    def freeze_patch_projection(self) -> None:
-        """Stop training of `conv1`."""
-        self.visual.conv1.requires_grad_(False)
 
     def _features(self, images_B3HW: Tensor, camids: Tensor | None, viewids: Tensor | None) -> ImageFeatures:
         x_BLD = tokens(self, images_B3HW, self._side_information(images_B3HW, camids, viewids))

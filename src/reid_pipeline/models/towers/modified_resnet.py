@@ -21,6 +21,7 @@ class ResNetEncoder(ImageEncoder):
     """A ModifiedResNet of open_clip. The statistics of its batch norms move in training mode."""
 
     KIND = "ModifiedResNet"
+    WIDENS = True
     POSITION_KEY = "attnpool.positional_embedding"
 
     @classmethod
@@ -29,7 +30,7 @@ class ResNetEncoder(ImageEncoder):
         return type(visual).__name__ == "ModifiedResNet"
 
     def _adapt(self) -> None:
-        self.image_size = require_image_size(self.image_size, _STRIDE, "the stride of the network,")
+        self.image_size = require_image_size(self, _STRIDE, "the stride of the network,")
         self._refuse_patch_stride("a ResNet has no patches")
         self._refuse_side_information("side information is added to tokens, and a ResNet has none")
         # After the stem (rounding up, then down) and two more poolings by 2 (rounding down).

@@ -10,32 +10,20 @@ from typing import Any
 
 from torch import Tensor
 
-from reid_pipeline.models.architecture import Architecture, Grid
-from reid_pipeline.models.image_encoder import ImageEncoder, ImageFeatures
+from reid_pipeline.models.image_encoder import ImageFeatures
 from reid_pipeline.models.towers import _timm_vit
 from reid_pipeline.models.towers._timm import projected
 
 
-class TimmAveragePooledViT(ImageEncoder):
+class TimmAveragePooledViT(_timm_vit.TimmViT):
     """An average-pooled ViT of timm: `penultimate` and `final` are means of the patches, special tokens apart."""
 
     KIND = "timm average-pooled ViT"
-    POSITION_KEY = _timm_vit.POSITION_KEY
 
     @classmethod
     def fits(cls, visual: Any) -> bool:
         """Return whether this is a ViT of timm, pooled by the mean of its tokens."""
         return _timm_vit.is_timm_vit(visual, "avg")
-
-    def _configured_grid(self, architecture: Architecture) -> Grid:
-        return _timm_vit.configured_grid(self, architecture)
-
-    def _adapt(self) -> None:
-        _timm_vit.adapt(self)
-
-    def freeze_patch_projection(self) -> None:
-        """Stop training of the patch projection; UserError where patches come from convolutions."""
-        _timm_vit.freeze_patch_projection(self)
 
     def _features(self, images_B3HW: Tensor, camids: Tensor | None, viewids: Tensor | None) -> ImageFeatures:
         side_BD = self._side_information(images_B3HW, camids, viewids)

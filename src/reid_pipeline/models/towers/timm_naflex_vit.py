@@ -33,7 +33,7 @@ class TimmNaFlexViT(ImageEncoder):
         embeds = trunk.embeds
         patch_size: tuple[int, int] = tuple(embeds.patch_size)
         self._refuse_patch_stride("its patches are cut without overlap")
-        self.image_size = require_image_size(self.image_size, max(patch_size), "the patch size")
+        self.image_size = require_image_size(self, max(patch_size), "the patch size")
         rests = [size % patch for size, patch in zip(self.image_size, patch_size, strict=True)]
         if isinstance(embeds.proj, nn.Linear) and any(rests):
             raise UserError(

@@ -39,6 +39,7 @@ class TimmStaged(ImageEncoder):
     """
 
     KIND = "timm network of stages"
+    WIDENS = True
 
     @classmethod
     def fits(cls, visual: Any) -> bool:
@@ -51,7 +52,7 @@ class TimmStaged(ImageEncoder):
     def _adapt(self) -> None:
         trunk = self.visual.trunk
         stage, last = trunk.feature_info[-2], trunk.feature_info[-1]
-        self.image_size = require_image_size(self.image_size, last["reduction"], "the stride of the network,")
+        self.image_size = require_image_size(self, last["reduction"], "the stride of the network,")
         self._refuse_patch_stride("a network of stages has no tokens to overlap")
         self._refuse_side_information("side information is added to tokens, and a network of stages has none")
         if hasattr(trunk, "set_input_size"):
