@@ -8,6 +8,7 @@ from reid_pipeline.reporting.page import Column, Table, csv_text, rendered
 from reid_pipeline.reporting.published import (
     MARKS,
     TRAITS,
+    UNKNOWN_OF_IMPORTS,
     PublishedFigure,
     figures_beside,
     published_figures,
@@ -24,6 +25,7 @@ Rows = Sequence[ComparisonRow]
 
 UNITS = "Figures in %, differences in percentage points."
 _NO_TARGET = "u"
+_OF_ANOTHER = "not comparable with a published figure: trained on other identities than those of this benchmark"
 _SIZES = ("num_parameters", "num_trainable_parameters")
 _COSTS = ("training_seconds", "peak_memory_bytes", *_SIZES)
 _ENDS = ("difference", "low", "high")
@@ -73,7 +75,10 @@ def _rows_of(method: str, groups: Sequence[RunGroup], figures: Sequence[Publishe
     found: list[tuple[RunGroup | None, PublishedFigure | None, str]] = []
     for group in groups:
         parameters = group.runs[0].run_card.parameters.get(method, {})
-        fitting, why_none = figures_beside(figures, run_traits(parameters, group.metrics))
+        traits = run_traits(parameters, group.metrics) | (UNKNOWN_OF_IMPORTS if group.imported else {})
+        fitting, why_none = figures_beside(figures, traits)
+        if figures and group.imported and group.label_use == "source":
+            fitting, why_none = [], _OF_ANOTHER
         found += [(group, figure, "") for figure in fitting] or [(group, None, why_none)]
     placed = [figure for _, figure, _ in found]
     found += [(None, figure, "") for figure in figures if figure not in placed]

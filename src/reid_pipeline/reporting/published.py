@@ -31,6 +31,8 @@ TRAITS = {
     "rerank": "re-ranking",
 }
 """What tells variants apart, in words."""
+UNKNOWN_OF_IMPORTS = dict.fromkeys(("clustering_eps", "camera_aware"), "unknown")
+"""Traits of a training that no published checkpoint shows; those of conf are not its own."""
 _UNKNOWN = "?"
 _OF_EVERY_FIGURE = (("side_information", "no"), ("rerank", "none"))
 """Traits that need no word."""
