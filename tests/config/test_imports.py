@@ -82,3 +82,7 @@ def test_no_checkpoint_no_import(file: Path) -> None:
         parameters(file.with_name("model_bst.pth.tar"))
     with pytest.raises(UserError, match="which is a folder"):
         parameters(file.parent)
+    with pytest.raises(UserError, match=r"'~nosuchuser/x.pth', and the home folder .* is not known"):
+        parameters(Path("~nosuchuser/x.pth"))
+    with pytest.raises(UserError, match="which no file is called"):
+        parameters(file.with_name("x\0.pth"))
