@@ -5,15 +5,7 @@ from typing import Any
 
 from reid_pipeline.reporting.formats import LABELS, METRICS, count, duration, few_queries, percent, points, run_name
 from reid_pipeline.reporting.page import Column, Table, csv_text, rendered
-from reid_pipeline.reporting.published import (
-    MARKS,
-    TRAITS,
-    UNKNOWN_OF_IMPORTS,
-    PublishedFigure,
-    figures_beside,
-    published_figures,
-    run_traits,
-)
+from reid_pipeline.reporting.published import MARKS, TRAITS, PublishedFigure, figures_of_group, published_figures
 from reid_pipeline.reporting.published import METRICS as PUBLISHED_METRICS
 from reid_pipeline.reporting.run_groups import RunGroup, group_runs, over_seeds
 from reid_pipeline.schema.comparison import Comparison, ComparisonRow, DifferenceToBest, RunsNamed
@@ -25,7 +17,6 @@ Rows = Sequence[ComparisonRow]
 
 UNITS = "Figures in %, differences in percentage points."
 _NO_TARGET = "u"
-_OF_ANOTHER = "not comparable with a published figure: trained on other identities than those of this benchmark"
 _SIZES = ("num_parameters", "num_trainable_parameters")
 _COSTS = ("training_seconds", "peak_memory_bytes", *_SIZES)
 _ENDS = ("difference", "low", "high")
@@ -74,11 +65,7 @@ def compare_methods(
 def _rows_of(method: str, groups: Sequence[RunGroup], figures: Sequence[PublishedFigure]) -> list[ComparisonRow]:
     found: list[tuple[RunGroup | None, PublishedFigure | None, str]] = []
     for group in groups:
-        parameters = group.runs[0].run_card.parameters.get(method, {})
-        traits = run_traits(parameters, group.metrics) | (UNKNOWN_OF_IMPORTS if group.imported else {})
-        fitting, why_none = figures_beside(figures, traits)
-        if figures and group.imported and group.label_use == "source":
-            fitting, why_none = [], _OF_ANOTHER
+        fitting, why_none = figures_of_group(figures, group)
         found += [(group, figure, "") for figure in fitting] or [(group, None, why_none)]
     placed = [figure for _, figure, _ in found]
     found += [(None, figure, "") for figure in figures if figure not in placed]
