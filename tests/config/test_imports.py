@@ -82,3 +82,13 @@ def test_no_checkpoint_no_import(file: Path) -> None:
         parameters(file.with_name("model_bst.pth.tar"))
     with pytest.raises(UserError, match="which is a folder"):
         parameters(file.parent)
+    with pytest.raises(UserError, match=r"'~nosuchuser/x.pth', and the home folder .* is not known"):
+        parameters(Path("~nosuchuser/x.pth"))
+    with pytest.raises(UserError, match="which no file is called"):
+        parameters(file.with_name("x\0.pth"))
+
+
+def test_a_start_in_an_unknown_home_folder_is_refused() -> None:
+    given = {"init_from": "~nosuchuser/x.pth"}
+    with pytest.raises(UserError, match=r"init_from is '~nosuchuser/x.pth', and the home folder .* is not known"):
+        _ = LayeredConfigLoader(str(CONF), "market1501", given, **CONFIG_LOADER_ARGS)["catalog"]

@@ -1,6 +1,7 @@
 """A published checkpoint becomes a cell like any other, by the same files, and no cell of a training is overwritten."""
 
 import json
+import logging
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,12 +11,15 @@ import pytest
 import torch
 import yaml
 from kedro.framework.project import configure_project
+from kedro.framework.session import KedroSession
 from kedro.framework.startup import bootstrap_project
+from pydantic import TypeAdapter
 from released_models import ReleasedModel, ReleasedViT, released_model, stored
 from small_project import LEAST_BACKBONE, LEAST_PEOPLE, ROOT, Project, make_project, run_session
 
 from reid_pipeline.io.weights import EmbedderDataset, EmbeddingsDataset
-from reid_pipeline.pipelines.import_model import require_importable
+from reid_pipeline.pipelines.import_model import convert, require_importable
+from reid_pipeline.schema.addresses import Cells
 from reid_pipeline.schema.digests import digest_of_file
 from reid_pipeline.schema.errors import UserError
 from reid_pipeline.user_errors import user_error_text
@@ -41,7 +45,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
     backbone = {**LEAST_BACKBONE, "image_size": list(SIZE)}
     (conf / "parameters.yml").write_text(yaml.safe_dump({**shared, "backbone": backbone}))
     bootstrap_project(made.root)
-    torch.save(stored(released(rows=2)), made.root / "ViT-B-16_60.pth")
+    torch.save(stored(released(rows=2, identities=2)), made.root / "ViT-B-16_60.pth")
     imported(made)
     yield made
     configure_project("reid_pipeline")
@@ -79,7 +83,7 @@ def test_the_embedder_is_the_released_model_and_says_where_it_comes_from(project
     file = project.root / f"data/06_models/synthetic/{FOLDER}/seed_0/embedder.safetensors"
     embedder = EmbedderDataset(filepath=str(file)).load()
     images, camids = torch.randn(3, 3, *SIZE), torch.tensor([1, 0, 1])
-    expected = released(rows=2).embedding(images, camids)
+    expected = released(rows=2, identities=2).embedding(images, camids)
     torch.testing.assert_close(embedder(images, camids).double(), expected, atol=1e-6, rtol=0)
     description, origin = embedder.description(), embedder.origin
     assert (description["patch_stride"], description["num_cameras"], description["neck"]) == (9, 2, "before")
@@ -132,10 +136,26 @@ def test_part_of_an_import_goes_on_from_its_files(project: Project) -> None:
     assert "was made with" in text or "--from-nodes=import_model.extract" in text
 
 
+def test_a_model_of_other_identities_counts_as_trained_on_anothers_labels(
+    project: Project, caplog: pytest.LogCaptureFixture
+) -> None:
+    file = project.root / "another.pth"
+    torch.save(stored(released(rows=2, identities=7)), file)
+    given = {"checkpoint": str(file), "method": "clip_reid"}
+    with KedroSession.create(project.root, env="synthetic", runtime_params=given) as session:
+        context = session.load_context()
+        table, parameters = context.catalog.load("split_table"), context.params
+    logging.getLogger("reid_pipeline").addHandler(caplog.handler)
+    found = convert(parameters, table, TypeAdapter(Cells).validate_python(parameters["cells"]))[0].origin
+    logging.getLogger("reid_pipeline").removeHandler(caplog.handler)
+    assert "another.pth has a classifier of 7 identities, and the training images of synthetic show 2" in caplog.text
+    assert (found.label_use, set(found.made_from)) == ("source", {"published_checkpoint", "labels of another"})
+
+
 def test_no_other_cell_is_overwritten(project: Project) -> None:
     """Another file of the same name, the same under the name of a training, and a training under its name."""
     (project.root / "other").mkdir()
-    torch.save(stored(released(rows=2, seed=1)), project.root / "other/ViT-B-16_60.pth")
+    torch.save(stored(released(rows=2, identities=2, seed=1)), project.root / "other/ViT-B-16_60.pth")
     text = refused(imported, project, "other/ViT-B-16_60.pth")
     assert "was made with checkpoint=" in text
     assert "--params variant=<name>" in text

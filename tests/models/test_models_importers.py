@@ -31,6 +31,7 @@ from reid_pipeline.schema.population import Population
 
 VIT, RESNET = "small-vit-quickgelu", "small-resnet-quickgelu"
 METHODS = ("baseline", "clip_reid", "svll_reid", "pcl", "unsupervised_pcl")
+_NECK = ("weight", "bias", "running_mean", "running_var")
 NOBODY = Population(5)
 
 
@@ -105,7 +106,7 @@ def test_the_embedding_of_a_resnet_is_the_releases(method: str, tmp_path: Path) 
     torch.testing.assert_close(made.double(), model.embedding(images), atol=1e-6, rtol=0)
 
 
-@pytest.mark.parametrize("form", ["module", "tar", "half", "safetensors"])
+@pytest.mark.parametrize("form", ["module", "module.module", "tar", "half", "safetensors"])
 def test_each_form_of_file_is_read(form: str, tmp_path: Path) -> None:
     model = released_model("unsupervised_pcl", _vit((32, 16)))
     state, file = stored(model), tmp_path / "model_best.pth.tar"
@@ -116,7 +117,8 @@ def test_each_form_of_file_is_read(form: str, tmp_path: Path) -> None:
         model.load_state_dict(state)
         torch.save(state, file)
     else:
-        wrapped = {f"module.{name}": tensor for name, tensor in state.items()}
+        wrapper = form if form != "tar" else "module"
+        wrapped = {f"{wrapper}.{name}": tensor for name, tensor in state.items()}
         best = {"state_dict": wrapped, "epoch": 60, "best_mAP": np.float64(0.9), "optimizer": {"state": {}}}
         torch.save(best if form == "tar" else wrapped, file)
     read = read_published(file)
@@ -206,6 +208,18 @@ def test_side_information_of_other_images_is_asked_for(tmp_path: Path) -> None:
     made = published_embedder(read_published(file), without)(images)
     torch.testing.assert_close(made.double(), model.embedding(images), atol=1e-6, rtol=0)
     assert _settings(file, _backbone(sie="camera"), Population(0), ("sie",)).num_cameras == 15, "nothing says otherwise"
+
+
+@pytest.mark.parametrize(
+    ("population", "kind", "other"),
+    [(Population(5, cameras=3), "view", "camera"), (Population(5, views=3), "camera", "view")],
+)
+def test_side_information_that_no_image_has_is_refused(
+    population: Population, kind: str, other: str, tmp_path: Path
+) -> None:
+    file = _saved(released_model("baseline", _vit((32, 16)), rows=3), tmp_path / "a.pth")
+    with pytest.raises(UserError, match=rf"backbone.sie={kind} has other rows. Give backbone.sie={other}\.$"):
+        _settings(file, _backbone(sie=kind), population, ("sie",))
 
 
 def test_a_single_row_is_part_of_the_class_token(tmp_path: Path) -> None:
@@ -305,6 +319,36 @@ def test_a_refusal_says_what_the_file_is(content: dict[str, Any], what: str, tmp
     assert "`pretrained`" not in str(refused.value), "the parameter is called checkpoint"
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("cv_embed", torch.tensor(1.0), r"cv_embed has the shape \[\].*\[rows, width\]"),
+        ("cv_embed", torch.zeros(1, 10), r"cv_embed has the shape \[1, 10\].*\[rows, 64\]"),
+        ("cv_embed", torch.zeros(6, 64, dtype=torch.int32), r"cv_embed \[6, 64\] holds numbers of type int32"),
+        ("classifier.weight", torch.tensor(1.0), r"classifier.weight has the shape \[\].*\[identities, width\]"),
+        ("prompt_learner.token_suffix", torch.zeros(1, 0, 16), r"token_suffix has the shape \[1, 0, 16\]"),
+        ("prompt_learner.token_prefix", torch.zeros(0, 5, 16), r"token_prefix has the shape \[0, 5, 16\]"),
+        ("bottleneck.bias", torch.tensor(1.0), r"bottleneck.bias has the shape \[\].*\[width\]"),
+        ("image_encoder.class_embedding", torch.zeros(10), r"tensor image_encoder.class_embedding is \[10\]"),
+    ],
+)
+def test_a_tensor_of_another_shape_is_named(name: str, value: torch.Tensor, message: str, tmp_path: Path) -> None:
+    state = stored(released_model("clip_reid", _vit((32, 16)), rows=1))
+    torch.save({**state, name: value}, tmp_path / "a.pth")
+    with pytest.raises(UserError, match=message):
+        _embedder(tmp_path / "a.pth")
+
+
+def test_a_neck_of_another_width_is_named_as_in_the_file(tmp_path: Path) -> None:
+    state = stored(released_model("pcl", _vit((32, 16))))
+    torch.save({**state, **{f"bottleneck.{part}": torch.ones(10) for part in _NECK}}, tmp_path / "a.pth")
+    with pytest.raises(
+        UserError, match=r"tensor bottleneck.weight is \[10\] in it, and \[64\] in a small-vit"
+    ) as refused:
+        _embedder(tmp_path / "a.pth")
+    assert "Change" not in str(refused.value)
+
+
 def test_a_file_that_runs_code_is_not_run(tmp_path: Path) -> None:
     class Harm:
         def __reduce__(self) -> tuple[Any, tuple[str]]:
@@ -326,7 +370,7 @@ def test_a_damaged_or_missing_file(tmp_path: Path) -> None:
     for name, message in (
         ("bottleneck_proj.running_var", "lacks bottleneck_proj.running_var"),
         ("image_encoder.positional_embedding", "lacks image_encoder.positional_embedding"),
-        ("image_encoder.ln_pre.weight", r"cannot be imported.*'encoder.visual.ln_pre.weight' is absent"),
+        ("image_encoder.ln_pre.weight", r"image_encoder.ln_pre.weight is absent in it.*Get the whole file\.$"),
     ):
         torch.save({key: tensor for key, tensor in state.items() if key != name}, tmp_path / "b.pth")
         with pytest.raises(UserError, match=message):

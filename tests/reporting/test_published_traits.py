@@ -38,12 +38,14 @@ def unsupervised(statistics: Record, eps: float, kind: str | None = "none", **ba
     return {"backbone": {**given, **backbone}, "clustering": {"k1": 30, "eps": eps}, **cameras}
 
 
-def rows_of_a_run(benchmark: str, parameters: Record) -> list[ComparisonRow]:
-    head = {"benchmark": benchmark, "method": "unsupervised_pcl", "mean_ap": 0.9, "rank1": 0.95}
+def rows_of_a_run(
+    benchmark: str, parameters: Record, method: str = "unsupervised_pcl", **card: Any
+) -> list[ComparisonRow]:
+    head = {"benchmark": benchmark, "method": method, "mean_ap": 0.9, "rank1": 0.95}
     run = make_records(
-        {**head, "num_queries": QUERIES[benchmark]}, {"parameters": {"seed": 0, "unsupervised_pcl": parameters}}
+        {**head, "num_queries": QUERIES[benchmark]}, {"parameters": {"seed": 0, method: parameters}, **card}
     )
-    compared = compare_methods([run], benchmark=benchmark, methods=["unsupervised_pcl"])
+    compared = compare_methods([run], benchmark=benchmark, methods=[method])
     return [row for row in compared.rows if row.seeds]
 
 
@@ -80,6 +82,18 @@ class TestUnsupervised:
         found = {name: round(100 * value, 1) for name, value in row.difference.items()}
         assert found == ({} if points is None else {"mAP": points[0], "rank1": points[1]})
         assert row.notes == ()
+
+    def test_an_import_has_neither_eps_nor_kind_of_conf(self) -> None:
+        (row,) = rows_of_a_run("market1501", unsupervised(IMAGENET, 0.4), imported="0" * 64)
+        assert (row.published, row.difference) == (None, {})
+        assert row.notes[0].endswith("camera-aware kind o2cap, here unknown")
+
+    def test_an_import_of_another_benchmark_is_beside_none(self) -> None:
+        parameters = {"backbone": unsupervised(HALF, 0.5)["backbone"]}
+        for label_use, is_beside in (("all", True), ("source", False)):
+            (row,) = rows_of_a_run("market1501", parameters, "pcl", imported="0" * 64, label_use=label_use)
+            assert (row.published is not None) is is_beside
+            assert any("trained on other identities" in note for note in row.notes) is not is_beside
 
     def test_the_cases_above_are_all_there_are(self) -> None:
         rows = {

@@ -43,7 +43,15 @@ def _imported_cell(cell: Cell, imported: Import, *, named: bool) -> Cell:
 
 
 def _digest(checkpoint: str) -> str:
-    file = Path(checkpoint).expanduser()
+    if "\0" in checkpoint:
+        raise UserError(f"Parameter {CHECKPOINT} is {checkpoint!r}, which no file is called. Give the file of a model.")
+    try:
+        file = Path(checkpoint).expanduser()
+    except RuntimeError as error:
+        raise UserError(
+            f"Parameter {CHECKPOINT} is {checkpoint!r}, and the home folder that it begins with is not known. Write the"
+            " path in full."
+        ) from error
     try:
         if kind := kind_of(file.stat().st_mode):
             raise UserError(f"Parameter {CHECKPOINT} is {checkpoint!r}, which is {kind}. Give the file of a model.")

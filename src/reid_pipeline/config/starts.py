@@ -17,10 +17,10 @@ def as_address(given: str, models: Path, project: Path) -> str:
 
     `models` is the folder of all cells' models, and relative paths begin at the `project`.
     """
-    file = project / Path(given).expanduser()
     try:
+        file = project / Path(given).expanduser()
         cell = file.resolve().relative_to(models.resolve()).parent if file.name == EMBEDDER else None
-    except (ValueError, OSError):
+    except (ValueError, OSError, RuntimeError):  # the last where no such home folder is known
         return given
     return cell.as_posix() if cell and _ADDRESS.fullmatch(cell.as_posix()) else given
 
@@ -41,7 +41,13 @@ def start_file(given: str, models: Path, project: Path) -> Path:
                 f"{nearest(given, known)} Train or import it first, or give the path of a file."
             )
         return file
-    file = project / Path(given).expanduser()
+    try:
+        file = project / Path(given).expanduser()
+    except RuntimeError as error:
+        raise UserError(
+            f"Parameter {INIT_FROM} is {given!r}, and the home folder that it begins with is not known. Write the path"
+            " in full."
+        ) from error
     if not file.is_file():
         beside = [other.name for other in file.parent.glob("*")] if file.parent.is_dir() else []
         what = "a folder" if file.is_dir() else "no file"

@@ -14,11 +14,16 @@ from reid_pipeline.models.importers import PublishedModel, read_published
 from reid_pipeline.models.importers.embedder import published_embedder
 from reid_pipeline.models.importers.settings import PublishedSettings, published_settings
 from reid_pipeline.schema.importing import Import
-from reid_pipeline.schema.origin import PUBLISHED, Origin
+from reid_pipeline.schema.origin import LABELS_OF, PUBLISHED, Origin
 from reid_pipeline.schema.population import Population
+from reid_pipeline.schema.sample import whole_and_identities
 from reid_pipeline.splits import white_value
 
 _UNTRAINED = "The necks of %s have never seen a batch: it is of a first stage, which trains prompts alone."
+_ANOTHER = (
+    "%s has a classifier of %d identities, and the training images of %s show %d: it was trained on others. Its labels"
+    " count as those of another collection, and no published figure stands beside it; give the --env of its benchmark."
+)
 _log = logging.getLogger(__name__)
 
 
@@ -43,8 +48,14 @@ def imported_embedder(
 
     `origin` is that of the run; the embedder's has the parameters that the model is run with, and the file's digest.
     """
-    model, settings = published_model(imported, parameters, population_of(split_table))
+    population = population_of(split_table)
+    model, settings = published_model(imported, parameters, population)
     _log.info("%s", described(model, settings))
+    another = _of_another(model, origin, population)
+    if another:
+        _log.warning(
+            _ANOTHER, Path(imported.checkpoint).name, model.identities, origin.benchmark, population.identities
+        )
     if model.untrained_necks:
         _log.warning(_UNTRAINED, Path(imported.checkpoint).name)
     embedder = published_embedder(model, settings)
@@ -52,11 +63,17 @@ def imported_embedder(
     own = parameters.model_copy(update={"backbone": settings.backbone})
     embedder.origin = origin.replace(
         parameters={method.name: own.model_dump(mode="json")},
-        made_from={PUBLISHED: model.digest},
-        label_use=method.label_use,
+        made_from={PUBLISHED: model.digest, **({f"{LABELS_OF}another": model.digest} if another else {})},
+        label_use="source" if another else method.label_use,
         digest=digest_of_tensors(embedder.state_dict()),
     )
     return embedder
+
+
+def _of_another(model: PublishedModel, origin: Origin, population: Population) -> bool:
+    """Return whether a classifier shows that it was trained on another benchmark; of a sample that cannot be seen."""
+    is_sample = whole_and_identities(origin.benchmark or "")[1] is not None
+    return model.identities is not None and not is_sample and model.identities != population.identities
 
 
 def described(model: PublishedModel, settings: PublishedSettings) -> str:

@@ -30,6 +30,21 @@ _DECIDING = {
 _REQUIRED = ("backbone", "image_size", "patch_stride", "num_cameras", "num_views", "neck", "pixel_mean", "pixel_std")
 
 
+class StateMisfitError(UserError):
+    """A state does not have a tensor of the shape that the description asks for.
+
+    Attributes:
+        tensor: its name.
+        found: its shape in the state; "absent" without.
+        wanted: its shape by the description; "absent" without.
+    """
+
+    def __init__(self, message: str, tensor: str, found: list[int] | str, wanted: list[int] | str) -> None:
+        """Make the error; `message` names the parameter to change."""
+        super().__init__(message)
+        self.tensor, self.found, self.wanted = tensor, found, wanted
+
+
 class Embedder(nn.Module):
     """Image tower and, with `neck="after"`, two necks; always in eval mode, never tracking gradients.
 
@@ -134,10 +149,13 @@ def _require_fit(embedder: Embedder, description: Mapping[str, Any], state: Mapp
     key = min(wrong, key=lambda key: _blame(key)[0])
     parameters = _blame(key)[1]
     given = ", ".join(f"{name}: {description[name]}" for name in parameters)
-    raise UserError(
+    raise StateMisfitError(
         f"The weights do not fit the description: tensor {key!r} is {shape(state, key)} in the weights, and "
         f"{shape(expected, key)} with {given} ({len(wrong)} tensors differ). "
-        f"Change {' or '.join(f'`{name}`' for name in parameters)}."
+        f"Change {' or '.join(f'`{name}`' for name in parameters)}.",
+        key,
+        shape(state, key),
+        shape(expected, key),
     )
 
 

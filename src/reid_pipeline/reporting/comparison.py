@@ -5,14 +5,7 @@ from typing import Any
 
 from reid_pipeline.reporting.formats import LABELS, METRICS, count, duration, few_queries, percent, points, run_name
 from reid_pipeline.reporting.page import Column, Table, csv_text, rendered
-from reid_pipeline.reporting.published import (
-    MARKS,
-    TRAITS,
-    PublishedFigure,
-    figures_beside,
-    published_figures,
-    run_traits,
-)
+from reid_pipeline.reporting.published import MARKS, TRAITS, PublishedFigure, figures_of_group, published_figures
 from reid_pipeline.reporting.published import METRICS as PUBLISHED_METRICS
 from reid_pipeline.reporting.run_groups import RunGroup, group_runs, over_seeds
 from reid_pipeline.schema.comparison import Comparison, ComparisonRow, DifferenceToBest, RunsNamed
@@ -72,8 +65,7 @@ def compare_methods(
 def _rows_of(method: str, groups: Sequence[RunGroup], figures: Sequence[PublishedFigure]) -> list[ComparisonRow]:
     found: list[tuple[RunGroup | None, PublishedFigure | None, str]] = []
     for group in groups:
-        parameters = group.runs[0].run_card.parameters.get(method, {})
-        fitting, why_none = figures_beside(figures, run_traits(parameters, group.metrics))
+        fitting, why_none = figures_of_group(figures, group)
         found += [(group, figure, "") for figure in fitting] or [(group, None, why_none)]
     placed = [figure for _, figure, _ in found]
     found += [(None, figure, "") for figure in figures if figure not in placed]

@@ -11,6 +11,7 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
+from reid_pipeline.reporting.run_groups import RunGroup
 from reid_pipeline.schema.comparison import PublishedValues
 from reid_pipeline.schema.record import Record
 from reid_pipeline.schema.records import Metrics
@@ -31,6 +32,9 @@ TRAITS = {
     "rerank": "re-ranking",
 }
 """What tells variants apart, in words."""
+_UNKNOWN_OF_IMPORTS = dict.fromkeys(("clustering_eps", "camera_aware"), "unknown")
+"""Traits of a training that no published checkpoint shows; those of conf are not its own."""
+_OF_ANOTHER = "not comparable with a published figure: trained on other identities than those of this benchmark"
 _UNKNOWN = "?"
 _OF_EVERY_FIGURE = (("side_information", "no"), ("rerank", "none"))
 """Traits that need no word."""
@@ -142,6 +146,15 @@ def figures_beside(figures: Sequence[PublishedFigure], traits: Mapping[str, str]
     nearest = min(figures, key=lambda figure: (len(figure.unlike(traits)), len(figure.unknown)))
     others = [f"{TRAITS[name]} {theirs}, here {ours}" for name, (theirs, ours) in nearest.unlike(traits).items()]
     return [], f"not comparable with a published figure; nearest is {nearest.variant}: {'; '.join(others)}"
+
+
+def figures_of_group(figures: Sequence[PublishedFigure], group: RunGroup) -> tuple[list[PublishedFigure], str]:
+    """Return `figures_beside` runs; an imported model's training is unknown, and may be of another benchmark."""
+    if figures and group.imported and group.label_use == "source":
+        return [], _OF_ANOTHER
+    parameters = group.runs[0].run_card.parameters.get(group.method, {})
+    traits = run_traits(parameters, group.metrics)
+    return figures_beside(figures, {**traits, **_UNKNOWN_OF_IMPORTS} if group.imported else traits)
 
 
 def run_traits(parameters: Mapping[str, Any], metrics: Metrics) -> dict[str, str]:

@@ -48,9 +48,14 @@ class RunGroup:
         return next(filter(None, map(_label_use, self.runs)), None)
 
     @property
+    def imported(self) -> bool:
+        """Whether a run is of a published model."""
+        return any(run.run_card.imported for run in self.runs)
+
+    @property
     def provenance(self) -> list[str]:
         """Remarks where a run is of a published model, or started from a trained one."""
-        imported = [_IMPORTED] if any(run.run_card.imported for run in self.runs) else []
+        imported = [_IMPORTED] if self.imported else []
         started = dict.fromkeys(run.run_card.init_from for run in self.runs if run.run_card.init_from)
         return [*imported, *(f"started from {name}" for name in started)]
 

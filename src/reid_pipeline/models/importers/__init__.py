@@ -1,7 +1,7 @@
 """Published ReID models: read from the files that their authors offer, and made embedders of this project.
 
 `families` has the releases, `published` reads a file, `settings` decides size, stride and side information,
-`refusals` says what other files are.
+`shapes` refuses damaged tensors, `refusals` says what other files are.
 """
 
 from reid_pipeline.models.importers.published import PublishedModel, PublishedPrompts, read_published

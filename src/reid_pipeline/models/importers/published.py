@@ -18,6 +18,7 @@ from torch import Tensor
 from reid_pipeline.models.checkpoint_files import looks_like
 from reid_pipeline.models.importers.families import FAMILIES, Family, deciding_parts, described, family_in, family_of
 from reid_pipeline.models.importers.refusals import what_it_is
+from reid_pipeline.models.importers.shapes import SIDE, require_shapes
 from reid_pipeline.models.open_clip_lists import configs
 from reid_pipeline.models.torch_pickles import NoWeightsError
 from reid_pipeline.models.weight_files import NamedSets, WeightFile, read_weights
@@ -31,7 +32,6 @@ _WRAPPER = "module."
 _NECKS = ("bottleneck.", "bottleneck_proj.")
 _TEXT = "text_encoder."
 _PROMPTS = "prompt_learner."
-_SIDE = "cv_embed"
 _COUNTER = "num_batches_tracked"
 _NECK_PARTS = ("weight", "bias", "running_mean", "running_var")
 
@@ -108,7 +108,7 @@ def read_published(
     Raises:
         UserError: no such file, no such checkpoint (the message says what it is), or one of another method.
     """
-    file = Path(path).expanduser()
+    file = _file(path)
     named = _plain_names(_read(file))
     family = _family(file, named, method)
     states = {name: tensor.detach().float() for name, tensor in named.items() if tensor.is_floating_point()}
@@ -118,11 +118,13 @@ def read_published(
     classifier = states.get("classifier.weight")
     architecture = _architecture(file, image, backbone)
     _require_positions(file, image)
+    positions = _positions_of(image)
+    require_shapes(file, named, width=None if "attnpool" in positions else image[positions].shape[1])
     return PublishedModel(
         family=family,
         architecture=architecture,
         image_state=image,
-        side_table=states.get(_SIDE),
+        side_table=states.get(SIDE),
         necks=(_neck(file, states, _NECKS[0]), _neck(file, states, _NECKS[1])),
         prompts=_prompts(states),
         text_state=_below(states, _TEXT),
@@ -130,6 +132,16 @@ def read_published(
         digest=digest_of_file(file),
         file=str(path),
     )
+
+
+def _file(path: str | Path) -> Path:
+    try:
+        return Path(path).expanduser()
+    except RuntimeError as error:
+        raise UserError(
+            f"The checkpoint is {str(path)!r}, and the home folder that it begins with is not known. Write the path in"
+            " full."
+        ) from error
 
 
 def _read(file: Path) -> WeightFile:
@@ -152,7 +164,7 @@ def _read(file: Path) -> WeightFile:
 
 def _reid_among(sets: NamedSets) -> str:
     """Return the place of the set of names that has a release's image tower; of several, `state_dict`."""
-    plain = {place: [name.removeprefix(_WRAPPER) for name in named] for place, named in sets.items()}
+    plain = {place: [_plain(name) for name in named] for place, named in sets.items()}
     fit = [place for place, names in plain.items() if any(name.startswith(_TOWER) for name in names)]
     if not fit:
         raise what_it_is(plain)
@@ -161,8 +173,15 @@ def _reid_among(sets: NamedSets) -> str:
     return "state_dict" if "state_dict" in fit else fit[0]
 
 
+def _plain(name: str) -> str:
+    """Return a name without the wrappers that parallel training puts before it, however many."""
+    while name.startswith(_WRAPPER):
+        name = name.removeprefix(_WRAPPER)
+    return name
+
+
 def _plain_names(read: WeightFile) -> dict[str, Tensor]:
-    return {name.removeprefix(_WRAPPER): tensor for name, tensor in read.tensors.items()}
+    return {_plain(name): tensor for name, tensor in read.tensors.items()}
 
 
 def _family(file: Path, names: Iterable[str], method: str | None) -> Family:

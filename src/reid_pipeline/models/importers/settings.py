@@ -147,9 +147,9 @@ def _side_information(
     if asked in fitting:
         return asked, *found[asked]
     alone = {"camera": (rows, 0), "view": (0, rows)}.get(asked)
-    if alone and not (cameras if asked == "camera" else views):  # the training images do not say
+    if alone and not (cameras or views):  # the training images do not say
         return asked, *alone
-    raise _which_side_information(model, rows, population, fitting)
+    raise _which_side_information(model, rows, population, fitting, asked)
 
 
 def _rows(cameras: int, views: int) -> int:
@@ -157,14 +157,15 @@ def _rows(cameras: int, views: int) -> int:
 
 
 def _which_side_information(
-    model: PublishedModel, rows: int, population: Population, fitting: Sequence[str]
+    model: PublishedModel, rows: int, population: Population, fitting: Sequence[str], asked: str | None = None
 ) -> UserError:
     have = f"{population.cameras or 'no'} cameras and {population.views or 'no'} viewpoints"
     if fitting:
         options = " or ".join(f"backbone.sie={kind}" for kind in fitting)
+        why = "the rows are of one or the other" if asked is None else f"backbone.sie={asked} has other rows"
         return UserError(
-            f"The side information in {model.file!r} has {rows} rows, and the training images have {have}: the rows are"
-            f" of one or the other. Give {options}."
+            f"The side information in {model.file!r} has {rows} rows, and the training images have {have}: {why}. Give"
+            f" {options}."
         )
     unknown = "" if population.cameras or population.views else " or backbone.sie=camera or view, as the rows are;"
     return UserError(
