@@ -72,8 +72,8 @@ def compare_methods(
 def _rows_of(method: str, groups: Sequence[RunGroup], figures: Sequence[PublishedFigure]) -> list[ComparisonRow]:
     found: list[tuple[RunGroup | None, PublishedFigure | None, str]] = []
     for group in groups:
-        parameters = group.runs[0].run_card.parameters.get(method, {})
-        fitting, why_none = figures_beside(figures, run_traits(parameters, group.metrics))
+        card = group.runs[0].run_card
+        fitting, why_none = figures_beside(figures, run_traits(card.parameters.get(method, {}), group.metrics, card))
         found += [(group, figure, "") for figure in fitting] or [(group, None, why_none)]
     placed = [figure for _, figure, _ in found]
     found += [(None, figure, "") for figure in figures if figure not in placed]
