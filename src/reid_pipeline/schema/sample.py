@@ -127,13 +127,24 @@ def shortened(parameters: Mapping[str, Any], given: Mapping[str, Any], models: M
     return layer
 
 
-def lengths(parameters: Mapping[str, Any], models: Models) -> dict[str, dict[str, Any]]:
-    """Return how long the plans of each method are, by dotted name without the method's."""
+def lengths(
+    parameters: Mapping[str, Any], models: Models, of_sample: Sequence[Mapping[str, Any]] = ()
+) -> dict[str, dict[str, Any]]:
+    """Return how long the plans of each method are, by dotted name without the method's.
+
+    A method is left out whose lengths a layer of `of_sample` gives, the card or study of a sample: what its plan is on
+    the whole is not known.
+    """
     found: dict[str, dict[str, Any]] = {}
     for method, path, plan in _plans(parameters, models):
         values = plan.model_dump(mode="json", include=set(_LENGTHS))
         found.setdefault(method, {}).update({".".join([*path, name]): value for name, value in values.items()})
-    return found
+    return {name: plans for name, plans in found.items() if not any(_held(each, name, plans) for each in of_sample)}
+
+
+def _held(layer: Mapping[str, Any], method: str, plans: Mapping[str, Any]) -> bool:
+    """Return whether a layer of parameters gives one of a method's lengths, which are named as in `lengths`."""
+    return any(_at(layer, [method, *name.split(".")]) is not None for name in plans)
 
 
 def _plans(parameters: Mapping[str, Any], models: Models) -> Iterator[tuple[str, list[str], TrainingPlan]]:
