@@ -40,7 +40,8 @@ class SampledSide(Record):
         images = f"{self.images:,} of {self.of_images:,} images"
         if not self.of_identities:
             return f"{images} for {name}, of no known identity"
-        return f"{self.identities:,} of {self.of_identities:,} {name} identities ({images})"
+        share = "all" if self.identities == self.of_identities else f"{self.identities:,} of"
+        return f"{share} {self.of_identities:,} {name} identities ({images})"
 
 
 class SampleFacts(Record):
@@ -89,9 +90,9 @@ def whole_and_identities(benchmark: str) -> tuple[str, int | None]:
 
 
 def in_words(benchmark: str) -> str:
-    """Return a benchmark's name as pages write it: "msmt17, a sample of 50 identities"."""
+    """Return a benchmark's name as pages write it: "msmt17, a sample of up to 50 identities"; there may be fewer."""
     whole, identities = whole_and_identities(benchmark)
-    return whole if identities is None else f"{whole}, a sample of {identities:,} identities"
+    return whole if identities is None else f"{whole}, a sample of up to {identities:,} identities"
 
 
 def caution(benchmark: str) -> str:
@@ -100,9 +101,9 @@ def caution(benchmark: str) -> str:
     if identities is None:
         return ""
     return (
-        f"These are figures of a sample of {identities:,} identities of {whole}, trained for a short time: they show"
-        f" that all runs, and are no results of {whole}. Among fewer identities everybody is found more easily, so they"
-        " stand beside no published figure and beside no run of the whole."
+        f"These are figures of a sample of up to {identities:,} identities of {whole}, trained for a short time: they"
+        f" show that all runs, and are no results of {whole}. Among fewer identities everybody is found more easily, so"
+        " they stand beside no published figure and beside no run of the whole."
     )
 
 
