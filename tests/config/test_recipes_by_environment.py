@@ -110,6 +110,16 @@ class TestUnsupervisedPCL:
             method("unsupervised_pcl", {"unsupervised_pcl": published("unsupervised_pcl") | given})
 
 
+@pytest.mark.parametrize("precision", ["bfloat16", "float32"])
+def test_a_card_of_before_the_precision_of_tests_has_that_of_training(tmp_path: Path, precision: str) -> None:
+    parameters = {"benchmark": "market1501", "seed": 0, "evaluation": {"splits": "test"}}
+    card, content = tmp_path / "run_card.json", {"method": "pcl", "precision": precision, "parameters": parameters}
+    card.write_text(json.dumps(content))
+    again = load("market1501", overlay=str(card))
+    assert again["evaluation"]["precision"] == precision
+    assert (again["cells"]["pcl"]["variant"], again["cells"]["pcl"]["differs"]) == ("", {})
+
+
 def test_a_card_of_before_a_parameter_has_its_default(tmp_path: Path) -> None:
     """What a card does not hold ran with the default, whatever conf/ says now."""
     parameters = load("veri776")

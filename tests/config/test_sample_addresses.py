@@ -70,6 +70,21 @@ def test_a_card_is_in_force_again(tmp_path, of, given, benchmark):
     assert load(environment, overlay=str(card), **given)["globals"]["benchmark"] == benchmark
 
 
+def test_the_whole_of_a_sample_s_own_card_is_not_known(tmp_path):
+    """Its plan is the short one: 6 epochs of 20 iterations are not what the whole takes."""
+    card, short = tmp_path / "run_card.json", {"epochs": 6, "iterations_per_epoch": 20, "milestones": [3]}
+    for of, plan, whole in (
+        ("msmt17+sample=20", short, None),
+        ("msmt17", {"epochs": 8, "iterations_per_epoch": 30}, (8, 30)),
+    ):
+        parameters = {"benchmark": of, "seed": 0, "pcl": {"plan": plan}}
+        card.write_text(json.dumps({"method": "pcl", "parameters": parameters}))
+        cells = load(overlay=str(card), sample=20)["parameters"]["cells"]
+        found = cells["pcl"].get("whole")
+        assert (found and (found["plan.epochs"], found["plan.iterations_per_epoch"])) == whole
+        assert cells["clip_reid"]["whole"]["plan.epochs"] == 60  # of which the card has nothing
+
+
 def test_a_card_of_another_sample_is_refused(tmp_path):
     card = tmp_path / "run_card.json"
     card.write_text(json.dumps({"method": "pcl", "parameters": {"benchmark": "msmt17+sample=20", "seed": 0}}))

@@ -119,7 +119,7 @@ def test_pages_say_so_and_nothing_published_stands_beside_it(sampled) -> None:
     run(project, "report", sample=3)
     run(project, "leaderboard")
     pages = project.root / "data/08_reporting"
-    words = "a sample of 3 identities"
+    words = "a sample of up to 3 identities"
     comparison = (pages / FOLDER / "comparison/comparison.md").read_text()
     leaderboard = (pages / "leaderboard/leaderboard.md").read_text()
     assert f"# Methods on market1501, {words}" in comparison

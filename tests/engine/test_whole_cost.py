@@ -5,9 +5,17 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from reid_pipeline.engine.whole_cost import CostOfWhole, about, cost_of_whole, cost_sentence, planned_steps
+from reid_pipeline.engine.whole_cost import (
+    CostOfWhole,
+    about,
+    cost_of_whole,
+    cost_sentence,
+    planned_steps,
+    whole_parameters,
+)
 from reid_pipeline.images.samplers import batches_per_pass, random_batches
 from reid_pipeline.methods import find_method
+from reid_pipeline.schema.addresses import Cell
 from reid_pipeline.schema.parameters import TrainingPlan
 from reid_pipeline.schema.sample import SampledSide, SampleFacts
 
@@ -64,6 +72,15 @@ def test_times_are_short():
     assert [about(each) for each in (0.2, 59.6, 100, 5400, 6100, 90_000)] == [
         "1 s", "60 s", "2 min", "90 min", "1 h 42 min", "25 h 0 min",
     ]  # fmt: skip
+
+
+def test_a_plan_of_a_sample_s_card_has_no_cost_and_a_line_says_so(caplog):
+    caplog.set_level("INFO", logger="reid_pipeline")
+    parameters = PCL.params.model_construct()
+    for benchmark, lines in (("msmt17", 0), ("msmt17+sample=20", 1)):
+        cell = Cell(benchmark=benchmark, method="pcl", variant="", seed=0)
+        assert whole_parameters(PCL, parameters, cell) is None
+        assert caplog.text.count("pcl: what the whole will take is not known") == lines
 
 
 def test_a_whole_benchmark_is_not_measured():

@@ -9,6 +9,7 @@ from reader_checks import laid_out
 
 from reid_pipeline.images.check import check_images
 from reid_pipeline.pipelines.ingestion import make_dataset_page, make_split_table, read_manifest, summarise_collection
+from reid_pipeline.schema.errors import UserError
 from reid_pipeline.schema.parameters import EvaluationParameters, IngestionParameters, SplitParameters
 from reid_pipeline.schema.raw_folder import RawFolder
 from reid_pipeline.schema.summary import DatasetSummary
@@ -18,15 +19,15 @@ EVALUATION = EvaluationParameters()
 Made = tuple[pd.DataFrame, pd.DataFrame, DatasetSummary]
 
 
-def ingest(root: Path, files: dict[str, bytes], without_viewpoint: str) -> Made:
+def ingest(root: Path, files: dict[str, bytes], without_viewpoint: str, sample: int | None = None) -> Made:
     """Return manifest, split table and summary of a folder, by the nodes of ingestion."""
     for path, content in files.items():
         (root / path).parent.mkdir(parents=True, exist_ok=True)
         (root / path).write_bytes(content)
     ingestion = IngestionParameters(reader="veri776", without_viewpoint=without_viewpoint)
-    manifest, reading = read_manifest(RawFolder(root, tuple(sorted(files))), None, ingestion)
+    manifest, reading = read_manifest(RawFolder(root, tuple(sorted(files))), None, ingestion, SplitParameters(), sample)
     facts = check_images(root, manifest["path"].tolist())
-    tables = make_split_table(manifest, facts, ingestion, SplitParameters(), EVALUATION)
+    tables = make_split_table(manifest, facts, reading, ingestion, SplitParameters(), EVALUATION)
     return manifest, tables[0], summarise_collection(reading, manifest, facts, *tables, ingestion, EVALUATION)
 
 
@@ -80,6 +81,31 @@ def test_keep_is_as_before(dropped: tuple[dict[str, bytes], list[str], list[str]
     assert summary.left_out.without_viewpoint == {}
     assert "keypoint_train.txt does not mention 3 images; their viewid is null." in " ".join(summary.notes)
     assert "for want of a viewpoint" not in make_dataset_page(summary)
+
+
+def test_a_sample_drops_what_the_whole_drops(whole: dict[str, bytes], tmp_path: Path) -> None:
+    """Half the training vehicles have viewpoints: the whole drops the others, and a sample takes none of these."""
+    train = sorted(path.rsplit("/", 1)[-1] for path in whole if "/image_train/" in path)
+    vehicles = sorted({name.split("_")[0] for name in train})
+    others = [name for name in train if name.split("_")[0] in vehicles[2:]]
+    files = without_lines(whole, "train", others)
+    _, table, _ = ingest(tmp_path, files, "drop")
+    for sample in (2, 1000):
+        _, sampled, summary = ingest(tmp_path, files, "drop", sample)
+        assert not set(sampled["path"]) - set(table["path"])
+        assert set(sampled.loc[sampled["split"] == "train", "pid"]) == {int(name) for name in vehicles[:2]}
+        assert f"{len(others)} images of the whole were dropped for want of a viewpoint" in " ".join(summary.notes)
+    assert set(sampled["path"]) == set(table["path"])
+
+
+@pytest.mark.parametrize("sample", [None, 2])
+def test_one_viewpoint_and_nothing_left_names_the_cause(
+    whole: dict[str, bytes], tmp_path: Path, sample: int | None
+) -> None:
+    train = sorted(path.rsplit("/", 1)[-1] for path in whole if "/image_train/" in path)
+    words = rf"{len(train) - 1} images without a viewpoint were dropped.*ingestion\.without_viewpoint=keep"
+    with pytest.raises(UserError, match=words):
+        ingest(tmp_path, without_lines(whole, "train", train[1:]), "drop", sample)
 
 
 @pytest.mark.parametrize("absent", [("train", "test"), ("test",), ()])

@@ -30,7 +30,7 @@ from reid_pipeline.schema.records import Run
 Record = dict[str, Any]
 
 METHODS = ("zero_shot", "baseline", "clip_reid", "pcl", "svll_reid", "unsupervised_pcl")
-VIT = {"name": "ViT-B-16-quickgelu", "patch_stride": None, "sie": "none"}
+VIT = {"name": "ViT-B-16-quickgelu", "pretrained": "openai", "patch_stride": None, "sie": "none"}
 IMAGENET = {"pixel_mean": [0.485, 0.456, 0.406], "pixel_std": [0.229, 0.224, 0.225]}
 QUERIES = {"market1501": 3368, "vehicleid": 5693}
 
@@ -181,6 +181,8 @@ class TestPublished:
             "note": "ViT-B-16, patch stride 16, pixel statistics 0.5",
             "traits": {
                 "backbone": "ViT-B-16",
+                "weights": "openai",
+                "image_size": "256x128",
                 "patch_stride": "16",
                 "side_information": "no",
                 "pixel_statistics": "0.5",
@@ -203,13 +205,16 @@ class TestPublished:
             (VIT, "ViT CLIP-ReID"),
             ({**VIT, "name": "ViT-B-16", "patch_stride": 16}, "ViT CLIP-ReID"),
             ({**VIT, "patch_stride": 12, "sie": "camera"}, "ViT CLIP-ReID + SIE + OLP"),
-            ({"name": "RN50-quickgelu", "patch_stride": None, **IMAGENET}, "RN50 CLIP-ReID"),
+            ({**VIT, "name": "RN50-quickgelu", **IMAGENET}, "RN50 CLIP-ReID"),
             ({"name": "RN50-quickgelu", "patch_stride": None}, None),
             ({**VIT, **IMAGENET}, None),
             ({**VIT, "pixel_mean": None, "pixel_std": None}, None),
             ({**VIT, "sie": "camera"}, None),
             ({**VIT, "patch_stride": 12}, None),
             ({**VIT, "name": "ViT-L-14-quickgelu"}, None),
+            ({**VIT, "pretrained": None}, None),
+            ({**VIT, "pretrained": "laion2b_s34b_b88k"}, None),
+            ({**VIT, "image_size": [384, 128]}, None),
             ({"name": "RN50x4-quickgelu"}, None),
             ({"name": "demo-vit"}, None),
             (None, None),
@@ -282,7 +287,8 @@ class TestPublished:
             {**bare, "rank1": 0.859, "rank5": 0.966, "num_queries": 5693, "repeats": 10},
         )
         sets = {"test_set": "2400", "test_sets": {"2400": big, "800": small}}
-        run = make_run(benchmark="vehicleid", metrics={**big, **sets, "camera_filter": False})
+        backbone = {**VIT, "image_size": [256, 256]}
+        run = make_run(benchmark="vehicleid", metrics={**big, **sets, "camera_filter": False}, backbone=backbone)
         comparison = compare(run, benchmark="vehicleid")
         (row,) = measured_rows(comparison)
         assert row.published.variant == "ViT CLIP-ReID"

@@ -8,7 +8,7 @@ import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
-from made_records import make_metrics
+from made_records import make_metrics, make_run_card
 from made_records import make_run as make_records
 from published import CONF, conf_layer, published
 
@@ -115,8 +115,23 @@ class TestUnsupervised:
             ("market1501", unsupervised(HALF, 0.5, "cap"), f"{PAPER}: camera-aware kind none, here cap"),
             ("market1501", unsupervised(OF_THE_WEIGHTS, 0.5), f"{PAPER}: pixel statistics 0.5, here of the weights"),
             ("market1501", unsupervised(HALF, 0.5, patch_stride=12), f"{PAPER}: patch stride 16, here 12"),
-            ("market1501", unsupervised(HALF, 0.5, sie="camera"), f"{PAPER}: side information no, here yes"),
-            ("market1501", unsupervised(HALF, 0.5, "o2cap", sie="camera"), f"{ONLINE}: side information no, here yes"),
+            ("market1501", unsupervised(HALF, 0.5, pretrained=None), f"{PAPER}: weights openai, here random"),
+            (
+                "market1501",
+                unsupervised(HALF, 0.5, pretrained="/a/clip.pt"),
+                f"{PAPER}: weights openai, here file clip.pt",
+            ),
+            (
+                "market1501",
+                unsupervised(HALF, 0.5, image_size=[384, 128]),
+                f"{PAPER}: image size 256x128, here 384x128",
+            ),
+            ("market1501", unsupervised(HALF, 0.5, sie="camera"), f"{PAPER}: side information no, here camera"),
+            (
+                "market1501",
+                unsupervised(HALF, 0.5, "o2cap", sie="camera"),
+                f"{ONLINE}: side information no, here camera",
+            ),
             ("msmt17", unsupervised(IMAGENET, 0.5), f"{MSMT}: eps 0.7, here 0.5"),
         ],
     )
@@ -163,7 +178,7 @@ class TestEveryFigure:
     @pytest.mark.parametrize("benchmark", BENCHMARKS)
     def test_each_says_its_traits_or_that_they_are_unknown(self, benchmark: str) -> None:
         for figure in published_figures(benchmark):
-            wanted = {"backbone", "side_information", "pixel_statistics", "rerank"}
+            wanted = {"backbone", "weights", "image_size", "side_information", "pixel_statistics", "rerank"}
             wanted |= {"patch_stride"} if figure.traits["backbone"] != "RN50" else set()
             wanted |= {"clustering_eps", "camera_aware"} if figure.method == "unsupervised_pcl" else set()
             assert set(figure.traits) | set(figure.unknown) == wanted
@@ -209,9 +224,12 @@ class TestEveryFigure:
     @pytest.mark.parametrize("benchmark", BENCHMARKS)
     def test_overlapping_patches_come_with_side_information_but_on_vehicleid(self, benchmark: str) -> None:
         """VehicleID has neither cameras nor viewpoints."""
-        title, vit = "ViT CLIP-ReID + SIE + OLP", {"name": "ViT-B-16-quickgelu", "patch_stride": 12, **HALF}
-        found = {sie: beside(benchmark, "clip_reid", {"backbone": {**vit, "sie": sie}}) for sie in ("none", "camera")}
-        assert found == {"none": [title], "camera": []} if benchmark == "vehicleid" else {"none": [], "camera": [title]}
+        title, vit = "ViT CLIP-ReID + SIE + OLP", {"name": "ViT-B-16", "pretrained": "openai", "patch_stride": 12}
+        vit["image_size"] = [256, 256] if benchmark in {"veri776", "vehicleid"} else [256, 128]
+        kinds = ("none", "camera", "view", "both")
+        found = {sie: beside(benchmark, "clip_reid", {"backbone": {**vit, "sie": sie}}) for sie in kinds}
+        kind = {"vehicleid": "none", "veri776": "both"}.get(benchmark, "camera")
+        assert found == {sie: [title] if sie == kind else [] for sie in kinds}
 
     @pytest.mark.parametrize("benchmark", BENCHMARKS)
     def test_overlay_rn50_is_beside_the_figures_of_rn50(self, benchmark: str) -> None:
@@ -228,8 +246,10 @@ class TestRunTraits:
         parameters = unsupervised(IMAGENET, 0.70, "o2cap", sie="both", patch_stride=12, name="ViT-B/16-quickgelu")
         assert run_traits(parameters, make_metrics(rerank="clip_reid")) == {
             "backbone": "ViT-B-16",
+            "weights": "openai",
+            "image_size": "256x128",
             "patch_stride": "12",
-            "side_information": "yes",
+            "side_information": "both",
             "pixel_statistics": "ImageNet",
             "clustering_eps": "0.7",
             "camera_aware": "o2cap",
@@ -251,6 +271,38 @@ class TestRunTraits:
     )
     def test_pixel_statistics(self, backbone: Record, statistics: str) -> None:
         assert run_traits({"backbone": backbone}, make_metrics())["pixel_statistics"] == statistics
+
+    @pytest.mark.parametrize(
+        ("given", "card", "weights"),
+        [
+            ("laion2b_s34b_b88k", {}, "laion2b_s34b_b88k"),
+            (None, {"weights": "random"}, "random"),
+            (None, {"weights": "0" * 64}, "the folder's own"),
+            ("models/clip.pt", {"weights": "0" * 64}, "file clip.pt"),
+            ("clip.safetensors", {}, "file clip.safetensors"),
+            # The digest is in the address of OpenAI's ViT-B-16.pt.
+            ("a/b", {"weights": "5806e77cd80f8b59890b7e101eabd078d9fb84e6937f9e85e4ecb61988df416f"}, "openai"),
+            ("openai", {"init_from": "market1501/pcl/seed_0"}, "those of a trained model"),
+            (None, {"imported": "0" * 64}, "?"),
+        ],
+    )
+    def test_weights(self, given: str | None, card: Record, weights: str) -> None:
+        traits = run_traits({"backbone": {"pretrained": given}}, make_metrics(), make_run_card(**card))
+        assert traits["weights"] == weights
+
+    @pytest.mark.parametrize(
+        ("name", "stride"),
+        [
+            ("RN50", "?"), ("ViT-B-16-SigLIP2", "16"), ("ViT-B-16-SigLIP2-512", "16"), ("ViT-L-14-336", "14"),
+            ("EVA02-B-16", "16"), ("MobileCLIP2-S0", "?"), ("vit_small_patch16_224", "16"), ("demo-vit", "?"),
+        ],
+    )  # fmt: skip
+    def test_the_patch_is_that_of_the_name(self, name: str, stride: str) -> None:
+        assert run_traits({"backbone": {"name": name}}, make_metrics())["patch_stride"] == stride
+
+    def test_an_unknown_stride_is_no_difference_to_name(self) -> None:
+        (row,) = rows_of_a_run("market1501", unsupervised(HALF, 0.5, name="RN50"))
+        assert row.notes[0].endswith(f"nearest is {PAPER}: backbone ViT-B-16, here RN50")
 
     def test_a_run_without_parameters_is_beside_nothing(self) -> None:
         figure = published_figures("market1501")[0]

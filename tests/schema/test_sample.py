@@ -4,7 +4,7 @@ import pytest
 
 from reid_pipeline.methods import find_method
 from reid_pipeline.schema.errors import UserError
-from reid_pipeline.schema.sample import caution, checked_identities, in_words, sample_name, shortened
+from reid_pipeline.schema.sample import SampledSide, caution, checked_identities, in_words, sample_name, shortened
 from reid_pipeline.schema.sample import whole_and_identities as parsed
 
 PLAN = {
@@ -24,10 +24,12 @@ def test_a_name_says_what_it_is_a_sample_of():
     assert sample_name("msmt17", None) == "msmt17"
     assert parsed("my zoo+sample=7") == ("my zoo", 7)
     assert parsed("msmt17+sample50") == ("msmt17+sample50", None)
-    assert in_words("msmt17+sample=50") == "msmt17, a sample of 50 identities"
+    assert in_words("msmt17+sample=50") == "msmt17, a sample of up to 50 identities"
     assert in_words("msmt17") == "msmt17"
     assert "no results of msmt17" in caution("msmt17+sample=50")
     assert caution("msmt17") == ""
+    all_there_are = SampledSide(identities=8, of_identities=8, images=64, of_images=64)
+    assert all_there_are.words("training") == "all 8 training identities (64 of 64 images)"
 
 
 @pytest.mark.parametrize(("given", "identities"), [(50, 50), (2, 2), (True, 50), (False, None), (None, None)])

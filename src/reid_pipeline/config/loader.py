@@ -181,12 +181,15 @@ class LayeredConfigLoader(CheckedConfigLoader):
         """Return the layers of the overlay and of a study's results, where they are given."""
         layers = []
         if (overlay := self._overlay) is not None:
-            layers.append(Layer(overlay.values, overlay.label, overlay.card, overlay.found))
+            short = whole_and_identities(overlay.benchmark)[1] is not None
+            layers.append(Layer(overlay.values, overlay.label, overlay.card, overlay.found, of_sample=short))
         if (tuned := given.get("tuned")) is not None:
             method, _, study = tuned.partition("/")
             study = study or DEFAULT_STUDY
             values = read_tuned(self.project_path / self._tuned_path(method, study), tuned)
-            layers.append(Layer(values, "tuned" if study == DEFAULT_STUDY else f"tuned-{study}"))
+            layers.append(
+                Layer(values, "tuned" if study == DEFAULT_STUDY else f"tuned-{study}", of_sample=SAMPLE in given)
+            )
         return layers
 
     def _tuned_path(self, method: str, study: str) -> str:

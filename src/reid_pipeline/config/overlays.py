@@ -16,7 +16,7 @@ from reid_pipeline.config.files import read_conf_file
 from reid_pipeline.methods import find_method, method_names
 from reid_pipeline.schema.base import Parameters
 from reid_pipeline.schema.errors import UserError, first_few, nearest
-from reid_pipeline.schema.nested import merged
+from reid_pipeline.schema.nested import merged, nested
 from reid_pipeline.schema.parameters import EvaluationParameters, IngestionParameters, SplitParameters
 from reid_pipeline.schema.sample import whole_and_identities
 
@@ -124,16 +124,25 @@ def _of_card(path: Path, card: dict[str, Any]) -> Overlay:
             f"Overlay {path} is JSON, and no run card: its parameters, with benchmark and seed, are missing."
             " Give a run's run_card.json, or write an overlay as YAML."
         )
+    older = _older_evaluation(card)
+    parameters = merged(parameters, nested(older))
     values = {name: _completed(name, value) for name, value in parameters.items() if name != "benchmark"}
     of = (str(card.get("method", "")), str(card.get("variant") or ""))
     compute, differs = values.get("compute"), card.get("differs") or {}
     precision = compute.get("precision") if isinstance(compute, dict) else None
-    found = {} if precision is None else {_PRECISION: precision}
+    found = older if precision is None else {_PRECISION: precision, **older}
     own = values.get(of[0])
     if card.get("imported") and isinstance(own, dict) and isinstance(own.get("backbone"), dict):
         found |= {f"backbone.{name}": value for name, value in own["backbone"].items()}
     found = {name: value for name, value in found.items() if name not in differs}
     return Overlay(values, benchmark=str(parameters["benchmark"]), card=of, found=found)
+
+
+def _older_evaluation(card: dict[str, Any]) -> dict[str, Any]:
+    """Return, by dotted name, the precision of the test of a card that has none: it was that of the training."""
+    evaluation, precision = card["parameters"].get("evaluation"), card.get("precision")
+    older = isinstance(evaluation, dict) and "precision" not in evaluation and isinstance(precision, str)
+    return {"evaluation.precision": precision} if older else {}
 
 
 def _completed(name: str, values: Any) -> Any:

@@ -12,13 +12,14 @@ from reid_pipeline.schema.addresses import Cell
 from reid_pipeline.schema.nested import merged, nested
 from reid_pipeline.schema.parameters import TrainingPlan
 from reid_pipeline.schema.records import EpochRecord
-from reid_pipeline.schema.sample import SampleFacts
+from reid_pipeline.schema.sample import SampleFacts, whole_and_identities
 from reid_pipeline.splits.sample import noted_sample
 
 COST = "whole"
 """Where the history of a sample has it, among the facts of an epoch."""
 _AT_FULL_SPEED = 2
 """The first epoch whose rate holds: the one before opens files and warms up."""
+_UNKNOWN = "what the whole will take is not known, since the plan in force is that of a sample's run card or study."
 _log = logging.getLogger(__name__)
 
 
@@ -90,6 +91,8 @@ def cost_of_whole(method: Method, whole: Any, stage: str, split_table: pd.DataFr
 def whole_parameters(method: Method, parameters: Any, cell: Cell) -> Any:
     """Return the parameters that the whole is trained with, given those of a sample; None for those of the whole."""
     if not cell.whole:
+        if whole_and_identities(cell.benchmark)[1] is not None:
+            _log.info("%s: %s", method.name, _UNKNOWN)
         return None
     return method.params.model_validate(merged(parameters.model_dump(mode="json"), nested(cell.whole)))
 

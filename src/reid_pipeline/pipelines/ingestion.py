@@ -33,6 +33,7 @@ def read_manifest(
 ) -> tuple[pd.DataFrame, Record]:
     """List the images as published, or those of so many identities, and note what their reader found."""
     from reid_pipeline.images.unchanged import require_same_folder
+    from reid_pipeline.splits.normalise import dropped_without_viewpoint
     from reid_pipeline.splits.published import check_counts
     from reid_pipeline.splits.sample import sampled_manifest
 
@@ -48,7 +49,12 @@ def read_manifest(
     facts: Record = {"reader": ingestion.reader, "version": reading.version}
     if sample is None:
         return reading.manifest, {**facts, "notes": notes, "warnings": warnings}
-    manifest, of_whole = sampled_manifest(reading.manifest, splits or SplitParameters(), sample)
+    drop = ingestion.without_viewpoint == "drop"
+    manifest, of_whole = sampled_manifest(
+        reading.manifest, splits or SplitParameters(), sample, drop_without_viewpoint=drop
+    )
+    if drop and (viewless := int(dropped_without_viewpoint(reading.manifest).sum())):
+        notes.append(f"{viewless:,} images of the whole were dropped for want of a viewpoint before it was sampled.")
     _log.info("%s", of_whole.sentence)
     facts |= {"notes": [of_whole.sentence, *notes], "warnings": warnings}
     return manifest, {**facts, "sample": of_whole.model_dump(mode="json")}

@@ -6,15 +6,18 @@ the method has no such thing. `?`: nobody wrote it down, and a run of any value 
 """
 
 import csv
+import re
 from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib.resources import files
+from pathlib import PurePath
 from typing import Any
 
 from reid_pipeline.reporting.run_groups import RunGroup
 from reid_pipeline.schema.comparison import PublishedValues
+from reid_pipeline.schema.parameters import WEIGHT_FILES
 from reid_pipeline.schema.record import Record
-from reid_pipeline.schema.records import Metrics
+from reid_pipeline.schema.records import Metrics, RunCard
 
 MARKS = {
     "q": "quoted from the paper by a later paper or README that was read",
@@ -24,6 +27,8 @@ MARKS = {
 METRICS = ("mAP", "rank1", "rank5")
 TRAITS = {
     "backbone": "backbone",
+    "weights": "weights",
+    "image_size": "image size",
     "patch_stride": "patch stride",
     "side_information": "side information",
     "pixel_statistics": "pixel statistics",
@@ -36,7 +41,13 @@ _UNKNOWN_OF_IMPORTS = dict.fromkeys(("clustering_eps", "camera_aware"), "unknown
 """Traits of a training that no published checkpoint shows; those of conf are not its own."""
 _OF_ANOTHER = "not comparable with a published figure: trained on other identities than those of this benchmark"
 _UNKNOWN = "?"
-_OF_EVERY_FIGURE = (("side_information", "no"), ("rerank", "none"))
+_OF_EVERY_FIGURE = (
+    ("side_information", "no"),
+    ("rerank", "none"),
+    ("weights", "openai"),
+    ("image_size", "256x128"),
+    ("image_size", "256x256"),
+)
 """Traits that need no word."""
 _OPTIONS = {
     "flip_averaging": "flip averaging",
@@ -49,6 +60,13 @@ _STATISTICS: dict[tuple[tuple[float, ...] | None, ...], str] = {
     ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)): "ImageNet",
 }
 """Names of mean and standard deviation of the pixels, by colour."""
+_OPENAI = {
+    "5806e77cd80f8b59890b7e101eabd078d9fb84e6937f9e85e4ecb61988df416f",  # ViT-B/16
+    "afeb0e10f9e5a86da6080e35cf09123aca3b358a0c3e3b6c78a7b63bc04b6762",  # RN50
+}
+"""SHA-256 of the files that OpenAI published, which stands in their addresses."""
+_PATCH = re.compile(r"(?:-|patch)(\d{1,2})(?!\d)")
+"""The patch in a ViT's name: ViT-B-16, ViT-B-16-SigLIP2-512, vit_small_patch16_224."""
 
 
 class PublishedFigure(Record):
@@ -94,9 +112,12 @@ class PublishedFigure(Record):
         return PublishedValues(**fields, **self.values)
 
     def unlike(self, traits: Mapping[str, str]) -> dict[str, tuple[str, str]]:
-        """Return where a run with these traits is not this variant: by trait, the figure's value and the run's."""
+        """Return where a run with these traits is not this variant: by trait, the figure's value and the run's.
+
+        What is not known of the run ("?") is no difference.
+        """
         pairs = {name: (value, traits.get(name, "none")) for name, value in self.traits.items()}
-        return {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}
+        return {name: pair for name, pair in pairs.items() if pair[1] not in {pair[0], _UNKNOWN}}
 
     def obstacles(self, metrics: Metrics) -> list[str]:
         """Return why metrics of the variant are not comparable with the figure; empty where they are."""
@@ -152,25 +173,27 @@ def figures_of_group(figures: Sequence[PublishedFigure], group: RunGroup) -> tup
     """Return `figures_beside` runs; an imported model's training is unknown, and may be of another benchmark."""
     if figures and group.imported and group.label_use == "source":
         return [], _OF_ANOTHER
-    parameters = group.runs[0].run_card.parameters.get(group.method, {})
-    traits = run_traits(parameters, group.metrics)
+    card = group.runs[0].run_card
+    traits = run_traits(card.parameters.get(group.method, {}), group.metrics, card)
     return figures_beside(figures, {**traits, **_UNKNOWN_OF_IMPORTS} if group.imported else traits)
 
 
-def run_traits(parameters: Mapping[str, Any], metrics: Metrics) -> dict[str, str]:
-    """Return what tells published variants apart, from the parameters of a run's method and its protocol.
+def run_traits(parameters: Mapping[str, Any], metrics: Metrics, card: RunCard | None = None) -> dict[str, str]:
+    """Return what tells published variants apart, from the parameters of a run's method, its protocol and its card.
 
-    The stride of a ViT is that of its patches where none is given: "16" for every ViT/16. What a run card of an earlier
-    version lacks has its default.
+    The stride of a ViT is that of its patches where none is given: "16" for every ViT/16; "?" where the name has none.
+    What a run card of an earlier version lacks has its default.
     """
     found = [parameters.get(name) for name in ("backbone", "clustering", "camera_aware")]
     backbone, clustering, cameras = (each if isinstance(each, Mapping) else {} for each in found)
     name = str(backbone.get("name", "")).replace("/", "-").removesuffix("-quickgelu")
-    eps = clustering.get("eps")
+    patch, eps, sie = _PATCH.search(name), clustering.get("eps"), backbone.get("sie", "none")
     return {
         "backbone": name,
-        "patch_stride": str(backbone.get("patch_stride") or name.rpartition("-")[2]),
-        "side_information": "no" if backbone.get("sie", "none") == "none" else "yes",
+        "weights": _weights(backbone.get("pretrained"), card),
+        "image_size": "x".join(map(str, backbone.get("image_size", (256, 128)))),
+        "patch_stride": str(backbone.get("patch_stride") or (patch[1] if patch else _UNKNOWN)),
+        "side_information": "no" if sie == "none" else str(sie),
         "pixel_statistics": _pixel_statistics(
             *(backbone.get(each, (0.5,) * 3) for each in ("pixel_mean", "pixel_std"))
         ),
@@ -178,6 +201,23 @@ def run_traits(parameters: Mapping[str, Any], metrics: Metrics) -> dict[str, str
         "camera_aware": str(cameras.get("kind", "none")),
         "rerank": metrics.rerank,
     }
+
+
+def _weights(pretrained: object, card: RunCard | None) -> str:
+    """Return the name of the weights that training started from; "?" where others trained.
+
+    A file is OpenAI's where its SHA-256 is, and of unknown weights otherwise.
+    """
+    if card and card.imported:
+        return _UNKNOWN
+    if card and card.init_from:
+        return "those of a trained model"
+    if pretrained is None:
+        return "random" if card is None or card.weights in {None, "random"} else "the folder's own"
+    file = PurePath(str(pretrained))
+    if len(file.parts) == 1 and file.suffix not in WEIGHT_FILES:
+        return file.name
+    return "openai" if card and card.weights in _OPENAI else f"file {file.name}"
 
 
 def _pixel_statistics(mean: Sequence[float] | None, std: Sequence[float] | None) -> str:

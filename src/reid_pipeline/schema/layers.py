@@ -196,6 +196,7 @@ class Layer:
     label: str = ""  # what a variant is called for it; empty where it is called after what differs
     card: tuple[str, str] | None = None  # of a run card, its method and that one's variant as its folder is named
     found: Values = field(default_factory=dict)  # of a run card, what the run found by itself: it makes no variant
+    of_sample: bool = False  # a sample's card or study, whose plans are short
 
 
 @dataclass(frozen=True)
@@ -217,7 +218,8 @@ class Layers:
         if not self.given.get(SAMPLE):
             return {}
         layers = [*self._below(len(self.named)), self.given]
-        return lengths(resolved(layers, len(self.conf), self.models, self.weights_of), self.models)
+        short = [layer.values for layer in self.named if layer.of_sample]
+        return lengths(resolved(layers, len(self.conf), self.models, self.weights_of), self.models, short)
 
     def cells(self, *, benchmark: str, seed: int, variant: str | None = None) -> dict[str, Cell]:
         """Return the cell of every method.

@@ -85,6 +85,10 @@ class SplitParameters(Parameters):
     seed: Natural = Field(0, description="of all samples but the dev split's")
 
 
+WEIGHT_FILES = (".pt", ".pth", ".bin", ".safetensors")
+"""Endings by which weights are a file, and no tag."""
+
+
 class BackboneParameters(Parameters):
     """The CLIP image encoder and the pixels it reads."""
 
@@ -118,7 +122,7 @@ class BackboneParameters(Parameters):
         if value is None:
             return value
         file = Path(value).expanduser()
-        if ("/" in value or file.suffix in {".pt", ".pth", ".bin", ".safetensors"}) and not file.is_file():
+        if ("/" in value or file.suffix in WEIGHT_FILES) and not file.is_file():
             raise ValueError(
                 f"no checkpoint file at {value!r}. Give an existing file, or one of open_clip's tags such as 'openai'"
             )

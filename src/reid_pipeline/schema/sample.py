@@ -40,7 +40,8 @@ class SampledSide(Record):
         images = f"{self.images:,} of {self.of_images:,} images"
         if not self.of_identities:
             return f"{images} for {name}, of no known identity"
-        return f"{self.identities:,} of {self.of_identities:,} {name} identities ({images})"
+        share = "all" if self.identities == self.of_identities else f"{self.identities:,} of"
+        return f"{share} {self.of_identities:,} {name} identities ({images})"
 
 
 class SampleFacts(Record):
@@ -89,9 +90,9 @@ def whole_and_identities(benchmark: str) -> tuple[str, int | None]:
 
 
 def in_words(benchmark: str) -> str:
-    """Return a benchmark's name as pages write it: "msmt17, a sample of 50 identities"."""
+    """Return a benchmark's name as pages write it: "msmt17, a sample of up to 50 identities"; there may be fewer."""
     whole, identities = whole_and_identities(benchmark)
-    return whole if identities is None else f"{whole}, a sample of {identities:,} identities"
+    return whole if identities is None else f"{whole}, a sample of up to {identities:,} identities"
 
 
 def caution(benchmark: str) -> str:
@@ -100,9 +101,9 @@ def caution(benchmark: str) -> str:
     if identities is None:
         return ""
     return (
-        f"These are figures of a sample of {identities:,} identities of {whole}, trained for a short time: they show"
-        f" that all runs, and are no results of {whole}. Among fewer identities everybody is found more easily, so they"
-        " stand beside no published figure and beside no run of the whole."
+        f"These are figures of a sample of up to {identities:,} identities of {whole}, trained for a short time: they"
+        f" show that all runs, and are no results of {whole}. Among fewer identities everybody is found more easily, so"
+        " they stand beside no published figure and beside no run of the whole."
     )
 
 
@@ -127,13 +128,24 @@ def shortened(parameters: Mapping[str, Any], given: Mapping[str, Any], models: M
     return layer
 
 
-def lengths(parameters: Mapping[str, Any], models: Models) -> dict[str, dict[str, Any]]:
-    """Return how long the plans of each method are, by dotted name without the method's."""
+def lengths(
+    parameters: Mapping[str, Any], models: Models, of_sample: Sequence[Mapping[str, Any]] = ()
+) -> dict[str, dict[str, Any]]:
+    """Return how long the plans of each method are, by dotted name without the method's.
+
+    A method is left out whose lengths a layer of `of_sample` gives, the card or study of a sample: what its plan is on
+    the whole is not known.
+    """
     found: dict[str, dict[str, Any]] = {}
     for method, path, plan in _plans(parameters, models):
         values = plan.model_dump(mode="json", include=set(_LENGTHS))
         found.setdefault(method, {}).update({".".join([*path, name]): value for name, value in values.items()})
-    return found
+    return {name: plans for name, plans in found.items() if not any(_held(each, name, plans) for each in of_sample)}
+
+
+def _held(layer: Mapping[str, Any], method: str, plans: Mapping[str, Any]) -> bool:
+    """Return whether a layer of parameters gives one of a method's lengths, which are named as in `lengths`."""
+    return any(_at(layer, [method, *name.split(".")]) is not None for name in plans)
 
 
 def _plans(parameters: Mapping[str, Any], models: Models) -> Iterator[tuple[str, list[str], TrainingPlan]]:

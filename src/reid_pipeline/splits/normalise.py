@@ -68,16 +68,18 @@ def normalise_splits(
         UserError: images cannot be decoded, nothing is left to train on, or a split would be empty.
     """
     table = _usable(manifest, image_facts, skip=skip_unreadable)
+    used = len(table)
     if drop_without_viewpoint:
         table = table[~lacks_viewpoint(table)].reset_index(drop=True)
+    cause = _dropped_words(used - len(table))
     table = table.assign(split=table[SUBSET].astype(object), rule="published")
     _assign(table, parameters)
     if parameters.dev_fraction > 0:
         _cut_dev(table, parameters)
     train = table[SPLIT] == "train"
     pids = np.unique(table.loc[train & (table[PID] > DISTRACTOR_PID), PID].to_numpy())
-    _check_training(table[train], len(pids), manifest)
-    _check_none_empty(table[SPLIT], manifest, parameters)
+    _check_training(table[train], len(pids), manifest, cause)
+    _check_none_empty(table[SPLIT], manifest, parameters, cause)
     label = np.where(train & (table[PID] > DISTRACTOR_PID), np.searchsorted(pids, table[PID].to_numpy()), NO_LABEL)
     table = table.assign(label=label.astype("int64")).astype({SPLIT: "str", RULE: "str"})
     galleries = sampled_galleries(table[table[SPLIT] == "test"], parameters.repeats, parameters.seed)
@@ -115,6 +117,16 @@ def lacks_viewpoint(table: pd.DataFrame) -> "pd.Series[bool]":
     known = table[VIEWID].notna()
     lacking: pd.Series[bool] = ~known & known.groupby(table[SUBSET] == "train").transform("any")
     return lacking
+
+
+def _dropped_words(count: int) -> str:
+    """Return what may be the cause of an empty split, where images without a viewpoint were dropped."""
+    if not count:
+        return ""
+    return (
+        f" {count:,} images without a viewpoint were dropped, since others have one: --params"
+        " ingestion.without_viewpoint=keep takes them."
+    )
 
 
 def _assign(table: pd.DataFrame, parameters: SplitParameters) -> None:
@@ -160,17 +172,17 @@ def _cut_dev(table: pd.DataFrame, parameters: SplitParameters) -> None:
     table.loc[queries, SPLIT] = "dev_query"
 
 
-def _check_training(train: pd.DataFrame, identities: int, manifest: pd.DataFrame) -> None:
+def _check_training(train: pd.DataFrame, identities: int, manifest: pd.DataFrame, cause: str) -> None:
     unlabelled = int((train[PID] == UNLABELLED_PID).sum())
     if identities + unlabelled < 2:
         found = manifest.loc[manifest[PID] > DISTRACTOR_PID, PID].nunique()
         raise UserError(
-            f"{identities} training identities are left of {found} in the manifest; at least 2 are needed."
+            f"{identities} training identities are left of {found} in the manifest; at least 2 are needed.{cause}"
             " Lower splits.dev_fraction or splits.test_fraction, or check the training images' identities."
         )
 
 
-def _check_none_empty(split: pd.Series, manifest: pd.DataFrame, parameters: SplitParameters) -> None:
+def _check_none_empty(split: pd.Series, manifest: pd.DataFrame, parameters: SplitParameters, cause: str) -> None:
     """Refuse a test, or a dev split, that was asked for and has one side only."""
     tested = manifest[SUBSET].isin(["query", "gallery"])
     tested |= (manifest[SUBSET] == "unassigned") & (manifest[PID] > DISTRACTOR_PID)
@@ -180,7 +192,7 @@ def _check_none_empty(split: pd.Series, manifest: pd.DataFrame, parameters: Spli
     empty = [name for name in SPLITS if name in wanted - set(split)]
     if empty:
         raise UserError(
-            f"No image is left for {' and '.join(empty)}. A query needs an identity that another camera sees"
+            f"No image is left for {' and '.join(empty)}.{cause} A query needs an identity that another camera sees"
             " too, or without cameras a second image of it: raise splits.dev_fraction (0 cuts no dev split)"
             " or splits.test_fraction, or check the benchmark's folders."
         )
@@ -259,8 +271,13 @@ def require_tables(
 def left_without_viewpoint(manifest: pd.DataFrame, split_table: pd.DataFrame) -> "pd.Series[bool]":
     """Return which rows of the manifest are not in the split table because they lack a viewpoint."""
     ingestion = split_table.attrs.get(_ORIGIN, {}).get("parameters", {}).get("ingestion", {})
-    dropped = lacks_viewpoint(manifest) & (manifest[PID] != JUNK_PID)
+    dropped = dropped_without_viewpoint(manifest)
     return dropped if ingestion.get("without_viewpoint") == "drop" else dropped & False
+
+
+def dropped_without_viewpoint(manifest: pd.DataFrame) -> "pd.Series[bool]":
+    """Return which rows of a manifest `ingestion.without_viewpoint: drop` leaves out; junk is dropped anyway."""
+    return lacks_viewpoint(manifest) & (manifest[PID] != JUNK_PID)
 
 
 def _parameters(ingestion: IngestionParameters, splits: SplitParameters) -> dict[str, dict[str, Any]]:

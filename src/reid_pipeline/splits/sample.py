@@ -8,7 +8,7 @@ import pandas as pd
 from reid_pipeline.schema.columns import DISTRACTOR_PID, FAULT, NO_LABEL, PATH, PID, SHA256, SPLIT, SUBSET
 from reid_pipeline.schema.parameters import SplitParameters
 from reid_pipeline.schema.sample import IMAGES_EACH, SAMPLE, SampledSide, SampleFacts
-from reid_pipeline.splits.normalise import normalise_splits
+from reid_pipeline.splits.normalise import dropped_without_viewpoint, normalise_splits
 from reid_pipeline.splits.sampling import by_hash, sampled_identities
 
 _LEARNT = ("train", "dev_query", "dev_gallery")
@@ -16,7 +16,7 @@ _ASKED = ("query", "test")
 
 
 def sampled_manifest(
-    manifest: pd.DataFrame, parameters: SplitParameters, identities: int
+    manifest: pd.DataFrame, parameters: SplitParameters, identities: int, *, drop_without_viewpoint: bool = False
 ) -> tuple[pd.DataFrame, SampleFacts]:
     """Return the rows of so many training and as many test identities, all images of each, and what they are of.
 
@@ -25,11 +25,15 @@ def sampled_manifest(
     with a query; those that the gallery alone shows, distractors and junk come in the share in which the tested do,
     and unlabelled images in that of the trained; where no identity is known, `IMAGES_EACH` images for each asked for.
     Where the collection gives no split, twice as many are sampled, and parted as `splits.test_fraction` says.
+    With `drop_without_viewpoint` images are dropped first: those that the whole drops, which knows who has a viewpoint.
 
     Raises:
         UserError: the whole cannot be split (see `normalise_splits`).
     """
-    whole = normalise_splits(manifest, _unopened(manifest), parameters).split_table
+    tables = normalise_splits(manifest, _unopened(manifest), parameters, drop_without_viewpoint=drop_without_viewpoint)
+    whole = tables.split_table
+    if drop_without_viewpoint:
+        manifest = manifest[~dropped_without_viewpoint(manifest)]
     split = manifest[PATH].map(whole.set_index(PATH)[SPLIT])
     learnt = split.isin(_LEARNT) | (split.isna() & (manifest[SUBSET] == "train"))
     named = manifest[PID] > DISTRACTOR_PID
