@@ -19,6 +19,7 @@ from kedro.validation import DataValidationError, ParameterValidationError
 
 from reid_pipeline.cli import cli
 from reid_pipeline.hooks.preflight import Preflight
+from reid_pipeline.io.initial import InitialModelDataset
 from reid_pipeline.io.raw import RawFolderDataset
 from reid_pipeline.methods import method_names
 from reid_pipeline.schema.errors import UserError
@@ -324,7 +325,8 @@ class TestPreflight:
         backbone = {"name": "demo-vit", "pretrained": str(tmp_path / "clip.pt"), "image_size": [96, 48]}
         parameters = find_method("zero_shot").params.model_validate({"backbone": backbone})
         nodes = pipeline([node(lambda _: 1, "params:zero_shot", "out", name="n")])
-        catalog = DataCatalog({"params:zero_shot": MemoryDataset(parameters)})
+        datasets = {"params:zero_shot": MemoryDataset(parameters), "initial_model": InitialModelDataset()}
+        catalog = DataCatalog(datasets)
         with pytest.raises(UserError, match=re.escape(str(tmp_path / "clip.pt"))):
             Preflight().before_pipeline_run(nodes, catalog)
 
