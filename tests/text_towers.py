@@ -59,7 +59,7 @@ def words_of_folders(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the package `transformers` be there, as far as open_clip's tokenizer calls it: it reads `words.json`."""
     module = types.ModuleType("transformers")
     module.__spec__ = importlib.machinery.ModuleSpec("transformers", None)
-    module.AutoTokenizer = WordTokenizer  # type: ignore[attr-defined]
+    module.__dict__["AutoTokenizer"] = WordTokenizer
     monkeypatch.setitem(sys.modules, "transformers", module)
 
 
