@@ -7,6 +7,7 @@ that they were trained at, or in their activation, are the same tower once adapt
 import json
 import re
 import sys
+from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import NamedTuple
@@ -142,13 +143,13 @@ class Row(NamedTuple):
     widths: tuple[str, ...]
 
 
-def page() -> str:
-    """Return the page as it should be."""
+def page(names: Sequence[str] | None = None) -> str:
+    """Return the page as it should be, of all networks that are known, or of `names`."""
     kinds = "\n".join(f"| {' | '.join(cells)} |" for cells in _KINDS)
     introduction = _INTRODUCTION.format(open_clip=version("open_clip_torch"), timm=version("timm"), kinds=kinds)
     built: dict[str, Row | str] = {}
     lines = []
-    for name in model_names():
+    for name in names or model_names():
         found = built.setdefault(_structure(name), "")
         if not found:
             found = built[_structure(name)] = _row(name)

@@ -8,6 +8,7 @@ builder. `examples()` gives all, and open_clip knows them by name until `forget_
 import importlib
 import pkgutil
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 from torch import Tensor, nn
@@ -42,6 +43,17 @@ def forget_examples() -> None:
     for configs in configurations().values():
         for name in configs:
             open_clip.factory._MODEL_CONFIGS.pop(name, None)
+
+
+def shipped_names() -> list[str]:
+    """Return the names that open_clip and this project ship, without those that tests add."""
+    import open_clip
+
+    from reid_pipeline.models import open_clip_lists
+
+    folders = (Path(open_clip.__file__).parent / "model_configs", Path(open_clip_lists.__file__).parent / "configs")
+    shipped = {file.stem for folder in folders for file in folder.glob("*.json")}
+    return sorted(shipped & set(open_clip_lists.configs()))
 
 
 def entering(module: nn.Module, network: nn.Module, images: Tensor) -> Tensor:

@@ -28,6 +28,7 @@ _BLOCK = {
     for kind in ("weight", "bias")
 }
 _PARTS = (1, 2, 3)
+_OF_A_TRUNK = ("cls_token", "reg_token", "pos_embed", "patch_embed.", "blocks.", "norm.")
 _STEM = "patch_embed.conv.0.weight"
 
 
@@ -77,7 +78,8 @@ def network_of(state: Mapping[str, Tensor]) -> str | None:
     """Return the name of the network whose trunk has these tensors; None where it is none of `NETWORKS`."""
     own = {name.removeprefix(TRUNK): tensor for name, tensor in state.items() if name.startswith(TRUNK)}
     block = {name.removeprefix("blocks.0.") for name in own if name.startswith("blocks.0.")}
-    if not own.keys() >= _MARKS or block != _BLOCK or "norm.weight" not in own:
+    others = [name for name in own if not name.startswith(_OF_A_TRUNK)]
+    if not own.keys() >= _MARKS or block != _BLOCK or "norm.weight" not in own or others:
         return None
     stem = _STEM in own
     facts = PlainViT(
