@@ -1,7 +1,7 @@
 """Small real data that several rooms' tests share: JPEG files, a drawn benchmark, its tables."""
 
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +16,9 @@ PROJECT = Path(__file__).resolve().parents[1]
 SLOW = {"bench", "e2e", "golden"}
 """Folders whose tests run whole pipelines or programs; elsewhere tests of over a second, alone or with all their
 parameters, are marked `slow`."""
+
+ONE_THREAD = {"engine", "methods", "models", "test_pretraining.py"}
+"""Folders and files whose tests train and compare small networks."""
 
 WriteJPEG = Callable[..., Path]
 
@@ -39,6 +42,20 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         found = [LONGEST_FIRST.index(name) for name in (path.as_posix(), path.parts[0]) if name in LONGEST_FIRST]
         places[item] = min(found, default=len(LONGEST_FIRST))
     items.sort(key=places.__getitem__)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Let torch compute in one thread: equal bits need an equal number, and toy tensors gain nothing by more."""
+    if not ONE_THREAD & set(request.path.relative_to(PROJECT / "tests").parts):
+        yield
+        return
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="session")

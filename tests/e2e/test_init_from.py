@@ -214,7 +214,7 @@ def test_a_killed_run_goes_on_from_the_same_start_alone(project: Project, caplog
     [
         ({"init_from": "synthetic/plc/seed_0"}, "no embedder of such a cell"),
         ({"init_from": "synthetic/plc/seed_0"}, "Did you mean 'synthetic/pcl/seed_0'?"),
-        ({"init_from": "absent.safetensors"}, "which is no file"),
+        ({"init_from": "absent.safetensors"}, "there is no such file"),
         ({"init_from": "pyproject.toml"}, "init_from: The checkpoint"),
         ({"backbone": {"name": "ViT-B-32", "pretrained": None}}, "has the tower demo-vit, and this run has ViT-B-32"),
     ],

@@ -2,8 +2,6 @@
 
 # ruff: noqa: ARG002 - a hook has its arguments, used or not
 
-from collections.abc import Iterator
-
 import numpy as np
 import pytest
 import torch
@@ -13,15 +11,6 @@ from reid_pipeline.engine.runtime import Runtime
 from reid_pipeline.engine.seeding import torch_generator
 from reid_pipeline.engine.stage import Batch, Stage, StepOutput, TrainingData
 from reid_pipeline.schema.parameters import TowerPlan, TrainingPlan
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    """Toy tensors: threads that wait cost more than they bring."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 class ToyStage(Stage):

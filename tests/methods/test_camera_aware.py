@@ -1,6 +1,5 @@
 """`unsupervised_pcl` with clusters split by camera, and that without it nothing is different."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -28,15 +27,6 @@ SMALL: dict[str, Any] = {
     "plan": {"epochs": 2, "iterations_per_epoch": 3, "batch_size": 8, "instances": 2, "learning_rate": 1e-3},
     "clustering": {"k1": 8, "k2": 2, "eps": 0.7, "min_samples": 2},
 }
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    """Bit equality on the CPU is for one number of threads."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 def parameters_of(**camera_aware: Any) -> Any:

@@ -1,6 +1,5 @@
 """A batch in chunks is the undivided batch: losses, weights and memories of every method, in any precision."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -37,14 +36,6 @@ OF_METHOD: dict[str, Any] = {
 KINDS = [{"camera_aware": {"kind": "cap", "cap": {"inter_from_epoch": 1}}}, {"camera_aware": {"kind": "o2cap"}}]
 CASES = [(name, {}) for name in ("baseline", "clip_reid", "pcl", "svll_reid", "unsupervised_pcl")]
 CASES += [("unsupervised_pcl", kind) for kind in KINDS] + [("svll_reid", {"views_with_sie": True})]
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 class Doubled(Stage):

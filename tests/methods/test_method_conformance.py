@@ -8,7 +8,6 @@ import math
 import re
 import sys
 import textwrap
-from collections.abc import Iterator
 from functools import cache
 
 import numpy as np
@@ -43,15 +42,6 @@ CLUSTERING = {"k1": 8, "k2": 2, "eps": 0.9, "min_samples": 2}
 
 ALL = method_names()
 TRAINED = [name for name in ALL if find_method(name).stage_names]
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    """Bit equality on the CPU is for one number of threads; two cores are shared."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 def shrunk(given: dict, model: type[Parameters]) -> dict:

@@ -44,15 +44,6 @@ NETWORKS = [next(iter(configs)) for configs in configurations().values()] + ["sm
 
 
 @pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    """Bit equality on the CPU is for one number of threads; two cores are shared."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
-@pytest.fixture(scope="module", autouse=True)
 def listed_networks() -> Iterator[None]:
     """Let open_clip list the shrunken networks while these tests run."""
     examples()

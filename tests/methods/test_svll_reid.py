@@ -1,7 +1,6 @@
 """What self-supervision adds to CLIP-ReID's two stages, and that nothing is left of it at weight 0."""
 
 import math
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -32,14 +31,6 @@ SMALL: dict[str, Any] = {
     "prompts": {"plan": STEPS | {"warmup_learning_rate": None}},
 }
 HEAD = {"hidden_width": 32, "output_width": 16}
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 def parameters_of(name: str = "svll_reid", **changes: Any) -> Any:

@@ -8,15 +8,6 @@ from torch import Tensor
 from reid_pipeline.models.architecture import Architecture
 
 
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    """Small networks and two cores that others use too: threads that wait cost more than they bring."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 @pytest.fixture(scope="session")
 def openai_files(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OpenAIFiles]:
     """One random ViT-B/16 in OpenAI's two formats; 300 MB each, so made once and removed."""

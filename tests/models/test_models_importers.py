@@ -364,7 +364,7 @@ def test_a_file_that_runs_code_is_not_run(tmp_path: Path) -> None:
 
 def test_a_damaged_or_missing_file(tmp_path: Path) -> None:
     _saved(released_model("pcl", _vit((32, 16))), tmp_path / "ViT-B-16_60.pth")
-    with pytest.raises(UserError, match=r"There is no checkpoint .*ViT-B-16_60.pht.* Did you mean 'ViT-B-16_60.pth'"):
+    with pytest.raises(UserError, match=r"ViT-B-16_60.pht.*there is no such file\. Did you mean 'ViT-B-16_60.pth'"):
         read_published(tmp_path / "ViT-B-16_60.pht")
     state = stored(released_model("pcl", _vit((32, 16))))
     for name, message in (

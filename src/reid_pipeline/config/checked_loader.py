@@ -89,9 +89,9 @@ class CheckedConfigLoader(OmegaConfigLoader):
         try:
             yield
         except OmegaConfBaseException as error:
-            cause = error.__cause__ or error.__context__
-            if isinstance(cause, UserError):
-                raise cause from error
+            # A value that a resolver of ours refuses is the user's; the entry that asks for it is right.
+            if (refusal := _user_error_behind(error)) is not None:
+                raise refusal from error
             name = str(error.full_key or "")
             raise UserError(f"{self.place(key, name)}: {name and f'{name}: '}{self._explained(error)}") from error
 
@@ -155,3 +155,9 @@ def _require_environment(conf: Path, base: str, environment: str) -> None:
             f"There is no environment {environment!r} in {shown(conf)}.{nearest(environment, known)} Give --env one of:"
             f" {first_few(known, 20)}."
         )
+
+
+def _user_error_behind(error: BaseException | None) -> UserError | None:
+    while error is not None and not isinstance(error, UserError):
+        error = error.__cause__ or error.__context__
+    return error

@@ -6,10 +6,10 @@ from typing import Any
 
 from reid_pipeline.schema.addresses import Cell, component, variant_of
 from reid_pipeline.schema.digests import digest_of_file
-from reid_pipeline.schema.errors import UserError, nearest
+from reid_pipeline.schema.errors import UserError
 from reid_pipeline.schema.importing import Import
 from reid_pipeline.schema.layers import CHECKPOINT, IMPORT, IMPORTED, Layers
-from reid_pipeline.schema.regular_files import kind_of
+from reid_pipeline.schema.user_paths import user_file
 
 _SHORT = 12
 
@@ -43,24 +43,9 @@ def _imported_cell(cell: Cell, imported: Import, *, named: bool) -> Cell:
 
 
 def _digest(checkpoint: str) -> str:
-    if "\0" in checkpoint:
-        raise UserError(f"Parameter {CHECKPOINT} is {checkpoint!r}, which no file is called. Give the file of a model.")
+    what = f"Parameter {CHECKPOINT} is"
+    file = user_file(checkpoint, what, "Give the file that a release offers.")
     try:
-        file = Path(checkpoint).expanduser()
-    except RuntimeError as error:
-        raise UserError(
-            f"Parameter {CHECKPOINT} is {checkpoint!r}, and the home folder that it begins with is not known. Write the"
-            " path in full."
-        ) from error
-    try:
-        if kind := kind_of(file.stat().st_mode):
-            raise UserError(f"Parameter {CHECKPOINT} is {checkpoint!r}, which is {kind}. Give the file of a model.")
         return digest_of_file(file)
-    except FileNotFoundError as error:
-        beside = [other.name for other in file.parent.glob("*")] if file.parent.is_dir() else []
-        raise UserError(
-            f"Parameter {CHECKPOINT} is {checkpoint!r}, and there is no such file.{nearest(file.name, beside)} Give the"
-            " file that a release offers."
-        ) from error
     except OSError as error:
-        raise UserError(f"Parameter {CHECKPOINT} is {checkpoint!r}, which cannot be read: {error.strerror}.") from error
+        raise UserError(f"{what} {checkpoint!r}, which cannot be read: {error.strerror}.") from error

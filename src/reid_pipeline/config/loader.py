@@ -25,6 +25,7 @@ from reid_pipeline.schema.layers import CELLS, IMPORT, RAW_ROOT, TEXT, Layer, La
 from reid_pipeline.schema.nested import merged
 from reid_pipeline.schema.origin import INIT_FROM
 from reid_pipeline.schema.sample import SAMPLE, checked_identities, sample_name, whole_and_identities
+from reid_pipeline.schema.user_paths import user_path
 
 _TAKEN = {"leaderboard", "cross_benchmark"}
 """Folders beside those of benchmarks."""
@@ -257,13 +258,7 @@ def _folder(text: str) -> str:
             f"Parameter {RAW_ROOT} is {text!r}, an address on the network. Images are read from a folder: copy them"
             " there, or mount it, and give the folder."
         )
-    try:
-        return str(Path(text).expanduser())
-    except RuntimeError as error:
-        raise UserError(
-            f"Parameter {RAW_ROOT} is {text!r}, and the home folder that it begins with is not known. Write the path"
-            " in full."
-        ) from error
+    return str(user_path(text, f"Parameter {RAW_ROOT} is"))
 
 
 def _with_raw_folder(catalog: dict[str, Any]) -> dict[str, Any]:

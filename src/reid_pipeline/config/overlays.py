@@ -13,22 +13,16 @@ from typing import Any
 from pydantic import ValidationError
 
 from reid_pipeline.config.files import read_conf_file
-from reid_pipeline.methods import find_method, method_names
-from reid_pipeline.schema.base import Parameters
+from reid_pipeline.methods import recorded_block
 from reid_pipeline.schema.errors import UserError, first_few, nearest
 from reid_pipeline.schema.nested import merged, nested
-from reid_pipeline.schema.parameters import EvaluationParameters, IngestionParameters, SplitParameters
 from reid_pipeline.schema.sample import whole_and_identities
+from reid_pipeline.schema.user_paths import user_path
 
 FOLDER = "overlays"
 _OF_A_CARD = ("benchmark", "seed")
 _PRECISION = "compute.precision"
 """A card has what `auto` came to."""
-_SHARED: dict[str, type[Parameters]] = {
-    "ingestion": IngestionParameters,
-    "splits": SplitParameters,
-    "evaluation": EvaluationParameters,
-}
 
 
 @dataclass(frozen=True)
@@ -54,7 +48,7 @@ def read_overlay(conf_source: Path, name: str, environment: str) -> Overlay:
     """
     if files := overlay_files(conf_source, name, environment):
         return Overlay(reduce(merged, map(read_conf_file, files)), label=files[0].stem)
-    path = Path(name).expanduser()
+    path = user_path(name, "Parameter overlay is")
     if not path.exists():
         raise _absent(conf_source, name, environment)
     if not {"/", "."} & set(name):
@@ -146,14 +140,8 @@ def _older_evaluation(card: dict[str, Any]) -> dict[str, Any]:
 
 
 def _completed(name: str, values: Any) -> Any:
-    """Return a block of a card with the parameters that there were not when it was written: a default is what ran then.
-
-    Left out, they would be taken from conf/ as it is now.
-    """
-    model = _SHARED.get(name) or (find_method(name).params if name in method_names() else None)
-    if model is None or not isinstance(values, dict):
-        return values
+    """Return a block of a card whole: what it lacks would be taken from conf/ as it is now."""
     try:
-        return model.model_validate(values).model_dump(mode="json")
+        return recorded_block(name, values)
     except ValidationError:  # a checkpoint that it names is gone; refused later, with the rest
         return values

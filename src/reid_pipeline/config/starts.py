@@ -6,6 +6,7 @@ from pathlib import Path
 from reid_pipeline.schema.addresses import folder_of
 from reid_pipeline.schema.errors import UserError, nearest
 from reid_pipeline.schema.origin import INIT_FROM
+from reid_pipeline.schema.user_paths import user_file, user_path
 
 EMBEDDER = "embedder.safetensors"
 _ADDRESS = re.compile(r"[^/\\]+/[^/\\]+/seed_\d+")
@@ -18,9 +19,9 @@ def as_address(given: str, models: Path, project: Path) -> str:
     `models` is the folder of all cells' models, and relative paths begin at the `project`.
     """
     try:
-        file = project / Path(given).expanduser()
+        file = project / user_path(given, INIT_FROM)
         cell = file.resolve().relative_to(models.resolve()).parent if file.name == EMBEDDER else None
-    except (ValueError, OSError, RuntimeError):  # the last where no such home folder is known
+    except (ValueError, OSError):  # no path, or one of another place
         return given
     return cell.as_posix() if cell and _ADDRESS.fullmatch(cell.as_posix()) else given
 
@@ -41,18 +42,5 @@ def start_file(given: str, models: Path, project: Path) -> Path:
                 f"{nearest(given, known)} Train or import it first, or give the path of a file."
             )
         return file
-    try:
-        file = project / Path(given).expanduser()
-    except RuntimeError as error:
-        raise UserError(
-            f"Parameter {INIT_FROM} is {given!r}, and the home folder that it begins with is not known. Write the path"
-            " in full."
-        ) from error
-    if not file.is_file():
-        beside = [other.name for other in file.parent.glob("*")] if file.parent.is_dir() else []
-        what = "a folder" if file.is_dir() else "no file"
-        raise UserError(
-            f"Parameter {INIT_FROM} is {given!r}, which is {what}.{nearest(file.name, beside)} Give the address of a"
-            f" cell, {_FORMS}, an {EMBEDDER}, or the file of a published model."
-        )
-    return file
+    forms = f"Give the address of a cell, {_FORMS}, an {EMBEDDER}, or the file of a published model."
+    return user_file(given, f"Parameter {INIT_FROM} is", forms, folder=project)

@@ -9,34 +9,22 @@ from typing import Any
 from kedro.framework.hooks import hook_impl
 from kedro.io import AbstractDataset, DataCatalog, DatasetError
 from kedro.pipeline import Pipeline
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
 from reid_pipeline.io.entries import file_of, records_of_methods, written
 from reid_pipeline.io.page import HTMLPageDataset
 from reid_pipeline.io.weights import TrainingStateDataset
-from reid_pipeline.methods import find_method, method_names
+from reid_pipeline.methods import DECIDING_BLOCKS, find_method, method_names, recorded_block
 from reid_pipeline.schema.addresses import ZERO_SHOT, Cell, Cells, require_same_cell
-from reid_pipeline.schema.base import Parameters
 from reid_pipeline.schema.errors import UserError, first_few
 from reid_pipeline.schema.layers import CELLS, CHECKPOINT, IMPORT
 from reid_pipeline.schema.nested import leaves
-from reid_pipeline.schema.parameters import (
-    ComputeParameters,
-    EvaluationParameters,
-    IngestionParameters,
-    SplitParameters,
-)
+from reid_pipeline.schema.parameters import ComputeParameters
 from reid_pipeline.schema.parsing import parse_json
 from reid_pipeline.schema.records import RunCard
 from reid_pipeline.schema.regular_files import read_regular
 
 _BACKBONE = ("name", "pretrained")
-_SHARED: Mapping[str, type[Parameters]] = {
-    "ingestion": IngestionParameters,
-    "splits": SplitParameters,
-    "evaluation": EvaluationParameters,
-}
-
 _log = logging.getLogger(__name__)
 
 
@@ -59,7 +47,7 @@ def check_cells(pipeline: Pipeline, catalog: DataCatalog) -> None:
 
 
 def _require_same_backbone(method: str, parameters: dict[str, Any]) -> None:
-    ours, theirs = (_plain(parameters[name], name).get("backbone") for name in (method, ZERO_SHOT))
+    ours, theirs = (recorded_block(name, parameters[name]).get("backbone") for name in (method, ZERO_SHOT))
     if not isinstance(ours, dict) or not isinstance(theirs, dict):
         return
     if any(ours.get(name) != theirs.get(name) for name in _BACKBONE):
@@ -86,15 +74,10 @@ def _require_unused(cell: Cell, file: Path, parameters: dict[str, Any]) -> None:
         card = parse_json(read_regular(file))
     except (OSError, ValueError):
         return  # nothing is there, or nothing that could be used
-    in_force = {name: _plain(parameters[name], name) for name in (cell.method, *_SHARED) if name in parameters}
+    in_force = {
+        name: recorded_block(name, parameters[name]) for name in (cell.method, *DECIDING_BLOCKS) if name in parameters
+    }
     require_same_cell(cell, _completed(card, in_force), file, in_force)
-
-
-def _plain(values: Any, name: str) -> Any:
-    """Return parameters as a run card has them, whether Kedro has made a model of them or not."""
-    if isinstance(values, dict) and (name in _SHARED or name in method_names()):
-        values = (_SHARED.get(name) or find_method(name).params).model_validate(values)
-    return values.model_dump(mode="json") if isinstance(values, BaseModel) else values
 
 
 def _completed(card: Any, names: Iterable[str]) -> Any:
@@ -105,7 +88,7 @@ def _completed(card: Any, names: Iterable[str]) -> Any:
     completed = dict(held)
     for name in names:
         with suppress(ValidationError):  # a checkpoint that it names is gone, or a parameter is no more
-            completed[name] = _plain(held.get(name), name)
+            completed[name] = recorded_block(name, held.get(name))
     return {**card, "parameters": completed}
 
 
@@ -155,7 +138,7 @@ def _card(dataset: AbstractDataset[Any, Any]) -> RunCard | None:
 
 def _in_force(method: str, card: Mapping[str, Any], catalog: DataCatalog) -> dict[str, Any]:
     """Return the parameters that this run's card would hold, as far as they decide figures."""
-    models = {**_SHARED, method: find_method(method).params}
+    models = {**DECIDING_BLOCKS, method: find_method(method).params}
     wanted: dict[str, Any] = {
         name: model.model_validate(catalog.load(f"params:{name}")).model_dump(mode="json")
         for name, model in models.items()

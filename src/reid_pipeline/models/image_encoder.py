@@ -132,6 +132,7 @@ class ImageEncoder(SideInformation, ABC):
         if state is not None:
             self._load({key.removeprefix(_PREFIX): value for key, value in state.items() if key.startswith(_PREFIX)})
         self._adapt()
+        self._make_side_table(self.penultimate_width)
 
     @classmethod
     @abstractmethod

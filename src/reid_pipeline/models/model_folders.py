@@ -19,6 +19,7 @@ from reid_pipeline.models.folder_configs import fault_of_config, fault_of_pixels
 from reid_pipeline.models.open_clip_lists import ModelConfig, configs, file_names
 from reid_pipeline.models.published_weights import Naming, published_file
 from reid_pipeline.schema.errors import UserError, first_few
+from reid_pipeline.schema.user_paths import user_path
 
 HUB, LOCAL = "hf-hub:", "local-dir:"
 CONFIG = "open_clip_config.json"
@@ -97,7 +98,7 @@ def folder_weights(name: str) -> Path:
 def _folder(name: str) -> Path:
     if name == LOCAL:
         raise UserError(f"Backbone {name!r} lacks the folder. Set `backbone.name` to {LOCAL}<folder>, or to its path.")
-    folder = Path(name.removeprefix(LOCAL)).expanduser()
+    folder = user_path(name.removeprefix(LOCAL), "The folder of a backbone is")
     if not folder.is_dir():
         raise UserError(
             f"Backbone {name!r} means a folder, and there is none. Set `backbone.name` to the path of a folder with "

@@ -38,6 +38,7 @@ from reid_pipeline.models.published_weights import published_file
 from reid_pipeline.schema.digests import digest_of_file
 from reid_pipeline.schema.errors import UserError, first_few, nearest
 from reid_pipeline.schema.regular_files import kind_of
+from reid_pipeline.schema.user_paths import user_path
 
 DEMO_WEIGHTS = Path(__file__).parent / "weights" / "demo_clip.safetensors"
 _FLOATS = {torch.float16, torch.bfloat16, torch.float32, torch.float64}
@@ -148,7 +149,7 @@ def _stored(architecture: Architecture, pretrained: str | Path) -> CheckpointFil
 
 def _path_of(pretrained: str | Path) -> Path | None:
     """Return the path where `pretrained` means a file, and None where it means a tag."""
-    text, path = str(pretrained), Path(pretrained).expanduser()
+    text, path = str(pretrained), user_path(pretrained, "The checkpoint is")
     means_a_file = isinstance(pretrained, Path) or path.is_file() or text.lower().endswith(WEIGHT_SUFFIXES)
     return path if means_a_file or "/" in text or "\\" in text else None
 

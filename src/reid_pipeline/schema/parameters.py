@@ -1,6 +1,5 @@
 """Parameters that are no method's own: the run, ingestion, splits, backbone, plans, evaluation."""
 
-from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
@@ -8,6 +7,7 @@ from pydantic import Field, field_validator, model_validator
 from reid_pipeline.schema.base import Parameters
 from reid_pipeline.schema.columns import MANIFEST_COLUMNS
 from reid_pipeline.schema.errors import nearest
+from reid_pipeline.schema.user_paths import user_path
 
 PositiveInt = Annotated[int, Field(ge=1)]
 Natural = Annotated[int, Field(ge=0)]
@@ -121,7 +121,7 @@ class BackboneParameters(Parameters):
     def _existing_file(cls, value: str | None) -> str | None:
         if value is None:
             return value
-        file = Path(value).expanduser()
+        file = user_path(value, "it is")
         if ("/" in value or file.suffix in WEIGHT_FILES) and not file.is_file():
             raise ValueError(
                 f"no checkpoint file at {value!r}. Give an existing file, or one of open_clip's tags such as 'openai'"

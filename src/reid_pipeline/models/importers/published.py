@@ -24,6 +24,7 @@ from reid_pipeline.models.torch_pickles import NoWeightsError
 from reid_pipeline.models.weight_files import NamedSets, WeightFile, read_weights
 from reid_pipeline.schema.digests import digest_of_file
 from reid_pipeline.schema.errors import UserError, first_few, nearest
+from reid_pipeline.schema.user_paths import user_file
 
 Tensors = Mapping[str, Tensor]
 
@@ -108,7 +109,7 @@ def read_published(
     Raises:
         UserError: no such file, no such checkpoint (the message says what it is), or one of another method.
     """
-    file = _file(path)
+    file = user_file(path, "The checkpoint is", "Give the file that a release offers: --params checkpoint=<file>.")
     named = _plain_names(_read(file))
     family = _family(file, named, method)
     states = {name: tensor.detach().float() for name, tensor in named.items() if tensor.is_floating_point()}
@@ -134,25 +135,9 @@ def read_published(
     )
 
 
-def _file(path: str | Path) -> Path:
-    try:
-        return Path(path).expanduser()
-    except RuntimeError as error:
-        raise UserError(
-            f"The checkpoint is {str(path)!r}, and the home folder that it begins with is not known. Write the path in"
-            " full."
-        ) from error
-
-
 def _read(file: Path) -> WeightFile:
     try:
         return read_weights(file, _reid_among)
-    except FileNotFoundError as error:
-        beside = [other.name for other in file.parent.glob("*")] if file.parent.is_dir() else []
-        raise UserError(
-            f"There is no checkpoint {str(file)!r}.{nearest(file.name, beside)} Give the file that a release offers:"
-            " --params checkpoint=<file>."
-        ) from error
     except OSError as error:
         raise UserError(f"The checkpoint {str(file)!r} cannot be read: {error.strerror}.") from error
     except NoWeightsError as error:

@@ -29,7 +29,6 @@ class OpenClipViT(ImageEncoder):
         visual.grid_size, visual.image_size = self.grid_size, self.image_size
         self.width, self.projected_width = (int(size) for size in visual.proj.shape)
         self.penultimate_width = int(visual.conv1.out_channels)
-        self._make_side_table(self.penultimate_width)
         self._resize_positions()
 
     def freeze_patch_projection(self) -> None:

@@ -58,7 +58,6 @@ class TimmViT(ImageEncoder):
         embed.img_size, embed.grid_size = self.image_size, self.grid_size
         embed.num_patches = self.grid_size[0] * self.grid_size[1]
         set_widths(self, int(trunk.embed_dim))
-        self._make_side_table(self.penultimate_width)
         self._resize_positions()
         _set_other_positions(self, trunk)
 

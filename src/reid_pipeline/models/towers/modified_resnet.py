@@ -44,7 +44,6 @@ class ResNetEncoder(ImageEncoder):
         first.stride = 1
         self.penultimate_width = int(first.conv1.in_channels)
         self.projected_width, self.width = (int(size) for size in self.visual.attnpool.c_proj.weight.shape)
-        self._make_side_table(self.width)
         self._resize_positions()
 
     def _features(self, images_B3HW: Tensor, camids: Tensor | None, viewids: Tensor | None) -> ImageFeatures:  # noqa: ARG002

@@ -43,7 +43,6 @@ class TimmNaFlexViT(ImageEncoder):
         rows, columns = embeds.dynamic_feat_size(self.image_size)
         self.grid_size = int(rows), int(columns)
         set_widths(self, int(trunk.embed_dim))
-        self._make_side_table(self.penultimate_width)
 
     def freeze_patch_projection(self) -> None:
         """Stop training of the patch projection."""

@@ -60,7 +60,6 @@ class TimmStaged(ImageEncoder):
         self._compute_tables()
         set_widths(self, int(stage["num_chs"]))
         self.grid_size = self._last_grid()
-        self._make_side_table(self.width)
 
     def _compute_tables(self) -> None:
         """Compute what no state holds, and timm left on the meta device with the parameters: Swin's tables."""
