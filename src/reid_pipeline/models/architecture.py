@@ -180,15 +180,25 @@ def parameters_on_meta() -> Iterator[None]:
         handle.remove()
 
 
+# By which networks initialise what they hold, in place.
+_SETTING_NUMBERS = {
+    *(Tensor.uniform_, Tensor.normal_, Tensor.erfinv_, Tensor.clamp_, Tensor.mul_, Tensor.add_, Tensor.div_),
+    *(Tensor.fill_, Tensor.zero_),
+}
+
+
 class _MixedOnMeta(TorchFunctionMode):
     """Functions of tensors on the meta device and others give what they would with all of them there.
 
-    Some towers run a part of themselves while they are built, to see how large its output is.
+    Some towers run a part of themselves while they are built, to see how large its output is. Numbers that are
+    set in a tensor there would be computed for nothing.
     """
 
     def __torch_function__(
         self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
     ) -> Any:
+        if func in _SETTING_NUMBERS and args[0].is_meta:
+            return args[0]
         if func in (nn.functional.conv2d, nn.functional.batch_norm, torch.conv2d, torch.batch_norm):
             tensors = [each for each in args if isinstance(each, Tensor)]
             if any(each.is_meta for each in tensors):
