@@ -1,6 +1,10 @@
 """Features to pseudo labels, their proxies and quality, and the guard against a collapse."""
 
 from reid_pipeline.clustering.dbscan import dbscan_labels as dbscan_labels
+from reid_pipeline.clustering.measures import camera_balance as camera_balance
+from reid_pipeline.clustering.measures import graph_silhouette as graph_silhouette
+from reid_pipeline.clustering.measures import label_stability as label_stability
+from reid_pipeline.clustering.measures import largest_share as largest_share
 from reid_pipeline.clustering.proxies import check_known_cameras as check_known_cameras
 from reid_pipeline.clustering.proxies import split_by_camera as split_by_camera
 from reid_pipeline.clustering.pseudo_labels import ClusteringCollapse as ClusteringCollapse

@@ -88,6 +88,14 @@ def checked_pair(pseudo_labels: ArrayLike, others: ArrayLike, name: str) -> tupl
     return labels_N, others_N
 
 
+def rows_of_noise_alone(labels_N: Integers) -> Integers:
+    """Return the labels with every row of noise in a cluster of its own."""
+    noise_N = labels_N < 0
+    groups_N = labels_N.copy()
+    groups_N[noise_N] = labels_N.max() + 1 + np.arange(int(noise_N.sum()))
+    return groups_N
+
+
 def pseudo_label_quality(pseudo_labels: ArrayLike, pids: ArrayLike | None = None) -> PseudoLabelQuality:
     """Describe a clustering, and compare it with the identities where these are known.
 
@@ -133,9 +141,7 @@ def _agreement(labels_N: Integers, pids_N: Integers) -> dict[str, float]:
     from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score
     from sklearn.metrics.cluster import contingency_matrix, pair_confusion_matrix
 
-    noise_N = labels_N < 0
-    groups_N = labels_N.copy()
-    groups_N[noise_N] = labels_N.max() + 1 + np.arange(int(noise_N.sum()))
+    groups_N = rows_of_noise_alone(labels_N)
     (_, wrong), (missed, right) = pair_confusion_matrix(pids_N, groups_N).tolist()
     cells = contingency_matrix(groups_N, pids_N, sparse=True).tocoo()
     of_group_M, of_pid_M = (np.bincount(index, cells.data)[index] for index in (cells.row, cells.col))
