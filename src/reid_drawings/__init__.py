@@ -8,7 +8,7 @@ touched and no global random state is read.
 
 from reid_drawings.benchmark import draw_benchmark, draw_people
 from reid_drawings.captions import KINDS, CaptionedDrawings, draw_captioned
-from reid_drawings.contact_sheet import contact_sheet
+from reid_drawings.contact_sheet import captioned_sheet, contact_sheet
 from reid_drawings.parameters import DrawnBenchmark, SyntheticBenchmark, SyntheticVehicles
 from reid_drawings.pictures import Picture
 from reid_drawings.plan import benchmark_images
@@ -21,6 +21,7 @@ __all__ = [
     "SyntheticBenchmark",
     "SyntheticVehicles",
     "benchmark_images",
+    "captioned_sheet",
     "contact_sheet",
     "draw_benchmark",
     "draw_captioned",
