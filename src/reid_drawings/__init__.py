@@ -1,25 +1,27 @@
-"""Drawn people and vehicles: re-identification benchmarks and captioned drawings, made from a seed alone.
+"""Drawn people, vehicles and animals: re-identification benchmarks and captioned drawings, made from a seed alone.
 
 `draw_benchmark` returns people in Market-1501's layout as JPEG bytes by path; `draw_pictures` returns people or
 vehicles as pictures with what is known of them, which `reid_pipeline.readers.lay_out` names as the files of any
-benchmark; `draw_captioned` returns drawings of other people with captions. No file is touched and no global random
-state is read.
+benchmark; `draw_captioned` returns drawings of other people, other vehicles or animals with captions. No file is
+touched and no global random state is read.
 """
 
 from reid_drawings.benchmark import draw_benchmark, draw_people
-from reid_drawings.captions import CaptionedDrawings, draw_captioned
-from reid_drawings.contact_sheet import contact_sheet
+from reid_drawings.captions import KINDS, CaptionedDrawings, draw_captioned
+from reid_drawings.contact_sheet import captioned_sheet, contact_sheet
 from reid_drawings.parameters import DrawnBenchmark, SyntheticBenchmark, SyntheticVehicles
 from reid_drawings.pictures import Picture
 from reid_drawings.plan import benchmark_images
 from reid_drawings.vehicles import draw_vehicles, vehicle_images
 
 __all__ = [
+    "KINDS",
     "CaptionedDrawings",
     "Picture",
     "SyntheticBenchmark",
     "SyntheticVehicles",
     "benchmark_images",
+    "captioned_sheet",
     "contact_sheet",
     "draw_benchmark",
     "draw_captioned",

@@ -8,11 +8,13 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from reid_drawings.camera import HEIGHT, WIDTH, Camera
-from reid_drawings.canvas import SIZE
+from reid_drawings.canvas import SIZE, SUPERSAMPLING
 from reid_drawings.palette import RGB
 from reid_drawings.shot import Shot
 
 _SCENE = (WIDTH * 4, HEIGHT + 36)
+_HIGH_HORIZON = 0.22
+"""Where a wide window shows the line between ground and backdrop on average, as a fraction of its height."""
 _GROUND_COLOURS: dict[str, RGB] = {
     "pavement": (158, 152, 146),
     "road": (104, 104, 108),
@@ -43,6 +45,26 @@ def window_on_scene(camera: Camera, shot: Shot) -> Image.Image:
     left = (shot.window[0] % 1.0) * (scene.width - wide)
     top = (0.5 + 0.5 * np.sin(shot.window[1])) * (scene.height - high)
     return scene.resize(SIZE, Image.Resampling.BILINEAR, box=(left, top, left + wide, top + high))
+
+
+def wide_window(camera: Camera, size: tuple[int, int], window: tuple[float, float, float]) -> Image.Image:
+    """The part of a camera's scene behind a vehicle or an animal, seen from a little above.
+
+    Args:
+        camera: the camera.
+        size: width and height of the picture.
+        window: which part: horizontal and vertical offset, and zoom.
+
+    Returns:
+        a fresh RGB picture, `SUPERSAMPLING` times as large.
+    """
+    scene = scene_of(camera.ground, camera.backdrop, camera.horizon, camera.scene_seed)
+    wide, high = size[0] * window[2], size[1] * window[2]
+    left = (window[0] % 1.0) * (scene.width - wide)
+    line = camera.horizon * HEIGHT + 18
+    top = float(np.clip(line - (_HIGH_HORIZON + window[1]) * high, 0.0, scene.height - high))
+    drawn = (size[0] * SUPERSAMPLING, size[1] * SUPERSAMPLING)
+    return scene.resize(drawn, Image.Resampling.BILINEAR, box=(left, top, left + wide, top + high))
 
 
 @lru_cache(maxsize=32)

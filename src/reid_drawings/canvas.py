@@ -105,7 +105,9 @@ class Canvas:
         both.paste(part, (0, 0), shape)
         self._colours.paste(colour, (int(low[0]), int(low[1])), both)
 
-    def tube(self, points: Points, radii: Sequence[float], paint: Paint, *, round_ends: bool = True) -> None:
+    def tube(
+        self, points: Points, radii: Sequence[float] | NDArray[np.float64], paint: Paint, *, round_ends: bool = True
+    ) -> None:
         """Draw a round limb along a line.
 
         Args:

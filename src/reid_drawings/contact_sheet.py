@@ -1,4 +1,4 @@
-"""Sheets of drawn people: one row per identity, columns grouped by camera."""
+"""Sheets of drawings, one row per identity: of a benchmark grouped by camera, or of captioned drawings."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from io import BytesIO
 
 from PIL import Image, ImageDraw, ImageFont
+
+from reid_drawings.captions import CaptionedDrawings, Kind, draw_captioned_one
 
 _NAME = re.compile(r"(?P<pid>-1|\d{4})_c(?P<camera>\d+)s\d+_\d{6}_\d{2}\.jpg$")
 _GAP, _HEADER, _MARGIN = 2, 16, 40
@@ -39,6 +41,26 @@ def contact_sheet(
     cameras = sorted({camera for cells_of in cells.values() for camera in cells_of})
     shown = _best_seen(cells, rows) if pids is None else list(pids)[:rows]
     return _lay_out({pid: cells.get(pid, {}) for pid in shown}, cameras, per_camera)
+
+
+def captioned_sheet(parameters: CaptionedDrawings, *, kind: Kind, rows: int = 6) -> Image.Image:
+    """Lay captioned drawings out by identity.
+
+    Args:
+        parameters: size and variety of the drawings; a row has `images_per_identity` of them.
+        kind: what is drawn.
+        rows: number of identities shown.
+
+    Returns:
+        an RGB sheet.
+    """
+    columns = parameters.images_per_identity
+    wide, high = parameters.width + _GAP, parameters.height + _GAP
+    sheet = Image.new("RGB", (columns * wide - _GAP, rows * high - _GAP), _PAPER)
+    for number in range(rows * columns):
+        image, _ = draw_captioned_one(parameters, number, kind=kind)
+        sheet.paste(image, (number % columns * wide, number // columns * high))
+    return sheet
 
 
 def _lay_out(

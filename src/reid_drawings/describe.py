@@ -8,6 +8,7 @@ import numpy as np
 
 from reid_drawings.camera import Camera
 from reid_drawings.identity import Garment, Identity
+from reid_drawings.sentences import listed, with_article
 from reid_drawings.shot import Shot
 
 PATTERN_WORDS = {
@@ -72,21 +73,21 @@ def parts_seen(identity: Identity, shot: Shot) -> dict[str, str]:
     if shot.head_visible:
         parts["hair"] = _hair_words(identity)
         if things.hat is not None:
-            parts["hat"] = _with_article(f"{things.hat.name} hat")
+            parts["hat"] = with_article(f"{things.hat.name} hat")
     parts["upper"] = _garment_words(identity.upper)
     if things.inner_shirt is not None and facing > 0.3:
-        parts["upper"] = f"an open {_plain_words(identity.upper)} over {_with_article(things.inner_shirt.name)} shirt"
+        parts["upper"] = f"an open {_plain_words(identity.upper)} over {with_article(things.inner_shirt.name)} shirt"
     if things.chest_print is not None and facing > 0.3:
-        parts["upper"] += f" with {_with_article(things.chest_print.name)} print"
+        parts["upper"] += f" with {with_article(things.chest_print.name)} print"
     if shot.lower_visible:
         parts["lower"] = _garment_words(identity.lower)
     if shot.feet_visible:
         parts["shoes"] = f"{identity.shoes.name} shoes"
     if things.backpack is not None and facing < 0.25:
-        parts["backpack"] = _with_article(f"{things.backpack.name} backpack")
+        parts["backpack"] = with_article(f"{things.backpack.name} backpack")
     # The bag hangs at the person's side `bag_side`; it is hidden while that side is turned away.
     if things.shoulder_bag is not None and -things.bag_side * sin(radians(shot.viewpoint)) > -0.4:
-        parts["bag"] = _with_article(f"{things.shoulder_bag.name} shoulder bag")
+        parts["bag"] = with_article(f"{things.shoulder_bag.name} shoulder bag")
     return parts
 
 
@@ -139,14 +140,10 @@ def scene_words(camera: Camera, generator: np.random.Generator) -> str:
 def _sentence(parts: dict[str, str]) -> str:
     worn = [parts[name] for name in ("upper", "lower", "shoes", "hat") if name in parts]
     carried = [parts[name] for name in ("backpack", "bag") if name in parts]
-    words = f"wearing {_listed(worn)}"
+    words = f"wearing {listed(worn)}"
     if "hair" in parts:
         words = f"with {parts['hair']}, {words}"
-    return f"{words}, carrying {_listed(carried)}" if carried else words
-
-
-def _listed(words: list[str]) -> str:
-    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
+    return f"{words}, carrying {listed(carried)}" if carried else words
 
 
 def _hair_words(identity: Identity) -> str:
@@ -171,8 +168,4 @@ def _garment_words(garment: Garment) -> str:
     if garment.kind in ("jeans", "trousers", "shorts"):
         return words
     sleeves = "long-sleeved " if garment.kind == "shirt" and garment.length >= 1.0 else ""
-    return _with_article(f"{sleeves}{words}")
-
-
-def _with_article(words: str) -> str:
-    return f"{'an' if words[0] in 'aeiou' else 'a'} {words}"
+    return with_article(f"{sleeves}{words}")

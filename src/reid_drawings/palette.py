@@ -148,3 +148,16 @@ def draw_colour(
     allowed = {name: weight for name, weight in weights.items() if name != avoid}
     name = draw_name(generator, allowed, spread=spread)
     return Colour(name, shade_of(generator, COLOURS[name], spread=spread))
+
+
+def nearest_name(rgb: RGB, names: Mapping[str, RGB]) -> str:
+    """The name whose colour lies nearest to a shade.
+
+    Args:
+        rgb: the shade.
+        names: colours by name.
+
+    Returns:
+        one of the names.
+    """
+    return min(names, key=lambda name: sum((ours - theirs) ** 2 for ours, theirs in zip(rgb, names[name], strict=True)))

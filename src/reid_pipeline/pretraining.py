@@ -3,6 +3,9 @@
 Radford et al., Learning Transferable Visual Models From Natural Language Supervision, ICML 2021,
 figure 3: symmetric cross-entropy over the cosine similarities of a batch's images and captions.
 
+A batch is of one kind of drawing, in the shape in which that kind is used: the positional embedding is resized to each
+shape's grid as `ImageEncoder` does it, and gradients pass through.
+
 Legend: N drawings, B batch, H height, W width, L tokens, E embedding width.
 """
 
@@ -10,7 +13,8 @@ Legend: N drawings, B batch, H height, W width, L tokens, E embedding width.
 
 import hashlib
 import math
-from typing import Any
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -21,6 +25,7 @@ from reid_pipeline.engine.progress import track
 from reid_pipeline.engine.seeding import numpy_generator, seed_global_state, torch_generator
 from reid_pipeline.images.augment import flip_and_crop, normalise
 from reid_pipeline.models.architecture import Architecture
+from reid_pipeline.models.image_encoder import resize_positions
 from reid_pipeline.models.open_clip_lists import DEMO_MODEL
 from reid_pipeline.models.pretrained import pack_demo_state
 from reid_pipeline.schema.errors import UserError
@@ -37,66 +42,127 @@ def contrastive_loss(image_BE: Tensor, text_BE: Tensor, logit_scale: Tensor) -> 
     return (F.cross_entropy(logits_BB, target_B) + F.cross_entropy(logits_BB.T, target_B)) / 2
 
 
+class _Captioned(NamedTuple):
+    """Drawings of one kind and their captions' tokens."""
+
+    images: Tensor  # uint8 [N, 3, H, W]
+    tokens: Tensor  # int64 [N, L]
+
+    def rows(self, rows: Tensor | slice) -> "_Captioned":
+        return _Captioned(self.images[rows], self.tokens[rows])
+
+
 def pretrain(
-    drawings_NHWC: np.ndarray, captions: list[str], parameters: ContrastParameters
+    drawings: Mapping[str, np.ndarray], captions: Mapping[str, list[str]], parameters: ContrastParameters
 ) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Train the demo CLIP from random weights, on the CPU in float32, on uint8 drawings [N, H, W, 3] and N captions.
+    """Train the demo CLIP from random weights, on the CPU in float32.
+
+    Args:
+        drawings: uint8 [N, H, W, 3] by kind; each kind has a size and a number of its own.
+        captions: N captions by kind.
+        parameters: the schedule.
 
     Returns:
-        the packed half-precision state; data hash, losses and held-out accuracy.
+        the packed half-precision state; data hash, and by kind the number of drawings, the mean loss of every epoch,
+        and loss and accuracy on the drawings held out.
 
     Raises:
-        UserError: fewer drawings than one batch.
+        UserError: fewer drawings of a kind than one batch.
     """
-    count = len(captions) - parameters.held_out
-    if count < parameters.batch_size:
-        raise UserError(
-            f"{len(captions)} drawings less contrast.held_out {parameters.held_out} do not fill one batch of"
-            f" contrast.batch_size {parameters.batch_size}. Raise drawings.count, or lower one of these."
-        )
+    for kind, texts in captions.items():
+        if len(texts) - parameters.held_out < parameters.batch_size:
+            raise UserError(
+                f"{len(texts)} drawings of {kind} less contrast.held_out {parameters.held_out} do not fill one batch"
+                f" of contrast.batch_size {parameters.batch_size}. Raise drawings.{kind}.count, or lower one of these."
+            )
     seed_global_state(parameters.seed, "pretrain")
     architecture = Architecture(DEMO_MODEL)
-    model = architecture.clip()
-    tokens_NL = _without_padding(architecture.tokenizer(captions))
-    images_NCHW = torch.from_numpy(drawings_NHWC).permute(0, 3, 1, 2)
-    losses = _train(model, images_NCHW[:count], tokens_NL[:count], parameters)
-    packed = pack_demo_state(model.state_dict(), torch.unique(tokens_NL))
-    measured = _held_out(model, images_NCHW[count:], tokens_NL[count:])
-    digest = hashlib.sha256(drawings_NHWC.tobytes() + "\n".join(captions).encode()).hexdigest()
-    return packed, {"data_hash": digest, "drawings": len(captions), "epoch_losses": losses, **measured}
+    model, digest, data = architecture.clip(), hashlib.sha256(), {}
+    for kind, texts in captions.items():
+        digest.update(drawings[kind].tobytes() + "\n".join(texts).encode())
+        images_NCHW = torch.from_numpy(drawings[kind]).permute(0, 3, 1, 2)
+        data[kind] = _Captioned(images_NCHW, _without_padding(architecture.tokenizer(texts)))
+    seen = {kind: each.rows(slice(-parameters.held_out)) for kind, each in data.items()}
+    losses = _train(model, seen, parameters)
+    used = torch.cat([torch.unique(each.tokens) for each in data.values()])
+    packed = pack_demo_state(model.state_dict(), used)
+    measured = {kind: _held_out(model, each.rows(slice(-parameters.held_out, None))) for kind, each in data.items()}
+    counts = {kind: len(texts) for kind, texts in captions.items()}
+    return packed, {
+        "data_hash": digest.hexdigest(), "drawings": counts, "epoch_losses": losses, "held_out": measured
+    }  # fmt: skip
 
 
-def _train(model: Any, images_NCHW: Tensor, tokens_NL: Tensor, parameters: ContrastParameters) -> list[float]:
+def _train(model: Any, data: Mapping[str, _Captioned], parameters: ContrastParameters) -> dict[str, list[float]]:
     decayed = [p for p in model.parameters() if p.ndim > 1 and p is not model.token_embedding.weight]
     plain = [p for p in model.parameters() if not any(p is other for other in decayed)]
     groups: list[dict[str, Any]] = [{"params": decayed, "weight_decay": parameters.weight_decay}, {"params": plain}]
     optimiser = torch.optim.AdamW(groups, lr=parameters.learning_rate, weight_decay=0.0)
-    steps = len(images_NCHW) // parameters.batch_size
-    losses = []
+    counts = {kind: len(each.tokens) for kind, each in data.items()}
+    steps = sum(count // parameters.batch_size for count in counts.values())
+    losses: dict[str, list[float]] = {kind: [] for kind in data}
     for epoch in range(parameters.epochs):
-        order = numpy_generator(parameters.seed, "order", epoch).permutation(len(images_NCHW))
-        total = 0.0
-        for step in track(range(steps), f"pretrain epoch {epoch + 1}", total=steps, unit="steps"):
-            rows = torch.from_numpy(order[step * parameters.batch_size :][: parameters.batch_size])
+        found: dict[str, list[float]] = {kind: [] for kind in data}
+        batches = enumerate(epoch_batches(counts, parameters, epoch))
+        for step, (kind, rows) in track(batches, f"pretrain epoch {epoch + 1}", total=steps, unit="steps"):
             share = (epoch * steps + step) / (parameters.epochs * steps)
             for group in optimiser.param_groups:
                 group["lr"] = parameters.learning_rate * rate_factor(share, parameters.warmup_share)
-            shifted = flip_and_crop(
-                images_NCHW[rows], 0.0, parameters.padding, torch_generator(parameters.seed, epoch, step)
-            )
-            loss = contrastive_loss(
-                model.encode_image(normalise(shifted, *_PIXELS)),
-                encode_text_prefix(model, tokens_NL[rows]),
-                model.logit_scale.exp(),
-            )
+            batch = data[kind].rows(torch.from_numpy(rows))
+            generator = torch_generator(parameters.seed, epoch, step)
+            # No flip: captions say which side is seen.
+            shifted = flip_and_crop(batch.images, 0.0, parameters.padding, generator)
+            loss = _loss(model, batch._replace(images=shifted))
             optimiser.zero_grad(set_to_none=True)
             torch.autograd.backward(loss)
             optimiser.step()
             with torch.no_grad():
                 model.logit_scale.clamp_(max=_LOG_100)
-            total += float(loss.detach())
-        losses.append(round(total / steps, 4))
+            found[kind].append(float(loss.detach()))
+        for kind, values in found.items():
+            losses[kind].append(round(sum(values) / len(values), 4))
     return losses
+
+
+def epoch_batches(
+    counts: Mapping[str, int], parameters: ContrastParameters, epoch: int
+) -> Iterator[tuple[str, np.ndarray]]:
+    """Yield an epoch's batches, each of one kind, the kinds in a seeded order.
+
+    Args:
+        counts: number of drawings by kind.
+        parameters: seed and size of a batch.
+        epoch: 0-based.
+
+    Yields:
+        a kind and rows int64 [B] of its drawings; a row occurs once at most, and what fills no batch is left out.
+    """
+    size = parameters.batch_size
+    batches: list[tuple[str, np.ndarray]] = []
+    for kind, count in counts.items():
+        order = numpy_generator(parameters.seed, "order", kind, epoch).permutation(count)
+        batches += [(kind, order[start : start + size]) for start in range(0, count - size + 1, size)]
+    for number in numpy_generator(parameters.seed, "kinds", epoch).permutation(len(batches)).tolist():
+        yield batches[number]
+
+
+def encode_resized(model: Any, images_BCHW: Tensor) -> Tensor:
+    """Return open_clip's image features [B, E] of normalised images of any size that fills whole patches.
+
+    The positional embedding is resized as `ImageEncoder` resizes it, and gradients reach it.
+    """
+    tower = model.visual
+    size = (images_BCHW.shape[2] // tower.patch_size[0], images_BCHW.shape[3] // tower.patch_size[1])
+    positions_LW = resize_positions(tower.positional_embedding, tower.grid_size, size)
+    features_BE: Tensor = torch.func.functional_call(tower, {"positional_embedding": positions_LW}, (images_BCHW,))
+    return features_BE
+
+
+def _loss(model: Any, batch: _Captioned) -> Tensor:
+    image_BE = encode_resized(model, normalise(batch.images, *_PIXELS))
+    return contrastive_loss(
+        image_BE, encode_text_prefix(model, _without_padding(batch.tokens)), model.logit_scale.exp()
+    )
 
 
 def _without_padding(tokens_NL: Tensor) -> Tensor:
@@ -125,11 +191,12 @@ def rate_factor(share: float, warmup_share: float) -> float:
 
 
 @torch.inference_mode()
-def _held_out(model: Any, images_NCHW: Tensor, tokens_NL: Tensor) -> dict[str, float]:
+def _held_out(model: Any, data: _Captioned) -> dict[str, float]:
     model.eval()
-    image_NE = torch.cat([model.encode_image(normalise(part, *_PIXELS)) for part in torch.split(images_NCHW, 250)])
-    text_NE = torch.cat([encode_text_prefix(model, part) for part in torch.split(tokens_NL, 250)])
+    parts = torch.split(data.images, 250)
+    image_NE = torch.cat([encode_resized(model, normalise(part, *_PIXELS)) for part in parts])
+    text_NE = torch.cat([encode_text_prefix(model, part) for part in torch.split(data.tokens, 250)])
     loss = contrastive_loss(image_NE, text_NE, model.logit_scale.exp())
     similarity_NN = F.normalize(image_NE, dim=1) @ F.normalize(text_NE, dim=1).T
     right = (similarity_NN.argmax(1) == torch.arange(len(similarity_NN))).float().mean()
-    return {"held_out_loss": round(float(loss), 4), "held_out_image_to_text_rank1": round(float(right), 4)}
+    return {"loss": round(float(loss), 4), "image_to_text_rank1": round(float(right), 4)}

@@ -82,15 +82,20 @@ def test_vectors_are_drawn_from_the_generator_with_std_002(text: TextEncoder) ->
     assert first.mean().item() == pytest.approx(0, abs=5e-4)
 
 
-def test_the_demo_clip_knows_the_prompt_of_persons_and_not_of_vehicles() -> None:
+@pytest.mark.parametrize("noun", ["person", "vehicle", "animal"])
+def test_the_demo_clip_knows_the_prompts_of_what_it_was_pretrained_on(noun: str) -> None:
     text = TextEncoder(DEMO, pretrained_state(DEMO, "demo", text=True))
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        prompts = PromptLearner(2, text, "person", generator=_generator())
+        prompts = PromptLearner(2, text, noun, generator=_generator())
     assert prompts.prefix.any(1).all()
     assert prompts.suffix.any(1).all()
-    with pytest.warns(UserWarning, match="'demo-vit' have an all-zero embedding for vehicle: the prompt"):
-        PromptLearner(2, text, "vehicle", generator=_generator())
+
+
+def test_the_demo_clip_does_not_know_the_prompt_of_another_noun() -> None:
+    text = TextEncoder(DEMO, pretrained_state(DEMO, "demo", text=True))
+    with pytest.warns(UserWarning, match="'demo-vit' have an all-zero embedding for castle: the prompt"):
+        PromptLearner(2, text, "castle", generator=_generator())
 
 
 @pytest.mark.parametrize(

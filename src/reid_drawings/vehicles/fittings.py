@@ -196,13 +196,19 @@ def _bed(vehicle: Vehicle, frame: Frame) -> Iterator[Surface]:
         yield frame.body.on_top([(near, -0.6), (near, 0.6), (far, 0.6), (far, -0.6)], vehicle.cargo, gloss=0.9)
 
 
+def roof_span(frame: Frame) -> Spot | None:
+    """Where a roof can carry things, from its front to its rear in metres; None where it is too short."""
+    middle = frame.height * 0.99
+    front, rear = frame.house.front_at(middle) - 0.25, frame.house.rear_at(middle) + 0.25
+    return None if frame.cargo is not None or front - rear < 0.5 else (front, rear)
+
+
 def roof_of(vehicle: Vehicle, frame: Frame) -> Iterator[tuple[Solid, RGB, list[Surface]]]:
     """What stands upon the roof, as solids with their colour and what lies upon them."""
     house = frame.house
-    top, middle = float(house.rows[:, 1].max()), frame.height * 0.99
-    front, rear = house.front_at(middle) - 0.25, house.rear_at(middle) + 0.25
-    if frame.cargo is not None or front - rear < 0.5:
+    if (span := roof_span(frame)) is None:
         return
+    top, (front, rear) = float(house.rows[:, 1].max()), span
     half = house.half_at(top) * 0.86
     if vehicle.rack is not None:
         for side in _SIDES:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -95,14 +95,44 @@ def shot_of(parameters: SyntheticVehicles, plan: VehiclePlan, camera: Camera, le
     Returns:
         the shot.
     """
-    generator = generator_for(parameters.seed, Purpose.VEHICLE_SHOT, plan.vehicle, plan.camera, plan.frame)
-    chances = viewpoint_chances(parameters, plan.camera)
+    return draw_vehicle_shot(
+        camera,
+        generator_for(parameters.seed, Purpose.VEHICLE_SHOT, plan.vehicle, plan.camera, plan.frame),
+        length=length,
+        chances=viewpoint_chances(parameters, plan.camera),
+        occlusion=parameters.occlusion,
+        misalignment=parameters.misalignment,
+    )
+
+
+def draw_vehicle_shot(
+    camera: Camera,
+    generator: np.random.Generator,
+    *,
+    length: float,
+    chances: Sequence[float],
+    occlusion: float,
+    misalignment: float,
+) -> VehicleShot:
+    """Draw how a picture is taken by one camera.
+
+    Args:
+        camera: looks down by its pitch.
+        generator: the source of randomness.
+        length: of the vehicle, in metres.
+        chances: of each of `VIEWPOINTS`; they sum to 1.
+        occlusion: chance that an object stands in front.
+        misalignment: how badly the crop fits.
+
+    Returns:
+        the shot.
+    """
     turn = float(np.clip(generator.normal(0.0, _SPREAD), -_FARTHEST, _FARTHEST))
     angle = (angle_of(int(generator.choice(len(chances), p=chances))) + turn) % 360.0
     pitch = float(np.clip(camera.pitch + 7.0 + generator.normal(0.0, 1.5), 6.0, 30.0))
-    misfit = generator.normal(0.0, 1.0, size=3).clip(-2.5, 2.5) * parameters.misalignment
+    misfit = generator.normal(0.0, 1.0, size=3).clip(-2.5, 2.5) * misalignment
     side = 1.0 if generator.random() < 0.5 else -1.0
-    occluded = generator.random() < parameters.occlusion
+    occluded = generator.random() < occlusion
     return VehicleShot(
         stand=Stand(angle, pitch, 3.0 + length * float(generator.uniform(1.6, 2.8))),
         viewpoint=viewpoint_at(angle),

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
-from reid_drawings.background import scene_of
+from reid_drawings.background import wide_window
 from reid_drawings.camera import Camera, expose
 from reid_drawings.canvas import FULL_LIGHT, SUPERSAMPLING, Canvas
 from reid_drawings.occluders import draw_occluder
@@ -18,8 +18,6 @@ from reid_drawings.vehicles.view import Stand, look_at
 WIDTH, HEIGHT = 128, 96
 SIZE = (WIDTH * SUPERSAMPLING, HEIGHT * SUPERSAMPLING)
 OCCLUDERS = ("pole", "bush", "sign", "bin", "bicycle")
-_HORIZON = 0.22
-"""Where the line between ground and backdrop lies on average, as a fraction of the height."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +64,7 @@ def draw_vehicle(
     Returns:
         an RGB picture, 128 wide and 96 high.
     """
-    canvas = Canvas(_window_on(camera, shot), light=camera.light)
+    canvas = Canvas(wide_window(camera, (WIDTH, HEIGHT), shot.window), light=camera.light)
     if neighbour is not None:
         _place(canvas, neighbour, camera, shot, fill=shot.fill * 0.8, shift=shot.neighbour_shift)
     _place(canvas, model, camera, shot, fill=shot.fill, shift=shot.shift)
@@ -75,15 +73,6 @@ def draw_vehicle(
         draw_occluder(canvas, shot.occluder, shot.occluder_place, details)
     unevenness = generator.normal(1.0, 0.05, size=(6, 8)).astype(np.float32)
     return expose(canvas.finish(unevenness), camera, generator, brightness=shot.brightness)
-
-
-def _window_on(camera: Camera, shot: VehicleShot) -> Image.Image:
-    scene = scene_of(camera.ground, camera.backdrop, camera.horizon, camera.scene_seed)
-    wide, high = WIDTH * shot.window[2], HEIGHT * shot.window[2]
-    left = (shot.window[0] % 1.0) * (scene.width - wide)
-    line = camera.horizon * 128 + 18
-    top = float(np.clip(line - (_HORIZON + shot.window[1]) * high, 0.0, scene.height - high))
-    return scene.resize(SIZE, Image.Resampling.BILINEAR, box=(left, top, left + wide, top + high))
 
 
 @dataclass(frozen=True, slots=True)

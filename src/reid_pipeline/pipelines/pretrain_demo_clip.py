@@ -1,5 +1,6 @@
 """Captioned drawings to the weights of the demo CLIP that ship with the package."""
 
+from functools import partial
 from typing import Any
 
 from kedro.pipeline import Pipeline, node, pipeline
@@ -10,26 +11,42 @@ from reid_pipeline.schema.base import Parameters
 from reid_pipeline.schema.parameters import ContrastParameters
 
 
+class DrawnKinds(Parameters):
+    """Each kind in the shape in which it is used."""
+
+    people: CaptionedDrawings
+    vehicles: CaptionedDrawings
+    animals: CaptionedDrawings
+
+
 class PretrainingParameters(Parameters):
     """What is drawn, and how the towers are trained on it."""
 
-    drawings: CaptionedDrawings = Field(description="the training set")
+    drawings: DrawnKinds = Field(description="the training set")
     contrast: ContrastParameters = Field(description="the schedule")
 
 
-def draw_captioned_images(pretrain_demo_clip: PretrainingParameters) -> tuple[Any, list[str]]:
-    """Draw people who occur nowhere in the benchmark, with captions of what is seen of them."""
-    from reid_drawings import draw_captioned
+def draw_captioned_images(pretrain_demo_clip: PretrainingParameters) -> tuple[dict[str, Any], dict[str, list[str]]]:
+    """Draw people, vehicles and animals who occur in no benchmark, with captions of what is seen of them."""
+    from reid_drawings import KINDS, draw_captioned
     from reid_pipeline.engine.progress import progress_bar
 
-    drawings = pretrain_demo_clip.drawings
+    drawings: dict[str, Any] = {}
+    captions: dict[str, list[str]] = {}
     with progress_bar() as bar:
-        task = bar.add_task("draw captioned", total=drawings.count, unit="images")
-        return draw_captioned(drawings, on_image=lambda done: bar.update(task, completed=done))
+        for kind in KINDS:
+            drawn: CaptionedDrawings = getattr(pretrain_demo_clip.drawings, kind)
+            report = partial(_show, bar, bar.add_task(f"draw {kind}", total=drawn.count, unit="images"))
+            drawings[kind], captions[kind] = draw_captioned(drawn, kind=kind, on_image=report)
+    return drawings, captions
+
+
+def _show(bar: Any, task: Any, done: int) -> None:
+    bar.update(task, completed=done)
 
 
 def contrast(
-    drawings: Any, captions: list[str], pretrain_demo_clip: PretrainingParameters
+    drawings: dict[str, Any], captions: dict[str, list[str]], pretrain_demo_clip: PretrainingParameters
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """Train both towers; return the packed weights and their provenance."""
     from reid_pipeline.pretraining import pretrain
