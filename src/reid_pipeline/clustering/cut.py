@@ -37,8 +37,6 @@ def found_cut(
     labels = [labels_at(similarity, eps) for eps in candidates]
     scores = np.array([np.mean(graph_silhouette(similarity, each)) for each in labels])
     greatest = scores.max()
-    if greatest > 0:
-        found = int(np.flatnonzero(scores >= (1.0 - TOLERANCE) * greatest)[-1])
-    else:
-        found = int(scores.argmax())
+    near = scores >= (1.0 - TOLERANCE) * greatest if greatest > 0 else scores == greatest
+    found = int(np.flatnonzero(near)[-1])
     return candidates[found], labels[found], tuple(zip(candidates, scores.tolist(), strict=True))

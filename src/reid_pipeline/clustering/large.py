@@ -14,7 +14,7 @@ from reid_pipeline.clustering.quality import Integers
 def split_large(
     similarity: sparse.csr_array, labels: Integers, labels_at: LabelsAt, *, eps: float, largest_share: float
 ) -> tuple[Integers, int]:
-    """Split every cluster with more than `largest_share` of all rows by a smaller cut, where that fits the graph better.
+    """Split clusters with more than `largest_share` of all rows by smaller cuts, where that fits the graph better.
 
     A cluster that is too large is clustered alone, by the cut below the one that made it which `found_cut` finds. The
     parts are taken if the mean silhouette of its rows, noise 0, is greater than before in the whole graph: an animal
