@@ -1,19 +1,20 @@
 """Prototypical contrastive learning without labels (arXiv 2310.17218; methods.md section 8).
 
 Every epoch: embed all training images, cluster them by their k-reciprocal Jaccard distance with DBSCAN, drop the noise,
-make one prototype per cluster, and contrast augmented batches with the prototypes. With `camera_aware` clusters are
+make one prototype per cluster, and contrast augmented batches with the prototypes. With `keep: best` the labels of every
+model are judged without identities, the last one's too, and the model with the best ones is exported. With `camera_aware` clusters are
 split by camera, and batches are contrasted with those proxies (CAP, O2CAP).
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, ClassVar, Literal
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field
 
-from reid_pipeline.engine.stage import Batch, Method, StepOutput, TrainingData
+from reid_pipeline.engine.stage import Batch, Method, StepOutput, TrainingData, TrainingEnded
 from reid_pipeline.methods._prototypes import (
     CameraAwareParameters,
     MemoryContrast,
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
 
     from reid_pipeline.losses import CameraProxyMemory, PrototypeMemory
     from reid_pipeline.models.reid_model import ReIDModel
+
+    Labels = tuple[np.ndarray | None, np.ndarray | None]
 
 
 class ClusteringParameters(Parameters):
@@ -63,10 +66,20 @@ class UnsupervisedPCLParameters(RecipeParameters):
             "clustering": {"eps": 0.5},
             "embedding_precision": "compute",
         },
+        # Nobody's published figures: for images that no recipe was tuned on (docs/methods.md).
+        "own_data": {
+            "backbone": {"pixel_mean": None, "pixel_std": None},
+            "augmentation": {"erasing_fill": "mean"},
+            "clustering": {"eps": 0.5},
+            "embedding_precision": "float32",
+            "keep": "best",
+        },
     }
 
-    recipe: Literal["released", "paper"] = Field(
-        "released", description="released: PCL-CLIP-USL, unofficial; paper: as the paper and its supervised release"
+    recipe: Literal["released", "paper", "own_data"] = Field(
+        "released",
+        description="released: PCL-CLIP-USL, unofficial; paper: as the paper and its supervised release; own_data: for"
+        " images that no recipe was tuned on",
     )
     backbone: BackboneParameters
     freeze_patch_projection: bool = Field(
@@ -78,6 +91,9 @@ class UnsupervisedPCLParameters(RecipeParameters):
         "float32", description="of the embeddings that are clustered; compute: as compute.precision"
     )
     clustering: ClusteringParameters
+    keep: Literal["last", "best"] = Field(
+        "last", description="which model is exported; best: by its clusters, judged without labels, or before training"
+    )
     memory: MemoryParameters
     camera_aware: CameraAwareParameters = CameraAwareParameters()
 
@@ -89,6 +105,8 @@ class ClusterContrastStage(MemoryContrast["ReIDModel", "PrototypeMemory | Camera
     parameters: UnsupervisedPCLParameters
     _memory: PrototypeMemory | CameraProxyMemory | None
     _epoch = 0
+    _labels: Labels = None, None  # present, before
+    _quality = 0.0
 
     def begin(self, model: ReIDModel, data: TrainingData) -> None:  # noqa: ARG002 - the data decide
         """Raise a UserError if training is camera-aware, and there are no two cameras, or images without."""
@@ -99,9 +117,9 @@ class ClusterContrastStage(MemoryContrast["ReIDModel", "PrototypeMemory | Camera
         """Cluster all training images, then yield PK batches of pseudo labels, or camera-aware of proxies."""
         from reid_pipeline.engine.batches import augmented_batches
 
-        precise = self.parameters.embedding_precision == "float32"
-        self._epoch, embeddings = epoch, self.embed_all(model, data, float32=precise)
-        labels = self._cluster(embeddings, data)
+        self._epoch = epoch
+        embeddings, labels = self._cluster(model, data)
+        self._check(labels)
         memory, parameters = self.parameters.memory, self.parameters.camera_aware
         if parameters.kind == "none":
             self._memory = prototype_memory(embeddings, labels, memory, data.runtime.device)
@@ -126,23 +144,59 @@ class ClusterContrastStage(MemoryContrast["ReIDModel", "PrototypeMemory | Camera
             losses = camera_aware_losses(memory, embeddings, batch.labels, parameters=parameters, epoch=self._epoch)
         return StepOutput(losses, {"embeddings": embeddings})
 
-    def _cluster(self, embeddings: np.ndarray, data: TrainingData) -> np.ndarray:
-        from reid_pipeline.clustering import (
-            ClusteringSettings,
-            check_collapse,
-            cluster_pseudo_labels,
-            pseudo_label_quality,
-        )
+    def measure(self) -> float | None:
+        """Return the quality of the epoch's labels, where the best model is exported."""
+        return self._quality if self.parameters.keep == "best" else None
 
-        settings = self.parameters.clustering.model_dump()
-        allowed, started = settings.pop("max_noise_share"), time.perf_counter()
-        pseudo_labels = cluster_pseudo_labels(embeddings, **settings)
+    def judge(self, model: ReIDModel, data: TrainingData) -> float:
+        """Return the quality of the labels that the trained model gives; labels of no use to train with have some."""
+        self._cluster(model, data)
+        return self._quality
+
+    def state(self) -> dict[str, Any]:
+        """Return the labels of the last two clusterings, int64 [n] on the CPU, the earlier ones None at first."""
+        import torch
+
+        present, before = (None if each is None else torch.from_numpy(each) for each in self._labels)
+        return {} if present is None else {"labels": {"present": present, "before": before}}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Take up the labels, from which the stability of the next ones is measured."""
+        if "labels" in state:
+            present, before = (state["labels"][name] for name in ("present", "before"))
+            self._labels = present.numpy(), None if before is None else before.numpy()
+
+    def _cluster(self, model: ReIDModel, data: TrainingData) -> tuple[np.ndarray, np.ndarray]:
+        """Return the embeddings of all training images, and their pseudo labels, whose figures are noted."""
+        from reid_pipeline.clustering import cluster_pseudo_labels, label_measures, pseudo_label_quality
+        from reid_pipeline.geometry.jaccard import jaccard_similarity
+
+        embeddings = self.embed_all(model, data, float32=self.parameters.embedding_precision == "float32")
+        started = time.perf_counter()
+        settings = self.parameters.clustering.model_dump(exclude={"max_noise_share"})
+        labels = cluster_pseudo_labels(embeddings, **settings)
+        similarity = jaccard_similarity(embeddings, k1=settings["k1"], k2=settings["k2"])
+        self._labels = labels, self._labels[0]
+        measures = label_measures(similarity, labels, before=self._labels[1], camids=data.camids)
+        self._quality = measures["label_quality"]
         self._facts["seconds"]["clustering"] = time.perf_counter() - started
         # Agreement with identities only where these are known; never used in training.
         known = data.labels if (data.labels >= 0).all() else None
-        self._facts |= pseudo_label_quality(pseudo_labels, known).facts()
-        check_collapse(pseudo_labels, settings=ClusteringSettings(**settings), max_noise_share=allowed)
-        return pseudo_labels
+        self._facts |= measures | pseudo_label_quality(labels, known).facts()
+        return embeddings, labels
+
+    def _check(self, labels: np.ndarray) -> None:
+        """Raise ClusteringCollapse for labels of no use; TrainingEnded where a model before can be exported."""
+        from reid_pipeline.clustering import ClusteringCollapse, ClusteringSettings, check_collapse
+
+        settings = self.parameters.clustering.model_dump()
+        allowed = settings.pop("max_noise_share")
+        try:
+            check_collapse(labels, settings=ClusteringSettings(**settings), max_noise_share=allowed)
+        except ClusteringCollapse as error:
+            if self.parameters.keep == "best" and self._epoch > 1:
+                raise TrainingEnded(str(error)) from error
+            raise
 
 
 def build(parameters: UnsupervisedPCLParameters, population: Population) -> ReIDModel:
