@@ -1,9 +1,9 @@
 """Prototypical contrastive learning without labels (arXiv 2310.17218; methods.md section 8).
 
-Every epoch: embed all training images, cluster them by their k-reciprocal Jaccard distance with DBSCAN, drop the noise,
-make one prototype per cluster, and contrast augmented batches with the prototypes. With `keep: best` the labels of every
-model are judged without identities, the last one's too, and the model with the best ones is exported. With `camera_aware` clusters are
-split by camera, and batches are contrasted with those proxies (CAP, O2CAP).
+Every epoch: embed all training images, cluster them by their k-reciprocal Jaccard distance (DBSCAN, or another kind),
+drop the noise, make one prototype per cluster, and contrast augmented batches with the prototypes. With `camera_aware`
+clusters are split by camera, and batches are contrasted with those proxies (CAP, O2CAP). With `keep: best` the labels
+of every model are judged without identities, the last one's too, and the model with the best ones is exported.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field
 
+from reid_pipeline.clustering.settings import ClusteringSettings
 from reid_pipeline.engine.stage import Batch, Method, StepOutput, TrainingData, TrainingEnded
 from reid_pipeline.methods._prototypes import (
     CameraAwareParameters,
@@ -24,27 +25,18 @@ from reid_pipeline.methods._prototypes import (
     prototype_memory,
     proxy_memory,
 )
-from reid_pipeline.schema.base import Parameters, RecipeParameters
+from reid_pipeline.schema.base import RecipeParameters
 from reid_pipeline.schema.parameters import AugmentationParameters, BackboneParameters, MemoryParameters, TowerPlan
 from reid_pipeline.schema.population import Population
 
 if TYPE_CHECKING:
     import numpy as np
 
+    from reid_pipeline.clustering import Clustering
     from reid_pipeline.losses import CameraProxyMemory, PrototypeMemory
     from reid_pipeline.models.reid_model import ReIDModel
 
     Labels = tuple[np.ndarray | None, np.ndarray | None]
-
-
-class ClusteringParameters(Parameters):
-    """From embeddings to pseudo labels."""
-
-    k1: int = Field(30, ge=2, description="neighbours of a k-reciprocal set, the row itself included")
-    k2: int = Field(6, ge=1, description="neighbours averaged by local query expansion")
-    eps: float = Field(0.5, gt=0, le=1, description="DBSCAN radius in Jaccard distance")
-    min_samples: int = Field(4, ge=1, description="rows within eps that make a core row, itself included")
-    max_noise_share: float = Field(0.95, gt=0, le=1, description="above it training stops: a collapse")
 
 
 class UnsupervisedPCLParameters(RecipeParameters):
@@ -70,7 +62,7 @@ class UnsupervisedPCLParameters(RecipeParameters):
         "own_data": {
             "backbone": {"pixel_mean": None, "pixel_std": None},
             "augmentation": {"erasing_fill": "mean"},
-            "clustering": {"eps": 0.5},
+            "clustering": {"kind": "communities", "eps": "auto", "largest_share": 0.2},
             "embedding_precision": "float32",
             "keep": "best",
         },
@@ -90,7 +82,7 @@ class UnsupervisedPCLParameters(RecipeParameters):
     embedding_precision: Literal["float32", "compute"] = Field(
         "float32", description="of the embeddings that are clustered; compute: as compute.precision"
     )
-    clustering: ClusteringParameters
+    clustering: ClusteringSettings
     keep: Literal["last", "best"] = Field(
         "last", description="which model is exported; best: by its clusters, judged without labels, or before training"
     )
@@ -118,8 +110,9 @@ class ClusterContrastStage(MemoryContrast["ReIDModel", "PrototypeMemory | Camera
         from reid_pipeline.engine.batches import augmented_batches
 
         self._epoch = epoch
-        embeddings, labels = self._cluster(model, data)
-        self._check(labels)
+        embeddings, found = self._cluster(model, data)
+        self._check(found)
+        labels = found.labels
         memory, parameters = self.parameters.memory, self.parameters.camera_aware
         if parameters.kind == "none":
             self._memory = prototype_memory(embeddings, labels, memory, data.runtime.device)
@@ -166,33 +159,30 @@ class ClusterContrastStage(MemoryContrast["ReIDModel", "PrototypeMemory | Camera
             present, before = (state["labels"][name] for name in ("present", "before"))
             self._labels = present.numpy(), None if before is None else before.numpy()
 
-    def _cluster(self, model: ReIDModel, data: TrainingData) -> tuple[np.ndarray, np.ndarray]:
-        """Return the embeddings of all training images, and their pseudo labels, whose figures are noted."""
-        from reid_pipeline.clustering import cluster_pseudo_labels, label_measures, pseudo_label_quality
-        from reid_pipeline.geometry.jaccard import jaccard_similarity
+    def _cluster(self, model: ReIDModel, data: TrainingData) -> tuple[np.ndarray, Clustering]:
+        """Return the embeddings of all training images, and their clusters, whose figures are noted."""
+        from reid_pipeline.clustering import cluster_features, label_measures, pseudo_label_quality
 
         embeddings = self.embed_all(model, data, float32=self.parameters.embedding_precision == "float32")
         started = time.perf_counter()
-        settings = self.parameters.clustering.model_dump(exclude={"max_noise_share"})
-        labels = cluster_pseudo_labels(embeddings, **settings)
-        similarity = jaccard_similarity(embeddings, k1=settings["k1"], k2=settings["k2"])
-        self._labels = labels, self._labels[0]
-        measures = label_measures(similarity, labels, before=self._labels[1], camids=data.camids)
+        found = cluster_features(embeddings, self.parameters.clustering)
+        self._labels = found.labels, self._labels[0]
+        measures = label_measures(found.similarity, found.labels, before=self._labels[1], camids=data.camids)
         self._quality = measures["label_quality"]
         self._facts["seconds"]["clustering"] = time.perf_counter() - started
         # Agreement with identities only where these are known; never used in training.
         known = data.labels if (data.labels >= 0).all() else None
-        self._facts |= measures | pseudo_label_quality(labels, known).facts()
-        return embeddings, labels
+        self._facts |= pseudo_label_quality(found.labels, known).facts() | measures
+        self._facts |= {"eps": found.eps, "split_clusters": found.split}
+        return embeddings, found
 
-    def _check(self, labels: np.ndarray) -> None:
+    def _check(self, found: Clustering) -> None:
         """Raise ClusteringCollapse for labels of no use; TrainingEnded where a model before can be exported."""
-        from reid_pipeline.clustering import ClusteringCollapse, ClusteringSettings, check_collapse
+        from reid_pipeline.clustering import ClusteringCollapse, check_collapse
 
-        settings = self.parameters.clustering.model_dump()
-        allowed = settings.pop("max_noise_share")
+        settings = self.parameters.clustering.model_copy(update={"eps": found.eps})
         try:
-            check_collapse(labels, settings=ClusteringSettings(**settings), max_noise_share=allowed)
+            check_collapse(found.labels, settings=settings, max_noise_share=settings.max_noise_share)
         except ClusteringCollapse as error:
             if self.parameters.keep == "best" and self._epoch > 1:
                 raise TrainingEnded(str(error)) from error
