@@ -97,7 +97,7 @@ def test_which_is_exported(figures, epoch, measured, make_plan, make_model, make
     *_, last = fit(stage, make_model(), make_data())
     assert last.is_last
     origin = Origin(made_by="toy.train_toy", code="1")
-    description = StageDescription(origin=origin, stage="toy", population=Population(), label_map=())
+    description = StageDescription(origin=origin, stage="toy", population=Population(4), label_map=())
     made = checkpoint_of({**last.state, "description": description.content()})
     assert isinstance(made, Checkpoint)
     assert equal(dict(made.tensors), stage.models[epoch])
