@@ -108,7 +108,7 @@ class TestUnsupervisedPCL:
         [
             ({"recipe": "papr"}, "recipe"),
             ({"recipes": {"papr": {}}}, r"recipes has 'papr', which is no recipe\. Did you mean 'paper'\?"),
-            ({"recipes": {"paper": 0.5}}, r"recipes must hold a block of parameters for each recipe \(paper, released"),
+            ({"recipes": {"paper": 0.5}}, r"recipes must hold a block of parameters for each recipe \(own_data, paper"),
             (
                 {"recipes": {"paper": {"clustering": {"epsilon": 0.5}}}},
                 r"recipes\.paper\.clustering has 'epsilon', which no recipe can set\. Did you mean 'eps'\?",
