@@ -1,5 +1,7 @@
 """Features to pseudo labels, their proxies and quality, and the guard against a collapse."""
 
+from reid_pipeline.clustering.constraints import constrained_labels as constrained_labels
+from reid_pipeline.clustering.constraints import tracklets_of as tracklets_of
 from reid_pipeline.clustering.dbscan import dbscan_labels as dbscan_labels
 from reid_pipeline.clustering.measures import camera_balance as camera_balance
 from reid_pipeline.clustering.measures import graph_silhouette as graph_silhouette
