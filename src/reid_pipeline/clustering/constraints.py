@@ -93,11 +93,14 @@ def tracklets_of(trackids: ArrayLike | None, camids: ArrayLike | None) -> Intege
     return tracklets_N
 
 
-def spread_over_tracklets(known: ArrayLike, tracklets: ArrayLike, names: Sequence[str] = ()) -> Integers:
+def spread_over_tracklets(
+    known: ArrayLike, tracklets: ArrayLike, names: Sequence[str] = (), paths: Sequence[str] = ()
+) -> Integers:
     """Return known identities `[N]`, which an image has from another of its tracklet, too.
 
     Raises:
-        UserError: a tracklet has images of two known identities; names the identities, and rows by number from 0.
+        UserError: a tracklet has images of two known identities; names the identities, and an image of each by
+            its path, or its row from 0.
     """
     known_N, tracklets_N = checked_integers(known, "pids"), checked_integers(tracklets, "tracklets")
     both_N = np.flatnonzero((known_N >= 0) & (tracklets_N >= 0))
@@ -108,7 +111,12 @@ def spread_over_tracklets(known: ArrayLike, tracklets: ArrayLike, names: Sequenc
         for tracklet in dict.fromkeys(pairs[0, again].tolist()):
             rows = both_N[tracklets_N[both_N] == tracklet]
             first = {int(known_N[row]): int(row) for row in rows[::-1]}
-            cases.append(" and ".join(f"{_named(pid, names)} (row {row})" for pid, row in sorted(first.items())))
+            cases.append(
+                " and ".join(
+                    f"{_named(pid, names)} ({paths[row] if paths else f'row {row}'})"
+                    for pid, row in sorted(first.items())
+                )
+            )
         raise UserError(
             f"{len(cases)} tracklets hold images of more than one known identity: {first_few(cases)}. A tracklet shows"
             " one individual: correct pid or trackid of these images, or train with tracklets: ignore."
