@@ -112,9 +112,8 @@ def project(folder: Path) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     for name in ("pyproject.toml", ".telemetry"):
         shutil.copy(ROOT / name, folder)
-    shutil.copytree(ROOT / "conf", folder / "conf", dirs_exist_ok=True)
-    if not (folder / "src").exists():
-        (folder / "src").symlink_to(ROOT / "src")
+    for name in ("conf", "src"):
+        shutil.copytree(ROOT / name, folder / name, dirs_exist_ok=True)
     return folder
 
 
