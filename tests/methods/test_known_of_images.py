@@ -12,9 +12,12 @@ from sklearn.metrics import adjusted_rand_score
 from reid_pipeline.clustering import Clustering
 from reid_pipeline.engine.runtime import Runtime
 from reid_pipeline.engine.stage import TrainingData
+from reid_pipeline.engine.starting import Start
 from reid_pipeline.methods import find_method
 from reid_pipeline.methods._known import constrained, label_facts, require_known
 from reid_pipeline.schema.errors import UserError
+from reid_pipeline.schema.origin import Origin
+from reid_pipeline.schema.population import Population
 
 LABELS = [0, -1, 1, -1, -1, 1]
 FOUND = Clustering(
@@ -77,6 +80,16 @@ def test_what_is_not_there_or_contradicts_itself_is_refused(
 
 def test_the_same_number_at_two_cameras_is_two_tracklets() -> None:
     require_known(data([0, -1, 1], [7, 7, 7], [0, 0, 1]), uses("use", "use"))
+
+
+def test_labels_of_this_collection_stay_used_when_training_goes_on_with_a_part_of_them() -> None:
+    """The same images under another name: `labels_from` gave them identities, and a supervised method read all."""
+    origin = Origin(made_by="pcl.export", benchmark="zoo+labels=a-01234567", label_use="all", data="d", code="0")
+    started: Any = SimpleNamespace(origin=origin)
+    read = (find_method("unsupervised_pcl"), uses("use"), Population(2))
+    assert Start(*read, "zoo", started).label_use == "all"
+    assert Start(*read, "lake", started).label_use == "partial"
+    assert Start(*read, "zoo").label_use == "partial"
 
 
 def test_whose_labels_count_as_used() -> None:

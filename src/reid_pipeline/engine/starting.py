@@ -87,7 +87,7 @@ class Start:
     def label_use(self) -> LabelUse:
         """Whose labels a training has used that starts so."""
         own, source = self.method.labels_used(self.parameters), self._label_use_of_source
-        if own == "none" and self._own_labels in self._origins:
+        if own != "all" and self._own_labels in self._origins:
             return "partial" if source == "partial" else "all"
         return inherited_label_use(own, source)
 
