@@ -3,6 +3,8 @@
 from reid_pipeline.clustering.clustering import Clustering as Clustering
 from reid_pipeline.clustering.clustering import cluster_features as cluster_features
 from reid_pipeline.clustering.clustering import cluster_similarity as cluster_similarity
+from reid_pipeline.clustering.constraints import constrained_labels as constrained_labels
+from reid_pipeline.clustering.constraints import tracklets_of as tracklets_of
 from reid_pipeline.clustering.measures import camera_balance as camera_balance
 from reid_pipeline.clustering.measures import graph_silhouette as graph_silhouette
 from reid_pipeline.clustering.measures import label_measures as label_measures

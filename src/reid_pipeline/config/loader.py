@@ -12,26 +12,28 @@ from omegaconf import DictConfig, OmegaConf
 
 from reid_pipeline.config.cell_entries import with_folders
 from reid_pipeline.config.checked_loader import CheckedConfigLoader
+from reid_pipeline.config.given_labels import collection_of_card, labels_file
 from reid_pipeline.config.imports import with_import
 from reid_pipeline.config.named_backbone import log_weights, weights_of
 from reid_pipeline.config.overlays import read_overlay, require_same_run
+from reid_pipeline.config.raw_root import raw_folder, with_raw_folder
 from reid_pipeline.config.starts import as_address, start_file
 from reid_pipeline.io.tuned import ENTRY, read_tuned
 from reid_pipeline.methods import find_method, method_names
 from reid_pipeline.pipelines.tuning import DEFAULT_STUDY
 from reid_pipeline.schema.addresses import Cell, component, folder_of
+from reid_pipeline.schema.digests import digest_of_file
 from reid_pipeline.schema.errors import UserError, nearest
+from reid_pipeline.schema.given_labels import LABELS_FROM, collection_and_labels, labelled_name
 from reid_pipeline.schema.layers import CELLS, IMPORT, RAW_ROOT, TEXT, Layer, Layers
 from reid_pipeline.schema.nested import merged
 from reid_pipeline.schema.origin import INIT_FROM
 from reid_pipeline.schema.sample import SAMPLE, checked_identities, sample_name, whole_and_identities
-from reid_pipeline.schema.user_paths import user_path
 
 _TAKEN = {"leaderboard", "cross_benchmark"}
 """Folders beside those of benchmarks."""
 MODELS = "data/06_models"
 _GLOBALS = {"benchmark", "seed"}
-_RAW_DATASETS = "reid_pipeline.io.raw."
 
 
 class LayeredConfigLoader(CheckedConfigLoader):
@@ -47,6 +49,7 @@ class LayeredConfigLoader(CheckedConfigLoader):
         self.project_path = Path(conf_source).parent
         self._given = _checked(dict(runtime_params or {}))
         self._parameters: dict[str, Any] | None = None
+        self._labels: Path | None = None
         named, environment = self._given.get("overlay"), env or str(rest.get("default_run_env") or "")
         self._overlay = None if named is None else read_overlay(Path(conf_source), named, environment)
         beneath = {} if self._overlay is None else _checked(self._overlay.values)
@@ -60,21 +63,30 @@ class LayeredConfigLoader(CheckedConfigLoader):
                 raise UserError(f"{self.place('globals', str(name))}: {name} is read by nothing.{hint}")
         given, overlay = dict(self.runtime_params or {}), self._overlay
         environments = {file.parent.name for file in Path(self.conf_source).glob("*/globals.yml")}
-        of_card, identities = whole_and_identities(overlay.benchmark if overlay else "")
+        of_card, identities = collection_of_card(overlay, self._given)
         if given.get("collection") is None and of_card not in {"", self._globals.get("benchmark"), *environments}:
             given["collection"] = unquote(of_card)
         self.runtime_params = {SAMPLE: identities, **given}
         if given.get("collection") is not None:
             self._name(benchmark=self._collection(given["collection"], environments))
-        benchmark, sample = str(self._globals.get("benchmark")), self.runtime_params[SAMPLE]
+        whole, sample = str(self._globals.get("benchmark")), self.runtime_params[SAMPLE]
+        benchmark = self._labelled(whole)
         sampled = sample_name(benchmark, sample)
         if overlay and overlay.benchmark:
             asked = sampled if identities else benchmark  # the card of a whole run can be tried on a sample
             require_same_run(overlay, str(given["overlay"]), benchmark=asked, given=self._given)
         if sample is None:
             del self.runtime_params[SAMPLE]
-        else:
-            self._name(benchmark=sampled, whole=benchmark)
+        if sampled != whole:
+            self._name(benchmark=sampled, whole=whole)
+
+    def _labelled(self, collection: str) -> str:
+        """Return what stands in the place of a collection whose identities are given; itself where they are not."""
+        given = (self.runtime_params or {}).get(LABELS_FROM)
+        if given is None:
+            return collection
+        self._labels = labels_file(given, self.project_path)
+        return labelled_name(collection, self._labels, digest_of_file(self._labels))
 
     def _name(self, **names: str) -> None:
         self["globals"] = {**self._globals, **names}
@@ -84,7 +96,9 @@ class LayeredConfigLoader(CheckedConfigLoader):
         """Return the collection's name as its folders have it; refuse one that they would share."""
         named = component(collection, "collection")
         owner = f"the {named} pipeline" if named in _TAKEN else f"--env={named}"
-        if whole_and_identities(named)[1]:
+        if collection_and_labels(whole_and_identities(named)[0])[1]:
+            owner = f"the labels given to {collection_and_labels(named)[0]}: {LABELS_FROM}=<file> finds them"
+        elif whole_and_identities(named)[1]:
             owner = f"a sample of {whole_and_identities(named)[0]}"
         elif named not in (environments | _TAKEN) - {self._globals.get("benchmark")}:
             return named
@@ -118,9 +132,11 @@ class LayeredConfigLoader(CheckedConfigLoader):
             "cell", lambda name: folders.get(name) or folder_of(name, "method"), replace=True
         )
         OmegaConf.register_new_resolver("init_from", self._start_file, replace=True)
+        labels = None if self._labels is None else str(self._labels)
+        OmegaConf.register_new_resolver(LABELS_FROM, lambda: labels, replace=True)
         catalog = super()._resolve_from_raw_config(key, *read)
         self._check_entries(catalog)
-        return _with_raw_folder(with_folders(catalog, folders))
+        return with_raw_folder(with_folders(catalog, folders))
 
     def _start_file(self, models: str) -> str | None:
         """Return the file that a training starts from, given the folder of all cells' models; None where none is."""
@@ -242,39 +258,8 @@ def _checked(given: dict[str, Any]) -> dict[str, Any]:
         raise UserError(
             f"Parameter seed is {given['seed']!r}, and names folders: it must be a whole number, such as 1."
         )
-    checks: dict[str, Callable[[Any], Any]] = {RAW_ROOT: _folder, SAMPLE: checked_identities}
+    checks: dict[str, Callable[[Any], Any]] = {RAW_ROOT: raw_folder, SAMPLE: checked_identities}
     return given | {name: check(given[name]) for name, check in checks.items() if name in given}
-
-
-def _folder(text: str) -> str:
-    """Return the folder that `raw_root` names, with the home folder for `~`; refuse what names none."""
-    if not text.strip():
-        raise UserError(
-            f"Parameter {RAW_ROOT} is empty. Give the folder that holds the images, as in --params"
-            f" {RAW_ROOT}=/where/they/lie; or leave it out, to read the folder or link in data/01_raw."
-        )
-    if "://" in text:
-        raise UserError(
-            f"Parameter {RAW_ROOT} is {text!r}, an address on the network. Images are read from a folder: copy them"
-            " there, or mount it, and give the folder."
-        )
-    return str(user_path(text, f"Parameter {RAW_ROOT} is"))
-
-
-def _with_raw_folder(catalog: dict[str, Any]) -> dict[str, Any]:
-    """Check the raw folder, which an environment's catalog may name itself, as the parameter is."""
-    entry = catalog.get("raw_images")
-    if not isinstance(entry, dict) or not str(entry.get("type")).startswith(_RAW_DATASETS) or "filepath" not in entry:
-        return catalog
-    given = entry["filepath"]
-    if not isinstance(given, str):
-        raise UserError(
-            f"The filepath of raw_images in catalog.yml is {given!r}, of type {type(given).__name__}: it must be text."
-            f' Put it in quotes, as in filepath: "{given}".'
-        )
-    path = _folder(given)
-    # Kedro takes what is before a colon for a drive or the scheme of an address.
-    return {**catalog, "raw_images": {**entry, "filepath": f"./{path}" if ":" in path and path[0] != "/" else path}}
 
 
 def _refuse_cells(values: dict[str, Any]) -> None:

@@ -33,9 +33,10 @@ class TrainingData:
 
     Attributes:
         images: the training images, by row.
-        labels: int64 [n], the published identities as contiguous indices; -1 throughout where no identity is
-            known. A method without labels may use them as diagnostics only.
-        camids, viewids: int64 [n], or None where there are no cameras or viewpoints.
+        labels: int64 [n], the published identities as contiguous indices; -1 where no identity is known. A method
+            without labels may use them as diagnostics only.
+        camids, viewids, trackids: int64 [n], -1 where unknown; None where there are no cameras, viewpoints, tracklets.
+        names: the user's own, of the identities by label.
         runtime: device and precision.
         seed: the run's seed; every generator is derived from it.
         evaluation_images: the same images, resized as those of the test are; None where `images` are.
@@ -47,6 +48,8 @@ class TrainingData:
     runtime: Runtime
     seed: int
     viewids: np.ndarray | None = None
+    trackids: np.ndarray | None = None
+    names: tuple[str, ...] = ()
     evaluation_images: ReIDImages | None = None
 
     @property
@@ -162,6 +165,7 @@ class Method:
         label_use: whose identity labels training reads: "all", "partial" or "none". Diagnosis does not count.
         description: one line for tables and help.
         reads_text: whether it reads CLIP's text tower, and with it the weights of `backbone.pretrained` in any case.
+        label_use_by: parameters to the label use, where they decide it; `label_use` is then that of conf/base.
     """
 
     name: str
@@ -172,3 +176,8 @@ class Method:
     label_use: LabelUse
     description: str
     reads_text: bool = False
+    label_use_by: Callable[[Any], LabelUse] | None = None
+
+    def labels_used(self, parameters: Any) -> LabelUse:
+        """Return whose identity labels a training with these parameters reads."""
+        return self.label_use if self.label_use_by is None else self.label_use_by(parameters)

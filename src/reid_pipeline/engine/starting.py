@@ -18,9 +18,9 @@ from reid_pipeline.models.pretrained import weights_digest
 from reid_pipeline.models.reid_model import ReIDModel
 from reid_pipeline.models.starting import take_over
 from reid_pipeline.schema.errors import UserError
+from reid_pipeline.schema.given_labels import images_of
 from reid_pipeline.schema.origin import INIT_FROM, LABELS_OF, TEXT_TOWER, LabelUse, inherited_label_use
 from reid_pipeline.schema.population import Population
-from reid_pipeline.schema.sample import whole_and_identities
 
 InitialModel = Embedder | PublishedModel
 """What `init_from` names, as the catalog reads it."""
@@ -86,8 +86,8 @@ class Start:
     @cached_property
     def label_use(self) -> LabelUse:
         """Whose labels a training has used that starts so."""
-        own, source = self.method.label_use, self._label_use_of_source
-        if own == "none" and self._own_labels in self._origins:
+        own, source = self.method.labels_used(self.parameters), self._label_use_of_source
+        if own != "all" and self._own_labels in self._origins:
             return "partial" if source == "partial" else "all"
         return inherited_label_use(own, source)
 
@@ -164,8 +164,8 @@ def require_finite_weights(model: ReIDModel, start: Start, checkpoint: Checkpoin
 
 
 def _whole(benchmark: str | None) -> str:
-    """Return a benchmark's name, of a sample that of the whole."""
-    return whole_and_identities(benchmark or "")[0]
+    """Return a benchmark's name, of a sample or of a collection with given labels that of the whole."""
+    return images_of(benchmark or "")
 
 
 def _embedder_of(published: PublishedModel, backbone: Any) -> Embedder:

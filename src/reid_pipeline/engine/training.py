@@ -31,7 +31,7 @@ from reid_pipeline.reporting.guard_notes import (
     is_dominated,
     label_warnings,
 )
-from reid_pipeline.schema.columns import CAMID, IDENTITY, LABEL, SPLIT, VIEWID
+from reid_pipeline.schema.columns import CAMID, IDENTITY, LABEL, SPLIT, TRACKID, VIEWID
 from reid_pipeline.schema.errors import first_few
 from reid_pipeline.schema.origin import DECIDING, Origin, mismatches, require_match, warn_of_rounding
 from reid_pipeline.schema.population import Population
@@ -96,12 +96,11 @@ class TrainingRun:
     def describe(self, stage: Stage[Any], origin: Origin) -> StageDescription:
         """Return what a checkpoint of `stage` says of itself."""
         train = _training_rows(self.split_table)
-        labelled = train[train[LABEL] >= 0].drop_duplicates(LABEL).sort_values(LABEL)
         return StageDescription(
             origin=origin,
             stage=stage.name,
             population=population_of(self.split_table),
-            label_map=tuple(labelled[IDENTITY].tolist()),
+            label_map=names_of_labels(train),
         )
 
     def model(self, earlier: Checkpoint | None = None) -> ReIDModel:
@@ -133,12 +132,20 @@ class TrainingRun:
             self.runtime,
             self.seed,
             viewids=known_ids(train[VIEWID]),
+            trackids=known_ids(train[TRACKID]),
+            names=names_of_labels(train),
             evaluation_images=images[-1],
         )
 
 
 def _training_rows(split_table: pd.DataFrame) -> pd.DataFrame:
     return split_table[split_table[SPLIT] == "train"]
+
+
+def names_of_labels(train: pd.DataFrame) -> tuple[str, ...]:
+    """Return the user's names of the identities of training rows, by label."""
+    labelled = train[train[LABEL] >= 0].drop_duplicates(LABEL).sort_values(LABEL)
+    return tuple(labelled[IDENTITY].tolist())
 
 
 def population_of(split_table: pd.DataFrame) -> Population:
@@ -148,7 +155,7 @@ def population_of(split_table: pd.DataFrame) -> Population:
 
 
 def known_ids(column: pd.Series) -> np.ndarray | None:
-    """Return camids or viewids as int64 [n], -1 where unknown, or None if no row has one."""
+    """Return camids, viewids or trackids as int64 [n], -1 where unknown, or None if no row has one."""
     return None if column.isna().all() else np.array(column.fillna(-1), dtype=np.int64)
 
 

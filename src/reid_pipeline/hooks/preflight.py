@@ -26,6 +26,7 @@ from reid_pipeline.pipelines.tuning import require_searchable
 from reid_pipeline.schema.addresses import ZERO_SHOT, Cells
 from reid_pipeline.schema.base import Parameters
 from reid_pipeline.schema.errors import UserError, explain, first_few, nearest
+from reid_pipeline.schema.given_labels import LABELS_FROM
 from reid_pipeline.schema.layers import CELLS, GIVEN_AT_RUN, IMPORT
 from reid_pipeline.schema.nested import leaves
 from reid_pipeline.schema.parameters import IngestionParameters, SharedParameters, SplitParameters
@@ -162,6 +163,11 @@ def _misplaced(given: dict[str, Any], named: dict[str, Any], runtime: dict[str, 
         faults.append(
             f"Parameter collection is {given['collection']!r}, and this environment reads {reader}: a"
             " collection is a name for images of your own. Give --env=custom, or leave it out."
+        )
+    if LABELS_FROM in given and reader != "custom":
+        faults.append(
+            f"Parameter {LABELS_FROM} is {given[LABELS_FROM]!r}, and this environment reads {reader}, whose identities"
+            " are published: it is for images of your own. Give --env=custom, or leave it out."
         )
     if given.get(SAMPLE) is not None and SAMPLE not in runtime:
         faults.append(

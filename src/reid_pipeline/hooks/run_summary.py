@@ -26,6 +26,7 @@ from reid_pipeline.pipelines.ingestion import TABLES
 from reid_pipeline.pipelines.tuning import DEFAULT_STUDY
 from reid_pipeline.schema.addresses import ZERO_SHOT
 from reid_pipeline.schema.comparison import Comparison, Leaderboard
+from reid_pipeline.schema.given_labels import LABELS_FROM
 from reid_pipeline.schema.layers import typed
 from reid_pipeline.schema.records import Differences, Metrics
 from reid_pipeline.schema.sample import SAMPLE
@@ -207,7 +208,7 @@ class RunSummary:
         if selected and not whole:
             return f"the same command without {' and '.join(selected)}"
         given = run_params.get("runtime_params") or {}
-        params = {key: each for key, each in given.items() if key in {"collection", SAMPLE}}
+        params = {key: each for key, each in given.items() if key in {"collection", LABELS_FROM, SAMPLE}}
         if study := self._others.get(STUDY):
             if not study["best"]:
                 return "the same command, for more trials"

@@ -3,7 +3,8 @@
 Every epoch: embed all training images, cluster them by their k-reciprocal Jaccard distance (DBSCAN, or another kind),
 drop the noise, make one prototype per cluster, and contrast augmented batches with the prototypes. With `camera_aware`
 clusters are split by camera, and batches are contrasted with those proxies (CAP, O2CAP). With `keep: best` the labels
-of every model are judged without identities, the last one's too, and the model with the best ones is exported.
+of every model are judged without identities, the last one's too, and the model with the best ones is exported. With
+`known_identities` and `tracklets` the clusters keep to what is known of some images (`clustering.constraints`).
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from pydantic import Field
 
 from reid_pipeline.clustering.settings import ClusteringSettings
 from reid_pipeline.engine.stage import Batch, Method, StepOutput, TrainingData, TrainingEnded
+from reid_pipeline.methods._known import constrained, label_facts, require_known
 from reid_pipeline.methods._prototypes import (
     CameraAwareParameters,
     MemoryContrast,
@@ -86,6 +88,12 @@ class UnsupervisedPCLParameters(RecipeParameters):
     keep: Literal["last", "best"] = Field(
         "last", description="which model is exported; best: by its clusters, judged without labels, or before training"
     )
+    known_identities: Literal["ignore", "use"] = Field(
+        "ignore", description="use: where a part of the images has identities, these fix their clusters"
+    )
+    tracklets: Literal["ignore", "use"] = Field(
+        "ignore", description="use: the images of a tracklet are in one cluster, where trackid is known"
+    )
     memory: MemoryParameters
     camera_aware: CameraAwareParameters = CameraAwareParameters()
 
@@ -101,7 +109,8 @@ class ClusterContrastStage(MemoryContrast["ReIDModel", "PrototypeMemory | Camera
     _quality = 0.0
 
     def begin(self, model: ReIDModel, data: TrainingData) -> None:  # noqa: ARG002 - the data decide
-        """Raise a UserError if training is camera-aware, and there are no two cameras, or images without."""
+        """Raise a UserError if what training uses is not there: cameras, known identities, tracklets."""
+        require_known(data, self.parameters)
         if self.parameters.camera_aware.kind != "none":
             known_cameras(data.camids)
 
@@ -161,18 +170,17 @@ class ClusterContrastStage(MemoryContrast["ReIDModel", "PrototypeMemory | Camera
 
     def _cluster(self, model: ReIDModel, data: TrainingData) -> tuple[np.ndarray, Clustering]:
         """Return the embeddings of all training images, and their clusters, whose figures are noted."""
-        from reid_pipeline.clustering import cluster_features, label_measures, pseudo_label_quality
+        from reid_pipeline.clustering import cluster_features, label_measures
 
         embeddings = self.embed_all(model, data, float32=self.parameters.embedding_precision == "float32")
         started = time.perf_counter()
-        found = cluster_features(embeddings, self.parameters.clustering)
+        clustered = cluster_features(embeddings, self.parameters.clustering)
+        found = constrained(clustered, data, self.parameters)
         self._labels = found.labels, self._labels[0]
         measures = label_measures(found.similarity, found.labels, before=self._labels[1], camids=data.camids)
         self._quality = measures["label_quality"]
         self._facts["seconds"]["clustering"] = time.perf_counter() - started
-        # Agreement with identities only where these are known; never used in training.
-        known = data.labels if (data.labels >= 0).all() else None
-        self._facts |= pseudo_label_quality(found.labels, known).facts() | measures
+        self._facts |= label_facts(found, clustered, data) | measures
         self._facts |= {"eps": found.eps, "split_clusters": found.split}
         return embeddings, found
 
@@ -206,5 +214,6 @@ METHOD = Method(
     stages=lambda parameters: (ClusterContrastStage(parameters),),
     stage_names=(ClusterContrastStage.name,),
     label_use="none",
+    label_use_by=lambda parameters: "partial" if parameters.known_identities == "use" else "none",
     description="Prototypical contrastive learning from clusters, without one label.",
 )

@@ -10,6 +10,7 @@ from kedro.pipeline import Pipeline, node, pipeline
 
 from reid_pipeline.readers import reader
 from reid_pipeline.schema.columns import PATH
+from reid_pipeline.schema.given_labels import GivenLabels
 from reid_pipeline.schema.parameters import EvaluationParameters, IngestionParameters, SplitParameters
 from reid_pipeline.schema.raw_folder import RawFolder
 from reid_pipeline.schema.sample import SampleFacts
@@ -30,9 +31,11 @@ def read_manifest(
     ingestion: IngestionParameters,
     splits: SplitParameters | None = None,
     sample: int | None = None,
+    given_labels: GivenLabels | None = None,
 ) -> tuple[pd.DataFrame, Record]:
     """List the images as published, or those of so many identities, and note what their reader found."""
     from reid_pipeline.images.unchanged import require_same_folder
+    from reid_pipeline.readers.custom.labels import with_given_labels
     from reid_pipeline.splits.normalise import dropped_without_viewpoint
     from reid_pipeline.splits.published import check_counts
     from reid_pipeline.splits.sample import sampled_manifest
@@ -41,12 +44,16 @@ def read_manifest(
         require_same_folder(raw_images.root, known_stamps)
     found = reader(ingestion.reader)
     reading = found.read(raw_images, ingestion)
+    labelled = {}
+    if given_labels is not None:
+        reading, of_labels = with_given_labels(reading, given_labels, raw_images)
+        labelled = {"labels": of_labels.model_dump(mode="json")}
     raw_images.require_text(reading.manifest[PATH])
     warnings = check_counts(found.BENCHMARK, reading, strict=ingestion.strict_counts)
     for warning in warnings:
         _log.warning("%s", warning)
     notes = [*raw_images.notes, *reading.notes]
-    facts: Record = {"reader": ingestion.reader, "version": reading.version}
+    facts: Record = {"reader": ingestion.reader, "version": reading.version, **labelled}
     if sample is None:
         return reading.manifest, {**facts, "notes": notes, "warnings": warnings}
     drop = ingestion.without_viewpoint == "drop"
@@ -90,7 +97,7 @@ def make_split_table(
     skip = ingestion.on_unreadable == "skip"
     drop = ingestion.without_viewpoint == "drop"
     normalised = normalise_splits(manifest, image_facts, splits, skip_unreadable=skip, drop_without_viewpoint=drop)
-    tables = with_origin(normalised, ingestion, splits)
+    tables = with_origin(normalised, ingestion, splits, (reading.get("labels") or {}).get("sha256"))
     matches = count_matches(
         tables.split_table, tables.galleries, camera_filter=evaluation.camera_filter, splits=evaluation.splits
     )
@@ -137,7 +144,7 @@ def create_pipeline() -> Pipeline:
     ingestion, splits, evaluation = "params:ingestion", "params:splits", "params:evaluation"
     folder, made = ["raw_images", "known_image_stamps"], ["manifest", "image_facts"]
     read: list[tuple[Callable[..., Any], list[str], str | list[str]]] = [
-        (read_manifest, [*folder, ingestion, splits, "params:sample"], ["manifest", "reading"]),
+        (read_manifest, [*folder, ingestion, splits, "params:sample", "given_labels"], ["manifest", "reading"]),
         (check_image_files, ["raw_images", "manifest", "known_image_facts"], ["image_facts", "image_stamps"]),
         (make_split_table, [*made, "reading", ingestion, splits, evaluation], ["split_table", "galleries"]),
         (

@@ -116,6 +116,6 @@ def _figures(labels: LabelFigures | None) -> LabelFigures | None:
     """Return the figures of labels that a line can show, without what an epoch has besides; None without clusters."""
     if labels is None or labels.clusters is None:
         return None
-    left_out = {"cluster_sizes", "ground_truth"}
+    left_out = {"cluster_sizes", "ground_truth", "ground_truth_images"}
     names = LabelFigures.model_fields.keys() - left_out
     return LabelFigures(**{name: value for name in sorted(names) if (value := getattr(labels, name)) is not None})

@@ -15,6 +15,7 @@ from pydantic import ValidationError
 
 from reid_pipeline.schema.addresses import ZERO_SHOT, Cell, component, name_of, variant_of
 from reid_pipeline.schema.base import Parameters
+from reid_pipeline.schema.given_labels import LABELS_FROM
 from reid_pipeline.schema.nested import leaves, merged, nested
 from reid_pipeline.schema.origin import INIT_FROM
 from reid_pipeline.schema.parameters import ComputeParameters, SharedParameters
@@ -31,7 +32,7 @@ IMPORT = "import_model"
 """The pipeline that does it, its nodes' namespace, and the parameter that the loader makes for it: `Import`."""
 IMPORTED = "imported"
 """How the variant of an imported model begins that the user has not named."""
-TEXT = (RAW_ROOT, "collection", "variant", "overlay", "method", "study", "tuned", CHECKPOINT, INIT_FROM)
+TEXT = (RAW_ROOT, "collection", LABELS_FROM, "variant", "overlay", "method", "study", "tuned", CHECKPOINT, INIT_FROM)
 """Parameters that name something: text, whatever YAML would make of it."""
 _PLAIN = re.compile(r"[A-Za-z_/.~][\w/.~+-]*")
 _PLAIN_NAME = re.compile(r"[^,\"'\\]+")

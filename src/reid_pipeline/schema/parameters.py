@@ -264,6 +264,7 @@ class SharedParameters(Parameters):
     backbone: SharedBackboneParameters = SharedBackboneParameters()
     raw_root: str | None = Field(None, description="folder of the images; null: data/01_raw/<benchmark>")
     collection: str | None = Field(None, description="name of images of your own, and of their folders")
+    labels_from: str | None = Field(None, description="clusters.csv, confirmed: identities of a collection of your own")
     variant: str | None = Field(None, description="name of these parameters in the results' address")
     sample: Annotated[int, Field(ge=2)] | None = Field(
         None, description="so many training and test identities, trained briefly; true: 50; null: all"

@@ -52,6 +52,7 @@ class LabelFigures(Record):
     eps: Finite | None = None  # the cut in force
     split_clusters: Count | None = None  # those split because they were too large
     ground_truth: Agreement | None = None  # with the identities, where these are known
+    ground_truth_images: Count | None = None  # over which, where not all have an identity; None: over all
 
 
 class ExportedModel(Record):

@@ -4,6 +4,7 @@ from typing import Literal
 
 from pydantic import ConfigDict, Field
 
+from reid_pipeline.schema.given_labels import LabelFacts
 from reid_pipeline.schema.record import Count, Digest, Finite, Record
 from reid_pipeline.schema.sample import SampleFacts
 
@@ -18,6 +19,7 @@ class ReaderNotes(Record):
     notes: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     sample: SampleFacts | None = None  # None for a whole benchmark
+    labels: LabelFacts | None = None  # None where identities are the collection's own
 
 
 class CollectionFacts(Record):

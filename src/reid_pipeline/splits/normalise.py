@@ -28,6 +28,7 @@ from reid_pipeline.schema.columns import (
 )
 from reid_pipeline.schema.digests import digest_of_json
 from reid_pipeline.schema.errors import UserError, first_few
+from reid_pipeline.schema.given_labels import LABELS_FROM
 from reid_pipeline.schema.parameters import IngestionParameters, SplitParameters
 from reid_pipeline.schema.tables import SPLIT_TABLE
 from reid_pipeline.splits.sampling import by_hash, sampled_galleries, sampled_identities, sampled_queries
@@ -227,11 +228,17 @@ def galleries_hash(galleries: pd.DataFrame) -> str:
     return digest_of_json([galleries[name].tolist() for name in (TEST_SET, REPEAT, PATH)])
 
 
-def with_origin(tables: SplitTables, ingestion: IngestionParameters, splits: SplitParameters) -> SplitTables:
-    """Note in both tables which parameters they were made with, in the galleries of which table they are."""
+def with_origin(
+    tables: SplitTables, ingestion: IngestionParameters, splits: SplitParameters, labels: str | None = None
+) -> SplitTables:
+    """Note in both tables which parameters they were made with, in the galleries of which table they are.
+
+    `labels` is the SHA-256 of the file that gave the identities, where they are not the collection's own.
+    """
     with_white_value(tables.split_table, ingestion).attrs[_ORIGIN] = {
         "version": 1,
         "parameters": _parameters(ingestion, splits),
+        **({} if labels is None else {LABELS_FROM: labels}),
     }
     tables.galleries.attrs[_ORIGIN] = {"version": 1, "data": data_hash(tables.split_table)}
     return tables

@@ -23,6 +23,9 @@ SPLIT_WORDS = {
 """What tables, in their column split, and folders may say, in any case, to the subset that it means."""
 LARGEST = {columns.CAMID: 9_999, columns.VIEWID: 9_999, columns.TRACKID: 999_999_999}
 
+NOBODY_NAMED = "Nobody is named:"
+UNLABELLED = "have no individual: unlabelled"
+"""Of notes that are no longer true where identities are given besides."""
 _UNASSIGNED = "unassigned"
 _JOINED = ("val", "valid", "validation", "dev")  # the development splits are cut from training by splits.dev_fraction
 _JUNK = "-1"
@@ -39,7 +42,7 @@ def reading_of(rows: Rows, path: "pd.Series[str]") -> Reading:
     `path` is the file of each row.
     """
     subset = _subset(rows)
-    identity, pid = _identity_and_pid(rows, subset)
+    identity, pid = identity_and_pid(rows, subset)
     manifest = pd.DataFrame(
         {
             columns.PATH: path,
@@ -101,7 +104,7 @@ def _subset(rows: Rows) -> "pd.Series[str]":
             " to be trained on, or nothing at all, to have training, query and gallery drawn."
         )
     if (rows.text(columns.PID) == "").all():
-        rows.notes.append("Nobody is named: all images are unlabelled training images, and there is no test.")
+        rows.notes.append(f"{NOBODY_NAMED} all images are unlabelled training images, and there is no test.")
         return word.where(word != "", "train")
     return word.where(word != "", _UNASSIGNED)
 
@@ -121,9 +124,9 @@ def _refuse_incomplete_test(rows: Rows, word: "pd.Series[str]", used: set[str]) 
     )
 
 
-def _identity_and_pid(rows: Rows, subset: "pd.Series[str]") -> tuple["pd.Series[str]", "pd.Series[int]"]:
+def identity_and_pid(rows: Rows, subset: "pd.Series[str]") -> tuple["pd.Series[str]", "pd.Series[int]"]:
     """Return identity, and pid from 1 by sorted name; unnamed images are distractors in gallery, else unlabelled."""
-    _refuse_two_forms(rows, columns.PID)
+    refuse_two_forms(rows, columns.PID)
     identity = rows.text(columns.PID)
     rows.refuse(
         identity.str.fullmatch(r"-[0-9]+(?:\.0*)?") & (identity != _JUNK),
@@ -149,7 +152,7 @@ def _note_identities(rows: Rows, identity: "pd.Series[str]", pid: "pd.Series[int
     for value, meaning in (
         (columns.JUNK_PID, f"have {rows.name(columns.PID)} -1: junk, and left out"),
         (columns.DISTRACTOR_PID, "of the gallery have no individual: distractors, which match nobody"),
-        (columns.UNLABELLED_PID, "have no individual: unlabelled"),
+        (columns.UNLABELLED_PID, UNLABELLED),
     ):
         count = int((pid == value).sum())
         if 0 < count < len(pid):  # that nobody at all is named was noted before
@@ -180,7 +183,7 @@ def _position(text: "pd.Series[str]", names: list[str]) -> "pd.Series[int]":
     return pd.Series(pd.Index(names).get_indexer(pd.Index(text)), index=text.index, dtype="int64")
 
 
-def _refuse_two_forms(rows: Rows, column: str) -> None:
+def refuse_two_forms(rows: Rows, column: str) -> None:
     """Refuse names that differ in leading zeros, `.0`, capitals, surrounding blanks or Unicode form. Linear."""
     first_seen = rows.table[column].drop_duplicates()
     first_seen = first_seen[first_seen.str.strip() != ""]
@@ -238,12 +241,12 @@ def _numbers(rows: Rows, column: str) -> "pd.Series[int]":
         largest=LARGEST[column],
     )
     if column == columns.CAMID:
-        _refuse_two_forms(rows, column)
+        refuse_two_forms(rows, column)
     return value.astype("Int64")
 
 
 def _numbered_names(rows: Rows, column: str, text: "pd.Series[str]") -> "pd.Series[int]":
-    _refuse_two_forms(rows, column)
+    refuse_two_forms(rows, column)
     names = _in_order(text[text != ""].unique())
     if doubtful := [shown(name) for name in names if name.casefold() in _NOBODY]:
         rows.notes.append(

@@ -78,7 +78,7 @@ def read_columns(rows: Rows, form: Form, mapped: Mapped) -> tuple[Rows, list[str
         notes.append(f"Columns as ingestion.columns says: {_mapping_of(mapped)}.")
     if extra:
         notes.append(f"Columns not used: {_listed(extra)}.")
-    table = pd.DataFrame({column: _text_of(rows, name) for column, name in found.items()}, index=rows.table.index)
+    table = pd.DataFrame({column: text_of(rows, name) for column, name in found.items()}, index=rows.table.index)
     return Rows(rows.source, table, rows.unit, names=found, notes=notes), extra
 
 
@@ -181,7 +181,7 @@ def _mapping_of(pairs: Mapped) -> str:
     return "{" + ", ".join(f"{column}: {name}" for column, name in written.items()) + "}"
 
 
-def _text_of(rows: Rows, name: str) -> "pd.Series[str]":
+def text_of(rows: Rows, name: str) -> "pd.Series[str]":
     """Return a column's values as a CSV file would hold them: 7 for a 7.0 that pandas made where cells are missing."""
     column = rows.table[name]
     missing = column.isna()

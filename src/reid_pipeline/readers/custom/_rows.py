@@ -17,6 +17,9 @@ ENDINGS = ", ".join(image_formats.ENDINGS)
 
 _OUTSIDE = r"^(?:/|[A-Za-z]:|[A-Za-z][A-Za-z0-9+.-]*://)|(?:^|/)\.\.(?:/|$)"
 _LONGEST_SHOWN = 80  # characters of a cell in a message
+_ABSENT = (
+    "{count} of {total} paths in {source} are not below {root}: {cases}.{likely} Paths are relative to that folder."
+)
 _COMPARED = 500  # names among which a similar one is sought
 
 
@@ -101,7 +104,7 @@ def files_named_by(rows: Rows, raw: RawFolder, *, if_twice: str = "") -> "pd.Ser
         endings=ENDINGS,
         likely=_likely(str(next(iter(given[others]), "")), tuple(files[is_image(files)])) if others.any() else "",
     )
-    path = _present(rows, raw, files)
+    path = files_meant(rows, raw)
     _refuse_twice(rows, path, if_twice)
     unlisted = files[~_among(files, set(path))]
     unlisted = unlisted[is_image(unlisted) & ~is_hidden(unlisted)]
@@ -113,8 +116,9 @@ def files_named_by(rows: Rows, raw: RawFolder, *, if_twice: str = "") -> "pd.Ser
     return path
 
 
-def _present(rows: Rows, raw: RawFolder, files: "pd.Series[str]") -> "pd.Series[str]":
-    """Return the rows' paths, with what is meant in place of those that are not there."""
+def files_meant(rows: Rows, raw: RawFolder, absent: str = _ABSENT) -> "pd.Series[str]":
+    """Return the rows' paths, with what is meant in place of those that are not there; `absent` refuses the rest."""
+    files = pd.Series(raw.files, dtype="str")
     path, known = rows.table[PATH].copy(), set(files)
     missing = ~_among(path, known)
     if not missing.any():
@@ -145,11 +149,7 @@ def _present(rows: Rows, raw: RawFolder, files: "pd.Series[str]") -> "pd.Series[
             )
     if missing.any():
         rows.refuse(
-            missing,
-            "{count} of {total} paths in {source} are not below {root}: {cases}.{likely} Paths are relative to that"
-            " folder.",
-            root=raw.root,
-            likely=_likely(str(rows.table.loc[missing, PATH].iloc[0]), raw.files),
+            missing, absent, root=raw.root, likely=_likely(str(rows.table.loc[missing, PATH].iloc[0]), raw.files)
         )
     return path
 
