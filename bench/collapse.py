@@ -1,14 +1,15 @@
-"""Label-free training over neighbours, cuts, kinds of clustering and seeds: where it collapses, and what could have seen it.
+"""Label-free training over neighbours, cuts, kinds of clustering and seeds: where does it collapse, and is it seen?
 
     .venv/bin/python bench/collapse.py [--out FOLDER] [--processes 2] [--embeddings] [--table] [--test]
 
 Cells are k1 15, 30 x eps 0.4, 0.5, 0.6, 0.7, auto x every kind of clustering x 3 seeds, on drawn people and drawn
-vehicles, of `unsupervised_pcl` by the demo's plan (conf/synthetic*), shortened: PLAN says to what, and why.
+vehicles, of `unsupervised_pcl` by the demo's plan (conf/synthetic*), shortened: collapse_cell.py says to what.
 
 A quarter of the training identities is the dev split: they are not trained on, and whatever is decided is decided on
 them. Before training and after every epoch the images of all splits are embedded once. Their mAP and Rank-1, and what
 the clusters of that very model look like without labels, are the figures of the epoch. zero_shot is the figure
-before training. The test split is scored in the same runs, and printed by `--test` alone, to be read once.
+before training: necks that are not trained change no angle. The test split is scored in the same runs, and printed
+by `--test` alone, to be read once.
 
 Each finished cell is a JSON file. A cell whose file was made by the same parameters, images, weights and code is not
 run again, so that a run goes on after it was killed. Processes have one thread each: a cell gives the same bits alone
@@ -16,211 +17,174 @@ and beside others. `dbscan` splits no large cluster, as released; other kinds sp
 """
 
 import argparse
+import ast
+import hashlib
 import json
+import logging
 import os
+import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import asdict, dataclass, replace
-from functools import cache, cached_property
+from dataclasses import asdict
+from functools import cache
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
 import collapse_tables
 import numpy as np
-import pandas as pd
+from collapse_cell import METHOD, PEOPLE_OR_VEHICLES, PLAN, ROOT, Cell, Images, Shared, drawn, parameters_of, trained
 
-ROOT = Path(__file__).resolve().parents[1]
-KINDS_DRAWN = {"synthetic": "people", "synthetic_vehicles": "vehicles"}
-METHOD = "unsupervised_pcl"
-DEV_FRACTION = 0.25
-PLAN: dict[str, Any] = {"epochs": 6, "iterations_per_epoch": 15, "batch_size": 96, "milestones": [5]}
-TESTED = ("dev", "test")
 # Whose change makes cells anew: what trains, clusters and measures.
-CODE = ("src/reid_pipeline/clustering", "src/reid_pipeline/engine/loop.py", "src/reid_pipeline/geometry",
-        "src/reid_pipeline/losses", "src/reid_pipeline/methods/_prototypes.py",
-        "src/reid_pipeline/methods/unsupervised_pcl.py", "bench/collapse.py")  # fmt: skip
+CODE = ("clustering", "engine/loop.py", "geometry", "losses", "methods/_prototypes.py", "methods/unsupervised_pcl.py")
 
 
-@dataclass(frozen=True)
-class Cell:
-    """A training."""
-
-    benchmark: str
-    kind: str
-    k1: int
-    eps: float | str
-    seed: int
-
-    @property
-    def file(self) -> str:
-        """Its file below the folder of results."""
-        return f"{self.benchmark}/{self.kind}_k1_{self.k1}_eps_{self.eps}_seed_{self.seed}.json"
+def code_digest() -> str:
+    """Return a SHA-256 of what CODE names and of collapse_cell.py, without comments and layout."""
+    places = [ROOT / "src" / "reid_pipeline" / each for each in CODE]
+    files = [file for place in places for file in (sorted(place.rglob("*.py")) if place.is_dir() else [place])]
+    files.append(ROOT / "bench" / "collapse_cell.py")
+    trees = [(str(file.relative_to(ROOT)), ast.dump(ast.parse(file.read_text("utf-8")))) for file in files]
+    return hashlib.sha256(json.dumps(trees).encode()).hexdigest()
 
 
-@dataclass(frozen=True)
-class Images:
-    """A benchmark, drawn and split."""
-
-    benchmark: str
-    raw: Any
-    split_table: pd.DataFrame
-
-
-class Shared:
-    """What the cells of a process share: decoded images, and which of them are tested on."""
-
-    def __init__(self, images: Images) -> None:
-        import torch
-
-        from reid_pipeline.engine.runtime import Runtime
-        from reid_pipeline.evaluation.protocol import retrieval_draws, retrieval_rows
-        from reid_pipeline.schema.columns import PATH, REPEAT, TEST_SET
-        from reid_pipeline.schema.parameters import EvaluationParameters
-
-        self.images = images
-        self.runtime = Runtime(torch.device("cpu"), threads=torch.get_num_threads())
-        none = pd.DataFrame({TEST_SET: [], REPEAT: [], PATH: []})
-        self.evaluations = {split: EvaluationParameters(splits=split, resamples=0) for split in TESTED}
-        self.draws = {split: retrieval_draws(images.split_table, none, how)[0] for split, how in self.evaluations.items()}
-        self.rows = {split: retrieval_rows(images.split_table, [draw]) for split, draw in self.draws.items()}
-
-    def run(self, parameters: Any, seed: int) -> Any:
-        """Return a training on these images."""
-        from reid_pipeline.engine.training import TrainingRun
-        from reid_pipeline.methods import find_method
-
-        images = self.images
-        read = find_method(METHOD), parameters, images.split_table, images.raw, self.runtime, seed
-        return TrainingRun(*read, benchmark=images.benchmark)
-
-    @cached_property
-    def training(self) -> Any:
-        """The training images."""
-        return self.run(parameters_of(Cell(self.images.benchmark, "dbscan", 15, 0.5, 0)), 0).data()
-
-    @cached_property
-    def tested(self) -> Any:
-        """The images of both tests, dev before test."""
-        from reid_pipeline.engine.loading import images_of_rows
-
-        rows = self.images.split_table.iloc[np.concatenate(list(self.rows.values()))]
-        size, memory = self.training.plain_images.target, self.runtime.image_memory
-        return images_of_rows(rows, self.images.raw, size, self.runtime, None, memory_limit=memory)
-
-    def embedded(self, model: Any) -> dict[str, Any]:
-        """Return the embeddings of the rows of each test."""
-        from reid_pipeline.evaluation.extraction import extract_embeddings
-        from reid_pipeline.schema.embeddings import Embeddings
-
-        vectors = extract_embeddings(model.embedder(), self.tested, self.runtime)
-        parts = np.split(vectors, [len(self.rows["dev"])])
-        return {split: Embeddings(self.rows[split], part) for split, part in zip(TESTED, parts, strict=True)}
-
-    def scores(self, embeddings: Mapping[str, Any]) -> dict[str, float]:
-        """Return mAP and Rank-1 of each test."""
-        from reid_pipeline.evaluation.protocol import retrieval_inputs, score
-
-        found = {}
-        for split, how in self.evaluations.items():
-            inputs = retrieval_inputs(embeddings[split], self.images.split_table, self.draws[split], how)
-            result = score(inputs, how)
-            found |= {f"{split}_mAP": float(result.mean_ap), f"{split}_rank1": float(result.rank(1))}
-        return found
-
-
-def modularity(similarity: Any, labels: np.ndarray) -> float:
-    """Return Newman's modularity of the clusters in the graph of similarities, a row of noise alone; the diagonal is none.
-
-    Sum over clusters of the share of the weight within less the square of the share of its rows' weight; 0 without any.
-    """
-    from scipy import sparse
-
-    from reid_pipeline.clustering.quality import rows_of_noise_alone
-
-    pairs = sparse.coo_array(similarity)
-    rows, columns = pairs.coords
-    weights = np.where(rows == columns, 0.0, pairs.data)
-    if not (total := weights.sum()):
-        return 0.0
-    cluster = np.unique(rows_of_noise_alone(labels), return_inverse=True)[1]
-    volumes = np.bincount(cluster[rows], weights=weights) / total
-    return float(weights[cluster[rows] == cluster[columns]].sum() / total - (volumes**2).sum())
-
-
-def measures(clustering: Any, before: np.ndarray | None, data: Any) -> dict[str, Any]:
-    """Return what a model's clusters look like, without labels; and their ARI, which nothing is decided by."""
-    from reid_pipeline.clustering import camera_balance, label_stability, largest_share, pseudo_label_quality
-
-    labels = clustering.labels
-    quality = pseudo_label_quality(labels, data.labels)
-    return {
-        "clusters": quality.clusters,
-        "noise_share": quality.noise_share,
-        "ari": quality.ari,
-        "silhouette": clustering.silhouette,
-        "modularity": modularity(clustering.similarity, labels),
-        "stability": None if before is None else label_stability(before, labels),
-        "largest_share": largest_share(labels),
-        "camera_balance": camera_balance(labels, data.camids),
-        "eps": float(clustering.eps),
-        "split": clustering.split,
-    }
-
-
-def parameters_of(cell: Cell, plan: Mapping[str, Any] | None = None) -> Any:
-    """Return the parameters of a cell: the benchmark's in conf, the short plan, and what the cell varies."""
+def made_by(cell: Cell, images: Images, parameters: Any) -> dict[str, Any]:
+    """Return what decides the figures of a cell, code apart."""
+    from reid_pipeline.engine.starting import Start
     from reid_pipeline.methods import find_method
-    from reid_pipeline.schema.nested import merged
+    from reid_pipeline.schema.population import Population
+    from reid_pipeline.splits import data_hash
 
-    clustering = {"kind": cell.kind, "k1": cell.k1, "eps": cell.eps}
-    clustering |= {"largest_share": 1.0} if cell.kind == "dbscan" else {}
-    params = find_method(METHOD).params
-    own = {"plan": plan or PLAN, "clustering": clustering} | ({"keep": "last"} if "keep" in params.model_fields else {})
-    return params.model_validate(merged(_configured(cell.benchmark), own))
+    weights = Start(find_method(METHOD), parameters, Population(0)).weights
+    dumped = parameters.model_dump(mode="json")
+    return json.loads(
+        json.dumps({"seed": cell.seed, "data": data_hash(images.split_table), "weights": weights, "parameters": dumped})
+    )
+
+
+def grid(given: argparse.Namespace) -> list[Cell]:
+    """Return the cells, the first seed of all before the second."""
+    return [
+        Cell(benchmark, kind, k1, eps, seed)
+        for seed in given.seeds
+        for eps in given.eps
+        for k1 in given.k1
+        for kind in given.kinds
+        for benchmark in given.benchmarks
+    ]
+
+
+def finished(
+    cell: Cell, out: Path, made: Mapping[str, Any], code: str | None, embeddings: bool
+) -> dict[str, Any] | None:
+    """Return a finished cell as its file has it; None where it is missing, or was made by anything else."""
+    file = out / cell.file
+    if not file.exists() or (embeddings and not file.with_suffix(".npz").exists()):
+        return None
+    found: dict[str, Any] = json.loads(file.read_text("utf-8"))
+    return found if found["made"] == made and code in (None, found["code"]) else None
+
+
+_IMAGES: dict[str, Images] = {}  # of a process, by benchmark
+
+
+def begin_process(images: Sequence[Images]) -> None:
+    """Prepare a process that trains cells."""
+    import torch
+    from rich import get_console
+
+    torch.set_num_threads(1)
+    get_console().quiet = True
+    logging.disable(logging.WARNING)
+    _IMAGES.update({each.benchmark: each for each in images})
 
 
 @cache
-def _configured(benchmark: str) -> dict[str, Any]:
-    from reid_pipeline.config.loader import LayeredConfigLoader
-    from reid_pipeline.settings import CONFIG_LOADER_ARGS
-
-    parameters: dict[str, Any] = LayeredConfigLoader(str(ROOT / "conf"), benchmark, **CONFIG_LOADER_ARGS)["parameters"]
-    return dict(parameters[METHOD])
+def shared_of(benchmark: str) -> Shared:
+    """Return what the cells of this process share."""
+    return Shared(_IMAGES[benchmark])
 
 
-def trained(cell: Cell, shared: Shared, parameters: Any) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    """Train a cell; return its figures and all embeddings by split and epoch."""
-    from reid_pipeline.clustering import ClusteringCollapse, cluster_features
-    from reid_pipeline.engine.finite import NotFinite
-    from reid_pipeline.engine.loop import fit
-    from reid_pipeline.methods.unsupervised_pcl import ClusterContrastStage
+def run_cell(cell: Cell, made: Mapping[str, Any], code: str, given: argparse.Namespace) -> None:
+    """Train a cell and write its file, or both of its files."""
+    from reid_pipeline.io.replacing import replacing
 
-    class Watched(ClusterContrastStage):
-        embeddings: np.ndarray  # of the training images, as they were last asked for
+    started, parameters = time.perf_counter(), parameters_of(cell, given.plan)
+    shared = shared_of(cell.benchmark)
+    found, vectors = trained(cell, shared, parameters)
+    file = given.out / cell.file
+    if given.embeddings:
+        with replacing(file.with_suffix(".npz")) as path, path.open("wb") as stream:
+            np.savez(stream, **{name: each.astype(np.float16) for name, each in vectors.items()}, **shared.identities)
+    record = {"cell": asdict(cell), "made": made, "code": code, "seconds": time.perf_counter() - started, **found}
+    with replacing(file) as path:
+        path.write_text(json.dumps(record, indent=1) + "\n", "utf-8")
 
-        def embed_all(self, *given: Any, **options: Any) -> np.ndarray:
-            self.embeddings = super().embed_all(*given, **options)
-            return self.embeddings
 
-    run, data = shared.run(parameters, cell.seed), replace(shared.training, seed=cell.seed)
-    model, stage, stopped = run.model(), Watched(parameters), ""
-    tested, train = [shared.embedded(model)], []
-    try:
-        for _ in fit(stage, model, data):
-            train.append(stage.embeddings)  # of the model that the epoch began with
-            tested.append(shared.embedded(model))
-        stage.embed_all(model, data, float32=True)
-    except (ClusteringCollapse, NotFinite) as error:
-        stopped = str(error)
-    train.append(stage.embeddings)
-    epochs: list[dict[str, Any]] = []
-    before = None
-    for epoch, (own, others) in enumerate(zip(train, tested, strict=True)):
-        clustering = cluster_features(own, parameters.clustering)
-        epochs.append({"epoch": epoch, **shared.scores(others), **measures(clustering, before, data)})
-        before = clustering.labels
-    vectors = {f"train_{epoch}": own for epoch, own in enumerate(train)}
-    vectors |= {f"{split}_{epoch}": each[split].vectors for epoch, each in enumerate(tested) for split in TESTED}
-    return {"stopped": stopped, "epochs": epochs}, vectors
+def run_missing(todo: Mapping[Cell, Mapping[str, Any]], images: Sequence[Images], given: argparse.Namespace) -> None:
+    """Run cells in processes of one thread each, with a line for each that says what time is left."""
+    os.environ |= {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}  # of the processes, before they load torch
+    code, started = code_digest(), time.perf_counter()
+    context = get_context("spawn")
+    with ProcessPoolExecutor(given.processes, context, begin_process, (images,)) as pool:
+        jobs = {pool.submit(run_cell, cell, made, code, given): cell for cell, made in todo.items()}
+        try:
+            for done, job in enumerate(as_completed(jobs), start=1):
+                job.result()
+                passed = time.perf_counter() - started
+                left = passed / done * (len(jobs) - done)
+                print(
+                    f"{done} of {len(jobs)}: {jobs[job].file}; {passed / 60:.1f} min, {left / 60:.1f} left", flush=True
+                )
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+def arguments(words: Sequence[str]) -> argparse.Namespace:
+    from reid_pipeline.clustering.kinds import kind_names
+
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path, default=ROOT / "data" / "collapse", help="folder of drawings and results")
+    parser.add_argument("--processes", type=int, default=2)
+    parser.add_argument("--benchmarks", nargs="+", default=list(PEOPLE_OR_VEHICLES), choices=list(PEOPLE_OR_VEHICLES))
+    parser.add_argument("--kinds", nargs="+", default=kind_names(), choices=kind_names())
+    parser.add_argument("--k1", nargs="+", type=int, default=[15, 30])
+    parser.add_argument("--eps", nargs="+", type=_eps, default=[0.4, 0.5, 0.6, 0.7, "auto"])
+    parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
+    parser.add_argument("--plan", type=json.loads, default={}, help=f"JSON, laid over {json.dumps(PLAN)}")
+    parser.add_argument("--embeddings", action="store_true", help="store all embeddings, for other measures")
+    parser.add_argument("--any-code", action="store_true", help="take finished cells of other code, too")
+    parser.add_argument("--table", action="store_true", help="run nothing: print what is finished")
+    parser.add_argument("--test", action="store_true", help="print the test split, too: read it once")
+    return parser.parse_args(words)
+
+
+def _eps(word: str) -> float | str:
+    return word if word == "auto" else float(word)
+
+
+def main(words: Sequence[str]) -> None:
+    given = arguments(words)
+    images = {name: drawn(name, given.out / "drawings") for name in given.benchmarks}
+    made = {cell: made_by(cell, images[cell.benchmark], parameters_of(cell, given.plan)) for cell in grid(given)}
+    code = None if given.any_code else code_digest()
+
+    def found(cell: Cell) -> dict[str, Any] | None:
+        return finished(cell, given.out, made[cell], code, given.embeddings and not given.table)
+
+    todo = {cell: each for cell, each in made.items() if found(cell) is None}
+    print(f"{len(made)} cells, {len(made) - len(todo)} of them finished before", flush=True)
+    if todo and not given.table:
+        run_missing(todo, list(images.values()), given)
+    runs = sorted(
+        (run for cell in made if (run := found(cell)) is not None), key=lambda run: list(map(str, run["cell"].values()))
+    )
+    for split in ("dev", "test") if given.test else ("dev",):
+        print(f"\n# {split}" + (": read once, nothing is decided by it" if split == "test" else ""))
+        print(*(collapse_tables.report(runs, split) if runs else ["No cell is finished."]), sep="\n\n")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

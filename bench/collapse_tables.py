@@ -111,13 +111,18 @@ def _named(setting: Sequence[Any]) -> str:
     return f"{benchmark}, {kind}, k1 {k1}, eps {eps}"
 
 
+def _early(runs: Sequence[Run]) -> str:
+    stopped = sum(bool(run["stopped"]) for run in runs)
+    return f" ({stopped} ended early)" if stopped else ""
+
+
 def cells_table(runs: Sequence[Run], split: str) -> str:
     """Return a row for each setting: the figures of its seeds at the end."""
     rows = []
     for setting, found in grouped(runs, *_SETTING).items():
         ends = [run["epochs"][-1] for run in found]
         rows.append([
-            _named(setting) + (f" ({stopped} stopped early)" if (stopped := sum(bool(r["stopped"]) for r in found)) else ""),
+            _named(setting) + _early(found),
             _percent(end[f"{split}_mAP"] for end in ends),
             _percent(end[f"{split}_rank1"] for end in ends),
             " / ".join(str(end["clusters"]) for end in ends),
@@ -148,10 +153,17 @@ def kinds_table(runs: Sequence[Run], split: str) -> str:
         cell, below = worst["cell"], sum(gain(run, split) < 0 for run in found)
         rows.append([
             f"{benchmark}, {kind}", _percent([worst["epochs"][0][f"{split}_mAP"]]),
-            f"{_percent([worst['epochs'][-1][f'{split}_mAP']])} (k1 {cell['k1']}, eps {cell['eps']}, seed {cell['seed']})",
+            _percent([worst["epochs"][-1][f"{split}_mAP"]]) + " ({k1}, {eps}, {seed})".format(**cell),
             _percent([gain(worst, split)]), f"{below} of {len(found)}", _percent([spread(found, split)]),
         ])  # fmt: skip
-    header = ["", "zero_shot", "worst cell, mAP", "its gain", "cells below zero_shot", "spread over k1 and eps"]
+    header = [
+        "",
+        "zero_shot",
+        "worst cell (k1, eps, seed), mAP",
+        "its gain",
+        "cells below zero_shot",
+        "spread over k1 and eps",
+    ]
     return table(header, rows)
 
 
@@ -184,7 +196,9 @@ def measures_table(runs: Sequence[Run], split: str) -> str:
             _percent([max(lost, default=None)]),
         ])  # fmt: skip
     last = [gain(run, split) for run in runs]
-    rows.append(["(last)", "", "", "", _percent([fmean(last)]), _percent([min(last)]), str(sum(e < 0 for e in last)), ""])
+    rows.append(
+        ["(last)", "", "", "", _percent([fmean(last)]), _percent([min(last)]), str(sum(e < 0 for e in last)), ""]
+    )
     header = ["", "within runs", "lowest", "over ends", "best: gain", "least gain", "below zero_shot", "healthy: lost"]
     return table(header, rows)
 
@@ -197,11 +211,14 @@ def report(runs: Sequence[Run], split: str) -> Iterator[str]:
     """Yield the tables of a split, `dev` or `test`; settings are ranked on dev alone."""
     yield from (kinds_table(runs, split), cells_table(runs, split), epochs_table(runs, split))
     if split == "dev":
-        ranked = [[f"{kind}, k1 {k1}, eps {eps}", _percent([w]), _percent([m])] for (kind, k1, eps), w, m in ranked_settings(runs)]
+        ranked = [
+            [f"{kind}, k1 {k1}, eps {eps}", _percent([w]), _percent([m])]
+            for (kind, k1, eps), w, m in ranked_settings(runs)
+        ]
         yield table(["settings by their worst cell", "gain of the worst cell", "mean gain"], ranked)
     for (benchmark, kind), found in grouped(runs, "benchmark", "kind").items():
         healthy = sum(gain(run, split) >= HEALTHY for run in found)
-        yield f"{benchmark}, {kind}: {len(found)} runs, {healthy} of them healthy (gain of {100 * HEALTHY:.0f} points or more)"
+        yield f"{benchmark}, {kind}: {len(found)} runs, {healthy} of them healthy (gain {100 * HEALTHY:.0f} points)"
         yield measures_table(found, split)
     yield "All runs (ends are compared across benchmarks here, whose mAP differs anyway)"
     yield measures_table(runs, split)
