@@ -1,6 +1,6 @@
 """Label-free training over neighbours, cuts, kinds of clustering and seeds: where does it collapse, and is it seen?
 
-    .venv/bin/python bench/collapse.py [--out FOLDER] [--processes 2] [--embeddings] [--table] [--test]
+    .venv/bin/python bench/collapse.py --out FOLDER [--processes 2] [--embeddings] [--table] [--test]
 
 Cells are k1 15, 30 x eps 0.4, 0.5, 0.6, 0.7, auto x every kind of clustering x 3 seeds, on drawn people and drawn
 vehicles, of `unsupervised_pcl` by the demo's plan (conf/synthetic*), shortened: collapse_cell.py says to what.
@@ -49,18 +49,21 @@ def code_digest() -> str:
     return hashlib.sha256(json.dumps(trees).encode()).hexdigest()
 
 
-def made_by(cell: Cell, images: Images, parameters: Any) -> dict[str, Any]:
-    """Return what decides the figures of a cell, code apart."""
+def made_by(cell: Cell, parameters: Any, sources: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what decides the figures of a cell, code apart, as JSON has it."""
+    made: dict[str, Any] = {"seed": cell.seed, "parameters": parameters.model_dump(mode="json"), **sources}
+    return json.loads(json.dumps(made))
+
+
+def sources_of(images: Images, parameters: Any) -> dict[str, Any]:
+    """Return digests of the images, and of the weights that training starts from."""
     from reid_pipeline.engine.starting import Start
     from reid_pipeline.methods import find_method
     from reid_pipeline.schema.population import Population
     from reid_pipeline.splits import data_hash
 
     weights = Start(find_method(METHOD), parameters, Population(0)).weights
-    dumped = parameters.model_dump(mode="json")
-    return json.loads(
-        json.dumps({"seed": cell.seed, "data": data_hash(images.split_table), "weights": weights, "parameters": dumped})
-    )
+    return {"data": data_hash(images.split_table), "weights": weights}
 
 
 def grid(given: argparse.Namespace) -> list[Cell]:
@@ -146,7 +149,7 @@ def arguments(words: Sequence[str]) -> argparse.Namespace:
     from reid_pipeline.clustering.kinds import kind_names
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=Path, default=ROOT / "data" / "collapse", help="folder of drawings and results")
+    parser.add_argument("--out", type=Path, required=True, help="folder of drawings and results")
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--benchmarks", nargs="+", default=list(PEOPLE_OR_VEHICLES), choices=list(PEOPLE_OR_VEHICLES))
     parser.add_argument("--kinds", nargs="+", default=kind_names(), choices=kind_names())
@@ -168,7 +171,10 @@ def _eps(word: str) -> float | str:
 def main(words: Sequence[str]) -> None:
     given = arguments(words)
     images = {name: drawn(name, given.out / "drawings") for name in given.benchmarks}
-    made = {cell: made_by(cell, images[cell.benchmark], parameters_of(cell, given.plan)) for cell in grid(given)}
+    cells = {cell: parameters_of(cell, given.plan) for cell in grid(given)}
+    of_benchmark = {cell.benchmark: parameters for cell, parameters in cells.items()}  # any cell has its weights
+    sources = {name: sources_of(each, of_benchmark[name]) for name, each in images.items()}
+    made = {cell: made_by(cell, parameters, sources[cell.benchmark]) for cell, parameters in cells.items()}
     code = None if given.any_code else code_digest()
 
     def found(cell: Cell) -> dict[str, Any] | None:

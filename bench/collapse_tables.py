@@ -216,9 +216,9 @@ def report(runs: Sequence[Run], split: str) -> Iterator[str]:
             for (kind, k1, eps), w, m in ranked_settings(runs)
         ]
         yield table(["settings by their worst cell", "gain of the worst cell", "mean gain"], ranked)
-    for (benchmark, kind), found in grouped(runs, "benchmark", "kind").items():
-        healthy = sum(gain(run, split) >= HEALTHY for run in found)
-        yield f"{benchmark}, {kind}: {len(found)} runs, {healthy} of them healthy (gain {100 * HEALTHY:.0f} points)"
-        yield measures_table(found, split)
-    yield "All runs (ends are compared across benchmarks here, whose mAP differs anyway)"
-    yield measures_table(runs, split)
+    for (benchmark,), of_benchmark in grouped(runs, "benchmark").items():
+        by_kind = {f"{benchmark}, {kind}": found for (kind,), found in grouped(of_benchmark, "kind").items()}
+        for name, found in {**by_kind, f"{benchmark}, all kinds": of_benchmark}.items():
+            healthy = sum(gain(run, split) >= HEALTHY for run in found)
+            yield f"{name}: {len(found)} runs, {healthy} of them healthy (gain {100 * HEALTHY:.0f} points)"
+            yield measures_table(found, split)

@@ -35,8 +35,9 @@ def run(dev: list[float], *, eps: float | str = 0.5, seed: int = 0, kind: str = 
 
 
 def test_the_grid_is_that_of_the_issue():
-    grid = program.grid(program.arguments([]))
-    assert len(grid) == len(set(grid)) == 2 * 2 * 5 * len(program.arguments([]).kinds) * 3
+    given = program.arguments(["--out", "there"])
+    grid = program.grid(given)
+    assert len(grid) == len(set(grid)) == 2 * 2 * 5 * len(given.kinds) * 3
     assert {"dbscan", "communities"} <= {cell.kind for cell in grid}
     assert {cell.eps for cell in grid} == {0.4, 0.5, 0.6, 0.7, "auto"}
     assert {(cell.k1, cell.benchmark) for cell in grid} == {
