@@ -52,7 +52,8 @@ def code_digest() -> str:
 def made_by(cell: Cell, parameters: Any, sources: Mapping[str, Any]) -> dict[str, Any]:
     """Return what decides the figures of a cell, code apart, as JSON has it."""
     made: dict[str, Any] = {"seed": cell.seed, "parameters": parameters.model_dump(mode="json"), **sources}
-    return json.loads(json.dumps(made))
+    read: dict[str, Any] = json.loads(json.dumps(made))
+    return read
 
 
 def sources_of(images: Images, parameters: Any) -> dict[str, Any]:
@@ -118,8 +119,9 @@ def run_cell(cell: Cell, made: Mapping[str, Any], code: str, given: argparse.Nam
     found, vectors = trained(cell, shared, parameters)
     file = given.out / cell.file
     if given.embeddings:
+        stored: dict[str, Any] = {name: each.astype(np.float16) for name, each in vectors.items()}
         with replacing(file.with_suffix(".npz")) as path, path.open("wb") as stream:
-            np.savez(stream, **{name: each.astype(np.float16) for name, each in vectors.items()}, **shared.identities)
+            np.savez(stream, **(stored | shared.identities))
     record = {"cell": asdict(cell), "made": made, "code": code, "seconds": time.perf_counter() - started, **found}
     with replacing(file) as path:
         path.write_text(json.dumps(record, indent=1) + "\n", "utf-8")

@@ -4,13 +4,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cache, cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 
 ROOT = Path(__file__).resolve().parents[1]
-PEOPLE_OR_VEHICLES = {"synthetic": "people", "synthetic_vehicles": "vehicles"}
+PEOPLE_OR_VEHICLES: Mapping[str, Literal["people", "vehicles"]] = {
+    "synthetic": "people",
+    "synthetic_vehicles": "vehicles",
+}
 METHOD = "unsupervised_pcl"
 TESTED = ("dev", "test")
 DEV_FRACTION = 0.25
@@ -135,7 +138,7 @@ class Shared:
         """Return mAP and Rank-1 of each test."""
         from reid_pipeline.evaluation.protocol import retrieval_inputs, score
 
-        found = {}
+        found: dict[str, float] = {}
         for split, how in self.evaluations.items():
             inputs = retrieval_inputs(embeddings[split], self.images.split_table, self.draws[split], how)
             result = score(inputs, how)
