@@ -34,7 +34,8 @@ def _product(*measures: Measure) -> Measure:
     return product
 
 
-# Larger is better; None where a measure says nothing: stability before training, balance with a single camera.
+# Larger is better; None where a measure says nothing: stability before training, balance with a single camera. The
+# silhouette times (1 - largest) is what `keep: best` goes by.
 MEASURES: Mapping[str, Measure] = {
     "silhouette": _of("silhouette"),
     "stability": _of("stability"),
