@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
 
-from reid_pipeline.engine.stage import Batch, Method, StepOutput, TrainingData
+from reid_pipeline.engine.stage import Batch, Method, StepOutput, TrainingData, Work
 from reid_pipeline.methods._prototypes import (
     CameraAwareParameters,
     MemoryContrast,
@@ -86,6 +86,7 @@ class ClusterContrastStage(MemoryContrast["ReIDModel", "PrototypeMemory | Camera
     """Cluster, then contrast with the prototypes; anew every epoch."""
 
     name = "cluster_contrast"
+    work = Work(embeds="each epoch", uncounted=("clustering",))
     parameters: UnsupervisedPCLParameters
     _memory: PrototypeMemory | CameraProxyMemory | None
     _epoch = 0
