@@ -155,6 +155,18 @@ class Forecast:
         return f"{self.start.method.name}, {self.stage.name}"
 
 
+def plan_of_state(stage: Stage[Any], auto: frozenset[str]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return what a resumable state, and what the history, has of a plan in force; nothing where all of it is given.
+
+    The history has the chunks, where the machine's memory decided them: the rest is among the run card's parameters.
+    """
+    if not auto:
+        return {}, {}
+    plan = stage.plan.model_dump(mode="json")
+    chunk = plan.get(CHUNK) if f"plan.{CHUNK}" in auto else None
+    return {"plan": plan}, {} if chunk is None else {CHUNK: chunk}
+
+
 def memory_of(device: torch.device) -> int:
     """Return the bytes of memory that a device has, whoever uses them now."""
     if device.type == "cuda":

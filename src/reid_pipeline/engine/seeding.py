@@ -37,7 +37,7 @@ def seed_global_state(seed: int, *position: str | int) -> None:
 def chance_as_it_was() -> Iterator[None]:
     """Let a block sample what it likes: afterwards the global states of random, numpy and torch are as before it."""
     plain, arrays = random.getstate(), np.random.get_state()  # noqa: NPY002 - see above
-    with torch.random.fork_rng(devices=range(torch.cuda.device_count()) if torch.cuda.is_initialized() else ()):
+    with torch.random.fork_rng(devices=range(torch.cuda.device_count() if torch.cuda.is_available() else 0)):
         try:
             yield
         finally:

@@ -12,7 +12,7 @@ import pandas as pd
 from reid_pipeline import __version__
 from reid_pipeline.engine.checkpoint import Checkpoint, digest_of_tensors
 from reid_pipeline.engine.finite import non_finite_tensors
-from reid_pipeline.engine.forecast import Forecast
+from reid_pipeline.engine.forecast import Forecast, plan_of_state
 from reid_pipeline.engine.loading import images_of_rows
 from reid_pipeline.engine.loop import Progress, UnusableState, fit
 from reid_pipeline.engine.plan_checks import plan_remarks, require_trainable
@@ -183,10 +183,7 @@ def train_stage(
         if "largest_cluster" in progress.history[-1] and not dominated:
             _log.warning("%s", _DOMINATED)  # once: the share stands in the line of every epoch
             dominated = True
-        plan = {"plan": stage.plan.model_dump(mode="json")} if run.auto else {}
-        chunks = (
-            {CHUNK: plan["plan"][CHUNK]} if plan and run.parameters.plan.chunk_size != plan["plan"].get(CHUNK) else {}
-        )
+        plan, chunks = plan_of_state(stage, run.auto)
         history = [EpochRecord.of({**record, **chunks}, fingerprint) for record in progress.history]
         history = history if cost is None else cost.noted(history, progress)
         yield {"description": description, "epochs": progress.epochs, **plan, **progress.state}, history

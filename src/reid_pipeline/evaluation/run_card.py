@@ -110,7 +110,7 @@ def make_run_card(
 
 
 def _plan_of_data(run: FinishedRun) -> dict[str, Any]:
-    """Return which parameters the data decided, and the chunks that the machine's memory did, where anything trained."""
+    """Return which parameters the data decided, and the chunks that the machine's memory did, of what trained."""
     chunks = [record.facts[CHUNK] for record in run.history if CHUNK in record.facts]
     return {
         "auto": sorted(name for name in run.cell.auto if run.history and not name.endswith(CHUNK)),

@@ -1,4 +1,4 @@
-"""Where a collection of one's own meets a machine without GPU or weights: the command that runs there, in a sentence."""
+"""What a collection of one's own can do on a machine without GPU or weights: the command, in a sentence."""
 
 import logging
 import shlex
@@ -61,5 +61,5 @@ def offer_for_cpu(backbones: Mapping[str, str], command: str) -> None:
 
 
 def wants_offer(parameters: Mapping[str, Any]) -> bool:
-    """Return whether a run leaves its plans to the data, as one of one's own images does, and has not the small CLIP."""
+    """Return whether a run leaves its plans to the data, as those of one's own images do, and has another CLIP."""
     return parameters.get(PLAN) == AUTO and parameters.get("overlay") != SMALL

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import pandas as pd
@@ -71,8 +72,8 @@ class MethodNodes:
         whole = whole_parameters(self.method, parameters, cell, split_table)
         parameters = self._in_force(parameters, cells, split_table)
         read = (self.method, parameters, split_table, raw_images, resolve_runtime(compute), cell.seed, image_cache)
-        named = {"benchmark": cell.benchmark, "variant": cell.variant, "auto": frozenset(cell.auto)}
-        run = TrainingRun(*read, **named, whole=whole, initial=initial_model)
+        named = partial(TrainingRun, benchmark=cell.benchmark, variant=cell.variant, auto=frozenset(cell.auto))
+        run = named(*read, whole=whole, initial=initial_model)
         yield from train_stage(run, self.stage, resume_point, earlier)
 
     def build(

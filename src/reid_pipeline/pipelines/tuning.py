@@ -14,8 +14,10 @@ from pydantic import ValidationError
 from reid_pipeline import __version__
 from reid_pipeline.methods import find_method
 from reid_pipeline.pipelines.ingestion import TABLES
+from reid_pipeline.schema.addresses import Cells
 from reid_pipeline.schema.columns import SPLIT
 from reid_pipeline.schema.errors import UserError, explain
+from reid_pipeline.schema.layers import CELLS
 from reid_pipeline.schema.nested import merged, nested
 from reid_pipeline.schema.parameters import (
     ComputeParameters,
@@ -153,9 +155,11 @@ def _with_plan_of_data(parameters: Record, table: pd.DataFrame) -> Record:
     from reid_pipeline.engine.plan_of_data import resolved_parameters
 
     method = find_method(parameters["method"])
-    cell = Cells.model_validate(parameters[CELLS])[method.name]
+    cell = Cells.model_validate(parameters.get(CELLS, {})).root.get(method.name)
+    if cell is None or not cell.auto:
+        return parameters
     in_force = resolved_parameters(method, method.params.model_validate(parameters[method.name]), cell, table)
-    return {**parameters, method.name: in_force.model_dump(mode="json")} if cell.auto else parameters
+    return {**parameters, method.name: in_force.model_dump(mode="json")}
 
 
 def _facts(

@@ -176,7 +176,7 @@ def with_open(
     """
     now = open_in_force(above, method)
     found = {name: value for name, value in differs.items() if name not in now}
-    candidates = below.get(LEFT_OPEN, {}).get(method, {})
+    candidates = [name for name in below.get(LEFT_OPEN, {}).get(method, {}) if not name.endswith(CHUNK)]
     if above.get(PLAN) == AUTO:
         values = dict(leaves(_block(above, method)))
         found |= {name: values[name] for name in candidates if name not in {*now, *found} and name in values}
