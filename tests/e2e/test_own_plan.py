@@ -2,7 +2,6 @@
 
 import json
 import logging
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -42,7 +41,7 @@ def run(project: Project, **options: object) -> None:
 
 
 @pytest.fixture(scope="module")
-def killed_and_resumed(project: Project) -> Iterator[tuple[Project, list[str]]]:
+def killed_and_resumed(project: Project) -> tuple[Project, list[str]]:
     """A run that ends after three epochs and goes on, on a machine with less memory; the lines of both."""
     lines: list[str] = []
     handler = logging.Handler()
@@ -64,7 +63,7 @@ def killed_and_resumed(project: Project) -> Iterator[tuple[Project, list[str]]]:
         patch.setattr(forecast, "memory_of", lambda _device: 10)
         run(project)
     logging.getLogger("reid_pipeline").removeHandler(handler)
-    yield project, lines
+    return project, lines
 
 
 def result(project: Project, name: str) -> dict | list:

@@ -57,8 +57,8 @@ def refused(**options):
 def test_without_gpu_and_network_a_sentence_offers_it():
     sentence, rest = refused(on_cpu=True, command=COMMAND).split(f"{COMMAND}. ")
     assert sentence == (
-        "There is neither a GPU nor a way to the weights of ViT-B-16-quickgelu here; the small CLIP that ships with this"
-        " project needs no download and trains on a CPU: "
+        "There is neither a GPU nor a way to the weights of ViT-B-16-quickgelu here; the small CLIP that ships with"
+        " this project needs no download and trains on a CPU: "
     )
     assert rest == "The weights 'openai' are not in the cache."
     assert refused(on_cpu=False, command=COMMAND).startswith(
@@ -68,7 +68,7 @@ def test_without_gpu_and_network_a_sentence_offers_it():
 
 
 def test_without_a_gpu_a_training_is_warned_of(monkeypatch, caplog):
-    monkeypatch.setattr(model_checks, "_build", lambda given, catalog: None)
+    monkeypatch.setattr(model_checks, "_build", lambda *_: None)
 
     def lines(method="unsupervised_pcl", name="ViT-B-16-quickgelu", *, on_cpu=True, command=COMMAND):
         caplog.clear()

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from reid_pipeline.config.overlays import overlay_files
 from reid_pipeline.methods import find_method
 from reid_pipeline.models.open_clip_lists import DEMO_MODEL
 from reid_pipeline.schema.auto_plan import AUTO, PLAN
@@ -22,7 +21,7 @@ def small_command(run_params: Mapping[str, Any], conf: Path) -> str:
 
     What was given stands in it, but for backbones and another overlay.
     """
-    if not overlay_files(conf, SMALL, str(run_params.get("env") or "")):
+    if not (conf / "overlays" / f"{SMALL}.yml").is_file():
         return ""
     given = {name: value for name, value in (run_params.get("runtime_params") or {}).items() if name != BACKBONE}
     plain = {
