@@ -7,9 +7,9 @@ import yaml
 from test_config_loader import CONF
 from test_config_loader import load as load_anew
 
-from reid_pipeline.engine.forecast import SMALL
+from reid_pipeline.engine.forecast import SMALL_BACKBONE
 from reid_pipeline.methods import find_method, method_names
-from reid_pipeline.schema.auto_plan import CHUNK, FIELDS
+from reid_pipeline.schema.auto_plan import CHUNK, FIELDS, SMALL
 
 TRAINED = [name for name in method_names() if find_method(name).stage_names]
 _loaded = {}
@@ -118,6 +118,7 @@ def test_every_method_takes_the_small_clip(method):
     assert (backbone.name, backbone.pretrained, backbone.image_size) == ("demo-vit", "demo", (96, 48))
     assert (backbone.pixel_mean, backbone.pixel_std) == ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
     assert (backbone.patch_stride, backbone.sie) == (None, "none")
+    assert backbone.model_dump(include={*SMALL_BACKBONE}) == SMALL_BACKBONE, "what its time is measured with"
     assert found["cells"][method]["variant"] == SMALL
     if method in TRAINED:
         assert set(found["cells"][method]["auto"]) >= OPEN, "it names nothing that the data decide"

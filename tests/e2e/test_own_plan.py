@@ -11,6 +11,8 @@ from PIL import Image
 from small_project import Project, make_project, run_session
 
 from reid_pipeline.engine import forecast, loop
+from reid_pipeline.models import published_weights
+from reid_pipeline.schema.errors import UserError
 
 # Ten training images: 320 steps of 4 are 9 epochs of 36, of which 2 are given. As beyond four identities, so here.
 PLAN = {"epochs": 9, "iterations_per_epoch": 2, "batch_size": 4, "instances": 2, "warmup_epochs": 1, "milestones": [7]}
@@ -115,3 +117,21 @@ def test_later_nodes_take_it_and_so_does_the_card_as_an_overlay(killed_and_resum
     cell = loader["parameters"]["cells"]["baseline"]
     assert (cell["variant"], cell["auto"]) == (file.parent.parent.name.removeprefix("baseline+"), {})
     assert {name: loader["parameters"]["baseline"]["plan"][name] for name in PLAN} == PLAN
+
+
+def test_without_a_network_for_the_weights_the_command_is_offered(project, monkeypatch) -> None:
+    def absent(*_: object) -> None:
+        raise published_weights._NoDownloadError("there is no network")
+
+    monkeypatch.setattr(published_weights, "_cached", lambda *_: None)
+    monkeypatch.setattr(published_weights, "_downloaded", absent)
+    with pytest.raises(UserError) as caught:
+        run_session(project, "unsupervised_pcl", environment="custom", collection="zoo")
+    sentence, _, rest = str(caught.value).partition(". ")
+    assert (
+        "weights of ViT-B-16-quickgelu here; the small CLIP that ships with this project needs no download" in sentence
+    )
+    assert sentence.endswith(
+        ": kedro run --pipeline=unsupervised_pcl --env=custom --params=collection=zoo,overlay=small"
+    )
+    assert rest.startswith("The weights 'openai' of 'ViT-B-16-quickgelu' are not in the cache")

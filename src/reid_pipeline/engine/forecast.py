@@ -22,12 +22,16 @@ from reid_pipeline.engine.tower_plan import set_chunks
 from reid_pipeline.engine.whole_cost import about
 from reid_pipeline.models.open_clip_lists import DEMO_MODEL, DEMO_PIXELS, DEMO_TAG
 from reid_pipeline.models.reid_model import ReIDModel
-from reid_pipeline.schema.auto_plan import CHUNK, FIELDS, plan_paths
+from reid_pipeline.schema.auto_plan import CHUNK, FIELDS, SMALL, plan_paths
 from reid_pipeline.schema.parameters import TowerPlan, TrainingPlan
 
-SMALL = "small"
-"""The overlay with the small CLIP that ships with this project: conf/overlays/small.yml."""
-_SMALL = {"name": DEMO_MODEL, "pretrained": DEMO_TAG, "image_size": (96, 48), "patch_stride": None, "sie": "none"}
+SMALL_BACKBONE = {
+    "name": DEMO_MODEL,
+    "pretrained": DEMO_TAG,
+    "image_size": (96, 48),
+    "patch_stride": None,
+    "sie": "none",
+}
 _PIXELS = {"pixel_mean": DEMO_PIXELS, "pixel_std": DEMO_PIXELS}
 _log = logging.getLogger(__name__)
 
@@ -135,7 +139,7 @@ class Forecast:
         start = self.start
         if start.parameters.backbone.name == DEMO_MODEL or start.initial is not None:
             return None
-        backbone = start.parameters.backbone.model_copy(update={**_SMALL, **_PIXELS})
+        backbone = start.parameters.backbone.model_copy(update={**SMALL_BACKBONE, **_PIXELS})
         parameters = start.parameters.model_copy(update={"backbone": backbone})
         with chance_as_it_was():
             model = start.method.build(parameters, start.population).to(self.runtime.device)

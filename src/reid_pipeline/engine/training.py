@@ -194,8 +194,8 @@ def _epochs(
 ) -> Iterator[Progress]:
     """Yield the epochs after `resume`; where it does not fit what this version builds, those from the first on."""
     model, data = run.model(earlier), run.data()
-    if run.auto:
-        done = 0 if resume is None else int(resume["epoch"])
+    done = 0 if resume is None else int(resume["epoch"])
+    if run.auto and done < stage.plan.epochs:
         later = () if earlier is not None else tuple(run.method.stages(run.parameters)[1:])
         forecast = Forecast(run.start, stage, data, run.auto, done, later)
         forecast.fit_to_machine(model, None if resume is None else resume.get("plan"))

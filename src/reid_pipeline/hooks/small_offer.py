@@ -8,11 +8,10 @@ from typing import Any
 
 from reid_pipeline.methods import find_method
 from reid_pipeline.models.open_clip_lists import DEMO_MODEL
-from reid_pipeline.schema.auto_plan import AUTO, PLAN
+from reid_pipeline.schema.auto_plan import AUTO, PLAN, SMALL
 from reid_pipeline.schema.layers import BACKBONE
 from reid_pipeline.schema.typed import typed
 
-SMALL = "small"
 _log = logging.getLogger(__name__)
 
 

@@ -22,6 +22,8 @@ FIELDS = ("epochs", "iterations_per_epoch", "batch_size", "instances", "warmup_e
 """The parameters of a plan that it sets."""
 CHUNK = "chunk_size"
 """And the one that the machine's memory decides, of plans that have it: it changes no more than rounding."""
+SMALL = "small"
+"""The overlay with the small CLIP that ships with this project, for machines on which other plans take too long."""
 LEFT_OPEN = "left_open"
 """Beside parameters, as the layers join them: by method and dotted name, what base alone gives of `FIELDS`."""
 PASSES, PROMPT_PASSES = 64, 120
