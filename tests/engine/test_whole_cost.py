@@ -3,6 +3,7 @@
 from types import SimpleNamespace
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from reid_pipeline.engine.whole_cost import (
@@ -79,7 +80,7 @@ def test_a_plan_of_a_sample_s_card_has_no_cost_and_a_line_says_so(caplog):
     parameters = PCL.params.model_construct()
     for benchmark, lines in (("msmt17", 0), ("msmt17+sample=20", 1)):
         cell = Cell(benchmark=benchmark, method="pcl", variant="", seed=0)
-        assert whole_parameters(PCL, parameters, cell) is None
+        assert whole_parameters(PCL, parameters, cell, pd.DataFrame()) is None
         assert caplog.text.count("pcl: what the whole will take is not known") == lines
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 from reid_pipeline.cli.parameters import given_parameters
-from reid_pipeline.schema.layers import typed
+from reid_pipeline.schema.typed import typed
 
 KNOWN = ["seed", "raw_root", "collection", "variant", "ingestion", "backbone", "pcl", "compute"]
 

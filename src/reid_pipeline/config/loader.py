@@ -189,8 +189,9 @@ class LayeredConfigLoader(CheckedConfigLoader):
             variant=given.get("variant"),
         )
         cells, imported = with_import(cells, given, layers)
-        wholes = {name: {"whole": cell.whole} if cell.whole else {} for name, cell in cells.items()}
-        dumped = {name: {**cell.model_dump(), **wholes[name]} for name, cell in cells.items()}
+        hidden = ("whole", "auto")
+        beside = {name: {key: getattr(cell, key) for key in hidden} for name, cell in cells.items()}
+        dumped = {name: {**cell.model_dump(), **merged({}, beside[name])} for name, cell in cells.items()}
         self._parameters = {SAMPLE: None, **parameters, **imported, CELLS: dumped}
         return copy.deepcopy(self._parameters)
 

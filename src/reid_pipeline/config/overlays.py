@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from reid_pipeline.config.files import read_conf_file
 from reid_pipeline.methods import recorded_block
 from reid_pipeline.schema.errors import UserError, first_few, nearest
-from reid_pipeline.schema.nested import merged, nested
+from reid_pipeline.schema.nested import leaves, merged, nested
 from reid_pipeline.schema.sample import whole_and_identities
 from reid_pipeline.schema.user_paths import user_path
 
@@ -128,6 +128,9 @@ def _of_card(path: Path, card: dict[str, Any]) -> Overlay:
     own = values.get(of[0])
     if card.get("imported") and isinstance(own, dict) and isinstance(own.get("backbone"), dict):
         found |= {f"backbone.{name}": value for name, value in own["backbone"].items()}
+    if isinstance(own, dict):  # what the data decided is in force again, and is no difference
+        of_data = dict(leaves(own))
+        found |= {name: of_data[name] for name in card.get("auto") or () if name in of_data}
     found = {name: value for name, value in found.items() if name not in differs}
     return Overlay(values, benchmark=str(parameters["benchmark"]), card=of, found=found)
 

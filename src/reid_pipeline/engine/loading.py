@@ -1,6 +1,7 @@
 """The images of some rows of the split table, ready to be loaded, from the cache where there is one."""
 
 import logging
+import os
 import shutil
 from pathlib import Path
 
@@ -55,9 +56,22 @@ def images_of_rows(
             " compute.image_cache_limit they are stored on disk.",
             *(len(rows), _text(len(rows) * target.nbytes), _text(memory_limit)),
         )
-    images = ReIDImages(raw_images.root, rows[PATH].tolist(), target, memory_limit=memory_limit, cached=cached)
+    images = ReIDImages(
+        raw_images.root,
+        rows[PATH].tolist(),
+        target,
+        memory_limit=memory_limit,
+        threads=decoding_threads(),
+        cached=cached,
+    )
     images.pinned = runtime.device.type == "cuda"
     return images
+
+
+def decoding_threads() -> int:
+    """Return how many threads decode images, by the CPUs that this process may use: 4 to 16."""
+    count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(4, min(16, count))
 
 
 def check_unchanged(split_table: pd.DataFrame, raw_images: RawFolder, stamps: pd.DataFrame | None) -> None:

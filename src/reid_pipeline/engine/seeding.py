@@ -2,6 +2,8 @@
 
 import hashlib
 import random
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import numpy as np
 import torch
@@ -29,3 +31,15 @@ def seed_global_state(seed: int, *position: str | int) -> None:
     random.seed(derived)
     np.random.seed(derived % 2**32)  # noqa: NPY002 - the legacy global state is what is being seeded
     torch.manual_seed(derived)
+
+
+@contextmanager
+def chance_as_it_was() -> Iterator[None]:
+    """Let a block sample what it likes: afterwards the global states of random, numpy and torch are as before it."""
+    plain, arrays = random.getstate(), np.random.get_state()  # noqa: NPY002 - see above
+    with torch.random.fork_rng(devices=range(torch.cuda.device_count() if torch.cuda.is_available() else 0)):
+        try:
+            yield
+        finally:
+            random.setstate(plain)
+            np.random.set_state(arrays)  # noqa: NPY002

@@ -8,7 +8,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Literal, NamedTuple, TypeVar
 
 from reid_pipeline.schema.origin import LabelUse
 from reid_pipeline.schema.population import Population
@@ -89,6 +89,14 @@ class TrainingEnded(Exception):  # noqa: N818 - nothing went wrong in the progra
     """
 
 
+class Work(NamedTuple):
+    """What a stage does beside its steps, for the time that it will take."""
+
+    augments: bool = True  # whether a step augments the images that it reads
+    embeds: Literal["never", "once", "each epoch"] = "never"  # all training images
+    uncounted: tuple[str, ...] = ()  # parts of an epoch whose time is not known before
+
+
 class Stage(ABC, Generic[M]):
     """One training stage of a model of class `M`: the loop in `engine.loop` asks, a stage answers.
 
@@ -97,10 +105,12 @@ class Stage(ABC, Generic[M]):
         plan: the stage's schedule.
         reads: the method's parameters that decide its result; empty: all. A later stage goes on from a stored result
             if these are what they were.
+        work: what it does beside its steps.
     """
 
     name: str = "stage"
     reads: tuple[str, ...] = ()
+    work: Work = Work()
 
     def __init__(self, plan: TrainingPlan) -> None:
         self.plan = plan
@@ -112,6 +122,14 @@ class Stage(ABC, Generic[M]):
     @abstractmethod
     def step(self, model: M, batch: Batch) -> StepOutput:
         """Return the named, weighted losses of a batch, and what `after_step` needs."""
+
+    def rehearse(self, model: M, batch: Batch) -> torch.Tensor:
+        """Return a scalar whose forward and backward passes take what those of a step do, to time these.
+
+        It may be asked before `begin`, and of any batch. By default the images go through the model once.
+        """
+        output: torch.Tensor = model(batch.images, batch.camids, batch.viewids)
+        return output.float().sum()
 
     def param_groups(self, model: M) -> list[dict[str, Any]]:
         """Return what moves, at which rate; by default all parameters that require a gradient."""

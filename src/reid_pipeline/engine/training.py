@@ -12,6 +12,7 @@ import pandas as pd
 from reid_pipeline import __version__
 from reid_pipeline.engine.checkpoint import Checkpoint, digest_of_tensors
 from reid_pipeline.engine.finite import non_finite_tensors
+from reid_pipeline.engine.forecast import Forecast, plan_of_state
 from reid_pipeline.engine.loading import images_of_rows
 from reid_pipeline.engine.loop import Progress, UnusableState, fit
 from reid_pipeline.engine.plan_checks import plan_remarks, require_trainable
@@ -55,6 +56,7 @@ class TrainingRun:
     image_cache: ImageCache | None = None
     benchmark: str | None = None
     variant: str = ""
+    auto: frozenset[str] = frozenset()  # of `parameters`, by dotted name, what data and machine decided
     whole: Any = None  # of a sample: the parameters that the whole is trained with
     initial: InitialModel | None = None  # what training starts from; None: pretrained weights
 
@@ -192,11 +194,12 @@ def train_stage(
         if is_dominated(progress.history[-1]) and not dominated:
             _log.warning("%s", DOMINATED)  # once: the share stands in the line of every epoch
             dominated = True
-        history = [EpochRecord.of(record, fingerprint) for record in progress.history]
+        plan, chunks = plan_of_state(stage, run.auto)
+        history = [EpochRecord.of({**record, **chunks}, fingerprint) for record in progress.history]
         history = history if cost is None else cost.noted(history, progress)
         if progress.is_last:
             _say_what_is_exported(history)
-        yield {"description": description, "epochs": progress.epochs, **progress.state}, history
+        yield {"description": description, "epochs": progress.epochs, **plan, **progress.state}, history
 
 
 def _say_what_is_exported(history: Sequence[EpochRecord]) -> None:
@@ -211,6 +214,11 @@ def _epochs(
 ) -> Iterator[Progress]:
     """Yield the epochs after `resume`; where it does not fit what this version builds, those from the first on."""
     model, data = run.model(earlier), run.data()
+    done = 0 if resume is None else int(resume["epoch"])
+    if run.auto and done < stage.plan.epochs:
+        later = () if earlier is not None else tuple(run.method.stages(run.parameters)[1:])
+        forecast = Forecast(run.start, stage, data, run.auto, done, later)
+        forecast.fit_to_machine(model, None if resume is None else resume.get("plan"))
     try:
         yield from fit(stage, model, data, resume=resume)
     except UnusableState as error:

@@ -7,6 +7,7 @@ from typing import Any
 import pandas as pd
 
 from reid_pipeline.engine.loop import Progress
+from reid_pipeline.engine.plan_of_data import values_of_whole
 from reid_pipeline.engine.stage import Method
 from reid_pipeline.schema.addresses import Cell
 from reid_pipeline.schema.nested import merged, nested
@@ -88,13 +89,15 @@ def cost_of_whole(method: Method, whole: Any, stage: str, split_table: pd.DataFr
     return CostOfWhole(method, {each.name: each.plan for each in method.stages(whole)}[stage], sample)
 
 
-def whole_parameters(method: Method, parameters: Any, cell: Cell) -> Any:
+def whole_parameters(method: Method, parameters: Any, cell: Cell, split_table: pd.DataFrame) -> Any:
     """Return the parameters that the whole is trained with, given those of a sample; None for those of the whole."""
     if not cell.whole:
         if whole_and_identities(cell.benchmark)[1] is not None:
             _log.info("%s: %s", method.name, _UNKNOWN)
         return None
-    return method.params.model_validate(merged(parameters.model_dump(mode="json"), nested(cell.whole)))
+    sample = noted_sample(split_table)
+    of_data = {} if sample is None else values_of_whole(method, parameters, cell, sample)
+    return method.params.model_validate(merged(parameters.model_dump(mode="json"), nested({**cell.whole, **of_data})))
 
 
 def planned_steps(method: Method, plan: TrainingPlan, sample: SampleFacts) -> int:

@@ -12,6 +12,7 @@ from reid_pipeline.engine.whole_cost import COST
 from reid_pipeline.models.embedder import Embedder
 from reid_pipeline.reporting.guard_notes import exported_model
 from reid_pipeline.schema.addresses import Cell
+from reid_pipeline.schema.auto_plan import CHUNK
 from reid_pipeline.schema.base import Parameters
 from reid_pipeline.schema.columns import DISTRACTOR_PID, PID, SPLIT
 from reid_pipeline.schema.errors import UserError
@@ -104,6 +105,7 @@ def make_run_card(
         **run_environment,
         device_peak_memory_bytes=device_peak_memory(runtime.device),
         parameters={"benchmark": cell.benchmark, "seed": cell.seed, **started, **parameters, **compute},
+        **_plan_of_data(run),
         **_cost_of_whole(history),
         **noted_export(history),
     )
@@ -113,6 +115,15 @@ def noted_export(history: Sequence[EpochRecord]) -> dict[str, ExportedModel]:
     """Return the entry `exported` of metrics and run card; nothing where the last model was exported unmeasured."""
     exported = exported_model(history)
     return {} if exported is None else {"exported": exported}
+
+
+def _plan_of_data(run: FinishedRun) -> dict[str, Any]:
+    """Return which parameters the data decided, and the chunks that the machine's memory did, of what trained."""
+    chunks = [record.facts[CHUNK] for record in run.history if CHUNK in record.facts]
+    return {
+        "auto": sorted(name for name in run.cell.auto if run.history and not name.endswith(CHUNK)),
+        **({CHUNK: chunks[-1]} if chunks else {}),
+    }
 
 
 def _cost_of_whole(history: Sequence[EpochRecord]) -> dict[str, float]:

@@ -16,9 +16,10 @@ from reid_pipeline.io.page import HTMLPageDataset
 from reid_pipeline.io.weights import TrainingStateDataset
 from reid_pipeline.methods import DECIDING_BLOCKS, find_method, method_names, recorded_block
 from reid_pipeline.schema.addresses import ZERO_SHOT, Cell, Cells, require_same_cell
+from reid_pipeline.schema.auto_plan import AUTO, CHUNK
 from reid_pipeline.schema.errors import UserError, first_few
 from reid_pipeline.schema.layers import CELLS, CHECKPOINT, IMPORT
-from reid_pipeline.schema.nested import leaves
+from reid_pipeline.schema.nested import leaves, merged, nested
 from reid_pipeline.schema.parameters import ComputeParameters
 from reid_pipeline.schema.parsing import parse_json
 from reid_pipeline.schema.records import RunCard
@@ -143,12 +144,21 @@ def _in_force(method: str, card: Mapping[str, Any], catalog: DataCatalog) -> dic
         name: model.model_validate(catalog.load(f"params:{name}")).model_dump(mode="json")
         for name, model in models.items()
     }
+    wanted[method] = merged(wanted[method], nested(_of_data(method, card, catalog)))
     if "precision" in card:
         from reid_pipeline.engine.runtime import resolve_runtime
 
         compute = ComputeParameters.model_validate(catalog.load("params:compute"))
         wanted["precision"] = resolve_runtime(compute).precision
     return wanted
+
+
+def _of_data(method: str, card: Mapping[str, Any], catalog: DataCatalog) -> dict[str, Any]:
+    """Return, by dotted name, what the data decide of a method's plans: as the card has it, if they did that then."""
+    auto = Cells.model_validate(catalog.load("parameters")[CELLS])[method].auto
+    recorded = dict(leaves(card.get("parameters", {}).get(method) or {}))
+    decided = card.get("auto") or ()
+    return {name: recorded.get(name) if name in decided else AUTO for name in auto if not name.endswith(CHUNK)}
 
 
 def _differing(card: Mapping[str, Any], wanted: Mapping[str, Any]) -> Iterator[tuple[str, Any, Any]]:

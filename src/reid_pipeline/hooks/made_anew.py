@@ -16,7 +16,7 @@ from kedro.validation import DataValidationError
 from reid_pipeline.io.base import UnreadableFile
 from reid_pipeline.io.entries import file_of
 from reid_pipeline.schema.errors import UserError, first_few
-from reid_pipeline.schema.layers import typed
+from reid_pipeline.schema.typed import typed
 
 
 class MadeAnew:

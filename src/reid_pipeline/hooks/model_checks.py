@@ -6,6 +6,7 @@ from typing import Any
 from kedro.io import DataCatalog
 from kedro.pipeline import Pipeline
 
+from reid_pipeline.hooks.small_offer import offer_for_cpu, offer_for_weights
 from reid_pipeline.methods import find_method, method_names
 from reid_pipeline.pipelines.import_model import require_importable
 from reid_pipeline.schema.errors import UserError
@@ -14,10 +15,26 @@ from reid_pipeline.schema.origin import INIT_FROM
 from reid_pipeline.schema.population import Population
 
 
-def check_models(given: Mapping[str, Any], catalog: DataCatalog) -> None:
-    """Build the models of methods, by name, from the weights or the model that they start from; check their plans."""
+def check_models(given: Mapping[str, Any], catalog: DataCatalog, *, on_cpu: bool = False, command: str = "") -> None:
+    """Build the models of methods, by name, from the weights or the model that they start from; check their plans.
+
+    `command`, where there is one, does the same run with the small CLIP: it is offered where weights or a GPU lack.
+    """
     if not given:
         return  # a run that builds no model does without torch
+    from reid_pipeline.models.published_weights import AbsentWeights
+
+    backbones = {name: values.backbone.name for name, values in given.items()}
+    try:
+        _build(given, catalog)
+    except AbsentWeights as error:
+        offer = offer_for_weights(backbones, on_cpu=on_cpu, command=command)
+        raise UserError(f"{offer} {error}".strip()) from error
+    if on_cpu:
+        offer_for_cpu(backbones, command)
+
+
+def _build(given: Mapping[str, Any], catalog: DataCatalog) -> None:
     from reid_pipeline.engine.starting import Start
     from reid_pipeline.engine.tower_plan import require_possible
 

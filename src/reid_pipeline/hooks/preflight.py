@@ -15,6 +15,7 @@ from pydantic import ValidationError
 
 from reid_pipeline.hooks.cell_checks import check_cells
 from reid_pipeline.hooks.model_checks import check_import, check_models
+from reid_pipeline.hooks.small_offer import small_command, wants_offer
 from reid_pipeline.io.atomic import read_table
 from reid_pipeline.io.base import UnreadableFile
 from reid_pipeline.io.entries import entry, file_of
@@ -43,11 +44,12 @@ class Preflight:
     @hook_impl
     def after_context_created(self, context: Any) -> None:
         """Validate all parameters in force, methods' and shared, and refuse names that are not read."""
+        self._loader = context.config_loader
         try:
             given = dict(context.config_loader["parameters"])
         except MissingConfigException:
             return
-        loader = context.config_loader
+        loader = self._loader
         for made in (CELLS, IMPORT):
             given.pop(made, None)
         faults = [_fault(model, given.pop(name), name) for name, model in _models().items() if name in given]
@@ -61,7 +63,7 @@ class Preflight:
             raise UserError("\n".join(_placed(line, loader, given_now) for line in lines))
 
     @hook_impl
-    def before_pipeline_run(self, pipeline: Pipeline, catalog: DataCatalog) -> None:
+    def before_pipeline_run(self, run_params: dict[str, Any], pipeline: Pipeline, catalog: DataCatalog) -> None:
         """Check search space, raw folder and device, that checkpoints load into backbones, and the plans of these."""
         inputs = pipeline.inputs()
         check_import(pipeline, catalog)
@@ -77,13 +79,17 @@ class Preflight:
         check_cells(pipeline, catalog)
         if "earlier_metrics" in inputs:
             _require_records(catalog)
+        on_cpu = False
         if "params:compute" in inputs:
             from reid_pipeline.engine.runtime import resolve_runtime
 
             runtime = resolve_runtime(catalog.load("params:compute"))
+            on_cpu = runtime.device.type == "cpu"
             if "params:evaluation" in inputs:
                 runtime.for_evaluation(catalog.load("params:evaluation").precision)
-        check_models(given, catalog)
+        offered = bool(given) and wants_offer(catalog.load("parameters"))
+        command = small_command(run_params, Path(self._loader.conf_source)) if offered else ""
+        check_models(given, catalog, on_cpu=on_cpu, command=command)
 
 
 def _name_idle_variant(pipeline: Pipeline, catalog: DataCatalog) -> None:

@@ -27,11 +27,11 @@ from reid_pipeline.pipelines.tuning import DEFAULT_STUDY
 from reid_pipeline.schema.addresses import ZERO_SHOT
 from reid_pipeline.schema.comparison import Comparison, Leaderboard
 from reid_pipeline.schema.given_labels import LABELS_FROM
-from reid_pipeline.schema.layers import typed
 from reid_pipeline.schema.records import Differences, Metrics
 from reid_pipeline.schema.sample import SAMPLE
 from reid_pipeline.schema.summary import DatasetSummary
 from reid_pipeline.schema.tuning import Study
+from reid_pipeline.schema.typed import typed
 from reid_pipeline.user_errors import user_error_text
 
 T = TypeVar("T")

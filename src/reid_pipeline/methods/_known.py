@@ -17,8 +17,13 @@ if TYPE_CHECKING:
 class Uses(Protocol):
     """The parameters that decide what is used: "ignore" or "use"."""
 
-    known_identities: Any
-    tracklets: Any
+    @property
+    def known_identities(self) -> str:
+        """Whether identities of a part are used."""
+
+    @property
+    def tracklets(self) -> str:
+        """Whether tracklets are."""
 
 
 def require_known(data: TrainingData, uses: Uses) -> None:
@@ -34,15 +39,16 @@ def require_known(data: TrainingData, uses: Uses) -> None:
             f"Parameter unsupervised_pcl.known_identities is use, and {shown}. It is for images of which a part has"
             f" identities: give ignore{'' if not labelled else ', or train with all, as by --pipeline=pcl'}."
         )
-    if uses.tracklets == "use" and _tracklets(data) is None:
+    tracklets = _tracklets(data) if uses.tracklets == "use" else None
+    if uses.tracklets == "use" and tracklets is None:
         raise UserError(
             "Parameter unsupervised_pcl.tracklets is use, and no training image has a tracklet. Fill the column trackid"
             " of the manifest, or give ignore."
         )
-    if uses.known_identities == uses.tracklets == "use":
+    if uses.known_identities == "use" and tracklets is not None:
         from reid_pipeline.clustering.constraints import spread_over_tracklets
 
-        spread_over_tracklets(data.labels, _tracklets(data), data.names, data.images.paths)
+        spread_over_tracklets(data.labels, tracklets, data.names, data.images.paths)
 
 
 def constrained(found: Clustering, data: TrainingData, uses: Uses) -> Clustering:

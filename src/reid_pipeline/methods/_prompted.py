@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from pydantic import Field
 
-from reid_pipeline.engine.stage import Batch, Stage, StepOutput, TrainingData
+from reid_pipeline.engine.stage import Batch, Stage, StepOutput, TrainingData, Work
 from reid_pipeline.methods._fine_tuning import FineTuning, FineTuningParameters
 from reid_pipeline.schema.base import Parameters
 from reid_pipeline.schema.nested import merged
@@ -68,6 +68,7 @@ class PromptLearning(Stage[Prompted]):
 
     name = "prompt_learning"
     reads: tuple[str, ...] = ("backbone", "prompts")
+    work = Work(augments=False, embeds="once")
 
     def __init__(self, parameters: PromptedParameters) -> None:
         super().__init__(parameters.prompts.plan)
@@ -108,6 +109,10 @@ class PromptLearning(Stage[Prompted]):
         labels = torch.from_numpy(data.labels).to(self._images_NE.device)
         for rows in random_rows(data.labels, data, self.plan, position=(self.name, epoch)):
             yield Batch(self._images_NE[rows], labels[rows], None)
+
+    def rehearse(self, model: Prompted, batch: Batch) -> Tensor:
+        """Encode the prompts of a batch."""
+        return model.encode_text(batch.labels).float().sum()
 
     def step(self, model: Prompted, batch: Batch) -> StepOutput:
         """Contrast image features with the text features of their identities, both ways."""

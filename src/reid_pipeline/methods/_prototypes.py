@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 
 from pydantic import Field
 
-from reid_pipeline.engine.stage import Batch, Stage, StepOutput, TrainingData
+from reid_pipeline.engine.stage import Batch, Stage, StepOutput, TrainingData, Work
 from reid_pipeline.schema.base import Parameters
 from reid_pipeline.schema.errors import UserError
 from reid_pipeline.schema.parameters import MemoryParameters, Share
@@ -65,6 +65,8 @@ class CameraAwareParameters(Parameters):
 
 class MemoryContrast(Stage[Model], Generic[Model, Memory]):
     """A stage whose steps contrast with a memory and move it; `epoch_batches` makes it."""
+
+    work = Work(embeds="each epoch")
 
     def __init__(self, parameters: Any) -> None:
         super().__init__(parameters.plan)

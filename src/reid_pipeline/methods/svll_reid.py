@@ -143,6 +143,16 @@ class SelfSupervisedPromptLearning(PromptLearning["SelfSupervisedReIDModel"]):
             output.losses["self_supervision"] = self.parameters.language_weight * term
         return output
 
+    def rehearse(self, model: SelfSupervisedReIDModel, batch: Batch) -> Tensor:
+        """Encode the prompts of a batch, and two copies of each identity's where these are compared."""
+        import torch
+
+        total = super().rehearse(model, batch)
+        if self.parameters.language_weight:
+            copies = torch.cat([model.prompts(torch.unique(batch.labels))] * 2)
+            total = total + model.text_encoder.encode(copies, model.prompts.position).float().sum()
+        return total
+
     def _disagreement(self, model: SelfSupervisedReIDModel, batch: PromptBatch) -> Tensor:
         """Return the self-supervised loss of the batch's identities, each counted once."""
         import torch
@@ -167,6 +177,13 @@ class SelfSupervisedFineTuning(VisualFineTuning["SelfSupervisedReIDModel"]):
     def views(self) -> Sequence[AugmentationParameters]:
         """Return the augmentation of two further views, if they have a weight."""
         return (self.parameters.vision_augmentation,) * (2 if self.parameters.vision_weight else 0)
+
+    def rehearse(self, model: SelfSupervisedReIDModel, batch: Batch) -> Tensor:
+        """Encode the images, and again for each further view."""
+        total = super().rehearse(model, batch)
+        for _ in self.views():
+            total = total + model.encoder.encode_image(batch.images, batch.camids, batch.viewids).final.float().sum()
+        return total
 
     def step(self, model: SelfSupervisedReIDModel, batch: Batch) -> StepOutput:
         """Return the losses of `VisualFineTuning` and the weighted self-supervision of the images."""

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from pydantic import Field
 
 from reid_pipeline.clustering.settings import ClusteringSettings
-from reid_pipeline.engine.stage import Batch, Method, StepOutput, TrainingData, TrainingEnded
+from reid_pipeline.engine.stage import Batch, Method, StepOutput, TrainingData, TrainingEnded, Work
 from reid_pipeline.methods._known import constrained, label_facts, require_known
 from reid_pipeline.methods._prototypes import (
     CameraAwareParameters,
@@ -102,6 +102,7 @@ class ClusterContrastStage(MemoryContrast["ReIDModel", "PrototypeMemory | Camera
     """Cluster, then contrast with the prototypes; anew every epoch."""
 
     name = "cluster_contrast"
+    work = Work(embeds="each epoch", uncounted=("clustering",))
     parameters: UnsupervisedPCLParameters
     _memory: PrototypeMemory | CameraProxyMemory | None
     _epoch = 0

@@ -26,6 +26,10 @@ _OFFLINE = "HF_HUB_OFFLINE or TRANSFORMERS_OFFLINE is set, so no download was tr
 _T = TypeVar("_T")
 
 
+class AbsentWeights(UserError):  # noqa: N818 - says what it found
+    """Published weights that are in no cache of this machine, and that could not be downloaded."""
+
+
 class _NoDownloadError(OSError):
     """A download that was not tried, or did not bring the file; its text says why."""
 
@@ -41,7 +45,8 @@ def published_file(label: str | Naming, facts: Mapping[str, Any]) -> Path:
     """Return the file of published weights, from a cache or downloaded; `label` names the weights in messages.
 
     Raises:
-        UserError: it is in no cache and cannot be downloaded, or the file in the cache is damaged.
+        AbsentWeights: it is in no cache and cannot be downloaded.
+        UserError: the file in the cache is damaged.
     """
     repository, _, own_name = str(facts["hf_hub"]).rpartition("/")
     names = (own_name,) if own_name else file_names()
@@ -51,7 +56,7 @@ def published_file(label: str | Naming, facts: Mapping[str, Any]) -> Path:
         return _downloaded(repository, names)
     except Exception as error:
         naming = label if isinstance(label, Naming) else Naming(f"The weights {label}")
-        raise UserError(_failed(naming, error, repository, names, str(facts.get("url", "")))) from error
+        raise AbsentWeights(_failed(naming, error, repository, names, str(facts.get("url", "")))) from error
 
 
 def require_reachable(label: str, repository: str, name: str) -> None:

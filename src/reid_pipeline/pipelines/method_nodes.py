@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import pandas as pd
@@ -68,9 +69,11 @@ class MethodNodes:
 
         check_unchanged(split_table, raw_images, image_stamps)
         cell = cells[self.method.name]
+        whole = whole_parameters(self.method, parameters, cell, split_table)
+        parameters = self._in_force(parameters, cells, split_table)
         read = (self.method, parameters, split_table, raw_images, resolve_runtime(compute), cell.seed, image_cache)
-        whole = whole_parameters(self.method, parameters, cell)
-        run = TrainingRun(*read, benchmark=cell.benchmark, variant=cell.variant, whole=whole, initial=initial_model)
+        named = partial(TrainingRun, benchmark=cell.benchmark, variant=cell.variant, auto=frozenset(cell.auto))
+        run = named(*read, whole=whole, initial=initial_model)
         yield from train_stage(run, self.stage, resume_point, earlier)
 
     def build(
@@ -204,7 +207,8 @@ class MethodNodes:
         require_match("run_card", "metrics", metrics.origin, present)
         require_history(history, embedder.origin)
         blocks = {"compute": compute, "ingestion": ingestion, "splits": splits, "evaluation": evaluation}
-        dumped = {each: block.model_dump(mode="json") for each, block in {**blocks, name: parameters}.items()}
+        in_force = self._in_force(parameters, cells, split_table)
+        dumped = {each: block.model_dump(mode="json") for each, block in {**blocks, name: in_force}.items()}
         run = FinishedRun(cells[name], split_table, metrics, history, embedder, runtime)
         other = None if name == ZERO_SHOT or self.namespace else address(cells[ZERO_SHOT])
         card = make_run_card(run, dumped, run_environment, zero_shot=other)
@@ -252,6 +256,12 @@ class MethodNodes:
         )
         return render_report(content), curves_overview(history)
 
+    def _in_force(self, parameters: Any, cells: Cells, split_table: pd.DataFrame) -> Any:
+        """Return the parameters with what the data decide of the plans."""
+        from reid_pipeline.engine.plan_of_data import resolved_parameters
+
+        return resolved_parameters(self.method, parameters, cells[self.method.name], split_table)
+
     def _origin(
         self,
         node: str,
@@ -265,7 +275,8 @@ class MethodNodes:
         """Return the origin of what `node` makes from the artefact in `used`, which must be of this run."""
         from reid_pipeline.evaluation.run_card import run_origin
 
-        read = {self.method.name: parameters} | ({} if evaluation is None else {"evaluation": evaluation})
+        read = {self.method.name: self._in_force(parameters, cells, tables[0])}
+        read |= {} if evaluation is None else {"evaluation": evaluation}
         after = next(iter(used.values())) if used else None
         present = run_origin(node, cells[self.method.name], *tables, parameters=read, runtime=runtime, after=after)
         if self.namespace:

@@ -14,8 +14,10 @@ from pydantic import ValidationError
 from reid_pipeline import __version__
 from reid_pipeline.methods import find_method
 from reid_pipeline.pipelines.ingestion import TABLES
+from reid_pipeline.schema.addresses import Cells
 from reid_pipeline.schema.columns import SPLIT
 from reid_pipeline.schema.errors import UserError, explain
+from reid_pipeline.schema.layers import CELLS
 from reid_pipeline.schema.nested import merged, nested
 from reid_pipeline.schema.parameters import (
     ComputeParameters,
@@ -133,6 +135,7 @@ def run_study(
     from reid_pipeline.tuning.trials import run_in_processes, run_trials
 
     check_unchanged(table, raw_images, image_stamps)
+    parameters = _with_plan_of_data(parameters, table)
     facts = _facts(parameters, compute, evaluation, table, initial_model)
     plan = _plan(parameters, tuning, evaluation, facts, study_file)
     if tuning.workers > 1 and not compute.threads:  # each worker has its part of the cores
@@ -145,6 +148,18 @@ def run_study(
     else:
         _show(plan, run_in_processes(plan, trial, workers=tuning.workers, prepare=quiet_console))
     return {**study_record(plan), "collection": parameters.get("collection")}
+
+
+def _with_plan_of_data(parameters: Record, table: pd.DataFrame) -> Record:
+    """Return parameters whose method has the plan that the data decide, of the rows that trials train on."""
+    from reid_pipeline.engine.plan_of_data import resolved_parameters
+
+    method = find_method(parameters["method"])
+    cell = Cells.model_validate(parameters.get(CELLS, {})).root.get(method.name)
+    if cell is None or not cell.auto:
+        return parameters
+    in_force = resolved_parameters(method, method.params.model_validate(parameters[method.name]), cell, table)
+    return {**parameters, method.name: in_force.model_dump(mode="json")}
 
 
 def _facts(

@@ -45,6 +45,8 @@ class Cell(BaseModel):
     differs: dict[str, Any] = Field(default_factory=dict)
     # Of a sample: how long the plans are without it, by dotted name. In no record, and no part of the address.
     whole: dict[str, Any] = Field(default_factory=dict, exclude=True)
+    # What the data decide of its plans, by dotted name: what conf/base has there. Likewise.
+    auto: dict[str, Any] = Field(default_factory=dict, exclude=True)
 
     @property
     def folder(self) -> str:

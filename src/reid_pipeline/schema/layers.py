@@ -4,8 +4,6 @@ The later layer wins: base, environment, overlay, tuned, command line. In each l
 under every method's own `<method>.backbone`. docs/parameters.md is the page on it.
 """
 
-import json
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,6 +12,7 @@ from urllib.parse import unquote
 from pydantic import ValidationError
 
 from reid_pipeline.schema.addresses import ZERO_SHOT, Cell, component, name_of, variant_of
+from reid_pipeline.schema.auto_plan import LEFT_OPEN, PLAN, left_open, open_in_force, provisional, with_open
 from reid_pipeline.schema.base import Parameters
 from reid_pipeline.schema.given_labels import LABELS_FROM
 from reid_pipeline.schema.nested import leaves, merged, nested
@@ -34,10 +33,6 @@ IMPORTED = "imported"
 """How the variant of an imported model begins that the user has not named."""
 TEXT = (RAW_ROOT, "collection", LABELS_FROM, "variant", "overlay", "method", "study", "tuned", CHECKPOINT, INIT_FROM)
 """Parameters that name something: text, whatever YAML would make of it."""
-_PLAIN = re.compile(r"[A-Za-z_/.~][\w/.~+-]*")
-_PLAIN_NAME = re.compile(r"[^,\"'\\]+")
-_NO_TEXT = {"null", "true", "false", "yes", "no", "on", "off", "y", "n", "~"}
-"""Words that YAML reads as a value."""
 LEARNT = ("sie", "sie_coefficient", "sie_tokens")
 """What a backbone learns, which one that learns nothing does not take from the shared block."""
 _PIXELS = ("image_size", "pixel_mean", "pixel_std", "resize", "evaluation_resize")
@@ -48,24 +43,14 @@ GIVEN_AT_RUN = (*TEXT, "synthetic")
 """Shared parameters that the command line, or what stands for it, gives and conf/ does not."""
 _NO_DIFFERENCE = {"benchmark", "seed", SAMPLE, CELLS, *TEXT, BACKBONE, "report", "tuning", "pretrain_demo_clip"} - {
     INIT_FROM
-}
-"""Shared parameters that are in the address, or that change no figure."""
+} | {PLAN, LEFT_OPEN}
+"""Shared parameters that are in the address, that change no figure, or those of single methods (`with_open`)."""
 _NO_DIFFERENCE_IN = {"compute": set(ComputeParameters.model_fields) - {"precision"}, "ingestion": {"strict_counts"}}
 
 Values = Mapping[str, Any]
 Models = Mapping[str, type[Parameters]]
 WeightsOf = Callable[[Values, str], Values]
 """From a backbone, and the name of another in its place, to `pretrained` and what else of that belongs to weights."""
-
-
-def typed(parameters: Values) -> str:
-    """Return parameters, nested or by dotted names, as `--params` takes them; the shell may want it in quotes."""
-    return ",".join(f"{name}={_typed_value(name, value)}" for name, value in leaves(parameters))
-
-
-def _typed_value(name: str, value: Any) -> str:
-    plain = isinstance(value, str) and (_PLAIN if name not in TEXT else _PLAIN_NAME).fullmatch(value)
-    return str(value) if plain and value.lower() not in _NO_TEXT else json.dumps(value, ensure_ascii=False)
 
 
 def resolved(
@@ -211,8 +196,13 @@ class Layers:
     weights_of: WeightsOf = lambda _old, _name: {}  # of a backbone that is named
 
     def in_force(self) -> dict[str, Any]:
-        """Return the parameters of the run; the plans of a sample are shortened, under what was given."""
-        return self._up_to(len(self.named), self.given)
+        """Return the parameters of the run; the plans of a sample are shortened, under what was given.
+
+        What the data decide of a plan is that of a nominal collection, until a node has read them.
+        """
+        parameters = self._up_to(len(self.named), self.given)
+        found = provisional(parameters, self.models)
+        return {name: value for name, value in found.items() if name != LEFT_OPEN}
 
     def whole(self) -> dict[str, dict[str, Any]]:
         """Return how long the plans of the same run without its sample are, by method; empty without one."""
@@ -230,7 +220,7 @@ class Layers:
         else differs.
         """
         steps = [self._up_to(count) for count in range(len(self.named) + 1)]
-        run = self.in_force()
+        run = self._up_to(len(self.named), self.given)
         whole = self.whole()
         found = {}
         for method in self.models:
@@ -240,7 +230,8 @@ class Layers:
             else:
                 name = component(variant, "variant") if differs or method != ZERO_SHOT else ""
             address: dict[str, Any] = {"benchmark": benchmark, "method": method, "variant": name, "seed": seed}
-            found[method] = Cell(**address, differs=differs, whole=whole.get(method, {}))
+            auto = open_in_force(run, method)
+            found[method] = Cell(**address, differs=differs, whole=whole.get(method, {}), auto=auto)
         return found
 
     def given_backbone(self, method: str) -> list[str]:
@@ -260,7 +251,9 @@ class Layers:
             layers.append(
                 shortened(resolved(layers, len(self.conf), self.models, self.weights_of), self.given, self.models)
             )
-        return resolved([*layers, *([given] if given else [])], len(self.conf), self.models, self.weights_of)
+        above = [given] if given else []
+        parameters = resolved([*layers, *above], len(self.conf), self.models, self.weights_of)
+        return parameters | {LEFT_OPEN: left_open([*self._below(count), *above], self.models)}
 
     def _below(self, count: int) -> list[Values]:
         """Return the layers of conf and the first `count` of those named."""
@@ -268,7 +261,7 @@ class Layers:
 
     def _differences(self, below: Values, above: Values, method: str) -> dict[str, Any]:
         found = [item for layer in self.named for item in layer.found.items()]
-        differs = differences(below, above, method, self.models)
+        differs = with_open(differences(below, above, method, self.models), below, above, method)
         return {name: value for name, value in differs.items() if (name, value) not in found}
 
     def _variant(self, method: str, steps: Sequence[Values], run: Values, differs: Mapping[str, Any]) -> str:

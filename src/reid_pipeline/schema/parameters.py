@@ -269,6 +269,9 @@ class SharedParameters(Parameters):
     sample: Annotated[int, Field(ge=2)] | None = Field(
         None, description="so many training and test identities, trained briefly; true: 50; null: all"
     )
+    plan: Literal["auto"] | None = Field(
+        None, description="auto: what conf/ has in base/ alone of plans' lengths and batches follows from the data"
+    )
     overlay: str | None = Field(None, description="conf/overlays/<name>.yml, or a file like it")
     method: str | None = Field(None, description="the one that is tuned, imported, or whose changes are shown")
     study: str = Field("main", pattern=r"^\w[\w.-]*$", description="name of the study among its method's")

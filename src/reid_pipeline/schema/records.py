@@ -154,6 +154,8 @@ class RunCard(RunRecord):
 
     version: Literal[1, 2] = 2
     differs: dict[str, Any] = Field(default_factory=dict)  # the run's parameters that conf/ has not, by dotted name
+    auto: tuple[str, ...] = ()  # of the method's `parameters`, by dotted name, what the data decided (plan: auto)
+    chunk_size: Count | None = None  # images at once through the tower, where this machine's memory decided that
     data_hash: Digest  # `splits.data_hash` of the split table
     data: dict[str, SplitCount]
     weights: str | None = None  # SHA-256 of the weights that training started from; "random" where these were sampled
