@@ -214,7 +214,7 @@ def _named(rows: Rows, given: pd.DataFrame) -> "pd.Series[str]":
         rows.notes.append(f"{int(renamed.sum())} images have another name in {rows.source} than in the collection.")
     unnamed = (name == "") & (cluster != "")
     known = given[unnamed & (own != "")].groupby(CLUSTER)["own"].agg(lambda names: sorted(set(names)))
-    if contradicting := known[known.str.len() > 1].to_dict():
+    if contradicting := known[known.map(len) > 1].to_dict():
         lines = [
             f"cluster {number} ({' and '.join(map(shown, names))}, from {rows.place(_first(given, str(number)))} on)"
             for number, names in contradicting.items()
