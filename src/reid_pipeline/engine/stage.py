@@ -132,6 +132,7 @@ class Method:
         stage_names: their names, known before any parameter is: they name the nodes.
         label_use: whose identity labels training reads: "all", "partial" or "none". Diagnosis does not count.
         description: one line for tables and help.
+        clusters: whether its last stage trains with pseudo labels, and has the last ones in its state as `labels`.
         reads_text: whether it reads CLIP's text tower, and with it the weights of `backbone.pretrained` in any case.
     """
 
@@ -142,4 +143,5 @@ class Method:
     stage_names: tuple[str, ...]
     label_use: LabelUse
     description: str
+    clusters: bool = False
     reads_text: bool = False

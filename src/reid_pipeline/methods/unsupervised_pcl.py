@@ -162,5 +162,6 @@ METHOD = Method(
     stages=lambda parameters: (ClusterContrastStage(parameters),),
     stage_names=(ClusterContrastStage.name,),
     label_use="none",
+    clusters=True,
     description="Prototypical contrastive learning from clusters, without one label.",
 )

@@ -1,15 +1,14 @@
 """Nodes of a method's pipeline: each notes an origin in what it makes, and checks it in what it uses."""
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator
 from typing import Any
 
 import pandas as pd
 
-from reid_pipeline.engine.stage import Method
+from reid_pipeline.pipelines.cell_nodes import CellNodes, made_from
 from reid_pipeline.schema.addresses import ZERO_SHOT, Cells, address
 from reid_pipeline.schema.embeddings import Embeddings
-from reid_pipeline.schema.origin import EXTRACTION, Origin, require_match
+from reid_pipeline.schema.origin import EXTRACTION, require_match
 from reid_pipeline.schema.parameters import (
     ComputeParameters,
     EvaluationParameters,
@@ -36,16 +35,8 @@ def join_histories(*histories: list[EpochRecord]) -> list[EpochRecord]:
     return [record for history in histories for record in history]
 
 
-@dataclass(frozen=True)
-class MethodNodes:
-    """The nodes of a method, of which `train` is of one stage. `parameters` are the method's own.
-
-    Nodes of a pipeline that is not the method's have another `namespace`.
-    """
-
-    method: Method
-    stage: str = ""
-    namespace: str = ""
+class MethodNodes(CellNodes):
+    """The nodes of a method, of which `train` is of one stage."""
 
     def train(
         self,
@@ -169,7 +160,7 @@ class MethodNodes:
         for artefact, record in zip(("breakdown", ZERO_SHOT, ZERO_SHOT), compared[1:], strict=True):
             require_match(node, artefact, record.origin, present)
         found = difference_to_zero_shot(*compared, other=address(cells[ZERO_SHOT]))
-        return found.with_origin(_made_from(present, zero_shot=zero_shot_metrics.origin))
+        return found.with_origin(made_from(present, zero_shot=zero_shot_metrics.origin))
 
     def run_card(
         self,
@@ -205,7 +196,7 @@ class MethodNodes:
         run = FinishedRun(cells[name], split_table, metrics, history, embedder, runtime)
         other = None if name == ZERO_SHOT or self.namespace else address(cells[ZERO_SHOT])
         card = make_run_card(run, dumped, run_environment, zero_shot=other)
-        card = card.with_origin(_made_from(present, metrics=metrics.origin))
+        card = card.with_origin(made_from(present, metrics=metrics.origin))
         return card, metrics, history, card
 
     def make_report(
@@ -232,7 +223,7 @@ class MethodNodes:
 
         tables, cell = (split_table, galleries), cells[self.method.name]
         read = {"parameters": parameters, "evaluation": evaluation, "used": {"embeddings": embeddings.origin}}
-        present = _made_from(self._origin("report", cells, *tables, **read), metrics=metrics.origin)
+        present = made_from(self._origin("report", cells, *tables, **read), metrics=metrics.origin)
         named: dict[str, Any] = {"breakdown": breakdown, "run_card": run_card, "differences": differences}
         for artefact, record in {"metrics": metrics, **named, ZERO_SHOT: zero_shot_metrics}.items():
             if record is not None:
@@ -248,31 +239,3 @@ class MethodNodes:
             description=self.method.description,
         )
         return render_report(content), curves_overview(history)
-
-    def _origin(
-        self,
-        node: str,
-        cells: Cells,
-        *tables: pd.DataFrame,
-        parameters: Any,
-        evaluation: Any = None,
-        used: Mapping[str, Origin | None] | None = None,
-        runtime: Any = None,
-    ) -> Origin:
-        """Return the origin of what `node` makes from the artefact in `used`, which must be of this run."""
-        from reid_pipeline.evaluation.run_card import run_origin
-
-        read = {self.method.name: parameters} | ({} if evaluation is None else {"evaluation": evaluation})
-        after = next(iter(used.values())) if used else None
-        present = run_origin(node, cells[self.method.name], *tables, parameters=read, runtime=runtime, after=after)
-        if self.namespace:
-            present = present.replace(made_by=f"{self.namespace}.{node}")
-        for name, origin in (used or {}).items():
-            require_match(node, name, origin, present)
-        return _made_from(present, **(used or {}))
-
-
-def _made_from(origin: Origin, **artefacts: Origin | None) -> Origin:
-    """Return an origin with the digests of further artefacts that something was made from."""
-    digests = {name: each.digest for name, each in artefacts.items() if each is not None and each.digest}
-    return origin.replace(made_from={**origin.made_from, **digests})

@@ -1,0 +1,58 @@
+"""What the nodes of a method's pipeline share: whose they are, and the origin of what they make."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from reid_pipeline.clustering.settings import ClusteringSettings
+from reid_pipeline.engine.stage import Method
+from reid_pipeline.schema.addresses import Cells
+from reid_pipeline.schema.origin import Origin, require_match
+
+
+@dataclass(frozen=True)
+class CellNodes:
+    """Nodes of a method, of which those of training are of one stage. `parameters` are the method's own.
+
+    Nodes of a pipeline that is not the method's have another `namespace`.
+    """
+
+    method: Method
+    stage: str = ""
+    namespace: str = ""
+
+    def _origin(
+        self,
+        node: str,
+        cells: Cells,
+        *tables: pd.DataFrame,
+        parameters: Any,
+        evaluation: Any = None,
+        used: Mapping[str, Origin | None] | None = None,
+        runtime: Any = None,
+    ) -> Origin:
+        """Return the origin of what `node` makes from the artefact in `used`, which must be of this run."""
+        from reid_pipeline.evaluation.run_card import run_origin
+
+        read = {self.method.name: parameters} | ({} if evaluation is None else {"evaluation": evaluation})
+        after = next(iter(used.values())) if used else None
+        present = run_origin(node, cells[self.method.name], *tables, parameters=read, runtime=runtime, after=after)
+        if self.namespace:
+            present = present.replace(made_by=f"{self.namespace}.{node}")
+        for name, origin in (used or {}).items():
+            require_match(node, name, origin, present)
+        return made_from(present, **(used or {}))
+
+    def _with_clustering(self, present: Origin, parameters: Any, clusters: ClusteringSettings) -> Origin:
+        """Return the origin with the shared settings of the clustering, where the method has none of its own."""
+        if hasattr(parameters, "clustering"):
+            return present
+        return present.replace(parameters={**present.parameters, "clusters": clusters.model_dump(mode="json")})
+
+
+def made_from(origin: Origin, **artefacts: Origin | None) -> Origin:
+    """Return an origin with the digests of further artefacts that something was made from."""
+    digests = {name: each.digest for name, each in artefacts.items() if each is not None and each.digest}
+    return origin.replace(made_from={**origin.made_from, **digests})
