@@ -183,7 +183,7 @@ def cluster_facts(
         "eps": clusters.eps,
         "split_clusters": clusters.split,
         "settings": settings.model_dump(mode="json"),
-        "sheets": tuple([*_sheets(clusters), *([] if earlier is None else _changes(clusters, earlier))]),
+        "sheets": (*_sheets(clusters), *([] if earlier is None else _changes(clusters, earlier))),
         "neighbours": tuple(sampled_neighbours(clusters)),
     }
 
@@ -206,9 +206,7 @@ def sampled_neighbours(clusters: Clusters) -> Iterator[Neighbours]:
         own = clusters.labels[row]
         together = (clusters.labels[nearest] == own) & (own != NOISE)
         yield Neighbours(
-            path=clusters.paths[row],
-            nearest=tuple(clusters.paths[nearest].tolist()),
-            together=tuple(together.tolist()),
+            path=clusters.paths[row], nearest=tuple(clusters.paths[nearest].tolist()), together=tuple(together.tolist())
         )
 
 

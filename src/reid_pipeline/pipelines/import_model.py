@@ -1,7 +1,8 @@
 """A published ReID model as a cell like any other: embedder, embeddings, metrics, report, run card.
 
 The run names the method it is of, and with it the cell that is written: `--params checkpoint=<file>,method=<name>`.
-The nodes are those of `MethodNodes` and `ClusterNodes`; what they read of the method's parameters is what the embedder is run with.
+The nodes are those of `MethodNodes` and `ClusterNodes`; what they read of the method's parameters is what the embedder
+is run with.
 """
 
 import inspect

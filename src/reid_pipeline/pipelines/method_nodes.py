@@ -5,8 +5,10 @@ from typing import Any
 
 import pandas as pd
 
+from reid_pipeline.clustering.settings import ClusteringSettings
 from reid_pipeline.pipelines.cell_nodes import CellNodes, made_from
 from reid_pipeline.schema.addresses import ZERO_SHOT, Cells, address
+from reid_pipeline.schema.clusters import ClusterFacts
 from reid_pipeline.schema.embeddings import Embeddings
 from reid_pipeline.schema.origin import EXTRACTION, require_match
 from reid_pipeline.schema.parameters import (
@@ -212,20 +214,26 @@ class MethodNodes(CellNodes):
         raw_images: RawFolder,
         evaluation: EvaluationParameters,
         report: ReportParameters,
+        clusters: ClusteringSettings,
+        cluster_facts: ClusterFacts,
         cells: Cells,
         zero_shot_metrics: Metrics | None = None,
+        zero_shot_cluster_facts: ClusterFacts | None = None,
         differences: Differences | None = None,
     ) -> tuple[str, Any]:
         """Make the page and the curves."""
         from reid_pipeline.evaluation.ranked_queries import choose_ranked_queries
+        from reid_pipeline.evaluation.shown_images import cluster_content
         from reid_pipeline.reporting.figures import curves_overview
         from reid_pipeline.reporting.report import ReportContent, render_report
 
         tables, cell = (split_table, galleries), cells[self.method.name]
         read = {"parameters": parameters, "evaluation": evaluation, "used": {"embeddings": embeddings.origin}}
         present = made_from(self._origin("report", cells, *tables, **read), metrics=metrics.origin)
+        present = self._with_clustering(present, parameters, clusters)
         named: dict[str, Any] = {"breakdown": breakdown, "run_card": run_card, "differences": differences}
-        for artefact, record in {"metrics": metrics, **named, ZERO_SHOT: zero_shot_metrics}.items():
+        others = [(ZERO_SHOT, zero_shot_metrics), (ZERO_SHOT, zero_shot_cluster_facts), ("clusters", cluster_facts)]
+        for artefact, record in [("metrics", metrics), *named.items(), *others]:
             if record is not None:
                 require_match("report", artefact, record.origin, present)
         bad, good = choose_ranked_queries(embeddings, SplitTables(*tables), raw_images, evaluation, report)
@@ -237,5 +245,6 @@ class MethodNodes(CellNodes):
             bad_queries=bad,
             good_queries=good,
             description=self.method.description,
+            clusters=cluster_content(cluster_facts, zero_shot_cluster_facts, split_table, raw_images),
         )
         return render_report(content), curves_overview(history)
