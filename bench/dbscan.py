@@ -12,7 +12,7 @@ from collections.abc import Callable
 import numpy as np
 from neighbourhoods import draw_features
 
-from reid_pipeline.clustering.dbscan import dbscan_labels
+from reid_pipeline.clustering.kinds.dbscan import dbscan_labels
 from reid_pipeline.geometry.jaccard import jaccard_similarity
 
 ROUNDS = 5

@@ -16,7 +16,7 @@ SOURCE = ROOT / "src"
 PACKAGE, DRAWINGS = "reid_pipeline", "reid_drawings"
 WITHOUT_EFFECT = (f"{PACKAGE}.engine.progress",)
 """The bar on the console decides on no result; nor does the package's own `__init__.py`, the version."""
-WHOLE = (f"{PACKAGE}.models.towers",)
+WHOLE = (f"{PACKAGE}.clustering.kinds", f"{PACKAGE}.models.towers")
 """Packages that import all of their modules, by what lies there; of methods and readers a step has one."""
 
 

@@ -8,13 +8,8 @@ from scipy import sparse
 from sklearn.cluster import DBSCAN
 from sklearn.metrics import adjusted_rand_score
 
-from reid_pipeline.clustering import (
-    ClusteringCollapse,
-    ClusteringSettings,
-    check_collapse,
-    cluster_pseudo_labels,
-    dbscan_labels,
-)
+from reid_pipeline.clustering import ClusteringCollapse, ClusteringSettings, check_collapse, cluster_pseudo_labels
+from reid_pipeline.clustering.kinds.dbscan import dbscan_labels
 from reid_pipeline.geometry import jaccard_distance
 from reid_pipeline.schema.errors import UserError
 

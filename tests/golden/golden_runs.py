@@ -75,14 +75,14 @@ def kept_pseudo_labels() -> Iterator[list[list[int]]]:
     from reid_pipeline import clustering
 
     found: list[list[int]] = []
-    cluster = clustering.cluster_pseudo_labels
+    cluster = clustering.cluster_features
 
-    def kept(*given: Any, **named: Any) -> np.ndarray:
-        labels = cluster(*given, **named)
-        found.append(labels.tolist())
-        return labels
+    def kept(*given: Any, **named: Any) -> clustering.Clustering:
+        clusters = cluster(*given, **named)
+        found.append(clusters.labels.tolist())
+        return clusters
 
-    with mock.patch.object(clustering, "cluster_pseudo_labels", kept):
+    with mock.patch.object(clustering, "cluster_features", kept):
         yield found
 
 

@@ -39,8 +39,8 @@ def test_released_clusters_what_float32_embeds(
     from reid_pipeline import clustering
 
     seen: list[np.ndarray] = []
-    cluster = clustering.cluster_pseudo_labels
-    monkeypatch.setattr(clustering, "cluster_pseudo_labels", lambda x, **rest: seen.append(x) or cluster(x, **rest))
+    cluster = clustering.cluster_features
+    monkeypatch.setattr(clustering, "cluster_features", lambda x, settings: seen.append(x) or cluster(x, settings))
     stage, model = stage_and_model(recipe)
     half = replace(data, runtime=Runtime(torch.device("cpu"), "bfloat16"))
     next(iter(stage.epoch_batches(model, half, 1)))

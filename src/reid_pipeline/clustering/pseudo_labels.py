@@ -1,32 +1,33 @@
 """From embeddings to pseudo labels, and the guard against a clustering that has collapsed."""
 
-from dataclasses import asdict, dataclass
-
 from numpy.typing import ArrayLike
 
-from reid_pipeline.clustering.dbscan import check_options, dbscan_labels
+from reid_pipeline.clustering.kinds import find_kind
+from reid_pipeline.clustering.kinds._kind import check_options
 from reid_pipeline.clustering.quality import Integers, pseudo_label_quality
+from reid_pipeline.clustering.settings import ClusteringSettings
 from reid_pipeline.geometry.jaccard import jaccard_similarity
 from reid_pipeline.schema.errors import UserError
 
-# Pairs this far beyond eps are still passed to DBSCAN, which alone decides.
+# Pairs this far beyond eps are still passed to the kind, which alone decides.
 _SLACK = 1e-5
 
 
 def cluster_pseudo_labels(
-    features: ArrayLike, *, k1: int = 30, k2: int = 6, eps: float = 0.6, min_samples: int = 4
+    features: ArrayLike, *, k1: int = 30, k2: int = 6, eps: float = 0.6, min_samples: int = 4, kind: str = "dbscan"
 ) -> Integers:
-    """Cluster `features` by DBSCAN on their k-reciprocal Jaccard distance.
+    """Cluster `features` by their k-reciprocal Jaccard distance, of which only the pairs within eps are ever stored.
 
-    The labels are those of scikit-learn's `DBSCAN(eps, min_samples, metric="precomputed")` on the dense
-    float32 distance `1 - jaccard_distance(features)`; only the pairs within eps are ever stored.
+    By default the labels are those of scikit-learn's `DBSCAN(eps, min_samples, metric="precomputed")` on the dense
+    float32 distance `1 - jaccard_distance(features)`. `cluster_features` finds eps itself, and splits large clusters.
 
     Args:
         features: `[N, D]` floats, finite; unit rows are usual.
         k1: neighbours in a list, the row included.
         k2: nearest rows averaged, the row included.
         eps: greatest Jaccard distance of neighbours, in (0, 1].
-        min_samples: neighbours that make a core row, the row included.
+        min_samples: neighbours that make a core row, the row included; of other kinds the smallest cluster.
+        kind: a module of `clustering/kinds`.
 
     Returns:
         int64 `[N]`: clusters from 0, noise -1.
@@ -34,19 +35,10 @@ def cluster_pseudo_labels(
     Raises:
         UserError: unusable features, or an option outside its range.
     """
+    found = find_kind(kind)
     check_options(eps=eps, min_samples=min_samples)
     similarity = jaccard_similarity(features, k1=k1, k2=k2, minimum=max(0.0, 1.0 - eps - _SLACK))
-    return dbscan_labels(similarity, eps=eps, min_samples=min_samples)
-
-
-@dataclass(frozen=True)
-class ClusteringSettings:
-    """Parameters of a clustering, for the text of an error."""
-
-    k1: int = 30
-    k2: int = 6
-    eps: float = 0.6
-    min_samples: int = 4
+    return found.labels(similarity, eps=eps, min_samples=min_samples, resolution=1.0)
 
 
 class ClusteringCollapse(UserError):  # noqa: N818 - the name says what happened, as fixed by the design
@@ -64,7 +56,7 @@ def check_collapse(
     seen = pseudo_label_quality(pseudo_labels)
     if seen.clusters >= 2 and seen.noise_share <= max_noise_share:
         return
-    options = "" if settings is None else "; " + ", ".join(f"{key} {value}" for key, value in asdict(settings).items())
+    options = "" if settings is None else f"; {settings.words()}"
     eps = "eps" if settings is None else f"eps ({settings.eps})"
     if seen.clusters == 1 and seen.noise_share <= max_noise_share:
         what = "all images fell into one cluster"

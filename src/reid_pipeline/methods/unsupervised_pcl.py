@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
 
+from reid_pipeline.clustering.settings import ClusteringSettings
 from reid_pipeline.engine.stage import Batch, Method, StepOutput, TrainingData
 from reid_pipeline.methods._prototypes import (
     CameraAwareParameters,
@@ -23,7 +24,7 @@ from reid_pipeline.methods._prototypes import (
     prototype_memory,
     proxy_memory,
 )
-from reid_pipeline.schema.base import Parameters, RecipeParameters
+from reid_pipeline.schema.base import RecipeParameters
 from reid_pipeline.schema.parameters import AugmentationParameters, BackboneParameters, MemoryParameters, TowerPlan
 from reid_pipeline.schema.population import Population
 
@@ -32,16 +33,6 @@ if TYPE_CHECKING:
 
     from reid_pipeline.losses import CameraProxyMemory, PrototypeMemory
     from reid_pipeline.models.reid_model import ReIDModel
-
-
-class ClusteringParameters(Parameters):
-    """From embeddings to pseudo labels."""
-
-    k1: int = Field(30, ge=2, description="neighbours of a k-reciprocal set, the row itself included")
-    k2: int = Field(6, ge=1, description="neighbours averaged by local query expansion")
-    eps: float = Field(0.5, gt=0, le=1, description="DBSCAN radius in Jaccard distance")
-    min_samples: int = Field(4, ge=1, description="rows within eps that make a core row, itself included")
-    max_noise_share: float = Field(0.95, gt=0, le=1, description="above it training stops: a collapse")
 
 
 class UnsupervisedPCLParameters(RecipeParameters):
@@ -77,7 +68,7 @@ class UnsupervisedPCLParameters(RecipeParameters):
     embedding_precision: Literal["float32", "compute"] = Field(
         "float32", description="of the embeddings that are clustered; compute: as compute.precision"
     )
-    clustering: ClusteringParameters
+    clustering: ClusteringSettings
     memory: MemoryParameters
     camera_aware: CameraAwareParameters = CameraAwareParameters()
 
@@ -127,22 +118,17 @@ class ClusterContrastStage(MemoryContrast["ReIDModel", "PrototypeMemory | Camera
         return StepOutput(losses, {"embeddings": embeddings})
 
     def _cluster(self, embeddings: np.ndarray, data: TrainingData) -> np.ndarray:
-        from reid_pipeline.clustering import (
-            ClusteringSettings,
-            check_collapse,
-            cluster_pseudo_labels,
-            pseudo_label_quality,
-        )
+        from reid_pipeline.clustering import check_collapse, cluster_features, pseudo_label_quality
 
-        settings = self.parameters.clustering.model_dump()
-        allowed, started = settings.pop("max_noise_share"), time.perf_counter()
-        pseudo_labels = cluster_pseudo_labels(embeddings, **settings)
+        settings, started = self.parameters.clustering, time.perf_counter()
+        found = cluster_features(embeddings, settings)
         self._facts["seconds"]["clustering"] = time.perf_counter() - started
         # Agreement with identities only where these are known; never used in training.
         known = data.labels if (data.labels >= 0).all() else None
-        self._facts |= pseudo_label_quality(pseudo_labels, known).facts()
-        check_collapse(pseudo_labels, settings=ClusteringSettings(**settings), max_noise_share=allowed)
-        return pseudo_labels
+        self._facts |= pseudo_label_quality(found.labels, known).facts()
+        in_force = settings.model_copy(update={"eps": found.eps})
+        check_collapse(found.labels, settings=in_force, max_noise_share=settings.max_noise_share)
+        return found.labels
 
 
 def build(parameters: UnsupervisedPCLParameters, population: Population) -> ReIDModel:

@@ -10,12 +10,11 @@ import numpy as np
 from scipy import sparse
 from scipy.sparse import csgraph
 
+from reid_pipeline.clustering.kinds._kind import ClusteringKind, check_options, pairs_within, square
 from reid_pipeline.clustering.quality import Integers
-from reid_pipeline.geometry.distances import check_count
-from reid_pipeline.schema.errors import UserError
 
 
-def dbscan_labels(similarity: sparse.csr_array, *, eps: float, min_samples: int) -> Integers:
+def dbscan_labels(similarity: sparse.csr_array, *, eps: float, min_samples: int, resolution: float = 1.0) -> Integers:
     """Cluster rows whose distance is `1 - similarity`.
 
     Rows i and j are neighbours where `float32(1) - similarity_ij <= float32(eps)`, the comparison that
@@ -29,24 +28,20 @@ def dbscan_labels(similarity: sparse.csr_array, *, eps: float, min_samples: int)
         similarity: CSR `[N, N]`, symmetric, values in (0, 1].
         eps: greatest distance of neighbours, in (0, 1].
         min_samples: neighbours that make a core row, the row itself included, at least 1.
+        resolution: not used.
 
     Returns:
         int64 `[N]`: clusters from 0, noise -1.
 
     Raises:
-        UserError: a matrix that is not square, eps outside (0, 1], or min_samples below 1.
+        UserError: a matrix that is not square, or an option outside its range.
     """
-    check_options(eps=eps, min_samples=min_samples)
-    pairs = sparse.csr_array(similarity)
+    check_options(eps=eps, min_samples=min_samples, resolution=resolution)
+    pairs = square(similarity)
     total = pairs.shape[0]
-    if pairs.shape != (total, total):
-        raise UserError(f"similarity has shape {list(pairs.shape)}; a square matrix [N, N] is needed.")
     if np.float32(eps) >= np.float32(1):
         return np.full(total, 0 if total >= min_samples else -1, dtype=np.int64)
-    rows_E = np.repeat(np.arange(total), np.diff(pairs.indptr))
-    near_E = np.float32(1) - pairs.data.astype(np.float32, copy=False) <= np.float32(eps)
-    near_E &= rows_E != pairs.indices
-    rows_E, columns_E = rows_E[near_E], pairs.indices[near_E]
+    rows_E, columns_E, _ = pairs_within(pairs, eps)
     core_N = np.bincount(rows_E, minlength=total) + 1 >= min_samples
     both_E = core_N[rows_E] & core_N[columns_E]
     graph = sparse.coo_array((both_E[both_E], (rows_E[both_E], columns_E[both_E])), shape=(total, total)).tocsr()
@@ -60,10 +55,8 @@ def dbscan_labels(similarity: sparse.csr_array, *, eps: float, min_samples: int)
     return np.where(lowest_N < total, lowest_N, labels_N)
 
 
-def check_options(*, eps: float, min_samples: int) -> None:
-    """Raise UserError where `eps` or `min_samples` is outside its range."""
-    if not 0.0 < eps <= 1.0:
-        raise UserError(
-            f"eps is {eps}; it is a Jaccard distance and must lie in (0, 1] (usual: 0.4 to 0.7; higher merges more)."
-        )
-    check_count("min_samples", min_samples, "4")
+KIND = ClusteringKind(
+    name="dbscan",
+    description="Connected dense rows, by single linkage (DBSCAN); as the released code.",
+    labels=dbscan_labels,
+)

@@ -1,0 +1,67 @@
+"""From embeddings to clusters by any kind, with a given or a found cut, and with too large clusters split."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy import sparse
+
+from reid_pipeline.clustering.cut import found_cut
+from reid_pipeline.clustering.kinds import find_kind
+from reid_pipeline.clustering.large import split_large
+from reid_pipeline.clustering.measures import graph_silhouette
+from reid_pipeline.clustering.quality import Integers
+from reid_pipeline.clustering.settings import ClusteringSettings
+from reid_pipeline.geometry.jaccard import jaccard_similarity
+
+
+@dataclass(frozen=True)
+class Clustering:
+    """Clusters, and the graph on which they were found.
+
+    Attributes:
+        labels: int64 `[N]`, clusters from 0, noise -1.
+        similarity: CSR `[N, N]`, the Jaccard similarity of all pairs that have any.
+        eps: the cut in force.
+        split: clusters that were split because they were too large.
+        scores: of `eps: auto`, each cut that was tried and its score; else empty.
+    """
+
+    labels: Integers
+    similarity: sparse.csr_array
+    eps: float
+    split: int = 0
+    scores: tuple[tuple[float, float], ...] = ()
+
+    @property
+    def silhouette(self) -> float:
+        """The mean silhouette on the graph over all rows, noise counting 0; in [-1, 1]."""
+        return float(np.mean(graph_silhouette(self.similarity, self.labels)))
+
+
+def cluster_features(features: ArrayLike, settings: ClusteringSettings) -> Clustering:
+    """Cluster `[N, D]` floats, usually unit rows, by their k-reciprocal Jaccard distance.
+
+    The similarity is computed once, for every pair that has any; each cut that is tried reads the same one. With
+    `kind: dbscan`, a number as eps, and `largest_share: 1` the labels are those of `cluster_pseudo_labels`.
+
+    Raises:
+        UserError: unusable features, or an option outside its range.
+    """
+    similarity = jaccard_similarity(features, k1=settings.k1, k2=settings.k2)
+    return cluster_similarity(similarity, settings)
+
+
+def cluster_similarity(similarity: sparse.csr_array, settings: ClusteringSettings) -> Clustering:
+    """Cluster the rows of a similarity, CSR `[N, N]` with all pairs above 0, symmetric; see `cluster_features`."""
+    kind = find_kind(settings.kind)
+
+    def labels_at(pairs: sparse.csr_array, eps: float) -> Integers:
+        return kind.labels(pairs, eps=eps, min_samples=settings.min_samples, resolution=settings.resolution)
+
+    if settings.eps == "auto":
+        eps, labels, scores = found_cut(similarity, labels_at)
+    else:
+        eps, labels, scores = settings.eps, labels_at(similarity, settings.eps), ()
+    labels, split = split_large(similarity, labels, labels_at, eps=eps, largest_share=settings.largest_share)
+    return Clustering(labels, similarity, eps, split, scores)

@@ -1,0 +1,56 @@
+"""The parameters of a clustering, from embeddings to pseudo labels."""
+
+from typing import Any, Literal
+
+from pydantic import Field, field_validator
+
+from reid_pipeline.clustering.kinds import check_kind
+from reid_pipeline.schema.base import Parameters
+from reid_pipeline.schema.errors import UserError, nearest
+
+
+class ClusteringSettings(Parameters):
+    """From embeddings to pseudo labels."""
+
+    kind: str = Field("dbscan", description="a module of clustering/kinds: dbscan, as released, or communities")
+    k1: int = Field(30, ge=2, description="neighbours of a k-reciprocal set, the row itself included")
+    k2: int = Field(6, ge=1, description="neighbours averaged by local query expansion")
+    eps: float | Literal["auto"] = Field(
+        0.5, description="greatest Jaccard distance of neighbours, in (0, 1]; auto: found without labels, each time"
+    )
+    min_samples: int = Field(
+        4, ge=1, description="dbscan: rows within eps that make a core row, itself included; else the smallest cluster"
+    )
+    resolution: float = Field(1.0, gt=0, description="communities alone: more of it, more and smaller clusters")
+    largest_share: float = Field(
+        1.0, gt=0, le=1, description="a cluster with more of the images is split by a smaller eps; 1 splits none"
+    )
+    max_noise_share: float = Field(0.95, gt=0, le=1, description="above it training stops: a collapse")
+
+    @field_validator("kind")
+    @classmethod
+    def _known_kind(cls, value: str) -> str:
+        try:
+            return check_kind(value)
+        except UserError as error:
+            raise ValueError(str(error)) from None
+
+    @field_validator("eps", mode="before")
+    @classmethod
+    def _distance_or_auto(cls, value: Any) -> Any:
+        try:
+            number = float(value)
+        except (TypeError, ValueError):
+            if value == "auto":
+                return value
+            raise ValueError(
+                f"eps is {value!r}; a Jaccard distance in (0, 1], or auto, is needed.{nearest(str(value), ['auto'])}"
+            ) from None
+        if not 0.0 < number <= 1.0:
+            raise ValueError(f"eps is {value}; a Jaccard distance in (0, 1], or auto, is needed (usual: 0.4 to 0.7).")
+        return number
+
+    def words(self) -> str:
+        """Return the options that decided the labels, for the text of an error."""
+        options = self.model_dump(exclude={"max_noise_share"} | ({"resolution"} if self.kind == "dbscan" else set()))
+        return ", ".join(f"{name} {value}" for name, value in options.items())
