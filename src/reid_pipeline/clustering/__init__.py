@@ -5,6 +5,8 @@ from reid_pipeline.clustering.clustering import cluster_features as cluster_feat
 from reid_pipeline.clustering.clustering import cluster_similarity as cluster_similarity
 from reid_pipeline.clustering.measures import camera_balance as camera_balance
 from reid_pipeline.clustering.measures import graph_silhouette as graph_silhouette
+from reid_pipeline.clustering.measures import label_measures as label_measures
+from reid_pipeline.clustering.measures import label_quality as label_quality
 from reid_pipeline.clustering.measures import label_stability as label_stability
 from reid_pipeline.clustering.measures import largest_share as largest_share
 from reid_pipeline.clustering.proxies import check_known_cameras as check_known_cameras

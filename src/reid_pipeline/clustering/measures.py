@@ -3,6 +3,8 @@
 Shape suffixes: N rows, C clusters, E stored pairs.
 """
 
+from collections.abc import Mapping
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
@@ -104,6 +106,36 @@ def largest_share(pseudo_labels: ArrayLike) -> float:
     labels_N: Integers = checked_integers(pseudo_labels, "pseudo_labels")
     clustered = labels_N[labels_N >= 0]
     return float(np.bincount(clustered).max() / len(labels_N)) if clustered.size else 0.0
+
+
+def label_measures(
+    similarity: sparse.csr_array, pseudo_labels: ArrayLike, *, before: ArrayLike | None = None, camids: ArrayLike | None
+) -> dict[str, float]:
+    """Return the measures of a clustering by the names that a history has, `label_quality` among them.
+
+    `similarity` and `pseudo_labels` are those of `graph_silhouette`, `before` the labels of the epoch before; what
+    cannot be measured (the stability of the first labels, the balance without cameras) is left out.
+    """
+    figures = {
+        "silhouette": float(graph_silhouette(similarity, pseudo_labels).mean()),
+        "largest_cluster": largest_share(pseudo_labels),
+        "stability": None if before is None else label_stability(before, pseudo_labels),
+        "camera_balance": camera_balance(pseudo_labels, camids),
+    }
+    known = {name: value for name, value in figures.items() if value is not None}
+    return {**known, "label_quality": label_quality(known)}
+
+
+def label_quality(figures: Mapping[str, float]) -> float:
+    """Return the measure by which the best model of a training is found, from those of its labels; larger is better.
+
+    The mean silhouette, noise 0, times the share of the images outside the largest cluster where it is above 0. The
+    second factor stands against training itself: it pulls together what it takes for one identity, and so a cluster
+    that swallows others can get a silhouette above 0, and does not get a quality above theirs. Where clusters are many
+    it is nearly 1. Both trivial partitions, all noise and one cluster, have 0.
+    """
+    silhouette = figures["silhouette"]
+    return silhouette * (1.0 - figures["largest_cluster"]) if silhouette > 0 else silhouette
 
 
 def _entropy(counts: NDArray[np.float64] | Integers) -> float:

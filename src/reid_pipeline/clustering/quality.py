@@ -51,16 +51,15 @@ class PseudoLabelQuality:
     bcubed_recall: float | None = None
 
     def facts(self) -> dict[str, Any]:
-        """Return the figures as a history record holds them: plain JSON values; a cluster over half of the rows too."""
+        """Return the figures as a history record holds them: plain JSON values, the largest cluster's share too."""
         bins = [{"low": low, "high": high, "clusters": count} for low, high, count in self.size_histogram]
         largest = self.size_quantiles[-1] / self.rows if self.size_quantiles else 0.0
         facts: dict[str, Any] = {
             "clusters": self.clusters,
             "noise_share": self.noise_share,
             "cluster_sizes": {"quantiles": list(self.size_quantiles), "histogram": bins},
+            "largest_cluster": largest,
         }
-        if largest > 0.5:
-            facts["largest_cluster"] = largest
         if self.ari is not None:
             facts["ground_truth"] = {name: getattr(self, name) for name in _AGREEMENT}
         return facts

@@ -6,13 +6,14 @@ from typing import Any
 
 import torch
 
+from reid_pipeline.engine.best_model import exported_tensors
 from reid_pipeline.schema.digests import digest_of_buffers, digest_of_json
 from reid_pipeline.schema.records import StageDescription
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """The model at the end of a stage: its state dict, on the CPU, and its origin."""
+    """The model that a stage's training gave: its state dict, on the CPU, and its origin."""
 
     tensors: Mapping[str, torch.Tensor]
     description: StageDescription
@@ -34,8 +35,8 @@ def digest_of_tensors(tensors: Mapping[str, torch.Tensor]) -> str:
 
 
 def checkpoint_of(state: Mapping[str, Any]) -> Checkpoint:
-    """Return the checkpoint of the last state that `train_stage` yielded."""
-    tensors = {name: tensor.detach().cpu().clone() for name, tensor in state["model"].items()}
+    """Return the checkpoint of the last state that `train_stage` yielded: of the best model, where one was measured."""
+    tensors = {name: tensor.detach().cpu().clone() for name, tensor in exported_tensors(state).items()}
     description = StageDescription.model_validate(state["description"])
     origin = description.origin.replace(digest=digest_of_tensors(tensors))
     return Checkpoint(tensors, description.model_copy(update={"origin": origin}))

@@ -13,10 +13,11 @@ from typing import Any, Generic
 import torch
 from torch import nn
 
+from reid_pipeline.engine.best_model import BestModel
 from reid_pipeline.engine.finite import NotFinite, non_finite_tensors
 from reid_pipeline.engine.progress import track
 from reid_pipeline.engine.seeding import seed_global_state
-from reid_pipeline.engine.stage import Batch, M, Stage, TrainingData
+from reid_pipeline.engine.stage import Batch, M, Stage, TrainingData, TrainingEnded
 from reid_pipeline.engine.tower_plan import fitted_plan, layer_factors, require_possible, set_chunks
 from reid_pipeline.schema.parameters import TrainingPlan
 
@@ -48,6 +49,7 @@ class Progress:
         history: one record per finished epoch, earlier runs' included.
         state: from which `fit` resumes. Its tensors are the live ones: save or copy them before the next epoch.
         steps: how many the epoch had; 0 for one that was resumed from.
+        ended: why training ends here, before its last epoch; empty else.
     """
 
     epoch: int
@@ -55,6 +57,12 @@ class Progress:
     history: tuple[Mapping[str, Any], ...]
     state: dict[str, Any]
     steps: int = 0
+    ended: str = ""
+
+    @property
+    def is_last(self) -> bool:
+        """Whether no epoch follows."""
+        return bool(self.ended) or self.epoch == self.epochs
 
 
 def fit(
@@ -65,6 +73,10 @@ def fit(
     `model`, on `data.runtime.device`, is changed in place. `resume` is the `state` of an earlier Progress: training
     goes on after its epoch and gives what an unbroken run gives, to the bit on the CPU.
 
+    Where the stage measures its model (`Stage.measure`) the state has a copy of the best one, which is exported; the
+    last model is measured before the last epoch is yielded. A stage that cannot go on (`TrainingEnded`) ends training:
+    its last epoch is yielded again, with the reason.
+
     Raises:
         NonFiniteLoss: before the optimiser step that would have used it.
         UnusableState: before anything else, for a `resume` that is not of this stage and model.
@@ -73,9 +85,9 @@ def fit(
     """
     loop = _Loop(stage, model, data, resume)
     stage.begin(model, data)
-    if loop.epoch == stage.plan.epochs:
+    if loop.is_over:
         yield loop.progress()
-    while loop.epoch < stage.plan.epochs:
+    while not loop.is_over:
         loop.run_epoch()
         yield loop.progress()
 
@@ -92,6 +104,8 @@ class _Loop(Generic[M]):
         self.scaler = data.runtime.gradient_scaler()
         self.stateful: dict[str, Any] = {"model": model, "optimiser": self.optimiser, "scaler": self.scaler}
         self.epoch = self.steps = 0
+        self.ended = ""
+        self.best = BestModel()
         self.history: list[Mapping[str, Any]] = []
         if resume is not None:
             self._restore(resume)
@@ -101,21 +115,37 @@ class _Loop(Generic[M]):
             self.epoch, self.history = int(state["epoch"]), list(state["history"])
             for name, each in self.stateful.items():
                 each.load_state_dict(state[name])
+            self.best.restore(state, self.model)
+            self.ended = str(state.get("ended", ""))
+            self.stage.restore(state)
         except (AttributeError, IndexError, KeyError, RuntimeError, TypeError, ValueError) as error:
             reason = next(iter(str(error).splitlines()), "")
             raise UnusableState(f"{type(error).__name__}: {reason}") from error
 
+    @property
+    def is_over(self) -> bool:
+        return bool(self.ended) or self.epoch == self.stage.plan.epochs
+
     def progress(self) -> Progress:
-        state = {name: each.state_dict() for name, each in self.stateful.items()}
-        state |= {"epoch": self.epoch, "history": list(self.history)}
-        return Progress(self.epoch, self.stage.plan.epochs, tuple(self.history), state, self.steps)
+        state = {**self.stage.state(), **{name: each.state_dict() for name, each in self.stateful.items()}}
+        state |= {"epoch": self.epoch, "history": list(self.history), **self.best.state()}
+        state |= {"ended": self.ended} if self.ended else {}
+        return Progress(self.epoch, self.stage.plan.epochs, tuple(self.history), state, self.steps, self.ended)
 
     def run_epoch(self) -> None:
         epoch, plan = self.epoch + 1, self.plan
         started = time.perf_counter()
         seed_global_state(self.data.seed, self.stage.name, epoch)
         rate = set_learning_rate(self.optimiser, plan, epoch)
-        batches = self.stage.epoch_batches(self.model, self.data, epoch)
+        try:
+            batches = self.stage.epoch_batches(self.model, self.data, epoch)
+        except TrainingEnded as error:
+            if not self.best:
+                raise
+            self.ended, self.steps = str(error), 0
+            self._note_exported({})
+            return
+        self.best.consider(self.stage.measure(), self.model)
         title = f"{self.stage.name} epoch {epoch}/{plan.epochs}"
         totals: dict[str, float] = {}
         steps = 0
@@ -129,6 +159,25 @@ class _Loop(Generic[M]):
         self.epoch, self.steps = epoch, steps
         losses = {name: total / steps for name, total in totals.items()}
         self.history.append(self._record(rate, sum(totals.values()) / steps, losses, time.perf_counter() - started))
+        if self.is_over and self.best:
+            self._judge()
+
+    def _judge(self) -> None:
+        """Measure the model after the last epoch as those before it; note what was found, and what it took."""
+        started = time.perf_counter()
+        self.best.consider(self.stage.judge(self.model, self.data), self.model)
+        facts = {name: value for name, value in self.stage.facts().items() if name != "seconds"}
+        spent = round(time.perf_counter() - started, 3)
+        seconds = self.history[-1]["seconds"]
+        self._note_exported(
+            {"after": facts, "seconds": {**seconds, "judging": spent, "epoch": round(seconds["epoch"] + spent, 3)}}
+        )
+
+    def _note_exported(self, found: dict[str, Any]) -> None:
+        """Note in the last record which epoch's model is exported, and whether training ended early."""
+        exported = {"epoch": self.best.epoch, "epochs": self.stage.plan.epochs, "measures": list(self.best.measures)}
+        ended = {"ended": self.ended} if self.ended else {}
+        self.history[-1] = {**self.history[-1], **found, "exported": {**exported, **ended}}
 
     def _require_finite(self, epoch: int, rate: float) -> None:
         """Raise NonFiniteWeights: a loss can be finite, and its gradient or its step not."""

@@ -79,6 +79,13 @@ class StepOutput:
     retained: dict[str, torch.Tensor] = field(default_factory=dict)
 
 
+class TrainingEnded(Exception):  # noqa: N818 - nothing went wrong in the program
+    """A stage cannot go on, and its best model so far is worth exporting; the text says why.
+
+    For `Stage.epoch_batches` to raise, of an epoch after the first, where the stage measures its model.
+    """
+
+
 class Stage(ABC, Generic[M]):
     """One training stage of a model of class `M`: the loop in `engine.loop` asks, a stage answers.
 
@@ -118,6 +125,28 @@ class Stage(ABC, Generic[M]):
     def facts(self) -> Mapping[str, Any]:
         """Return numbers of the epoch for the history; `seconds` maps the stage's own parts to time."""
         return {}
+
+    def measure(self) -> float | None:
+        """Return how good the model was when `epoch_batches` returned, without labels; larger is better.
+
+        A stage that answers, in every epoch, has its best model exported, the one before training among them. By
+        default None: nothing is measured, and the last model is exported.
+        """
+        return None
+
+    def judge(self, model: M, data: TrainingData) -> float | None:  # noqa: ARG002 - a stage may need both
+        """Return the same of the model after the last epoch, of which `facts` then are; None: it is not compared.
+
+        Asked only of a stage that measures.
+        """
+        return None
+
+    def state(self) -> Mapping[str, Any]:
+        """Return what the stage needs of the epochs before, to go on after a kill: tensors, plain values, by name."""
+        return {}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Take up what `state` returned, which may lack what this version added. By default nothing."""
 
 
 @dataclass(frozen=True)

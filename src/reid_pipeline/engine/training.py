@@ -1,7 +1,7 @@
 """From a split table to a trained model: a run is built, described, resumed and exported."""
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -24,6 +24,13 @@ from reid_pipeline.images.cache import ImageCache
 from reid_pipeline.images.decode import TargetSize
 from reid_pipeline.models.embedder import Embedder
 from reid_pipeline.models.reid_model import ReIDModel
+from reid_pipeline.reporting.guard_notes import (
+    DOMINATED,
+    exported_model,
+    exported_sentence,
+    is_dominated,
+    label_warnings,
+)
 from reid_pipeline.schema.columns import CAMID, IDENTITY, LABEL, SPLIT, VIEWID
 from reid_pipeline.schema.errors import first_few
 from reid_pipeline.schema.origin import DECIDING, Origin, mismatches, require_match, warn_of_rounding
@@ -32,10 +39,6 @@ from reid_pipeline.schema.raw_folder import RawFolder
 from reid_pipeline.schema.records import EpochRecord, StageDescription
 from reid_pipeline.splits import data_hash, white_value
 
-_DOMINATED = (
-    "One cluster holds more than half of the training images: most of them are taken for one identity. Lower"
-    " clustering.eps or clustering.k1; if it grew from epoch to epoch, the learning rate is too high."
-)
 _log = logging.getLogger(__name__)
 
 
@@ -177,13 +180,23 @@ def train_stage(
         _log.warning("%s", remarks)
     dominated, cost = False, cost_of_whole(run.method, run.whole, name, run.split_table)
     for progress in _epochs(run, stage, earlier, _usable(resume_point, origin)):
-        _log.info("%s", _summary(run.method.name, progress.history[-1], progress.epochs))
-        if "largest_cluster" in progress.history[-1] and not dominated:
-            _log.warning("%s", _DOMINATED)  # once: the share stands in the line of every epoch
+        if not progress.ended:
+            _log.info("%s", _summary(run.method.name, progress.history[-1], progress.epochs))
+        if is_dominated(progress.history[-1]) and not dominated:
+            _log.warning("%s", DOMINATED)  # once: the share stands in the line of every epoch
             dominated = True
         history = [EpochRecord.of(record, fingerprint) for record in progress.history]
         history = history if cost is None else cost.noted(history, progress)
+        if progress.is_last:
+            _say_what_is_exported(history)
         yield {"description": description, "epochs": progress.epochs, **progress.state}, history
+
+
+def _say_what_is_exported(history: Sequence[EpochRecord]) -> None:
+    for warning in label_warnings(history):
+        _log.warning("%s", warning)
+    if exported := exported_model(history):
+        _log.info("%s", exported_sentence(exported))
 
 
 def _epochs(
@@ -273,7 +286,7 @@ def _summary(method: str, record: Mapping[str, Any], epochs: int) -> str:
         text += f", {record['clusters']} clusters"
     if "noise_share" in record:
         text += f", {record['noise_share']:.0%} noise"
-    if "largest_cluster" in record:
+    if is_dominated(record):
         text += f", one cluster of {record['largest_cluster']:.0%}"
     if "ground_truth" in record:
         text += f", ARI {record['ground_truth']['ari']:.2f}"

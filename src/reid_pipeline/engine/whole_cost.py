@@ -41,7 +41,7 @@ class CostOfWhole:
             self.measure(progress.steps, last.seconds)
         if not (facts := self.facts()):
             return history
-        if progress.epoch == progress.epochs:
+        if progress.is_last:
             _log.info("%s", cost_sentence(f"{self.name}, {last.stage}", facts))
         return [*before, last.model_copy(update={"facts": {**last.facts, COST: facts}})]
 

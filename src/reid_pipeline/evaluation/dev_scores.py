@@ -6,6 +6,7 @@ import pandas as pd
 import torch
 
 from reid_pipeline.clustering import ClusteringCollapse
+from reid_pipeline.engine.best_model import exported_tensors
 from reid_pipeline.engine.checkpoint import Checkpoint, checkpoint_of
 from reid_pipeline.engine.finite import NotFinite
 from reid_pipeline.engine.loop import fit
@@ -23,7 +24,8 @@ def dev_scores(run: TrainingRun, evaluation: EvaluationParameters, *, every: int
     """Train all stages; yield the mAP on the dev split after every few epochs, and the last, of the last stage.
 
     Earlier stages are not scored, since what they learn (prompts) does not change embeddings. Nothing is stored. The
-    training is that of `train_stage`, to the bit. The `splits` of `evaluation` is not read.
+    training is that of `train_stage`, to the bit, and the last score is of the model that it exports: where that is the
+    best of all epochs, or training ends early, too. The `splits` of `evaluation` is not read.
 
     Raises:
         Unusable: a loss, the weights or the embeddings are not finite, or the clustering collapses.
@@ -38,7 +40,10 @@ def dev_scores(run: TrainingRun, evaluation: EvaluationParameters, *, every: int
         model = run.model(earlier)
         for progress in fit(last, model, run.data()):
             _require_finite(progress.state["model"].values(), f"weights after epoch {progress.epoch}")
-            if progress.epoch % every == 0 or progress.epoch == progress.epochs:
+            if progress.is_last:  # no epoch follows that would go on from these weights
+                model.load_state_dict(dict(exported_tensors(progress.state)))
+                yield Score(progress.epochs, progress.epochs, _dev_map(run, model.embedder(), evaluation))
+            elif progress.epoch % every == 0:
                 yield Score(progress.epoch, progress.epochs, _dev_map(run, model.embedder(), evaluation))
     except (NotFinite, ClusteringCollapse) as error:
         raise Unusable(str(error)) from error

@@ -10,12 +10,13 @@ from reid_pipeline import __version__
 from reid_pipeline.engine.runtime import Runtime, device_peak_memory
 from reid_pipeline.engine.whole_cost import COST
 from reid_pipeline.models.embedder import Embedder
+from reid_pipeline.reporting.guard_notes import exported_model
 from reid_pipeline.schema.addresses import Cell
 from reid_pipeline.schema.base import Parameters
 from reid_pipeline.schema.columns import DISTRACTOR_PID, PID, SPLIT
 from reid_pipeline.schema.errors import UserError
 from reid_pipeline.schema.origin import INIT_FROM, PUBLISHED, Origin
-from reid_pipeline.schema.records import EpochRecord, Metrics, RunCard, SplitCount
+from reid_pipeline.schema.records import EpochRecord, ExportedModel, Metrics, RunCard, SplitCount
 from reid_pipeline.splits import data_hash, galleries_hash
 
 
@@ -104,7 +105,14 @@ def make_run_card(
         device_peak_memory_bytes=device_peak_memory(runtime.device),
         parameters={"benchmark": cell.benchmark, "seed": cell.seed, **started, **parameters, **compute},
         **_cost_of_whole(history),
+        **noted_export(history),
     )
+
+
+def noted_export(history: Sequence[EpochRecord]) -> dict[str, ExportedModel]:
+    """Return the entry `exported` of metrics and run card; nothing where the last model was exported unmeasured."""
+    exported = exported_model(history)
+    return {} if exported is None else {"exported": exported}
 
 
 def _cost_of_whole(history: Sequence[EpochRecord]) -> dict[str, float]:
@@ -131,6 +139,6 @@ def require_history(history: Sequence[EpochRecord], origin: Origin) -> None:
     if others:
         raise UserError(
             f"{len(others)} of {len(history)} epochs in the history are of another training of stage"
-            f" {others[0].stage} than the embedder {origin.file}. Make both anew: run the pipeline from node"
+            f" {others[0].stage} than {origin.file or 'what it is read with'}. Make both anew: run the pipeline from node"
             f" {origin.method}.train_{others[0].stage}."
         )

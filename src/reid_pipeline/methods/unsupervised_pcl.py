@@ -1,20 +1,21 @@
 """Prototypical contrastive learning without labels (arXiv 2310.17218; methods.md section 8).
 
-Every epoch: embed all training images, cluster them by their k-reciprocal Jaccard distance with DBSCAN, drop the noise,
-make one prototype per cluster, and contrast augmented batches with the prototypes. With `camera_aware` clusters are
-split by camera, and batches are contrasted with those proxies (CAP, O2CAP).
+Every epoch: embed all training images, cluster them by their k-reciprocal Jaccard distance (DBSCAN, or another kind),
+drop the noise, make one prototype per cluster, and contrast augmented batches with the prototypes. With `camera_aware`
+clusters are split by camera, and batches are contrasted with those proxies (CAP, O2CAP). With `keep: best` the labels
+of every model are judged without identities, the last one's too, and the model with the best ones is exported.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, ClassVar, Literal
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field
 
 from reid_pipeline.clustering.settings import ClusteringSettings
-from reid_pipeline.engine.stage import Batch, Method, StepOutput, TrainingData
+from reid_pipeline.engine.stage import Batch, Method, StepOutput, TrainingData, TrainingEnded
 from reid_pipeline.methods._prototypes import (
     CameraAwareParameters,
     MemoryContrast,
@@ -31,8 +32,11 @@ from reid_pipeline.schema.population import Population
 if TYPE_CHECKING:
     import numpy as np
 
+    from reid_pipeline.clustering import Clustering
     from reid_pipeline.losses import CameraProxyMemory, PrototypeMemory
     from reid_pipeline.models.reid_model import ReIDModel
+
+    Labels = tuple[np.ndarray | None, np.ndarray | None]
 
 
 class UnsupervisedPCLParameters(RecipeParameters):
@@ -54,10 +58,20 @@ class UnsupervisedPCLParameters(RecipeParameters):
             "clustering": {"eps": 0.5},
             "embedding_precision": "compute",
         },
+        # Nobody's published figures: for images that no recipe was tuned on (docs/methods.md).
+        "own_data": {
+            "backbone": {"pixel_mean": None, "pixel_std": None},
+            "augmentation": {"erasing_fill": "mean"},
+            "clustering": {"kind": "communities", "eps": "auto", "largest_share": 0.2},
+            "embedding_precision": "float32",
+            "keep": "best",
+        },
     }
 
-    recipe: Literal["released", "paper"] = Field(
-        "released", description="released: PCL-CLIP-USL, unofficial; paper: as the paper and its supervised release"
+    recipe: Literal["released", "paper", "own_data"] = Field(
+        "released",
+        description="released: PCL-CLIP-USL, unofficial; paper: as the paper and its supervised release; own_data: for"
+        " images that no recipe was tuned on",
     )
     backbone: BackboneParameters
     freeze_patch_projection: bool = Field(
@@ -69,6 +83,9 @@ class UnsupervisedPCLParameters(RecipeParameters):
         "float32", description="of the embeddings that are clustered; compute: as compute.precision"
     )
     clustering: ClusteringSettings
+    keep: Literal["last", "best"] = Field(
+        "last", description="which model is exported; best: by its clusters, judged without labels, or before training"
+    )
     memory: MemoryParameters
     camera_aware: CameraAwareParameters = CameraAwareParameters()
 
@@ -80,6 +97,8 @@ class ClusterContrastStage(MemoryContrast["ReIDModel", "PrototypeMemory | Camera
     parameters: UnsupervisedPCLParameters
     _memory: PrototypeMemory | CameraProxyMemory | None
     _epoch = 0
+    _labels: Labels = None, None  # present, before
+    _quality = 0.0
 
     def begin(self, model: ReIDModel, data: TrainingData) -> None:  # noqa: ARG002 - the data decide
         """Raise a UserError if training is camera-aware, and there are no two cameras, or images without."""
@@ -90,9 +109,10 @@ class ClusterContrastStage(MemoryContrast["ReIDModel", "PrototypeMemory | Camera
         """Cluster all training images, then yield PK batches of pseudo labels, or camera-aware of proxies."""
         from reid_pipeline.engine.batches import augmented_batches
 
-        precise = self.parameters.embedding_precision == "float32"
-        self._epoch, embeddings = epoch, self.embed_all(model, data, float32=precise)
-        labels = self._cluster(embeddings, data)
+        self._epoch = epoch
+        embeddings, found = self._cluster(model, data)
+        self._check(found)
+        labels = found.labels
         memory, parameters = self.parameters.memory, self.parameters.camera_aware
         if parameters.kind == "none":
             self._memory = prototype_memory(embeddings, labels, memory, data.runtime.device)
@@ -117,18 +137,56 @@ class ClusterContrastStage(MemoryContrast["ReIDModel", "PrototypeMemory | Camera
             losses = camera_aware_losses(memory, embeddings, batch.labels, parameters=parameters, epoch=self._epoch)
         return StepOutput(losses, {"embeddings": embeddings})
 
-    def _cluster(self, embeddings: np.ndarray, data: TrainingData) -> np.ndarray:
-        from reid_pipeline.clustering import check_collapse, cluster_features, pseudo_label_quality
+    def measure(self) -> float | None:
+        """Return the quality of the epoch's labels, where the best model is exported."""
+        return self._quality if self.parameters.keep == "best" else None
 
-        settings, started = self.parameters.clustering, time.perf_counter()
-        found = cluster_features(embeddings, settings)
+    def judge(self, model: ReIDModel, data: TrainingData) -> float:
+        """Return the quality of the labels that the trained model gives; labels of no use to train with have some."""
+        self._cluster(model, data)
+        return self._quality
+
+    def state(self) -> dict[str, Any]:
+        """Return the labels of the last two clusterings, int64 [n] on the CPU, the earlier ones None at first."""
+        import torch
+
+        present, before = (None if each is None else torch.from_numpy(each) for each in self._labels)
+        return {} if present is None else {"labels": {"present": present, "before": before}}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Take up the labels, from which the stability of the next ones is measured."""
+        if "labels" in state:
+            present, before = (state["labels"][name] for name in ("present", "before"))
+            self._labels = present.numpy(), None if before is None else before.numpy()
+
+    def _cluster(self, model: ReIDModel, data: TrainingData) -> tuple[np.ndarray, Clustering]:
+        """Return the embeddings of all training images, and their clusters, whose figures are noted."""
+        from reid_pipeline.clustering import cluster_features, label_measures, pseudo_label_quality
+
+        embeddings = self.embed_all(model, data, float32=self.parameters.embedding_precision == "float32")
+        started = time.perf_counter()
+        found = cluster_features(embeddings, self.parameters.clustering)
+        self._labels = found.labels, self._labels[0]
+        measures = label_measures(found.similarity, found.labels, before=self._labels[1], camids=data.camids)
+        self._quality = measures["label_quality"]
         self._facts["seconds"]["clustering"] = time.perf_counter() - started
         # Agreement with identities only where these are known; never used in training.
         known = data.labels if (data.labels >= 0).all() else None
-        self._facts |= pseudo_label_quality(found.labels, known).facts()
-        in_force = settings.model_copy(update={"eps": found.eps})
-        check_collapse(found.labels, settings=in_force, max_noise_share=settings.max_noise_share)
-        return found.labels
+        self._facts |= pseudo_label_quality(found.labels, known).facts() | measures
+        self._facts |= {"eps": found.eps, "split_clusters": found.split}
+        return embeddings, found
+
+    def _check(self, found: Clustering) -> None:
+        """Raise ClusteringCollapse for labels of no use; TrainingEnded where a model before can be exported."""
+        from reid_pipeline.clustering import ClusteringCollapse, check_collapse
+
+        settings = self.parameters.clustering.model_copy(update={"eps": found.eps})
+        try:
+            check_collapse(found.labels, settings=settings, max_noise_share=settings.max_noise_share)
+        except ClusteringCollapse as error:
+            if self.parameters.keep == "best" and self._epoch > 1:
+                raise TrainingEnded(str(error)) from error
+            raise
 
 
 def build(parameters: UnsupervisedPCLParameters, population: Population) -> ReIDModel:

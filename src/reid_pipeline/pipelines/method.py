@@ -80,11 +80,12 @@ def _training_nodes(method: Method) -> list[Node]:
 def _result_nodes(method: Method) -> list[Node]:
     nodes = MethodNodes(method)
     labels = {"pseudo_labels": "pseudo_labels"} if method.clusters else {}
+    noted = {"history": "history"} if method.stage_names else {}
     recorded = ["run_card", "recorded_metrics", "recorded_history", "recorded_run_card"]
     made = [
         _node(nodes.extract, "embeddings", "extract"),
         _node(ClusterNodes(method).group, ["clusters", "clusters_csv", "cluster_facts"], "group", **labels),
-        _node(nodes.evaluate, ["metrics", "breakdown"], "evaluate"),
+        _node(nodes.evaluate, ["metrics", "breakdown"], "evaluate", **noted),
         _node(nodes.run_card, recorded, "run_card"),
     ]
     if method.name == ZERO_SHOT:

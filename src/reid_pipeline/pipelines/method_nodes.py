@@ -1,6 +1,6 @@
 """Nodes of a method's pipeline: each notes an origin in what it makes, and checks it in what it uses."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pandas as pd
@@ -130,15 +130,18 @@ class MethodNodes(CellNodes):
         galleries: pd.DataFrame,
         evaluation: EvaluationParameters,
         cells: Cells,
+        history: Sequence[EpochRecord] = (),
     ) -> tuple[Metrics, Breakdown]:
-        """Turn embeddings into metrics, and into where they come from."""
+        """Turn embeddings into metrics, and into where they come from; the history says which model they are of."""
         from reid_pipeline.evaluation.protocol import evaluate_draws
+        from reid_pipeline.evaluation.run_card import noted_export, require_history
 
         read = {"parameters": parameters, "evaluation": evaluation, "used": {"embeddings": embeddings.origin}}
         present = self._origin("evaluate", cells, split_table, galleries, **read)
+        require_history(history, present)
         metrics, breakdown = evaluate_draws(embeddings, split_table, galleries, evaluation)
         named = cells[self.method.name].model_dump(exclude={"differs"})
-        measured = Metrics(**named, **metrics, label_use=present.label_use)
+        measured = Metrics(**named, **metrics, label_use=present.label_use, **noted_export(history))
         return measured.with_origin(present), Breakdown(**named, **breakdown).with_origin(present)
 
     def compare_with_zero_shot(

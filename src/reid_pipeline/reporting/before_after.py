@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from reid_pipeline.reporting.formats import METRICS, UNMEASURED, count, few_queries, percent, points, run_name
+from reid_pipeline.reporting.guard_notes import exported_notes
 from reid_pipeline.reporting.page import Column, Table
 from reid_pipeline.reporting.run_groups import of_test_set, run_facts
 from reid_pipeline.schema.addresses import address
@@ -110,7 +111,16 @@ def text_table(
     if plain:
         body.insert(plain[0], rule)
     blocks = [line for row in rows if row.intervals for line in _interval_lines(row)]
-    return "\n".join([_caption(metrics), header, rule, *body, *blocks, *difference_notes(metrics, differences)])
+    notes = [*difference_notes(metrics, differences), *_exported_notes(metrics)]
+    return "\n".join([_caption(metrics), header, rule, *body, *blocks, *notes])
+
+
+def _exported_notes(metrics: Sequence[Metrics]) -> list[str]:
+    """Return what is to be known of the models that trainings have exported; each run named where there are several."""
+    noted = {run_name(each.method, each.variant): each.exported for each in metrics if each.exported is not None}
+    return [
+        f"{name}: {note}" if len(noted) > 1 else note for name, each in noted.items() for note in exported_notes(each)
+    ]
 
 
 def markdown_table(metrics: Sequence[Metrics], differences: Sequence[Differences] = ()) -> str:

@@ -21,6 +21,11 @@ def percent(value: float | None, absent: str = UNMEASURED) -> str:
     return absent if value is None else f"{100 * value:.1f}"
 
 
+def decimals(value: float | None, absent: str = UNMEASURED) -> str:
+    """Return a figure with three decimals: 0.4567 is "0.457"."""
+    return absent if value is None else f"{value:.3f}"
+
+
 def points(difference: float | None, absent: str = UNMEASURED) -> str:
     """Return a difference of fractions in percentage points, signed, with one decimal: "+20.1"."""
     if difference is None:

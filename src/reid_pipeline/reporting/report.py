@@ -7,12 +7,21 @@ from dataclasses import dataclass
 from reid_pipeline.reporting.before_after import before_and_after, comparison_rows, difference_notes
 from reid_pipeline.reporting.clusters_section import ClusterContent, clusters_section
 from reid_pipeline.reporting.figures import cmc_curves, epochs, training_curves
-from reid_pipeline.reporting.formats import LABELS, METRICS, UNMEASURED, count, exact_duration, percent, run_name
+from reid_pipeline.reporting.formats import (
+    LABELS,
+    METRICS,
+    UNMEASURED,
+    count,
+    decimals,
+    exact_duration,
+    percent,
+    run_name,
+)
+from reid_pipeline.reporting.guard_notes import dominated_notes, exported_model, exported_notes, label_warnings
 from reid_pipeline.reporting.page import Column, Headline, Table, charts, flattened, rendered
 from reid_pipeline.reporting.rank_lists import RankedQuery, describe, rank_list_strip
 from reid_pipeline.reporting.untested import HOW_TO_TEST, is_untested, why_untested
 from reid_pipeline.schema.addresses import ZERO_SHOT
-from reid_pipeline.schema.errors import first_few
 from reid_pipeline.schema.origin import LabelUse
 from reid_pipeline.schema.records import Breakdown, Differences, EpochRecord, Metrics, RunCard
 from reid_pipeline.schema.sample import caution, in_words
@@ -140,6 +149,7 @@ def _facts(card: RunCard) -> list[tuple[str, str]]:
     facts = {
         "Labels": LABELS[card.label_use],
         "Started from": card.init_from or "",
+        "Exported": _exported(card),
         "Device": card.device,
         "Precision": card.precision,
         "Wall time": exact_duration(card.wall_seconds),
@@ -148,6 +158,13 @@ def _facts(card: RunCard) -> list[tuple[str, str]]:
         "Data": card.data_hash[:_SHORT],
     }
     return [(name, value) for name, value in facts.items() if value]
+
+
+def _exported(card: RunCard) -> str:
+    if card.exported is None:
+        return ""
+    epoch = card.exported.epoch
+    return f"model after epoch {epoch} of {card.exported.epochs}" if epoch else "encoder before training"
 
 
 def _epoch_table(history: Sequence[EpochRecord]) -> Table:
@@ -160,9 +177,10 @@ def _epoch_table(history: Sequence[EpochRecord]) -> Table:
         Column("Loss", [f"{record.loss:.4f}" for record in history]),
         Column("Clusters", [count(record.clusters) for record in history]),
         Column("Noise, %", [percent(record.noise_share) for record in history]),
-        Column("One cluster, %", [percent(record.largest_cluster) for record in history]),
-        Column("ARI", [f"{truth.ari:.3f}" if truth else UNMEASURED for truth in truths]),
-        Column("NMI", [f"{truth.nmi:.3f}" if truth else UNMEASURED for truth in truths]),
+        Column("Largest cluster, %", [percent(record.largest_cluster) for record in history]),
+        Column("Label quality", [decimals(record.label_quality) for record in history]),
+        Column("ARI", [decimals(truth.ari if truth else None) for truth in truths]),
+        Column("NMI", [decimals(truth.nmi if truth else None) for truth in truths]),
         Column("Seconds", [UNMEASURED if each is None else f"{each:.1f}" for each in seconds]),
     ]
     caption = "One row per epoch. ARI and NMI: diagnostics only, never used in training."
@@ -170,16 +188,10 @@ def _epoch_table(history: Sequence[EpochRecord]) -> Table:
 
 
 def _cluster_notes(history: Sequence[EpochRecord]) -> list[str]:
-    """Return a sentence on epochs in which one cluster held more than half of the images."""
-    shares = {f"{epoch:g}": record.largest_cluster for epoch, record in zip(epochs(history), history, strict=True)}
-    found = {epoch: share for epoch, share in shares.items() if share is not None}
-    if not found:
-        return []
-    which = f"epoch{'s' if len(found) > 1 else ''} {first_few(list(found))}"
-    return [
-        f"In {which} one cluster held more than half of the training images, up to {percent(max(found.values()))} %:"
-        " most of them were taken for one identity."
-    ]
+    """Return which model is exported and why, and warnings of pseudo labels."""
+    exported = exported_model(history)
+    notes = label_warnings(history) if exported is None else exported_notes(exported)
+    return [*notes, *dominated_notes(history, epochs(history))]
 
 
 def _strip(ranked: RankedQuery) -> dict[str, str]:

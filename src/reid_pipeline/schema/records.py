@@ -12,34 +12,6 @@ from reid_pipeline.schema.population import Population
 from reid_pipeline.schema.record import Count, Digest, Finite, Fraction, Record, RunRecord
 
 
-class Metrics(RunRecord, ProtocolFigures):
-    """metrics.json: the figures of a run; a figure is a fraction, or None where nothing was tested."""
-
-    version: Literal[1, 2] = 2
-    mAP_low: Fraction | None = None  # this and the next: 95 % intervals over queries
-    mAP_high: Fraction | None = None
-    mINP_low: Fraction | None = None
-    mINP_high: Fraction | None = None
-    rank1_low: Fraction | None = None
-    rank1_high: Fraction | None = None
-    label_use: LabelUse | None = None  # None in files of versions that did not note it
-
-    @model_validator(mode="after")
-    def _with_reason(self) -> Self:
-        missing = [name for name in FiveFigures.model_fields if self.value(name) is None]
-        if missing and not self.not_evaluated:
-            raise ValueError(
-                f"{', '.join(missing)} is null, and not_evaluated does not say why. A figure is a fraction in"
-                " 0..1, or null with its reason"
-            )
-        return self
-
-    def interval(self, metric: str) -> tuple[float, float] | None:
-        """Return the 95 % interval of mAP, mINP or rank1 over queries, or None."""
-        low, high = (getattr(self, f"{metric}_{end}", None) for end in ("low", "high"))
-        return None if low is None or high is None else (low, high)
-
-
 class SizeBin(Record):
     """How many clusters have from `low` to `high` images, both included."""
 
@@ -66,8 +38,68 @@ class Agreement(Record):
     bcubed_recall: Fraction
 
 
-class EpochRecord(Record):
-    """A line of history.json."""
+class LabelFigures(Record):
+    """What a stage's pseudo labels look like; all None where it makes none."""
+
+    clusters: Count | None = None
+    noise_share: Fraction | None = None
+    cluster_sizes: ClusterSizes | None = None
+    largest_cluster: Fraction | None = None  # share of the images in one cluster; earlier versions: where over half
+    label_quality: Finite | None = None  # `clustering.label_quality`: by it the best model is found
+    silhouette: Finite | None = None  # mean over all images, on the Jaccard graph; noise 0
+    stability: Finite | None = None  # adjusted Rand index with the labels before
+    camera_balance: Fraction | None = None  # 0: clusters of one camera each; 1: as mixed as the collection
+    eps: Finite | None = None  # the cut in force
+    split_clusters: Count | None = None  # those split because they were too large
+    ground_truth: Agreement | None = None  # with the identities, where these are known
+
+
+class ExportedModel(Record):
+    """Which model a training exports that looks for its best one, and by what; `measures[i]` is that after epoch i."""
+
+    epoch: Count  # after which; 0: before training
+    epochs: Count  # planned
+    measures: tuple[Finite, ...]  # larger is better
+    ended: str = ""  # why training ended early, if it did
+    labels: LabelFigures | None = None  # of the exported model
+
+    @property
+    def measure(self) -> float:
+        """The measure of the exported model."""
+        return self.measures[self.epoch]
+
+
+class Metrics(RunRecord, ProtocolFigures):
+    """metrics.json: the figures of a run; a figure is a fraction, or None where nothing was tested."""
+
+    version: Literal[1, 2] = 2
+    mAP_low: Fraction | None = None  # this and the next: 95 % intervals over queries
+    mAP_high: Fraction | None = None
+    mINP_low: Fraction | None = None
+    mINP_high: Fraction | None = None
+    rank1_low: Fraction | None = None
+    rank1_high: Fraction | None = None
+    label_use: LabelUse | None = None  # None in files of versions that did not note it
+    exported: ExportedModel | None = None  # which of a training's models was tested; None: the last
+
+    @model_validator(mode="after")
+    def _with_reason(self) -> Self:
+        missing = [name for name in FiveFigures.model_fields if self.value(name) is None]
+        if missing and not self.not_evaluated:
+            raise ValueError(
+                f"{', '.join(missing)} is null, and not_evaluated does not say why. A figure is a fraction in"
+                " 0..1, or null with its reason"
+            )
+        return self
+
+    def interval(self, metric: str) -> tuple[float, float] | None:
+        """Return the 95 % interval of mAP, mINP or rank1 over queries, or None."""
+        low, high = (getattr(self, f"{metric}_{end}", None) for end in ("low", "high"))
+        return None if low is None or high is None else (low, high)
+
+
+class EpochRecord(LabelFigures):
+    """A line of history.json. Its labels are those that the epoch was trained with: of the model before it."""
 
     version: Literal[1, 2] = 2
     run: Digest | None = None  # fingerprint of the training that the epoch belongs to; None in earlier versions' files
@@ -77,12 +109,9 @@ class EpochRecord(Record):
     trainable_parameters: Count
     loss: Finite  # mean over the steps
     losses: dict[str, Finite]  # its weighted terms, likewise
-    clusters: Count | None = None  # this and the next: of the pseudo labels, where a stage makes any
-    noise_share: Fraction | None = None
-    cluster_sizes: ClusterSizes | None = None
-    largest_cluster: Fraction | None = None  # share of the images in one cluster, where it is over half
     proxies: Count | None = None
-    ground_truth: Agreement | None = None  # with the identities, where these are known
+    after: LabelFigures | None = None  # of the model after this epoch; with `exported`, unless training ended early
+    exported: ExportedModel | None = None  # in the last record of a training that looks for its best model
     facts: dict[str, Any] = Field(default_factory=dict)  # whatever else the stage reports
     seconds: dict[str, Finite]  # by part; "epoch" is the whole
 
@@ -135,6 +164,7 @@ class RunCard(RunRecord):
     device: str  # this and the next two: as resolved
     precision: str
     threads: Count | None = None
+    exported: ExportedModel | None = None  # which of the training's models; None: the last
     training_seconds: Finite  # of all epochs, over kills and resumptions
     whole_training_seconds: Finite | None = None  # of a sample: what training on the whole will take, as measured
     num_parameters: Count | None = None  # of the embedder

@@ -1,0 +1,55 @@
+"""The best model of a training so far, by what its stage measures: exported in the place of the last."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import nn
+
+
+class BestModel:
+    """A copy, on the CPU, of the tensors of the best model, and what was measured of all; part of the resumable state.
+
+    Nothing is copied where a stage measures nothing.
+    """
+
+    def __init__(self) -> None:
+        self.epoch = 0
+        self.measures: list[float] = []
+        self.tensors: dict[str, torch.Tensor] = {}
+
+    def __bool__(self) -> bool:
+        """Return whether there is one."""
+        return bool(self.measures)
+
+    def consider(self, measure: float | None, model: nn.Module) -> None:
+        """Take the model after `len(measures)` epochs if it is better than all before; of equals the earlier stays."""
+        if measure is None:
+            return
+        if not self.measures or measure > self.measures[self.epoch]:
+            self.epoch = len(self.measures)
+            self.tensors = {name: tensor.detach().to("cpu", copy=True) for name, tensor in model.state_dict().items()}
+        self.measures.append(float(measure))
+
+    def state(self) -> dict[str, Any]:
+        """Return the entry `best` of a resumable state; nothing where there is none."""
+        if not self:
+            return {}
+        measure, measures = self.measures[self.epoch], list(self.measures)
+        return {"best": {"epoch": self.epoch, "measure": measure, "measures": measures, "model": dict(self.tensors)}}
+
+    def restore(self, state: Mapping[str, Any], model: nn.Module) -> None:
+        """Take up what `state` returned; a RuntimeError where its tensors are not those of such a model."""
+        if "best" not in state:
+            return
+        best = state["best"]
+        self.epoch, self.measures, self.tensors = int(best["epoch"]), list(best["measures"]), dict(best["model"])
+        shapes = {name: tensor.shape for name, tensor in model.state_dict().items()}
+        if {name: tensor.shape for name, tensor in self.tensors.items()} != shapes:
+            raise RuntimeError("the best model so far has other tensors")
+
+
+def exported_tensors(state: Mapping[str, Any]) -> Mapping[str, torch.Tensor]:
+    """Return the tensors of a resumable state that are exported: of the best model where one was measured, else live."""
+    tensors: Mapping[str, torch.Tensor] = state.get("best", state)["model"]
+    return tensors
