@@ -18,15 +18,16 @@ from numpy.typing import NDArray
 from reid_pipeline.clustering import (
     Clustering,
     ClusteringSettings,
-    camera_balance,
     cluster_features,
     graph_silhouette,
+    label_measures,
     label_stability,
-    largest_share,
+    pseudo_label_quality,
 )
 from reid_pipeline.engine.training import known_ids
 from reid_pipeline.schema.clusters import ContactSheet, Neighbours, SheetGroup, SheetPart
 from reid_pipeline.schema.columns import (
+    BEFORE,
     CAMERA,
     CAMID,
     CLUSTER,
@@ -40,6 +41,7 @@ from reid_pipeline.schema.columns import (
     RUN,
     SHA256,
 )
+from reid_pipeline.schema.records import LabelFigures
 from reid_pipeline.splits import images_hash
 
 DOUBTFUL_BELOW = 0.05
@@ -66,15 +68,14 @@ class Clusters:
         vectors: float32 [N, D], unit rows.
         labels: int64 [N], clusters from 0, the largest first; -1 joined none.
         silhouette: float64 [N], on the Jaccard graph.
-        eps, split: the cut in force, and clusters that were split as too large; None where there is nothing to cluster.
+        found: as it was found; None where there was nothing to cluster.
     """
 
     images: pd.DataFrame
     vectors: np.ndarray
     labels: Integers
     silhouette: Floats
-    eps: float | None = None
-    split: int | None = None
+    found: Clustering | None = None
 
     @cached_property
     def sizes(self) -> Integers:
@@ -116,7 +117,7 @@ def clusters_of(images: pd.DataFrame, vectors: np.ndarray, settings: ClusteringS
         return Clusters(images, vectors, np.full(len(images), NOISE), np.zeros(len(images)))
     found: Clustering = cluster_features(vectors, settings)
     labels = _largest_first(found.labels)
-    return Clusters(images, vectors, labels, graph_silhouette(found.similarity, labels), found.eps, found.split)
+    return Clusters(images, vectors, labels, graph_silhouette(found.similarity, labels), found)
 
 
 def _largest_first(labels: Integers) -> Integers:
@@ -166,34 +167,44 @@ def cluster_facts(
 ) -> dict[str, Any]:
     """Return the fields of `schema.clusters.ClusterFacts` but whose run they are of.
 
-    `pseudo_labels` (`schema.tables.PSEUDO_LABELS`) are those that the last epochs were trained with.
+    `pseudo_labels` (`schema.tables.PSEUDO_LABELS`) are the last that training had.
     """
-    total, labels = len(clusters.images), clusters.labels
-    counts = {"images": total, "clusters": len(clusters.sizes), "doubtful": int(clusters.doubtful.sum())}
-    if not total:
+    counts = {"images": len(clusters.images), "doubtful": int(clusters.doubtful.sum())}
+    if not len(clusters.images):
         return counts
-    earlier = _earlier_labels(clusters, pseudo_labels)
+    present, before = _trained_labels(clusters, pseudo_labels)
+    changes = [] if present is None or before is None else _changes(clusters, present, before)
     return {
         **counts,
-        "noise_share": float((labels == NOISE).mean()),
-        "largest_share": largest_share(labels),
-        "silhouette": float(clusters.silhouette.mean()),
-        "camera_balance": camera_balance(labels, known_ids(clusters.images[CAMID])),
-        "stability": None if earlier is None else label_stability(earlier, labels),
-        "eps": clusters.eps,
-        "split_clusters": clusters.split,
+        "figures": _figures(clusters, present, before),
         "settings": settings.model_dump(mode="json"),
-        "sheets": (*_sheets(clusters), *([] if earlier is None else _changes(clusters, earlier))),
+        "sheets": (*_sheets(clusters), *changes),
         "neighbours": tuple(sampled_neighbours(clusters)),
     }
 
 
-def _earlier_labels(clusters: Clusters, pseudo_labels: pd.DataFrame | None) -> Integers | None:
-    """Return the labels of the last epoch in the order of the images; None where they are not known of each."""
-    if pseudo_labels is None or not len(pseudo_labels):
-        return None
-    found = pseudo_labels.set_index(PATH)[PRESENT].reindex(clusters.paths)
-    return None if found.isna().any() else found.to_numpy(np.int64)
+def _figures(clusters: Clusters, present: Integers | None, before: Integers | None) -> LabelFigures:
+    """Return the figures of the clusters, and the stability of the last two clusterings of training."""
+    quality = pseudo_label_quality(clusters.labels).facts()
+    if clusters.found is None:
+        return LabelFigures(**quality)
+    camids = known_ids(clusters.images[CAMID])
+    measures = label_measures(clusters.found.similarity, clusters.labels, camids=camids)
+    if present is not None and before is not None:
+        measures["stability"] = label_stability(before, present)
+    cut = {"eps": clusters.found.eps, "split_clusters": clusters.found.split}
+    return LabelFigures(**{**quality, **measures, **cut})
+
+
+def _trained_labels(clusters: Clusters, pseudo_labels: pd.DataFrame | None) -> tuple[Integers | None, Integers | None]:
+    """Return the last labels of training and those before, in the order of the images; None where they are unknown."""
+    if pseudo_labels is None:
+        return None, None
+    found = pseudo_labels.set_index(PATH).reindex(clusters.paths)
+    present, before = (
+        None if found[name].isna().any() else found[name].to_numpy(np.int64) for name in (PRESENT, BEFORE)
+    )
+    return present, before
 
 
 def sampled_neighbours(clusters: Clusters) -> Iterator[Neighbours]:
@@ -224,43 +235,35 @@ def _sheets(clusters: Clusters) -> Iterator[ContactSheet]:
             members = clusters.members[number]
             yield ContactSheet(
                 group=group,
-                cluster=number,
                 images=len(members),
                 distance=float(means[number]),
                 silhouette=float(clusters.silhouette[members].mean()),
-                parts=(_part(clusters, number, members),),
+                parts=(_part(clusters, members),),
             )
 
 
-def _changes(clusters: Clusters, earlier: Integers) -> Iterator[ContactSheet]:
-    """Yield the clusters of the last epoch that split since, and the present ones that merged several."""
-    sides: tuple[tuple[SheetGroup, Integers, Integers], ...] = (
-        ("split", _largest_first(earlier), clusters.labels),
-        ("merged", clusters.labels, _largest_first(earlier)),
-    )
-    for group, whole, parts in sides:
-        found = 0
+def _changes(clusters: Clusters, present: Integers, before: Integers) -> Iterator[ContactSheet]:
+    """Yield the clusters of training that split since the clustering before the last, and those that merged."""
+    sides: tuple[tuple[SheetGroup, Integers, Integers], ...] = (("split", before, present), ("merged", present, before))
+    for group, labels, others in sides:
+        whole, found = _largest_first(labels), 0
         for number in range(int(whole.max(initial=NOISE)) + 1):
             members = np.flatnonzero(whole == number)
-            names, sizes = np.unique(parts[members][parts[members] >= 0], return_counts=True)
+            names, sizes = np.unique(others[members][others[members] >= 0], return_counts=True)
             large = names[sizes >= max(2, _PART * len(members))]
             if len(large) < 2 or found == SHEETS:
                 continue
             found += 1
-            rows = [members[parts[members] == name] for name in large]
-            yield ContactSheet(
-                group=group,
-                cluster=number,
-                images=len(members),
-                parts=tuple(_part(clusters, int(name), each) for name, each in zip(large, rows, strict=True)),
-            )
+            parts = tuple(_part(clusters, members[others[members] == name]) for name in large)
+            yield ContactSheet(group=group, images=len(members), parts=parts)
 
 
-def _part(clusters: Clusters, number: int, members: Integers) -> SheetPart:
+def _part(clusters: Clusters, members: Integers) -> SheetPart:
     """Return some of the members, from the nearest to the furthest, the ends among them."""
     order = members[np.argsort(clusters.distance[members], kind="stable")]
     places = np.linspace(0, len(order) - 1, min(IMAGES, len(order))).round().astype(np.int64)
-    return SheetPart(cluster=number, images=len(order), paths=tuple(clusters.paths[order[places]].tolist()))
+    mostly = int(np.bincount(clusters.labels[members] + 1).argmax()) - 1
+    return SheetPart(cluster=mostly, images=len(order), paths=tuple(clusters.paths[order[places]].tolist()))
 
 
 def shown_paths(facts: Iterable[Any]) -> list[str]:

@@ -10,10 +10,11 @@ from typing import Any
 from reid_pipeline.reporting.contact_sheets import Picture, row_of, source_of
 from reid_pipeline.reporting.figures import epochs, label_free_curves
 from reid_pipeline.reporting.formats import count, counted, percent
+from reid_pipeline.reporting.guard_notes import is_dominated, weak_notes
 from reid_pipeline.reporting.page import Column, Table, charts
 from reid_pipeline.schema.clusters import ClusterFacts, ContactSheet, Neighbours
 from reid_pipeline.schema.errors import first_few
-from reid_pipeline.schema.records import EpochRecord
+from reid_pipeline.schema.records import EpochRecord, LabelFigures
 
 GROUPS = {
     "largest": ("The largest clusters", "Does each show one individual? A very large one often holds several."),
@@ -29,8 +30,8 @@ GROUPS = {
     ),
 }
 """Title and explanation of each reason to show a cluster, in reading order."""
-_MOST_NOISE, _MOST_IN_ONE, _MOST_DOUBTFUL = 0.5, 0.5, 0.25
-_LEAST_SILHOUETTE, _LEAST_BALANCE, _LEAST_STABILITY = 0.05, 0.2, 0.5
+_MOST_DOUBTFUL, _LEAST_BALANCE, _LEAST_STABILITY = 0.25, 0.2, 0.5
+"""Shares and scores beyond which a warning is given, beside those of `guard_notes`."""
 
 
 @dataclass(frozen=True)
@@ -69,95 +70,102 @@ def summary(facts: ClusterFacts) -> str:
     """Return in one sentence what was found."""
     if not facts.images:
         return "There are no training images, and so no clusters."
-    noise = round((facts.noise_share or 0) * facts.images)
-    cut = f", cut at a Jaccard distance of {facts.eps:.3g}" if facts.eps is not None else ""
+    figures = facts.figures
+    cut = f", cut at a Jaccard distance of {figures.eps:.3g}" if figures.eps is not None else ""
     kind = f" ({facts.settings['kind']}{cut})" if "kind" in facts.settings else ""
     return (
-        f"{counted(facts.images, 'training image')} in {counted(facts.clusters, 'cluster')}{kind};"
-        f" {count(noise)} in none, {count(facts.doubtful)} doubtful."
+        f"{counted(facts.images, 'training image')} in {counted(figures.clusters or 0, 'cluster')}{kind};"
+        f" {count(_noise(facts))} in none, {count(facts.doubtful)} doubtful."
     )
 
 
+def _noise(facts: ClusterFacts) -> int:
+    return round((facts.figures.noise_share or 0) * facts.images)
+
+
 def cluster_warnings(facts: ClusterFacts, before: ClusterFacts | None = None) -> list[str]:
-    """Return a sentence for each measure that says that the clusters are not to be trusted."""
+    """Return a sentence for each figure that says that the clusters are not to be trusted."""
+    figures = facts.figures
     if not facts.images:
         return []
-    if facts.clusters < 2:
-        what = "No cluster was found" if not facts.clusters else "All images that joined a cluster joined the same one"
-        return [
-            f"{what}: the clusters say nothing. Too few images, or settings of the clustering that do not fit them."
-        ]
-    largest, noise = facts.largest_share or 0.0, facts.noise_share or 0.0
-    doubtful, silhouette = facts.doubtful / facts.images, facts.silhouette or 0.0
-    balance, stability = facts.camera_balance, facts.stability
+    if (figures.clusters or 0) < 2:
+        what = "All images that joined a cluster joined the same one" if figures.clusters else "No cluster was found"
+        return [f"{what}: the clusters say nothing. There are too few images, or the clustering does not fit them."]
+    largest, doubtful = figures.largest_cluster or 0.0, facts.doubtful / facts.images
+    balance, stability = figures.camera_balance, figures.stability
     cases = {
         f"One cluster holds {percent(largest)} % of the images: most of them are taken for one individual.": (
-            largest > _MOST_IN_ONE
+            is_dominated(figures)
         ),
-        f"{percent(noise)} % of the images joined no cluster: the clusters speak of the others alone.": (
-            noise > _MOST_NOISE
-        ),
-        f"The mean silhouette is {silhouette:.3f}: images are hardly nearer to their own cluster than to the next one."
-        " The clusters may mean nothing.": silhouette < _LEAST_SILHOUETTE,
         f"{percent(doubtful)} % of the images are doubtful: look through them before the clusters are used.": (
             doubtful > _MOST_DOUBTFUL
         ),
         f"Clusters follow the cameras (balance {balance or 0:.2f}, 1 would be a mix as in the whole): one individual"
         " seen by two cameras is probably two clusters.": balance is not None and balance < _LEAST_BALANCE,
-        f"The clusters are not those that the last epoch was trained with (adjusted Rand index {stability or 0:.2f}):"
-        " another epoch may change them again.": stability is not None and stability < _LEAST_STABILITY,
-        "By the silhouette the clusters are worse than those of zero_shot"
-        f" ({silhouette:.3f}, from {before.silhouette or 0 if before else 0:.3f}): training has not helped here.": (
-            _is_worse(facts, before)
-        ),
+        f"The clusters changed much in the last epoch of training (adjusted Rand index {stability or 0:.2f}): another"
+        " epoch may change them again.": stability is not None and stability < _LEAST_STABILITY,
+        **_comparison(facts, before),
     }
-    return [sentence for sentence, holds in cases.items() if holds]
+    return [*weak_notes(figures), *(sentence for sentence, holds in cases.items() if holds)]
 
 
-def _is_worse(facts: ClusterFacts, before: ClusterFacts | None) -> bool:
-    """Return whether zero_shot's clusters, found by the same settings, have a greater silhouette."""
-    if before is None or before.settings != facts.settings or None in (before.silhouette, facts.silhouette):
-        return False
-    return (before.silhouette or 0.0) > (facts.silhouette or 0.0)
+def _comparison(facts: ClusterFacts, before: ClusterFacts | None) -> dict[str, bool]:
+    """Return a sentence on zero_shot's clusters, and whether these, found by the same settings, are better."""
+    if before is None or before.settings != facts.settings:
+        return {}
+    ours, theirs = facts.figures.label_quality, before.figures.label_quality
+    if ours is None or theirs is None:
+        return {}
+    sentence = f"The label quality is below that of zero_shot ({ours:.2f}, from {theirs:.2f}): training has not helped."
+    return {sentence: ours < theirs}
 
 
 def measures_table(facts: ClusterFacts, history: Sequence[EpochRecord]) -> Table:
     """Return the measures without labels: a row for each epoch that made clusters, and one for the exported model."""
-    made = [(epoch, each) for epoch, each in zip(epochs(history), history, strict=True) if each.clusters is not None]
-    rows = [(f"epoch {epoch:g}", each, each.clusters, each.largest_cluster) for epoch, each in made]
-    rows.append(("exported model", facts, facts.clusters, facts.largest_share))
+    made: list[tuple[str, LabelFigures]] = [
+        (f"epoch {epoch:g}", each)
+        for epoch, each in zip(epochs(history), history, strict=True)
+        if each.clusters is not None
+    ]
+    last = history[-1].after if history else None
+    rows = [*made, *([] if last is None else [("after the last epoch", last)]), ("exported model", facts.figures)]
 
-    def numbers(name: str) -> list[str]:
-        values = [getattr(each, name, None) for _, each, *_ in rows]
+    def decimals(name: str) -> list[str]:
+        values = [getattr(each, name) for _, each in rows]
         return ["" if value is None else f"{value:.3f}" for value in values]
 
     columns = [
-        Column("", [title for title, *_ in rows], always=True),
-        Column("Silhouette", numbers("silhouette")),
-        Column("Stability", numbers("stability")),
-        Column("Camera balance", numbers("camera_balance")),
-        Column("Clusters", [count(clusters, "") for *_, clusters, _ in rows]),
-        Column("Largest, %", [percent(share, "") for *_, share in rows]),
-        Column("Noise, %", [percent(each.noise_share, "") for _, each, *_ in rows]),
+        Column("Clusters of", [title for title, _ in rows], always=True),
+        Column("Label quality", decimals("label_quality")),
+        Column("Silhouette", decimals("silhouette")),
+        Column("Stability", decimals("stability")),
+        Column("Camera balance", decimals("camera_balance")),
+        Column("Clusters", [count(each.clusters, "") for _, each in rows]),
+        Column("Largest, %", [percent(each.largest_cluster, "") for _, each in rows]),
+        Column("Noise, %", [percent(each.noise_share, "") for _, each in rows]),
     ]
     caption = (
-        "Measures without labels. Of an epoch: of the clusters that it was trained with, found before it. Silhouette:"
-        " on the Jaccard graph, mean over all images, noise counts 0. Stability: adjusted Rand index to the clusters of"
-        " the epoch before. Camera balance: 0 if each cluster is of one camera, 1 if all mix them as the whole does."
+        "Measures without labels. Those of an epoch are of the clusters that it was trained with, found before it."
+        " Silhouette: on the Jaccard graph, mean over all images, noise counts 0. Stability: adjusted Rand index to the"
+        " clusters before, of the exported model between the last two of training. Camera balance: 0 if each cluster"
+        " is of one camera, 1 if all mix them as the whole does."
     )
     return Table("measures without labels", columns, caption).without_empty_columns()
 
 
 def clusters_text(facts: Sequence[ClusterFacts], names: Sequence[str]) -> str:
-    """Return the measures of several runs' clusters for a terminal, and the warnings of the last."""
+    """Return the figures of several runs' clusters for a terminal, and the warnings of the last."""
+    figures = [each.figures for each in facts]
     columns = [
         Column("clusters of", names),
         Column("images", [count(each.images) for each in facts]),
-        Column("clusters", [count(each.clusters) for each in facts]),
-        Column("largest, %", [percent(each.largest_share, "") for each in facts]),
-        Column("noise, %", [percent(each.noise_share, "") for each in facts]),
+        Column("clusters", [count(each.clusters or 0) for each in figures]),
+        Column("largest, %", [percent(each.largest_cluster, "") for each in figures]),
+        Column("noise, %", [percent(each.noise_share, "") for each in figures]),
         Column("doubtful", [count(each.doubtful) for each in facts]),
-        Column("silhouette", ["" if each.silhouette is None else f"{each.silhouette:.3f}" for each in facts]),
+        Column(
+            "label quality", ["" if each.label_quality is None else f"{each.label_quality:.2f}" for each in figures]
+        ),
     ]
     before = facts[0] if len(facts) > 1 else None
     return "\n".join([*Table("clusters", columns).text(), *cluster_warnings(facts[-1], before)])
@@ -180,17 +188,19 @@ def _sheet(sheet: ContactSheet, pictures: Mapping[str, Picture]) -> dict[str, An
         for place, part in enumerate(sheet.parts)
     ]
     images = counted(sheet.images, "image")
-    if sheet.group == "split":
-        return {"caption": f"A cluster of {images} before", "rows": rows}
-    facts = "" if sheet.distance is None else f", mean distance {sheet.distance:.3f}, silhouette {sheet.silhouette:.3f}"
-    return {"caption": f"Cluster {sheet.cluster}: {images}{facts}", "rows": rows}
+    if sheet.distance is None:
+        return {"caption": f"{images} in one cluster {'before' if sheet.group == 'split' else 'now'}", "rows": rows}
+    facts = f"{images}, mean distance {sheet.distance:.3f}, silhouette {sheet.silhouette:.3f}"
+    return {"caption": f"Cluster {sheet.parts[0].cluster}: {facts}", "rows": rows}
 
 
 def _part_title(sheet: ContactSheet, place: int) -> str:
     part = sheet.parts[place]
-    if sheet.group == "split":
-        return f"now cluster {part.cluster}: {counted(part.images, 'image')}"
-    return f"before in a cluster of its own: {counted(part.images, 'image')}" if sheet.group == "merged" else ""
+    if sheet.distance is not None:
+        return ""
+    mostly = "in no cluster" if part.cluster < 0 else f"in cluster {part.cluster}"
+    when = "now" if sheet.group == "split" else "before"
+    return f"{when} a cluster of their own: {counted(part.images, 'image')}, most of them {mostly} of clusters.csv"
 
 
 def _neighbours(content: ClusterContent) -> Iterator[dict[str, Any]]:

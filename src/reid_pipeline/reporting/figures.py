@@ -111,12 +111,17 @@ def label_free_curves(history: History) -> go.Figure:
     """Return the measures that need no labels, in the epochs that made clusters; no trace where there are none."""
     made = [record for record in history if record.clusters is not None]
     x = [epoch for epoch, record in zip(epochs(history), history, strict=True) if record.clusters is not None]
-    scores = {"silhouette": "silhouette", "stability": "stability", "camera_balance": "camera balance"}
+    scores = {
+        "label_quality": "label quality",
+        "silhouette": "silhouette",
+        "stability": "stability",
+        "camera_balance": "camera balance",
+    }
     shares = {"largest_cluster": "largest cluster", "noise_share": "noise"}
     parts: tuple[list[go.Scatter], list[go.Scatter]] = ([], [])
     for part, names in zip(parts, (scores, shares), strict=True):
         for index, (field, name) in enumerate(names.items(), len(parts[0])):
-            values = [getattr(record, field, None) for record in made]
+            values = [getattr(record, field) for record in made]
             if any(value is not None for value in values):
                 part.append(line(x, values, name, index))
     titles = (("Score (1 = perfect)", {}), ("Images (%)", _PERCENT))

@@ -115,7 +115,7 @@ def _untested(content: ReportContent) -> list[str]:
         return []
     shown = "the clusters of the training images, neighbours before and after, and measures that need no labels"
     instead = [f"This page shows instead what can be judged without: {shown}."] if content.clusters else []
-    return [why_untested(content.run_card), *instead, HOW_TO_TEST]
+    return [why_untested(content.run_card), *instead, HOW_TO_TEST, *_cluster_notes(content.history)]
 
 
 def _label_sentence(label_use: LabelUse | None, *, trains: bool, tested: bool) -> tuple[str, str]:

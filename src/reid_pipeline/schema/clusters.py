@@ -4,31 +4,32 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from reid_pipeline.schema.record import Count, Finite, Fraction, Record, RunRecord
+from reid_pipeline.schema.record import Count, Finite, Record, RunRecord
+from reid_pipeline.schema.records import LabelFigures
 
 SheetGroup = Literal["largest", "tightest", "loosest", "split", "merged"]
-"""Why a cluster is shown: its size, its mean distance, or what became of the labels of the last epoch."""
+"""Why a cluster is shown: its size, its mean distance, or what became of it in the last epoch of training."""
 
 
 class SheetPart(Record):
-    """Images that stand beside one another: of a cluster, or of the part of it that is elsewhere now (or was before).
+    """Images that are shown beside one another: of a cluster, or of one that it split into or was merged from.
 
-    `paths` are some of `images`, from the nearest to the prototype to the furthest.
+    `paths` are some of `images`, from the nearest to the prototype to the furthest. `cluster` is the one in
+    clusters.csv that most of them are in; -1: most joined none.
     """
 
-    cluster: int  # -1: joined none
+    cluster: int
     images: Count
     paths: tuple[str, ...]
 
 
 class ContactSheet(Record):
-    """A cluster that is shown. One that split is of the last epoch's, and its parts are where its images are now."""
+    """A cluster that is shown: of clusters.csv; of "split" and "merged", of the last two that training had."""
 
     group: SheetGroup
-    cluster: Count
     images: Count
-    distance: Finite | None = None  # mean, to the prototype; of "split" none is known
-    silhouette: Finite | None = None  # mean, likewise
+    distance: Finite | None = None  # mean, to the prototype; this and the next: None of "split" and "merged"
+    silhouette: Finite | None = None  # mean
     parts: tuple[SheetPart, ...]
 
 
@@ -41,22 +42,15 @@ class Neighbours(Record):
 
 
 class ClusterFacts(RunRecord):
-    """clusters.json: measures of the exported model's clusters that need no identity, and what the page shows.
+    """clusters.json: the exported model's clusters by figures that need no identity, and what the page shows of them.
 
-    Measures are None, and what is shown empty, where there is no training image.
+    Nothing is shown, and no figure known, where there is no training image.
     """
 
     version: Literal[1] = 1
     images: Count
-    clusters: Count
     doubtful: Count  # images
-    noise_share: Fraction | None = None
-    largest_share: Fraction | None = None
-    silhouette: Finite | None = None  # mean over all images, on the Jaccard graph; noise counts 0
-    camera_balance: Fraction | None = None
-    stability: Finite | None = None  # against the labels that the last epoch was trained with
-    eps: Finite | None = None  # the cut in force
-    split_clusters: Count | None = None  # that were split because they were too large
+    figures: LabelFigures = LabelFigures()  # stability: of the last two clusterings of training
     settings: dict[str, Any] = Field(default_factory=dict)  # of the clustering
     sheets: tuple[ContactSheet, ...] = ()
     neighbours: tuple[Neighbours, ...] = ()
