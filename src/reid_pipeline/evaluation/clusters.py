@@ -151,7 +151,7 @@ def clusters_table(clusters: Clusters, model: str) -> pd.DataFrame:
             RUN: run,
         },
         columns=list(CLUSTER_COLUMNS),
-    ).astype({NAME: object, RUN: object, PATH: object, CAMERA: object})
+    ).astype(dict.fromkeys((PATH, NAME, CAMERA, RUN), str))
     last = (clusters.labels == NOISE, clusters.labels, clusters.distance)
     return table.iloc[np.lexsort((clusters.paths.astype(str), *last[::-1]))].reset_index(drop=True)
 

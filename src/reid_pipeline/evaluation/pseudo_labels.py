@@ -31,7 +31,7 @@ def pseudo_label_table(state: Mapping[str, Any], split_table: pd.DataFrame) -> p
     earlier = pd.array([pd.NA] * len(paths) if before is None else before, dtype="Int64")
     training = StageDescription.model_validate(state["description"]).origin.fingerprint
     columns = {PATH: paths, PRESENT: present.astype(np.int64), BEFORE: earlier, TRAINING: training}
-    return pd.DataFrame(columns).astype({PATH: object, TRAINING: object})
+    return pd.DataFrame(columns).astype({PATH: str, TRAINING: str})
 
 
 def require_labels_of(pseudo_labels: pd.DataFrame, origin: Origin) -> None:

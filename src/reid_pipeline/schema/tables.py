@@ -169,8 +169,9 @@ CLUSTERS = pa.DataFrameSchema(
 PSEUDO_LABELS = pa.DataFrameSchema(
     {
         "path": _PATH,
-        "present": pa.Column("int64", pa.Check.ge(NOISE), description="cluster by the last clustering of a training"),
-        "before": pa.Column("Int64", pa.Check.ge(NOISE), nullable=True, description="by the one before it; null: none"),
+        "present": pa.Column("int64", pa.Check.ge(NOISE), description="its cluster by the last clustering of training"),
+        "before": pa.Column("Int64", pa.Check.ge(NOISE), nullable=True, description="by the one before; null: none"),
+        "training": pa.Column(str, pa.Check.str_matches(r"^[0-9a-f]{64}$"), description="fingerprint of that training"),
     },
     strict=True,
     name="pseudo_labels",
