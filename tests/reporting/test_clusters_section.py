@@ -113,8 +113,8 @@ def test_the_words_beside_them(content: ClusterContent) -> None:
     for words in (
         "200 training images in 3 clusters (communities, cut at a Jaccard distance of 0.5); 25 in none, 20 doubtful.",
         "The largest clusters", "Cluster 0: 60 images, mean distance 0.250, silhouette 0.500", "Clusters that split",
-        "60 images in one cluster before", "now a cluster of their own: 30 images, most of them in no cluster of",
-        "60 images in one cluster now", "before a cluster of their own: 30 images, most of them in cluster 1 of",
+        "60 images in one cluster before", "now together: 30 images, most of them in no cluster of",
+        "60 images in one cluster now", "before together: 30 images, most of them in cluster 1 of",
         "zero_shot: 1 of 3 in the same cluster", "pcl: 1 of 3 in the same cluster", "&lt;02&gt;.png",
     ):  # fmt: skip
         assert words in text, words

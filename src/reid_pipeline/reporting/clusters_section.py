@@ -20,13 +20,10 @@ GROUPS = {
     "largest": ("The largest clusters", "Does each show one individual? A very large one often holds several."),
     "tightest": ("The tightest clusters", "Their images are nearest to one another; near-duplicates come first."),
     "loosest": ("The loosest clusters", "Their images differ most: here individuals are mixed up first."),
-    "split": (
-        "Clusters that split",
-        "What the last epoch took for one individual, and the exported model for several.",
-    ),
+    "split": ("Clusters that split", "One cluster by the clustering before the last of training, several by the last."),
     "merged": (
         "Clusters that merged",
-        "What the last epoch took for several individuals, and the exported model for one.",
+        "Several clusters by the clustering before the last of training, one by the last.",
     ),
 }
 """Title and explanation of each reason to show a cluster, in reading order."""
@@ -146,7 +143,8 @@ def measures_table(facts: ClusterFacts, history: Sequence[EpochRecord]) -> Table
     ]
     caption = (
         "Measures without labels. Those of an epoch are of the clusters that it was trained with, found before it."
-        " Silhouette: on the Jaccard graph, mean over all images, noise counts 0. Stability: adjusted Rand index to the"
+        " Label quality: silhouette times the share of the images outside the largest cluster. Silhouette: on the Jaccard"
+        " graph, mean over all images, noise counts 0. Stability: adjusted Rand index to the"
         " clusters before, of the exported model between the last two of training. Camera balance: 0 if each cluster"
         " is of one camera, 1 if all mix them as the whole does."
     )
@@ -200,7 +198,7 @@ def _part_title(sheet: ContactSheet, place: int) -> str:
         return ""
     mostly = "in no cluster" if part.cluster < 0 else f"in cluster {part.cluster}"
     when = "now" if sheet.group == "split" else "before"
-    return f"{when} a cluster of their own: {counted(part.images, 'image')}, most of them {mostly} of clusters.csv"
+    return f"{when} together: {counted(part.images, 'image')}, most of them {mostly} of clusters.csv"
 
 
 def _neighbours(content: ClusterContent) -> Iterator[dict[str, Any]]:
