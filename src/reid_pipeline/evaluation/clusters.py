@@ -52,7 +52,7 @@ SHEETS, IMAGES = 6, 10
 SAMPLED, NEAREST = 8, 8
 """Images whose neighbours are shown, and neighbours of each."""
 _PART = 0.25
-"""Share of a cluster's images that makes a part of it, where it is said to have split or merged."""
+"""Share of a cluster's images that makes a part of it, where it counts as split or merged."""
 _DIGITS = 8
 
 Integers = NDArray[np.int64]

@@ -173,10 +173,9 @@ class RunSummary:
 
         if STUDY in self._others:
             return tuning_text(Study.model_validate(self._others[STUDY]))
-        for comparison in self._of(Comparison):
-            return comparison_text(comparison)
-        for leaderboard in self._of(Leaderboard):
-            return "\n\n".join(map(comparison_text, leaderboard.benchmarks))
+        compared = [*self._of(Comparison)[:1], *(each for one in self._of(Leaderboard)[:1] for each in one.benchmarks)]
+        if compared:
+            return "\n\n".join(map(comparison_text, compared))
         measured = {metrics.method: metrics for metrics in self._of(Metrics)}
         if measured:
             if all_untested([*measured.values()]):

@@ -1,6 +1,6 @@
 """What the nodes of a method's pipeline share: whose they are, and the origin of what they make."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +10,7 @@ from reid_pipeline.clustering.settings import ClusteringSettings
 from reid_pipeline.engine.stage import Method
 from reid_pipeline.schema.addresses import Cells
 from reid_pipeline.schema.origin import Origin, require_match
+from reid_pipeline.schema.record import OriginatedRecord
 
 
 @dataclass(frozen=True)
@@ -56,3 +57,10 @@ def made_from(origin: Origin, **artefacts: Origin | None) -> Origin:
     """Return an origin with the digests of further artefacts that something was made from."""
     digests = {name: each.digest for name, each in artefacts.items() if each is not None and each.digest}
     return origin.replace(made_from={**origin.made_from, **digests})
+
+
+def require_all(node: str, records: Iterable[tuple[str, OriginatedRecord | None]], present: Origin) -> None:
+    """Refuse a record that is not of the run that uses it; `records` are named as what they are used as."""
+    for artefact, record in records:
+        if record is not None:
+            require_match(node, artefact, record.origin, present)

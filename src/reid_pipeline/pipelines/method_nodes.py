@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 
 from reid_pipeline.clustering.settings import ClusteringSettings
-from reid_pipeline.pipelines.cell_nodes import CellNodes, made_from
+from reid_pipeline.pipelines.cell_nodes import CellNodes, made_from, require_all
 from reid_pipeline.schema.addresses import ZERO_SHOT, Cells, address
 from reid_pipeline.schema.clusters import ClusterFacts
 from reid_pipeline.schema.embeddings import Embeddings
@@ -232,22 +232,17 @@ class MethodNodes(CellNodes):
 
         tables, cell = (split_table, galleries), cells[self.method.name]
         read = {"parameters": parameters, "evaluation": evaluation, "used": {"embeddings": embeddings.origin}}
-        present = made_from(self._origin("report", cells, *tables, **read), metrics=metrics.origin)
-        present = self._with_clustering(present, parameters, clusters)
+        present = self._with_clustering(self._origin("report", cells, *tables, **read), parameters, clusters)
         named: dict[str, Any] = {"breakdown": breakdown, "run_card": run_card, "differences": differences}
         others = [(ZERO_SHOT, zero_shot_metrics), (ZERO_SHOT, zero_shot_cluster_facts), ("clusters", cluster_facts)]
-        for artefact, record in [("metrics", metrics), *named.items(), *others]:
-            if record is not None:
-                require_match("report", artefact, record.origin, present)
+        present = made_from(present, metrics=metrics.origin)
+        require_all("report", [("metrics", metrics), *named.items(), *others], present)
         bad, good = choose_ranked_queries(embeddings, SplitTables(*tables), raw_images, evaluation, report)
+        named |= {"history": history, "description": self.method.description, "bad_queries": bad, "good_queries": good}
         content = ReportContent(
             **cell.model_dump(include={"benchmark", "method", "seed"}),
             **named,
             metrics=[metrics] if zero_shot_metrics is None else [zero_shot_metrics, metrics],
-            history=history,
-            bad_queries=bad,
-            good_queries=good,
-            description=self.method.description,
             clusters=cluster_content(cluster_facts, zero_shot_cluster_facts, split_table, raw_images),
         )
         return render_report(content), curves_overview(history)

@@ -143,8 +143,8 @@ def measures_table(facts: ClusterFacts, history: Sequence[EpochRecord]) -> Table
     ]
     caption = (
         "Measures without labels. Those of an epoch are of the clusters that it was trained with, found before it."
-        " Label quality: silhouette times the share of the images outside the largest cluster. Silhouette: on the Jaccard"
-        " graph, mean over all images, noise counts 0. Stability: adjusted Rand index to the"
+        " Label quality: silhouette times the share of the images outside the largest cluster. Silhouette: on the"
+        " Jaccard graph, mean over all images, noise counts 0. Stability: adjusted Rand index to the"
         " clusters before, of the exported model between the last two of training. Camera balance: 0 if each cluster"
         " is of one camera, 1 if all mix them as the whole does."
     )

@@ -124,7 +124,7 @@ def label_free_curves(history: History) -> go.Figure:
             values = [getattr(record, field) for record in made]
             if any(value is not None for value in values):
                 part.append(line(x, values, name, index))
-    titles = (("Score (1 = perfect)", {}), ("Images (%)", _PERCENT))
+    titles: tuple[tuple[str, dict[str, Any]], ...] = (("Score (1 = perfect)", {}), ("Images (%)", _PERCENT))
     panels = [Panel(traces, *title) for traces, title in zip(parts, titles, strict=True) if traces]
     if not panels:
         return go.Figure()

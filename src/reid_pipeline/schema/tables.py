@@ -150,7 +150,7 @@ CLUSTERS = pa.DataFrameSchema(
             description="1 - cosine to the cluster's prototype; null: no cluster",
         ),
         "doubtful": pa.Column(bool, description="hardly nearer to the own cluster than to the next one"),
-        "name": pa.Column(str, description="for the user, who the cluster shows; empty: nobody has said"),
+        "name": pa.Column(str, description="for the user, who the cluster shows; empty: not known"),
         "camera": pa.Column(str, description="the camera, as the collection writes it; empty: no cameras"),
         "run": pa.Column(str, pa.Check.str_matches(r"^[0-9a-f]{8}-[0-9a-f]{8}$"), description="images, and model"),
     },
