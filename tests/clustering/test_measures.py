@@ -5,7 +5,14 @@ import pytest
 from scipy import sparse
 from sklearn.metrics import silhouette_samples
 
-from reid_pipeline.clustering import camera_balance, graph_silhouette, label_stability, largest_share
+from reid_pipeline.clustering import (
+    camera_balance,
+    graph_silhouette,
+    label_measures,
+    label_quality,
+    label_stability,
+    largest_share,
+)
 from reid_pipeline.schema.errors import UserError
 
 
@@ -72,3 +79,41 @@ def test_camera_balance():
 def test_largest_share():
     assert largest_share([0, 0, 0, 1, -1, -1]) == 0.5
     assert largest_share([-1, -1]) == 0.0
+
+
+class TestLabelQuality:
+    """Four groups of rows that are near each other, on a graph with some chance links between the groups."""
+
+    TRUE = np.repeat(np.arange(4), 10)
+    SIMILARITY = np.where(TRUE[:, None] == TRUE, 0.7, 0.0) + 0.05 * drawn_similarity(40, 0)
+
+    def quality(self, labels):
+        return label_measures(sparse.csr_array(self.SIMILARITY), labels, camids=None)["label_quality"]
+
+    def test_the_true_partition_is_best(self):
+        true = self.quality(self.TRUE)
+        merged = [np.where(count > self.TRUE, 0, self.TRUE) for count in (2, 3)]
+        halved = self.TRUE * 2 + np.arange(40) % 2
+        mixed = np.arange(40) % 4
+        with_noise = np.where(np.arange(40) % 3 == 0, -1, self.TRUE)
+        worse = [self.quality(labels) for labels in (*merged, halved, mixed, with_noise)]
+        assert true > max(worse)
+        assert worse[0] > worse[1], "the larger the cluster that swallows others, the worse"
+
+    @pytest.mark.parametrize("labels", [np.full(40, -1), np.zeros(40, dtype=int), np.arange(40)])
+    def test_trivial_partitions_have_none(self, labels):
+        assert self.quality(labels) == 0.0 < self.quality(self.TRUE)
+
+    def test_a_dominant_cluster_takes_nothing_off_what_is_below_0(self):
+        assert label_quality({"silhouette": -0.2, "largest_cluster": 0.9}) == -0.2
+        assert label_quality({"silhouette": 0.4, "largest_cluster": 0.5}) == pytest.approx(0.2)
+
+    def test_what_cannot_be_measured_is_left_out(self):
+        similarity = sparse.csr_array(self.SIMILARITY)
+        cameras = np.arange(40) % 2
+        names = {"silhouette", "largest_cluster", "label_quality"}
+        assert label_measures(similarity, self.TRUE, camids=None).keys() == names
+        found = label_measures(similarity, self.TRUE, before=self.TRUE, camids=cameras)
+        assert found.keys() == names | {"stability", "camera_balance"}
+        assert (found["stability"], found["largest_cluster"]) == (1.0, 0.25)
+        assert found["camera_balance"] == pytest.approx(1.0)

@@ -19,8 +19,9 @@ IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 HALF = ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
 DEMO = {"synthetic": 0.5, "synthetic_vehicles": 0.45}
 EPS = {"market1501": 0.4, "msmt17": 0.7, "veri776": 0.7}
-OTHERS = {"custom": 0.5, "dukemtmc": 0.5, "occluded_duke": 0.5, "vehicleid": 0.5}
-ENVIRONMENTS = sorted({**DEMO, **EPS, **OTHERS})
+OTHERS = {"dukemtmc": 0.5, "occluded_duke": 0.5, "vehicleid": 0.5}
+OWN = (*DEMO, "custom")
+ENVIRONMENTS = sorted({**EPS, **OTHERS, **dict.fromkeys(OWN)})
 
 
 def load(environment: str, conf: Path = CONF, **given: Any) -> dict[str, Any]:
@@ -58,22 +59,35 @@ class TestUnsupervisedPCL:
     def test_released_is_the_default(self, environment: str, eps: float) -> None:
         assert unsupervised(environment) == (IMAGENET, "imagenet_mean", eps, "float32", "")
 
+    @pytest.mark.parametrize("environment", OWN)
+    def test_images_without_a_published_recipe_have_one_of_their_own(self, environment: str) -> None:
+        assert unsupervised(environment) == ((None, None), "mean", "auto", "float32", "")
+        found = method("unsupervised_pcl", load(environment))
+        assert (found.recipe, found.keep, found.clustering.kind) == ("own_data", "best", "communities")
+
+    @pytest.mark.parametrize("environment", [*EPS, *OTHERS])
+    def test_own_data_is_a_word_away(self, environment: str) -> None:
+        found = unsupervised(environment, recipe="own_data")
+        assert found == ((None, None), "mean", "auto", "float32", "recipe=own_data")
+        assert method("unsupervised_pcl", load(environment)).keep == "last"
+
     @pytest.mark.parametrize(("environment", "eps"), DEMO.items())
-    def test_the_demo_has_the_values_that_its_figures_are_of(self, environment: str, eps: float) -> None:
-        assert unsupervised(environment) == (HALF, "mean", eps, "float32", "")
+    def test_released_on_the_demo_reads_pixels_as_its_weights_do(self, environment: str, eps: float) -> None:
+        assert unsupervised(environment, recipe="released") == (HALF, "mean", eps, "float32", "recipe=released")
 
     @pytest.mark.parametrize("environment", ENVIRONMENTS)
     def test_paper_is_paper_everywhere(self, environment: str) -> None:
         assert unsupervised(environment, recipe="paper") == (HALF, "mean", 0.5, "compute", "recipe=paper")
 
     @pytest.mark.parametrize("environment", ["market1501", "synthetic_vehicles"])
-    @pytest.mark.parametrize("recipe", ["released", "paper"])
+    @pytest.mark.parametrize("recipe", ["released", "paper", "own_data"])
     def test_what_is_given_wins(self, environment: str, recipe: str) -> None:
         given = {"clustering": {"eps": 0.6}, "backbone": {"pixel_mean": [0.1, 0.2, 0.3]}}
         statistics, _, eps, _, variant = unsupervised(environment, recipe=recipe, **given)
         assert (statistics[0], eps) == ((0.1, 0.2, 0.3), 0.6)
         named = "backbone.pixel_mean=(0.1,0.2,0.3),clustering.eps=0.6"
-        assert variant == (named if recipe == "released" else f"{named},recipe=paper")
+        usual = "released" if environment == "market1501" else "own_data"
+        assert variant == (named if recipe == usual else f"{named},recipe={recipe}")
 
     def test_the_shared_backbone_of_an_overlay_wins_over_the_recipe(self) -> None:
         parameters = load("market1501", overlay="rn50", unsupervised_pcl={"recipe": "paper"})

@@ -45,7 +45,7 @@ def make_run(table, drawn_folder, drawn_files, project):
         given["backbone"] |= BACKBONE
         given["plan"] |= {**PLAN, **changed.pop("plan", {})}
         for group, values in changed.items():
-            given[group] |= values
+            given[group] = given[group] | values if isinstance(values, dict) else values
         raw = RawFolder(drawn_folder, tuple(drawn_files))
         runtime = Runtime(torch.device("cpu"))
         return TrainingRun(method, method.params.model_validate(given), table, raw, runtime, 0)
@@ -84,6 +84,26 @@ def test_the_scores_are_those_of_the_training_that_a_run_does(make_run) -> None:
     assert [(score.epoch, score.epochs) for score in scores] == [(1, 3), (2, 3), (3, 3)]
     assert [score.value for score in scores] == by_hand(run)
     assert len({score.value for score in scores}) > 1, "three epochs of equal score would hide a mix-up"
+
+
+@pytest.mark.slow
+def test_the_last_score_is_of_the_model_that_is_exported(make_run, monkeypatch) -> None:
+    """Here that of the first epoch, since each model is judged worse than the one before, but for the untrained."""
+    from reid_pipeline.clustering import measures
+
+    def scored(training) -> list[float]:
+        qualities = iter((0.1, 0.9, 0.5))
+        monkeypatch.setattr(measures, "label_quality", lambda _: next(qualities))
+        return training(make_run("unsupervised_pcl", **changed))
+
+    changed = {
+        "plan": {"epochs": 2, "learning_rate": 0.05, "warmup_epochs": 0, "milestones": [], "instances": 2},
+        "clustering": {"k1": 8, "k2": 2, "eps": 0.9, "min_samples": 2},
+        "keep": "best",
+    }
+    first, last = scored(lambda run: [score.value for score in dev_scores(run, EvaluationParameters())])
+    assert last == first
+    assert scored(by_hand)[-1] == last
 
 
 @pytest.mark.slow

@@ -50,6 +50,6 @@ class BestModel:
 
 
 def exported_tensors(state: Mapping[str, Any]) -> Mapping[str, torch.Tensor]:
-    """Return the tensors of a resumable state that are exported: of the best model where one was measured, else live."""
+    """Return the tensors of a resumable state that are exported: the best model's where one was measured."""
     tensors: Mapping[str, torch.Tensor] = state.get("best", state)["model"]
     return tensors

@@ -139,6 +139,6 @@ def require_history(history: Sequence[EpochRecord], origin: Origin) -> None:
     if others:
         raise UserError(
             f"{len(others)} of {len(history)} epochs in the history are of another training of stage"
-            f" {others[0].stage} than {origin.file or 'what it is read with'}. Make both anew: run the pipeline from node"
-            f" {origin.method}.train_{others[0].stage}."
+            f" {others[0].stage} than {origin.file or 'what is made from it'}. Make both anew: run the pipeline from"
+            f" node {origin.method}.train_{others[0].stage}."
         )

@@ -18,7 +18,7 @@ DOMINATED = (
     "One cluster holds more than half of the training images: most of them are taken for one identity. Lower"
     " clustering.eps or clustering.k1; if it grew from epoch to epoch, the learning rate is too high."
 )
-_WHAT_IT_MEANS = "Clusters and figures of this run may be little better than chance."
+_WHAT_IT_MEANS = "Clusters like these are little better than chance, and training on them teaches little."
 _REMEDY = (
     "Start from a model that knows such images (init_from, or another backbone), label some of them, and look whether"
     " each shows one individual, cut out."
