@@ -161,7 +161,8 @@ class RunSummary:
             shown = sorted(files, key=lambda name: _is_metrics(catalog.get(name)))[-1:]
             lines = {"wrote": f"{_shown([files[name] for name in shown])}{others}" if files else ""}
         lines["next"] = self._next(run_params, whole=self._is_whole(run_params, catalog))
-        _say("\n".join(f"{name:<7} {line}" for name, line in lines.items() if line), below="")
+        width = max(7, *(len(name) for name, line in lines.items() if line))
+        _say("\n".join(f"{name:<{width}} {line}" for name, line in lines.items() if line), below="")
 
     def _text(self) -> str:
         """Return the results for a terminal; empty where the run has only files."""
