@@ -161,7 +161,7 @@ class RunSummary:
             shown = sorted(files, key=lambda name: _is_metrics(catalog.get(name)))[-1:]
             lines = {"wrote": f"{_shown([files[name] for name in shown])}{others}" if files else ""}
         lines["next"] = self._next(run_params, whole=self._is_whole(run_params, catalog))
-        width = max(7, *(len(name) for name, line in lines.items() if line))
+        width = max([7, *(len(name) for name, line in lines.items() if line)])
         _say("\n".join(f"{name:<{width}} {line}" for name, line in lines.items() if line), below="")
 
     def _text(self) -> str:
