@@ -18,12 +18,12 @@ from numpy.typing import NDArray
 from reid_pipeline.clustering import (
     Clustering,
     ClusteringSettings,
-    cluster_features,
     graph_silhouette,
     label_measures,
     label_stability,
     pseudo_label_quality,
 )
+from reid_pipeline.clustering.clustering import cluster_features
 from reid_pipeline.engine.training import known_ids
 from reid_pipeline.schema.clusters import ContactSheet, Neighbours, SheetGroup, SheetPart
 from reid_pipeline.schema.columns import (

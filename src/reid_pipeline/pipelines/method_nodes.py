@@ -230,17 +230,16 @@ class MethodNodes(CellNodes):
         from reid_pipeline.reporting.figures import curves_overview
         from reid_pipeline.reporting.report import ReportContent, render_report
 
-        tables, cell = (split_table, galleries), cells[self.method.name]
-        read = {"parameters": parameters, "evaluation": evaluation, "used": {"embeddings": embeddings.origin}}
-        present = self._with_clustering(self._origin("report", cells, *tables, **read), parameters, clusters)
+        tables, used = (split_table, galleries), {"embeddings": embeddings.origin}
+        present = self._origin("report", cells, *tables, parameters=parameters, evaluation=evaluation, used=used)
+        present = made_from(self._with_clustering(present, parameters, clusters), metrics=metrics.origin)
         named: dict[str, Any] = {"breakdown": breakdown, "run_card": run_card, "differences": differences}
         others = [(ZERO_SHOT, zero_shot_metrics), (ZERO_SHOT, zero_shot_cluster_facts), ("clusters", cluster_facts)]
-        present = made_from(present, metrics=metrics.origin)
         require_all("report", [("metrics", metrics), *named.items(), *others], present)
         bad, good = choose_ranked_queries(embeddings, SplitTables(*tables), raw_images, evaluation, report)
         named |= {"history": history, "description": self.method.description, "bad_queries": bad, "good_queries": good}
         content = ReportContent(
-            **cell.model_dump(include={"benchmark", "method", "seed"}),
+            **cells[self.method.name].model_dump(include={"benchmark", "method", "seed"}),
             **named,
             metrics=[metrics] if zero_shot_metrics is None else [zero_shot_metrics, metrics],
             clusters=cluster_content(cluster_facts, zero_shot_cluster_facts, split_table, raw_images),
