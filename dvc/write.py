@@ -31,6 +31,8 @@ HOME = "synthetic"
 SEEDS = [0, 1, 2]
 INGESTION = ["ingestion", "splits", "evaluation"]
 """The parameters that it reads."""
+COMPARED = ("breakdown", "clusters", "metrics")
+"""The results of zero_shot that every other method reads."""
 Stage = dict[str, Any]
 
 HEAD = """\
@@ -155,6 +157,7 @@ def _read_by_ingestion(env: str) -> dict[str, list[str]]:
 def _cell(env: str, row: Row) -> Stage:
     seed, method, folder = "seed_${item.seed}", row.method, row.folder
     models, results = f"data/06_models/{env}/{folder}/{seed}", f"data/08_reporting/{env}/{folder}/{seed}"
+    output = f"data/07_model_output/{env}/{folder}/{seed}"
     zero_shot = f"data/08_reporting/{env}/{row.zero_shot}/{seed}"
     given = ",".join(["seed=${item.seed}", *([f"overlay={row.overlay}"] if row.overlay else [])])
     training = find_method(method).stage_names
@@ -166,7 +169,7 @@ def _cell(env: str, row: Row) -> Stage:
             # Images are what ingestion saw: the split table has their hashes.
             f"data/03_primary/{env}/galleries.parquet",
             f"data/03_primary/{env}/split_table.parquet",
-            *([] if method == ZERO_SHOT else [f"{zero_shot}/breakdown.json", f"{zero_shot}/metrics.json"]),
+            *([] if method == ZERO_SHOT else [f"{zero_shot}/{name}.json" for name in COMPARED]),
             f"{FOLDER}/{method}.txt",
         ],
         "params": [
@@ -177,9 +180,11 @@ def _cell(env: str, row: Row) -> Stage:
         "outs": [
             *(f"{models}/{stage}.safetensors" for stage in training),
             f"{models}/embedder.safetensors",
-            f"data/07_model_output/{env}/{folder}/{seed}/embeddings.safetensors",
+            f"{output}/embeddings.safetensors",
+            *([f"{output}/pseudo_labels.parquet"] if find_method(method).clusters else []),
             f"data/08_reporting/{env}/{folder}/report_{seed}.html",
             f"{results}/breakdown.json",
+            *(f"{results}/clusters.{form}" for form in ("csv", "json", "parquet")),
             f"{results}/curves.json",
             *([] if method == ZERO_SHOT else [f"{results}/differences.json"]),
             *histories,

@@ -16,6 +16,7 @@ from small_project import Project, make_project, run_session
 
 from reid_drawings import SyntheticBenchmark, SyntheticVehicles, draw_pictures
 from reid_pipeline.readers import lay_out, layouts, reader
+from reid_pipeline.schema.tables import CLUSTERS
 
 SIZE = {"cameras_per_identity": (2, 3), "images_per_camera": (3, 3), "num_cameras": 3}
 PEOPLE = SyntheticBenchmark(train_identities=5, test_identities=3, distractors=2, junk=2, **SIZE)
@@ -106,8 +107,46 @@ def check_names(folder: Path, split_table: pd.DataFrame, page: str, dataset_page
         assert not re.search(r"\b(?:pid|camid|camera) [0-9]", text)
 
 
+def check_clusters(folder: Path, split_table: pd.DataFrame, page: str) -> None:
+    """Table and CSV have every training image once; what the record shows stands on the page."""
+    clusters = CLUSTERS.validate(pd.read_parquet(folder / "clusters.parquet"))
+    train = split_table[split_table["split"] == "train"].set_index("path")
+    assert set(clusters["path"]) == set(train.index)
+    assert clusters["camera"].tolist() == train.loc[clusters["path"], "camera"].tolist()
+    written = pd.read_csv(folder / "clusters.csv", dtype=str, keep_default_na=False, encoding="utf-8-sig")
+    assert written[["path", "cluster", "run"]].equals(clusters[["path", "cluster", "run"]].astype(str))
+    record = json.loads((folder / "clusters.json").read_text())
+    counted = clusters["cluster"].value_counts().drop(-1, errors="ignore")
+    assert record["figures"]["clusters"] == len(counted)
+    shown = [sheet["images"] for sheet in record["sheets"] if sheet["group"] == "largest"]
+    assert shown == counted.sort_values(ascending=False).tolist()[: len(shown)]
+    assert len(record["neighbours"]) == min(8, len(train))
+    rows = sum(len(sheet["parts"]) for sheet in record["sheets"]) + 2 * len(record["neighbours"])
+    section = page[page.index('<h2 id="clusters">') :]
+    assert section[: section.index("</section>")].count("data:image/jpeg;base64,") == rows
+    assert {each["path"] for each in record["neighbours"]} <= {
+        unescape(text) for text in re.findall(r"<figcaption>(.*?)</figcaption>", section)
+    }
+
+
+def check_untested(printed: str, page: str) -> None:
+    """Neither the page nor the terminal has an empty table; both say why, and what to do."""
+    shown = page[page.index("<header>") : page.index('<h2 id="card">')]
+    for text in (printed[printed.index("clusters of") :], re.sub(r"<script.*?</script>", "", shown, flags=re.DOTALL)):
+        assert not re.search(r"—|0 of 0|nothing measured", text)
+    assert "custom_unlabelled, seed 0: nothing was tested, since no image is query or gallery." in printed
+    assert re.search(r"\nunsupervised_pcl +[1-9]", printed)
+    assert re.search(
+        r"\nclusters \S*data/08_reporting/custom_unlabelled/unsupervised_pcl/seed_0/clusters\.csv\n", printed
+    )
+    for text in (printed, shown):
+        assert "To test, say of some images who they show" in text
+
+
 @pytest.mark.parametrize("layout", LAYOUTS)
-def test_from_files_to_a_report(layout: str, project: Project, tmp_path: Path) -> None:
+def test_from_files_to_a_report(
+    layout: str, project: Project, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     environment = environment_of(layout)
     raw = draw(layout, tmp_path / "raw")
     named = {"collection": layout} if environment == "custom" else {}
@@ -122,7 +161,9 @@ def test_from_files_to_a_report(layout: str, project: Project, tmp_path: Path) -
     card = json.loads((results(project, environment) / "seed_0/run_card.json").read_text())
     assert card["data_hash"] in json.dumps(card)
     assert card["data_hash"][:12] in dataset_page
+    check_clusters(results(project, environment) / "seed_0", table, page)
     if layout == "custom_unlabelled":
+        check_untested(capsys.readouterr().out, page)
         assert set(table["split"]) == {"train"}
         assert (metrics["mAP"], metrics["num_queries"]) == (None, 0)
         assert "nothing to score" in metrics["not_evaluated"]

@@ -106,6 +106,9 @@ def contents(folder: Path) -> dict[str, bytes]:
         ("08_reporting", "breakdown.json", "report"),
         ("08_reporting", "history.json", "run_card"),
         ("08_reporting", "run_card.json", "report"),
+        ("08_reporting", "clusters.json", "report"),
+        ("06_models", "embedder.safetensors", "group"),
+        ("07_model_output", "embeddings.safetensors", "group"),
         ("08_reporting", "differences.json", "report"),
     ],
 )
@@ -129,7 +132,7 @@ def test_zero_shot_of_another_run(project: Project, data: Path) -> None:
     assert "zero_shot/seed_0/metrics.json, the zero_shot that pcl.compare_with_zero_shot reads" in told
 
 
-@pytest.mark.parametrize("node", ["export", "extract", "evaluate", "run_card", "report"])
+@pytest.mark.parametrize("node", ["export", "extract", "group", "evaluate", "run_card", "report"])
 def test_another_split(project: Project, data: Path, node: str) -> None:
     """Tables of another draw: what was trained and measured on the old ones is not taken for theirs."""
     table = data / "03_primary/synthetic/split_table.parquet"

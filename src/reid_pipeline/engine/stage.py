@@ -182,6 +182,7 @@ class Method:
         stage_names: their names, known before any parameter is: they name the nodes.
         label_use: whose identity labels training reads: "all", "partial" or "none". Diagnosis does not count.
         description: one line for tables and help.
+        clusters: whether its last stage trains with pseudo labels, and has the last ones in its state as `labels`.
         reads_text: whether it reads CLIP's text tower, and with it the weights of `backbone.pretrained` in any case.
         label_use_by: parameters to the label use, where they decide it; `label_use` is then that of conf/base.
     """
@@ -193,6 +194,7 @@ class Method:
     stage_names: tuple[str, ...]
     label_use: LabelUse
     description: str
+    clusters: bool = False
     reads_text: bool = False
     label_use_by: Callable[[Any], LabelUse] | None = None
 

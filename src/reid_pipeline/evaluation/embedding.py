@@ -1,9 +1,12 @@
-"""The rows that retrieval is evaluated on, embedded."""
+"""The rows that retrieval is evaluated on, and those of training, embedded."""
 
 import logging
 import time
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
 
 from reid_pipeline.engine.loading import images_of_rows
 from reid_pipeline.engine.runtime import Runtime
@@ -13,7 +16,7 @@ from reid_pipeline.evaluation.extraction import extract_embeddings
 from reid_pipeline.evaluation.protocol import retrieval_draws, retrieval_rows
 from reid_pipeline.images.cache import ImageCache
 from reid_pipeline.images.decode import TargetSize
-from reid_pipeline.schema.columns import CAMID, VIEWID
+from reid_pipeline.schema.columns import CAMID, SPLIT, VIEWID
 from reid_pipeline.schema.digests import digest_of_arrays
 from reid_pipeline.schema.embeddings import Embeddings
 from reid_pipeline.schema.origin import Origin
@@ -28,6 +31,33 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True)
+class Extraction:
+    """How rows are embedded: where their images lie, on which device, and by which parameters.
+
+    It is done at `evaluation.precision`, not at that of training; a UserError where the device does not have it.
+    """
+
+    raw_images: RawFolder
+    runtime: Runtime
+    evaluation: EvaluationParameters
+    image_cache: ImageCache | None = None
+
+    def vectors(self, embedder: "Embedder", table: pd.DataFrame, rows: np.ndarray) -> np.ndarray:
+        """Return the embeddings of `rows` of the split table, float32 [n, D] of unit rows."""
+        runtime = self.runtime.for_evaluation(self.evaluation.precision)
+        embedded, encoder = table.iloc[rows], embedder.encoder
+        target = TargetSize(*encoder.image_size, encoder.evaluation_resize, white_value(table))
+        return extract_embeddings(
+            embedder.to(runtime.device),
+            images_of_rows(embedded, self.raw_images, target, runtime, self.image_cache, memory_limit=0),
+            runtime,
+            ids=(known_ids(embedded[CAMID]), known_ids(embedded[VIEWID])),
+            batch_size=self.evaluation.batch_size,
+            flip_averaging=self.evaluation.flip_averaging,
+        )
+
+
 def embed_test_rows(
     embedder: "Embedder",
     split_tables: SplitTables,
@@ -36,26 +66,27 @@ def embed_test_rows(
     evaluation: EvaluationParameters,
     image_cache: ImageCache | None = None,
 ) -> Embeddings:
-    """Embed the query and gallery rows of every draw, or every image where nothing is tested on: unit rows, [n, D].
-
-    It is done at `evaluation.precision`, not at that of training; a UserError where the device does not have it.
-    """
-    table, runtime = split_tables.split_table, runtime.for_evaluation(evaluation.precision)
+    """Embed the query and gallery rows of every draw, or every image where nothing is tested on: unit rows, [n, D]."""
+    table = split_tables.split_table
     rows = retrieval_rows(table, retrieval_draws(table, split_tables.galleries, evaluation))
-    embedded, encoder = table.iloc[rows], embedder.encoder
-    target = TargetSize(*encoder.image_size, encoder.evaluation_resize, white_value(table))
     started = time.perf_counter()
-    vectors = extract_embeddings(
-        embedder.to(runtime.device),
-        images_of_rows(embedded, raw_images, target, runtime, image_cache, memory_limit=0),
-        runtime,
-        ids=(known_ids(embedded[CAMID]), known_ids(embedded[VIEWID])),
-        batch_size=evaluation.batch_size,
-        flip_averaging=evaluation.flip_averaging,
-    )
+    vectors = Extraction(raw_images, runtime, evaluation, image_cache).vectors(embedder, table, rows)
     if (sample := noted_sample(table)) is not None:
         _log.info("%s", embedding_sentence(sample, len(rows), time.perf_counter() - started))
     return Embeddings(rows, vectors)
+
+
+def training_vectors(
+    embedder: "Embedder", embeddings: Embeddings, split_table: pd.DataFrame, extraction: Extraction
+) -> np.ndarray:
+    """Return the embeddings of the training images in the order of the table, float32 [n, D] of unit rows.
+
+    Where nothing is tested on, `embeddings` are of all images, these among them; else they are made here.
+    """
+    rows = np.flatnonzero((split_table[SPLIT] == "train").to_numpy())
+    if np.isin(rows, embeddings.rows).all():
+        return embeddings.of(rows)
+    return extraction.vectors(embedder, split_table, rows)
 
 
 def originated(embeddings: Embeddings, origin: Origin) -> Embeddings:

@@ -25,19 +25,20 @@ from reid_pipeline.methods import method_names
 from reid_pipeline.pipelines.ingestion import TABLES
 from reid_pipeline.pipelines.tuning import DEFAULT_STUDY
 from reid_pipeline.schema.addresses import ZERO_SHOT
+from reid_pipeline.schema.clusters import ClusterFacts
 from reid_pipeline.schema.comparison import Comparison, Leaderboard
 from reid_pipeline.schema.given_labels import LABELS_FROM
 from reid_pipeline.schema.records import Differences, Metrics
-from reid_pipeline.schema.sample import SAMPLE
+from reid_pipeline.schema.sample import SAMPLE, in_words
 from reid_pipeline.schema.summary import DatasetSummary
 from reid_pipeline.schema.tuning import Study
 from reid_pipeline.schema.typed import typed
 from reid_pipeline.user_errors import user_error_text
 
 T = TypeVar("T")
-STUDY, CHANGES = "study_trials", "changes"
-"""Results that are no records: a study, and Markdown."""
-_RECORDS = (Metrics, Differences, Comparison, Leaderboard, DatasetSummary)
+STUDY, CHANGES, CLUSTERS = "study_trials", "changes", "clusters_csv"
+"""Results that are no records: a study, Markdown, and a table for a spreadsheet."""
+_RECORDS = (Metrics, Differences, ClusterFacts, Comparison, Leaderboard, DatasetSummary)
 _NEXT = {
     "__default__": "leaderboard", "report": "leaderboard", "leaderboard": "cross_benchmark", "changes": "report",
     "cross_benchmark": "leaderboard", "ingestion": ZERO_SHOT, "pretrain_demo_clip": ZERO_SHOT,
@@ -155,12 +156,14 @@ class RunSummary:
             _log.debug("wrote %s: %s", name, file)
         _say(self._text())
         lines = {"report": self._path(HTMLPageDataset, catalog), "model": self._path(EmbedderDataset, catalog)}
+        lines["clusters"] = self._shown_clusters(files)
         if not any(lines.values()):
             others = f" and {len(files) - 1} more" if len(files) > 1 else ""
             shown = sorted(files, key=lambda name: _is_metrics(catalog.get(name)))[-1:]
             lines = {"wrote": f"{_shown([files[name] for name in shown])}{others}" if files else ""}
         lines["next"] = self._next(run_params, whole=self._is_whole(run_params, catalog))
-        _say("\n".join(f"{name:<7} {line}" for name, line in lines.items() if line), below="")
+        width = max([7, *(len(name) for name, line in lines.items() if line)])
+        _say("\n".join(f"{name:<{width}} {line}" for name, line in lines.items() if line), below="")
 
     def _text(self) -> str:
         """Return the results for a terminal; empty where the run has only files."""
@@ -168,21 +171,37 @@ class RunSummary:
         from reid_pipeline.reporting.comparison import comparison_text
         from reid_pipeline.reporting.dataset_page import dataset_text
         from reid_pipeline.reporting.tuning_page import tuning_text
+        from reid_pipeline.reporting.untested import all_untested
 
         if STUDY in self._others:
             return tuning_text(Study.model_validate(self._others[STUDY]))
-        for comparison in self._of(Comparison):
-            return comparison_text(comparison)
-        for leaderboard in self._of(Leaderboard):
-            return "\n\n".join(map(comparison_text, leaderboard.benchmarks))
+        compared = [*self._of(Comparison)[:1], *(each for one in self._of(Leaderboard)[:1] for each in one.benchmarks)]
+        if compared:
+            return "\n\n".join(map(comparison_text, compared))
         measured = {metrics.method: metrics for metrics in self._of(Metrics)}
         if measured:
+            if all_untested([*measured.values()]):
+                return self._untested_text(measured)
             found = sorted((self._compared | measured).items(), key=lambda each: (each[0] != ZERO_SHOT, each[0]))
             earlier = [metrics for method, metrics in self._compared.items() if method not in measured]
             return text_table([metrics for _, metrics in found], self._of(Differences), earlier=earlier)
         if CHANGES in self._others:
             return str(self._others[CHANGES])
         return "".join(dataset_text(summary) for summary in self._of(DatasetSummary))
+
+    def _untested_text(self, measured: Mapping[str, Metrics]) -> str:
+        """Return that nothing was tested, how to test, and the clusters of the runs instead."""
+        from reid_pipeline.reporting.clusters_section import clusters_text
+        from reid_pipeline.reporting.formats import run_name
+        from reid_pipeline.reporting.guard_notes import exported_notes
+        from reid_pipeline.reporting.untested import HOW_TO_TEST, why_untested
+
+        facts = sorted(self._of(ClusterFacts), key=lambda each: (each.method != ZERO_SHOT, each.method))
+        names = [run_name(each.method, each.variant) for each in facts]
+        last = measured[max(measured, key=lambda method: (method != ZERO_SHOT, method))]
+        head = f"{in_words(last.benchmark)}, seed {last.seed}: {why_untested()[0].lower()}{why_untested()[1:]}"
+        exported = exported_notes(last.exported) if last.exported is not None else []
+        return "\n".join([head, *([clusters_text(facts, names)] if facts else []), *exported, HOW_TO_TEST])
 
     def _of(self, kind: type[T]) -> list[T]:
         return [result for result in self._results if isinstance(result, kind)]
@@ -195,6 +214,13 @@ class RunSummary:
             if isinstance(dataset, kind) and (file := file_of(dataset)):
                 found.setdefault(_rank(node), []).append(file)
         return _shown(found[max(found)]) if found else ""
+
+    def _shown_clusters(self, files: Mapping[str, Path]) -> str:
+        """Return the table of clusters of what the run was for, where nothing was tested; empty elsewhere."""
+        from reid_pipeline.reporting.untested import all_untested
+
+        found = {_rank(self._saved[name]): file for name, file in files.items() if name.endswith(f".{CLUSTERS}")}
+        return _shown([found[max(found)]]) if found and all_untested(self._of(Metrics)) else ""
 
     def _is_whole(self, run_params: Mapping[str, Any], catalog: DataCatalog) -> bool:
         """Return whether the page that the pipeline is for was written: of a method its own, else any."""

@@ -216,5 +216,6 @@ METHOD = Method(
     stage_names=(ClusterContrastStage.name,),
     label_use="none",
     label_use_by=lambda parameters: "partial" if parameters.known_identities == "use" else "none",
+    clusters=True,
     description="Prototypical contrastive learning from clusters, without one label.",
 )

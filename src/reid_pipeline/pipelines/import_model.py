@@ -1,7 +1,8 @@
 """A published ReID model as a cell like any other: embedder, embeddings, metrics, report, run card.
 
 The run names the method it is of, and with it the cell that is written: `--params checkpoint=<file>,method=<name>`.
-The nodes are those of `MethodNodes`; what they read of the method's parameters is what the embedder is run with.
+The nodes are those of `MethodNodes` and `ClusterNodes`; what they read of the method's parameters is what the embedder
+is run with.
 """
 
 import inspect
@@ -13,6 +14,8 @@ import pandas as pd
 from kedro.pipeline import Node, Pipeline, node, pipeline
 
 from reid_pipeline.methods import find_method
+from reid_pipeline.pipelines.cell_nodes import CellNodes
+from reid_pipeline.pipelines.cluster_nodes import ClusterNodes
 from reid_pipeline.pipelines.method import SHARED, SHARED_PARAMETERS
 from reid_pipeline.pipelines.method_nodes import MethodNodes
 from reid_pipeline.schema.addresses import Cells
@@ -54,15 +57,15 @@ def _own(imported: Import, parameters: Record) -> Any:
     return find_method(imported.method).params.model_validate(parameters[imported.method])
 
 
-def _with_embedders_parameters(name: str) -> Callable[..., Any]:
+def _with_embedders_parameters(name: str, kind: type[CellNodes]) -> Callable[..., Any]:
     """Return the node `name` of a method, which the run names, with the parameters that the embedder is run with."""
-    function = getattr(MethodNodes, name)
+    function = getattr(kind, name)
     found = inspect.signature(function).parameters
     takes_embedder = "embedder" in found
 
     def run(parameters: Record, embedder: Any, **others: Any) -> Any:
         method = find_method(str(parameters["method"]))
-        nodes = MethodNodes(replace(method, description=f"{method.description} {_REMARK}"), namespace=IMPORT)
+        nodes = kind(replace(method, description=f"{method.description} {_REMARK}"), namespace=IMPORT)
         own = method.params.model_validate(embedder.origin.parameters[method.name])
         return getattr(nodes, name)(own, **others, **({"embedder": embedder} if takes_embedder else {}))
 
@@ -80,8 +83,8 @@ def _with_embedders_parameters(name: str) -> Callable[..., Any]:
     return run
 
 
-def _node(name: str, outputs: str | list[str]) -> Node:
-    function = _with_embedders_parameters(name)
+def _node(name: str, outputs: str | list[str], kind: type[CellNodes] = MethodNodes) -> Node:
+    function = _with_embedders_parameters(name, kind)
     blocks = {block: f"params:{block}" for block in SHARED_PARAMETERS} | {"image_stamps": "known_image_stamps"}
     arguments = {argument: blocks.get(argument, argument) for argument in inspect.signature(function).parameters}
     return node(function, arguments, outputs, name=name)
@@ -94,6 +97,7 @@ def create_pipeline() -> Pipeline:
     nodes = [
         node(convert, read, ["embedder", "history"], name="convert"),
         _node("extract", "embeddings"),
+        _node("group", ["clusters", "clusters_csv", "cluster_facts"], ClusterNodes),
         _node("evaluate", ["metrics", "breakdown"]),
         _node("run_card", recorded),
         _node("make_report", ["report", "curves"]),

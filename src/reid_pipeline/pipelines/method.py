@@ -8,28 +8,30 @@ from typing import Any, cast
 from kedro.pipeline import Node, Pipeline, node, pipeline
 
 from reid_pipeline.engine.stage import Method
+from reid_pipeline.pipelines.cell_nodes import CellNodes
+from reid_pipeline.pipelines.cluster_nodes import ClusterNodes, store_labels
 from reid_pipeline.pipelines.method_nodes import MethodNodes, join_histories, keep
 from reid_pipeline.schema.addresses import ZERO_SHOT
 
 SHARED = {
     "split_table", "galleries", "raw_images", "image_cache", "known_image_stamps", "run_environment", "initial_model"
 }  # fmt: skip
-SHARED_PARAMETERS = {"cells", "compute", "ingestion", "splits", "evaluation", "report"}
-ZERO_SHOT_RESULTS = {"zero_shot_metrics", "zero_shot_breakdown"}
+SHARED_PARAMETERS = {"cells", "compute", "ingestion", "splits", "evaluation", "clusters", "report"}
+ZERO_SHOT_RESULTS = {name: f"zero_shot_{name}" for name in ("metrics", "breakdown", "cluster_facts")}
 
 
 def create_pipeline(method: Method) -> Pipeline:
     """Return split table -> [train ->] embedder -> embeddings -> metrics -> report.
 
-    All lies in the method's namespace but zero_shot's metrics and breakdown, which every other method is
+    All lies in the method's namespace but zero_shot's metrics, breakdown and clusters, which every other method is
     compared with.
     """
     is_zero_shot = method.name == ZERO_SHOT
     return pipeline(
         [*_training_nodes(method), *_result_nodes(method)],
         namespace=method.name,
-        inputs=SHARED if is_zero_shot else SHARED | ZERO_SHOT_RESULTS,
-        outputs={"metrics": "zero_shot_metrics", "breakdown": "zero_shot_breakdown"} if is_zero_shot else None,
+        inputs=SHARED if is_zero_shot else SHARED | set(ZERO_SHOT_RESULTS.values()),
+        outputs=ZERO_SHOT_RESULTS if is_zero_shot else None,
         parameters={f"params:{name}" for name in SHARED_PARAMETERS | {method.name}},
     )
 
@@ -41,7 +43,7 @@ def _node(function: Callable[..., Any], outputs: str | list[str], name: str, **n
     before a run, for which the function is copied.
     """
     bound = cast("MethodType", function)
-    nodes, plain = cast("MethodNodes", bound.__self__), cast("FunctionType", bound.__func__)
+    nodes, plain = cast("CellNodes", bound.__self__), cast("FunctionType", bound.__func__)
     copied = FunctionType(plain.__code__, plain.__globals__, plain.__name__, plain.__defaults__)
     copied.__annotations__ = {**plain.__annotations__, "parameters": nodes.method.params}
     copied.__doc__ = plain.__doc__
@@ -70,21 +72,25 @@ def _training_nodes(method: Method) -> list[Node]:
         earlier = {"earlier": f"{stage}_checkpoint"}
     if len(stages) > 1:
         made.append(node(join_histories, histories, "history", name="join_histories"))
+    if method.clusters:
+        made.append(node(store_labels, [f"{stages[-1]}_state", "split_table"], "pseudo_labels", name="store_labels"))
     return [*made, _node(MethodNodes(method).export, "embedder", "export", checkpoint=earlier["earlier"])]
 
 
 def _result_nodes(method: Method) -> list[Node]:
     nodes = MethodNodes(method)
+    labels = {"pseudo_labels": "pseudo_labels"} if method.clusters else {}
     noted = {"history": "history"} if method.stage_names else {}
     recorded = ["run_card", "recorded_metrics", "recorded_history", "recorded_run_card"]
     made = [
         _node(nodes.extract, "embeddings", "extract"),
+        _node(ClusterNodes(method).group, ["clusters", "clusters_csv", "cluster_facts"], "group", **labels),
         _node(nodes.evaluate, ["metrics", "breakdown"], "evaluate", **noted),
         _node(nodes.run_card, recorded, "run_card"),
     ]
     if method.name == ZERO_SHOT:
         return [*made, _node(nodes.make_report, ["report", "curves"], "report")]
-    compared = {name: name for name in ("zero_shot_metrics", "differences")}
+    compared = {name: name for name in ("zero_shot_metrics", "zero_shot_cluster_facts", "differences")}
     return [
         *made,
         _node(nodes.make_report, ["report", "curves"], "report", **compared),

@@ -1,16 +1,17 @@
 """Nodes of a method's pipeline: each notes an origin in what it makes, and checks it in what it uses."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Any
 
 import pandas as pd
 
-from reid_pipeline.engine.stage import Method
+from reid_pipeline.clustering.settings import ClusteringSettings
+from reid_pipeline.pipelines.cell_nodes import CellNodes, made_from, require_all
 from reid_pipeline.schema.addresses import ZERO_SHOT, Cells, address
+from reid_pipeline.schema.clusters import ClusterFacts
 from reid_pipeline.schema.embeddings import Embeddings
-from reid_pipeline.schema.origin import EXTRACTION, Origin, require_match
+from reid_pipeline.schema.origin import EXTRACTION, require_match
 from reid_pipeline.schema.parameters import (
     ComputeParameters,
     EvaluationParameters,
@@ -37,16 +38,8 @@ def join_histories(*histories: list[EpochRecord]) -> list[EpochRecord]:
     return [record for history in histories for record in history]
 
 
-@dataclass(frozen=True)
-class MethodNodes:
-    """The nodes of a method, of which `train` is of one stage. `parameters` are the method's own.
-
-    Nodes of a pipeline that is not the method's have another `namespace`.
-    """
-
-    method: Method
-    stage: str = ""
-    namespace: str = ""
+class MethodNodes(CellNodes):
+    """The nodes of a method, of which `train` is of one stage."""
 
     def train(
         self,
@@ -175,7 +168,7 @@ class MethodNodes:
         for artefact, record in zip(("breakdown", ZERO_SHOT, ZERO_SHOT), compared[1:], strict=True):
             require_match(node, artefact, record.origin, present)
         found = difference_to_zero_shot(*compared, other=address(cells[ZERO_SHOT]))
-        return found.with_origin(_made_from(present, zero_shot=zero_shot_metrics.origin))
+        return found.with_origin(made_from(present, zero_shot=zero_shot_metrics.origin))
 
     def run_card(
         self,
@@ -212,7 +205,7 @@ class MethodNodes:
         run = FinishedRun(cells[name], split_table, metrics, history, embedder, runtime)
         other = None if name == ZERO_SHOT or self.namespace else address(cells[ZERO_SHOT])
         card = make_run_card(run, dumped, run_environment, zero_shot=other)
-        card = card.with_origin(_made_from(present, metrics=metrics.origin))
+        card = card.with_origin(made_from(present, metrics=metrics.origin))
         return card, metrics, history, card
 
     def make_report(
@@ -228,65 +221,31 @@ class MethodNodes:
         raw_images: RawFolder,
         evaluation: EvaluationParameters,
         report: ReportParameters,
+        clusters: ClusteringSettings,
+        cluster_facts: ClusterFacts,
         cells: Cells,
         zero_shot_metrics: Metrics | None = None,
+        zero_shot_cluster_facts: ClusterFacts | None = None,
         differences: Differences | None = None,
     ) -> tuple[str, Any]:
         """Make the page and the curves."""
         from reid_pipeline.evaluation.ranked_queries import choose_ranked_queries
+        from reid_pipeline.evaluation.shown_images import cluster_content
         from reid_pipeline.reporting.figures import curves_overview
         from reid_pipeline.reporting.report import ReportContent, render_report
 
-        tables, cell = (split_table, galleries), cells[self.method.name]
-        read = {"parameters": parameters, "evaluation": evaluation, "used": {"embeddings": embeddings.origin}}
-        present = _made_from(self._origin("report", cells, *tables, **read), metrics=metrics.origin)
+        tables, used = (split_table, galleries), {"embeddings": embeddings.origin}
+        present = self._origin("report", cells, *tables, parameters=parameters, evaluation=evaluation, used=used)
+        present = made_from(self._with_clustering(present, parameters, clusters), metrics=metrics.origin)
         named: dict[str, Any] = {"breakdown": breakdown, "run_card": run_card, "differences": differences}
-        for artefact, record in {"metrics": metrics, **named, ZERO_SHOT: zero_shot_metrics}.items():
-            if record is not None:
-                require_match("report", artefact, record.origin, present)
+        others = [(ZERO_SHOT, zero_shot_metrics), (ZERO_SHOT, zero_shot_cluster_facts), ("clusters", cluster_facts)]
+        require_all("report", [("metrics", metrics), *named.items(), *others], present)
         bad, good = choose_ranked_queries(embeddings, SplitTables(*tables), raw_images, evaluation, report)
+        named |= {"history": history, "description": self.method.description, "bad_queries": bad, "good_queries": good}
         content = ReportContent(
-            **cell.model_dump(include={"benchmark", "method", "seed"}),
+            **cells[self.method.name].model_dump(include={"benchmark", "method", "seed"}),
             **named,
             metrics=[metrics] if zero_shot_metrics is None else [zero_shot_metrics, metrics],
-            history=history,
-            bad_queries=bad,
-            good_queries=good,
-            description=self.method.description,
+            clusters=cluster_content(cluster_facts, zero_shot_cluster_facts, split_table, raw_images),
         )
         return render_report(content), curves_overview(history)
-
-    def _in_force(self, parameters: Any, cells: Cells, split_table: pd.DataFrame) -> Any:
-        """Return the parameters with what the data decide of the plans."""
-        from reid_pipeline.engine.plan_of_data import resolved_parameters
-
-        return resolved_parameters(self.method, parameters, cells[self.method.name], split_table)
-
-    def _origin(
-        self,
-        node: str,
-        cells: Cells,
-        *tables: pd.DataFrame,
-        parameters: Any,
-        evaluation: Any = None,
-        used: Mapping[str, Origin | None] | None = None,
-        runtime: Any = None,
-    ) -> Origin:
-        """Return the origin of what `node` makes from the artefact in `used`, which must be of this run."""
-        from reid_pipeline.evaluation.run_card import run_origin
-
-        read = {self.method.name: self._in_force(parameters, cells, tables[0])}
-        read |= {} if evaluation is None else {"evaluation": evaluation}
-        after = next(iter(used.values())) if used else None
-        present = run_origin(node, cells[self.method.name], *tables, parameters=read, runtime=runtime, after=after)
-        if self.namespace:
-            present = present.replace(made_by=f"{self.namespace}.{node}")
-        for name, origin in (used or {}).items():
-            require_match(node, name, origin, present)
-        return _made_from(present, **(used or {}))
-
-
-def _made_from(origin: Origin, **artefacts: Origin | None) -> Origin:
-    """Return an origin with the digests of further artefacts that something was made from."""
-    digests = {name: each.digest for name, each in artefacts.items() if each is not None and each.digest}
-    return origin.replace(made_from={**origin.made_from, **digests})

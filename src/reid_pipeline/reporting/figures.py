@@ -107,6 +107,30 @@ def cluster_curves(history: History) -> go.Figure:
     return dress(figure, "Clusters and noise", height=460, legend=False)
 
 
+def label_free_curves(history: History) -> go.Figure:
+    """Return the measures that need no labels, in the epochs that made clusters; no trace where there are none."""
+    made = [record for record in history if record.clusters is not None]
+    x = [epoch for epoch, record in zip(epochs(history), history, strict=True) if record.clusters is not None]
+    scores = {
+        "label_quality": "label quality",
+        "silhouette": "silhouette",
+        "stability": "stability",
+        "camera_balance": "camera balance",
+    }
+    shares = {"largest_cluster": "largest cluster", "noise_share": "noise"}
+    parts: tuple[list[go.Scatter], list[go.Scatter]] = ([], [])
+    for part, names in zip(parts, (scores, shares), strict=True):
+        for index, (field, name) in enumerate(names.items(), len(parts[0])):
+            values = [getattr(record, field) for record in made]
+            if any(value is not None for value in values):
+                part.append(line(x, values, name, index))
+    titles: tuple[tuple[str, dict[str, Any]], ...] = (("Score (1 = perfect)", {}), ("Images (%)", _PERCENT))
+    panels = [Panel(traces, *title) for traces, title in zip(parts, titles, strict=True) if traces]
+    if not panels:
+        return go.Figure()
+    return dress(_panels(x, panels, vertical_spacing=0.1), "Measures without labels", height=230 * len(panels))
+
+
 def cluster_size_bars(history: History) -> go.Figure:
     """Return how many clusters have which size, in the first and the last epoch that recorded it."""
     filled = {

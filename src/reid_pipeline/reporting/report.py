@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from reid_pipeline.reporting.before_after import before_and_after, comparison_rows, difference_notes
+from reid_pipeline.reporting.clusters_section import ClusterContent, clusters_section
 from reid_pipeline.reporting.figures import cmc_curves, epochs, training_curves
 from reid_pipeline.reporting.formats import (
     LABELS,
@@ -19,6 +20,7 @@ from reid_pipeline.reporting.formats import (
 from reid_pipeline.reporting.guard_notes import dominated_notes, exported_model, exported_notes, label_warnings
 from reid_pipeline.reporting.page import Column, Headline, Table, charts, flattened, rendered
 from reid_pipeline.reporting.rank_lists import RankedQuery, describe, rank_list_strip
+from reid_pipeline.reporting.untested import HOW_TO_TEST, is_untested, why_untested
 from reid_pipeline.schema.addresses import ZERO_SHOT
 from reid_pipeline.schema.origin import LabelUse
 from reid_pipeline.schema.records import Breakdown, Differences, EpochRecord, Metrics, RunCard
@@ -45,6 +47,7 @@ class ReportContent:
         differences: to the zero_shot that comes "before"; None where it is not known.
         bad_queries, good_queries: ranked lists, worst or best first.
         description: one sentence on the method.
+        clusters: of the training images.
     """
 
     benchmark: str
@@ -58,6 +61,7 @@ class ReportContent:
     bad_queries: Sequence[RankedQuery] = ()
     good_queries: Sequence[RankedQuery] = ()
     description: str = ""
+    clusters: ClusterContent | None = None
 
     @property
     def result(self) -> Metrics:
@@ -80,6 +84,7 @@ def render_report(content: ReportContent) -> str:
     other = content.differences.other if content.differences else content.run_card.zero_shot
     usual = f"{content.run_card.benchmark}/{ZERO_SHOT}/seed_{content.run_card.seed}"
     sentence = f"The zero_shot that it is compared with is that of {other}."
+    untested = _untested(content)
     queries = {"bad": content.bad_queries, "good": content.good_queries}
     return rendered(
         "report.html.j2",
@@ -87,11 +92,13 @@ def render_report(content: ReportContent) -> str:
         name=run_name(content.method, content.result.variant),
         benchmark=in_words(content.benchmark),
         caution=caution(content.benchmark),
-        labels=_label_sentence(label_use, trains=bool(content.history)),
+        labels=_label_sentence(label_use, trains=bool(content.history), tested=not untested),
         compared=[sentence] if other and other != usual else [],
         table=before_and_after(comparison_rows(content.metrics, differences)),
         notes=[*difference_notes(content.metrics, differences), *_cluster_notes(content.history)],
-        headlines=_headlines(content),
+        headlines=[] if untested else _headlines(content),
+        untested=untested,
+        clusters=clusters_section(content.clusters, content.history) if content.clusters else None,
         facts=_facts(content.run_card),
         cmc=charts({"cmc": curve} if curve.data else {}),
         curves=charts(training_curves(content.history)),
@@ -102,10 +109,21 @@ def render_report(content: ReportContent) -> str:
     )
 
 
-def _label_sentence(label_use: LabelUse | None, *, trains: bool) -> tuple[str, str]:
+def _untested(content: ReportContent) -> list[str]:
+    """Return why nothing was tested, what stands here instead, and how to test; empty where something was."""
+    if not is_untested(content.result):
+        return []
+    shown = "the clusters of the training images, neighbours before and after, and measures that need no labels"
+    instead = [f"This page shows instead what can be judged without: {shown}."] if content.clusters else []
+    return [why_untested(content.run_card), *instead, HOW_TO_TEST, *_cluster_notes(content.history)]
+
+
+def _label_sentence(label_use: LabelUse | None, *, trains: bool, tested: bool) -> tuple[str, str]:
     """Return whose identity labels training used, in two parts, of which the first is to be stressed."""
     if label_use != "none":
         return "", _LABEL_SENTENCES[label_use]
+    if not tested:
+        return f"No labels were used{' in training' if trains else ''}.", ""
     diagnostics = " and, where shown, for diagnostics" if trains else ""
     stressed = f"No labels were used{' in training' if trains else ''}"
     return stressed, f": true identities were read only to score the results{diagnostics}."

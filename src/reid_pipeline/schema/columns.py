@@ -26,6 +26,17 @@ MODE = "mode"
 FAULT = "fault"
 BRIGHTEST = "brightest"
 
+CLUSTER = "cluster"
+DISTANCE = "distance"
+DOUBTFUL = "doubtful"
+NAME = "name"
+RUN = "run"
+CLUSTER_COLUMNS = (PATH, CLUSTER, DISTANCE, DOUBTFUL, NAME, CAMERA, RUN)
+"""Of clusters.csv, in this order."""
+PRESENT = "present"
+BEFORE = "before"
+TRAINING = "training"
+
 REPEAT = "repeat"
 TEST_SET = "test_set"
 
@@ -41,3 +52,5 @@ JUNK_PID = -1
 DISTRACTOR_PID = 0
 UNLABELLED_PID = -2
 NO_LABEL = -1
+NOISE = -1
+"""The cluster of an image that joined none."""

@@ -41,7 +41,8 @@ FOLLOWED = ("name", "pretrained", "patch_stride", *_PIXELS)
 """What of a method's own backbone the method that it is compared with takes, too."""
 GIVEN_AT_RUN = (*TEXT, "synthetic")
 """Shared parameters that the command line, or what stands for it, gives and conf/ does not."""
-_NO_DIFFERENCE = {"benchmark", "seed", SAMPLE, CELLS, *TEXT, BACKBONE, "report", "tuning", "pretrain_demo_clip"} - {
+_SHOWN = {"clusters", "report"}
+_NO_DIFFERENCE = {"benchmark", "seed", SAMPLE, CELLS, *TEXT, BACKBONE, *_SHOWN, "tuning", "pretrain_demo_clip"} - {
     INIT_FROM
 } | {PLAN, LEFT_OPEN}
 """Shared parameters that are in the address, that change no figure, or those of single methods (`with_open`)."""

@@ -39,6 +39,7 @@ NEEDS: Mapping[str, Mapping[str, Sequence[str]]] = {
     "train": {"checkpoint": (*CELL, "weights")},
     "export": {"checkpoint": (*CELL, "weights")},
     "extract": {"embedder": CELL},
+    "group": {"embedder": CELL, "embeddings": CELL},
     "evaluate": {"embeddings": (*CELL, "galleries")},
     "run_card": {"embedder": CELL, "metrics": (*CELL, "galleries", "weights", "made_from.embedder")},
     "compare_with_zero_shot": {
@@ -51,6 +52,7 @@ NEEDS: Mapping[str, Mapping[str, Sequence[str]]] = {
         "breakdown": (*CELL, "galleries", "made_from.embeddings"),
         "embeddings": (*CELL, "galleries"),
         "run_card": (*CELL, "galleries", "made_from.metrics"),
+        "clusters": (*CELL, "made_from.embedder"),
         "differences": (*CELL, "galleries", "made_from.metrics"),
         "zero_shot": _ANOTHER_METHODS,
     },

@@ -282,5 +282,8 @@ class SharedParameters(Parameters):
     ingestion: IngestionParameters
     splits: SplitParameters
     evaluation: EvaluationParameters
+    clusters: dict[str, Any] = Field(
+        default_factory=dict, description="of the clusters that every method's page shows, but those with their own"
+    )
     report: ReportParameters
     synthetic: dict[str, Any] = Field(default_factory=dict, description="overrides of the drawn benchmark")

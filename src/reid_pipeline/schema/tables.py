@@ -3,7 +3,17 @@
 import pandas as pd
 import pandera.pandas as pa
 
-from reid_pipeline.schema.columns import CAMERA, CAMID, DISTRACTOR_PID, SPLITS, SUBSETS, UNLABELLED_PID
+from reid_pipeline.schema.columns import (
+    CAMERA,
+    CAMID,
+    CLUSTER,
+    DISTANCE,
+    DISTRACTOR_PID,
+    NOISE,
+    SPLITS,
+    SUBSETS,
+    UNLABELLED_PID,
+)
 
 _SHA256 = pa.Column(str, pa.Check.str_matches(r"^[0-9a-f]{64}$"), description="hash of the file's bytes")
 _PATH = pa.Column(str, unique=True, description="POSIX path below the raw folder")
@@ -128,3 +138,42 @@ GALLERIES = pa.DataFrameSchema(
     name="galleries",
 )
 """The gallery images of each sample; the other images of its test set are its queries."""
+
+CLUSTERS = pa.DataFrameSchema(
+    {
+        "path": _PATH,
+        "cluster": pa.Column("int64", pa.Check.ge(NOISE), description="from 0, the largest first; -1: joined none"),
+        "distance": pa.Column(
+            "float64",
+            pa.Check.in_range(0, 2),
+            nullable=True,
+            description="1 - cosine to the cluster's prototype; null: no cluster",
+        ),
+        "doubtful": pa.Column(bool, description="hardly nearer to the own cluster than to the next one"),
+        "name": pa.Column(str, description="for the user, who the cluster shows; empty: not known"),
+        "camera": pa.Column(str, description="the camera, as the collection writes it; empty: no cameras"),
+        "run": pa.Column(str, pa.Check.str_matches(r"^[0-9a-f]{8}-[0-9a-f]{8}$"), description="images, and model"),
+    },
+    checks=[
+        pa.Check(
+            lambda table: (table[CLUSTER] == NOISE) == table[DISTANCE].isna(),
+            error="an image has a distance where it has a cluster, and nowhere else",
+        )
+    ],
+    strict=True,
+    name="clusters",
+)
+"""One row per training image: the cluster that it is in by the exported model. `run` begins with
+`splits.images_hash` of the images listed, and ends with the embedder's digest."""
+
+PSEUDO_LABELS = pa.DataFrameSchema(
+    {
+        "path": _PATH,
+        "present": pa.Column("int64", pa.Check.ge(NOISE), description="its cluster by the last clustering of training"),
+        "before": pa.Column("Int64", pa.Check.ge(NOISE), nullable=True, description="by the one before; null: none"),
+        "training": pa.Column(str, pa.Check.str_matches(r"^[0-9a-f]{64}$"), description="fingerprint of that training"),
+    },
+    strict=True,
+    name="pseudo_labels",
+)
+"""One row per training image: what the last epochs took for its identity. No row where training ended without."""

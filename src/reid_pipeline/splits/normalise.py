@@ -207,6 +207,12 @@ def data_hash(split_table: pd.DataFrame) -> str:
     return hashlib.sha256((text if white is None else f"{text}{_WHITE_VALUE} {white}\n").encode()).hexdigest()
 
 
+def images_hash(table: pd.DataFrame) -> str:
+    """Return the SHA-256 of which images stand in a table with `path` and `sha256`, whatever their order and use."""
+    text = table[[PATH, SHA256]].sort_values(PATH).to_csv(index=False, lineterminator="\n")
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
 def white_value(table: pd.DataFrame) -> int | None:
     """Return the `ingestion.white_value` that the images of a split table, or of rows of one, are read with."""
     found: int | None = table.attrs.get(_WHITE_VALUE)

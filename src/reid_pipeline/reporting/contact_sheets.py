@@ -1,0 +1,42 @@
+"""Small pictures of several images side by side, as JPEG: a page shows hundreds of them in a megabyte."""
+
+import base64
+import io
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+Picture = NDArray[np.uint8]
+HEIGHT = 56
+"""Pixels; a width is at most twice that."""
+GAP, FIRST_GAP = 4, 20
+"""Pixels of paper between two images; after the first, where that is the one asked about."""
+_PAPER = (255, 255, 255)
+
+
+def thumbnail(picture: Picture) -> Picture:
+    """Return the picture, uint8 [H, W, 3], whole and `HEIGHT` pixels high, or lower where it is very broad."""
+    rows, columns = picture.shape[:2]
+    scale = min(HEIGHT / rows, 2 * HEIGHT / columns)
+    size = (max(1, round(columns * scale)), max(1, round(rows * scale)))
+    return np.asarray(Image.fromarray(picture).resize(size, Image.Resampling.LANCZOS))
+
+
+def row_of(pictures: Sequence[Picture], *, asked: bool = False) -> bytes:
+    """Return thumbnails in a row on white, as JPEG; with `asked` the first stands apart."""
+    gaps = [FIRST_GAP if asked and not place else GAP for place in range(len(pictures))]
+    width = sum(each.shape[1] for each in pictures) + sum(gaps)
+    row, left = Image.new("RGB", (width, HEIGHT), _PAPER), 0
+    for picture, gap in zip(pictures, gaps, strict=True):
+        row.paste(Image.fromarray(picture), (left, (HEIGHT - picture.shape[0]) // 2))
+        left += picture.shape[1] + gap
+    buffer = io.BytesIO()
+    row.save(buffer, "JPEG", quality=80, optimize=True)
+    return buffer.getvalue()
+
+
+def source_of(jpeg: bytes) -> str:
+    """Return a JPEG as the source of an `img` that loads nothing."""
+    return f"data:image/jpeg;base64,{base64.b64encode(jpeg).decode('ascii')}"
