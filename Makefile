@@ -27,7 +27,7 @@ COMPILE := $(UV) pip compile --quiet --universal --generate-hashes --python-vers
 unexport VIRTUAL_ENV CONDA_PREFIX PYTHONHOME PYTHONPATH
 
 .DEFAULT_GOAL := help
-.PHONY: help env dev demo test quick check rules golden bench versions viz repro stages lock clean
+.PHONY: help env dev demo test quick check rules types imports golden bench versions viz repro stages lock clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -72,10 +72,16 @@ check: rules
 quick: dev rules
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not slow"
 
+# mypy takes one core for most of the time, so that the others run beside it.
 rules:
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	@$(MAKE) --no-print-directory --jobs=2 types imports
+
+types:
 	$(BIN)/mypy
+
+imports:
 	$(BIN)/lint-imports
 	$(BIN)/deptry src
 

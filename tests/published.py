@@ -1,5 +1,7 @@
 """The parameters of a method as conf/ has them, for tests without a session."""
 
+import copy
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,13 @@ CONF = Path(__file__).parents[1] / "conf"
 def conf_layer(folder: str) -> dict[str, Any]:
     """Return what a folder's parameter files hold."""
     files = sorted((CONF / folder).glob("parameters*.yml"))
-    return {name: value for file in files for name, value in yaml.safe_load(file.read_text()).items()}
+    return copy.deepcopy({name: value for file in files for name, value in _held(file.read_text()).items()})
+
+
+@cache
+def _held(text: str) -> dict[str, Any]:
+    held: dict[str, Any] = yaml.safe_load(text)
+    return held
 
 
 def published(method: str, *environments: str) -> dict[str, Any]:

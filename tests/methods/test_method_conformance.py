@@ -33,7 +33,7 @@ from reid_pipeline.schema.raw_folder import RawFolder
 
 pytestmark = pytest.mark.slow  # many that take a moment each
 
-SIZE = (96, 48)
+SIZE = (48, 24)
 POPULATION = Population(identities=6, cameras=6)
 BACKBONE = {"name": "demo-vit", "pretrained": None, "image_size": list(SIZE)}
 PLAN = {"epochs": 1, "iterations_per_epoch": 2, "batch_size": 8, "instances": 4, "learning_rate": 1e-3}

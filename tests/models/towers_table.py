@@ -1,7 +1,8 @@
 """Write docs/towers.md: every image tower of the installed open_clip, built at 256 x 128; run with `python`.
 
-Parameters are on the meta device, and the features' shapes are those of a run there. Networks that differ in the size
-that they were trained at, or in their activation, are the same tower once adapted, and built once.
+Parameters are on the meta device, and the features' shapes are those of a run there. Its norms and GELUs look at shapes
+alone: torch has them there as a dozen steps in Python. Networks that differ in the size that they were trained at, or
+in their activation, are the same tower once adapted, and built once.
 """
 
 import json
@@ -10,9 +11,12 @@ import sys
 from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
+from unittest import mock
 
 import torch
+from torch import Tensor
+from torch.nn import functional
 
 from reid_pipeline.models.architecture import Architecture, model_names
 from reid_pipeline.models.image_encoder import TowerSettings
@@ -150,14 +154,34 @@ def page(names: Sequence[str] | None = None) -> str:
     built: dict[str, Row | str] = {}
     lines = []
     for name in names or model_names():
-        found = built.setdefault(_structure(name), "")
+        structure = _structure(name)
+        found = built.get(structure, "")
         if not found:
-            found = built[_structure(name)] = _row(name)
+            by_shape = {"layer_norm": _layer_norm, "batch_norm": _batch_norm, "gelu": _gelu}
+            with mock.patch.multiple(functional, **by_shape):
+                found = built[structure] = _row(name)
         if isinstance(found, str):
             lines.append(f"| {name} | refused: {found} | | | | | |")
         else:
             lines.append(f"| {name} | {found.kind} | {found.grid} | {' | '.join(found.widths)} |")
     return introduction + "\n".join(lines) + "\n"
+
+
+def _layer_norm(images: Tensor, normalized_shape: Sequence[int], *_: Any, **__: Any) -> Tensor:
+    shape = tuple(normalized_shape)
+    if tuple(images.shape[-len(shape) :]) != shape:
+        raise AssertionError(f"A layer norm of {shape} is given {tuple(images.shape)}.")
+    return torch.empty_like(images)
+
+
+def _batch_norm(images: Tensor, running_mean: Tensor, *_: Any, **__: Any) -> Tensor:
+    if images.shape[1] != len(running_mean):
+        raise AssertionError(f"A batch norm of {len(running_mean)} channels is given {tuple(images.shape)}.")
+    return torch.empty_like(images)
+
+
+def _gelu(images: Tensor, *_: Any, **__: Any) -> Tensor:
+    return torch.empty_like(images)
 
 
 def _structure(name: str) -> str:

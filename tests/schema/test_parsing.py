@@ -6,6 +6,7 @@ import time
 import pytest
 import yaml
 
+from reid_pipeline.schema import parsing
 from reid_pipeline.schema.parsing import DEEPEST, ParsingError, parse_json, parse_yaml
 
 
@@ -52,7 +53,7 @@ def test_aliases_that_multiply_are_refused_and_others_read():
         ("a: !!bool maybe\n", "a value in it is none of its kind .'maybe'"),
         ("a: !!timestamp abc\n", "a value in it is none of its kind"),
         ("a: !!int ''\n", "a value in it is none of its kind"),
-        ("a: !!set [1]\n", "a value in it is none of its kind"),
+        ("a: !!set [1]\n", "line 1, column 4: expected a mapping node"),
         ("? [1, 2]\n: 3\n", "line 1"),
         ("a: !!python/object/apply:os.system [true]\n", "line 1, column 4"),
     ],
@@ -75,3 +76,46 @@ def test_a_slip_in_json_is_named_with_its_place(text, where):
 def test_what_is_sound_reads_as_the_standard_parsers_read_it(value):
     assert parse_json(json.dumps(value)) == value
     assert parse_yaml(yaml.safe_dump(value)) == value
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a: b\tc\n",
+        "benchmark: market1501\n\ufeff",
+        "\ufeffa: 1\n",
+        "a:\n  !",
+        "a: !!str 1\n",
+        "{low: 1, high: 5 log? true}",
+        "># a\nb: 1\n",
+        "a: |\n  b\n   c\n\nd: >-\n  e\n",
+        "a: 1e-3\nb: 0x1F\nc: 1_0\nd: .inf\ne: yes\nf: ~\ng: 2024-01-02\n",
+        "a: 'b\n  c'\nd: \"\\x41\\u00e9\\n\"\né: \U0001f600\u2028\n",
+        "a: &a {b: 1}\nc: {<<: *a, d: [*a]}\n",
+        "",
+        "# nothing\n",
+        "a: [1, 2\n",
+    ],
+)
+def test_both_parsers_read_the_same(text, monkeypatch):
+    """LibYAML's is the faster one, and PyYAML's own is there always."""
+    assert parsing._LIBYAML is not None
+    assert outcome(text) == outcome(text, monkeypatch)
+
+
+def test_both_parsers_read_conf_alike(project, monkeypatch):
+    files = [file.read_text(encoding="utf-8") for file in sorted(project.glob("conf/**/*.yml"))]
+    with monkeypatch.context() as patched:
+        patched.setattr(parsing.yaml, "SafeLoader", None)
+        found = [parse_yaml(text) for text in files]
+    assert found == [outcome(text, monkeypatch) for text in files]
+
+
+def outcome(text, monkeypatch=None):
+    """What is read or said; with `monkeypatch` by PyYAML's own parser."""
+    if monkeypatch is not None:
+        monkeypatch.setattr(parsing, "_LIBYAML", None)
+    try:
+        return parse_yaml(text)
+    except ParsingError as error:
+        return str(error)

@@ -1,6 +1,8 @@
 """The tokenizer of a network: open_clip's own, which ships with it, or one of Hugging Face, which does not."""
 
 import importlib.util
+import json
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -24,17 +26,22 @@ def tokenizer_of(name: str, config: ModelConfig) -> Any:
     tower = config["text_cfg"]
     source = str(tower.get("hf_tokenizer_name") or "")
     if not source:  # not by open_clip's own search, which goes by the name and takes any "siglip" for Google's
-        import open_clip
-
-        return open_clip.SimpleTokenizer(
-            context_length=tower.get("context_length", _CONTEXT), **tower.get("tokenizer_kwargs", {})
-        )
+        options = {"context_length": tower.get("context_length", _CONTEXT), **tower.get("tokenizer_kwargs", {})}
+        return _of_open_clip(json.dumps(options))
     if name.startswith(LOCAL):
         source = name.removeprefix(LOCAL)  # open_clip reads the tokenizer from the network's folder
     _require_package(name, source)
     if not Path(source).is_dir():
         require_reachable(f"The tokenizer {source} of {name!r}", source, "tokenizer_config.json")
     return _from_hugging_face(name, source)
+
+
+@lru_cache(maxsize=4)
+def _of_open_clip(options: str) -> Any:
+    """Return open_clip's own tokenizer for options as JSON: its 49,408 words are read once for all towers."""
+    import open_clip
+
+    return open_clip.SimpleTokenizer(**json.loads(options))
 
 
 def _from_hugging_face(name: str, source: str) -> Any:

@@ -4,7 +4,9 @@ All JSON and YAML of this project is read through here, but for what Kedro and D
 """
 
 import json
+import re
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 import yaml
@@ -12,6 +14,11 @@ import yaml
 DEEPEST = 100
 """Levels of mappings and lists; the files of this project have fewer than ten."""
 _MOST_NODES = 100_000  # of a YAML file, its aliases counted out: nine lines of aliases can stand for 10^9 values
+
+# LibYAML's parser, where PyYAML has it, is ten times as fast as PyYAML's own; every run reads all of conf/.
+_LIBYAML: Any = getattr(yaml, "CSafeLoader", None)
+_READ_OTHERWISE = re.compile(r"[\t\ufeff!?]|[>|]#")
+"""Tabs within text, byte order marks, a lone `!`, `?` in braces, `>#`: where the two differ."""
 
 
 class ParsingError(ValueError):
@@ -42,11 +49,11 @@ def parse_yaml(text: str, words: Mapping[str, Any] | None = None) -> Any:
 
     `words` replaces PyYAML's table of plain words that stand for numbers, truth values, dates and nothing.
     """
+    if _LIBYAML is not None and not _READ_OTHERWISE.search(text):
+        with suppress(Exception):  # what is wrong is said in the words of PyYAML's own parser
+            return _value(text, words, _LIBYAML)
     try:
-        _require_shallow(text)
-        loader = _StrictLoader(text)
-        loader.yaml_implicit_resolvers = dict(words or loader.yaml_implicit_resolvers)
-        return loader.get_single_data()
+        return _value(text, words, yaml.SafeLoader)
     except yaml.MarkedYAMLError as error:
         where = _place(error.problem_mark or error.context_mark)
         raise ParsingError(f"{where}{error.problem or error.context}") from error
@@ -59,6 +66,17 @@ def parse_yaml(text: str, words: Mapping[str, Any] | None = None) -> Any:
         raise ParsingError(f"a value in it is none of its kind ({str(error) or type(error).__name__})") from error
 
 
+def _value(text: str, words: Mapping[str, Any] | None, kind: Any) -> Any:
+    _require_shallow(text, kind)
+    loader = kind(text)
+    loader.yaml_implicit_resolvers = dict(words or loader.yaml_implicit_resolvers)
+    node = loader.get_single_node()
+    if node is None:
+        return None
+    _check(node, {})
+    return loader.construct_document(node)
+
+
 def _place(mark: Any) -> str:
     return f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
 
@@ -67,51 +85,42 @@ def _inside(value: dict[str, Any] | list[Any]) -> list[Any]:
     return list(value.values()) if isinstance(value, dict) else value
 
 
-def _require_shallow(text: str) -> None:
+def _require_shallow(text: str, kind: Any) -> None:
     """Refuse deep nesting before PyYAML builds it: the parser itself needs no stack, and stops here."""
     depth = 0
-    for event in yaml.parse(text, Loader=yaml.SafeLoader):
+    for event in yaml.parse(text, Loader=kind):
         depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
         if depth > DEEPEST:
             raise ParsingError(f"{_place(event.start_mark)}it is nested more than {DEEPEST} levels deep")
 
 
-class _StrictLoader(yaml.SafeLoader):
-    """PyYAML's safe loader, without doubled keys, aliases of what they stand in, and aliases that multiply."""
+def _check(node: yaml.Node, counted: dict[int, int]) -> int:
+    """Return the nodes that `node` stands for, a doubled key refused; 0 in `counted` marks one that is looked into."""
+    if isinstance(node, yaml.ScalarNode):
+        return 1
+    if (found := counted.get(id(node))) is not None:
+        if not found:
+            raise yaml.MarkedYAMLError(problem="an alias stands within its own anchor", problem_mark=node.start_mark)
+        return found
+    counted[id(node)] = 0
+    total = 1 + sum(_check(each, counted) for each in _children(node))
+    if total > _MOST_NODES:
+        problem = f"its aliases stand for more than {_MOST_NODES} values"
+        raise yaml.MarkedYAMLError(problem=problem, problem_mark=node.start_mark)
+    if isinstance(node, yaml.MappingNode):
+        _require_each_once(node)
+    counted[id(node)] = total
+    return total
 
-    def get_single_node(self) -> yaml.Node | None:
-        node = super().get_single_node()
-        if node is not None:
-            self._count(node, {})
-        return node
 
-    def _count(self, node: yaml.Node, counted: dict[int, int]) -> int:
-        """Return the nodes that `node` stands for; 0 in `counted` marks one whose inside is being counted."""
-        if isinstance(node, yaml.ScalarNode):
-            return 1
-        if (found := counted.get(id(node))) is not None:
-            if not found:
-                raise yaml.MarkedYAMLError(
-                    problem="an alias stands within its own anchor", problem_mark=node.start_mark
-                )
-            return found
-        counted[id(node)] = 0
-        total = 1 + sum(self._count(each, counted) for each in _children(node))
-        if total > _MOST_NODES:
-            problem = f"its aliases stand for more than {_MOST_NODES} values"
-            raise yaml.MarkedYAMLError(problem=problem, problem_mark=node.start_mark)
-        counted[id(node)] = total
-        return total
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        lines: dict[tuple[str, str], int] = {}
-        for key, _ in node.value:
-            if isinstance(key, yaml.ScalarNode) and key.value != "<<":
-                if (line := lines.get((key.tag, key.value))) is not None:
-                    problem = f"the key {key.value!r} stands there a second time, after line {line + 1}"
-                    raise yaml.MarkedYAMLError(problem=problem, problem_mark=key.start_mark)
-                lines[key.tag, key.value] = key.start_mark.line
-        return super().construct_mapping(node, deep)
+def _require_each_once(node: yaml.MappingNode) -> None:
+    lines: dict[tuple[str, str], int] = {}
+    for key, _ in node.value:
+        if isinstance(key, yaml.ScalarNode) and key.value != "<<":
+            if (line := lines.get((key.tag, key.value))) is not None:
+                problem = f"the key {key.value!r} stands there a second time, after line {line + 1}"
+                raise yaml.MarkedYAMLError(problem=problem, problem_mark=key.start_mark)
+            lines[key.tag, key.value] = key.start_mark.line
 
 
 def _children(node: yaml.Node) -> list[yaml.Node]:
