@@ -9,8 +9,8 @@ from reid_pipeline.clustering.settings import ClusteringSettings
 from reid_pipeline.geometry.jaccard import jaccard_similarity
 from reid_pipeline.schema.errors import UserError
 
-# Pairs this far beyond eps are still passed to the kind, which alone decides.
-_SLACK = 1e-5
+SLACK = 1e-5
+"""Pairs this far beyond eps are still passed to the kind, which alone decides."""
 
 
 def cluster_pseudo_labels(
@@ -37,7 +37,7 @@ def cluster_pseudo_labels(
     """
     found = find_kind(kind)
     check_options(eps=eps, min_samples=min_samples)
-    similarity = jaccard_similarity(features, k1=k1, k2=k2, minimum=max(0.0, 1.0 - eps - _SLACK))
+    similarity = jaccard_similarity(features, k1=k1, k2=k2, minimum=max(0.0, 1.0 - eps - SLACK))
     return found.labels(similarity, eps=eps, min_samples=min_samples, resolution=1.0)
 
 

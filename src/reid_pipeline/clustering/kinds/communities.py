@@ -14,7 +14,7 @@ from scipy.sparse import csgraph
 from reid_pipeline.clustering.kinds._kind import ClusteringKind, check_options, pairs_within, square
 from reid_pipeline.clustering.quality import Integers
 
-ROWS_OF_RESOLUTION_ONE = 250
+ROWS_OF_RESOLUTION_ONE = 700
 """Linked rows at which `resolution` is that of plain modularity."""
 _SMALLEST_GAIN = 1e-5
 """Share of the modularity below which Louvain stops; single precision is exact to 1e-7."""
@@ -27,8 +27,8 @@ def communities_labels(
 
     Plain modularity joins two groups where the weight between them exceeds `resolution * d_a d_b / W`, with d the
     summed weights of a group's rows and W that of all rows: as the collection grows, W does, and ever weaker links
-    join. Here the resolution grows with the L rows that have a neighbour, `resolution * L / 250`, so that the bound is
-    `resolution * d_a d_b / (250 d)`, d the mean of the rows' summed weights: n copies of a graph beside each other
+    join. Here the resolution grows with the L rows that have a neighbour, `resolution * L / 700`, so that the bound is
+    `resolution * d_a d_b / (700 d)`, d the mean of the rows' summed weights: n copies of a graph beside each other
     have the communities of one, n times.
 
     Rows enter in the order of their summed weights, so that the order in which they are given, which on benchmarks is
