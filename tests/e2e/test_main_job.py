@@ -55,12 +55,31 @@ def test_the_stored_map_equals_a_slow_recomputation(finished: tuple[Project, str
 def test_the_history_tells_every_epoch(finished: tuple[Project, str]) -> None:
     history = read(finished[0].result("unsupervised_pcl", "history.json"))
     assert [record["epoch"] for record in history] == [1, 2, 3]
+    measured = {"largest_cluster", "label_quality", "silhouette", "camera_balance", "eps", "split_clusters"}
+    later = {1: set(), 2: {"stability"}, 3: {"stability", "after", "exported"}}
     for record in history:
-        assert set(record) == HISTORY_KEYS
+        assert set(record) == HISTORY_KEYS | measured | later[record["epoch"]]
         quality = {"ari", "nmi", "pairwise_precision", "pairwise_recall", "bcubed_precision", "bcubed_recall"}
         assert set(record["ground_truth"]) == quality
-        assert set(record["seconds"]) == {"extraction", "clustering", "training", "epoch"}
+        judged = {"judging"} if record["epoch"] == 3 else set()
+        assert set(record["seconds"]) == {"extraction", "clustering", "training", "epoch"} | judged
         assert record["clusters"] == sum(part["clusters"] for part in record["cluster_sizes"]["histogram"])
+
+
+def test_the_exported_model_is_named_alike_in_history_metrics_and_run_card(finished: tuple[Project, str]) -> None:
+    project, printed = finished
+    history, metrics, card = (
+        read(project.result("unsupervised_pcl", f"{name}.json")) for name in ("history", "metrics", "run_card")
+    )
+    exported = history[-1]["exported"]
+    assert len(exported["measures"]) == 4
+    assert exported["epoch"] == exported["measures"].index(max(exported["measures"]))
+    labels = [*history, history[-1]["after"]][exported["epoch"]]
+    for record in (metrics, card):
+        assert {**exported, "labels": record["exported"]["labels"]} == record["exported"]
+        assert record["exported"]["labels"]["silhouette"] == labels["silhouette"]
+    end = " ".join(printed.split()).rpartition("mAP")[2]
+    assert f"{max(exported['measures']):.2f} (silhouette {labels['silhouette']:.2f}, largest cluster" in end
 
 
 def test_the_run_card_leads_back_to_everything(finished: tuple[Project, str]) -> None:

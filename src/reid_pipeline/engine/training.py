@@ -25,13 +25,7 @@ from reid_pipeline.images.cache import ImageCache
 from reid_pipeline.images.decode import TargetSize
 from reid_pipeline.models.embedder import Embedder
 from reid_pipeline.models.reid_model import ReIDModel
-from reid_pipeline.reporting.guard_notes import (
-    DOMINATED,
-    exported_model,
-    exported_sentence,
-    is_dominated,
-    label_warnings,
-)
+from reid_pipeline.reporting.guard_notes import DOMINATED, exported_model, is_dominated, label_warnings
 from reid_pipeline.schema.columns import CAMID, IDENTITY, LABEL, SPLIT, TRACKID, VIEWID
 from reid_pipeline.schema.errors import first_few
 from reid_pipeline.schema.origin import DECIDING, Origin, mismatches, require_match, warn_of_rounding
@@ -205,8 +199,8 @@ def train_stage(
 def _say_what_is_exported(history: Sequence[EpochRecord]) -> None:
     for warning in label_warnings(history):
         _log.warning("%s", warning)
-    if exported := exported_model(history):
-        _log.info("%s", exported_sentence(exported))
+    if exported := exported_model(history):  # the reason is at the end of the run, where there is room for it
+        _log.info("The model after epoch %d of %d is exported.", exported.epoch, exported.epochs)
 
 
 def _epochs(

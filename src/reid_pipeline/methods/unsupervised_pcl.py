@@ -51,20 +51,22 @@ class UnsupervisedPCLParameters(RecipeParameters):
         "released": {
             "backbone": {"pixel_mean": (0.485, 0.456, 0.406), "pixel_std": (0.229, 0.224, 0.225)},
             "augmentation": {"erasing_fill": "imagenet_mean"},
-            "clustering": {"eps": 0.5},
+            "clustering": {"kind": "dbscan", "eps": 0.5, "largest_share": 1.0},
             "embedding_precision": "float32",
+            "keep": "last",
         },
         "paper": {
             "backbone": {"pixel_mean": (0.5, 0.5, 0.5), "pixel_std": (0.5, 0.5, 0.5)},
             "augmentation": {"erasing_fill": "mean"},
-            "clustering": {"eps": 0.5},
+            "clustering": {"kind": "dbscan", "eps": 0.5, "largest_share": 1.0},
             "embedding_precision": "compute",
+            "keep": "last",
         },
         # Nobody's published figures: for images that no recipe was tuned on (docs/methods.md).
         "own_data": {
             "backbone": {"pixel_mean": None, "pixel_std": None},
             "augmentation": {"erasing_fill": "mean"},
-            "clustering": {"kind": "communities", "eps": "auto", "largest_share": 0.2},
+            "clustering": {"kind": "communities", "eps": "auto", "largest_share": 0.1},
             "embedding_precision": "float32",
             "keep": "best",
         },
