@@ -252,7 +252,7 @@ class TestPreflight:
         for namespace, counts in (("zero_shot", True), ("pcl", False)):
             caplog.clear()
             Preflight().before_pipeline_run(
-                pipeline([node(lambda _: 1, "x", "y", name="n")], namespace=namespace), catalog
+                {}, pipeline([node(lambda _: 1, "x", "y", name="n")], namespace=namespace), catalog
             )
             found = "variant=mine has no effect: the parameters of zero_shot are those of conf/" in caplog.text
             assert found == (warned and counts)
@@ -304,7 +304,7 @@ class TestPreflight:
         nodes = pipeline([node(lambda _: 1, "raw_images", "out", name="n")])
         catalog = DataCatalog({"raw_images": RawFolderDataset(filepath=str(tmp_path / "raw"))})
         with pytest.raises(UserError, match=says):
-            Preflight().before_pipeline_run(nodes, catalog)
+            Preflight().before_pipeline_run({}, nodes, catalog)
 
     def test_a_project_without_parameters_is_not_our_business(self):
         Preflight().after_context_created(SimpleNamespace(config_loader=Missing()))
@@ -316,7 +316,7 @@ class TestPreflight:
         nodes = pipeline([node(lambda _: 1, "params:compute", "out", name="n")])
         catalog = DataCatalog({"params:compute": MemoryDataset(ComputeParameters(device="cuda:7"))})
         with pytest.raises(UserError, match=r"compute\.device is 'cuda:7'"):
-            Preflight().before_pipeline_run(nodes, catalog)
+            Preflight().before_pipeline_run({}, nodes, catalog)
 
     def test_weights_that_do_not_load_stop_before_the_run(self, tmp_path):
         from reid_pipeline.methods import find_method
@@ -328,7 +328,7 @@ class TestPreflight:
         datasets = {"params:zero_shot": MemoryDataset(parameters), "initial_model": InitialModelDataset()}
         catalog = DataCatalog(datasets)
         with pytest.raises(UserError, match=re.escape(str(tmp_path / "clip.pt"))):
-            Preflight().before_pipeline_run(nodes, catalog)
+            Preflight().before_pipeline_run({}, nodes, catalog)
 
 
 class TestNamesOnTheCommandLine:

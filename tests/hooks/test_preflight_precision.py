@@ -26,7 +26,7 @@ def test_before_the_run(compute: str, evaluation: str, named: str | None) -> Non
     catalog = DataCatalog({name: MemoryDataset(value) for name, value in read.items()})
     run = pipeline([node(lambda compute, evaluation: (compute, evaluation), [*read], "results", name="both")])
     if named is None:
-        Preflight().before_pipeline_run(run, catalog)
+        Preflight().before_pipeline_run({}, run, catalog)
     else:
         with pytest.raises(UserError, match=rf"{named}, which the CPU does not compute in\. Use 'float32'"):
-            Preflight().before_pipeline_run(run, catalog)
+            Preflight().before_pipeline_run({}, run, catalog)

@@ -189,9 +189,9 @@ class LayeredConfigLoader(CheckedConfigLoader):
             variant=given.get("variant"),
         )
         cells, imported = with_import(cells, given, layers)
-        hidden = ("whole", "auto")
-        beside = {name: {key: getattr(cell, key) for key in hidden} for name, cell in cells.items()}
-        dumped = {name: {**cell.model_dump(), **merged({}, beside[name])} for name, cell in cells.items()}
+        beside = {name: {"whole": cell.whole, "auto": cell.auto} for name, cell in cells.items()}
+        found = {name: {key: value for key, value in each.items() if value} for name, each in beside.items()}
+        dumped = {name: {**cell.model_dump(), **found[name]} for name, cell in cells.items()}
         self._parameters = {SAMPLE: None, **parameters, **imported, CELLS: dumped}
         return copy.deepcopy(self._parameters)
 

@@ -87,7 +87,7 @@ class Preflight:
             on_cpu = runtime.device.type == "cpu"
             if "params:evaluation" in inputs:
                 runtime.for_evaluation(catalog.load("params:evaluation").precision)
-        offered = bool(given) and wants_offer(catalog.load("parameters"))
+        offered = bool(given) and "parameters" in catalog and wants_offer(catalog.load("parameters"))
         command = small_command(run_params, Path(self._loader.conf_source)) if offered else ""
         check_models(given, catalog, on_cpu=on_cpu, command=command)
 
