@@ -25,7 +25,7 @@ from reid_pipeline.images.cache import ImageCache
 from reid_pipeline.images.decode import TargetSize
 from reid_pipeline.models.embedder import Embedder
 from reid_pipeline.models.reid_model import ReIDModel
-from reid_pipeline.reporting.guard_notes import DOMINATED, exported_model, is_dominated, label_warnings
+from reid_pipeline.reporting.guard_notes import DOMINATED, epoch_line, exported_model, is_dominated, label_warnings
 from reid_pipeline.schema.columns import CAMID, IDENTITY, LABEL, SPLIT, TRACKID, VIEWID
 from reid_pipeline.schema.errors import first_few
 from reid_pipeline.schema.origin import DECIDING, Origin, mismatches, require_match, warn_of_rounding
@@ -184,7 +184,7 @@ def train_stage(
     dominated, cost = False, cost_of_whole(run.method, run.whole, name, run.split_table)
     for progress in _epochs(run, stage, earlier, _usable(resume_point, origin)):
         if not progress.ended:
-            _log.info("%s", _summary(run.method.name, progress.history[-1], progress.epochs))
+            _log.info("%s", epoch_line(run.method.name, progress.history[-1], progress.epochs))
         if is_dominated(progress.history[-1]) and not dominated:
             _log.warning("%s", DOMINATED)  # once: the share stands in the line of every epoch
             dominated = True
@@ -287,16 +287,3 @@ def _usable(resume_point: Mapping[str, Any] | None, origin: Origin) -> Mapping[s
     warn_of_rounding(stored, origin, _log)
     _log.info("Going on after epoch %d, where the last run stopped.", epoch)
     return resume_point
-
-
-def _summary(method: str, record: Mapping[str, Any], epochs: int) -> str:
-    text = f"{method} epoch {record['epoch']}/{epochs}, loss {record['loss']:.3f}"
-    if "clusters" in record:
-        text += f", {record['clusters']} clusters"
-    if "noise_share" in record:
-        text += f", {record['noise_share']:.0%} noise"
-    if is_dominated(record):
-        text += f", one cluster of {record['largest_cluster']:.0%}"
-    if "ground_truth" in record:
-        text += f", ARI {record['ground_truth']['ari']:.2f}"
-    return f"{text}, {record['seconds']['epoch']:.1f} s"
