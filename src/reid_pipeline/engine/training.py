@@ -1,7 +1,7 @@
 """From a split table to a trained model: a run is built, described, resumed and exported."""
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -25,7 +25,7 @@ from reid_pipeline.images.cache import ImageCache
 from reid_pipeline.images.decode import TargetSize
 from reid_pipeline.models.embedder import Embedder
 from reid_pipeline.models.reid_model import ReIDModel
-from reid_pipeline.reporting.guard_notes import DOMINATED, epoch_line, exported_model, is_dominated, label_warnings
+from reid_pipeline.reporting.guard_notes import DOMINATED, epoch_line, is_dominated, label_warnings
 from reid_pipeline.schema.columns import CAMID, IDENTITY, LABEL, SPLIT, TRACKID, VIEWID
 from reid_pipeline.schema.errors import first_few
 from reid_pipeline.schema.origin import DECIDING, Origin, mismatches, require_match, warn_of_rounding
@@ -191,16 +191,9 @@ def train_stage(
         plan, chunks = plan_of_state(stage, run.auto)
         history = [EpochRecord.of({**record, **chunks}, fingerprint) for record in progress.history]
         history = history if cost is None else cost.noted(history, progress)
-        if progress.is_last:
-            _say_what_is_exported(history)
+        for warning in label_warnings(history) if progress.is_last else ():
+            _log.warning("%s", warning)
         yield {"description": description, "epochs": progress.epochs, **plan, **progress.state}, history
-
-
-def _say_what_is_exported(history: Sequence[EpochRecord]) -> None:
-    for warning in label_warnings(history):
-        _log.warning("%s", warning)
-    if exported := exported_model(history):  # the reason is at the end of the run, where there is room for it
-        _log.info("The model after epoch %d of %d is exported.", exported.epoch, exported.epochs)
 
 
 def _epochs(
