@@ -27,6 +27,8 @@ from reid_pipeline.schema.parameters import ComputeParameters, IngestionParamete
 from reid_pipeline.settings import CONFIG_LOADER_ARGS
 from reid_pipeline.user_errors import user_error_text
 
+DRAWINGS: dict[str, dict[str, int]] = {"people": {}, "vehicles": {}, "animals": {}}
+
 
 def raised(*errors: BaseException, implicit: bool = False) -> BaseException:
     """The first of `errors`, each caused by the next, as `raise ... from ...` leaves them."""
@@ -207,7 +209,10 @@ class TestPreflight:
             ({"splits": {"dev_fration": 0.1}}, "splits: unknown parameter 'dev_fration'. Did you mean 'dev_fra"),
             ({"zero_shot": {}}, "zero_shot.backbone: Field required"),
             ({"zero_shot": {"backbone": {"nam": "x"}}}, "zero_shot.backbone: unknown parameter 'nam'. Did"),
-            ({"pretrain_demo_clip": {"drawings": {}, "contrast": 3}}, "pretrain_demo_clip.contrast: Input"),
+            (
+                {"pretrain_demo_clip": {"drawings": {"people": {}, "vehicles": {}, "animals": {}}, "contrast": 3}},
+                "pretrain_demo_clip.contrast: Input",
+            ),
             ({"backbone": {"nam": "x"}}, "backbone: unknown parameter 'nam'. Did you mean 'name'?"),
             ({"backbone": {"image_size": [0, 8]}}, "backbone.image_size.0: Input should be greater than"),
             ({"backbone": {"pretrained": "w/none.pt"}}, "backbone.pretrained: no checkpoint file at 'w/none"),

@@ -94,7 +94,8 @@ def test_sizes_by_hand():
 def test_facts_are_what_the_history_holds():
     facts = pseudo_label_quality(np.array([0, 0, 0, 1, 1, -1]), np.array([7, 7, 8, 8, 8, 7])).facts()
     assert json.loads(json.dumps(facts)) == facts
-    assert set(facts) == {"clusters", "noise_share", "cluster_sizes", "ground_truth"}
+    assert set(facts) == {"clusters", "noise_share", "cluster_sizes", "largest_cluster", "ground_truth"}
+    assert facts["largest_cluster"] == 0.5
     assert facts["cluster_sizes"] == {
         "quantiles": [2, 2.25, 2.5, 2.75, 3],
         "histogram": [

@@ -654,6 +654,7 @@ class TestShown:
             "version": 2,
             "variant": "v",
             "differs": {"mood": "good"},
+            "auto": [],
             "data_hash": data_hash(split_table),
             "data": {
                 "gallery": {"images": 27, "identities": 4},

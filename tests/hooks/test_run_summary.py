@@ -20,6 +20,7 @@ from reid_pipeline.io.records import RecordDataset
 from reid_pipeline.io.weights import TrainingStateDataset
 from reid_pipeline.methods import find_method
 from reid_pipeline.schema.errors import UserError
+from reid_pipeline.schema.layers import CELLS
 from reid_pipeline.schema.parameters import (
     ComputeParameters,
     EvaluationParameters,
@@ -55,6 +56,7 @@ def catalog(tmp_path: Path) -> DataCatalog:
     found = DataCatalog(
         {name: RecordDataset(filepath=str(tmp_path / f"{name}.json"), record=kind) for name, kind in kinds.items()}
         | {f"params:{name}": MemoryDataset(value) for name, value in shared.items()}
+        | {"parameters": MemoryDataset({CELLS: {"zero_shot": {"benchmark": "b", "method": "zero_shot", "seed": 0}}})}
         | {"zero_shot.toy_state": TrainingStateDataset(filepath=str(tmp_path / "toy_state.pt"))}
     )
     found.save("zero_shot_metrics", metrics("zero_shot", 0.25))

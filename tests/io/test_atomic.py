@@ -231,6 +231,7 @@ def test_a_version_that_failed_is_none(tmp_path):
 NEVER_WRITE = {
     "AllResultsDataset",
     "EarlierTableDataset",
+    "GivenLabelsDataset",
     "ImageCacheDataset",
     "InitialModelDataset",
     "RawFolderDataset",

@@ -20,7 +20,9 @@ def test_the_environment_changes_the_reader_and_of_the_recipes_the_plan_alone(pr
     found, recipe = given["unsupervised_pcl"], published("unsupervised_pcl")
     differing = {name for name, value in found["plan"].items() if value != recipe["plan"][name]}
     assert differing <= {name.removeprefix("plan.") for name in given["cells"]["unsupervised_pcl"]["auto"]}
-    assert {**found, "plan": None} == {**recipe, "plan": None}
+    own = {"plan": None, "recipe": None}
+    assert {**found, **own} == {**recipe, **own}
+    assert (found["recipe"], recipe["recipe"]) == ("own_data", "released")
 
 
 def test_columns_given_on_the_command_line_are_laid_over_none(project):

@@ -1,5 +1,6 @@
 """The parameters of a clustering, from embeddings to pseudo labels."""
 
+from contextlib import suppress
 from typing import Any, Literal
 
 from pydantic import Field, field_validator
@@ -7,6 +8,8 @@ from pydantic import Field, field_validator
 from reid_pipeline.clustering.kinds import check_kind
 from reid_pipeline.schema.base import Parameters
 from reid_pipeline.schema.errors import UserError, nearest
+
+_EPS = "a Jaccard distance in (0, 1], or auto, is needed"
 
 
 class ClusteringSettings(Parameters):
@@ -38,17 +41,19 @@ class ClusteringSettings(Parameters):
     @field_validator("eps", mode="before")
     @classmethod
     def _distance_or_auto(cls, value: Any) -> Any:
-        try:
-            number = float(value)
-        except (TypeError, ValueError):
-            if value == "auto":
-                return value
-            raise ValueError(
-                f"eps is {value!r}; a Jaccard distance in (0, 1], or auto, is needed.{nearest(str(value), ['auto'])}"
-            ) from None
-        if not 0.0 < number <= 1.0:
-            raise ValueError(f"eps is {value}; a Jaccard distance in (0, 1], or auto, is needed (usual: 0.4 to 0.7).")
-        return number
+        with suppress(TypeError, ValueError):
+            float(value)  # numbers are checked as those of all parameters
+            return value
+        if value != "auto":
+            raise ValueError(f"eps is {value!r}; {_EPS}.{nearest(str(value), ['auto'])}")
+        return value
+
+    @field_validator("eps")
+    @classmethod
+    def _possible_distance(cls, value: float | str) -> float | str:
+        if not isinstance(value, str) and not 0.0 < value <= 1.0:
+            raise ValueError(f"eps is {value:g}; {_EPS} (usual: 0.4 to 0.7).")
+        return value
 
     def words(self) -> str:
         """Return the options that decided the labels, for the text of an error."""

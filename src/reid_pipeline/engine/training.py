@@ -16,6 +16,7 @@ from reid_pipeline.engine.forecast import Forecast, plan_of_state
 from reid_pipeline.engine.loading import images_of_rows
 from reid_pipeline.engine.loop import Progress, UnusableState, fit
 from reid_pipeline.engine.plan_checks import plan_remarks, require_trainable
+from reid_pipeline.engine.progress import epoch_line
 from reid_pipeline.engine.runtime import Runtime
 from reid_pipeline.engine.seeding import seed_global_state
 from reid_pipeline.engine.stage import Method, Stage, TrainingData
@@ -25,7 +26,7 @@ from reid_pipeline.images.cache import ImageCache
 from reid_pipeline.images.decode import TargetSize
 from reid_pipeline.models.embedder import Embedder
 from reid_pipeline.models.reid_model import ReIDModel
-from reid_pipeline.reporting.guard_notes import DOMINATED, epoch_line, is_dominated, label_warnings
+from reid_pipeline.reporting.guard_notes import DOMINATED, is_dominated, label_warnings
 from reid_pipeline.schema.columns import CAMID, IDENTITY, LABEL, SPLIT, TRACKID, VIEWID
 from reid_pipeline.schema.errors import first_few
 from reid_pipeline.schema.origin import DECIDING, Origin, mismatches, require_match, warn_of_rounding

@@ -119,17 +119,3 @@ def _figures(labels: LabelFigures | None) -> LabelFigures | None:
     left_out = {"cluster_sizes", "ground_truth", "ground_truth_images"}
     names = LabelFigures.model_fields.keys() - left_out
     return LabelFigures(**{name: value for name in sorted(names) if (value := getattr(labels, name)) is not None})
-
-
-def epoch_line(method: str, record: Mapping[str, Any], epochs: int) -> str:
-    """Return the line of an epoch, as the log has it."""
-    text = f"{method} epoch {record['epoch']}/{epochs}, loss {record['loss']:.3f}"
-    if "clusters" in record:
-        text += f", {record['clusters']} clusters"
-    if "noise_share" in record:
-        text += f", {record['noise_share']:.0%} noise"
-    if is_dominated(record):
-        text += f", one cluster of {record['largest_cluster']:.0%}"
-    if "ground_truth" in record:
-        text += f", ARI {record['ground_truth']['ari']:.2f}"
-    return f"{text}, {record['seconds']['epoch']:.1f} s"

@@ -50,7 +50,7 @@ def parse_yaml(text: str, words: Mapping[str, Any] | None = None) -> Any:
     `words` replaces PyYAML's table of plain words that stand for numbers, truth values, dates and nothing.
     """
     if _LIBYAML is not None and not _READ_OTHERWISE.search(text):
-        with suppress(Exception):  # what is wrong is said in the words of PyYAML's own parser
+        with suppress(Exception):  # what is wrong stands in the words of PyYAML's own parser
             return _value(text, words, _LIBYAML)
     try:
         return _value(text, words, yaml.SafeLoader)
