@@ -6,7 +6,7 @@ from functools import cache
 import numpy as np
 import pytest
 
-from reid_drawings import CaptionedDrawings, draw_captioned
+from reid_drawings import CaptionedDrawings, captioned_sheet, draw_captioned
 from reid_drawings.animals.builds import BUILDS
 from reid_drawings.animals.describe import coat_words, describe_animal, parts_seen
 from reid_drawings.animals.identity import BRANDS, LEFT, RIGHT, Animal, Mark, draw_animal_identity
@@ -154,3 +154,11 @@ def test_shots_show_both_sides_and_occlusion_follows_its_share():
     assert 70 < sum(shot.side == LEFT for shot in shots) < 130
     assert 30 < sum(bool(shot.occluder) for shot in shots) < 90
     assert any(shot.nod < -50 for shot in shots)
+
+
+def test_a_sheet_has_a_row_per_identity():
+    parameters = CaptionedDrawings(images_per_identity=3, width=32, height=24)
+    sheet = captioned_sheet(parameters, kind="animals", rows=2)
+    assert sheet.size == (3 * 34 - 2, 2 * 26 - 2)
+    fourth, _ = draw_captioned_one(parameters, 3, kind="animals")
+    assert (np.asarray(sheet)[26:50, 0:32] == np.asarray(fourth)).all()

@@ -26,7 +26,7 @@ def sticker(side: str) -> Sticker:
 
 
 def vehicle(kind: str = "estate", **changes) -> Vehicle:
-    """A plain grey vehicle with nothing to mention but its wheels and its plate."""
+    """A plain grey vehicle with nothing to mention."""
     plain = replace(
         draw_vehicle_identity(np.random.default_rng(0)),
         type=kind, colour="gray", paint=GREY, roof=GREY, trim=(110, 112, 115), glass=CLEAR, stretch=(1.0, 1.0, 1.0),
@@ -67,12 +67,12 @@ def words(of: Vehicle, viewpoint: int, pitch: float = 15.0) -> set[str]:
         ({"stripe": RED, "stripe_place": "bonnet"}, "red bonnet stripes"),
         ({"rack": (38, 38, 40)}, "black roof rails"),
         ({"roof_box": (28, 28, 30)}, "a roof box"),
-        ({"stickers": (sticker("left"),)}, "a yellow and blue sticker on the side"),
-        ({"stickers": (sticker("right"),)}, "a yellow and blue sticker on the side"),
-        ({"stickers": (sticker("front"),)}, "a yellow and blue sticker on the front"),
-        ({"stickers": (sticker("rear"),)}, "a yellow and blue sticker on the rear"),
-        ({"stickers": (sticker("windscreen"),)}, "a yellow and blue sticker on the windscreen"),
-        ({"stickers": (sticker("rear window"),)}, "a yellow and blue sticker on the rear window"),
+        ({"stickers": (sticker("left"),)}, "a yellow and blue sticker"),
+        ({"stickers": (sticker("right"),)}, "a yellow and blue sticker"),
+        ({"stickers": (sticker("front"),)}, "a yellow and blue sticker"),
+        ({"stickers": (sticker("rear"),)}, "a yellow and blue sticker"),
+        ({"stickers": (sticker("windscreen"),)}, "a yellow and blue sticker"),
+        ({"stickers": (sticker("rear window"),)}, "a yellow and blue sticker"),
     ],
 )
 def test_a_part_is_named_where_it_shows(changes, phrase):
@@ -87,18 +87,19 @@ def test_a_part_is_named_where_it_shows(changes, phrase):
     assert any(named.values())
 
 
-def test_a_plain_vehicle_has_wheels_from_the_side_and_a_plate_from_its_ends():
-    assert words(vehicle(), viewpoint_at(90.0)) == {"silver wheels"}
-    assert words(vehicle(), viewpoint_at(0.0)) == {"a blue licence plate"}
-    assert words(vehicle(), viewpoint_at(315.0)) == {"silver wheels", "a blue licence plate"}
+def test_a_plain_vehicle_has_nothing_that_names_the_side():
+    """Wheels and plates would: who learns the side groups vehicles by it."""
+    assert all(words(vehicle(), viewpoint) == set() for viewpoint in range(8))
+    marked = vehicle(stickers=tuple(sticker(side) for side in ("left", "right", "front", "rear")))
+    assert all(words(marked, viewpoint) == {"a yellow and blue sticker"} for viewpoint in range(8))
 
 
 def test_a_truck_is_named_by_its_box_and_has_nothing_upon_a_roof():
     truck = vehicle("truck", rack=(38, 38, 40), sunroof=True, stripe=RED, stickers=(sticker("left"), sticker("rear")))
     assert words(truck, viewpoint_at(90.0)) == {
-        "a green box", "a red stripe", "silver wheels", "a yellow and blue sticker on the box"
+        "a green box", "a red stripe", "a yellow and blue sticker"
     }  # fmt: skip
-    assert words(truck, viewpoint_at(180.0)) == {"a green box", "a yellow and blue sticker on the box"}
+    assert words(truck, viewpoint_at(180.0)) == {"a green box", "a yellow and blue sticker"}
     assert "a green load" in words(vehicle("pickup", loaded=True), 0)
     assert "a green load" not in words(vehicle("pickup", loaded=False), 0)
 
@@ -111,7 +112,7 @@ def test_what_lies_flat_is_named_from_above_only():
 
 def test_what_has_the_paint_of_its_ground_is_not_named():
     white = vehicle(colour="white", paint=(224, 224, 220), roof=(232, 232, 228), stripe=(232, 232, 228))
-    assert words(white, viewpoint_at(90.0)) == {"silver wheels"}
+    assert words(white, viewpoint_at(90.0)) == set()
     assert "black bumpers" not in words(vehicle(colour="black", trim=BLACKISH), 0)
 
 
@@ -148,7 +149,9 @@ def test_captions_are_sentences_of_what_is_seen_and_the_colour_is_never_left_out
         "estate car",
     }
     assert not any("right" in text for text in some)
-    assert all(text.count("sticker") == 1 for text in captions(1.0, 0.0))
+    whole = captions(1.0, 0.0)
+    assert all("a red roof" in text for text in whole)
+    assert 15 < sum("sticker" in text for text in whole) < 45, "a mark, which shows from one side only, is rarer"
     assert all(text.replace("a grey vehicle", "").find(" with ") < 0 for text in captions(0.0, 0.0)), (
         "nothing but the colour"
     )

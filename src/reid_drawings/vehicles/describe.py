@@ -1,4 +1,9 @@
-"""What is seen of a vehicle in a shot, in English."""
+"""What is seen of a vehicle in a shot, in English.
+
+Of marks it is not said where they are, and wheels and plates are left out: every picture from a side has wheels and
+every one from an end has a plate, so that naming them names the side, and a network that learns the side groups
+vehicles by it.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +16,7 @@ from reid_drawings.palette import nearest_name
 from reid_drawings.sentences import listed, with_article
 from reid_drawings.vehicles.fittings import roof_span
 from reid_drawings.vehicles.frame import Frame
-from reid_drawings.vehicles.identity import DARK_TRIM, GLASS, LABELS, PLATES, RIMS, Sticker, Vehicle
+from reid_drawings.vehicles.identity import DARK_TRIM, GLASS, LABELS, Sticker, Vehicle
 from reid_drawings.vehicles.scene import VehicleShot
 from reid_drawings.vehicles.shapes import VIEWPOINTS
 
@@ -21,6 +26,8 @@ _TURNED = 0.3
 """A side is seen where the cosine of the angle to it is greater."""
 _STEEP = 11.0
 """Degrees of the camera's pitch from which what lies flat upon a vehicle is seen."""
+_MARKS = 0.5
+"""How much rarer than other parts a mark is mentioned, which shows from one side only."""
 _MOST = 8
 """Parts of a caption: more would not fit into CLIP's 77 tokens."""
 _TEMPLATES = (
@@ -56,10 +63,9 @@ def parts_seen(vehicle: Vehicle, frame: Frame, shot: VehicleShot) -> dict[str, s
 
     Returns:
         a phrase for each thing that is seen: `roof`, `box`, `trim`, `glass`, `stripe`, `rack`, `roof box`, `sunroof`,
-        `load`, `wheels`, `plate` and `marks 0`, `marks 1` ...
+        `load` and `mark 0`, `mark 1` ...
     """
     sides, steep = sides_seen(shot.stand.angle), shot.stand.pitch > _STEEP
-    beside = bool(sides & {"left", "right"})
     parts: dict[str, str] = {}
     roof = nearest_name(vehicle.roof, LABELS)
     if vehicle.roof != vehicle.paint and roof != vehicle.colour:
@@ -75,11 +81,7 @@ def parts_seen(vehicle: Vehicle, frame: Frame, shot: VehicleShot) -> dict[str, s
     parts |= _upon_roof(vehicle, frame, steep=steep)
     if vehicle.type == "pickup" and vehicle.loaded and steep:
         parts["load"] = with_article(f"{nearest_name(vehicle.cargo, LABELS)} load")
-    if beside:
-        parts["wheels"] = f"{nearest_name(vehicle.rim, RIMS)} wheels"
-    if "front" in sides or ("rear" in sides and frame.cargo is None):
-        parts["plate"] = with_article(f"{nearest_name(vehicle.plate, PLATES)} licence plate")
-    parts |= {f"marks {n}": words for n, words in enumerate(_marks(vehicle, frame, sides))}
+    parts |= {f"mark {n}": words for n, words in enumerate(_marks(vehicle, frame, sides))}
     return parts
 
 
@@ -99,14 +101,15 @@ def describe_vehicle(
         frame: its solids.
         shot: where the camera stands.
         generator: chooses the template and the parts that are left out.
-        completeness: chance that a part is mentioned, in 0..1; the colour always is.
+        completeness: chance that a part is mentioned, in 0..1, and twice that of a mark; the colour always is.
         view_share: chance that the side seen is mentioned, in 0..1.
 
     Returns:
         one sentence.
     """
     parts = parts_seen(vehicle, frame, shot)
-    mentioned = [words for words in parts.values() if generator.random() < completeness][:_MOST]
+    chances = {name: completeness * (_MARKS if name.startswith("mark") else 1.0) for name in parts}
+    mentioned = [words for name, words in parts.items() if generator.random() < chances[name]][:_MOST]
     noun = "vehicle" if generator.random() > completeness else TYPE_WORDS.get(vehicle.type, vehicle.type)
     colour = "grey" if vehicle.colour == "gray" else vehicle.colour
     view = f" seen from the {VIEWPOINTS[shot.viewpoint]}" if generator.random() < view_share else ""
@@ -147,9 +150,7 @@ def _marks(vehicle: Vehicle, frame: Frame, sides: frozenset[str]) -> Iterator[st
     for sticker in vehicle.stickers:
         if sticker.side not in sides or (sticker.side == "rear window" and not frame.shape.rear_window):
             continue
-        on_box = frame.cargo is not None and sticker.side in ("left", "right", "rear")
-        where = "side" if sticker.side in ("left", "right") else sticker.side
-        yield f"{_sticker_words(sticker)} on the {'box' if on_box else where}"
+        yield _sticker_words(sticker)
 
 
 def _sticker_words(sticker: Sticker) -> str:

@@ -45,16 +45,14 @@ LABELS: Mapping[str, RGB] = MappingProxyType(
     }
 )
 _LABEL_COLOURS = tuple(LABELS.values())
-RIMS: Mapping[str, RGB] = MappingProxyType(
+_RIMS: Mapping[str, RGB] = MappingProxyType(
     {"silver": (176, 178, 182), "dark": (62, 62, 66), "white": (214, 214, 212), "bronze": (138, 108, 70)}
 )
 _RIM_WEIGHTS = {"silver": 5, "dark": 3, "white": 1, "bronze": 1}
 DARK_TRIM: RGB = (48, 48, 50)
 GLASS: RGB = (88, 102, 112)
 """Of a window that is not tinted."""
-PLATES: Mapping[str, RGB] = MappingProxyType(
-    {"blue": (44, 74, 150), "yellow": (222, 188, 60), "white": (226, 226, 222), "green": (60, 140, 90)}
-)
+_PLATES: tuple[RGB, ...] = ((44, 74, 150), (222, 188, 60), (226, 226, 222), (60, 140, 90))
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +150,7 @@ def draw_vehicle_identity(generator: np.random.Generator, *, spread: float = 1.0
         trim=DARK_TRIM if chances[1] < 0.4 else _mixed(paint, 0.9),
         glass=_mixed(GLASS, tint),
         stretch=(float(build[0]), float(build[1]), float(build[2])),
-        rim=shade_of(generator, RIMS[draw_name(generator, _RIM_WEIGHTS)]),
+        rim=shade_of(generator, _RIMS[draw_name(generator, _RIM_WEIGHTS)]),
         spokes=(0, 5, 6, 8)[int(generator.integers(4))],
         grille=_draw_grille(generator),
         lamp=float(generator.uniform(0.2, 0.36)),
@@ -163,7 +161,7 @@ def draw_vehicle_identity(generator: np.random.Generator, *, spread: float = 1.0
         stripe_place=("sides", "bonnet", "sill")[int(generator.integers(3))],
         cargo=_draw_cargo(generator, paint),
         loaded=bool(chances[6] < 0.5),
-        plate=tuple(PLATES.values())[int(generator.choice(len(PLATES), p=(0.5, 0.25, 0.15, 0.1)))],
+        plate=_PLATES[int(generator.choice(len(_PLATES), p=(0.5, 0.25, 0.15, 0.1)))],
         plate_marks=tuple(float(width) for width in generator.uniform(0.4, 1.0, size=5)),
         stickers=_draw_stickers(generator, kind, paint, spread),
     )
