@@ -55,7 +55,9 @@ class O2capParameters(Parameters):
 class CameraAwareParameters(Parameters):
     """Clusters split by camera into proxies, and their losses; none: one prototype per cluster."""
 
-    kind: Literal["none", "cap", "o2cap"] = "none"
+    kind: Literal["none", "cap", "o2cap", "auto"] = Field(
+        "none", description="auto: o2cap where every image has a camera, of two at least; else none"
+    )
     temperature: float = Field(0.07, gt=0, description="in the place of memory.temperature")
     hard_negatives: int = Field(50, ge=1, description="most similar proxies that a row is pushed from")
     camera_reduction: Literal["sum", "mean"] = Field("mean", description="of a loss, over the cameras of a batch")
@@ -146,6 +148,20 @@ def known_cameras(camids: np.ndarray | None) -> np.ndarray:
             " (camera_aware.kind: none; without overlay=cap and overlay=o2cap)."
         )
     return camids
+
+
+def camera_aware_for(parameters: CameraAwareParameters, camids: np.ndarray | None) -> CameraAwareParameters:
+    """Return the parameters with `auto` resolved for camids, int64 [n], or None.
+
+    Raises:
+        UserError: a kind is given that needs cameras, and an image's is unknown, or no two differ.
+    """
+    if parameters.kind == "auto":
+        fits = camids is not None and bool((camids >= 0).all()) and len(set(camids.tolist())) > 1
+        return parameters.model_copy(update={"kind": "o2cap" if fits else "none"})
+    if parameters.kind != "none":
+        known_cameras(camids)
+    return parameters
 
 
 def proxy_memory(

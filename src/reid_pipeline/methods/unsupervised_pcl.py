@@ -21,9 +21,9 @@ from reid_pipeline.methods._known import constrained, label_facts, require_known
 from reid_pipeline.methods._prototypes import (
     CameraAwareParameters,
     MemoryContrast,
+    camera_aware_for,
     camera_aware_losses,
     freeze_patch_projection,
-    known_cameras,
     prototype_memory,
     proxy_memory,
 )
@@ -54,6 +54,7 @@ class UnsupervisedPCLParameters(RecipeParameters):
             "clustering": {"kind": "dbscan", "eps": 0.5, "largest_share": 1.0},
             "embedding_precision": "float32",
             "keep": "last",
+            "camera_aware": {"kind": "none"},
         },
         "paper": {
             "backbone": {"pixel_mean": (0.5, 0.5, 0.5), "pixel_std": (0.5, 0.5, 0.5)},
@@ -61,6 +62,7 @@ class UnsupervisedPCLParameters(RecipeParameters):
             "clustering": {"kind": "dbscan", "eps": 0.5, "largest_share": 1.0},
             "embedding_precision": "compute",
             "keep": "last",
+            "camera_aware": {"kind": "none"},
         },
         # Nobody's published figures: for images that no recipe was tuned on (docs/methods.md).
         "own_data": {
@@ -69,6 +71,7 @@ class UnsupervisedPCLParameters(RecipeParameters):
             "clustering": {"kind": "communities", "eps": "auto", "largest_share": 0.1},
             "embedding_precision": "float32",
             "keep": "best",
+            "camera_aware": {"kind": "auto"},
         },
     }
 
@@ -108,14 +111,14 @@ class ClusterContrastStage(MemoryContrast["ReIDModel", "PrototypeMemory | Camera
     parameters: UnsupervisedPCLParameters
     _memory: PrototypeMemory | CameraProxyMemory | None
     _epoch = 0
+    _camera_aware: CameraAwareParameters  # as the cameras of the images have it
     _labels: Labels = None, None  # present, before
     _quality = 0.0
 
     def begin(self, model: ReIDModel, data: TrainingData) -> None:  # noqa: ARG002 - the data decide
         """Raise a UserError if what training uses is not there: cameras, known identities, tracklets."""
         require_known(data, self.parameters)
-        if self.parameters.camera_aware.kind != "none":
-            known_cameras(data.camids)
+        self._camera_aware = camera_aware_for(self.parameters.camera_aware, data.camids)
 
     def epoch_batches(self, model: ReIDModel, data: TrainingData, epoch: int) -> Iterator[Batch]:
         """Cluster all training images, then yield PK batches of pseudo labels, or camera-aware of proxies."""
@@ -125,7 +128,7 @@ class ClusterContrastStage(MemoryContrast["ReIDModel", "PrototypeMemory | Camera
         embeddings, found = self._cluster(model, data)
         self._check(found)
         labels = found.labels
-        memory, parameters = self.parameters.memory, self.parameters.camera_aware
+        memory, parameters = self.parameters.memory, self._camera_aware
         if parameters.kind == "none":
             self._memory = prototype_memory(embeddings, labels, memory, data.runtime.device)
         else:
@@ -142,7 +145,7 @@ class ClusterContrastStage(MemoryContrast["ReIDModel", "PrototypeMemory | Camera
         from reid_pipeline.losses import PrototypeMemory
 
         embeddings = normalize(model.embed(batch.images, batch.camids, batch.viewids).float(), dim=1)
-        memory, parameters = self.memory, self.parameters.camera_aware
+        memory, parameters = self.memory, self._camera_aware
         if isinstance(memory, PrototypeMemory):
             losses = {"pcl": memory.loss(embeddings, batch.labels)}
         else:
