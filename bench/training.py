@@ -20,6 +20,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from unittest import mock
 
@@ -109,7 +110,10 @@ def built(name: str, setting: Setting) -> tuple[Any, list[Stage]]:
     for stage in stages:
         if hasattr(stage, "_cluster"):
             # Random weights give no clusters; a step costs the same with identities in their place.
-            stage._cluster = lambda _, data: data.labels
+            stage._cluster = lambda model, data, embed=stage.embed_all: (
+                embed(model, data),
+                SimpleNamespace(labels=data.labels, eps=0.5),
+            )
     return model.to(setting.runtime.device), stages
 
 

@@ -21,7 +21,7 @@ def steps() -> dict[str, tuple[list[str], list[str]]]:
     found = {}
     pages = ("atomic", "page", "records")
     for name in _modules_of("readers"):
-        roots = ["pipelines.ingestion", f"readers.{name}", *_io(*pages, "raw")]
+        roots = ["pipelines.ingestion", f"readers.{name}", *_io(*pages, "labels", "raw")]
         found[f"ingestion_{name}"] = (roots, [] if name.startswith(DRAWN) else [DRAWINGS])
     for name in _modules_of("methods"):
         datasets = _io(*pages, "environment", "image_cache", "initial", "raw", "weights")

@@ -56,6 +56,7 @@ def as_excel(table: pd.DataFrame, file: Path) -> None:
 
 def test_a_published_benchmark_and_another_run_s_file_are_refused(project: Project) -> None:
     """What is wrong is said before an image is opened."""
+    as_excel(clusters(project.root / "crops"), project.root / "confirmed.csv")
     with pytest.raises(Exception, match=r"this environment reads synthetic, whose identities are published"):
         run_session(project, "ingestion", labels_from="confirmed.csv")
     lake = project.root / "data/08_reporting/lake/zero_shot/seed_0/clusters.csv"

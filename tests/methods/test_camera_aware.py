@@ -198,7 +198,7 @@ def test_without_cameras_the_plain_method_trains(data: TrainingData) -> None:
 @pytest.mark.parametrize(
     ("given", "says"),
     [
-        ({"kind": "CAP"}, r"Input should be 'none', 'cap' or 'o2cap'"),
+        ({"kind": "CAP"}, r"Input should be 'none', 'cap', 'o2cap' or 'auto'"),
         ({"kind": "cap", "temperature": 0}, r"greater than 0"),
         ({"kind": "cap", "cap": {"inter_wait": 1}}, r"unknown parameter 'inter_wait'.*Did you mean"),
     ],

@@ -10,6 +10,7 @@ import yaml
 from kedro.validation import TypeExtractor, type_extractor
 from published import published
 
+from reid_pipeline.clustering.settings import ClusteringSettings
 from reid_pipeline.config.loader import LayeredConfigLoader
 from reid_pipeline.config.overlays import FOLDER
 from reid_pipeline.methods import find_method, method_names
@@ -71,7 +72,11 @@ def test_kedro_sees_one_schema_per_parameter(pipelines, monkeypatch):
     warned = []
     monkeypatch.setattr(type_extractor.logger, "warning", lambda *words: warned.append(words))
     seen = TypeExtractor(pipelines).extract_types_from_pipelines()
-    wanted = {name: find_method(name).params for name in method_names()} | SHARED | {"cells": Cells}
+    wanted = (
+        {name: find_method(name).params for name in method_names()}
+        | SHARED
+        | {"cells": Cells, "clusters": ClusteringSettings}
+    )
     assert seen == wanted | {"pretrain_demo_clip": PretrainingParameters, "tuning": TuningParameters}
     assert not warned, "Kedro warns where it loses or doubts a schema"
 

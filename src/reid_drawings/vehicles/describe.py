@@ -1,6 +1,6 @@
 """What is seen of a vehicle in a shot, in English.
 
-Of marks it is not said where they are, and wheels and plates are left out: every picture from a side has wheels and
+Where a mark is stands in no caption, and wheels and plates are left out: every picture from a side has wheels and
 every one from an end has a plate, so that naming them names the side, and a network that learns the side groups
 vehicles by it.
 """

@@ -1,13 +1,11 @@
-"""Progress bars with rates, on the console that the log lines use too; and the line of an epoch."""
+"""Progress bars with rates, on the console that the log lines use too."""
 
 import threading
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, TypeVar
+from collections.abc import Iterable, Iterator
+from typing import TypeVar
 
 from rich import progress as columns
 from rich.text import Text
-
-from reid_pipeline.reporting.guard_notes import is_dominated
 
 T = TypeVar("T")
 run_ends = threading.Event()
@@ -46,17 +44,3 @@ def track(steps: Iterable[T], description: str, *, total: int | None, unit: str,
             yield step
             done = bar.tasks[0].completed
             bar.advance(task, size if total is None else min(size, total - done))
-
-
-def epoch_line(method: str, record: Mapping[str, Any], epochs: int) -> str:
-    """Return the line of an epoch, as the log has it."""
-    text = f"{method} epoch {record['epoch']}/{epochs}, loss {record['loss']:.3f}"
-    if "clusters" in record:
-        text += f", {record['clusters']} clusters"
-    if "noise_share" in record:
-        text += f", {record['noise_share']:.0%} noise"
-    if is_dominated(record):
-        text += f", one cluster of {record['largest_cluster']:.0%}"
-    if "ground_truth" in record:
-        text += f", ARI {record['ground_truth']['ari']:.2f}"
-    return f"{text}, {record['seconds']['epoch']:.1f} s"

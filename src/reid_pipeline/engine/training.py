@@ -16,7 +16,6 @@ from reid_pipeline.engine.forecast import Forecast, plan_of_state
 from reid_pipeline.engine.loading import images_of_rows
 from reid_pipeline.engine.loop import Progress, UnusableState, fit
 from reid_pipeline.engine.plan_checks import plan_remarks, require_trainable
-from reid_pipeline.engine.progress import epoch_line
 from reid_pipeline.engine.runtime import Runtime
 from reid_pipeline.engine.seeding import seed_global_state
 from reid_pipeline.engine.stage import Method, Stage, TrainingData
@@ -185,7 +184,7 @@ def train_stage(
     dominated, cost = False, cost_of_whole(run.method, run.whole, name, run.split_table)
     for progress in _epochs(run, stage, earlier, _usable(resume_point, origin)):
         if not progress.ended:
-            _log.info("%s", epoch_line(run.method.name, progress.history[-1], progress.epochs))
+            _log.info("%s", _epoch_line(run.method.name, progress.history[-1], progress.epochs))
         if is_dominated(progress.history[-1]) and not dominated:
             _log.warning("%s", DOMINATED)  # once: the share stands in the line of every epoch
             dominated = True
@@ -281,3 +280,16 @@ def _usable(resume_point: Mapping[str, Any] | None, origin: Origin) -> Mapping[s
     warn_of_rounding(stored, origin, _log)
     _log.info("Going on after epoch %d, where the last run stopped.", epoch)
     return resume_point
+
+
+def _epoch_line(method: str, record: Mapping[str, Any], epochs: int) -> str:
+    text = f"{method} epoch {record['epoch']}/{epochs}, loss {record['loss']:.3f}"
+    if "clusters" in record:
+        text += f", {record['clusters']} clusters"
+    if "noise_share" in record:
+        text += f", {record['noise_share']:.0%} noise"
+    if is_dominated(record):
+        text += f", one cluster of {record['largest_cluster']:.0%}"
+    if "ground_truth" in record:
+        text += f", ARI {record['ground_truth']['ari']:.2f}"
+    return f"{text}, {record['seconds']['epoch']:.1f} s"

@@ -71,7 +71,12 @@ class RecordDataset(AtomicJSONDataset):
         if other:
             raise TypeError(f"{self._filepath} takes {self.record.__name__}, not {other[0]}")
         contents = [each.content() for each in given]
-        return contents if self._many else contents[0]
+        if not self._many:
+            return contents[0]
+        # DVC plots a list whose rows have the same fields: those that a row was not given have their defaults.
+        names = list(dict.fromkeys(name for content in contents for name in content))
+        wholes = (each.model_dump(mode="json") for each in given)
+        return [{name: whole[name] for name in names} for whole in wholes]
 
     def _json(self) -> tuple[Path, Any]:
         file = Path(self._get_load_path())

@@ -118,7 +118,7 @@ class ClusterContrastStage(MemoryContrast["ReIDModel", "PrototypeMemory | Camera
     def begin(self, model: ReIDModel, data: TrainingData) -> None:  # noqa: ARG002 - the data decide
         """Raise a UserError if what training uses is not there: cameras, known identities, tracklets."""
         require_known(data, self.parameters)
-        self._camera_aware = camera_aware_for(self.parameters.camera_aware, data.camids)
+        camera_aware_for(self.parameters.camera_aware, data.camids)
 
     def epoch_batches(self, model: ReIDModel, data: TrainingData, epoch: int) -> Iterator[Batch]:
         """Cluster all training images, then yield PK batches of pseudo labels, or camera-aware of proxies."""
@@ -128,6 +128,7 @@ class ClusterContrastStage(MemoryContrast["ReIDModel", "PrototypeMemory | Camera
         embeddings, found = self._cluster(model, data)
         self._check(found)
         labels = found.labels
+        self._camera_aware = camera_aware_for(self.parameters.camera_aware, data.camids)
         memory, parameters = self.parameters.memory, self._camera_aware
         if parameters.kind == "none":
             self._memory = prototype_memory(embeddings, labels, memory, data.runtime.device)
