@@ -17,10 +17,10 @@ import os
 import statistics
 import tempfile
 import time
+from collections import namedtuple
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 from unittest import mock
 
@@ -44,6 +44,7 @@ from reid_pipeline.settings import CONFIG_LOADER_ARGS
 
 ROOT = Path(__file__).resolve().parents[1]
 IDENTITIES, INSTANCES = 16, 4
+Known = namedtuple("Known", ["labels", "eps"])
 OURS, PLAIN = "baseline, fine_tuning", "baseline, plain style"
 PASSES = {"svll_reid": 3}  # pictures of an image that the tower encodes in a step
 
@@ -110,10 +111,7 @@ def built(name: str, setting: Setting) -> tuple[Any, list[Stage]]:
     for stage in stages:
         if hasattr(stage, "_cluster"):
             # Random weights give no clusters; a step costs the same with identities in their place.
-            stage._cluster = lambda model, data, embed=stage.embed_all: (
-                embed(model, data),
-                SimpleNamespace(labels=data.labels, eps=0.5),
-            )
+            stage._cluster = lambda model, data, embed=stage.embed_all: (embed(model, data), Known(data.labels, 0.5))
     return model.to(setting.runtime.device), stages
 
 
