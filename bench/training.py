@@ -97,8 +97,7 @@ def published(name: str, setting: Setting) -> Any:
     plan |= {"batch_size": setting.batch, "instances": INSTANCES}
     small: dict[str, Any] = {"backbone": setting.backbone, "plan": plan}
     if "prompts" in base:
-        prompted = plan | {"instances": None, "warmup_learning_rate": None}
-        small["prompts"] = {"plan": prompted}
+        small["prompts"] = {"plan": plan | {"instances": None, "warmup_learning_rate": None}}
     return find_method(name).params.model_validate(merged(base, small))
 
 
