@@ -196,6 +196,26 @@ def test_without_cameras_the_plain_method_trains(data: TrainingData) -> None:
 
 
 @pytest.mark.parametrize(
+    ("camids", "like"),
+    [
+        (np.arange(24) % 3, "o2cap"),
+        (None, "none"),
+        (np.full(24, 4), "none"),
+        (np.arange(24) % 3 - 1, "none"),  # some are not known
+    ],
+)
+def test_auto_is_what_the_cameras_allow(data: TrainingData, camids: Any, like: str) -> None:
+    """The same training, to the bit, as with the kind that auto stands for."""
+    trained = {}
+    for kind in ("auto", like):
+        parameters = parameters_of(kind=kind)
+        model = built(parameters)
+        next(fit(stage_of(parameters), model, replace(data, camids=camids)))
+        trained[kind] = model.state_dict()
+    assert equal(trained["auto"], trained[like])
+
+
+@pytest.mark.parametrize(
     ("given", "says"),
     [
         ({"kind": "CAP"}, r"Input should be 'none', 'cap', 'o2cap' or 'auto'"),
