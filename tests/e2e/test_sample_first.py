@@ -98,7 +98,7 @@ def test_a_line_a_history_and_the_card_say_what_the_whole_will_cost(sampled) -> 
     project, lines, _ = sampled
     folder = project.root / f"data/08_reporting/{FOLDER}/clip_reid/seed_0"
     history, card = (json.loads((folder / f"{name}.json").read_text()) for name in ("history", "run_card"))
-    costs = {record["stage"]: record["facts"]["whole"] for record in history if "facts" in record}
+    costs = {record["stage"]: record["facts"]["whole"] for record in history if record["facts"]}
     # 36 training images of 6 people, 6 of each: 9 epochs of 5 random batches; 6 groups of 4 make 3 PK batches.
     assert {stage: (cost["epochs"], cost["steps"]) for stage, cost in costs.items()} == {
         "prompt_learning": (9, 45),

@@ -12,6 +12,7 @@ from made_records import make_epoch, make_metrics
 from reid_pipeline.io.records import RecordDataset
 from reid_pipeline.schema.errors import UserError
 from reid_pipeline.schema.origin import Origin
+from reid_pipeline.schema.records import EpochRecord
 
 
 @pytest.fixture
@@ -49,6 +50,19 @@ def test_many_are_a_list(file: Path) -> None:
     assert [each["epoch"] for each in json.loads(file.read_text())] == [1, 2]
     many.save([])
     assert many.load() == []
+
+
+def test_rows_of_a_list_have_the_same_fields_and_stay_as_they_are(file: Path) -> None:
+    """As DVC's plots need it; what was read and written again is the same file."""
+    first = make_epoch(1)
+    last = EpochRecord.model_validate({**make_epoch(2).content(), "stability": 0.5, "facts": {"whole": 1}})
+    many = dataset(file, "EpochRecord", many=True)
+    many.save([first, last])
+    rows, written = json.loads(file.read_text()), file.read_bytes()
+    assert list(rows[0]) == list(rows[1])
+    assert [(row["stability"], row["facts"]) for row in rows] == [(None, {}), (0.5, {"whole": 1})]
+    many.save(many.load())
+    assert file.read_bytes() == written
 
 
 def test_a_link_to_the_old_file_keeps_the_old_content(file: Path) -> None:

@@ -74,9 +74,10 @@ class RecordDataset(AtomicJSONDataset):
         if not self._many:
             return contents[0]
         # DVC plots a list whose rows have the same fields: those that a row was not given have their defaults.
-        names = list(dict.fromkeys(name for content in contents for name in content))
+        names = {name for content in contents for name in content}
         wholes = (each.model_dump(mode="json") for each in given)
-        return [{name: whole[name] for name in names} for whole in wholes]
+        order = [name for name in ("version", *self.record.model_fields) if name in names]
+        return [{name: whole[name] for name in dict.fromkeys(order)} for whole in wholes]
 
     def _json(self) -> tuple[Path, Any]:
         file = Path(self._get_load_path())
