@@ -173,21 +173,19 @@ def modularity(similarity: Any, labels: np.ndarray) -> float:
 
 def measures(clustering: Any, before: np.ndarray | None, data: Any) -> dict[str, Any]:
     """Return what a model's clusters look like, without labels; and their ARI, which nothing is decided by."""
-    from reid_pipeline.clustering import camera_balance, label_stability, largest_share, pseudo_label_quality
+    from reid_pipeline.clustering import label_measures, pseudo_label_quality
 
-    labels = clustering.labels
-    quality = pseudo_label_quality(labels, data.labels)
+    quality = pseudo_label_quality(clustering.labels, data.labels)
     return {
         "clusters": quality.clusters,
         "noise_share": quality.noise_share,
         "ari": quality.ari,
-        "silhouette": clustering.silhouette,
-        "modularity": modularity(clustering.similarity, labels),
-        "stability": None if before is None else label_stability(before, labels),
-        "largest_share": largest_share(labels),
-        "camera_balance": camera_balance(labels, data.camids),
+        "modularity": modularity(clustering.similarity, clustering.labels),
+        "stability": None,  # of the first labels
+        "camera_balance": None,  # without cameras
         "eps": float(clustering.eps),
         "split": clustering.split,
+        **label_measures(clustering.silhouettes, clustering.labels, before=before, camids=data.camids),
     }
 
 

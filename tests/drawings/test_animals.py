@@ -15,6 +15,7 @@ from reid_drawings.animals.scene import draw_animal
 from reid_drawings.animals.shot import AnimalShot, draw_animal_shot
 from reid_drawings.camera import draw_camera
 from reid_drawings.captions import draw_captioned_one
+from reid_drawings.framing import Framing
 from reid_drawings.palette import Colour
 from reid_drawings.plan import Purpose, generator_for
 
@@ -34,8 +35,8 @@ def animal(**changes) -> Animal:
 
 def shot_of(side: int, **changes) -> AnimalShot:
     plain = AnimalShot(
-        side=side, turn=10.0, nod=0.0, phase=1.0, stride=0.2, fill=0.9, shift=(0.0, 0.0), window=(0.0, 0.0, 1.0),
-        brightness=1.0, occluder="", occluder_place=0.5, occluder_seed=0,
+        side=side, turn=10.0, nod=0.0, phase=1.0, stride=0.2,
+        framing=Framing(0.9, (0.0, 0.0), (0.0, 0.0, 1.0), 1.0, "", 0.5, 0),
     )  # fmt: skip
     return replace(plain, **changes)
 
@@ -152,7 +153,7 @@ def test_shots_show_both_sides_and_occlusion_follows_its_share():
     generator = np.random.default_rng(0)
     shots = [draw_animal_shot(generator, occlusion=0.3, misalignment=0.4) for _ in range(200)]
     assert 70 < sum(shot.side == LEFT for shot in shots) < 130
-    assert 30 < sum(bool(shot.occluder) for shot in shots) < 90
+    assert 30 < sum(bool(shot.framing.occluder) for shot in shots) < 90
     assert any(shot.nod < -50 for shot in shots)
 
 

@@ -14,6 +14,7 @@ from PIL import Image
 
 from reid_drawings import SyntheticBenchmark, SyntheticVehicles, draw_benchmark, draw_vehicles
 from reid_drawings.camera import draw_camera
+from reid_drawings.framing import Framing
 from reid_drawings.vehicles import vehicle_images
 from reid_drawings.vehicles.identity import Sticker, Vehicle, draw_vehicle_identity
 from reid_drawings.vehicles.key_points import key_points_of
@@ -179,13 +180,7 @@ def shot_at(angle: float, pitch: float = 10.0) -> VehicleShot:
     return VehicleShot(
         stand=Stand(angle, pitch, 12.0),
         viewpoint=viewpoint_at(angle),
-        fill=0.9,
-        shift=(0.0, 0.0),
-        window=(0.0, 0.0, 1.2),
-        brightness=1.0,
-        occluder="",
-        occluder_place=0.5,
-        occluder_seed=0,
+        framing=Framing(0.9, (0.0, 0.0), (0.0, 0.0, 1.2), 1.0, "", 0.5, 0),
         neighbour_shift=(0.5, -0.1),
     )
 

@@ -9,6 +9,7 @@ import pytest
 from reid_drawings import CaptionedDrawings
 from reid_drawings.camera import draw_camera
 from reid_drawings.captions import draw_captioned_one
+from reid_drawings.framing import Framing
 from reid_drawings.plan import Purpose, generator_for
 from reid_drawings.vehicles.describe import describe_vehicle, parts_seen, sides_seen
 from reid_drawings.vehicles.frame import frame_of
@@ -39,8 +40,8 @@ def vehicle(kind: str = "estate", **changes) -> Vehicle:
 def shot_at(viewpoint: int, pitch: float = 15.0) -> VehicleShot:
     angle = angle_of(viewpoint)
     return VehicleShot(
-        stand=Stand(angle, pitch, 12.0), viewpoint=viewpoint_at(angle), fill=0.9, shift=(0.0, 0.0),
-        window=(0.0, 0.0, 1.2), brightness=1.0, occluder="", occluder_place=0.5, occluder_seed=0,
+        stand=Stand(angle, pitch, 12.0), viewpoint=viewpoint_at(angle),
+        framing=Framing(0.9, (0.0, 0.0), (0.0, 0.0, 1.2), 1.0, "", 0.5, 0),
         neighbour_shift=(0.5, -0.1),
     )  # fmt: skip
 

@@ -74,8 +74,8 @@ def pose(animal: Animal, shot: AnimalShot, size: tuple[int, int]) -> Posed:
     low_x, high_x = -radii[0] - 0.05, max(1.0 + radii[2], poll[0] + radius, nose[0] + radius)
     high_y = max(leg + radii.max(), poll[1] + 1.6 * radius)
     across = shot.side * np.cos(np.radians(shot.turn))
-    scale = shot.fill * min(size[0] / ((high_x - low_x) * abs(across)), size[1] / high_y)
-    middle = np.array(size) * (0.5 + np.array(shot.shift))
+    scale = shot.framing.fill * min(size[0] / ((high_x - low_x) * abs(across)), size[1] / high_y)
+    middle = np.array(size) * (0.5 + np.array(shot.framing.shift))
     offset = (middle[0] - across * scale * (low_x + high_x) / 2, middle[1] + scale * high_y / 2)
     return Posed(
         trunk=np.array([[0.0, leg], [0.5, leg], [1.0, leg + 0.03]]),

@@ -11,10 +11,8 @@ from reid_drawings.animals.identity import Animal
 from reid_drawings.animals.marks import coat_paint, draw_brand
 from reid_drawings.animals.pose import Posed, pose
 from reid_drawings.animals.shot import AnimalShot
-from reid_drawings.background import wide_window
-from reid_drawings.camera import Camera, expose
+from reid_drawings.camera import Camera
 from reid_drawings.canvas import Canvas, Paint
-from reid_drawings.occluders import draw_occluder
 
 WIDTH, HEIGHT = 96, 96
 
@@ -31,7 +29,7 @@ def draw_animal(animal: Animal, camera: Camera, shot: AnimalShot, generator: np.
     Returns:
         an RGB picture, 96 wide and 96 high.
     """
-    canvas = Canvas(wide_window(camera, (WIDTH, HEIGHT), shot.window), light=camera.light)
+    canvas = shot.framing.canvas(camera, (WIDTH, HEIGHT))
     posed = pose(animal, shot, canvas.size)
     _draw_shadow(canvas, posed)
     _draw_legs(canvas, animal, posed, shot, near=False)
@@ -42,10 +40,7 @@ def draw_animal(animal: Animal, camera: Camera, shot: AnimalShot, generator: np.
     if animal.brand and animal.brand_side == shot.side:
         draw_brand(canvas, animal, posed)
     draw_head(canvas, animal, posed, tagged=animal.tag_side == shot.side)
-    if shot.occluder:
-        draw_occluder(canvas, shot.occluder, shot.occluder_place, np.random.default_rng(shot.occluder_seed))
-    unevenness = generator.normal(1.0, 0.05, size=(6, 6)).astype(np.float32)
-    return expose(canvas.finish(unevenness), camera, generator, brightness=shot.brightness)
+    return shot.framing.exposed(canvas, camera, generator, cells=6)
 
 
 def _draw_shadow(canvas: Canvas, posed: Posed) -> None:

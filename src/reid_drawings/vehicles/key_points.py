@@ -31,7 +31,9 @@ def key_points_of(model: Model, shot: VehicleShot) -> tuple[int, ...]:
         picture; what stands in front hides none.
     """
     found = list(_points(model.frame))
-    where = place(model, shot, fill=shot.fill, shift=shot.shift).points(np.array([point for point, _ in found]))
+    where = place(model, shot, fill=shot.framing.fill, shift=shot.framing.shift).points(
+        np.array([point for point, _ in found])
+    )
     turned = np.array([normal for _, normal in found]) @ shot.stand.axes[2]
     pixels = np.floor(where[:, :2] / SUPERSAMPLING).astype(int)
     inside = ((pixels >= 0) & (pixels < (WIDTH, HEIGHT))).all(axis=1)

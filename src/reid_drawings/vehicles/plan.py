@@ -9,6 +9,7 @@ from functools import lru_cache
 import numpy as np
 
 from reid_drawings.camera import Camera
+from reid_drawings.framing import draw_framing
 from reid_drawings.parameters import SyntheticVehicles
 from reid_drawings.pictures import Subset
 from reid_drawings.plan import Purpose, generator_for
@@ -136,13 +137,7 @@ def draw_vehicle_shot(
     return VehicleShot(
         stand=Stand(angle, pitch, 3.0 + length * float(generator.uniform(1.6, 2.8))),
         viewpoint=viewpoint_at(angle),
-        fill=float(0.92 * np.exp(0.07 * misfit[0])),
-        shift=(float(0.04 * misfit[1]), float(0.04 * misfit[2])),
-        window=(float(generator.random()), float(generator.normal(0.0, 0.05)), float(generator.uniform(1.2, 1.5))),
-        brightness=float(np.exp(generator.normal(0.0, 0.07))),
-        occluder=OCCLUDERS[int(generator.integers(len(OCCLUDERS)))] if occluded else "",
-        occluder_place=0.5 + side * float(generator.uniform(0.1, 0.45)),
-        occluder_seed=int(generator.integers(2**31)),
+        framing=draw_framing(generator, misfit, edge=side, occluders=OCCLUDERS if occluded else (), zoom=(1.2, 1.5)),
         neighbour_shift=(
             (1.0 if generator.random() < 0.5 else -1.0) * float(generator.uniform(0.35, 0.6)),
             -float(generator.uniform(0.08, 0.2)),

@@ -7,10 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
-from reid_drawings.background import wide_window
-from reid_drawings.camera import Camera, expose
+from reid_drawings.camera import Camera
 from reid_drawings.canvas import FULL_LIGHT, SUPERSAMPLING, Canvas
-from reid_drawings.occluders import draw_occluder
+from reid_drawings.framing import Framing
 from reid_drawings.vehicles.model import Model
 from reid_drawings.vehicles.solid import Points
 from reid_drawings.vehicles.view import Stand, look_at
@@ -27,25 +26,13 @@ class VehicleShot:
     Attributes:
         stand: where the camera stands.
         viewpoint: which of `shapes.VIEWPOINTS` is seen.
-        fill: share of the picture that the vehicle fills, at most, along either axis.
-        shift: of its middle from the picture's, as fractions of the width and the height.
-        window: which part of the camera's scene is behind: horizontal and vertical offset, and zoom.
-        brightness: this shot's own exposure.
-        occluder: one of `OCCLUDERS`, or empty.
-        occluder_place: where it stands, as a fraction of the width.
-        occluder_seed: seed of its details.
+        framing: of the crop.
         neighbour_shift: where another vehicle's middle is, as `shift`.
     """
 
     stand: Stand
     viewpoint: int
-    fill: float
-    shift: tuple[float, float]
-    window: tuple[float, float, float]
-    brightness: float
-    occluder: str
-    occluder_place: float
-    occluder_seed: int
+    framing: Framing
     neighbour_shift: tuple[float, float]
 
 
@@ -64,15 +51,12 @@ def draw_vehicle(
     Returns:
         an RGB picture, 128 wide and 96 high.
     """
-    canvas = Canvas(wide_window(camera, (WIDTH, HEIGHT), shot.window), light=camera.light)
+    framing = shot.framing
+    canvas = framing.canvas(camera, (WIDTH, HEIGHT))
     if neighbour is not None:
-        _place(canvas, neighbour, camera, shot, fill=shot.fill * 0.8, shift=shot.neighbour_shift)
-    _place(canvas, model, camera, shot, fill=shot.fill, shift=shot.shift)
-    if shot.occluder:
-        details = np.random.default_rng(shot.occluder_seed)
-        draw_occluder(canvas, shot.occluder, shot.occluder_place, details)
-    unevenness = generator.normal(1.0, 0.05, size=(6, 8)).astype(np.float32)
-    return expose(canvas.finish(unevenness), camera, generator, brightness=shot.brightness)
+        _place(canvas, neighbour, camera, shot, fill=framing.fill * 0.8, shift=shot.neighbour_shift)
+    _place(canvas, model, camera, shot, fill=framing.fill, shift=framing.shift)
+    return framing.exposed(canvas, camera, generator, cells=8)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,9 +1,10 @@
 """From embeddings to clusters by any kind, with a given or a found cut, and with too large clusters split."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
 
 from reid_pipeline.clustering.cut import found_cut
@@ -38,10 +39,15 @@ class Clustering:
     split: int = 0
     scores: tuple[tuple[float, float], ...] = ()
 
+    @cached_property
+    def silhouettes(self) -> NDArray[np.float64]:
+        """The silhouette of each row on the graph, noise 0: float64 `[N]`, in [-1, 1]."""
+        return graph_silhouette(self.similarity, self.labels)
+
     @property
     def silhouette(self) -> float:
-        """The mean silhouette on the graph over all rows, noise counting 0; in [-1, 1]."""
-        return float(np.mean(graph_silhouette(self.similarity, self.labels)))
+        """Their mean."""
+        return float(np.mean(self.silhouettes))
 
 
 def cluster_features(features: ArrayLike, settings: ClusteringSettings) -> Clustering:

@@ -109,15 +109,19 @@ def largest_share(pseudo_labels: ArrayLike) -> float:
 
 
 def label_measures(
-    similarity: sparse.csr_array, pseudo_labels: ArrayLike, *, before: ArrayLike | None = None, camids: ArrayLike | None
+    silhouettes: NDArray[np.float64],
+    pseudo_labels: ArrayLike,
+    *,
+    before: ArrayLike | None = None,
+    camids: ArrayLike | None,
 ) -> dict[str, float]:
     """Return the measures of a clustering by the names that a history has, `label_quality` among them.
 
-    `similarity` and `pseudo_labels` are those of `graph_silhouette`, `before` the labels of the epoch before; what
+    `silhouettes` are what `graph_silhouette` returns for `pseudo_labels`, `before` the labels of the epoch before; what
     cannot be measured (the stability of the first labels, the balance without cameras) is left out.
     """
     figures = {
-        "silhouette": float(graph_silhouette(similarity, pseudo_labels).mean()),
+        "silhouette": float(np.mean(silhouettes)),
         "largest_cluster": largest_share(pseudo_labels),
         "stability": None if before is None else label_stability(before, pseudo_labels),
         "camera_balance": camera_balance(pseudo_labels, camids),

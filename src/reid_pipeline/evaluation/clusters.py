@@ -18,7 +18,6 @@ from numpy.typing import NDArray
 from reid_pipeline.clustering import (
     Clustering,
     ClusteringSettings,
-    graph_silhouette,
     label_measures,
     label_stability,
     pseudo_label_quality,
@@ -117,7 +116,7 @@ def clusters_of(images: pd.DataFrame, vectors: np.ndarray, settings: ClusteringS
         return Clusters(images, vectors, np.full(len(images), NOISE), np.zeros(len(images)))
     found: Clustering = cluster_features(vectors, settings)
     labels = _largest_first(found.labels)
-    return Clusters(images, vectors, labels, graph_silhouette(found.similarity, labels), found)
+    return Clusters(images, vectors, labels, found.silhouettes, found)
 
 
 def _largest_first(labels: Integers) -> Integers:
@@ -189,7 +188,7 @@ def _figures(clusters: Clusters, present: Integers | None, before: Integers | No
     if clusters.found is None:
         return LabelFigures(**quality)
     camids = known_ids(clusters.images[CAMID])
-    measures = label_measures(clusters.found.similarity, clusters.labels, camids=camids)
+    measures = label_measures(clusters.silhouette, clusters.labels, camids=camids)
     if present is not None and before is not None:
         measures["stability"] = label_stability(before, present)
     cut = {"eps": clusters.found.eps, "split_clusters": clusters.found.split}

@@ -116,19 +116,17 @@ class ClusterContrastStage(MemoryContrast["ReIDModel", "PrototypeMemory | Camera
     _quality = 0.0
 
     def begin(self, model: ReIDModel, data: TrainingData) -> None:  # noqa: ARG002 - the data decide
-        """Raise a UserError if what training uses is not there: cameras, known identities, tracklets."""
+        """Raise a UserError if what training uses is not there: known identities, tracklets."""
         require_known(data, self.parameters)
-        camera_aware_for(self.parameters.camera_aware, data.camids)
 
     def epoch_batches(self, model: ReIDModel, data: TrainingData, epoch: int) -> Iterator[Batch]:
         """Cluster all training images, then yield PK batches of pseudo labels, or camera-aware of proxies."""
         from reid_pipeline.engine.batches import augmented_batches
 
-        self._epoch = epoch
+        self._epoch, self._camera_aware = epoch, camera_aware_for(self.parameters.camera_aware, data.camids)
         embeddings, found = self._cluster(model, data)
         self._check(found)
         labels = found.labels
-        self._camera_aware = camera_aware_for(self.parameters.camera_aware, data.camids)
         memory, parameters = self.parameters.memory, self._camera_aware
         if parameters.kind == "none":
             self._memory = prototype_memory(embeddings, labels, memory, data.runtime.device)
@@ -184,7 +182,7 @@ class ClusterContrastStage(MemoryContrast["ReIDModel", "PrototypeMemory | Camera
         clustered = cluster_features(embeddings, self.parameters.clustering)
         found = constrained(clustered, data, self.parameters)
         self._labels = found.labels, self._labels[0]
-        measures = label_measures(found.similarity, found.labels, before=self._labels[1], camids=data.camids)
+        measures = label_measures(found.silhouettes, found.labels, before=self._labels[1], camids=data.camids)
         self._quality = measures["label_quality"]
         self._facts["seconds"]["clustering"] = time.perf_counter() - started
         self._facts |= label_facts(found, clustered, data) | measures
