@@ -152,35 +152,17 @@ class Shared:
         return found
 
 
-def modularity(similarity: Any, labels: np.ndarray) -> float:
-    """Return Newman's modularity of the clusters in the graph of similarities without its diagonal, noise rows alone.
-
-    Sum over clusters of the share of the weight within, less the square of the share that its rows have; 0 of no pairs.
-    """
-    from scipy import sparse
-
-    from reid_pipeline.clustering.quality import rows_of_noise_alone
-
-    pairs = sparse.coo_array(similarity)
-    rows, columns = pairs.coords
-    weights = np.where(rows == columns, 0.0, pairs.data)
-    if not (total := weights.sum()):
-        return 0.0
-    cluster = np.unique(rows_of_noise_alone(labels), return_inverse=True)[1]
-    volumes = np.bincount(cluster[rows], weights=weights) / total
-    return float(weights[cluster[rows] == cluster[columns]].sum() / total - (volumes**2).sum())
-
-
-def measures(clustering: Any, before: np.ndarray | None, data: Any) -> dict[str, Any]:
+def measures(features: np.ndarray, clustering: Any, settings: Any, before: np.ndarray | None, data: Any) -> Any:
     """Return what a model's clusters look like, without labels; and their ARI, which nothing is decided by."""
-    from reid_pipeline.clustering import label_measures, pseudo_label_quality
+    from reid_pipeline.clustering import cluster_quality, graph_modularity, label_measures, pseudo_label_quality
 
     quality = pseudo_label_quality(clustering.labels, data.labels)
     return {
         "clusters": quality.clusters,
         "noise_share": quality.noise_share,
         "ari": quality.ari,
-        "modularity": modularity(clustering.similarity, clustering.labels),
+        "modularity": graph_modularity(clustering.similarity, clustering.labels),
+        "cluster_quality": cluster_quality(features, settings, clustering),
         "stability": None,  # of the first labels
         "camera_balance": None,  # without cameras
         "eps": float(clustering.eps),
@@ -195,7 +177,7 @@ def parameters_of(cell: Cell, plan: Mapping[str, Any] | None = None) -> Any:
     from reid_pipeline.schema.nested import merged
 
     clustering = {"kind": cell.kind, "k1": cell.k1, "eps": cell.eps}
-    clustering |= {"largest_share": 1.0} if cell.kind == "dbscan" else {}
+    clustering |= {"largest_share": 1.0, "join_within": 0.0} if cell.kind == "dbscan" else {}
     params = find_method(METHOD).params
     own = {"plan": {**PLAN, **(plan or {})}, "clustering": clustering} | (
         {"keep": "last"} if "keep" in params.model_fields else {}
@@ -239,10 +221,10 @@ def trained(cell: Cell, shared: Shared, parameters: Any) -> tuple[dict[str, Any]
         stopped = str(error)
     train.append(stage.embeddings)
     epochs: list[dict[str, Any]] = []
-    before = None
+    settings, before = parameters.clustering, None
     for epoch, (own, others) in enumerate(zip(train, tested, strict=True)):
-        clustering = cluster_features(own, parameters.clustering)
-        epochs.append({"epoch": epoch, **shared.scores(others), **measures(clustering, before, data)})
+        clustering = cluster_features(own, settings)
+        epochs.append({"epoch": epoch, **shared.scores(others), **measures(own, clustering, settings, before, data)})
         before = clustering.labels
     vectors = {f"train_{epoch}": own for epoch, own in enumerate(train)}
     vectors |= {f"{split}_{epoch}": each[split].vectors for epoch, each in enumerate(tested) for split in TESTED}

@@ -34,9 +34,10 @@ def _product(*measures: Measure) -> Measure:
     return product
 
 
-# Larger is better; None where a measure says nothing: stability before training, balance with a single camera. The
-# silhouette times (1 - largest) is what `keep: best` goes by.
+GUARD = "cluster quality"  # what `keep: best` goes by
+# Larger is better; None where a measure says nothing: stability before training, balance with a single camera.
 MEASURES: Mapping[str, Measure] = {
+    GUARD: _of("cluster_quality"),
     "silhouette": _of("silhouette"),
     "stability": _of("stability"),
     "modularity": _of("modularity"),
@@ -48,8 +49,6 @@ MEASURES: Mapping[str, Measure] = {
     "silhouette x balance": _product(_of("silhouette"), _of("camera_balance")),
     "silhouette x (1 - largest)": _product(_of("silhouette"), _rest("largest_cluster")),
     "silhouette x modularity": _product(_of("silhouette"), _of("modularity")),
-    "modularity x (1 - noise)": _product(_of("modularity"), _rest("noise_share")),
-    "modularity x balance": _product(_of("modularity"), _of("camera_balance")),
 }
 
 
@@ -83,14 +82,17 @@ def rank_correlation(first: Sequence[float | None], second: Sequence[float | Non
     return float(np.corrcoef(ranks)[0, 1])
 
 
-def best_epoch(run: Run, measure: Measure) -> int:
+def best_epoch(run: Run, measure: Measure, worth: float = 0.0) -> int:
     """Return the epoch whose model has the largest measure, the first of equals, 0 before training.
 
-    Where the measure says nothing of an epoch, that epoch is not taken; the last one where it says nothing of any.
+    That before training is taken where no other is better by the share `worth`. Where the measure says nothing of an
+    epoch, that epoch is not taken; the last one where it says nothing of any.
     """
     values = [measure(epoch) for epoch in run["epochs"]]
     known = [epoch for epoch, value in enumerate(values) if value is not None]
-    return max(known, key=lambda epoch: (values[epoch], -epoch)) if known else len(values) - 1
+    best = max(known, key=lambda epoch: (values[epoch], -epoch)) if known else len(values) - 1
+    start, greatest = values[0], values[best]
+    return 0 if start is not None and greatest is not None and greatest <= start + worth * abs(start) else best
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
@@ -180,8 +182,11 @@ def measures_table(runs: Sequence[Run], split: str) -> str:
 
     Within runs: over the epochs of a run, the mean of the runs and the lowest. Over ends: over the last models of all
     runs. `best` is the model with the largest measure: mean gain over zero_shot, the smallest gain, how many end below
-    zero_shot, and what is lost against the last model by the healthy run that loses most.
+    zero_shot, and what is lost against the last model by the healthy run that loses most. That before training is left
+    for one that is better by an eighth of the cluster quality, as by `keep: best`, or at all by other measures.
     """
+    from reid_pipeline.engine.best_model import WORTH_TRAINING
+
     rows = []
     healthy = [run for run in runs if gain(run, split) >= HEALTHY]
     for name, measure in MEASURES.items():
@@ -189,8 +194,9 @@ def measures_table(runs: Sequence[Run], split: str) -> str:
         known = [value for value in within if value is not None]
         ends = [run["epochs"][-1] for run in runs]
         over = rank_correlation([measure(end) for end in ends], [end[f"{split}_mAP"] for end in ends])
-        gains = [gain(run, split, best_epoch(run, measure)) for run in runs]
-        lost = [gain(run, split) - gain(run, split, best_epoch(run, measure)) for run in healthy]
+        worth = WORTH_TRAINING if name == GUARD else 0.0
+        gains = [gain(run, split, best_epoch(run, measure, worth)) for run in runs]
+        lost = [gain(run, split) - gain(run, split, best_epoch(run, measure, worth)) for run in healthy]
         rows.append([
             name, _number(fmean(known) if known else None), _number(min(known, default=None)), _number(over),
             _percent([fmean(gains)]), _percent([min(gains)]), str(sum(each < 0 for each in gains)),

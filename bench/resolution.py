@@ -15,7 +15,7 @@ from scipy import sparse
 
 from reid_pipeline.clustering import ClusteringSettings, cluster_similarity, pseudo_label_quality
 from reid_pipeline.clustering.kinds._kind import pairs_within
-from reid_pipeline.clustering.kinds.communities import ROWS_OF_RESOLUTION_ONE
+from reid_pipeline.clustering.modularity import ROWS_OF_RESOLUTION_ONE
 from reid_pipeline.geometry.jaccard import jaccard_similarity
 
 IMAGES, WIDTH, GROUP, CAMERAS = 12, 64, 25, 4

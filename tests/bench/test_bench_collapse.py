@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 from bench_programs import bench_program
-from scipy import sparse
 
 from reid_pipeline.clustering import cluster_features, label_stability
 from reid_pipeline.engine.loop import fit
@@ -26,7 +25,15 @@ cells, tables = sys.modules["collapse_cell"], sys.modules["collapse_tables"]
 def run(dev: list[float], *, eps: float | str = 0.5, seed: int = 0, kind: str = "dbscan", **measures: list) -> dict:
     """Return a finished run with the mAP of its epochs, and further figures; the test's is half of it."""
     plain = {"silhouette": 0.1, "stability": 0.5, "modularity": 0.4, "largest_cluster": 0.1, "noise_share": 0.2}
-    plain |= {"camera_balance": 0.8, "clusters": 5, "ari": 0.5, "eps": 0.5, "dev_rank1": 0.9, "test_rank1": 0.8}
+    plain |= {
+        "camera_balance": 0.8,
+        "cluster_quality": 0.2,
+        "clusters": 5,
+        "ari": 0.5,
+        "eps": 0.5,
+        "dev_rank1": 0.9,
+        "test_rank1": 0.8,
+    }
     given = [{name: values[at] for name, values in measures.items()} for at in range(len(dev))]
     scores = [{"dev_mAP": value, "test_mAP": value / 2} for value in dev]
     cell = {"benchmark": "synthetic", "kind": kind, "k1": 15, "eps": eps, "seed": seed}
@@ -101,16 +108,21 @@ def test_the_best_epoch():
     assert tables.best_epoch(one, tables.MEASURES["silhouette x stability"]) == 2
     unknown = run([0.4, 0.6], camera_balance=[None, None])
     assert tables.best_epoch(unknown, tables.MEASURES["camera balance"]) == 1
+    assert tables.best_epoch(one, tables.MEASURES["silhouette"], worth=2.0) == 0  # 0.3 is not above 0.1 + 2 x 0.1
+    assert tables.best_epoch(one, tables.MEASURES["silhouette"], worth=1.9) == 1
 
 
 def test_last_against_best_by_a_measure():
-    healthy = run([0.4, 0.6, 0.58, 0.62], silhouette=[0.1, 0.3, 0.2, 0.25])
-    collapsed = run([0.4, 0.5, 0.2, 0.1], silhouette=[0.3, 0.4, 0.2, 0.1])
+    quality = {"cluster_quality": [0.2, 0.21, 0.25, 0.3]}
+    healthy = run([0.4, 0.6, 0.58, 0.62], silhouette=[0.1, 0.3, 0.2, 0.25], **quality)
+    quality = {"cluster_quality": [0.2, 0.22, 0.1, 0.1]}  # better by a tenth, and an eighth is needed
+    collapsed = run([0.4, 0.5, 0.2, 0.1], silhouette=[0.3, 0.4, 0.2, 0.1], **quality)
     lines = {
         line.split("|")[1].strip(): line for line in tables.measures_table([healthy, collapsed], "dev").splitlines()
     }
     # Within: ranks of the first 1, 4, 2, 3 against 1, 3, 2, 4: 0.8; of the second 1. Over ends: of two alone nothing.
     assert lines["silhouette"] == "| silhouette | 0.90 | 0.80 | - | 15.0 | 10.0 | 0 | 2.0 |"
+    assert lines["cluster quality"].endswith("| 11.0 | 0.0 | 0 | 0.0 |")  # gains of 22 and 0
     assert lines["(last)"] == "| (last) |  |  |  | -4.0 | -30.0 | 1 |  |"
 
 
@@ -123,19 +135,6 @@ def test_the_report_names_the_test_split_only_where_it_is_asked_for():
     test = "\n".join(tables.report(runs, "test"))
     assert "| synthetic, dbscan, k1 15, eps 0.5 | 30.0 / 25.0 |" in test
     assert "settings by their worst cell" not in test
-
-
-def test_modularity():
-    # Two triangles joined by one edge: 7 edges; within 3 of 7 each, half of the ends each.
-    edges = [(0, 1), (0, 2), (1, 2), (3, 4), (3, 5), (4, 5), (2, 3)]
-    dense = np.eye(6)
-    for a, b in edges:
-        dense[a, b] = dense[b, a] = 1.0
-    graph = sparse.csr_array(dense)
-    assert cells.modularity(graph, np.array([0, 0, 0, 1, 1, 1])) == pytest.approx(6 / 7 - 0.5)
-    assert cells.modularity(graph, np.zeros(6, dtype=int)) == pytest.approx(0)
-    noise = -sum(degree**2 for degree in (2, 2, 3, 3, 2, 2)) / 14**2
-    assert cells.modularity(graph, np.full(6, -1)) == pytest.approx(noise)
 
 
 @pytest.fixture(scope="module")

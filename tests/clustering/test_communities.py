@@ -5,7 +5,8 @@ import pytest
 from scipy import sparse
 from test_kinds import partition, planted, symmetric
 
-from reid_pipeline.clustering.kinds.communities import ROWS_OF_RESOLUTION_ONE, communities_labels
+from reid_pipeline.clustering.kinds.communities import communities_labels
+from reid_pipeline.clustering.modularity import ROWS_OF_RESOLUTION_ONE
 
 
 def partitions(rows):

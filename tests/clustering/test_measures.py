@@ -1,5 +1,6 @@
 """Measures of pseudo labels that need no identity, against dense and hand-computed references."""
 
+import networkx
 import numpy as np
 import pytest
 from scipy import sparse
@@ -7,9 +8,9 @@ from sklearn.metrics import silhouette_samples
 
 from reid_pipeline.clustering import (
     camera_balance,
+    graph_modularity,
     graph_silhouette,
     label_measures,
-    label_quality,
     label_stability,
     largest_share,
 )
@@ -81,40 +82,36 @@ def test_largest_share():
     assert largest_share([-1, -1]) == 0.0
 
 
-class TestLabelQuality:
-    """Four groups of rows that are near each other, on a graph with some chance links between the groups."""
+@pytest.mark.parametrize("seed", range(3))
+def test_modularity_is_that_of_another_library(seed):
+    dense = drawn_similarity(30, seed)
+    labels = np.random.default_rng(seed).integers(-1, 4, 30)
+    graph = networkx.from_numpy_array(dense - np.diag(np.diag(dense)))
+    groups = [set(np.flatnonzero(labels == label).tolist()) for label in range(4)]
+    groups += [{row} for row in np.flatnonzero(labels < 0).tolist()]
+    expected = networkx.community.modularity(graph, [group for group in groups if group], weight="weight")
+    assert graph_modularity(sparse.csr_array(dense), labels) == pytest.approx(expected, abs=1e-6)
 
-    TRUE = np.repeat(np.arange(4), 10)
-    SIMILARITY = np.where(TRUE[:, None] == TRUE, 0.7, 0.0) + 0.05 * drawn_similarity(40, 0)
 
-    def quality(self, labels):
-        rows = graph_silhouette(sparse.csr_array(self.SIMILARITY), labels)
-        return label_measures(rows, labels, camids=None)["label_quality"]
+def test_trivial_partitions_have_no_modularity():
+    whole = sparse.csr_array(drawn_similarity(12, 0))
+    assert graph_modularity(whole, np.zeros(12, dtype=int)) == pytest.approx(0)
+    assert graph_modularity(whole, np.full(12, -1)) < 0
+    assert graph_modularity(sparse.csr_array(np.eye(4)), [0, 0, 1, 1]) == 0.0  # no pair
+    # Two triangles joined by one edge: 7 edges; within 3 of 7 each, half of the ends each.
+    dense = np.kron(np.eye(2), np.ones((3, 3)))
+    dense[2, 3] = dense[3, 2] = 1.0
+    assert graph_modularity(sparse.csr_array(dense), [0, 0, 0, 1, 1, 1]) == pytest.approx(6 / 7 - 0.5)
+    two = sparse.csr_array(np.kron(np.eye(2), np.ones((3, 3))))
+    assert graph_modularity(two, [0, 0, 0, 1, 1, 1]) == pytest.approx(0.5)  # 2 (1/2 - 1/4)
 
-    def test_the_true_partition_is_best(self):
-        true = self.quality(self.TRUE)
-        merged = [np.where(count > self.TRUE, 0, self.TRUE) for count in (2, 3)]
-        halved = self.TRUE * 2 + np.arange(40) % 2
-        mixed = np.arange(40) % 4
-        with_noise = np.where(np.arange(40) % 3 == 0, -1, self.TRUE)
-        worse = [self.quality(labels) for labels in (*merged, halved, mixed, with_noise)]
-        assert true > max(worse)
-        assert worse[0] > worse[1], "the larger the cluster that swallows others, the worse"
 
-    @pytest.mark.parametrize("labels", [np.full(40, -1), np.zeros(40, dtype=int), np.arange(40)])
-    def test_trivial_partitions_have_none(self, labels):
-        assert self.quality(labels) == 0.0 < self.quality(self.TRUE)
-
-    def test_a_dominant_cluster_takes_nothing_off_what_is_below_0(self):
-        assert label_quality({"silhouette": -0.2, "largest_cluster": 0.9}) == -0.2
-        assert label_quality({"silhouette": 0.4, "largest_cluster": 0.5}) == pytest.approx(0.2)
-
-    def test_what_cannot_be_measured_is_left_out(self):
-        rows = graph_silhouette(sparse.csr_array(self.SIMILARITY), self.TRUE)
-        cameras = np.arange(40) % 2
-        names = {"silhouette", "largest_cluster", "label_quality"}
-        assert label_measures(rows, self.TRUE, camids=None).keys() == names
-        found = label_measures(rows, self.TRUE, before=self.TRUE, camids=cameras)
-        assert found.keys() == names | {"stability", "camera_balance"}
-        assert (found["stability"], found["largest_cluster"]) == (1.0, 0.25)
-        assert found["camera_balance"] == pytest.approx(1.0)
+def test_what_cannot_be_measured_is_left_out():
+    true = np.repeat(np.arange(4), 10)
+    rows = graph_silhouette(sparse.csr_array(np.where(true[:, None] == true, 0.7, 0.0)), true)
+    names = {"silhouette", "largest_cluster"}
+    assert label_measures(rows, true, camids=None).keys() == names
+    found = label_measures(rows, true, before=true, camids=np.arange(40) % 2)
+    assert found.keys() == names | {"stability", "camera_balance"}
+    assert (found["stability"], found["largest_cluster"]) == (1.0, 0.25)
+    assert found["camera_balance"] == pytest.approx(1.0)

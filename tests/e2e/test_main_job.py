@@ -55,7 +55,7 @@ def test_the_stored_map_equals_a_slow_recomputation(finished: tuple[Project, str
 def test_the_history_tells_every_epoch(finished: tuple[Project, str]) -> None:
     history = read(finished[0].result("unsupervised_pcl", "history.json"))
     assert [record["epoch"] for record in history] == [1, 2, 3]
-    measured = {"largest_cluster", "label_quality", "silhouette", "camera_balance", "eps", "split_clusters"}
+    measured = {"largest_cluster", "cluster_quality", "silhouette", "camera_balance", "eps", "split_clusters"}
     later = {1: set(), 2: {"stability"}, 3: {"stability", "after", "exported"}}
     for record in history:  # all have the same fields, as DVC's plots need it
         assert set(record) == HISTORY_KEYS | measured | later[3]

@@ -89,11 +89,11 @@ def test_the_scores_are_those_of_the_training_that_a_run_does(make_run) -> None:
 @pytest.mark.slow
 def test_the_last_score_is_of_the_model_that_is_exported(make_run, monkeypatch) -> None:
     """Here that of the first epoch, since each model is judged worse than the one before, but for the untrained."""
-    from reid_pipeline.clustering import measures
+    from reid_pipeline import clustering
 
     def scored(training) -> list[float]:
         qualities = iter((0.1, 0.9, 0.5))
-        monkeypatch.setattr(measures, "label_quality", lambda _: next(qualities))
+        monkeypatch.setattr(clustering, "cluster_quality", lambda *_: next(qualities))
         return training(make_run("unsupervised_pcl", **changed))
 
     changed = {

@@ -4,6 +4,7 @@ import io
 from dataclasses import replace
 from typing import Any
 
+import networkx
 import numpy as np
 import pytest
 import torch
@@ -12,7 +13,8 @@ from sklearn.metrics import adjusted_rand_score, silhouette_samples
 
 from reid_pipeline import clustering
 from reid_pipeline.clustering import ClusteringCollapse, cluster_features
-from reid_pipeline.clustering import measures as clustering_measures
+from reid_pipeline.clustering.cluster_quality import reference
+from reid_pipeline.engine.best_model import WORTH_TRAINING
 from reid_pipeline.engine.loop import Progress, fit
 from reid_pipeline.engine.stage import TrainingData
 from reid_pipeline.evaluation.extraction import extract_embeddings
@@ -69,43 +71,49 @@ def clusters_of(model: Any, data: TrainingData, settings: Any) -> Any:
 
 
 def quality_by_hand(found: Any) -> float:
-    """Scikit-learn's silhouette on the dense distance, 0 of noise and of a single cluster; times what is outside."""
+    """Scikit-learn's silhouette on the dense distance, 0 of noise and of a single cluster; times the modularity."""
     labels, rows = found.labels, np.zeros(len(found.labels))
     clustered = labels >= 0
+    similarity = found.similarity.toarray().astype(np.float64)
     if len(set(labels[clustered].tolist())) > 1:
-        distance = 1.0 - found.similarity.toarray().astype(np.float64)
+        distance = 1.0 - similarity
         np.fill_diagonal(distance, 0.0)
         inner = distance[np.ix_(clustered, clustered)]
         rows[clustered] = silhouette_samples(inner, labels[clustered], metric="precomputed")
-    largest = max([int((labels == each).sum()) for each in set(labels[clustered].tolist())], default=0)
-    return rows.mean() * (1.0 - largest / len(labels)) if rows.mean() > 0 else rows.mean()
+    np.fill_diagonal(similarity, 0.0)
+    groups = [set(np.flatnonzero(labels == each).tolist()) for each in set(labels[clustered].tolist())]
+    groups += [{row} for row in np.flatnonzero(~clustered).tolist()]
+    graph = networkx.from_numpy_array(similarity)
+    return float(rows.mean() * networkx.community.modularity(graph, groups, weight="weight"))
 
 
 @pytest.fixture(scope="module")
-def whole(data: TrainingData) -> tuple[list[Any], list[Any], Progress]:
-    """Clusters and weights of the model after each epoch, from 0, found beside the training; and how it ended."""
+def whole(data: TrainingData) -> tuple[list[Any], list[float], list[Any], Progress]:
+    """Clusters, quality and weights of the model after each epoch, from 0, found beside the training; and its end."""
     stage, model = built()
+    judge = reference(len(data.labels))
     clusters, models = [clusters_of(model, data, stage.parameters.clustering)], [weights(model)]
-    seen = []
+    qualities, seen = [quality_by_hand(clusters_of(model, data, judge))], []
     for progress in fit(stage, model, data):
         seen.append(progress)
         clusters.append(clusters_of(model, data, stage.parameters.clustering))
+        qualities.append(quality_by_hand(clusters_of(model, data, judge)))
         models.append(weights(model))
-    return clusters, models, seen[-1]
+    return clusters, qualities, models, seen[-1]
 
 
 def test_the_exported_model_has_the_best_clusters_of_all(whole: Any) -> None:
-    clusters, models, last = whole
-    wanted = [quality_by_hand(found) for found in clusters]
+    _, wanted, models, last = whole
     best = last.state["best"]
     assert best["measures"] == pytest.approx(wanted, abs=1e-6)
     assert len(set(wanted)) == 4, "four models of equal clusters would hide a mix-up"
-    assert best["epoch"] == int(np.argmax(wanted))
+    worth = max(wanted) > wanted[0] + WORTH_TRAINING * abs(wanted[0])
+    assert best["epoch"] == (int(np.argmax(wanted)) if worth else 0)
     assert equal(best["model"], models[best["epoch"]])
 
 
 def test_a_record_has_the_figures_of_the_labels_that_its_epoch_was_trained_with(whole: Any, data: TrainingData) -> None:
-    clusters, _, last = whole
+    clusters, *_, last = whole
     figures = [*last.history, last.history[-1]["after"]]
     for place, (found, record) in enumerate(zip(clusters, figures, strict=True)):
         sizes = np.bincount(found.labels[found.labels >= 0])
@@ -125,7 +133,7 @@ def test_a_record_has_the_figures_of_the_labels_that_its_epoch_was_trained_with(
 
 @pytest.mark.parametrize("killed_after", [1, 2])
 def test_a_killed_run_exports_the_same_bits(killed_after: int, whole: Any, data: TrainingData) -> None:
-    _, _, last = whole
+    *_, last = whole
     stage, model = built()
     killed = fit(stage, model, data)
     states = [stored(next(killed).state) for _ in range(killed_after)]
@@ -140,7 +148,7 @@ def test_a_killed_run_exports_the_same_bits(killed_after: int, whole: Any, data:
 def test_keep_last_is_the_same_training_with_one_clustering_less(
     whole: Any, data: TrainingData, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    _, models, best = whole
+    *_, models, best = whole
     calls: list[int] = []
     monkeypatch.setattr(clustering, "cluster_features", lambda *given: calls.append(1) or cluster_features(*given))
     stage, model = built(keep="last")
@@ -176,7 +184,7 @@ class TestCollapse:
     def test_with_best_training_ends_and_what_was_best_is_exported(
         self, whole: Any, data: TrainingData, collapsing: Any
     ) -> None:
-        _, models, _ = whole
+        *_, models, _ = whole
         collapsing(3)
         stage, model = built()
         *_, before, last = fit(stage, model, data)
@@ -188,12 +196,11 @@ class TestCollapse:
         assert equal(best["model"], models[best["epoch"]])
         assert last.history[-1]["exported"]["ended"] == last.ended
 
-    def test_after_the_last_epoch_it_has_the_least_measure(self, data: TrainingData, collapsing: Any) -> None:
+    def test_after_the_last_epoch_it_is_noted(self, data: TrainingData, collapsing: Any) -> None:
         collapsing(4)
         stage, model = built()
         *_, last = fit(stage, model, data)
         assert (last.epoch, last.ended) == (3, "")
-        assert last.state["best"]["measures"][-1] == 0.0
         assert last.history[-1]["after"]["clusters"] == 0
 
     @pytest.mark.parametrize(("keep", "first"), [("last", 2), ("last", 1), ("best", 1)])
@@ -206,14 +213,11 @@ class TestCollapse:
 
 def test_the_measure_is_one_function(data: TrainingData, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever replaces it replaces it throughout: here each model is worse than the one before."""
-    seen: list[dict[str, float]] = []
-    monkeypatch.setattr(
-        clustering_measures, "label_quality", lambda figures: seen.append(dict(figures)) or -float(len(seen))
-    )
+    seen: list[Any] = []
+    monkeypatch.setattr(clustering, "cluster_quality", lambda *given: seen.append(given) or -float(len(seen)))
     stage, model = built()
     start = weights(model)
     *_, last = fit(stage, model, data)
     assert last.state["best"]["measures"] == [-1.0, -2.0, -3.0, -4.0]
     assert equal(last.state["best"]["model"], start)
-    assert [record["label_quality"] for record in last.history] == [-1.0, -2.0, -3.0]
-    assert {"silhouette", "largest_cluster", "stability", "camera_balance"} == seen[-1].keys()
+    assert [record["cluster_quality"] for record in last.history] == [-1.0, -2.0, -3.0]

@@ -24,7 +24,7 @@ from reid_pipeline.schema.records import LabelFigures
 COLOURS = [(red, green, blue) for red in (0, 110, 220) for green in (0, 110, 220) for blue in (0, 110, 220)][:-1]
 PATHS = [f"<{place:02}>.png" for place in range(len(COLOURS))]
 FIGURES = {
-    "clusters": 3, "noise_share": 0.125, "largest_cluster": 0.4, "label_quality": 0.3, "silhouette": 0.5,
+    "clusters": 3, "noise_share": 0.125, "largest_cluster": 0.4, "cluster_quality": 0.3, "silhouette": 0.5,
     "stability": 0.9, "camera_balance": 0.8, "eps": 0.5,
 }  # fmt: skip
 
@@ -148,7 +148,7 @@ def test_the_measures_of_each_epoch_as_table_and_curve(content: ClusterContent) 
     table = measures_table(SHOWN, history)
     rows = {row[0]: row[1:] for row in table.rows}
     assert [column.title for column in table.columns][1:5] == [
-        "Label quality", "Silhouette", "Stability", "Camera balance"
+        "Cluster quality", "Silhouette", "Stability", "Camera balance"
     ]  # fmt: skip
     assert list(rows) == ["epoch 1", "epoch 2", "after the last epoch", "exported model"]
     assert rows["epoch 1"] == ["0.300", "0.500", "", "0.800", "3", "40.0", "12.5"]
@@ -163,7 +163,7 @@ def test_the_measures_of_each_epoch_as_table_and_curve(content: ClusterContent) 
     [
         ({"largest_cluster": 0.56}, 0, "One cluster holds 56.0 % of the images"),
         ({"noise_share": 0.7}, 0, "70.0 % of the training images joined none"),
-        ({"label_quality": 0.1}, 0, "their label quality is 0.10"),
+        ({"cluster_quality": 0.04}, 0, "the cluster quality is 0.04"),
         ({"camera_balance": 0.1}, 0, "Clusters follow the cameras (balance 0.10"),
         ({"stability": 0.3}, 0, "The clusters changed much in the last epoch of training (adjusted Rand index 0.30)"),
         ({}, 80, "40.0 % of the images are doubtful"),
@@ -178,7 +178,7 @@ def test_warnings_in_words(figures: dict[str, float], doubtful: int, sentence: s
 
 
 def test_clusters_are_compared_with_zero_shots_where_the_settings_are_the_same() -> None:
-    better = make_facts("zero_shot", figures={**FIGURES, "label_quality": 0.4})
+    better = make_facts("zero_shot", figures={**FIGURES, "cluster_quality": 0.4})
     assert "below that of zero_shot (0.30, from 0.40)" in cluster_warnings(make_facts(), better)[0]
     other = better.model_copy(update={"settings": {"kind": "dbscan"}})
     for before in (None, other, make_facts("zero_shot")):

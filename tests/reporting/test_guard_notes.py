@@ -19,7 +19,7 @@ QUALITIES = (0.31, 0.35, 0.38, 0.41, 0.12)
 
 def labels(quality: float, **others) -> dict:
     figures = {"clusters": 40, "noise_share": 0.05, "largest_cluster": 0.031, "silhouette": quality + 0.01}
-    return {**figures, "label_quality": quality, **others}
+    return {**figures, "cluster_quality": quality, **others}
 
 
 def trained(qualities=QUALITIES, *, epoch=3, ended="", **changed) -> list[EpochRecord]:
@@ -46,19 +46,20 @@ IN_BRACKETS = "largest cluster 3.1 %, noise 5.0 %)"
         (
             QUALITIES,
             3,
-            "The model after epoch 3 of 4 is exported: its clusters have the best label quality, 0.41 (silhouette 0.42,"
+            "The model after epoch 3 of 4 is exported: it has the best cluster quality, 0.41 (silhouette 0.42,"
             f" {IN_BRACKETS}; after the last epoch it was 0.12.",
         ),
         (
             (0.31, 0.2, 0.2, 0.2, 0.12),
             0,
-            "The encoder before training is exported: no epoch had better clusters. Their label quality was 0.31"
+            "The encoder before training is exported: no epoch's clusters were better by an eighth. The cluster quality"
+            " was 0.31"
             f" (silhouette 0.32, {IN_BRACKETS}; after the last epoch it was 0.12.",
         ),
         (
             (0.31, 0.2, 0.2, 0.2, 0.52),
             4,
-            "The model after epoch 4 of 4, the last, is exported: its clusters have the best label quality, 0.52"
+            "The model after epoch 4 of 4, the last, is exported: it has the best cluster quality, 0.52"
             f" (silhouette 0.53, {IN_BRACKETS}; before training it was 0.31.",
         ),
     ],
@@ -73,7 +74,7 @@ def test_training_that_ended_early_says_when_and_why():
     assert exported is not None
     assert exported_notes(exported) == [
         "Training ended after epoch 3 of 4. Clustering collapsed: no cluster was found. Raise eps.",
-        "The model after epoch 1 of 4 is exported: its clusters have the best label quality, 0.41 (silhouette 0.42,"
+        "The model after epoch 1 of 4 is exported: it has the best cluster quality, 0.41 (silhouette 0.42,"
         f" {IN_BRACKETS}.",
     ]
     assert label_warnings(history) == exported_notes(exported)[:1]
@@ -82,11 +83,11 @@ def test_training_that_ended_early_says_when_and_why():
 @pytest.mark.parametrize(
     ("changed", "seen"),
     [
-        ({"label_quality": 0.05}, "their label quality is 0.05, and clusters of random vectors reach 0.12"),
+        ({"cluster_quality": 0.03}, "the cluster quality is 0.03, and that of random vectors 0.01 at most"),
         ({"noise_share": 0.62}, "62.0 % of the training images joined none"),
         (
-            {"label_quality": 0.05, "noise_share": 0.62},
-            "their label quality is 0.05, and clusters of random vectors reach 0.12; 62.0 % of the training images"
+            {"cluster_quality": 0.03, "noise_share": 0.62},
+            "the cluster quality is 0.03, and that of random vectors 0.01 at most; 62.0 % of the training images"
             " joined none",
         ),
     ],
@@ -136,4 +137,4 @@ def test_records_and_console_and_page_have_it():
     page = render_report(ReportContent("market1501", "unsupervised_pcl", 0, [before, metrics], card, history=history))
     assert says in page
     assert "model after epoch 3 of 4" in page
-    assert all(figure in page for figure in ("0.310", "0.350", "0.380", "0.410")), "label quality of each epoch"
+    assert all(figure in page for figure in ("0.310", "0.350", "0.380", "0.410")), "cluster quality of each epoch"

@@ -1,4 +1,4 @@
-"""From embeddings to clusters by any kind, with a given or a found cut, and with too large clusters split."""
+"""From embeddings to clusters by any kind, at a given or a found cut; small ones are joined, too large ones split."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -8,6 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
 
 from reid_pipeline.clustering.cut import found_cut
+from reid_pipeline.clustering.joined import joined_clusters
 from reid_pipeline.clustering.kinds import find_kind
 from reid_pipeline.clustering.large import split_large
 from reid_pipeline.clustering.measures import graph_silhouette
@@ -27,7 +28,8 @@ class Clustering:
 
     Attributes:
         labels: int64 `[N]`, clusters from 0, noise -1.
-        similarity: CSR `[N, N]`, the Jaccard similarity of all pairs of at least 0.05, and of all within eps.
+        similarity: CSR `[N, N]`, the Jaccard similarity of all pairs of at least 0.05, and of all within eps or
+            `join_within`.
         eps: the cut in force.
         split: clusters that were split because they were too large.
         scores: of `eps: auto`, each cut that was tried and its score; else empty.
@@ -54,13 +56,14 @@ def cluster_features(features: ArrayLike, settings: ClusteringSettings) -> Clust
     """Cluster `[N, D]` floats, usually unit rows, by their k-reciprocal Jaccard distance.
 
     The similarity is computed once, for the pairs of at least 0.05; each cut that is tried reads the same one. With
-    `kind: dbscan`, a number as eps, and `largest_share: 1` the labels are those of `cluster_pseudo_labels`.
+    `kind: dbscan`, a number as eps, `join_within: 0`, and `largest_share: 1` the labels are those of
+    `cluster_pseudo_labels`.
 
     Raises:
         UserError: unusable features, or an option outside its range.
     """
-    within_eps = WEAKEST if settings.eps == "auto" else max(0.0, 1.0 - settings.eps - SLACK)
-    minimum = min(WEAKEST, within_eps)
+    greatest = settings.join_within if settings.eps == "auto" else max(settings.eps, settings.join_within)
+    minimum = min(WEAKEST, max(0.0, 1.0 - greatest - SLACK))
     similarity = jaccard_similarity(features, k1=settings.k1, k2=settings.k2, minimum=minimum)
     return cluster_similarity(similarity, settings)
 
@@ -76,5 +79,10 @@ def cluster_similarity(similarity: sparse.csr_array, settings: ClusteringSetting
         eps, labels, scores = found_cut(similarity, labels_at)
     else:
         eps, labels, scores = settings.eps, labels_at(similarity, settings.eps), ()
-    labels, split = split_large(similarity, labels, labels_at, eps=eps, largest_share=settings.largest_share)
+    within = max(eps, settings.join_within)
+    if within > eps:
+        labels = joined_clusters(
+            similarity, labels, within=within, min_samples=settings.min_samples, resolution=settings.resolution
+        )
+    labels, split = split_large(similarity, labels, labels_at, eps=within, largest_share=settings.largest_share)
     return Clustering(labels, similarity, eps, split, scores)

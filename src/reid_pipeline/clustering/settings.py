@@ -28,6 +28,9 @@ class ClusteringSettings(Parameters):
     largest_share: float = Field(
         1.0, gt=0, le=1, description="a cluster with more of the images is split by a smaller eps; 1 splits none"
     )
+    join_within: float = Field(
+        0.0, ge=0, le=1, description="clusters, and rows left out, are joined by pairs within this distance; 0: are not"
+    )
     max_noise_share: float = Field(0.95, gt=0, le=1, description="above it training stops: a collapse")
 
     @field_validator("kind")

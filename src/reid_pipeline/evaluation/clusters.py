@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from reid_pipeline.clustering import (
     Clustering,
     ClusteringSettings,
+    cluster_quality,
     label_measures,
     label_stability,
     pseudo_label_quality,
@@ -175,20 +176,23 @@ def cluster_facts(
     changes = [] if present is None or before is None else _changes(clusters, present, before)
     return {
         **counts,
-        "figures": _figures(clusters, present, before),
+        "figures": _figures(clusters, settings, present, before),
         "settings": settings.model_dump(mode="json"),
         "sheets": (*_sheets(clusters), *changes),
         "neighbours": tuple(sampled_neighbours(clusters)),
     }
 
 
-def _figures(clusters: Clusters, present: Integers | None, before: Integers | None) -> LabelFigures:
+def _figures(
+    clusters: Clusters, settings: ClusteringSettings, present: Integers | None, before: Integers | None
+) -> LabelFigures:
     """Return the figures of the clusters, and the stability of the last two clusterings of training."""
     quality = pseudo_label_quality(clusters.labels).facts()
     if clusters.found is None:
         return LabelFigures(**quality)
     camids = known_ids(clusters.images[CAMID])
     measures = label_measures(clusters.silhouette, clusters.labels, camids=camids)
+    measures["cluster_quality"] = cluster_quality(clusters.vectors, settings, clusters.found)
     if present is not None and before is not None:
         measures["stability"] = label_stability(before, present)
     cut = {"eps": clusters.found.eps, "split_clusters": clusters.found.split}

@@ -51,7 +51,7 @@ class UnsupervisedPCLParameters(RecipeParameters):
         "released": {
             "backbone": {"pixel_mean": (0.485, 0.456, 0.406), "pixel_std": (0.229, 0.224, 0.225)},
             "augmentation": {"erasing_fill": "imagenet_mean"},
-            "clustering": {"kind": "dbscan", "eps": 0.5, "largest_share": 1.0},
+            "clustering": {"kind": "dbscan", "eps": 0.5, "join_within": 0.0, "largest_share": 1.0},
             "embedding_precision": "float32",
             "keep": "last",
             "camera_aware": {"kind": "none"},
@@ -59,7 +59,7 @@ class UnsupervisedPCLParameters(RecipeParameters):
         "paper": {
             "backbone": {"pixel_mean": (0.5, 0.5, 0.5), "pixel_std": (0.5, 0.5, 0.5)},
             "augmentation": {"erasing_fill": "mean"},
-            "clustering": {"kind": "dbscan", "eps": 0.5, "largest_share": 1.0},
+            "clustering": {"kind": "dbscan", "eps": 0.5, "join_within": 0.0, "largest_share": 1.0},
             "embedding_precision": "compute",
             "keep": "last",
             "camera_aware": {"kind": "none"},
@@ -68,7 +68,7 @@ class UnsupervisedPCLParameters(RecipeParameters):
         "own_data": {
             "backbone": {"pixel_mean": None, "pixel_std": None},
             "augmentation": {"erasing_fill": "mean"},
-            "clustering": {"kind": "communities", "eps": "auto", "largest_share": 0.1},
+            "clustering": {"kind": "communities", "eps": "auto", "join_within": 0.7, "largest_share": 0.1},
             "embedding_precision": "float32",
             "keep": "best",
             "camera_aware": {"kind": "auto"},
@@ -175,7 +175,7 @@ class ClusterContrastStage(MemoryContrast["ReIDModel", "PrototypeMemory | Camera
 
     def _cluster(self, model: ReIDModel, data: TrainingData) -> tuple[np.ndarray, Clustering]:
         """Return the embeddings of all training images, and their clusters, whose figures are noted."""
-        from reid_pipeline.clustering import cluster_features, label_measures
+        from reid_pipeline.clustering import cluster_features, cluster_quality, label_measures
 
         embeddings = self.embed_all(model, data, float32=self.parameters.embedding_precision == "float32")
         started = time.perf_counter()
@@ -183,9 +183,9 @@ class ClusterContrastStage(MemoryContrast["ReIDModel", "PrototypeMemory | Camera
         found = constrained(clustered, data, self.parameters)
         self._labels = found.labels, self._labels[0]
         measures = label_measures(found.silhouettes, found.labels, before=self._labels[1], camids=data.camids)
-        self._quality = measures["label_quality"]
+        self._quality = cluster_quality(embeddings, self.parameters.clustering, clustered)
         self._facts["seconds"]["clustering"] = time.perf_counter() - started
-        self._facts |= label_facts(found, clustered, data) | measures
+        self._facts |= label_facts(found, clustered, data) | measures | {"cluster_quality": self._quality}
         self._facts |= {"eps": found.eps, "split_clusters": found.split}
         return embeddings, found
 

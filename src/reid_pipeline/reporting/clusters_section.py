@@ -110,10 +110,12 @@ def _comparison(facts: ClusterFacts, before: ClusterFacts | None) -> dict[str, b
     """Return a sentence on zero_shot's clusters, and whether these, found by the same settings, are better."""
     if before is None or before.settings != facts.settings:
         return {}
-    ours, theirs = facts.figures.label_quality, before.figures.label_quality
+    ours, theirs = facts.figures.cluster_quality, before.figures.cluster_quality
     if ours is None or theirs is None:
         return {}
-    sentence = f"The label quality is below that of zero_shot ({ours:.2f}, from {theirs:.2f}): training has not helped."
+    sentence = (
+        f"The cluster quality is below that of zero_shot ({ours:.2f}, from {theirs:.2f}): training has not helped."
+    )
     return {sentence: ours < theirs}
 
 
@@ -133,7 +135,7 @@ def measures_table(facts: ClusterFacts, history: Sequence[EpochRecord]) -> Table
 
     columns = [
         Column("Clusters of", [title for title, _ in rows], always=True),
-        Column("Label quality", decimals("label_quality")),
+        Column("Cluster quality", decimals("cluster_quality")),
         Column("Silhouette", decimals("silhouette")),
         Column("Stability", decimals("stability")),
         Column("Camera balance", decimals("camera_balance")),
@@ -143,8 +145,8 @@ def measures_table(facts: ClusterFacts, history: Sequence[EpochRecord]) -> Table
     ]
     caption = (
         "Measures without labels. Those of an epoch are of the clusters that it was trained with, found before it."
-        " Label quality: silhouette times the share of the images outside the largest cluster. Silhouette: on the"
-        " Jaccard graph, mean over all images, noise counts 0. Stability: adjusted Rand index to the"
+        " Silhouette: on the Jaccard graph, mean over all images, noise counts 0. Cluster quality: the silhouette times"
+        " the modularity of clusters found in one way for every training. Stability: adjusted Rand index to the"
         " clusters before, of the exported model between the last two of training. Camera balance: 0 if each cluster"
         " is of one camera, 1 if all mix them as the whole does."
     )
@@ -162,7 +164,8 @@ def clusters_text(facts: Sequence[ClusterFacts], names: Sequence[str]) -> str:
         Column("noise, %", [percent(each.noise_share, "") for each in figures]),
         Column("doubtful", [count(each.doubtful) for each in facts]),
         Column(
-            "label quality", ["" if each.label_quality is None else f"{each.label_quality:.2f}" for each in figures]
+            "cluster quality",
+            ["" if each.cluster_quality is None else f"{each.cluster_quality:.2f}" for each in figures],
         ),
     ]
     before = facts[0] if len(facts) > 1 else None

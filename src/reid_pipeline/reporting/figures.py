@@ -112,7 +112,7 @@ def label_free_curves(history: History) -> go.Figure:
     made = [record for record in history if record.clusters is not None]
     x = [epoch for epoch, record in zip(epochs(history), history, strict=True) if record.clusters is not None]
     scores = {
-        "label_quality": "label quality",
+        "cluster_quality": "cluster quality",
         "silhouette": "silhouette",
         "stability": "stability",
         "camera_balance": "camera balance",

@@ -11,8 +11,8 @@ HALF = 0.5
 """A share of the images in one cluster above which most of them are taken for one individual."""
 MUCH_NOISE = 0.5
 """A share of noise above which most images are not trained with."""
-WEAK = 0.15
-"""A label quality below which clusters mean little: clusters of random vectors reach 0.12 (docs/methods.md)."""
+WEAK = 0.05
+"""A cluster quality below which clusters mean little: random vectors reach 0.01 (docs/methods.md)."""
 
 DOMINATED = (
     "One cluster holds more than half of the training images: most of them are taken for one identity. Lower"
@@ -78,8 +78,8 @@ def weak_notes(labels: LabelFigures | None) -> list[str]:
     if labels is None:
         return []
     seen = []
-    if labels.label_quality is not None and labels.label_quality < WEAK:
-        seen.append(f"their label quality is {labels.label_quality:.2f}, and clusters of random vectors reach 0.12")
+    if labels.cluster_quality is not None and labels.cluster_quality < WEAK:
+        seen.append(f"the cluster quality is {labels.cluster_quality:.2f}, and that of random vectors 0.01 at most")
     if labels.noise_share is not None and labels.noise_share > MUCH_NOISE:
         seen.append(f"{percent(labels.noise_share)} % of the training images joined none")
     if not seen:
@@ -94,11 +94,11 @@ def exported_sentence(exported: ExportedModel) -> str:
     figures = f"{exported.measure:.2f}{_in_brackets(exported.labels)}"
     after = "" if exported.ended or is_last else f"; after the last epoch it was {exported.measures[-1]:.2f}"
     if exported.epoch == 0:
-        which = "The encoder before training is exported: no epoch had better clusters"
-        return f"{which}. Their label quality was {figures}{after}."
+        which = "The encoder before training is exported: no epoch's clusters were better by an eighth"
+        return f"{which}. The cluster quality was {figures}{after}."
     before = f"; before training it was {exported.measures[0]:.2f}" if is_last else ""
     which = f"epoch {exported.epoch} of {exported.epochs}{', the last,' if is_last else ''}"
-    return f"The model after {which} is exported: its clusters have the best label quality, {figures}{after}{before}."
+    return f"The model after {which} is exported: it has the best cluster quality, {figures}{after}{before}."
 
 
 def _in_brackets(labels: LabelFigures | None) -> str:

@@ -186,7 +186,7 @@ def _epoch_table(history: Sequence[EpochRecord]) -> Table:
         Column("Clusters", [count(record.clusters) for record in history]),
         Column("Noise, %", [percent(record.noise_share) for record in history]),
         Column("Largest cluster, %", [percent(record.largest_cluster) for record in history]),
-        Column("Label quality", [decimals(record.label_quality) for record in history]),
+        Column("Cluster quality", [decimals(record.cluster_quality) for record in history]),
         Column("ARI", [decimals(truth.ari if truth else None) for truth in truths]),
         Column("NMI", [decimals(truth.nmi if truth else None) for truth in truths]),
         Column("Seconds", [UNMEASURED if each is None else f"{each:.1f}" for each in seconds]),

@@ -45,7 +45,7 @@ class LabelFigures(Record):
     noise_share: Fraction | None = None
     cluster_sizes: ClusterSizes | None = None
     largest_cluster: Fraction | None = None  # share of the images in one cluster; earlier versions: where over half
-    label_quality: Finite | None = None  # `clustering.label_quality`: by it the best model is found
+    cluster_quality: Finite | None = None  # `clustering.cluster_quality`: by it the best model is found
     silhouette: Finite | None = None  # mean over all images, on the Jaccard graph; noise 0
     stability: Finite | None = None  # adjusted Rand index with the labels before
     camera_balance: Fraction | None = None  # 0: clusters of one camera each; 1: as mixed as the collection
