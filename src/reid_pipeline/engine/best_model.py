@@ -9,8 +9,8 @@ from torch import nn
 WORTH_TRAINING = 0.125
 """Share by which training has to raise the measure: labels that a model gave itself raise it a little, right or wrong.
 
-Of 60 short trainings on drawn people and vehicles, those that it would take below where they began raised it by 9 % at
-most, and those that gained 5 points of mAP by 25 % at least (docs/methods.md).
+Of 60 short trainings on drawn people and vehicles, seed 0, those that it would take below where they began raised it by
+9 % at most, and those that gained 5 points of mAP by 25 % at least (docs/methods.md).
 """
 
 

@@ -68,7 +68,7 @@ class UnsupervisedPCLParameters(RecipeParameters):
         "own_data": {
             "backbone": {"pixel_mean": None, "pixel_std": None},
             "augmentation": {"erasing_fill": "mean"},
-            "clustering": {"kind": "communities", "eps": "auto", "join_within": 0.7, "largest_share": 0.1},
+            "clustering": {"kind": "communities", "eps": 0.7, "join_within": 0.7, "largest_share": 0.1},
             "embedding_precision": "float32",
             "keep": "best",
             "camera_aware": {"kind": "auto"},
