@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from reid_pipeline.schema.base import Parameters
+from reid_pipeline.schema.gallery_parameters import GalleryParameters
 from reid_pipeline.schema.columns import MANIFEST_COLUMNS
 from reid_pipeline.schema.errors import nearest
 from reid_pipeline.schema.user_paths import user_path
@@ -256,7 +257,7 @@ class ReportParameters(Parameters):
     top: PositiveInt = Field(10, description="gallery images shown for a query")
 
 
-class SharedParameters(Parameters):
+class SharedParameters(GalleryParameters):
     """All parameters in conf/ that belong to no method; top-level names outside it are refused."""
 
     benchmark: str
