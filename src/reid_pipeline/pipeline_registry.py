@@ -6,6 +6,7 @@ from reid_pipeline.methods import find_method, method_names
 from reid_pipeline.pipelines import (
     changes,
     cross_benchmark,
+    gallery,
     import_model,
     ingestion,
     leaderboard,
@@ -34,6 +35,7 @@ def register_pipelines() -> dict[str, Pipeline]:
         "changes": changes.create_pipeline(),
         "tuning": prepared + tuning.create_pipeline(),
         "cross_benchmark": cross_benchmark.create_pipeline(),
+        **gallery.create_pipelines(),
         "pretrain_demo_clip": pretrain_demo_clip.create_pipeline(),
         "__default__": sum(methods.values(), report.create_pipeline(after=methods)),
     }

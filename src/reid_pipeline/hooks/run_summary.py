@@ -22,6 +22,7 @@ from reid_pipeline.io.page import HTMLPageDataset
 from reid_pipeline.io.records import RecordDataset
 from reid_pipeline.io.weights import EmbedderDataset
 from reid_pipeline.methods import method_names
+from reid_pipeline.pipelines.gallery import next_of_gallery
 from reid_pipeline.pipelines.ingestion import TABLES
 from reid_pipeline.pipelines.tuning import DEFAULT_STUDY
 from reid_pipeline.schema.addresses import ZERO_SHOT
@@ -36,8 +37,8 @@ from reid_pipeline.schema.typed import typed
 from reid_pipeline.user_errors import user_error_text
 
 T = TypeVar("T")
-STUDY, CHANGES, CLUSTERS = "study_trials", "changes", "clusters_csv"
-"""Results that are no records: a study, Markdown, and a table for a spreadsheet."""
+STUDY, CHANGES, CLUSTERS, OF_GALLERY = "study_trials", "changes", "clusters_csv", "gallery_notes"
+"""Results that are no records: a study, Markdown, a table for a spreadsheet, and sentences on a gallery."""
 _RECORDS = (Metrics, Differences, ClusterFacts, Comparison, Leaderboard, DatasetSummary)
 _NEXT = {
     "__default__": "leaderboard", "report": "leaderboard", "leaderboard": "cross_benchmark", "changes": "report",
@@ -142,7 +143,7 @@ class RunSummary:
         self._saved[dataset_name] = node
         if isinstance(data, _RECORDS):
             self._results.append(data)
-        elif dataset_name in (STUDY, CHANGES):
+        elif dataset_name in (STUDY, CHANGES, OF_GALLERY):
             self._others[dataset_name] = data
 
     @hook_impl
@@ -173,6 +174,8 @@ class RunSummary:
         from reid_pipeline.reporting.tuning_page import tuning_text
         from reid_pipeline.reporting.untested import all_untested
 
+        if text := self._others.get(OF_GALLERY) or self._others.get(CHANGES):
+            return str(text)
         if STUDY in self._others:
             return tuning_text(Study.model_validate(self._others[STUDY]))
         compared = [*self._of(Comparison)[:1], *(each for one in self._of(Leaderboard)[:1] for each in one.benchmarks)]
@@ -185,8 +188,6 @@ class RunSummary:
             found = sorted((self._compared | measured).items(), key=lambda each: (each[0] != ZERO_SHOT, each[0]))
             earlier = [metrics for method, metrics in self._compared.items() if method not in measured]
             return text_table([metrics for _, metrics in found], self._of(Differences), earlier=earlier)
-        if CHANGES in self._others:
-            return str(self._others[CHANGES])
         return "".join(dataset_text(summary) for summary in self._of(DatasetSummary))
 
     def _untested_text(self, measured: Mapping[str, Metrics]) -> str:
@@ -234,6 +235,8 @@ class RunSummary:
         if selected and not whole:
             return f"the same command without {' and '.join(selected)}"
         given = run_params.get("runtime_params") or {}
+        if OF_GALLERY in self._others:
+            return next_of_gallery(str((run_params.get("pipeline_names") or [""])[0]), given)
         params = {key: each for key, each in given.items() if key in {"collection", LABELS_FROM, SAMPLE}}
         if study := self._others.get(STUDY):
             if not study["best"]:

@@ -1,10 +1,10 @@
-"""What can be done to a gallery, as data: a node returns a change, and whoever saves it carries it out.
+"""What can be done to a gallery, as data: a node returns an operation, and whoever saves it carries it out.
 
-A change is carried out by one operation of `Gallery`, which takes the gallery's lock and is safe against a kill: it is
+It is carried out by one method of `Gallery`, which takes the gallery's lock and is safe against a kill: the change is
 there wholly or not at all. What it did is said in sentences.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from reid_pipeline.schema.origin import Origin
 
 
-class Change(Protocol):
+class Operation(Protocol):
     """One operation on the gallery of a folder."""
 
     def carry_out(self, folder: Path) -> "Sequence[str]":
@@ -131,7 +131,7 @@ class Removal:
 
 
 @dataclass(frozen=True)
-class Calibrated:
+class Promise:
     """The promise that identify makes from now on."""
 
     false_alarm: float
@@ -163,7 +163,7 @@ class Reembedding:
     vectors: np.ndarray
     model: str
     origin: "Origin | None"
-    left_out: tuple[str, ...] = field(default=())
+    left_out: tuple[str, ...] = ()
 
     def carry_out(self, folder: Path) -> list[str]:
         """Put the new vectors in the place of the old."""
