@@ -95,7 +95,9 @@ def identity_scores(vectors: ArrayLike, identities: ArrayLike, cameras: ArrayLik
         UserError: shapes that do not match, or rows that are not finite or not unit (which ones).
     """
     names = np.unique(np.asarray(identities))
-    return split_scores(vectors, identities, cameras, enrolled=np.ones((1, len(names)), dtype=np.bool_))[0]
+    scores: NDArray[np.float32]
+    (scores,) = split_scores(vectors, identities, cameras, enrolled=np.ones((1, len(names)), dtype=np.bool_))
+    return scores
 
 
 def split_scores(
