@@ -1,16 +1,19 @@
 """Changes of a gallery, as manifests that are still to be committed: segments that they name are written already."""
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+from numpy.typing import ArrayLike
 
+from reid_pipeline.gallery.kinds import Index
 from reid_pipeline.gallery.manifest import Identity, Manifest, SegmentRecord
-from reid_pipeline.gallery.rows import Float32s, Ids, Mask, digests_of, table_of
+from reid_pipeline.gallery.rows import SCHEMA, Float32s, Ids, Mask, checked_vectors, digests_of, table_of
 from reid_pipeline.gallery.segments import Segment, capacity, indexed, joined, write_segment
 from reid_pipeline.gallery.state import State
 from reid_pipeline.schema.errors import UserError, first_few
+from reid_pipeline.schema.origin import Origin
 
 _GROWTH = 2  # a segment is written anew with new rows where it has at most so many times as many
 
@@ -37,10 +40,7 @@ def enrolled(state: State, vectors: Float32s, entries: pd.DataFrame, sources: It
     manifest, keys = _with_names(state.manifest, entries)
     _refuse_two_names(state, entries, ids, keys[new], manifest)
     manifest = manifest.model_copy(
-        update={
-            "next_id": manifest.next_id + len(new),
-            "sources": tuple(dict.fromkeys([*manifest.sources, *sources])),
-        }
+        update={"next_id": manifest.next_id + len(new), "sources": tuple(dict.fromkeys([*manifest.sources, *sources]))}
     )
     if len(new):
         table = table_of(entries.iloc[new], ids[new], keys[new], digests[new])
@@ -96,7 +96,7 @@ def _refuse_two_names(state: State, entries: pd.DataFrame, ids: Ids, new_keys: I
         )
 
 
-def _grown(state: State, manifest: Manifest, vectors: Float32s, table: Any) -> Manifest:
+def _grown(state: State, manifest: Manifest, vectors: Float32s, table: pa.Table) -> Manifest:
     """Return the manifest with new rows in segments; small segments are written anew with them, into one."""
     most = capacity(manifest.width)
     absorbed: list[Segment] = []
@@ -109,19 +109,13 @@ def _grown(state: State, manifest: Manifest, vectors: Float32s, table: Any) -> M
     if absorbed:
         old_vectors, old_table = joined(absorbed)
         vectors = np.concatenate([old_vectors, vectors])
-        table = _concatenated(old_table, table)
+        table = pa.concat_tables([old_table, table])
     replaced = {each.record.name for each in absorbed}
     stay = [each.record for each in state.segments if each.record.name not in replaced]
     written = Written(state, manifest)
     for start in range(0, len(vectors), most):
         written.add(vectors[start : start + most], table.slice(start, most))
     return written.manifest(stay)
-
-
-def _concatenated(*tables: Any) -> Any:
-    import pyarrow as pa
-
-    return pa.concat_tables(tables)
 
 
 class Written:
@@ -137,11 +131,11 @@ class Written:
         self._manifest = manifest
         self.records: list[SegmentRecord] = []
 
-    def add(self, vectors: Float32s, table: Any) -> None:
+    def add(self, vectors: Float32s, table: pa.Table) -> None:
         """Write a segment, in the order of its index."""
         self.put(*indexed(vectors, table, self._manifest.index))
 
-    def put(self, vectors: Float32s, table: Any, index: Any) -> None:
+    def put(self, vectors: Float32s, table: pa.Table, index: Index) -> None:
         """Write a segment as it is."""
         name = f"{self._manifest.next_segment + len(self.records):06d}"
         self.records.append(write_segment(self._state.folder, name, vectors, table, index))
@@ -149,10 +143,7 @@ class Written:
     def manifest(self, stay: Sequence[SegmentRecord]) -> Manifest:
         """Return the manifest with old segments that stay, and the new ones."""
         return self._manifest.model_copy(
-            update={
-                "segments": (*stay, *self.records),
-                "next_segment": self._manifest.next_segment + len(self.records),
-            }
+            update={"segments": (*stay, *self.records), "next_segment": self._manifest.next_segment + len(self.records)}
         )
 
 
@@ -204,3 +195,37 @@ def reindexed(state: State) -> Manifest | None:
         else:
             written.put(vectors, table, index)
     return written.manifest(stay) if written.records else None
+
+
+def embedded_anew(state: State, ids: Ids, vectors: ArrayLike, model: str, origin: Origin | None) -> Manifest:
+    """Return the gallery with a vector of another model for every entry; `Gallery.embed_anew` says of what.
+
+    Raises:
+        UserError: `ids` are not those of all entries, or vectors that cannot be enrolled.
+    """
+    given = np.asarray(ids, dtype=np.int64)
+    order = np.argsort(given)
+    if not np.array_equal(given[order], state.ids):
+        missing = np.setdiff1d(state.ids, given)
+        raise UserError(
+            f"The new vectors are for {len(given)} entries, and gallery {state.folder.name} has {len(state.ids)}:"
+            f" {first_few(missing.tolist()) or 'none'} are missing. Give one for each entry, once."
+        )
+    width = np.asarray(vectors).shape[-1] if np.ndim(vectors) else 0
+    checked = checked_vectors(vectors, width, "new vectors")
+    if len(checked) != len(given):
+        raise UserError(f"There are {len(checked)} new vectors for {len(given)} ids; each entry needs one.")
+    manifest = state.manifest.model_copy(
+        update={"model": model, "width": width, "origin": origin, "calibration": None, "sources": ()}
+    )
+    written, most = Written(state, manifest), capacity(width)
+    table = (
+        pa.concat_tables([SCHEMA.empty_table(), *(each.table for each in state.segments)])
+        .unify_dictionaries()
+        .sort_by("id")
+    )
+    for start in range(0, len(given), most):
+        rows, part = table.slice(start, most), checked[order[start : start + most]]
+        digests = digests_of(rows.to_pandas(), part)
+        written.add(part, rows.set_column(rows.schema.get_field_index("digest"), "digest", [digests]))
+    return written.manifest(())

@@ -46,7 +46,11 @@ def writing(folder: Path, patience: float) -> Iterator[None]:
             " out of each other's way. Make its folder writable, on a file system that has locks (flock)."
         ) from error
     try:
-        ours = {"pid": os.getpid(), "host": socket.gethostname(), "since": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())}
+        ours = {
+            "pid": os.getpid(),
+            "host": socket.gethostname(),
+            "since": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        }
         with contextlib.suppress(OSError):  # a full disk: a message then names "another process"
             owner.write_text(json.dumps(ours), encoding="utf-8")
         yield

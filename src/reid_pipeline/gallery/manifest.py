@@ -115,9 +115,9 @@ def commit(folder: Path, manifest: Manifest) -> None:
     replace_file(folder / MANIFEST, manifest.model_dump_json(indent=1).encode())
 
 
-def remove_unnamed(folder: Path, manifest: Manifest) -> None:
+def remove_unnamed(folder: Path) -> None:
     """Remove the files of segments that the manifest does not name: replaced ones, and those of killed writers."""
-    named = {segment.name for segment in manifest.segments}
+    named = {segment.name for segment in read_manifest(folder).segments}
     for file in (folder / SEGMENTS).iterdir():
         if file.name.partition(".")[0] not in named:
             file.unlink(missing_ok=True)

@@ -16,8 +16,8 @@ def merged(state: State, into: str, names: Sequence[str]) -> Manifest:
     root = state.key_of(into)
     keys = list(dict.fromkeys(state.key_of(name) for name in names))
     if not keys or root in keys:
-        what = f"{into!r} cannot be merged into itself" if keys else f"nothing is given to merge into {into!r}"
-        raise UserError(f"{what[0].upper() if keys is None else what[0]}{what[1:]}; name two identities or more.")
+        what = f"{into!r} cannot be merged into itself" if keys else f"Nothing is given to merge into {into!r}"
+        raise UserError(f"{what}; name two identities or more.")
     manifest = state.manifest
     moved = {key: _changed(manifest.identities[key], into=root) for key in keys}
     return manifest.model_copy(
@@ -44,9 +44,7 @@ def unmerged(state: State) -> tuple[Manifest, str, tuple[str, ...]]:
     for key, identity in apart.items():
         apart[key] = _changed(identity, name=_free(identity.name, taken))
         taken.add(apart[key].name)
-    left = manifest.model_copy(
-        update={"identities": {**manifest.identities, **apart}, "merges": tuple(earlier)}
-    )
+    left = manifest.model_copy(update={"identities": {**manifest.identities, **apart}, "merges": tuple(earlier)})
     name = "" if into is None else left.identities[left.root(into)].name
     return left, name, tuple(each.name for each in apart.values())
 
@@ -63,8 +61,8 @@ def renamed(state: State, old: str, new: str) -> Manifest:
     manifest = state.manifest
     if any(each.name == new and each.into is None for at, each in manifest.identities.items() if at != key):
         raise UserError(
-            f"Gallery {state.folder.name} has an identity {printable(new)!r} already. If the two are one individual, merge"
-            f" {old!r} into it; else give another name."
+            f"Gallery {state.folder.name} has an identity {printable(new)!r} already. If the two are one"
+            f" individual, merge {old!r} into it; else give another name."
         )
     changed = _changed(manifest.identities[key], name=new, confirmed=True)
     return manifest.model_copy(update={"identities": {**manifest.identities, key: changed}})

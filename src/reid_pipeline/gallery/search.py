@@ -76,7 +76,11 @@ def _nearest(
     numbers = np.repeat(asked, [part[1].shape[1] for part in parts])
     if scores.shape[1] > k + _MARGIN:
         best = np.argpartition(scores, -(k + _MARGIN), axis=1)[:, -(k + _MARGIN) :]
-        scores, rows, numbers = np.take_along_axis(scores, best, axis=1), np.take_along_axis(rows, best, axis=1), numbers[best]
+        scores, rows, numbers = (
+            np.take_along_axis(scores, best, axis=1),
+            np.take_along_axis(rows, best, axis=1),
+            numbers[best],
+        )
     else:
         numbers = np.broadcast_to(numbers, rows.shape)
     return _compared_again(segments, probes, np.where(np.isneginf(scores), -1, rows), numbers, k)
@@ -96,6 +100,20 @@ def _compared_again(segments: Sequence[Segment], probes: Float32s, rows: Ids, nu
     ids, scores = np.take_along_axis(ids, order, axis=1), np.take_along_axis(scores, order, axis=1)
     absent = np.isneginf(scores)
     return Hits(np.where(absent, -1, ids), np.where(absent, np.float32(np.nan), scores))
+
+
+def measured_recall(state: State, k: int, probes: int) -> float:
+    """Return the share of the true `k` nearest entries that `search` finds; entries, taken evenly, are the probes."""
+    if not len(state.ids):
+        raise UserError(f"Gallery {state.folder.name} is empty; there is nothing to measure.")
+    own = state.ids[np.linspace(0, len(state.ids) - 1, min(probes, len(state.ids))).astype(np.int64)]
+    vectors = state.vectors(own)
+    found, true = (search(state, vectors, k + 1, Filters(), exact=exact).ids for exact in (False, True))
+    wanted = shared = 0
+    for line, true_line, entry in zip(found.tolist(), true.tolist(), own.tolist(), strict=True):
+        others = {each for each in true_line if each not in (-1, entry)}
+        wanted, shared = wanted + len(others), shared + len(others.intersection(line))
+    return shared / wanted if wanted else 1.0
 
 
 @cache

@@ -58,7 +58,11 @@ class Segment:
         """Return which rows have one of `values` in a column of texts (camera, collection), `[n]`."""
         wanted = set(values)
         matching = np.array([text in wanted for text in self.distinct(column)], dtype=bool)
-        return np.asarray(matching[np.asarray(self.table[column].chunk(0).indices)])
+        return np.asarray(matching[self.codes(column)])
+
+    def codes(self, column: str) -> Ids:
+        """Return which of the column's `distinct` texts each row has, `[n]`."""
+        return np.asarray(self.table[column].chunk(0).indices)
 
     def distinct(self, column: str) -> list[str]:
         """Return the texts of a column, each once, in the order of their codes."""

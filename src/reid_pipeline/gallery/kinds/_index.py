@@ -10,7 +10,7 @@ from reid_pipeline.gallery.manifest import IndexKind
 from reid_pipeline.gallery.rows import Float32s, Ids, Mask
 
 Candidates = tuple[Float32s, Ids]
-"""Scores, by a float32 product, and rows of a segment, `[q, c]` each, in no order; `-inf` and -1 where there is none."""
+"""Scores by a float32 product and rows of a segment, `[q, c]` each, in no order; -inf and -1 where there is none."""
 _ENTRIES = 1 << 21  # scores at once: 8 MB
 _FEW = 4  # rows are copied out before the product where fewer than one in so many passes
 
