@@ -135,7 +135,7 @@ class Written:
         """Write a segment, in the order of its index."""
         self.put(*indexed(vectors, table, self._manifest.index))
 
-    def put(self, vectors: Float32s, table: pa.Table, index: Index) -> None:
+    def put(self, vectors: Float32s, table: pa.Table, index: Index | None) -> None:
         """Write a segment as it is."""
         name = f"{self._manifest.next_segment + len(self.records):06d}"
         self.records.append(write_segment(self._state.folder, name, vectors, table, index))

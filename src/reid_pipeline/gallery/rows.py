@@ -145,11 +145,8 @@ def moment(value: Any, name: str) -> int:
 
 def iso_times(times: Ids) -> list[str]:
     """Return times as ISO 8601 texts in UTC, to the second where that is all; unknown ones are empty."""
-    found = []
-    for time in times.tolist():
-        unit, value = ("us", time) if time % 1_000_000 else ("s", time // 1_000_000)
-        found.append("" if time == UNKNOWN_TIME else f"{np.datetime64(value, unit)}Z")
-    return found
+    texts = np.datetime_as_string(times.astype(np.int64).view("datetime64[us]")).tolist()
+    return ["" if text == "NaT" else f"{text.removesuffix('.000000')}Z" for text in texts]
 
 
 def digests_of(entries: pd.DataFrame, vectors: Float32s) -> Ids:

@@ -96,7 +96,7 @@ class State:
         found["identity"] = [root.name for root in roots]
         found["confirmed"] = [root.confirmed for root in roots]
         found["time"] = iso_times(found["time"].to_numpy())
-        return found[["id", *_SHOWN]]
+        return pd.DataFrame(found[["id", *_SHOWN]])
 
     def key_of(self, name: str) -> int:
         """Return the key of the identity of a name.

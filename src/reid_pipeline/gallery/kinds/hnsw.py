@@ -4,6 +4,7 @@ Malkov and Yashunin, "Efficient and robust approximate nearest neighbor search u
 graphs", TPAMI 2020. The file holds the graph alone; vectors are copied into memory from the segment's.
 """
 
+import importlib
 from pathlib import Path
 from typing import Any
 
@@ -31,16 +32,14 @@ class Graph(Index):
 
     def save(self, stem: Path) -> None:
         """Write the graph, without vectors."""
-        import faiss
-
+        faiss = _faiss()
         file = stem.with_suffix(_SUFFIX)
         faiss.write_index(self.graph, str(file), faiss.IO_FLAG_SKIP_STORAGE)
         sync_file(file)
 
     def candidates(self, vectors: Float32s, probes: Float32s, count: int, passing: Mask | None) -> Candidates:
         """Return candidates by walks through the graph; where too few rows pass, by comparing those."""
-        import faiss
-
+        faiss = _faiss()
         if passing is not None and 4 * passing.sum() < len(passing):
             return scan(vectors, probes, count, passing)
         count = min(count, len(vectors))
@@ -63,8 +62,7 @@ class Graph(Index):
 
 def build(vectors: Float32s) -> Graph:
     """Return the graph of a segment's vectors."""
-    import faiss
-
+    faiss = _faiss()
     graph = faiss.IndexHNSWFlat(vectors.shape[1], _LINKS, faiss.METRIC_INNER_PRODUCT)
     graph.hnsw.efConstruction = _BUILD_BREADTH
     graph.add(vectors)
@@ -73,11 +71,15 @@ def build(vectors: Float32s) -> Graph:
 
 def load(stem: Path, vectors: Float32s) -> Graph:
     """Read a graph that `save` wrote, and give it the segment's vectors."""
-    import faiss
-
+    faiss = _faiss()
     graph = faiss.read_index(str(stem.with_suffix(_SUFFIX)), faiss.IO_FLAG_SKIP_STORAGE)
     storage = faiss.IndexFlatIP(vectors.shape[1])
     storage.add(np.ascontiguousarray(vectors))
     graph.storage, graph.own_fields = storage, True
     storage.this.disown()
     return Graph(graph)
+
+
+def _faiss() -> Any:
+    """Return faiss, whose annotations lack what is used here."""
+    return importlib.import_module("faiss")
