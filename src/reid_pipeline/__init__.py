@@ -7,12 +7,16 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from reid_pipeline.evaluation.loaded_embedder import LoadedEmbedder as LoadedEmbedder
     from reid_pipeline.evaluation.loaded_embedder import load_embedder as load_embedder
+    from reid_pipeline.gallery import Filters as Filters
+    from reid_pipeline.gallery import Gallery as Gallery
 
 __version__ = "0.2.0"
 
 _HANDED_ON = {
     "load_embedder": "reid_pipeline.evaluation.loaded_embedder",
     "LoadedEmbedder": "reid_pipeline.evaluation.loaded_embedder",
+    "Filters": "reid_pipeline.gallery",
+    "Gallery": "reid_pipeline.gallery",
 }
 """What a Python shell wants of it, by the module that has it, imported when it is asked for: that one needs torch."""
 
