@@ -4,33 +4,36 @@ It is carried out by one method of `Gallery`, which takes the gallery's lock and
 there wholly or not at all. What it did is said in sentences.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 import numpy as np
 import pandas as pd
 
 from reid_pipeline.gallery.gallery import Gallery
+from reid_pipeline.gallery.manifest import MANIFEST, IndexKind
 from reid_pipeline.schema.errors import first_few
+from reid_pipeline.schema.origin import Origin
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
-    from reid_pipeline.schema.origin import Origin
+def is_gallery(folder: Path) -> bool:
+    """Return whether there is a gallery in a folder."""
+    return (folder / MANIFEST).is_file()
 
 
 class Operation(Protocol):
     """One operation on the gallery of a folder."""
 
-    def carry_out(self, folder: Path) -> "Sequence[str]":
+    def carry_out(self, folder: Path) -> Sequence[str]:
         """Change the gallery, and return what was done, in sentences."""
         ...
 
 
 @dataclass(frozen=True)
 class Changed:
-    """A gallery, and what the change of this run did to it, in sentences; none where this run changed nothing."""
+    """A gallery, and what the operation of this run did to it, in sentences; none where this run changed nothing."""
 
     gallery: Gallery
     done: tuple[str, ...] = ()
@@ -53,23 +56,25 @@ class Enrolment:
     vectors: np.ndarray
     entries: pd.DataFrame
     model: str
-    origin: "Origin | None"
-    index: str = "exact"
+    origin: Origin | None
+    index: IndexKind = "exact"
     sources: tuple[Path, ...] = ()
     notes: tuple[str, ...] = ()
 
     def carry_out(self, folder: Path) -> list[str]:
         """Enrol."""
-        is_new = not Gallery.exists(folder)
+        is_new = not is_gallery(folder)
         if is_new:
             width = int(self.vectors.shape[1])
             Gallery.create(folder, model=self.model, width=width, origin=self.origin, index=self.index)
         gallery = Gallery.open(folder)
-        gallery.enrol(self.vectors, self.entries, model=self.model, sources=list(self.sources))
+        before = len(gallery)
+        if len(self.entries):
+            gallery.enrol(self.vectors, self.entries, model=self.model, sources=self.sources)
+        count = len(gallery) - before
         identities = self.entries["identity"].nunique()
-        made = "The gallery was made. " if is_new else ""
-        done = f"{made}{len(self.entries):,} images of {identities:,} identities were enrolled."
-        return [done, *self.notes]
+        made = f"Gallery {folder.name} was made. " if is_new else ""
+        return [f"{made}{count:,} entries of {identities:,} identities were enrolled.", *self.notes]
 
 
 @dataclass(frozen=True)
@@ -82,10 +87,7 @@ class Merge:
     def carry_out(self, folder: Path) -> list[str]:
         """Merge."""
         Gallery.open(folder).merge(self.into, *self.identities)
-        return [
-            f"{first_few(self.identities)} became {self.into}. If that was wrong, the pipeline undo takes it back:"
-            " it undoes the last merge."
-        ]
+        return [f"{first_few(self.identities)} became {self.into}. The pipeline undo takes the last merge back."]
 
 
 @dataclass(frozen=True)
@@ -94,7 +96,8 @@ class Undo:
 
     def carry_out(self, folder: Path) -> list[str]:
         """Take it back."""
-        return [str(Gallery.open(folder).undo())]
+        into, apart = Gallery.open(folder).undo()
+        return [f"{first_few(apart)} stand apart from {into} again."]
 
 
 @dataclass(frozen=True)
@@ -122,29 +125,46 @@ class Removal:
         """Forget."""
         done = Gallery.open(folder).forget(identity=self.identity, camera=self.camera, before=self.before)
         outside = (
-            f"Files outside of the gallery may hold these vectors still, and are yours to remove:"
-            f" {first_few(done.copies, 20)}."
+            "These files outside of the gallery may still hold the vectors, and are yours to remove:"
+            f" {first_few(done.copies, 50)}."
             if done.copies
-            else "No file outside of the gallery is known to hold them."
+            else "No file outside of the gallery is known to hold the vectors."
         )
-        return [f"{done.entries:,} images were forgotten; {done.segments:,} files were written anew.", outside]
+        pages = "Pages and tables of earlier questions may still show names and pictures."
+        return [f"{done.entries:,} entries were forgotten; no file of the gallery holds them.", outside, pages]
 
 
 @dataclass(frozen=True)
 class Promise:
-    """The promise that identify makes from now on."""
+    """The promise that identify makes from now on; see `Gallery.calibrate`."""
 
     false_alarm: float
     unsure: float | None = None
+    other_cameras: bool = False
 
     def carry_out(self, folder: Path) -> list[str]:
         """Calibrate."""
-        made = Gallery.open(folder).calibrate(self.false_alarm, unsure=self.unsure)
+        rates = {"unsure": self.unsure, "other_cameras": self.other_cameras}
+        made = Gallery.open(folder).calibrate(self.false_alarm, **rates)
         return [
-            f"Threshold {made.threshold:.4f}, from {made.identities:,} confirmed identities: of newcomers like those"
-            f" enrolled at most {100 * self.false_alarm:g} % are taken for a known one, on average over galleries."
-            " It is computed anew whenever the gallery changes."
+            f"Known is now what scores above {made.threshold:.4f}. Of newcomers like the {made.identities:,} confirmed"
+            f" identities at most {100 * self.false_alarm:g} % do, on average. The threshold is computed anew when the"
+            " gallery has changed."
         ]
+
+
+@dataclass(frozen=True)
+class PromiseKept:
+    """The threshold computed anew where the gallery has changed since."""
+
+    def carry_out(self, folder: Path) -> list[str]:
+        """Calibrate for the same rates, if there is a calibration and it is of an earlier revision."""
+        gallery = Gallery.open(folder)
+        old = gallery.calibration
+        if old is None or gallery.is_calibrated:
+            return []
+        new = gallery.calibrate(old.false_alarm, unsure=old.unsure, other_cameras=old.other_cameras)
+        return [f"The gallery has changed: its threshold was {old.threshold:.4f} and is {new.threshold:.4f}."]
 
 
 @dataclass(frozen=True)
@@ -156,16 +176,17 @@ class Reembedding:
         vectors: float32 [n, D], unit rows.
         model: SHA-256 of the model's tensors.
         origin: of the embeddings.
-        left_out: paths whose picture is gone, which the gallery no longer has.
     """
 
     ids: np.ndarray
     vectors: np.ndarray
     model: str
-    origin: "Origin | None"
-    left_out: tuple[str, ...] = ()
+    origin: Origin | None
 
     def carry_out(self, folder: Path) -> list[str]:
         """Put the new vectors in the place of the old."""
-        Gallery.open(folder).reembed(self.ids, self.vectors, model=self.model, origin=self.origin)
-        return [f"{len(self.ids):,} images were embedded anew, under the model {self.model[:12]}."]
+        Gallery.open(folder).embed_anew(self.ids, self.vectors, model=self.model, origin=self.origin)
+        return [
+            f"{len(self.ids):,} entries were embedded anew, by model {self.model[:12]}. The threshold was of the model"
+            " before: calibrate anew."
+        ]
