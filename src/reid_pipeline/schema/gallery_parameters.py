@@ -70,6 +70,7 @@ class CalibrateParameters(Parameters):
     unsure: float | None = Field(
         None, gt=0, lt=1, description="a second, larger rate: answers between the two are unsure; null: none are"
     )
+    other_cameras: bool = Field(False, description="compare images of different cameras only; identify then does, too")
 
 
 class GalleryParameters(Parameters):
