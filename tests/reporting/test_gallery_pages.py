@@ -27,7 +27,7 @@ def identities(count: int) -> pd.DataFrame:
         {
             "identity": [NASTY, *(f"person {number}" for number in range(1, count))],
             "images": 3,
-            "cameras": [["north", "south"]] * count,
+            "cameras": "north, south",
             "first": "",
             "last": "",
             "confirmed": [number % 2 == 0 for number in range(count)],

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -21,6 +22,9 @@ PROBE, RANK, SCORE, ID = "probe", "rank", "score", "id"
 _ENTRY = (IDENTITY, PATH, CAMERA, "time", "collection", "trackid")
 _PRINTED = 12
 """Rows in the terminal."""
+_ENTRIES = 10
+"""Pictures of entries in a row of a page."""
+CONFIRMED = "confirmed"
 _KINDS = {"known": "match", "new": "mismatch", "unsure": ""}
 
 Answers = tuple[pd.DataFrame, str, str, str]
@@ -53,7 +57,7 @@ def search_answers(gallery: Gallery, probes: Probes, search: SearchParameters, g
     without = [name for name, ids in zip(probes.names, hits.ids, strict=True) if (ids < 0).all()]
     remarks = [*probes.remarks, *([f"The filter leaves no entry for {first_few(without)}."] if without else [])]
     content = AnswerContent(
-        name=gallery.name,
+        name=gallery.folder.name,
         title="Search",
         lead="The entries that are most like each probe, the nearest first; the number is the cosine of the two"
         " embeddings. It ranks, and does not decide: who is known is the question of identify.",
@@ -62,9 +66,104 @@ def search_answers(gallery: Gallery, probes: Probes, search: SearchParameters, g
         total=len(probes.names),
         warnings=remarks,
     )
-    best = table[table[RANK] == 1]
-    printed = [[PROBE, "nearest", SCORE, PATH], *([p, i, f"{s:.3f}", f] for p, i, s, f in _rows(best))]
+    best = table[table[RANK] == 1].itertuples()
+    rows = [[shown_path(each.probe), each.identity, _number(each.score), shown_path(each.path)] for each in best]
+    printed = [[PROBE, "nearest", SCORE, PATH], *rows]
     return table, _csv(table), render_answers(content), _printed(printed, remarks)
+
+
+def identify_answers(gallery: Gallery, probes: Probes, identify: IdentifyParameters, given: FilterParameters) -> Answers:
+    """Say of each probe who it is, that it is new, or that the gallery cannot tell, with the nearest entries."""
+    cameras = list(probes.cameras)
+    found = gallery.identify(probes.vectors, cameras=cameras, k=identify.nearest, filters=filters_of(given, probes))
+    table = identify_table(gallery, probes, found)
+    counts = found["answer"].value_counts()
+    parts = [f"{counts.get(answer, 0):,} {answer}" for answer in _KINDS]
+    unconfirmed = int(((found["answer"] != "new") & ~found["confirmed"]).sum())
+    remarks = list(probes.remarks)
+    if unconfirmed:
+        remarks.append(
+            f"{counted(unconfirmed, 'answer')} name a cluster that nobody has confirmed: the promise does not hold for"
+            " these. Rename it when you know who it is."
+        )
+    shown = [
+        _shown(gallery, probes, row, _hits(found), _verdict(found.iloc[row]))
+        for row in range(min(identify.shown, len(found)))
+    ]
+    content = AnswerContent(
+        name=gallery.folder.name,
+        title="Who is this?",
+        lead=f"{counted(len(found), 'probe')}: {', '.join(parts)}. {promise(gallery)}",
+        facts=_facts(gallery, given, len(found)),
+        shown=shown,
+        total=len(found),
+        warnings=remarks,
+    )
+    rows = [[shown_path(row.probe), row.answer, row.identity, _number(row.score)] for row in table.itertuples()]
+    text = [f"{', '.join(parts)}. {promise(gallery)}", *remarks]
+    return table, _csv(table), render_answers(content), _printed([[PROBE, "answer", IDENTITY, SCORE], *rows], text)
+
+
+def identify_table(gallery: Gallery, probes: Probes, found: pd.DataFrame) -> pd.DataFrame:
+    """Return a row for each probe: the answer, its score and threshold, the nearest entry, and others near."""
+    nearest = [ids[0] if ids else -1 for ids in found["nearest"]]
+    known = [each for each in nearest if each >= 0]
+    entries = gallery.entries(known)[list(_ENTRY)]
+    at = np.full(len(nearest), -1)
+    at[[place for place, each in enumerate(nearest) if each >= 0]] = np.arange(len(known))
+    evidence = {
+        f"nearest_{name}": [entries[name].iloc[place] if place >= 0 else None for place in at] for name in _ENTRY
+    }
+    others = [_others(gallery, ids, scores) for ids, scores in zip(found["nearest"], found["nearest_scores"], strict=True)]
+    columns = ["answer", IDENTITY, SCORE, "threshold", CONFIRMED]
+    head = found[columns].reset_index(drop=True).astype({"answer": "str", IDENTITY: "str"})
+    probe = pd.Series(list(probes.names), dtype="str", name=PROBE)
+    return pd.concat([probe, head, pd.DataFrame(evidence), pd.Series(others, name="others", dtype="str")], axis=1)
+
+
+def promise(gallery: Gallery) -> str:
+    """Return what identify promises, in one sentence."""
+    made = gallery.calibration
+    if made is None:
+        return "It is not calibrated: identify needs a threshold, which the pipeline calibrate sets."
+    return (
+        f"Known is what scores above {made.threshold:.4f}: of newcomers like the {made.identities:,} confirmed"
+        f" identities at most {100 * made.false_alarm:g} % do, on average."
+    )
+
+
+def _others(gallery: Gallery, ids: Sequence[int], scores: Sequence[float]) -> str:
+    """Return who else is near: the best of each identity after the first."""
+    names = gallery.entries(ids)[IDENTITY] if len(ids) else []
+    best: dict[str, float] = {}
+    for name, score in zip(names, scores, strict=True):
+        best.setdefault(name, score)
+    return "; ".join(f"{name} {score:.3f}" for name, score in list(best.items())[1:])
+
+
+def _hits(found: pd.DataFrame) -> Hits:
+    width = max([1, *map(len, found["nearest"])])
+    ids, scores = np.full((len(found), width), -1), np.full((len(found), width), np.nan, dtype=np.float32)
+    for row, (those, theirs) in enumerate(zip(found["nearest"], found["nearest_scores"], strict=True)):
+        ids[row, : len(those)], scores[row, : len(those)] = those, theirs
+    return Hits(ids, scores)
+
+
+def _verdict(answer: "pd.Series[Any]") -> tuple[str, str]:
+    """Return the answer in words, and its CSS class."""
+    who = f": {answer[IDENTITY]}" if answer["answer"] == "known" else ""
+    who = f": perhaps {answer[IDENTITY]}" if answer["answer"] == "unsure" else who
+    return f"{answer['answer']}{who} ({_number(answer[SCORE])})", _KINDS[answer["answer"]]
+
+
+def shown_path(path: str) -> str:
+    """Return a path as people read it: relative to where the run was started, if below it."""
+    whole, here = Path(path), Path.cwd()
+    return whole.relative_to(here).as_posix() if whole.is_relative_to(here) else path
+
+
+def _number(score: float) -> str:
+    return "" if np.isnan(score) else f"{score:.3f}"
 
 
 def search_table(gallery: Gallery, probes: Probes, hits: Hits) -> pd.DataFrame:
@@ -102,7 +201,7 @@ def picture_of(file: Path) -> Picture:
 
 def _shown(gallery: Gallery, probes: Probes, row: int, hits: Hits, verdict: tuple[str, str]) -> Shown:
     """Return a probe with its nearest entries, as the page shows it."""
-    ids = hits.ids[row][hits.ids[row] >= 0]
+    ids = hits.ids[row][hits.ids[row] >= 0][:_ENTRIES]
     entries, file = gallery.entries(ids), probes.files[row]
     scores = hits.scores[row][: len(ids)]
     lines = [
@@ -111,13 +210,17 @@ def _shown(gallery: Gallery, probes: Probes, row: int, hits: Hits, verdict: tupl
     ]
     pictures = [picture_of(Path(path)) for path in entries[PATH]]
     asked = [] if file is None else [picture_of(file)]
-    return Shown(probes.names[row], verdict[0], [*asked, *pictures], lines, kind=verdict[1], asked=file is not None)
+    return Shown(shown_path(probes.names[row]), verdict[0], [*asked, *pictures], lines, kind=verdict[1], asked=file is not None)
 
 
 def _facts(gallery: Gallery, given: FilterParameters, count: int) -> list[tuple[str, str]]:
     filters = {name: value for name, value in given.model_dump().items() if value}
-    said = [(f"Filter {name}", ", ".join(value) if isinstance(value, tuple) else str(value)) for name, value in filters.items()]
-    return [("Probes", str(count)), ("Model", gallery.model[:12]), *said]
+    words = {name: ", ".join(value) if isinstance(value, tuple) else str(value) for name, value in filters.items()}
+    return [
+        ("Probes", str(count)),
+        ("Model", gallery.model[:12]),
+        *((f"Filter {name}", text) for name, text in words.items()),
+    ]
 
 
 def _csv(table: pd.DataFrame) -> str:

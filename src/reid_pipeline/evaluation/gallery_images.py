@@ -1,22 +1,84 @@
-"""Images that go into a gallery, or are asked about: read, embedded under the gallery's model, pooled by tracklet."""
+"""Images that go into a gallery, or are asked about: embedded under its model, named, pooled by tracklet."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
+from reid_pipeline.engine.runtime import Runtime
+from reid_pipeline.evaluation.embedded_parts import EmbeddedParts
+from reid_pipeline.evaluation.embedding_files import EmbeddingOfFiles
+from reid_pipeline.evaluation.loaded_embedder import LoadedEmbedder
 from reid_pipeline.gallery import Gallery
-from reid_pipeline.gallery.operations import Enrolment
+from reid_pipeline.gallery.operations import Enrolment, Reembedding
 from reid_pipeline.retrieval.pooling import agreement, pooled, tracklet_groups
-from reid_pipeline.schema.columns import CAMERA, IDENTITY, PATH, TIME, TRACKID
-from reid_pipeline.schema.embedded_images import EmbeddedImages
+from reid_pipeline.schema.columns import CAMERA, CLUSTER, IDENTITY, NAME, NOISE, PATH, TIME, TRACKID
+from reid_pipeline.schema.embedded_images import EMBEDDED_COLUMNS, EmbeddedImages
 from reid_pipeline.schema.errors import UserError, first_few
 from reid_pipeline.schema.gallery_parameters import EnrolParameters
+from reid_pipeline.schema.listed_images import ListedImages
+from reid_pipeline.schema.parameters import EmbedParameters
 
-CONFIRMED = "confirmed"
+CONFIRMED, COLLECTION = "confirmed", "collection"
+Given = EmbeddedImages | ListedImages | None
+
+
+class InMemory(EmbeddedParts):
+    """No parts: vectors that go into a gallery, or are asked by, are in no other file."""
+
+    def __init__(self) -> None:
+        super().__init__(Path())
+
+    @contextmanager
+    def only_writer(self) -> Iterator[None]:
+        """Let everybody embed."""
+        yield
+
+    def vectors(self, name: str, count: int, width: int) -> np.ndarray | None:  # noqa: ARG002
+        """Return None: nothing is stored."""
+        return None
+
+    def keep_vectors(self, name: str, vectors: np.ndarray) -> None:
+        """Store nothing."""
+
+    def facts(self) -> pd.DataFrame | None:
+        """Return None: nothing is stored."""
+        return None
+
+    def keep_facts(self, facts: pd.DataFrame) -> None:
+        """Store nothing."""
+
+
+@dataclass(frozen=True)
+class Embedding:
+    """How the images of a run on a gallery are embedded.
+
+    Attributes:
+        embedder: the model.
+        runtime: where it is computed.
+        embed: batch and precision.
+        skip_unreadable: whether images that cannot be decoded are left out.
+    """
+
+    embedder: object
+    runtime: Runtime
+    embed: EmbedParameters
+    skip_unreadable: bool
+
+    def of(self, listed: ListedImages) -> EmbeddedImages:
+        """Return the listed images, embedded; what it is made with stands in the origin."""
+        runtime = self.runtime.for_evaluation(self.embed.precision)
+        loaded = LoadedEmbedder(self.embedder, runtime, self.embed.batch_size)  # type: ignore[arg-type]
+        origin = loaded.embedder.origin
+        made_with = {"embed": self.embed.model_dump(mode="json"), "model": "" if origin is None else origin.file}
+        found, left_out = EmbeddingOfFiles(loaded, listed, InMemory()).run(
+            made_with, skip_unreadable=self.skip_unreadable
+        )
+        return found
 
 
 @dataclass(frozen=True)
@@ -36,13 +98,95 @@ class ImagesToEnrol:
     notes: tuple[str, ...] = ()
 
 
+def images_to_enrol(
+    gallery: Gallery | None, given: Given, clusters: pd.DataFrame | None, embedding: Embedding, collection: str
+) -> ImagesToEnrol:
+    """Return the images that the gallery does not have, embedded by its model.
+
+    Args:
+        gallery: None for a new one.
+        given: images embedded before, or to be embedded; with `clusters` the folder that their paths begin at.
+        clusters: path, cluster, name and camera of a run's images, or None.
+        embedding: how images are embedded.
+        collection: of the entries.
+
+    Raises:
+        UserError: an image has no identity, cannot be decoded, or is embedded by another model.
+    """
+    if clusters is not None:
+        listed, confirmed = clustered_images(given, clusters)
+    elif given is None:
+        raise UserError("There are no images to enrol. Give --params images=<folder, list or table>.")
+    else:
+        listed, confirmed = given, np.ones(len(given.rows), dtype=bool)
+    require_named(listed.rows)
+    files = [stored_path(Path(listed.root) / path) for path in listed.rows[PATH]]
+    new, notes = without_enrolled(gallery, files, collection)
+    if isinstance(listed, EmbeddedImages):
+        rows = listed.rows.assign(path=files)[new].reset_index(drop=True)
+        images = replace(listed, rows=rows, vectors=listed.vectors[new])
+        return ImagesToEnrol(images, confirmed[new], _sources(listed), tuple(notes))
+    if not new.any():
+        return ImagesToEnrol(_nothing(gallery, listed), confirmed[new], (), tuple(notes))
+    whole = listed.rows.assign(path=files, **{CONFIRMED: confirmed})[new].reset_index(drop=True)
+    images = embedding.of(replace(listed, rows=whole[list(EMBEDDED_COLUMNS)]))
+    if gallery is not None:
+        gallery.require_model(images.model)
+    if len(images.rows) < len(whole):
+        notes.append(f"{len(whole) - len(images.rows):,} images cannot be decoded, and were left out.")
+    decoded = whole.set_index(PATH).loc[images.rows[PATH], CONFIRMED].to_numpy()
+    return ImagesToEnrol(images, decoded, (), tuple(notes))
+
+
+def _sources(images: EmbeddedImages) -> tuple[Path, ...]:
+    return (Path(images.origin.file),) if images.origin.file else ()
+
+
+def _nothing(gallery: Gallery | None, listed: ListedImages) -> EmbeddedImages:
+    """Return no image at all, of the gallery's model."""
+    if gallery is None or gallery.origin is None:
+        raise UserError(f"There is nothing to enrol in {listed.given or listed.root}.")
+    empty = np.empty((0, gallery.width), dtype=np.float32)
+    return EmbeddedImages(listed.rows.head(0), empty, gallery.origin, gallery.model, str(listed.root))
+
+
+def clustered_images(given: Given, clusters: pd.DataFrame) -> tuple[ListedImages, np.ndarray]:
+    """Return the images of a run's clusters, and which of them somebody has named.
+
+    An image is called as the column `name` says, which confirms it; without a name as its cluster, "cluster 12", which
+    nobody has confirmed. One without both, noise, is left out.
+
+    Raises:
+        UserError: the folder of the images is not given, or the clusters are no whole numbers.
+    """
+    if not isinstance(given, ListedImages):
+        raise UserError(
+            "clusters_of gives the paths of a run's images, and images the folder that they begin at: give"
+            " images=<the folder that the run read>, such as data/01_raw/<collection>."
+        )
+    number = pd.to_numeric(clusters[CLUSTER], errors="coerce")
+    name = clusters[NAME].fillna("").astype("str").str.strip() if NAME in clusters else pd.Series("", clusters.index)
+    if (wrong := clusters.loc[number.isna() | (number % 1 != 0), PATH]).size:
+        raise UserError(f"{wrong.size} clusters are no whole numbers, such as that of {first_few(wrong.tolist(), 3)}.")
+    taken = (name != "") | (number > NOISE)
+    if not taken.any():
+        raise UserError("No image of these clusters has joined one, and none has a name: there is nothing to enrol.")
+    identity = name.where(name != "", "cluster " + number.astype("int64").astype("str"))
+    camera = clusters[CAMERA].fillna("").astype("str") if CAMERA in clusters else ""
+    rows = pd.DataFrame({PATH: clusters[PATH].astype("str"), IDENTITY: identity, CAMERA: camera, TIME: ""})
+    rows = rows.assign(trackid=np.int64(-1))[taken].reset_index(drop=True)
+    types = {column: "int64" if column == TRACKID else "str" for column in EMBEDDED_COLUMNS}
+    listed = ListedImages(given.root, rows[list(EMBEDDED_COLUMNS)].astype(types), (), given.given)
+    return listed, (name != "")[taken].to_numpy()
+
+
 def enrolment(given: ImagesToEnrol, enrol: EnrolParameters) -> Enrolment:
     """Return the enrolment of images; where it is asked for, the images of a tracklet are one entry.
 
     Raises:
         UserError: a tracklet holds images of several identities.
     """
-    rows = given.images.rows.assign(collection=enrol.collection, **{CONFIRMED: given.confirmed})
+    rows = given.images.rows.assign(**{COLLECTION: enrol.collection, CONFIRMED: given.confirmed})
     vectors, notes = given.images.vectors, list(given.notes)
     if enrol.tracklets != "none":
         rows, vectors = _pooled(rows, vectors, by_quality=enrol.tracklets == "quality")
@@ -81,15 +225,15 @@ def _pooled(rows: pd.DataFrame, vectors: np.ndarray, *, by_quality: bool) -> tup
     return rows.iloc[firsts], pooled(vectors, groups, agreement(vectors, groups) if by_quality else None)
 
 
-def without_enrolled(gallery: Gallery | None, rows: pd.DataFrame, collection: str) -> tuple[np.ndarray, list[str]]:
-    """Return which rows the gallery does not have yet, bool [n], and a sentence on the others."""
+def without_enrolled(gallery: Gallery | None, files: list[str], collection: str) -> tuple[np.ndarray, list[str]]:
+    """Return which files the gallery does not have in a collection, bool [n], and a sentence on the others."""
     if gallery is None:
-        return np.ones(len(rows), dtype=bool), []
-    entries = gallery.entries(gallery.ids)
-    there = set(entries.loc[entries["collection"] == collection, PATH])
-    new = ~rows[PATH].isin(there).to_numpy()
+        return np.ones(len(files), dtype=bool), []
+    entries = gallery.entries()
+    there = set(entries.loc[entries[COLLECTION] == collection, PATH])
+    new = np.array([file not in there for file in files], dtype=bool)
     left_out = int((~new).sum())
-    return new, [f"{left_out:,} images were enrolled before, and are left as they are."] if left_out else []
+    return new, [f"{left_out:,} images were enrolled before, and stay as they are."] if left_out else []
 
 
 def require_named(rows: pd.DataFrame) -> None:
@@ -103,7 +247,27 @@ def require_named(rows: pd.DataFrame) -> None:
         )
 
 
-def stored_path(file: Path, project: Path) -> str:
-    """Return a file's path as a gallery stores it: relative to the project where it lies below, so that both may move."""
-    whole = Path(os.path.abspath(file))  # noqa: PTH100 - not where links lead
-    return whole.relative_to(project).as_posix() if whole.is_relative_to(project) else whole.as_posix()
+def stored_path(file: Path) -> str:
+    """Return a file's path as a gallery stores it: in full."""
+    return Path(os.path.abspath(file)).as_posix()  # noqa: PTH100 - not where links lead
+
+
+def reembedded(gallery: Gallery, embedding: Embedding) -> Reembedding:
+    """Return the vectors of all entries by another model, of the picture that each is shown by.
+
+    Raises:
+        UserError: pictures are gone, or cannot be decoded.
+    """
+    ids, paths = gallery.ids, gallery.entries()[PATH]
+    gone = [path for path in paths.drop_duplicates() if not Path(path).is_file()]
+    if gone:
+        raise UserError(
+            f"{len(gone):,} pictures of gallery {gallery.folder.name} are not there any more, such as"
+            f" {first_few(gone, 3)}: their entries cannot be embedded anew. Bring them back, or forget these entries."
+        )
+    rows = pd.DataFrame({PATH: paths.drop_duplicates().to_numpy(), IDENTITY: "", CAMERA: "", TIME: ""})
+    types = {column: "int64" if column == TRACKID else "str" for column in EMBEDDED_COLUMNS}
+    listed = rows.assign(trackid=-1)[list(EMBEDDED_COLUMNS)].astype(types)
+    images = replace(embedding, skip_unreadable=False).of(ListedImages(Path("/"), listed))
+    places = pd.Index(images.rows[PATH]).get_indexer(paths)
+    return Reembedding(ids, images.vectors[places], images.model, images.origin)

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from reid_pipeline.evaluation.gallery_answers import picture_of
+from reid_pipeline.evaluation.gallery_answers import picture_of, promise
 from reid_pipeline.gallery import Gallery
 from reid_pipeline.gallery.operations import Changed
 from reid_pipeline.reporting.formats import counted
@@ -18,22 +18,11 @@ def overview(changed: Changed) -> tuple[str, str, str]:
     """Return page, CSV of the identities, and sentences for the terminal."""
     gallery = changed.gallery
     identities = gallery.identities()
-    content = GalleryContent(gallery.name, changed.done, identities, _facts(gallery), _shown(gallery))
+    content = GalleryContent(gallery.folder.name, changed.done, identities, _facts(gallery), _shown(gallery))
     size = f"{counted(int(identities['images'].sum()), 'image')} of {counted(len(identities), 'identity', 'identities')}"
-    notes = [*changed.done, f"Gallery {gallery.name} holds {size}. {promise(gallery)}"]
-    csv = str(identities.assign(cameras=[_words(each) for each in identities["cameras"]]).to_csv(index=False, lineterminator="\n"))
+    notes = [*changed.done, f"Gallery {gallery.folder.name} holds {size}. {promise(gallery)}"]
+    csv = str(identities.to_csv(index=False, lineterminator="\n"))
     return render_gallery(content), csv, "\n".join(notes)
-
-
-def promise(gallery: Gallery) -> str:
-    """Return what identify promises, in one sentence."""
-    made = gallery.calibration
-    if made is None:
-        return "It is not calibrated: identify needs a threshold, which the pipeline calibrate sets."
-    return (
-        f"Known is what scores above {made.threshold:.4f}: of newcomers at most {100 * made.false_alarm:g} % do,"
-        f" by {counted(made.identities, 'confirmed identity', 'confirmed identities')}."
-    )
 
 
 def _facts(gallery: Gallery) -> list[tuple[str, str]]:
@@ -44,7 +33,7 @@ def _facts(gallery: Gallery) -> list[tuple[str, str]]:
 
 
 def _shown(gallery: Gallery) -> list[Shown]:
-    entries = gallery.entries(gallery.ids[:_LOOKED_AT])
+    entries = gallery.entries(gallery.ids[:_LOOKED_AT].tolist())
     shown = []
     for name, group in list(entries.groupby(IDENTITY, sort=False))[:_IDENTITIES]:
         first = group.head(_PICTURES)
@@ -54,6 +43,3 @@ def _shown(gallery: Gallery) -> list[Shown]:
         shown.append(Shown(str(name), verdict, [picture_of(Path(path)) for path in first[PATH]], lines, asked=False))
     return shown
 
-
-def _words(cameras: object) -> str:
-    return cameras if isinstance(cameras, str) else ";".join(map(str, cameras))  # type: ignore[call-overload]

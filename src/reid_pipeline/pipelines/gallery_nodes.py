@@ -1,10 +1,9 @@
-"""Nodes of the pipelines of a gallery. Those that change it return a change as data, which saving carries out."""
+"""Nodes of the pipelines of a gallery. Those that change it return an operation as data, which saving carries out."""
 
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from reid_pipeline.schema.embedded_images import EmbeddedImages
 from reid_pipeline.schema.gallery_parameters import (
     CalibrateParameters,
     EnrolParameters,
@@ -12,25 +11,33 @@ from reid_pipeline.schema.gallery_parameters import (
     IdentifyParameters,
     SearchParameters,
 )
-from reid_pipeline.schema.parameters import ComputeParameters, IngestionParameters
+from reid_pipeline.schema.parameters import ComputeParameters, EmbedParameters, IngestionParameters
 
 if TYPE_CHECKING:
-    from reid_pipeline.gallery import Gallery
-    from reid_pipeline.gallery.operations import Changed, Operation
+    from reid_pipeline.evaluation.gallery_images import Embedding
 
 Record = dict[str, Any]
+Answers = tuple[pd.DataFrame, str, str, str]
 
 
 def embed_enrolled(
-    gallery: Any, parameters: Record, enrol: EnrolParameters, compute: ComputeParameters, ingestion: IngestionParameters
-) -> EmbeddedImages:
-    """Embed the images to enrol that the gallery does not have; or read them from a file of embeddings."""
-    from reid_pipeline.evaluation.gallery_images import embedded_to_enrol
+    gallery: Any,
+    given_images: Any,
+    run_clusters: Any,
+    gallery_embedder: Any,
+    enrol: EnrolParameters,
+    embed: EmbedParameters,
+    ingestion: IngestionParameters,
+    compute: ComputeParameters,
+) -> Any:
+    """Embed the images to enrol that the gallery does not have; those of a file of embeddings are."""
+    from reid_pipeline.evaluation.gallery_images import images_to_enrol
 
-    return embedded_to_enrol(gallery, parameters, enrol, compute, ingestion)
+    embedding = _embedding(gallery_embedder, embed, ingestion, compute)
+    return images_to_enrol(gallery, given_images, run_clusters, embedding, enrol.collection)
 
 
-def enrol(enrolled_images: Any, enrol: EnrolParameters) -> "Operation":
+def enrol(enrolled_images: Any, enrol: EnrolParameters) -> Any:
     """Return the enrolment of the images, a tracklet as one entry where that is asked for."""
     from reid_pipeline.evaluation.gallery_images import enrolment
 
@@ -38,62 +45,99 @@ def enrol(enrolled_images: Any, enrol: EnrolParameters) -> "Operation":
 
 
 def embed_probes(
-    gallery: Any, parameters: Record, compute: ComputeParameters, ingestion: IngestionParameters
+    gallery: Any,
+    given_images: Any,
+    gallery_embedder: Any,
+    embed: EmbedParameters,
+    ingestion: IngestionParameters,
+    compute: ComputeParameters,
 ) -> Any:
-    """Embed the images, or the words, that are asked about, under the gallery's model."""
-    from reid_pipeline.evaluation.gallery_images import embedded_probes
+    """Embed the images that are asked about."""
+    from reid_pipeline.evaluation.gallery_images import probes_of
 
-    return embedded_probes(gallery, parameters, compute, ingestion)
+    return probes_of(gallery, given_images, _embedding(gallery_embedder, embed, ingestion, compute))
 
 
-def search(
-    gallery: Any, probes: Any, search: SearchParameters, filter_: FilterParameters
-) -> tuple[pd.DataFrame, str, str, str]:
+def search(gallery: Any, probes: Any, search: SearchParameters, filters: FilterParameters) -> Answers:
     """Rank the gallery's entries for each probe: table, CSV, page, and what the terminal prints."""
     from reid_pipeline.evaluation.gallery_answers import search_answers
 
-    return search_answers(gallery, probes, search, filter_)
+    return search_answers(gallery, probes, search, filters)
 
 
-def identify(
-    gallery: Any, probes: Any, identify: IdentifyParameters, filter_: FilterParameters
-) -> tuple[pd.DataFrame, str, str, str]:
+def bring_up_to_date(gallery: Any) -> Any:
+    """Return that the threshold is computed anew where the gallery has changed since."""
+    from reid_pipeline.gallery.operations import PromiseKept
+
+    return PromiseKept()
+
+
+def identify(changed_gallery: Any, probes: Any, identify: IdentifyParameters, filters: FilterParameters) -> Answers:
     """Say of each probe who it is, or that it is new: table, CSV, page, and what the terminal prints."""
     from reid_pipeline.evaluation.gallery_answers import identify_answers
 
-    return identify_answers(gallery, probes, identify, filter_)
+    return identify_answers(changed_gallery.gallery, probes, identify, filters)
 
 
-def merge(gallery: Any, parameters: Record) -> "Operation":
+def merge(gallery: Any, parameters: Record) -> Any:
     """Return the merge of one identity into another."""
     from reid_pipeline.gallery.operations import Merge
 
     return Merge(parameters["into"], (parameters["identity"],))
 
 
-def undo(gallery: Any, parameters: Record) -> "Operation":
+def undo(gallery: Any) -> Any:
     """Return that the last merge is taken back."""
     from reid_pipeline.gallery.operations import Undo
 
     return Undo()
 
 
-def rename(gallery: Any, parameters: Record) -> "Operation":
+def rename(gallery: Any, parameters: Record) -> Any:
     """Return the new name of an identity."""
     from reid_pipeline.gallery.operations import Rename
 
     return Rename(parameters["identity"], parameters["to"])
 
 
-def forget(gallery: Any, parameters: Record) -> "Operation":
+def forget(gallery: Any, parameters: Record) -> Any:
     """Return which entries are forgotten."""
     from reid_pipeline.gallery.operations import Removal
 
     return Removal(*(parameters.get(name) for name in ("identity", "camera", "before")))
 
 
-def calibrate(gallery: Any, calibrate: CalibrateParameters) -> "Operation":
+def calibrate(gallery: Any, calibrate: CalibrateParameters) -> Any:
     """Return the promise that identify is to make."""
     from reid_pipeline.gallery.operations import Promise
 
-    return Promise(calibrate.false_alarm or 0.0, calibrate.unsure)
+    return Promise(calibrate.false_alarm or 0.0, calibrate.unsure, calibrate.other_cameras)
+
+
+def reembed(
+    gallery: Any,
+    named_embedder: Any,
+    embed: EmbedParameters,
+    ingestion: IngestionParameters,
+    compute: ComputeParameters,
+) -> Any:
+    """Embed the picture of every entry by another model."""
+    from reid_pipeline.evaluation.gallery_images import reembedded
+
+    return reembedded(gallery, _embedding(named_embedder, embed, ingestion, compute))
+
+
+def describe(changed_gallery: Any) -> tuple[str, str, str]:
+    """Show who is in the gallery: page, CSV, and what the terminal prints."""
+    from reid_pipeline.evaluation.gallery_overview import overview
+
+    return overview(changed_gallery)
+
+
+def _embedding(
+    embedder: Any, embed: EmbedParameters, ingestion: IngestionParameters, compute: ComputeParameters
+) -> "Embedding":
+    from reid_pipeline.engine.runtime import resolve_runtime
+    from reid_pipeline.evaluation.gallery_images import Embedding
+
+    return Embedding(embedder, resolve_runtime(compute), embed, ingestion.on_unreadable == "skip")

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from reid_pipeline.reporting.contact_sheets import HEIGHT, Picture, row_of, source_of, thumbnail
+from reid_pipeline.reporting.contact_sheets import HEIGHT, Picture, row_of, source_of
 from reid_pipeline.reporting.formats import count, counted
 from reid_pipeline.reporting.page import Column, Headline, Table, rendered
 
@@ -116,7 +116,7 @@ def identities_table(identities: pd.DataFrame) -> Table:
         [
             Column("Identity", identities["identity"].tolist(), words=True),
             Column("Images", [count(int(each)) for each in identities["images"]]),
-            Column("Cameras", [_words(each) for each in identities["cameras"]], words=True),
+            Column("Cameras", identities["cameras"].tolist(), words=True),
             Column("First", [str(each) for each in identities["first"]], words=True),
             Column("Last", [str(each) for each in identities["last"]], words=True),
             Column("Confirmed", ["yes" if each else "no" for each in identities["confirmed"]], words=True),
@@ -128,11 +128,3 @@ def missing_picture() -> Picture:
     """Return a grey tile, uint8 [H, W, 3], in the place of a picture whose file is gone."""
     return np.full((HEIGHT, HEIGHT // 2, 3), _MISSING, dtype=np.uint8)
 
-
-def small(picture: Picture) -> Picture:
-    """Return the thumbnail that pages show of a picture."""
-    return thumbnail(picture)
-
-
-def _words(cameras: Any) -> str:
-    return cameras if isinstance(cameras, str) else ", ".join(map(str, cameras))
