@@ -1,8 +1,10 @@
 """Any images, embedded: checked by the rule of ingestion, in parts that a killed run need not make again."""
 
 import logging
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -109,10 +111,10 @@ class EmbeddingOfFiles:
         made = self._batches([str(self.listed.root / rows[PATH].iloc[row]) for row in pending])
         for start, name in missing:
             part = vectors[start : start + size]
-            paths = rows[PATH].iloc[start : start + size].tolist()
-            batches = (next(made) for _ in range(-(-len(part) // self.loaded.batch_size)))
-            part[:] = joined(batches, paths)
+            batches = islice(made, -(-len(part) // self.loaded.batch_size))
+            part[:] = joined(batches, rows[PATH].iloc[start : start + size].tolist())
             self.parts.keep_vectors(name, part)
+        deque(made, maxlen=0)  # the bar shows the last batch when the next is asked for
         return vectors
 
     def _batches(self, files: list[str]) -> Iterator[Any]:
