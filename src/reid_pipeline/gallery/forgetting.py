@@ -119,7 +119,7 @@ def _cache_of(root: Path) -> Path:
     settings = configparser.ConfigParser(interpolation=None)
     with contextlib.suppress(configparser.Error, OSError, UnicodeDecodeError):
         settings.read([root / ".dvc" / "config", root / ".dvc" / "config.local"], encoding="utf-8")
-    return root / ".dvc" / settings.get("cache", "dir", fallback="cache")
+    return (root / ".dvc" / settings.get("cache", "dir", fallback="cache")).resolve()
 
 
 def _in_cache(cache: Path, md5: str) -> Path:

@@ -80,7 +80,13 @@ def build(vectors: Float32s) -> tuple[Ids, Lists]:
 
     count = max(1, len(vectors) // _ROWS_PER_LIST)
     means = faiss.Kmeans(
-        vectors.shape[1], count, niter=_ROUNDS, spherical=True, seed=1, max_points_per_centroid=_TRAINING_ROWS
+        vectors.shape[1],
+        count,
+        niter=_ROUNDS,
+        spherical=True,
+        seed=1,
+        min_points_per_centroid=1,
+        max_points_per_centroid=_TRAINING_ROWS,
     )
     means.train(vectors)
     assigned = means.assign(vectors)[1]
