@@ -67,4 +67,4 @@ def test_the_page_of_a_gallery_lists_so_many_identities_and_counts_all() -> None
     assert f"{3 * (LISTED + 5):,}" in page
     assert ">252<" in page.replace("\n", ""), "every second of 505 is not confirmed"
     assert "north, south" in page
-    assert "<th scope=\"col\">First</th>" not in page, "empty columns are left out"
+    assert '<th scope="col">First</th>' not in page, "empty columns are left out"

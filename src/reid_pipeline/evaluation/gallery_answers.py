@@ -1,14 +1,13 @@
 """What a gallery says of probes: ranked entries of a search and answers of an identification, as tables and pages."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from reid_pipeline.gallery import Filters, Gallery, Hits
+from reid_pipeline.evaluation.gallery_probes import Probes, filters_of, hits_of_words
+from reid_pipeline.gallery import Gallery, Hits
 from reid_pipeline.images.decode import read_image
 from reid_pipeline.reporting.contact_sheets import Picture, thumbnail
 from reid_pipeline.reporting.formats import counted
@@ -18,41 +17,24 @@ from reid_pipeline.schema.columns import CAMERA, IDENTITY, PATH
 from reid_pipeline.schema.errors import UserError, first_few
 from reid_pipeline.schema.gallery_parameters import FilterParameters, IdentifyParameters, SearchParameters
 
-PROBE, RANK, SCORE, ID = "probe", "rank", "score", "id"
+PROBE, RANK, SCORE, ID, ANSWER = "probe", "rank", "score", "id", "answer"
 _ENTRY = (IDENTITY, PATH, CAMERA, "time", "collection", "trackid")
 _PRINTED = 12
 """Rows in the terminal."""
 _ENTRIES = 10
 """Pictures of entries in a row of a page."""
-CONFIRMED = "confirmed"
 _KINDS = {"known": "match", "new": "mismatch", "unsure": ""}
 
 Answers = tuple[pd.DataFrame, str, str, str]
 """Table, the same as CSV, page, and what the terminal prints."""
 
 
-@dataclass(frozen=True)
-class Probes:
-    """What is asked about.
-
-    Attributes:
-        names: paths of images, or the words.
-        vectors: float32 [n, D], unit rows.
-        cameras: of each; empty where it is not known.
-        files: of each picture; None where words were asked by.
-        remarks: sentences for the page and the terminal.
-    """
-
-    names: Sequence[str]
-    vectors: np.ndarray
-    cameras: Sequence[str]
-    files: Sequence[Path | None]
-    remarks: Sequence[str] = ()
-
-
 def search_answers(gallery: Gallery, probes: Probes, search: SearchParameters, given: FilterParameters) -> Answers:
     """Rank the entries for each probe, best first."""
-    hits = gallery.search(probes.vectors, search.top, filters=filters_of(given, probes))
+    if probes.columns is None:
+        hits = gallery.search(probes.vectors, search.top, filters=filters_of(given, probes))
+    else:
+        hits = hits_of_words(gallery, probes.vectors, probes.columns, search.top, given)
     table = search_table(gallery, probes, hits)
     without = [name for name, ids in zip(probes.names, hits.ids, strict=True) if (ids < 0).all()]
     remarks = [*probes.remarks, *([f"The filter leaves no entry for {first_few(without)}."] if without else [])]
@@ -66,13 +48,15 @@ def search_answers(gallery: Gallery, probes: Probes, search: SearchParameters, g
         total=len(probes.names),
         warnings=remarks,
     )
-    best = table[table[RANK] == 1].itertuples()
-    rows = [[shown_path(each.probe), each.identity, _number(each.score), shown_path(each.path)] for each in best]
+    best = table.loc[table[RANK] == 1, [PROBE, IDENTITY, SCORE, PATH]].itertuples(index=False)
+    rows = [[shown_path(probe), name, _number(score), shown_path(path)] for probe, name, score, path in best]
     printed = [[PROBE, "nearest", SCORE, PATH], *rows]
     return table, _csv(table), render_answers(content), _printed(printed, remarks)
 
 
-def identify_answers(gallery: Gallery, probes: Probes, identify: IdentifyParameters, given: FilterParameters) -> Answers:
+def identify_answers(
+    gallery: Gallery, probes: Probes, identify: IdentifyParameters, given: FilterParameters
+) -> Answers:
     """Say of each probe who it is, that it is new, or that the gallery cannot tell, with the nearest entries."""
     cameras = list(probes.cameras)
     found = gallery.identify(probes.vectors, cameras=cameras, k=identify.nearest, filters=filters_of(given, probes))
@@ -86,10 +70,9 @@ def identify_answers(gallery: Gallery, probes: Probes, identify: IdentifyParamet
             f"{counted(unconfirmed, 'answer')} name a cluster that nobody has confirmed: the promise does not hold for"
             " these. Rename it when you know who it is."
         )
-    shown = [
-        _shown(gallery, probes, row, _hits(found), _verdict(found.iloc[row]))
-        for row in range(min(identify.shown, len(found)))
-    ]
+    hits, count = _hits(found), min(identify.shown, len(found))
+    said = [_verdict(*each) for each in found[[ANSWER, IDENTITY, SCORE]].head(count).itertuples(index=False)]
+    shown = [_shown(gallery, probes, row, hits, verdict) for row, verdict in enumerate(said)]
     content = AnswerContent(
         name=gallery.folder.name,
         title="Who is this?",
@@ -99,7 +82,8 @@ def identify_answers(gallery: Gallery, probes: Probes, identify: IdentifyParamet
         total=len(found),
         warnings=remarks,
     )
-    rows = [[shown_path(row.probe), row.answer, row.identity, _number(row.score)] for row in table.itertuples()]
+    listed = table[[PROBE, ANSWER, IDENTITY, SCORE]].itertuples(index=False)
+    rows = [[shown_path(probe), answer, name, _number(score)] for probe, answer, name, score in listed]
     text = [f"{', '.join(parts)}. {promise(gallery)}", *remarks]
     return table, _csv(table), render_answers(content), _printed([[PROBE, "answer", IDENTITY, SCORE], *rows], text)
 
@@ -114,9 +98,10 @@ def identify_table(gallery: Gallery, probes: Probes, found: pd.DataFrame) -> pd.
     evidence = {
         f"nearest_{name}": [entries[name].iloc[place] if place >= 0 else None for place in at] for name in _ENTRY
     }
-    others = [_others(gallery, ids, scores) for ids, scores in zip(found["nearest"], found["nearest_scores"], strict=True)]
-    columns = ["answer", IDENTITY, SCORE, "threshold", CONFIRMED]
-    head = found[columns].reset_index(drop=True).astype({"answer": "str", IDENTITY: "str"})
+    listed = zip(found["nearest"], found["nearest_scores"], strict=True)
+    others = [_others(gallery, ids, scores) for ids, scores in listed]
+    columns = [ANSWER, IDENTITY, SCORE, "threshold", "confirmed"]
+    head = found[columns].reset_index(drop=True).astype({ANSWER: "str", IDENTITY: "str"})
     probe = pd.Series(list(probes.names), dtype="str", name=PROBE)
     return pd.concat([probe, head, pd.DataFrame(evidence), pd.Series(others, name="others", dtype="str")], axis=1)
 
@@ -134,7 +119,7 @@ def promise(gallery: Gallery) -> str:
 
 def _others(gallery: Gallery, ids: Sequence[int], scores: Sequence[float]) -> str:
     """Return who else is near: the best of each identity after the first."""
-    names = gallery.entries(ids)[IDENTITY] if len(ids) else []
+    names = gallery.entries(ids)[IDENTITY].tolist() if ids else []
     best: dict[str, float] = {}
     for name, score in zip(names, scores, strict=True):
         best.setdefault(name, score)
@@ -149,11 +134,10 @@ def _hits(found: pd.DataFrame) -> Hits:
     return Hits(ids, scores)
 
 
-def _verdict(answer: "pd.Series[Any]") -> tuple[str, str]:
-    """Return the answer in words, and its CSS class."""
-    who = f": {answer[IDENTITY]}" if answer["answer"] == "known" else ""
-    who = f": perhaps {answer[IDENTITY]}" if answer["answer"] == "unsure" else who
-    return f"{answer['answer']}{who} ({_number(answer[SCORE])})", _KINDS[answer["answer"]]
+def _verdict(answer: str, name: str, score: float) -> tuple[str, str]:
+    """Return an answer in words, and its CSS class."""
+    who = {"known": f": {name}", "unsure": f": perhaps {name}"}.get(answer, "")
+    return f"{answer}{who} ({_number(score) or 'nobody to compare with'})", _KINDS[answer]
 
 
 def shown_path(path: str) -> str:
@@ -172,23 +156,11 @@ def search_table(gallery: Gallery, probes: Probes, hits: Hits) -> pd.DataFrame:
     ids = hits.ids[probe, rank]
     entries = gallery.entries(ids)[list(_ENTRY)].reset_index(drop=True)
     head = {
-        PROBE: pd.Series([probes.names[row] for row in probe], dtype="str"),
+        PROBE: pd.Series([probes.names[row] for row in probe.tolist()], dtype="str"),
         RANK: rank + 1,
         SCORE: hits.scores[probe, rank].astype(np.float64),
     }
     return pd.concat([pd.DataFrame(head), entries, pd.DataFrame({ID: ids})], axis=1)
-
-
-def filters_of(given: FilterParameters, probes: Probes) -> Filters:
-    """Return the filters of a gallery that the parameters mean."""
-    return Filters(
-        cameras=given.cameras or None,
-        not_camera=list(probes.cameras) if given.other_cameras else None,
-        since=given.since,
-        before=given.before,
-        collections=given.collections or None,
-        identities=given.identities or None,
-    )
 
 
 def picture_of(file: Path) -> Picture:
@@ -205,12 +177,13 @@ def _shown(gallery: Gallery, probes: Probes, row: int, hits: Hits, verdict: tupl
     entries, file = gallery.entries(ids), probes.files[row]
     scores = hits.scores[row][: len(ids)]
     lines = [
-        " ".join(filter(None, [each.identity, each.camera, f"{score:.3f}"]))
-        for each, score in zip(entries.itertuples(), scores, strict=True)
+        " ".join(filter(None, [name, camera, _number(score)]))
+        for name, camera, score in zip(entries[IDENTITY], entries[CAMERA], scores, strict=True)
     ]
     pictures = [picture_of(Path(path)) for path in entries[PATH]]
     asked = [] if file is None else [picture_of(file)]
-    return Shown(shown_path(probes.names[row]), verdict[0], [*asked, *pictures], lines, kind=verdict[1], asked=file is not None)
+    title = shown_path(probes.names[row])
+    return Shown(title, verdict[0], [*asked, *pictures], lines, kind=verdict[1], asked=file is not None)
 
 
 def _facts(gallery: Gallery, given: FilterParameters, count: int) -> list[tuple[str, str]]:

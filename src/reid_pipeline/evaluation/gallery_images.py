@@ -1,84 +1,22 @@
-"""Images that go into a gallery, or are asked about: embedded under its model, named, pooled by tracklet."""
+"""Images that go into a gallery: of known individuals, or clusters of a run; pooled by tracklet where asked for."""
 
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from reid_pipeline.engine.runtime import Runtime
-from reid_pipeline.evaluation.embedded_parts import EmbeddedParts
-from reid_pipeline.evaluation.embedding_files import EmbeddingOfFiles
-from reid_pipeline.evaluation.loaded_embedder import LoadedEmbedder
+from reid_pipeline.evaluation.gallery_embedding import Embedding, Given, stored_path
 from reid_pipeline.gallery import Gallery
-from reid_pipeline.gallery.operations import Enrolment, Reembedding
+from reid_pipeline.gallery.operations import Enrolment
 from reid_pipeline.retrieval.pooling import agreement, pooled, tracklet_groups
 from reid_pipeline.schema.columns import CAMERA, CLUSTER, IDENTITY, NAME, NOISE, PATH, TIME, TRACKID
 from reid_pipeline.schema.embedded_images import EMBEDDED_COLUMNS, EmbeddedImages
 from reid_pipeline.schema.errors import UserError, first_few
 from reid_pipeline.schema.gallery_parameters import EnrolParameters
 from reid_pipeline.schema.listed_images import ListedImages
-from reid_pipeline.schema.parameters import EmbedParameters
 
 CONFIRMED, COLLECTION = "confirmed", "collection"
-Given = EmbeddedImages | ListedImages | None
-
-
-class InMemory(EmbeddedParts):
-    """No parts: vectors that go into a gallery, or are asked by, are in no other file."""
-
-    def __init__(self) -> None:
-        super().__init__(Path())
-
-    @contextmanager
-    def only_writer(self) -> Iterator[None]:
-        """Let everybody embed."""
-        yield
-
-    def vectors(self, name: str, count: int, width: int) -> np.ndarray | None:  # noqa: ARG002
-        """Return None: nothing is stored."""
-        return None
-
-    def keep_vectors(self, name: str, vectors: np.ndarray) -> None:
-        """Store nothing."""
-
-    def facts(self) -> pd.DataFrame | None:
-        """Return None: nothing is stored."""
-        return None
-
-    def keep_facts(self, facts: pd.DataFrame) -> None:
-        """Store nothing."""
-
-
-@dataclass(frozen=True)
-class Embedding:
-    """How the images of a run on a gallery are embedded.
-
-    Attributes:
-        embedder: the model.
-        runtime: where it is computed.
-        embed: batch and precision.
-        skip_unreadable: whether images that cannot be decoded are left out.
-    """
-
-    embedder: object
-    runtime: Runtime
-    embed: EmbedParameters
-    skip_unreadable: bool
-
-    def of(self, listed: ListedImages) -> EmbeddedImages:
-        """Return the listed images, embedded; what it is made with stands in the origin."""
-        runtime = self.runtime.for_evaluation(self.embed.precision)
-        loaded = LoadedEmbedder(self.embedder, runtime, self.embed.batch_size)  # type: ignore[arg-type]
-        origin = loaded.embedder.origin
-        made_with = {"embed": self.embed.model_dump(mode="json"), "model": "" if origin is None else origin.file}
-        found, left_out = EmbeddingOfFiles(loaded, listed, InMemory()).run(
-            made_with, skip_unreadable=self.skip_unreadable
-        )
-        return found
 
 
 @dataclass(frozen=True)
@@ -113,12 +51,12 @@ def images_to_enrol(
     Raises:
         UserError: an image has no identity, cannot be decoded, or is embedded by another model.
     """
+    if given is None:
+        raise UserError("There are no images to enrol. Give --params images=<folder, list or table>.")
+    listed: EmbeddedImages | ListedImages = given
+    confirmed = np.ones(len(given.rows), dtype=bool)
     if clusters is not None:
         listed, confirmed = clustered_images(given, clusters)
-    elif given is None:
-        raise UserError("There are no images to enrol. Give --params images=<folder, list or table>.")
-    else:
-        listed, confirmed = given, np.ones(len(given.rows), dtype=bool)
     require_named(listed.rows)
     files = [stored_path(Path(listed.root) / path) for path in listed.rows[PATH]]
     new, notes = without_enrolled(gallery, files, collection)
@@ -128,7 +66,7 @@ def images_to_enrol(
         return ImagesToEnrol(images, confirmed[new], _sources(listed), tuple(notes))
     if not new.any():
         return ImagesToEnrol(_nothing(gallery, listed), confirmed[new], (), tuple(notes))
-    whole = listed.rows.assign(path=files, **{CONFIRMED: confirmed})[new].reset_index(drop=True)
+    whole = listed.rows.assign(path=files, confirmed=confirmed)[new].reset_index(drop=True)
     images = embedding.of(replace(listed, rows=whole[list(EMBEDDED_COLUMNS)]))
     if gallery is not None:
         gallery.require_model(images.model)
@@ -186,7 +124,7 @@ def enrolment(given: ImagesToEnrol, enrol: EnrolParameters) -> Enrolment:
     Raises:
         UserError: a tracklet holds images of several identities.
     """
-    rows = given.images.rows.assign(**{COLLECTION: enrol.collection, CONFIRMED: given.confirmed})
+    rows = given.images.rows.assign(collection=enrol.collection, confirmed=given.confirmed)
     vectors, notes = given.images.vectors, list(given.notes)
     if enrol.tracklets != "none":
         rows, vectors = _pooled(rows, vectors, by_quality=enrol.tracklets == "quality")
@@ -241,33 +179,7 @@ def require_named(rows: pd.DataFrame) -> None:
     nobody = rows.loc[rows[IDENTITY] == "", PATH]
     if len(nobody):
         raise UserError(
-            f"{len(nobody):,} of {len(rows):,} images to enrol have no identity, such as {first_few(nobody.tolist(), 3)}."
+            f"{len(nobody):,} of {len(rows):,} images to enrol have no identity: {first_few(nobody.tolist(), 3)}."
             " Put each individual's images into a folder of its name, or give a table with the columns path and"
             " identity; images that nobody has named are enrolled by the clusters of a run: clusters_of=<cell>."
         )
-
-
-def stored_path(file: Path) -> str:
-    """Return a file's path as a gallery stores it: in full."""
-    return Path(os.path.abspath(file)).as_posix()  # noqa: PTH100 - not where links lead
-
-
-def reembedded(gallery: Gallery, embedding: Embedding) -> Reembedding:
-    """Return the vectors of all entries by another model, of the picture that each is shown by.
-
-    Raises:
-        UserError: pictures are gone, or cannot be decoded.
-    """
-    ids, paths = gallery.ids, gallery.entries()[PATH]
-    gone = [path for path in paths.drop_duplicates() if not Path(path).is_file()]
-    if gone:
-        raise UserError(
-            f"{len(gone):,} pictures of gallery {gallery.folder.name} are not there any more, such as"
-            f" {first_few(gone, 3)}: their entries cannot be embedded anew. Bring them back, or forget these entries."
-        )
-    rows = pd.DataFrame({PATH: paths.drop_duplicates().to_numpy(), IDENTITY: "", CAMERA: "", TIME: ""})
-    types = {column: "int64" if column == TRACKID else "str" for column in EMBEDDED_COLUMNS}
-    listed = rows.assign(trackid=-1)[list(EMBEDDED_COLUMNS)].astype(types)
-    images = replace(embedding, skip_unreadable=False).of(ListedImages(Path("/"), listed))
-    places = pd.Index(images.rows[PATH]).get_indexer(paths)
-    return Reembedding(ids, images.vectors[places], images.model, images.origin)

@@ -19,7 +19,9 @@ def overview(changed: Changed) -> tuple[str, str, str]:
     gallery = changed.gallery
     identities = gallery.identities()
     content = GalleryContent(gallery.folder.name, changed.done, identities, _facts(gallery), _shown(gallery))
-    size = f"{counted(int(identities['images'].sum()), 'image')} of {counted(len(identities), 'identity', 'identities')}"
+    size = (
+        f"{counted(int(identities['images'].sum()), 'image')} of {counted(len(identities), 'identity', 'identities')}"
+    )
     notes = [*changed.done, f"Gallery {gallery.folder.name} holds {size}. {promise(gallery)}"]
     csv = str(identities.to_csv(index=False, lineterminator="\n"))
     return render_gallery(content), csv, "\n".join(notes)
@@ -42,4 +44,3 @@ def _shown(gallery: Gallery) -> list[Shown]:
         lines = [Path(path).name for path in first[PATH]]
         shown.append(Shown(str(name), verdict, [picture_of(Path(path)) for path in first[PATH]], lines, asked=False))
     return shown
-

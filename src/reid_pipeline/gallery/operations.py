@@ -115,7 +115,7 @@ class Rename:
 
 @dataclass(frozen=True)
 class Removal:
-    """Entries that are forgotten: of an identity, of a camera, before a moment; of several, what all of them hold of."""
+    """Entries that are forgotten: of an identity, of a camera, before a moment; of several, what meets all of them."""
 
     identity: str | None = None
     camera: str | None = None
@@ -144,8 +144,8 @@ class Promise:
 
     def carry_out(self, folder: Path) -> list[str]:
         """Calibrate."""
-        rates = {"unsure": self.unsure, "other_cameras": self.other_cameras}
-        made = Gallery.open(folder).calibrate(self.false_alarm, **rates)
+        gallery = Gallery.open(folder)
+        made = gallery.calibrate(self.false_alarm, unsure=self.unsure, other_cameras=self.other_cameras)
         return [
             f"Known is now what scores above {made.threshold:.4f}. Of newcomers like the {made.identities:,} confirmed"
             f" identities at most {100 * self.false_alarm:g} % do, on average. The threshold is computed anew when the"

@@ -68,7 +68,7 @@ class Preflight:
         """Check search space, raw folder and device, that checkpoints load into backbones, and the plans of these."""
         inputs = pipeline.inputs()
         check_import(pipeline, catalog)
-        check_gallery(pipeline, catalog, Path(self._loader.project_path))
+        check_gallery(pipeline, catalog)
         _name_idle_variant(pipeline, catalog)
         given = {name: catalog.load(f"params:{name}") for name in method_names() if f"params:{name}" in inputs}
         if "params:tuning" in inputs and "parameters" in inputs:

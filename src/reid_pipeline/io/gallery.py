@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 from kedro.io import AbstractDataset
 
 from reid_pipeline.io.base import ReadOnlyDataset, UnreadableFile
-from reid_pipeline.io.embedded_images import is_embedded_images, read_embedded_images
+from reid_pipeline.io.embedded_images import EarlierEmbeddedDataset, read_embedded_images
 from reid_pipeline.io.listed_images import read_listed
 from reid_pipeline.io.listing import subfolders
 from reid_pipeline.io.named_embedder import NamedEmbedderDataset
 from reid_pipeline.schema.errors import UserError, first_few, nearest
-from reid_pipeline.schema.model_files import ADDRESS
+from reid_pipeline.schema.model_files import ADDRESS, FORMS
 
 if TYPE_CHECKING:
     from reid_pipeline.gallery import Gallery
@@ -104,6 +104,11 @@ class GalleryEmbedderDataset(ReadOnlyDataset["Embedder"]):
         """Return the embedder; a UserError says that no model is named, or that the gallery's is gone."""
         return NamedEmbedderDataset(model=self._model or self.file()).load()
 
+    def require(self) -> None:
+        """Refuse a run that has no model, before any work; whether the file is sound is not looked at."""
+        if self._model is None and self.file() is None:
+            raise UserError(f"Which model? A new gallery takes the one of its first images: --params model={FORMS}.")
+
     def file(self) -> str | None:
         """Return the file of the gallery's model, as it is noted; None without a gallery or a note."""
         from reid_pipeline.gallery import Gallery
@@ -127,25 +132,22 @@ class GivenImagesDataset(ReadOnlyDataset["EmbeddedImages | ListedImages | None"]
 
     Args:
         images: the folder or file, in full.
-        identities: "folders" where folders may be identities, or "none".
         metadata: for kedro viz.
     """
 
     _refusal = "What images names is read, not written; got {kind}."
 
-    def __init__(
-        self, *, images: str | None = None, identities: str = "folders", metadata: dict[str, Any] | None = None
-    ) -> None:
+    def __init__(self, *, images: str | None = None, metadata: dict[str, Any] | None = None) -> None:
         super().__init__(filepath=images or "", metadata=metadata)
-        self._given, self._identities = images is not None, identities == "folders"
+        self._given = images is not None
 
     def load(self) -> "EmbeddedImages | ListedImages | None":
         """Return the images; a UserError says what is wrong with what was named."""
         if not self._given:
             return None
-        if is_embedded_images(self._filepath):
+        if EarlierEmbeddedDataset(filepath=str(self._filepath)).load() is not None:
             return read_embedded_images(self._filepath)
-        found = read_listed(self._filepath, identities=self._identities)
+        found = read_listed(self._filepath)
         for note in found.notes:
             _log.info("%s", note)
         return found
@@ -163,7 +165,9 @@ class RunClustersDataset(ReadOnlyDataset[Any]):
         metadata: for kedro viz.
     """
 
-    def __init__(self, *, filepath: str, clusters_of: str | None = None, metadata: dict[str, Any] | None = None) -> None:
+    def __init__(
+        self, *, filepath: str, clusters_of: str | None = None, metadata: dict[str, Any] | None = None
+    ) -> None:
         super().__init__(filepath=filepath, metadata=metadata)
         self._of = clusters_of
 

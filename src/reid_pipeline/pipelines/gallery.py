@@ -5,7 +5,7 @@ A node that changes a gallery reads `gallery` and returns a change as `changed_g
 """
 
 import shlex
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from kedro.pipeline import Node, Pipeline, node, pipeline
@@ -14,16 +14,18 @@ from reid_pipeline.pipelines import gallery_nodes as nodes
 from reid_pipeline.schema.errors import UserError
 from reid_pipeline.schema.typed import typed
 
+_EMBEDDING = ["params:embed", "params:ingestion", "params:compute"]
 ENROL = "enrol"
 """The one that makes a gallery where there is none."""
-_CHANGES = {
-    "merge": (nodes.merge, []),
+_CHANGES: Mapping[str, tuple[Callable[..., Any], list[str]]] = {
+    "merge": (nodes.merge, ["parameters"]),
     "undo": (nodes.undo, []),
-    "rename": (nodes.rename, []),
-    "forget": (nodes.forget, []),
+    "rename": (nodes.rename, ["parameters"]),
+    "forget": (nodes.forget, ["parameters"]),
     "calibrate": (nodes.calibrate, ["params:calibrate"]),
+    "reembed": (nodes.reembed, ["named_embedder", *_EMBEDDING]),
 }
-"""Pipelines of one change, by name: the node, and what it reads beside gallery and parameters."""
+"""Pipelines of one change, by name: the node, and what it reads beside the gallery."""
 _NEEDED: Mapping[str, Mapping[str, str]] = {
     ENROL: {},
     "search": {},
@@ -78,49 +80,45 @@ def next_of_gallery(name: str, given: Mapping[str, Any]) -> str:
 
 def create_pipelines() -> dict[str, Pipeline]:
     """Return the pipelines of a gallery, by name."""
+    described = ["gallery_page", "gallery_identities", "gallery_notes"]
+    describe = node(nodes.describe, "changed_gallery", described, name="describe_gallery")
     changes = {
-        name: pipeline([_change(name, function, read), _describe()]) for name, (function, read) in _CHANGES.items()
+        name: pipeline([node(function, ["gallery", *read], "changed_gallery", name=name), describe])
+        for name, (function, read) in _CHANGES.items()
     }
-    return {ENROL: _enrol(), "search": _search(), "identify": _identify(), "reembed": _reembed(), **changes}
+    return {ENROL: pipeline([*_enrol(), describe]), "search": _search(), "identify": _identify(), **changes}
 
 
-def _change(name: str, function: Any, read: list[str]) -> Node:
-    return node(function, ["gallery", "parameters", *read], "changed_gallery", name=name)
+def _enrol() -> list[Node]:
+    images = ["gallery", "given_images", "run_clusters", "gallery_embedder", "params:enrol", *_EMBEDDING]
+    return [
+        node(nodes.embed_enrolled, images, "images_to_enrol", name="embed_enrolled"),
+        node(nodes.enrol, ["images_to_enrol", "params:enrol"], "changed_gallery", name=ENROL),
+    ]
 
 
-def _describe() -> Node:
-    written = ["gallery_page", "gallery_identities", "gallery_notes"]
-    return node(nodes.describe, ["changed_gallery", "parameters"], written, name="describe_gallery")
-
-
-def _enrol() -> Pipeline:
-    read = ["gallery", "parameters", "params:enrol", "params:compute", "params:ingestion"]
+def _search() -> Pipeline:
+    asked = ["gallery", "given_images", "gallery_embedder", "parameters", *_EMBEDDING]
+    read, written = ["gallery", "probes", "params:search", "params:filter"], _written("search")
     return pipeline(
         [
-            node(nodes.embed_enrolled, read, "enrolled_images", name="embed_enrolled"),
-            node(nodes.enrol, ["gallery", "enrolled_images", "params:enrol"], "changed_gallery", name=ENROL),
-            _describe(),
+            node(nodes.embed_probes_or_words, asked, "probes", name="embed_asked"),
+            node(nodes.search, read, written, name="search"),
         ]
     )
 
 
-def _reembed() -> Pipeline:
-    read = ["gallery", "parameters", "params:compute"]
-    return pipeline([node(nodes.reembed, read, "changed_gallery", name="reembed"), _describe()])
-
-
-def _search() -> Pipeline:
-    read = ["gallery", "probes", "parameters", "params:search", "params:filter"]
-    written = ["search_table", "search_csv", "search_page", "gallery_notes"]
-    return pipeline([_probes(nodes.embed_probes_or_words), node(nodes.search, read, written, name="search")])
-
-
 def _identify() -> Pipeline:
-    read = ["gallery", "probes", "parameters", "params:identify", "params:filter"]
-    written = ["identify_table", "identify_csv", "identify_page", "gallery_notes"]
-    return pipeline([_probes(nodes.embed_probes), node(nodes.identify, read, written, name="identify")])
+    asked = ["gallery", "given_images", "gallery_embedder", *_EMBEDDING]
+    read, written = ["changed_gallery", "probes", "params:identify", "params:filter"], _written("identify")
+    return pipeline(
+        [
+            node(nodes.bring_up_to_date, "gallery", "changed_gallery", name="bring_up_to_date"),
+            node(nodes.embed_probes, asked, "probes", name="embed_probes"),
+            node(nodes.identify, read, written, name="identify"),
+        ]
+    )
 
 
-def _probes(function: Any) -> Node:
-    read = ["gallery", "parameters", "params:compute", "params:ingestion"]
-    return node(function, read, "probes", name="embed_probes")
+def _written(name: str) -> list[str]:
+    return [f"{name}_table", f"{name}_csv", f"{name}_page", "gallery_notes"]

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from reid_pipeline.schema.embed_parameters import EmbedParameters
 from reid_pipeline.schema.gallery_parameters import (
     CalibrateParameters,
     EnrolParameters,
@@ -11,10 +12,10 @@ from reid_pipeline.schema.gallery_parameters import (
     IdentifyParameters,
     SearchParameters,
 )
-from reid_pipeline.schema.parameters import ComputeParameters, EmbedParameters, IngestionParameters
+from reid_pipeline.schema.parameters import ComputeParameters, IngestionParameters
 
 if TYPE_CHECKING:
-    from reid_pipeline.evaluation.gallery_images import Embedding
+    from reid_pipeline.evaluation.gallery_embedding import Embedding
 
 Record = dict[str, Any]
 Answers = tuple[pd.DataFrame, str, str, str]
@@ -53,9 +54,27 @@ def embed_probes(
     compute: ComputeParameters,
 ) -> Any:
     """Embed the images that are asked about."""
-    from reid_pipeline.evaluation.gallery_images import probes_of
+    from reid_pipeline.evaluation.gallery_embedding import probes_of
 
     return probes_of(gallery, given_images, _embedding(gallery_embedder, embed, ingestion, compute))
+
+
+def embed_probes_or_words(
+    gallery: Any,
+    given_images: Any,
+    gallery_embedder: Any,
+    parameters: Record,
+    embed: EmbedParameters,
+    ingestion: IngestionParameters,
+    compute: ComputeParameters,
+) -> Any:
+    """Embed the images or the words that are asked about."""
+    from reid_pipeline.evaluation.gallery_embedding import probes_of, words_of
+
+    embedding = _embedding(gallery_embedder, embed, ingestion, compute)
+    if text := parameters.get("text"):
+        return words_of(gallery, text, embedding)
+    return probes_of(gallery, given_images, embedding)
 
 
 def search(gallery: Any, probes: Any, search: SearchParameters, filters: FilterParameters) -> Answers:
@@ -69,6 +88,7 @@ def bring_up_to_date(gallery: Any) -> Any:
     """Return that the threshold is computed anew where the gallery has changed since."""
     from reid_pipeline.gallery.operations import PromiseKept
 
+    del gallery  # the operation reads it when it is carried out, under its lock
     return PromiseKept()
 
 
@@ -83,6 +103,7 @@ def merge(gallery: Any, parameters: Record) -> Any:
     """Return the merge of one identity into another."""
     from reid_pipeline.gallery.operations import Merge
 
+    del gallery  # the operation reads it when it is carried out, under its lock
     return Merge(parameters["into"], (parameters["identity"],))
 
 
@@ -90,6 +111,7 @@ def undo(gallery: Any) -> Any:
     """Return that the last merge is taken back."""
     from reid_pipeline.gallery.operations import Undo
 
+    del gallery  # the operation reads it when it is carried out, under its lock
     return Undo()
 
 
@@ -97,6 +119,7 @@ def rename(gallery: Any, parameters: Record) -> Any:
     """Return the new name of an identity."""
     from reid_pipeline.gallery.operations import Rename
 
+    del gallery  # the operation reads it when it is carried out, under its lock
     return Rename(parameters["identity"], parameters["to"])
 
 
@@ -104,6 +127,7 @@ def forget(gallery: Any, parameters: Record) -> Any:
     """Return which entries are forgotten."""
     from reid_pipeline.gallery.operations import Removal
 
+    del gallery  # the operation reads it when it is carried out, under its lock
     return Removal(*(parameters.get(name) for name in ("identity", "camera", "before")))
 
 
@@ -111,6 +135,7 @@ def calibrate(gallery: Any, calibrate: CalibrateParameters) -> Any:
     """Return the promise that identify is to make."""
     from reid_pipeline.gallery.operations import Promise
 
+    del gallery  # the operation reads it when it is carried out, under its lock
     return Promise(calibrate.false_alarm or 0.0, calibrate.unsure, calibrate.other_cameras)
 
 
@@ -122,7 +147,7 @@ def reembed(
     compute: ComputeParameters,
 ) -> Any:
     """Embed the picture of every entry by another model."""
-    from reid_pipeline.evaluation.gallery_images import reembedded
+    from reid_pipeline.evaluation.gallery_embedding import reembedded
 
     return reembedded(gallery, _embedding(named_embedder, embed, ingestion, compute))
 
@@ -138,6 +163,6 @@ def _embedding(
     embedder: Any, embed: EmbedParameters, ingestion: IngestionParameters, compute: ComputeParameters
 ) -> "Embedding":
     from reid_pipeline.engine.runtime import resolve_runtime
-    from reid_pipeline.evaluation.gallery_images import Embedding
+    from reid_pipeline.evaluation.gallery_embedding import Embedding
 
     return Embedding(embedder, resolve_runtime(compute), embed, ingestion.on_unreadable == "skip")

@@ -127,4 +127,3 @@ def identities_table(identities: pd.DataFrame) -> Table:
 def missing_picture() -> Picture:
     """Return a grey tile, uint8 [H, W, 3], in the place of a picture whose file is gone."""
     return np.full((HEIGHT, HEIGHT // 2, 3), _MISSING, dtype=np.uint8)
-

@@ -5,10 +5,10 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from reid_pipeline.schema.base import Parameters
-from reid_pipeline.schema.gallery_parameters import GalleryParameters
 from reid_pipeline.schema.columns import MANIFEST_COLUMNS
 from reid_pipeline.schema.embed_parameters import EmbedParameters
 from reid_pipeline.schema.errors import nearest
+from reid_pipeline.schema.gallery_parameters import GalleryParameters
 from reid_pipeline.schema.user_paths import user_path
 
 PositiveInt = Annotated[int, Field(ge=1)]
