@@ -77,8 +77,8 @@ def require_projected(embedder: LoadedEmbedder) -> slice:
     """Return the columns of the projected part of the embeddings; a UserError where there is none."""
     if embedder.embedder.neck == "after":
         raise UserError(
-            f"{_NO_WORDS}: its embeddings are read after necks, which lead out of the space that images and texts share in"
-            " CLIP. Take zero_shot, baseline, clip_reid or svll_reid."
+            f"{_NO_WORDS}: its embeddings are read after necks, which lead out of the space of images and texts."
+            " Take zero_shot, baseline, clip_reid or svll_reid."
         )
     if embedder.projected is None:
         raise UserError(
