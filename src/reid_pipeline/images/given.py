@@ -39,7 +39,7 @@ class GivenImages(ReIDImages):
             raise UserError(f"Image {row} of those given is {_noun(given)}. Give {_FORMS}.")
         if not given.size:
             raise UserError(f"Image {row} of those given has no pixels: its shape is {list(given.shape)}.")
-        return resize(np.ascontiguousarray(given), self.target)
+        return resize(np.array(given, order="C"), self.target)
 
 
 _FORMS = "the path of a file, a picture of Pillow's, or RGB pixels as a uint8 array [height, width, 3]"
