@@ -57,6 +57,8 @@ def images_to_enrol(
     confirmed = np.ones(len(given.rows), dtype=bool)
     if clusters is not None:
         listed, confirmed = clustered_images(given, clusters)
+    elif isinstance(listed, ListedImages) and embedding.embed.identities == "none":
+        listed = listed.without_folder_names()
     require_named(listed.rows)
     files = [stored_path(Path(listed.root) / path) for path in listed.rows[PATH]]
     new, notes = without_enrolled(gallery, files, collection)

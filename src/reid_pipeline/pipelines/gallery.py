@@ -12,6 +12,7 @@ from kedro.pipeline import Node, Pipeline, node, pipeline
 
 from reid_pipeline.pipelines import gallery_nodes as nodes
 from reid_pipeline.schema.errors import UserError
+from reid_pipeline.schema.gallery_parameters import CalibrateParameters
 from reid_pipeline.schema.typed import typed
 
 _EMBEDDING = ["params:embed", "params:ingestion", "params:compute"]
@@ -61,7 +62,7 @@ def require_given(name: str, parameters: Mapping[str, Any]) -> None:
         raise UserError(f"{name} needs one of {', '.join(one_of)}: {start}, and {ways}.")
     if name == "search" and parameters.get("images") and parameters.get("text"):
         raise UserError("search is given images and text. Give one of them: pictures to ask by, or words.")
-    if name == "calibrate" and (parameters.get("calibrate") or {}).get("false_alarm") is None:
+    if name == "calibrate" and CalibrateParameters.model_validate(parameters[name]).false_alarm is None:
         raise UserError(
             "How often may identify take somebody new for a known one? Give calibrate.false_alarm, a share:"
             f" {start},calibrate.false_alarm=0.1 is one newcomer in ten, and needs 19 identities; 0.01 needs 199."
