@@ -93,7 +93,9 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
     configure_project("reid_pipeline")
 
 
-def test_from_a_trained_cell_to_who_is_this(project: Project, capsys: pytest.CaptureFixture[str]) -> None:
+def test_from_a_trained_cell_to_who_is_this(
+    project: Project, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The page from above to below; after each command what its text promises is there."""
     checks = {
         "enrol": check_enrolled,
@@ -112,6 +114,9 @@ def test_from_a_trained_cell_to_who_is_this(project: Project, capsys: pytest.Cap
         printed = capsys.readouterr().out
         assert checks[pipeline](project, {"printed": printed, **parameters}) is not False, pipeline
         seen.append(pipeline)
+        if pipeline == "identify":
+            run_python(project, monkeypatch)
+            assert "known" in capsys.readouterr().out
     assert set(seen) == set(checks), "the page has every pipeline of a gallery"
 
 
@@ -162,6 +167,14 @@ def check_identified(project: Project, given: dict[str, Any]) -> None:
     assert "1 known, 1 new, 0 unsure" in given["printed"]
 
 
+def run_python(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The page's Python, in the project's folder."""
+    (block,) = re.findall(r"```python\n(.*?)```", (ROOT / "docs/gallery.md").read_text(), re.S)
+    with monkeypatch.context() as here:
+        here.chdir(project.root)
+        exec(compile(block, "docs/gallery.md", "exec"), {})
+
+
 def check_searched(project: Project, given: dict[str, Any]) -> None:
     table = pd.read_parquet(project.root / "data/08_reporting/galleries/gate/search.parquet")
     if "text" in given:
@@ -189,12 +202,3 @@ def check_embedded_anew(project: Project, given: dict[str, Any]) -> None:
     assert gallery(project).model == embedder.digest
     paths = gallery(project).entries()["path"].tolist()
     np.testing.assert_allclose(gallery(project).vectors(), embedder.embed(paths), atol=1e-5)
-
-
-def test_the_python_on_the_page_runs(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
-    """After the commands the gallery is of another model, which the page's Python says plainly."""
-    monkeypatch.chdir(project.root)
-    (block,) = re.findall(r"```python\n(.*?)```", (ROOT / "docs/gallery.md").read_text(), re.S)
-    run_session(project, "reembed", gallery="gate", model=MODELS[0])
-    run_session(project, "calibrate", gallery="gate", calibrate={"false_alarm": 0.1})
-    exec(compile(block, "docs/gallery.md", "exec"), {})
