@@ -42,6 +42,13 @@ class State:
         order = np.argsort(ids)
         return ids[order], Places(numbers[order], rows[order])
 
+    @cached_property
+    def centres(self) -> tuple[Float32s, Ids]:
+        """Centres of the lists of all segments, `[L, d]`, and where those of each segment begin, `[S + 1]`."""
+        none = np.empty((0, self.manifest.width), dtype=np.float32)
+        found = [none if segment.index.centres is None else segment.index.centres for segment in self.segments]
+        return np.concatenate([none, *found]), np.cumsum([0, *map(len, found)], dtype=np.int64)
+
     @property
     def ids(self) -> Ids:
         """Ids of all entries, ascending."""
