@@ -158,14 +158,14 @@ def rewritten(state: State, manifest: Manifest, stays: Callable[[Segment], Mask]
     written = Written(state, manifest)
 
     def write(number: int, place: int) -> SegmentRecord:
-        segment, mask = state.segments[number], left[number]
-        vectors = segment.vectors[mask]
-        return written.put(place, vectors, segment.table.filter(mask), segment.index.without(vectors, mask))
+        segment = state.segments[number]
+        vectors, table = segment.vectors[left[number]], segment.table.filter(left[number])
+        return written.put(place, vectors, table, segment.index.without(vectors, left[number]))
 
     # In threads, since each waits for the disk.
     thinner = [number for number in touched if left[number].any()]
     written.records += in_threads(lambda each: write(each[1], each[0]), enumerate(thinner))
-    stay = [each.record for each, mask in zip(state.segments, left, strict=True) if mask.all()]
+    stay = [segment.record for number, segment in enumerate(state.segments) if number not in touched]
     return _without_empty(written.manifest(stay), state, left), [state.segments[number] for number in touched]
 
 
@@ -181,7 +181,7 @@ def _without_empty(manifest: Manifest, state: State, left: Sequence[Mask]) -> Ma
         update={
             "identities": {key: each for key, each in manifest.identities.items() if key in needed},
             "merges": tuple(
-                left for merge in manifest.merges if (left := tuple(key for key in merge if key in needed))
+                keys_left for merge in manifest.merges if (keys_left := tuple(key for key in merge if key in needed))
             ),
         }
     )

@@ -75,7 +75,7 @@ def _nearest(state: State, masks: Sequence[Mask | None], probes: Float32s, k: in
 
     asked = [number for number, mask in enumerate(masks) if mask is None or mask.any()]
     if wanted is not None:
-        asked = [number for number in asked if wanted[number] is None or wanted[number].any()]
+        asked = [number for number in asked if (lists := wanted[number]) is None or lists.any()]
     workers = worker_count()
     # Segments for each core, instead of every core on each segment.
     with _blas().limit(limits=1, user_api="blas"):

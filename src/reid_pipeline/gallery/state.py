@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from reid_pipeline.gallery.manifest import Manifest, read_manifest
+from reid_pipeline.gallery.manifest import SEGMENTS, Manifest, read_manifest
 from reid_pipeline.gallery.rows import Float32s, Ids, iso_times
 from reid_pipeline.gallery.segments import Segment, open_segment
 from reid_pipeline.schema.errors import UserError, first_few, nearest
@@ -138,9 +138,11 @@ def open_state(folder: Path, known: State | None = None) -> State:
         try:
             segments = tuple(opened.get(each.name) or open_segment(folder, each) for each in manifest.segments)
             return State(folder, manifest, segments)
-        except FileNotFoundError as error:
-            missing = error.filename or error
+        except FileNotFoundError:
             time.sleep(0.01 * tried)
+    stems = [folder / SEGMENTS / each.name for each in manifest.segments]
+    missing = [stem.name for stem in stems if not all(stem.with_suffix(end).exists() for end in (".npy", ".arrow"))]
     raise UserError(
-        f"Gallery {folder.name} names a file that is missing: {missing}. Bring the folder back whole, from a copy."
+        f"Gallery {folder.name} lacks files of its segments, below {SEGMENTS}/: {first_few(missing) or 'indexes'}."
+        " Somebody else has removed them: bring the folder back whole, from a copy."
     )
