@@ -12,7 +12,7 @@ from reid_pipeline.gallery import Gallery
 
 MODEL = "a" * 64
 WIDTH = 32
-_KNOWN_FILES = {".npy", ".arrow", ".hnsw", ".json", ".lock"}  # a new kind of file needs a decoding below
+_KNOWN_FILES = {".npy", ".arrow", ".npz", ".hnsw", ".json", ".lock"}  # a new kind of file needs a decoding below
 
 
 def units(seed: int, count: int, width: int = WIDTH) -> np.ndarray:

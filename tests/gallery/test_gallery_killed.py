@@ -15,6 +15,7 @@ import pytest
 from small_gallery import MODEL, WIDTH, filled, rows, units
 
 from reid_pipeline.gallery import Gallery, segments
+from reid_pipeline.gallery.kinds import KINDS
 from reid_pipeline.schema.errors import UserError
 
 VECTORS = units(0, 400)
@@ -23,7 +24,7 @@ Content = dict[int, tuple[str, bytes]]
 
 @pytest.fixture(autouse=True)
 def small_segments(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(segments, "SEGMENT_BYTES", segments._HEADER + 12 * 4 * WIDTH)
+    monkeypatch.setattr(segments, "SEGMENT_BYTES", dict.fromkeys(KINDS, segments._HEADER + 12 * 4 * WIDTH))
 
 
 def enrol(gallery: Gallery, start: int, count: int, name: str) -> None:

@@ -9,6 +9,7 @@ import pytest
 from small_gallery import WIDTH, clustered, filled, rows, units
 
 from reid_pipeline.gallery import Filters, Gallery, segments
+from reid_pipeline.gallery.kinds import KINDS
 from reid_pipeline.schema.errors import UserError
 
 VECTORS = clustered(0, 40, 8)
@@ -25,7 +26,7 @@ ENTRIES = rows(
 def gallery(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Any:
     """320 entries in segments of 100, of which those from 50 rows on have an index."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(segments, "SEGMENT_BYTES", segments._HEADER + 100 * 4 * WIDTH)
+        patch.setattr(segments, "SEGMENT_BYTES", dict.fromkeys(KINDS, segments._HEADER + 100 * 4 * WIDTH))
         patch.setattr(segments, "INDEXED_FROM", 50)
         patch.setattr("reid_pipeline.gallery.kinds.ivf._ROWS_PER_LIST", 10)
         found = filled(tmp_path_factory.mktemp("search") / "g", VECTORS, ENTRIES, request.param)

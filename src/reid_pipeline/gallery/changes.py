@@ -8,10 +8,11 @@ import pyarrow as pa
 from numpy.typing import ArrayLike
 
 from reid_pipeline.gallery.kinds import Index
-from reid_pipeline.gallery.manifest import Identity, Manifest, SegmentRecord
+from reid_pipeline.gallery.manifest import Identity, IndexKind, Manifest, SegmentRecord
 from reid_pipeline.gallery.rows import SCHEMA, Float32s, Ids, Mask, checked_vectors, digests_of, table_of
-from reid_pipeline.gallery.segments import Segment, capacity, indexed, joined, write_segment
+from reid_pipeline.gallery.segments import Segment, capacity, indexed, indexes, joined, write_segment
 from reid_pipeline.gallery.state import State
+from reid_pipeline.geometry.compiled import in_threads
 from reid_pipeline.schema.errors import UserError, first_few
 from reid_pipeline.schema.origin import Origin
 
@@ -98,7 +99,7 @@ def _refuse_two_names(state: State, entries: pd.DataFrame, ids: Ids, new_keys: I
 
 def _grown(state: State, manifest: Manifest, vectors: Float32s, table: pa.Table) -> Manifest:
     """Return the manifest with new rows in segments; small segments are written anew with them, into one."""
-    most = capacity(manifest.width)
+    most = capacity(manifest.width, manifest.index)
     absorbed: list[Segment] = []
     tail = len(vectors) % most
     for segment in sorted(state.segments, key=lambda each: each.record.rows):
@@ -132,13 +133,13 @@ class Written:
         self.records: list[SegmentRecord] = []
 
     def add(self, vectors: Float32s, table: pa.Table) -> None:
-        """Write a segment, in the order of its index."""
-        self.put(*indexed(vectors, table, self._manifest.index))
+        """Write a further segment, in the order of its index."""
+        self.records.append(self.put(len(self.records), *indexed(vectors, table, self._manifest.index)))
 
-    def put(self, vectors: Float32s, table: pa.Table, index: Index | None) -> None:
-        """Write a segment as it is."""
-        name = f"{self._manifest.next_segment + len(self.records):06d}"
-        self.records.append(write_segment(self._state.folder, name, vectors, table, index))
+    def put(self, place: int, vectors: Float32s, table: pa.Table, index: Index | None) -> SegmentRecord:
+        """Write the segment that is the `place`-th new one, as it is."""
+        name = f"{self._manifest.next_segment + place:06d}"
+        return write_segment(self._state.folder, name, vectors, table, index)
 
     def manifest(self, stay: Sequence[SegmentRecord]) -> Manifest:
         """Return the manifest with old segments that stay, and the new ones."""
@@ -152,22 +153,26 @@ def rewritten(state: State, manifest: Manifest, stays: Callable[[Segment], Mask]
 
     A segment whose index cannot do without rows is written without one: it is searched exactly until `reindexed`.
     """
-    written, stay, touched = Written(state, manifest), [], []
-    for segment in state.segments:
-        left = stays(segment)
-        if left.all():
-            stay.append(segment.record)
-            continue
-        touched.append(segment)
-        if left.any():
-            vectors = segment.vectors[left]
-            written.put(vectors, segment.table.filter(left), segment.index.without(vectors, left))
-    return _without_empty(written.manifest(stay), state, stays), touched
+    left = [stays(segment) for segment in state.segments]
+    touched = [number for number, mask in enumerate(left) if not mask.all()]
+    written = Written(state, manifest)
+
+    def write(number: int, place: int) -> SegmentRecord:
+        segment = state.segments[number]
+        vectors, table = segment.vectors[left[number]], segment.table.filter(left[number])
+        return written.put(place, vectors, table, segment.index.without(vectors, left[number]))
+
+    # In threads, since each waits for the disk.
+    thinner = [number for number in touched if left[number].any()]
+    written.records += in_threads(lambda each: write(each[1], each[0]), enumerate(thinner))
+    stay = [segment.record for number, segment in enumerate(state.segments) if number not in touched]
+    return _without_empty(written.manifest(stay), state, left), [state.segments[number] for number in touched]
 
 
-def _without_empty(manifest: Manifest, state: State, stays: Callable[[Segment], Mask]) -> Manifest:
+def _without_empty(manifest: Manifest, state: State, left: Sequence[Mask]) -> Manifest:
     """Return the manifest without the identities that had entries and have none left, and without their merges."""
-    used = {key for segment in state.segments for key in np.unique(segment.keys[stays(segment)]).tolist()}
+    keys = [segment.keys[mask] for segment, mask in zip(state.segments, left, strict=True)]
+    used = set(np.unique(np.concatenate(keys)).tolist())
     needed = set(used)
     for key in used:
         while (into := manifest.identities[key].into) is not None:
@@ -176,25 +181,43 @@ def _without_empty(manifest: Manifest, state: State, stays: Callable[[Segment], 
         update={
             "identities": {key: each for key, each in manifest.identities.items() if key in needed},
             "merges": tuple(
-                left for merge in manifest.merges if (left := tuple(key for key in merge if key in needed))
+                keys_left for merge in manifest.merges if (keys_left := tuple(key for key in merge if key in needed))
             ),
         }
     )
 
 
+def regrouped(state: State, kind: IndexKind) -> Manifest:
+    """Return the gallery with another index, in segments of the size that it wants; `reindexed` builds it."""
+    width = state.manifest.width
+    manifest = state.manifest.model_copy(update={"index": kind, "lists": 0, "lists_rows": 0})
+    if (most := capacity(width, kind)) == capacity(width, state.manifest.index):
+        return manifest
+    written = Written(state, manifest)
+    vectors, table = np.empty((0, width), dtype=np.float32), SCHEMA.empty_table()
+    for segment in state.segments:
+        vectors, table = np.concatenate([vectors, segment.vectors]), pa.concat_tables([table, segment.table])
+        while len(vectors) >= most:
+            written.add(vectors[:most], table.slice(0, most))
+            vectors, table = vectors[most:], table.slice(most)
+    if len(vectors):
+        written.add(vectors, table)
+    return written.manifest(())
+
+
 def reindexed(state: State) -> Manifest | None:
     """Return the gallery with an index for each segment that lacks it; None where none does."""
-    manifest = state.manifest
-    written, stay = Written(state, manifest), []
-    for segment in state.segments:
-        vectors, table, index = segment.vectors, segment.table, segment.index
-        if index.kind != manifest.index:
-            vectors, table, index = indexed(vectors, table, manifest.index)
-        if index.kind == segment.index.kind:
-            stay.append(segment.record)
-        else:
-            written.put(vectors, table, index)
-    return written.manifest(stay) if written.records else None
+    kind = state.manifest.index
+    written = Written(state, state.manifest)
+    stale = [
+        each for each in state.segments if each.index.kind not in (kind, indexes(len(each.ids), kind))
+    ]  # one that has grown small keeps its index
+    if not stale:
+        return None
+    for segment in stale:
+        written.add(np.asarray(segment.vectors), segment.table)
+    names = {each.record.name for each in stale}
+    return written.manifest([each.record for each in state.segments if each.record.name not in names])
 
 
 def embedded_anew(state: State, ids: Ids, vectors: ArrayLike, model: str, origin: Origin | None) -> Manifest:
@@ -216,9 +239,17 @@ def embedded_anew(state: State, ids: Ids, vectors: ArrayLike, model: str, origin
     if len(checked) != len(given):
         raise UserError(f"There are {len(checked)} new vectors for {len(given)} ids; each entry needs one.")
     manifest = state.manifest.model_copy(
-        update={"model": model, "width": width, "origin": origin, "calibration": None, "sources": ()}
+        update={
+            "model": model,
+            "width": width,
+            "origin": origin,
+            "calibration": None,
+            "lists": 0,
+            "lists_rows": 0,
+            "sources": (),
+        }
     )
-    written, most = Written(state, manifest), capacity(width)
+    written, most = Written(state, manifest), capacity(width, manifest.index)
     table = (
         pa.concat_tables([SCHEMA.empty_table(), *(each.table for each in state.segments)])
         .unify_dictionaries()

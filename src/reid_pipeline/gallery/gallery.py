@@ -28,6 +28,7 @@ from reid_pipeline.gallery.manifest import (
 )
 from reid_pipeline.gallery.readable import ReadableGallery
 from reid_pipeline.gallery.rows import Ids, checked_entries, checked_vectors
+from reid_pipeline.gallery.search import with_lists
 from reid_pipeline.gallery.state import State, open_state
 from reid_pipeline.schema.errors import UserError, nearest
 from reid_pipeline.schema.origin import Origin
@@ -109,6 +110,7 @@ class Gallery(ReadableGallery):
             manifest, ids = changes.enrolled(state, checked, rows, [str(Path(each).absolute()) for each in sources])
             if manifest != state.manifest:
                 self._commit(manifest)
+                self._reindex()
         if self.index == "exact" and len(self) > EXACT_UP_TO >= state.manifest.rows:
             text = (
                 "Gallery %s has more than %s entries: index ivf would search it faster, at a recall that is measured."
@@ -222,7 +224,7 @@ class Gallery(ReadableGallery):
         """
         _require_index(index)
         with self._changing() as state:
-            self._store(state.manifest.model_copy(update={"index": index}))
+            self._store(changes.regrouped(state, index))
             self._reindex()
 
     def embed_anew(self, ids: Ids, vectors: ArrayLike, *, model: str, origin: Origin | None = None) -> None:
@@ -239,6 +241,7 @@ class Gallery(ReadableGallery):
         """
         with self._changing() as state:
             self._commit(changes.embedded_anew(state, ids, vectors, model, origin))
+            self._reindex()
 
     @contextlib.contextmanager
     def _changing(self) -> Iterator[State]:
@@ -261,10 +264,10 @@ class Gallery(ReadableGallery):
         remove_unnamed(self.folder)
 
     def _reindex(self) -> None:
-        """Build the indexes that are missing; the entries are safe before."""
-        manifest = changes.reindexed(self._state)
-        if manifest is not None:
-            self._store(manifest)
+        """Build the indexes that are missing, and look how they are best searched; the entries are safe before."""
+        for renewed in (changes.reindexed, with_lists):
+            if (manifest := renewed(self._state)) is not None:
+                self._store(manifest)
 
     def _current_calibration(self) -> Calibration:
         """Return the calibration for what is open, and store it where nobody is writing."""

@@ -28,7 +28,6 @@ class SegmentRecord(Record):
     name: str
     rows: int
     index: IndexKind = "exact"  # what it is searched by; small ones are searched exactly
-    lists: int = 0  # of an `ivf` segment: how many lists a probe is compared with
 
 
 class Identity(Record):
@@ -58,6 +57,8 @@ class Manifest(Record):
     model: str  # SHA-256 of the embedder's tensors
     width: int
     index: IndexKind = "exact"
+    lists: int = 0  # of index `ivf`: how many a probe is compared with, of those of all segments together
+    lists_rows: int = 0  # how many entries there were when that was found out
     origin: Origin | None = None  # of the embeddings
     revision: int = 0  # counts changes
     next_id: int = 0

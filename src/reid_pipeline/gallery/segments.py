@@ -17,17 +17,18 @@ from reid_pipeline.gallery.durable import new_file
 from reid_pipeline.gallery.manifest import SEGMENTS, IndexKind, SegmentRecord
 from reid_pipeline.gallery.rows import SCHEMA, Float32s, Ids, Mask
 
-SEGMENT_BYTES = 64_000_000
-"""The greatest size of a segment's files: forgetting an entry writes that much at most for each segment it is in."""
-INDEXED_FROM = 4096
+SEGMENT_BYTES = {"exact": 8_000_000, "ivf": 8_000_000, "hnsw": 64_000_000}
+"""The greatest size of a segment's vectors: forgetting writes that much for each segment that an entry is in. A graph
+is quicker to search when it is large, and slow to change at any size."""
+INDEXED_FROM = 1024
 """Rows from which a segment has an index; fewer are searched exactly at once."""
 _MOST_ROWS = 100_000  # of narrow vectors: their rows' texts take more than they do
 _HEADER = 4096
 
 
-def capacity(width: int) -> int:
+def capacity(width: int, kind: IndexKind) -> int:
     """Return how many vectors a segment holds at most."""
-    return max(1, min(_MOST_ROWS, (SEGMENT_BYTES - _HEADER) // (4 * width)))
+    return max(1, min(_MOST_ROWS, (SEGMENT_BYTES[kind] - _HEADER) // (4 * width)))
 
 
 @dataclass(frozen=True)
@@ -93,7 +94,7 @@ def write_segment(
         writer.write_table(_one_chunk(table))
     found = index or kinds.Exact()
     found.save(stem)
-    return SegmentRecord(name=name, rows=len(vectors), index=found.kind, lists=found.lists)
+    return SegmentRecord(name=name, rows=len(vectors), index=found.kind)
 
 
 def _one_chunk(table: pa.Table) -> pa.Table:
@@ -110,9 +111,12 @@ def joined(segments: Sequence[Segment]) -> tuple[Float32s, pa.Table]:
     return np.concatenate([each.vectors for each in segments]), pa.concat_tables([each.table for each in segments])
 
 
+def indexes(rows: int, kind: IndexKind) -> IndexKind:
+    """Return the kind of index that a segment of so many rows gets in a gallery of `kind`."""
+    return kind if rows >= INDEXED_FROM else "exact"
+
+
 def indexed(vectors: Float32s, table: pa.Table, kind: IndexKind) -> tuple[Float32s, pa.Table, Any]:
     """Return vectors and rows in the order that an index of `kind` wants, and the index."""
-    if kind == "exact" or len(vectors) < INDEXED_FROM:
-        return vectors, table, kinds.Exact()
-    order, index = kinds.build_index(kind, vectors)
+    order, index = kinds.build_index(indexes(len(vectors), kind), vectors)
     return (vectors, table, index) if order is None else (vectors[order], table.take(order), index)

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from reid_pipeline.gallery.manifest import Manifest, read_manifest
+from reid_pipeline.gallery.manifest import SEGMENTS, Manifest, read_manifest
 from reid_pipeline.gallery.rows import Float32s, Ids, iso_times
 from reid_pipeline.gallery.segments import Segment, open_segment
 from reid_pipeline.schema.errors import UserError, first_few, nearest
@@ -41,6 +41,13 @@ class State:
         rows = np.concatenate([np.empty(0, np.int64), *(np.arange(len(each.ids)) for each in self.segments)])
         order = np.argsort(ids)
         return ids[order], Places(numbers[order], rows[order])
+
+    @cached_property
+    def centres(self) -> tuple[Float32s, Ids]:
+        """Centres of the lists of all segments, `[L, d]`, and where those of each segment begin, `[S + 1]`."""
+        none = np.empty((0, self.manifest.width), dtype=np.float32)
+        found = [none if segment.index.centres is None else segment.index.centres for segment in self.segments]
+        return np.concatenate([none, *found]), np.cumsum([0, *map(len, found)], dtype=np.int64)
 
     @property
     def ids(self) -> Ids:
@@ -131,9 +138,11 @@ def open_state(folder: Path, known: State | None = None) -> State:
         try:
             segments = tuple(opened.get(each.name) or open_segment(folder, each) for each in manifest.segments)
             return State(folder, manifest, segments)
-        except FileNotFoundError as error:
-            missing = error.filename or error
+        except FileNotFoundError:
             time.sleep(0.01 * tried)
+    stems = [folder / SEGMENTS / each.name for each in manifest.segments]
+    missing = [stem.name for stem in stems if not all(stem.with_suffix(end).exists() for end in (".npy", ".arrow"))]
     raise UserError(
-        f"Gallery {folder.name} names a file that is missing: {missing}. Bring the folder back whole, from a copy."
+        f"Gallery {folder.name} lacks files of its segments, below {SEGMENTS}/: {first_few(missing) or 'indexes'}."
+        " Somebody else has removed them: bring the folder back whole, from a copy."
     )

@@ -31,7 +31,7 @@ def load_index(record: SegmentRecord, stem: Path, vectors: Float32s) -> Index:
     if record.index == "exact":
         return Exact()
     if record.index == "ivf":
-        return ivf.load(stem, record.lists)
+        return ivf.load(stem)
     require_faiss(record.index)
     if not stem.with_suffix(".hnsw").is_file():  # faiss raises its own error
         raise FileNotFoundError(stem.with_suffix(".hnsw"))

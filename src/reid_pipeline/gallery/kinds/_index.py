@@ -19,21 +19,28 @@ class Index(ABC):
     """Finds candidates for the nearest rows of a segment."""
 
     kind: ClassVar[IndexKind]
-    lists: int = 0
 
     @abstractmethod
     def save(self, stem: Path) -> None:
         """Write the index to files `<stem>.*`, for good."""
 
+    @property
+    def centres(self) -> Float32s | None:
+        """Centres of its lists, `[L, d]`; None: it has no lists."""
+        return None
+
     @abstractmethod
-    def candidates(self, vectors: Float32s, probes: Float32s, count: int, passing: Mask | None) -> Candidates:
-        """Return about `count` rows with the greatest inner products among those that pass.
+    def candidates(
+        self, vectors: Float32s, probes: Float32s, count: int, passing: Mask | None, wanted: Mask | None
+    ) -> Candidates:
+        """Return rows with the greatest inner products among those that pass, `count` of them where there are so many.
 
         Args:
             vectors: of the segment, `[n, d]`.
             probes: `[q, d]`.
-            count: how many, at least.
+            count: how many.
             passing: which rows may be found, `[n]`; None: all.
+            wanted: which of its lists each probe is compared with, `[q, L]`; None where it has none.
         """
 
     @abstractmethod
@@ -54,8 +61,11 @@ class Exact(Index):
     def save(self, stem: Path) -> None:
         """There is nothing to write."""
 
-    def candidates(self, vectors: Float32s, probes: Float32s, count: int, passing: Mask | None) -> Candidates:
+    def candidates(
+        self, vectors: Float32s, probes: Float32s, count: int, passing: Mask | None, wanted: Mask | None
+    ) -> Candidates:
         """Return the `count` greatest of all rows that pass."""
+        del wanted
         return scan(vectors, probes, count, passing)
 
     def without(self, vectors: Float32s, stays: Mask) -> Index:

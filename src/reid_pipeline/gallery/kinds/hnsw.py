@@ -37,8 +37,11 @@ class Graph(Index):
         faiss.write_index(self.graph, str(file), faiss.IO_FLAG_SKIP_STORAGE)
         sync_file(file)
 
-    def candidates(self, vectors: Float32s, probes: Float32s, count: int, passing: Mask | None) -> Candidates:
+    def candidates(
+        self, vectors: Float32s, probes: Float32s, count: int, passing: Mask | None, wanted: Mask | None
+    ) -> Candidates:
         """Return candidates by walks through the graph; where too few rows pass, by comparing those."""
+        del wanted
         faiss = _faiss()
         if passing is not None and 4 * passing.sum() < len(passing):
             return scan(vectors, probes, count, passing)
