@@ -71,8 +71,8 @@ def identify_answers(
             " these. Rename it when you know who it is."
         )
     hits, count = _hits(found), min(identify.shown, len(found))
-    said = [_verdict(*each) for each in found[[ANSWER, IDENTITY, SCORE]].head(count).itertuples(index=False)]
-    shown = [_shown(gallery, probes, row, hits, verdict) for row, verdict in enumerate(said)]
+    verdicts = [_verdict(*each) for each in found[[ANSWER, IDENTITY, SCORE]].head(count).itertuples(index=False)]
+    shown = [_shown(gallery, probes, row, hits, verdict) for row, verdict in enumerate(verdicts)]
     content = AnswerContent(
         name=gallery.folder.name,
         title="Who is this?",

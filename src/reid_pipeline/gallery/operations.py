@@ -1,7 +1,7 @@
 """What can be done to a gallery, as data: a node returns an operation, and whoever saves it carries it out.
 
 It is carried out by one method of `Gallery`, which takes the gallery's lock and is safe against a kill: the change is
-there wholly or not at all. What it did is said in sentences.
+there wholly or not at all. What it did is returned in sentences.
 """
 
 from collections.abc import Sequence
@@ -154,7 +154,7 @@ class Promise:
 
 
 @dataclass(frozen=True)
-class PromiseKept:
+class RenewedPromise:
     """The threshold computed anew where the gallery has changed since."""
 
     def carry_out(self, folder: Path) -> list[str]:

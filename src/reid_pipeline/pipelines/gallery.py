@@ -1,7 +1,7 @@
 """Pipelines of a gallery: enrol, search, identify, and what puts it right.
 
 A node that changes a gallery reads `gallery` and returns a change as `changed_gallery`; saving it carries it out
-(`io.gallery`). What a run did is said in `gallery_notes`, which the terminal prints and no file holds.
+(`io.gallery`). What a run did stands in `gallery_notes`, which the terminal prints and no file holds.
 """
 
 import shlex

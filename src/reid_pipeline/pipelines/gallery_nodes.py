@@ -86,10 +86,10 @@ def search(gallery: Any, probes: Any, search: SearchParameters, filters: FilterP
 
 def bring_up_to_date(gallery: Any) -> Any:
     """Return that the threshold is computed anew where the gallery has changed since."""
-    from reid_pipeline.gallery.operations import PromiseKept
+    from reid_pipeline.gallery.operations import RenewedPromise
 
     del gallery  # the operation reads it when it is carried out, under its lock
-    return PromiseKept()
+    return RenewedPromise()
 
 
 def identify(changed_gallery: Any, probes: Any, identify: IdentifyParameters, filters: FilterParameters) -> Answers:

@@ -10,6 +10,7 @@ import pandas as pd
 from reid_pipeline.reporting.contact_sheets import HEIGHT, Picture, row_of, source_of
 from reid_pipeline.reporting.formats import count, counted
 from reid_pipeline.reporting.page import Column, Headline, Table, rendered
+from reid_pipeline.schema.columns import IDENTITY
 
 LISTED = 500
 """Identities in the table of the page; the CSV has all."""
@@ -97,10 +98,10 @@ class GalleryContent:
 def render_gallery(content: GalleryContent) -> str:
     """Return the page of a gallery; it loads nothing, and every value is escaped."""
     table = content.identities
-    unconfirmed = int((~table["confirmed"]).sum())
+    unconfirmed = int((~table.confirmed).sum())
     headlines = [
         Headline("Identities", count(len(table))),
-        Headline("Images", count(int(table["images"].sum()))),
+        Headline("Images", count(int(table.images.sum()))),
         Headline("Not confirmed", count(unconfirmed), "clusters that nobody named"),
     ]
     rest = f"The first {count(LISTED)} of {count(len(table))}; identities.csv has all." if len(table) > LISTED else ""
@@ -111,17 +112,11 @@ def render_gallery(content: GalleryContent) -> str:
 
 def identities_table(identities: pd.DataFrame) -> Table:
     """Return the identities of a gallery as a table."""
-    return Table(
-        "Identities",
-        [
-            Column("Identity", identities["identity"].tolist(), words=True),
-            Column("Images", [count(int(each)) for each in identities["images"]]),
-            Column("Cameras", identities["cameras"].tolist(), words=True),
-            Column("First", [str(each) for each in identities["first"]], words=True),
-            Column("Last", [str(each) for each in identities["last"]], words=True),
-            Column("Confirmed", ["yes" if each else "no" for each in identities["confirmed"]], words=True),
-        ],
-    ).without_empty_columns()
+    words = {IDENTITY: "Identity", "images": "Images", "cameras": "Cameras", "first": "First", "last": "Last"}
+    listed = identities[list(words)].assign(images=[count(each) for each in identities.images])
+    columns = [Column(title, listed[name].tolist(), words=name != "images") for name, title in words.items()]
+    confirmed = Column("Confirmed", ["yes" if each else "no" for each in identities.confirmed], words=True)
+    return Table("Identities", [*columns, confirmed]).without_empty_columns()
 
 
 def missing_picture() -> Picture:
