@@ -67,8 +67,8 @@ def identify_answers(
     remarks = list(probes.remarks)
     if unconfirmed:
         remarks.append(
-            f"{counted(unconfirmed, 'answer')} name a cluster that nobody has confirmed: the promise does not hold for"
-            " these. Rename it when you know who it is."
+            f"{unconfirmed:,} of the answers name clusters that nobody has confirmed, and promise nothing: rename these"
+            " when you know who they are."
         )
     hits, count = _hits(found), min(identify.shown, len(found))
     verdicts = [_verdict(*each) for each in found[[ANSWER, IDENTITY, SCORE]].head(count).itertuples(index=False)]

@@ -9,14 +9,16 @@ import pandas as pd
 from reid_pipeline.evaluation.gallery_embedding import Embedding, Given, stored_path
 from reid_pipeline.gallery import Gallery
 from reid_pipeline.gallery.operations import Enrolment
+from reid_pipeline.reporting.formats import counted
 from reid_pipeline.retrieval.pooling import agreement, pooled, tracklet_groups
 from reid_pipeline.schema.columns import CAMERA, CLUSTER, IDENTITY, NAME, NOISE, PATH, TIME, TRACKID
 from reid_pipeline.schema.embedded_images import EMBEDDED_COLUMNS, EmbeddedImages
 from reid_pipeline.schema.errors import UserError, first_few
 from reid_pipeline.schema.gallery_parameters import EnrolParameters
 from reid_pipeline.schema.listed_images import ListedImages
+from reid_pipeline.schema.origin import Origin
 
-CONFIRMED, COLLECTION = "confirmed", "collection"
+CONFIRMED, COLLECTION, ENROL = "confirmed", "collection", "enrol"
 
 
 @dataclass(frozen=True)
@@ -37,7 +39,7 @@ class ImagesToEnrol:
 
 
 def images_to_enrol(
-    gallery: Gallery | None, given: Given, clusters: pd.DataFrame | None, embedding: Embedding, collection: str
+    gallery: Gallery | None, given: Given, clusters: pd.DataFrame | None, embedding: Embedding, enrol: EnrolParameters
 ) -> ImagesToEnrol:
     """Return the images that the gallery does not have, embedded by its model.
 
@@ -45,49 +47,64 @@ def images_to_enrol(
         gallery: None for a new one.
         given: images embedded before, or to be embedded; with `clusters` the folder that their paths begin at.
         clusters: path, cluster, name and camera of a run's images, or None.
-        embedding: how images are embedded.
-        collection: of the entries.
+        embedding: how images are embedded; not asked where they are.
+        enrol: collection, and whether tracklets are one entry each.
 
     Raises:
-        UserError: an image has no identity, cannot be decoded, or is embedded by another model.
+        UserError: an image has no identity, cannot be decoded, or is embedded by another model; clusters of another run
+            are in the gallery, which nobody has named.
     """
+    listed, confirmed = _named_images(given, clusters, embedding)
+    if gallery is not None:
+        gallery.require_model(listed.model if isinstance(listed, EmbeddedImages) else embedding.loaded.digest)
+    files = [stored_path(Path(listed.root) / path) for path in listed.rows[PATH]]
+    rows = listed.rows.assign(path=files, confirmed=confirmed)
+    new, notes = without_enrolled(gallery, rows, enrol)
+    rows = rows[new].reset_index(drop=True)
+    _require_free_names(gallery, rows)
+    of_images, confirmed = rows[list(EMBEDDED_COLUMNS)], rows[CONFIRMED].to_numpy()
+    if isinstance(listed, EmbeddedImages):
+        sources = (Path(listed.origin.file),) if listed.origin.file else ()
+        images = replace(listed, rows=of_images, vectors=listed.vectors[new])
+        return ImagesToEnrol(images, confirmed, sources, tuple(notes))
+    if gallery is not None and rows.empty:
+        return ImagesToEnrol(_nothing(gallery, of_images), confirmed, (), tuple(notes))
+    images = embedding.of(replace(listed, rows=of_images))
+    if left_out := len(rows) - len(images.rows):
+        notes.append(f"{counted(left_out, 'image')} cannot be decoded, and were left out.")
+    return ImagesToEnrol(images, confirmed[rows[PATH].isin(images.rows[PATH])], (), tuple(notes))
+
+
+def _named_images(
+    given: Given, clusters: pd.DataFrame | None, embedding: Embedding
+) -> tuple[EmbeddedImages | ListedImages, np.ndarray]:
+    """Return the images, of which each has an identity, and whether somebody confirmed it, bool [n]."""
     if given is None:
         raise UserError("There are no images to enrol. Give --params images=<folder, list or table>.")
-    listed: EmbeddedImages | ListedImages = given
-    confirmed = np.ones(len(given.rows), dtype=bool)
     if clusters is not None:
-        listed, confirmed = clustered_images(given, clusters)
-    elif isinstance(listed, ListedImages) and embedding.embed.identities == "none":
-        listed = listed.without_folder_names()
-    require_named(listed.rows)
-    files = [stored_path(Path(listed.root) / path) for path in listed.rows[PATH]]
-    new, notes = without_enrolled(gallery, files, collection)
-    if isinstance(listed, EmbeddedImages):
-        rows = listed.rows.assign(path=files)[new].reset_index(drop=True)
-        images = replace(listed, rows=rows, vectors=listed.vectors[new])
-        return ImagesToEnrol(images, confirmed[new], _sources(listed), tuple(notes))
-    if not new.any():
-        return ImagesToEnrol(_nothing(gallery, listed), confirmed[new], (), tuple(notes))
-    whole = listed.rows.assign(path=files, confirmed=confirmed)[new].reset_index(drop=True)
-    images = embedding.of(replace(listed, rows=whole[list(EMBEDDED_COLUMNS)]))
-    if gallery is not None:
-        gallery.require_model(images.model)
-    if len(images.rows) < len(whole):
-        notes.append(f"{len(whole) - len(images.rows):,} images cannot be decoded, and were left out.")
-    decoded = whole.set_index(PATH).loc[images.rows[PATH], CONFIRMED].to_numpy()
-    return ImagesToEnrol(images, decoded, (), tuple(notes))
+        return clustered_images(given, clusters)
+    if isinstance(given, ListedImages) and embedding.embed.identities == "none":
+        given = given.without_folder_names()
+    require_named(given.rows)
+    return given, np.ones(len(given.rows), dtype=bool)
 
 
-def _sources(images: EmbeddedImages) -> tuple[Path, ...]:
-    return (Path(images.origin.file),) if images.origin.file else ()
+def _require_free_names(gallery: Gallery | None, rows: pd.DataFrame) -> None:
+    """Refuse clusters that are called as others of the gallery: two runs number them each for itself."""
+    clusters = set(rows.loc[~rows[CONFIRMED], IDENTITY])
+    taken = sorted(clusters & set(gallery.identities()[IDENTITY])) if gallery is not None and clusters else []
+    if taken:
+        raise UserError(
+            f"The gallery has {first_few(taken, 3)} already, clusters of another run, or of this one before it was made"
+            " anew: two runs number their clusters each for itself. Rename or forget those of the gallery first, or"
+            " enrol into another gallery."
+        )
 
 
-def _nothing(gallery: Gallery | None, listed: ListedImages) -> EmbeddedImages:
+def _nothing(gallery: Gallery, rows: pd.DataFrame) -> EmbeddedImages:
     """Return no image at all, of the gallery's model."""
-    if gallery is None or gallery.origin is None:
-        raise UserError(f"There is nothing to enrol in {listed.given or listed.root}.")
     empty = np.empty((0, gallery.width), dtype=np.float32)
-    return EmbeddedImages(listed.rows.head(0), empty, gallery.origin, gallery.model, str(listed.root))
+    return EmbeddedImages(rows, empty, gallery.origin or Origin(made_by=ENROL, code=""), gallery.model, "")
 
 
 def clustered_images(given: Given, clusters: pd.DataFrame) -> tuple[ListedImages, np.ndarray]:
@@ -128,7 +145,7 @@ def enrolment(given: ImagesToEnrol, enrol: EnrolParameters) -> Enrolment:
     """
     rows = given.images.rows.assign(collection=enrol.collection, confirmed=given.confirmed)
     vectors, notes = given.images.vectors, list(given.notes)
-    if enrol.tracklets != "none":
+    if enrol.tracklets != "none" and len(rows):
         rows, vectors = _pooled(rows, vectors, by_quality=enrol.tracklets == "quality")
         notes.append(f"They are {len(rows):,} entries: the images of a tracklet are one, shown by its first image.")
     return Enrolment(
@@ -165,15 +182,24 @@ def _pooled(rows: pd.DataFrame, vectors: np.ndarray, *, by_quality: bool) -> tup
     return rows.iloc[firsts], pooled(vectors, groups, agreement(vectors, groups) if by_quality else None)
 
 
-def without_enrolled(gallery: Gallery | None, files: list[str], collection: str) -> tuple[np.ndarray, list[str]]:
-    """Return which files the gallery does not have in a collection, bool [n], and a sentence on the others."""
+def without_enrolled(
+    gallery: Gallery | None, rows: pd.DataFrame, enrol: EnrolParameters
+) -> tuple[np.ndarray, list[str]]:
+    """Return which rows the gallery does not have in a collection, bool [n], and a sentence on the others.
+
+    Where a tracklet is one entry, that is there with its first image, all of its images are.
+    """
     if gallery is None:
-        return np.ones(len(files), dtype=bool), []
+        return np.ones(len(rows), dtype=bool), []
     entries = gallery.entries()
-    there = set(entries.loc[entries[COLLECTION] == collection, PATH])
-    new = np.array([file not in there for file in files], dtype=bool)
-    left_out = int((~new).sum())
-    return new, [f"{left_out:,} images were enrolled before, and stay as they are."] if left_out else []
+    entries = entries[entries[COLLECTION] == enrol.collection]
+    there = rows[PATH].isin(entries[PATH])
+    if enrol.tracklets != "none":
+        pooled_before = pd.MultiIndex.from_frame(entries.loc[entries[TRACKID] >= 0, [CAMERA, TRACKID]])
+        there |= pd.MultiIndex.from_frame(rows[[CAMERA, TRACKID]]).isin(pooled_before)
+    left_out = int(there.sum())
+    notes = [f"{counted(left_out, 'image')} enrolled before: nothing of these is changed."] if left_out else []
+    return ~there.to_numpy(), notes
 
 
 def require_named(rows: pd.DataFrame) -> None:

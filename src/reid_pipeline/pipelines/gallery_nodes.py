@@ -35,7 +35,7 @@ def embed_enrolled(
     from reid_pipeline.evaluation.gallery_images import images_to_enrol
 
     embedding = _embedding(gallery_embedder, embed, ingestion, compute)
-    return images_to_enrol(gallery, given_images, run_clusters, embedding, enrol.collection)
+    return images_to_enrol(gallery, given_images, run_clusters, embedding, enrol)
 
 
 def enrol(enrolled_images: Any, enrol: EnrolParameters) -> Any:
