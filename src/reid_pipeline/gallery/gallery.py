@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike
 
 from reid_pipeline.gallery import changes, names
 from reid_pipeline.gallery.calibration import calibrated, recalibrated
+from reid_pipeline.gallery.durable import sync_folder
 from reid_pipeline.gallery.filters import Filters
 from reid_pipeline.gallery.forgetting import Forgotten, copies, staying
 from reid_pipeline.gallery.identify import identified
@@ -78,6 +79,7 @@ class Gallery(ReadableGallery):
                 raise UserError(f"{place} holds files that are no gallery's. Give another name.")
             (place / SEGMENTS).mkdir(parents=True, exist_ok=True)
             commit(place, Manifest(model=model, width=width, origin=origin, index=index))
+            sync_folder(place.parent)
         return cls.open(place)
 
     def enrol(

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from reid_pipeline.gallery.durable import replace_file
+from reid_pipeline.gallery.durable import replace_file, sync_folder
 from reid_pipeline.schema.errors import UserError, first_few
 from reid_pipeline.schema.origin import Origin
 from reid_pipeline.schema.regular_files import read_regular
@@ -113,13 +113,17 @@ def read_manifest(folder: Path) -> Manifest:
 
 def commit(folder: Path, manifest: Manifest) -> None:
     """Write a manifest: from now on, and after any kill, the gallery is what it says."""
+    sync_folder(folder / SEGMENTS)
     replace_file(folder / MANIFEST, manifest.model_dump_json(indent=1).encode())
 
 
 def remove_unnamed(folder: Path) -> None:
     """Remove the files of segments that the manifest does not name: replaced ones, and those of killed writers."""
     named = {segment.name for segment in read_manifest(folder).segments}
-    for file in (folder / SEGMENTS).iterdir():
-        if file.name.partition(".")[0] not in named:
-            file.unlink(missing_ok=True)
+    names = {file: file.name.partition(".")[0] for file in (folder / SEGMENTS).iterdir()}
+    gone = [file for file, name in names.items() if name.isdecimal() and name not in named]
+    for file in gone:
+        file.unlink(missing_ok=True)
+    if gone:
+        sync_folder(folder / SEGMENTS)
     (folder / f"{MANIFEST}.new").unlink(missing_ok=True)
