@@ -77,5 +77,5 @@ def test_a_tracklet_of_several_individuals_is_refused_by_its_images(table, embed
 
 def test_without_tracklets_there_is_nothing_to_pool(table, embeddings):
     without = table.assign(trackid=pd.array([pd.NA] * len(table), "Int64"))
-    with pytest.raises(UserError, match="evaluation.tracklets is quality, and no test image has a tracklet"):
+    with pytest.raises(UserError, match=r"evaluation\.tracklets is quality, and no test image has a tracklet"):
         evaluate_draws(embeddings, without, NONE, EvaluationParameters(tracklets="quality"))
