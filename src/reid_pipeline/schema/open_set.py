@@ -1,4 +1,4 @@
-"""Open-set figures of a run: how well probes of enrolled individuals are told from those of new ones."""
+"""Open-set figures of a run: is a probe of somebody who is enrolled, or of somebody new?"""
 
 from pydantic import Field
 
