@@ -19,11 +19,13 @@ def counted_pairs(tile_GQ: Floats, is_same_GQ: NDArray[np.bool_]) -> Indices:
         is_same_GQ: bool, whether both are of one individual.
     """
     met = tile_GQ > -np.inf
-    counts = []
-    for kind in (met & is_same_GQ, met & ~is_same_GQ):
-        bins = ((tile_GQ[kind] + 1) * (BINS / 2)).astype(np.int64)
-        counts.append(np.bincount(np.clip(bins, 0, BINS - 1), minlength=BINS))
-    return np.stack(counts)
+    whole, same = (_bins(tile_GQ[pairs]) for pairs in (met, met & is_same_GQ))
+    return np.stack([same, whole - same])
+
+
+def _bins(values: Floats) -> Indices:
+    places = ((values + 1) * (BINS / 2)).astype(np.int64)
+    return np.bincount(np.clip(places, 0, BINS - 1, out=places), minlength=BINS)
 
 
 def equal_error_rate(same_B: ArrayLike, different_B: ArrayLike) -> float | None:
