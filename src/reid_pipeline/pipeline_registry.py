@@ -6,6 +6,7 @@ from reid_pipeline.methods import find_method, method_names
 from reid_pipeline.pipelines import (
     changes,
     cross_benchmark,
+    embed,
     import_model,
     ingestion,
     leaderboard,
@@ -29,6 +30,7 @@ def register_pipelines() -> dict[str, Pipeline]:
         **methods,
         "ingestion": prepared,
         "import_model": prepared + import_model.create_pipeline(),
+        "embed": embed.create_pipeline(),
         "report": report.create_pipeline(),
         "leaderboard": leaderboard.create_pipeline(),
         "changes": changes.create_pipeline(),

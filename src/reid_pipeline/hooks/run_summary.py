@@ -17,6 +17,7 @@ from kedro.pipeline import Node, Pipeline
 from rich import get_console
 
 from reid_pipeline.hooks.cell_checks import recorded_cards
+from reid_pipeline.io.embedded_images import EmbeddedImagesDataset
 from reid_pipeline.io.entries import file_of
 from reid_pipeline.io.page import HTMLPageDataset
 from reid_pipeline.io.records import RecordDataset
@@ -41,9 +42,9 @@ STUDY, CHANGES, CLUSTERS = "study_trials", "changes", "clusters_csv"
 _RECORDS = (Metrics, Differences, ClusterFacts, Comparison, Leaderboard, DatasetSummary)
 _NEXT = {
     "__default__": "leaderboard", "report": "leaderboard", "leaderboard": "cross_benchmark", "changes": "report",
-    "cross_benchmark": "leaderboard", "ingestion": ZERO_SHOT, "pretrain_demo_clip": ZERO_SHOT,
+    "cross_benchmark": "leaderboard", "ingestion": ZERO_SHOT, "pretrain_demo_clip": ZERO_SHOT, "embed": "",
 }  # fmt: skip
-"""Which pipeline comes after which; after a method's comes `report`."""
+"""Which pipeline comes after which, if any; after a method's comes `report`."""
 _OF_TABLES = ("raw_root", "synthetic", "ingestion", "splits")
 """Parameters that decide which images a run reads, and how they are split."""
 _SELECTIONS = {
@@ -156,6 +157,7 @@ class RunSummary:
             _log.debug("wrote %s: %s", name, file)
         _say(self._text())
         lines = {"report": self._path(HTMLPageDataset, catalog), "model": self._path(EmbedderDataset, catalog)}
+        lines["embeddings"] = self._path(EmbeddedImagesDataset, catalog)
         lines["clusters"] = self._shown_clusters(files)
         if not any(lines.values()):
             others = f" and {len(files) - 1} more" if len(files) > 1 else ""
@@ -242,6 +244,8 @@ class RunSummary:
             pipeline, params = study["method"], {**params, "tuned": tuned}
         else:
             pipeline = _NEXT.get((run_params.get("pipeline_names") or ["__default__"])[0], "report")
+        if not pipeline:
+            return ""
         if pipeline in method_names():  # it makes the tables, too, as this run has
             params |= {key: each for key, each in given.items() if key in _OF_TABLES}
         env = f" --env={run_params['env']}" if run_params.get("env") else ""

@@ -2,10 +2,11 @@
 
 import io
 import json
+import shutil
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from reid_pipeline.io.base import FileDataset, UnreadableFile, reading
+from reid_pipeline.io.base import FileDataset, ReadOnlyDataset, UnreadableFile, reading
 from reid_pipeline.io.replacing import replacing
 from reid_pipeline.schema.columns import VECTOR
 from reid_pipeline.schema.digests import digest_of_json
@@ -14,13 +15,24 @@ from reid_pipeline.schema.origin import Origin
 from reid_pipeline.schema.parsing import parse_json
 from reid_pipeline.schema.regular_files import read_regular
 
+if TYPE_CHECKING:
+    from reid_pipeline.evaluation.embedded_parts import EmbeddedParts
+
 _HEADER, _SHA256 = b"reid_pipeline", "sha256"
 _AGAIN = "Make it anew: kedro run --pipeline=embed --params model=<cell or file>,images=<folder, list or table>."
 _ROWS_AT_A_TIME = 65_536
 
 
 class EmbeddedImagesDataset(FileDataset[EmbeddedImages]):
-    """One file of embedded images; one that is no such file, or was changed since, is refused."""
+    """One file of embedded images; one that is no such file, or was changed since, is refused.
+
+    With the file written, the parts that a killed run would have gone on from are removed.
+    """
+
+    def save(self, data: EmbeddedImages) -> None:
+        """Write the file, and remove the parts that it was made of."""
+        write_embedded_images(data, self._filepath)
+        shutil.rmtree(parts_folder(self._filepath), ignore_errors=True)
 
     def load(self) -> EmbeddedImages:
         """Return the images, with the origin that the file has."""
@@ -28,6 +40,43 @@ class EmbeddedImagesDataset(FileDataset[EmbeddedImages]):
 
     def _write(self, data: EmbeddedImages, file: Path) -> None:
         _write(data, file)
+
+
+class EmbeddedPartsDataset(ReadOnlyDataset["EmbeddedParts"]):
+    """The finished parts of the embedded images that `filepath` is to hold; loading gives their handle."""
+
+    _refusal = "The parts of {path} are stored through their handle; {kind} was not written."
+
+    def load(self) -> "EmbeddedParts":
+        """Return the handle; what lies in the folder is not looked at."""
+        from reid_pipeline.evaluation.embedded_parts import EmbeddedParts
+
+        return EmbeddedParts(parts_folder(self._filepath))
+
+    def _exists(self) -> bool:
+        return True  # no part is finished before the first
+
+
+class EarlierEmbeddedDataset(ReadOnlyDataset["Origin | None"]):
+    """The origin of embedded images that an earlier run has written, None where there are none."""
+
+    def load(self) -> "Origin | None":
+        """Return the origin; its file's vectors are not read."""
+        from pyarrow import ArrowInvalid, parquet
+
+        try:
+            text = (parquet.read_schema(self._filepath).metadata or {}).get(_HEADER)
+            return None if text is None else Origin.model_validate(_header(self._filepath, text)["origin"])
+        except (OSError, ArrowInvalid, ValueError):
+            return None  # it is written anew
+
+    def _exists(self) -> bool:
+        return True
+
+
+def parts_folder(file: Path) -> Path:
+    """Return where the finished parts of a file of embedded images are stored until it is written."""
+    return file.parent / "scratch" / file.stem
 
 
 def read_embedded_images(file: Path) -> EmbeddedImages:

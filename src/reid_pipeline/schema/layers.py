@@ -31,7 +31,12 @@ IMPORT = "import_model"
 """The pipeline that does it, its nodes' namespace, and the parameter that the loader makes for it: `Import`."""
 IMPORTED = "imported"
 """How the variant of an imported model begins that the user has not named."""
-TEXT = (RAW_ROOT, "collection", LABELS_FROM, "variant", "overlay", "method", "study", "tuned", CHECKPOINT, INIT_FROM)
+MODEL, IMAGES, OUTPUT_NAME = "model", "images", "name"
+"""The parameters that name a trained model, images to be embedded with it, and what the result is called."""
+TEXT = (
+    RAW_ROOT, "collection", LABELS_FROM, "variant", "overlay", "method", "study", "tuned", CHECKPOINT, INIT_FROM,
+    MODEL, IMAGES, OUTPUT_NAME,
+)  # fmt: skip
 """Parameters that name something: text, whatever YAML would make of it."""
 LEARNT = ("sie", "sie_coefficient", "sie_tokens")
 """What a backbone learns, which one that learns nothing does not take from the shared block."""
@@ -41,7 +46,7 @@ FOLLOWED = ("name", "pretrained", "patch_stride", *_PIXELS)
 """What of a method's own backbone the method that it is compared with takes, too."""
 GIVEN_AT_RUN = (*TEXT, "synthetic")
 """Shared parameters that the command line, or what stands for it, gives and conf/ does not."""
-_SHOWN = {"clusters", "report"}
+_SHOWN = {"clusters", "report", "embed"}
 _NO_DIFFERENCE = {"benchmark", "seed", SAMPLE, CELLS, *TEXT, BACKBONE, *_SHOWN, "tuning", "pretrain_demo_clip"} - {
     INIT_FROM
 } | {PLAN, LEFT_OPEN}

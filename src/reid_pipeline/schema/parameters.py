@@ -6,6 +6,7 @@ from pydantic import Field, field_validator, model_validator
 
 from reid_pipeline.schema.base import Parameters
 from reid_pipeline.schema.columns import MANIFEST_COLUMNS
+from reid_pipeline.schema.embed_parameters import EmbedParameters
 from reid_pipeline.schema.errors import nearest
 from reid_pipeline.schema.open_set import OpenSetParameters
 from reid_pipeline.schema.user_paths import user_path
@@ -281,6 +282,9 @@ class SharedParameters(Parameters):
     checkpoint: str | None = Field(None, description="file of a published ReID model, which import_model reads")
     init_from: str | None = Field(None, description="trained model to start from: a cell's address, or its file")
     tuned: str | None = Field(None, description="take what a study found: <method>, or <method>/<study>")
+    model: str | None = Field(None, description="trained model to embed with: a cell's address, or its file")
+    images: str | None = Field(None, description="what to embed: a folder, an image, a list of paths, or a table")
+    name: str | None = Field(None, description="name of the embeddings; null: after images and model")
     compute: ComputeParameters
     ingestion: IngestionParameters
     splits: SplitParameters
@@ -289,4 +293,5 @@ class SharedParameters(Parameters):
         default_factory=dict, description="of the clusters that every method's page shows, but those with their own"
     )
     report: ReportParameters
+    embed: EmbedParameters = EmbedParameters()
     synthetic: dict[str, Any] = Field(default_factory=dict, description="overrides of the drawn benchmark")
