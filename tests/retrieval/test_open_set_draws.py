@@ -7,7 +7,8 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from reid_pipeline.retrieval import open_set_draws, open_set_metrics
-from reid_pipeline.retrieval.open_set_draws import OpenSetDraw, equal_error_rate
+from reid_pipeline.retrieval.equal_error import equal_error_rate
+from reid_pipeline.retrieval.open_set_draws import OpenSetDraw
 from reid_pipeline.schema.errors import UserError
 
 

@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike
 
 from reid_pipeline.gallery import changes, names
 from reid_pipeline.gallery.calibration import calibrated, recalibrated
+from reid_pipeline.gallery.durable import sync_folder
 from reid_pipeline.gallery.filters import Filters
 from reid_pipeline.gallery.forgetting import Forgotten, copies, staying
 from reid_pipeline.gallery.identify import identified
@@ -29,7 +30,7 @@ from reid_pipeline.gallery.manifest import (
 from reid_pipeline.gallery.readable import ReadableGallery
 from reid_pipeline.gallery.rows import Ids, checked_entries, checked_vectors
 from reid_pipeline.gallery.search import with_lists
-from reid_pipeline.gallery.state import State, open_state
+from reid_pipeline.gallery.state import State, state_of
 from reid_pipeline.schema.errors import UserError, nearest
 from reid_pipeline.schema.origin import Origin
 
@@ -78,6 +79,7 @@ class Gallery(ReadableGallery):
                 raise UserError(f"{place} holds files that are no gallery's. Give another name.")
             (place / SEGMENTS).mkdir(parents=True, exist_ok=True)
             commit(place, Manifest(model=model, width=width, origin=origin, index=index))
+            sync_folder(place.parent)
         return cls.open(place)
 
     def enrol(
@@ -245,23 +247,24 @@ class Gallery(ReadableGallery):
 
     @contextlib.contextmanager
     def _changing(self) -> Iterator[State]:
-        """Hold the lock, and yield the last committed state; files that no manifest names are removed at both ends."""
+        """Hold the lock, and yield the last committed state; files that no manifest names are removed."""
         with writing(self.folder, self.patience):
             self.refresh()
-            remove_unnamed(self.folder)
+            remove_unnamed(self.folder, self._state.manifest)
             try:
                 yield self._state
-            finally:
-                remove_unnamed(self.folder)
+            except BaseException:
+                remove_unnamed(self.folder, read_manifest(self.folder))
+                raise
 
     def _commit(self, manifest: Manifest) -> None:
         """Store another content."""
         self._store(manifest.model_copy(update={"revision": manifest.revision + 1}))
 
     def _store(self, manifest: Manifest) -> None:
-        commit(self.folder, manifest)
-        self._state = open_state(self.folder, self._state)
-        remove_unnamed(self.folder)
+        content = commit(self.folder, manifest)
+        self._state = state_of(self.folder, manifest, content, self._state)
+        remove_unnamed(self.folder, manifest)
 
     def _reindex(self) -> None:
         """Build the indexes that are missing, and look how they are best searched; the entries are safe before."""

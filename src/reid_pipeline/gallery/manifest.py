@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from reid_pipeline.gallery.durable import replace_file
+from reid_pipeline.gallery.durable import replace_file, sync_folder
 from reid_pipeline.schema.errors import UserError, first_few
 from reid_pipeline.schema.origin import Origin
 from reid_pipeline.schema.regular_files import read_regular
@@ -96,30 +96,55 @@ def read_manifest(folder: Path) -> Manifest:
     Raises:
         UserError: there is no gallery in `folder`, or this version of the project cannot read it.
     """
+    return parsed(folder, read_content(folder))
+
+
+def read_content(folder: Path) -> bytes:
+    """Return the manifest of a gallery as it is stored, which costs a hundredth of reading it.
+
+    Raises:
+        UserError: there is no gallery in `folder`.
+    """
     file = folder / MANIFEST
     try:
-        return Manifest.model_validate_json(read_regular(file))
+        return read_regular(file)
     except FileNotFoundError:
         others = []
         with contextlib.suppress(OSError):
             others = sorted(found.parent.name for found in folder.parent.glob(f"*/{MANIFEST}"))
         there = f"The galleries there: {first_few(others)}." if others else "There is none beside it either."
         raise UserError(f"There is no gallery in {folder}: {file} does not exist. {there}") from None
+
+
+def parsed(folder: Path, content: bytes) -> Manifest:
+    """Return the manifest that is stored so.
+
+    Raises:
+        UserError: this version of the project cannot read it.
+    """
+    try:
+        return Manifest.model_validate_json(content)
     except (ValidationError, UnicodeDecodeError) as error:
         raise UserError(
-            f"{file} is no manifest of a gallery that this version reads: {str(error).splitlines()[0]}."
+            f"{folder / MANIFEST} is no manifest of a gallery that this version reads: {str(error).splitlines()[0]}."
         ) from error
 
 
-def commit(folder: Path, manifest: Manifest) -> None:
-    """Write a manifest: from now on, and after any kill, the gallery is what it says."""
-    replace_file(folder / MANIFEST, manifest.model_dump_json(indent=1).encode())
+def commit(folder: Path, manifest: Manifest) -> bytes:
+    """Write a manifest, and return what is stored: from now on, and after any kill, the gallery is what it says."""
+    content = manifest.model_dump_json(indent=1).encode()
+    sync_folder(folder / SEGMENTS)
+    replace_file(folder / MANIFEST, content)
+    return content
 
 
-def remove_unnamed(folder: Path) -> None:
-    """Remove the files of segments that the manifest does not name: replaced ones, and those of killed writers."""
-    named = {segment.name for segment in read_manifest(folder).segments}
-    for file in (folder / SEGMENTS).iterdir():
-        if file.name.partition(".")[0] not in named:
-            file.unlink(missing_ok=True)
+def remove_unnamed(folder: Path, manifest: Manifest) -> None:
+    """Remove files of segments that the committed manifest does not name: replaced, or of killed writers."""
+    named = {segment.name for segment in manifest.segments}
+    names = {file: file.name.partition(".")[0] for file in (folder / SEGMENTS).iterdir()}
+    gone = [file for file, name in names.items() if name.isdecimal() and name not in named]
+    for file in gone:
+        file.unlink(missing_ok=True)
+    if gone:
+        sync_folder(folder / SEGMENTS)
     (folder / f"{MANIFEST}.new").unlink(missing_ok=True)

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from reid_pipeline.gallery.manifest import SEGMENTS, Manifest, read_manifest
+from reid_pipeline.gallery.manifest import SEGMENTS, Manifest, parsed, read_content
 from reid_pipeline.gallery.rows import Float32s, Ids, iso_times
 from reid_pipeline.gallery.segments import Segment, open_segment
 from reid_pipeline.schema.errors import UserError, first_few, nearest
@@ -27,11 +27,12 @@ class Places(NamedTuple):
 
 @dataclass(frozen=True)
 class State:
-    """An open manifest and its open segments."""
+    """An open manifest, as it is stored, and its open segments."""
 
     folder: Path
     manifest: Manifest
     segments: tuple[Segment, ...]
+    content: bytes
 
     @cached_property
     def _sorted(self) -> tuple[Ids, Places]:
@@ -131,13 +132,12 @@ def open_state(folder: Path, known: State | None = None) -> State:
         UserError: there is no gallery, or files of it are missing.
     """
     for tried in range(_TRIES):
-        manifest = read_manifest(folder)
-        if known is not None and known.manifest == manifest:
+        content = read_content(folder)
+        if known is not None and known.content == content:
             return known
-        opened: Mapping[str, Segment] = {each.record.name: each for each in known.segments} if known else {}
+        manifest = parsed(folder, content)
         try:
-            segments = tuple(opened.get(each.name) or open_segment(folder, each) for each in manifest.segments)
-            return State(folder, manifest, segments)
+            return state_of(folder, manifest, content, known)
         except FileNotFoundError:
             time.sleep(0.01 * tried)
     stems = [folder / SEGMENTS / each.name for each in manifest.segments]
@@ -146,3 +146,14 @@ def open_state(folder: Path, known: State | None = None) -> State:
         f"Gallery {folder.name} lacks files of its segments, below {SEGMENTS}/: {first_few(missing) or 'indexes'}."
         " Somebody else has removed them: bring the folder back whole, from a copy."
     )
+
+
+def state_of(folder: Path, manifest: Manifest, content: bytes, known: State | None) -> State:
+    """Open the segments of a manifest, which is stored as `content`, but for those that are open in `known`.
+
+    Raises:
+        FileNotFoundError: a file of a segment is gone.
+    """
+    opened: Mapping[str, Segment] = {each.record.name: each for each in known.segments} if known else {}
+    segments = tuple(opened.get(each.name) or open_segment(folder, each) for each in manifest.segments)
+    return State(folder, manifest, segments, content)

@@ -10,6 +10,9 @@ from reid_pipeline.retrieval.open_set import conformal_threshold as conformal_th
 from reid_pipeline.retrieval.open_set import identity_scores as identity_scores
 from reid_pipeline.retrieval.open_set import needed_identities as needed_identities
 from reid_pipeline.retrieval.open_set_draws import open_set_metrics as open_set_metrics
+from reid_pipeline.retrieval.pooling import agreement as agreement
+from reid_pipeline.retrieval.pooling import pooled as pooled
+from reid_pipeline.retrieval.pooling import tracklet_groups as tracklet_groups
 from reid_pipeline.retrieval.rerank import RERANK_PRESETS as RERANK_PRESETS
 from reid_pipeline.retrieval.rerank import average_query_expansion as average_query_expansion
 from reid_pipeline.retrieval.rerank import rerank_k_reciprocal as rerank_k_reciprocal

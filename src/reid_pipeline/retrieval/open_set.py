@@ -12,12 +12,16 @@ Shape suffixes: N images, D width, I identities in ascending order, S sets of th
 """
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from fractions import Fraction
+from itertools import combinations_with_replacement
 from math import ceil
+from threading import Lock
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from reid_pipeline.geometry.compiled import in_threads
 from reid_pipeline.geometry.distances import Floats, Indices, checked_features, squared_norms
 from reid_pipeline.retrieval.inputs import checked_identifiers
 from reid_pipeline.schema.errors import UserError, first_few
@@ -25,7 +29,8 @@ from reid_pipeline.schema.errors import UserError, first_few
 UNKNOWN_CAMERA = -1
 """The camera of an image whose camera is unknown: no pair with it is left out."""
 _TILE = 2048
-_UNIT_TOLERANCE = 1e-3
+_UNIT_TOLERANCE = 1e-2
+"""What a norm computed in bfloat16 is off by, and more."""
 
 
 def needed_identities(false_alarm: float) -> int:
@@ -81,7 +86,7 @@ def identity_scores(vectors: ArrayLike, identities: ArrayLike, cameras: ArrayLik
     """Return each identity's greatest similarity to another: of any of its images to any image of any other.
 
     With `cameras`, pairs of one camera are left out, as they must be in use: a probe then never meets entries of its
-    own camera. Time O(N^2 D) / 2, memory some tiles of 16 MiB and O(N); `vectors` may be mapped from a file.
+    own camera. Time O(N^2 D) / 2, memory a tile of 16 MiB a core and O(N); `vectors` may be mapped from a file.
 
     Args:
         vectors: `[N, D]` floats, unit rows.
@@ -125,13 +130,29 @@ def split_scores(
     if enrolled.ndim != 2 or enrolled.shape[1] != len(rows.names):
         raise UserError(f"enrolled has shape {list(enrolled.shape)}; [sets, {len(rows.names)} identities] is needed.")
     scores_SI = np.full(enrolled.shape, -np.inf, dtype=np.float32)
-    for first, second, tile_RC in _tiles(vectors_ND, rows):
-        down, across = slice(first, first + tile_RC.shape[0]), slice(second, second + tile_RC.shape[1])
-        for scores_I, enrolled_I in zip(scores_SI, enrolled, strict=True):
-            in_column, in_row = tile_RC[:, enrolled_I[across]], tile_RC[enrolled_I[down]]
-            scores_I[down] = np.maximum(scores_I[down], in_column.max(axis=1, initial=-np.inf))
-            scores_I[across] = np.maximum(scores_I[across], in_row.max(axis=0, initial=-np.inf))
+    lock = Lock()
+
+    def score(pair: tuple[slice, slice]) -> None:
+        down, across, tile_RC = _tile(vectors_ND, rows, pair)
+        of_rows = [tile_RC[:, members[across]].max(axis=1, initial=-np.inf) for members in enrolled]
+        of_columns = [tile_RC[members[down]].max(axis=0, initial=-np.inf) for members in enrolled]
+        with lock:
+            scores_SI[:, down] = np.maximum(scores_SI[:, down], of_rows)
+            scores_SI[:, across] = np.maximum(scores_SI[:, across], of_columns)
+
+    parts = [slice(start, min(start + _TILE, len(vectors_ND))) for start in range(0, len(vectors_ND), _TILE)]
+    with one_product_a_core():
+        in_threads(score, list(combinations_with_replacement(parts, 2)))
     return scores_SI
+
+
+@contextmanager
+def one_product_a_core() -> Iterator[None]:
+    """Multiply in one thread each, within a block whose threads multiply side by side: no core waits for another."""
+    from threadpoolctl import threadpool_limits
+
+    with threadpool_limits(1, user_api="blas"):
+        yield
 
 
 def checked_units(vectors: ArrayLike, name: str = "vectors") -> Floats:
@@ -170,26 +191,22 @@ class _Rows:
         return np.concatenate([[0], inside - start])
 
 
-def _tiles(vectors_ND: Floats, rows: _Rows) -> Iterator[tuple[int, int, Floats]]:
-    """Yield greatest similarities of identities, `[R, C]`, after the number of the first down and the first across.
+def _tile(vectors_ND: Floats, rows: _Rows, pair: tuple[slice, slice]) -> tuple[slice, slice, Floats]:
+    """Return the individuals of two parts of the images, and their greatest similarities, `[R, C]`.
 
-    Every pair of images is in one tile, of which those of one identity, or of one known camera, are -inf.
+    Pairs of images of one identity, or of one known camera, are -inf.
     """
-    bounds = [(start, min(start + _TILE, len(rows.order))) for start in range(0, len(rows.order), _TILE)]
-    for place, (top, bottom) in enumerate(bounds):
-        down = rows.runs(top, bottom)
-        left_MD = vectors_ND[rows.order[top:bottom]]
-        for left, right in bounds[place:]:
-            across = rows.runs(left, right)
-            products_MN = left_MD @ vectors_ND[rows.order[left:right]].T
-            runs = np.maximum.reduceat(np.maximum.reduceat(products_MN, down, axis=0), across, axis=1)
-            identities = rows.identities[top + down], rows.identities[left + across]
-            cameras = rows.cameras[top + down], rows.cameras[left + across]
-            known = (cameras[0] != UNKNOWN_CAMERA)[:, None]
-            runs[(identities[0][:, None] == identities[1]) | (known & (cameras[0][:, None] == cameras[1]))] = -np.inf
-            firsts = [np.flatnonzero(np.diff(each, prepend=-1)) for each in identities]
-            tile_RC = np.maximum.reduceat(np.maximum.reduceat(runs, firsts[0], axis=0), firsts[1], axis=1)
-            yield int(identities[0][0]), int(identities[1][0]), tile_RC
+    products_MN = vectors_ND[rows.order[pair[0]]] @ vectors_ND[rows.order[pair[1]]].T
+    down, across = (rows.runs(part.start, part.stop) for part in pair)
+    runs = np.maximum.reduceat(np.maximum.reduceat(products_MN, down, axis=0), across, axis=1)
+    places = pair[0].start + down, pair[1].start + across
+    identities, cameras = ([each[place] for place in places] for each in (rows.identities, rows.cameras))
+    known = (cameras[0] != UNKNOWN_CAMERA)[:, None]
+    runs[(identities[0][:, None] == identities[1]) | (known & (cameras[0][:, None] == cameras[1]))] = -np.inf
+    firsts = [np.flatnonzero(np.diff(each, prepend=-1)) for each in identities]
+    tile_RC = np.maximum.reduceat(np.maximum.reduceat(runs, firsts[0], axis=0), firsts[1], axis=1)
+    covered = [slice(int(each[0]), int(each[-1]) + 1) for each in identities]
+    return covered[0], covered[1], tile_RC
 
 
 def _exact(false_alarm: float) -> Fraction:

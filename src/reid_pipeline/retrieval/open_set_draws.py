@@ -1,21 +1,25 @@
 """Open-set figures: some individuals are left out of the gallery, and their probes should be new.
 
-Shape suffixes: Q queries, G gallery rows, D width, I individuals of the gallery, B bins of similarity.
+Shape suffixes: Q queries, G gallery rows, D width, I individuals of the gallery.
 """
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from threading import Lock
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from reid_pipeline.geometry.compiled import in_threads
 from reid_pipeline.geometry.distances import Floats, Indices, check_count
+from reid_pipeline.retrieval.equal_error import BINS, counted_pairs, equal_error_rate
 from reid_pipeline.retrieval.inputs import Side, checked_sides
 from reid_pipeline.retrieval.open_set import (
     UNKNOWN_CAMERA,
     checked_units,
     conformal_threshold,
     needed_identities,
+    one_product_a_core,
     split_scores,
 )
 from reid_pipeline.schema.errors import UserError
@@ -23,7 +27,6 @@ from reid_pipeline.schema.errors import UserError
 Bools = NDArray[np.bool_]
 _ALARMS_AT_LEAST = 10
 """False alarms that a rate must come to for a figure at that rate."""
-_BINS = 1 << 16
 _QUERIES, _GALLERY = 1024, 2048
 
 
@@ -121,7 +124,7 @@ def open_set_metrics(  # noqa: PLR0913 - the signature of evaluate_retrieval
     is asked, so that no filter may read it, and thresholds are made by the same filter. Rows with pid -1 (junk) do not
     enter. Queries whose individual is in no draw's gallery are always new.
 
-    Time O(Q G D + G^2 D / 2) and O(draws (Q + I) I); memory some tiles of 16 MiB and O(draws (Q + I)).
+    Time O(Q G D + G^2 D / 2) and O(draws (Q + I) I); memory a few tiles a core and O(draws (Q + I)).
 
     Args:
         query_features: `[Q, D]` floats, unit rows.
@@ -159,29 +162,6 @@ def open_set_metrics(  # noqa: PLR0913 - the signature of evaluate_retrieval
     return OpenSetResult(found, equal_error_rate(*probes.pairs))
 
 
-def equal_error_rate(same_B: ArrayLike, different_B: ArrayLike) -> float | None:
-    """Return the share of pairs of either kind that the threshold errs on at which both shares are equal.
-
-    Args:
-        same_B: how many pairs of one individual have a similarity in each bin, ascending.
-        different_B: how many pairs of two have.
-
-    Returns:
-        between two bins by a straight line; None without pairs of both kinds.
-    """
-    same, different = np.asarray(same_B, dtype=np.float64), np.asarray(different_B, dtype=np.float64)
-    if not same.sum() or not different.sum():
-        return None
-    # With the threshold below bin b: of one individual what lies below it is missed, of two what lies above is taken.
-    missed = np.concatenate([[0], np.cumsum(same)]) / same.sum()
-    taken = 1 - np.concatenate([[0], np.cumsum(different)]) / different.sum()
-    after = int(np.argmax(missed >= taken))  # at the last all of one are missed and none of two taken
-    before = after - 1
-    gap = taken - missed
-    share = gap[before] / (gap[before] - gap[after])
-    return float(np.clip(missed[before] + share * (missed[after] - missed[before]), 0, 1))
-
-
 class _Probes:
     """What every query meets in the gallery of each draw.
 
@@ -190,14 +170,14 @@ class _Probes:
         nearest: `[draws, Q]`, which one that is.
         own: `[Q]`, the query's individual among those of the gallery, -1 where it is not there.
         meets_own: `[Q]`, whether the filter leaves an image of it.
-        pairs: how many pairs of one individual, and of two, have which similarity, `[B]` each.
+        pairs: how many pairs of one individual, and of two, have which similarity, see `equal_error`.
     """
 
     def __init__(self, draws: int, own_Q: Indices) -> None:
         self.scores = np.full((draws, len(own_Q)), -np.inf, dtype=np.float32)
         self.nearest = np.full((draws, len(own_Q)), -1, dtype=np.int64)
         self.own, self.meets_own = own_Q, np.zeros(len(own_Q), dtype=np.bool_)
-        self.pairs = (np.zeros(_BINS, dtype=np.int64), np.zeros(_BINS, dtype=np.int64))
+        self.pairs = np.zeros((2, BINS), dtype=np.int64)
 
     @classmethod
     def of(cls, query: Side, gallery: Side, names: Indices, enrolled: Bools) -> "_Probes":
@@ -205,13 +185,20 @@ class _Probes:
         places = np.searchsorted(names, query.pids)
         is_there = names[np.minimum(places, len(names) - 1)] == query.pids
         probes = cls(len(enrolled), np.where(is_there, places, -1))
-        for start in range(0, len(query.pids), _QUERIES):
-            rows = slice(start, start + _QUERIES)
+        lock = Lock()
+
+        def meet(rows: slice) -> None:
             best_IQ = np.full((len(names), len(query.pids[rows])), -np.inf, dtype=np.float32)
-            for first, tile_GQ, is_same_GQ in _tiles(query, gallery, rows, names):
-                probes._count(tile_GQ, is_same_GQ)
-                best_IQ[first.numbers] = np.maximum(best_IQ[first.numbers], first.greatest(tile_GQ))
+            pairs = np.zeros((2, BINS), dtype=np.int64)
+            for individuals, tile_GQ, is_same_GQ in _tiles(query, gallery, rows, names):
+                pairs += counted_pairs(tile_GQ, is_same_GQ)
+                best_IQ[individuals.numbers] = np.maximum(best_IQ[individuals.numbers], individuals.greatest(tile_GQ))
             probes._place(rows, best_IQ, enrolled)
+            with lock:
+                probes.pairs += pairs
+
+        with one_product_a_core():
+            in_threads(meet, [slice(start, start + _QUERIES) for start in range(0, len(query.pids), _QUERIES)])
         return probes
 
     def draw(self, place: int, members_I: Bools, scores_I: NDArray[np.float32]) -> OpenSetDraw:
@@ -235,12 +222,6 @@ class _Probes:
             best = best_IQ[numbers]
             greatest = best.argmax(axis=0)
             scores[rows], nearest[rows] = best[greatest, columns], numbers[greatest]
-
-    def _count(self, tile_GQ: Floats, is_same_GQ: Bools) -> None:
-        met = tile_GQ > -np.inf
-        for counts, kind in zip(self.pairs, (met & is_same_GQ, met & ~is_same_GQ), strict=True):
-            bins = ((tile_GQ[kind] + 1) * (_BINS / 2)).astype(np.int64)
-            counts += np.bincount(np.clip(bins, 0, _BINS - 1), minlength=_BINS)
 
 
 @dataclass(frozen=True)

@@ -78,7 +78,7 @@ def tracklet_groups(tracklets: ArrayLike) -> Indices:
     _, firsts, places_N = np.unique(keys_2N, axis=1, return_index=True, return_inverse=True)
     ranks = np.empty(len(firsts), dtype=np.int64)
     ranks[np.argsort(firsts)] = np.arange(len(firsts))
-    groups: Indices = ranks[places_N]
+    groups: Indices = ranks[places_N.reshape(-1)]
     return groups
 
 

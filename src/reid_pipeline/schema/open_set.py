@@ -1,9 +1,19 @@
-"""Open-set figures of a run: how well probes of enrolled individuals are told from those of new ones."""
+"""Open-set figures of a run: is a probe of somebody who is enrolled, or of somebody new?"""
 
+from pydantic import Field
+
+from reid_pipeline.schema.base import Parameters
 from reid_pipeline.schema.record import Count, Finite, Fraction, Record
 
 FALSE_ALARM_RATES = {"10 %": 0.1, "1 %": 0.01, "0.1 %": 0.001}
 """At which figures are reported, by the name that they have in records."""
+
+
+class OpenSetParameters(Parameters):
+    """How open-set figures are measured."""
+
+    draws: int = Field(20, ge=0, le=10_000, description="galleries with individuals left out; 0: no such figures")
+    left_out: float = Field(0.5, gt=0, lt=1, description="share of the gallery's individuals that are left out")
 
 
 class FalseAlarmFigures(Record):

@@ -9,6 +9,7 @@ from reid_pipeline.schema.columns import MANIFEST_COLUMNS
 from reid_pipeline.schema.embed_parameters import EmbedParameters
 from reid_pipeline.schema.errors import nearest
 from reid_pipeline.schema.gallery_parameters import GalleryParameters
+from reid_pipeline.schema.open_set import OpenSetParameters
 from reid_pipeline.schema.user_paths import user_path
 
 PositiveInt = Annotated[int, Field(ge=1)]
@@ -231,6 +232,8 @@ class EvaluationParameters(Parameters):
     camera_mean_subtraction: bool = Field(False, description="less the mean embedding of all test images of its camera")
     query_expansion: Natural = Field(0, description="nearest embeddings of both sides to average with; 0: none")
     rerank: Literal["none", "k_reciprocal", "clip_reid"] = "none"  # k1 / k2 / lambda 20 / 6 / 0.3, or 50 / 15 / 0.3
+    tracklets: Literal["none", "mean", "quality"] = Field("none", description="images of a tracklet pooled; weights")
+    open_set: OpenSetParameters = Field(OpenSetParameters(), description="known or new, over drawn galleries")
     resamples: int = Field(1000, ge=0, le=1_000_000, description="of the queries, for 95 % intervals; 0: no intervals")
     max_rank: int = Field(50, ge=1, le=1_000_000)
     batch_size: PositiveInt = 256
