@@ -1,14 +1,18 @@
 """`kedro run --pipeline=embed` with a model that a run has left: the run's own embeddings, by path."""
 
+import importlib
 import json
+import re
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 from kedro.framework.project import configure_project
+from kedro.framework.session import KedroSession
 from kedro.framework.startup import bootstrap_project
-from small_project import LEAST_BACKBONE, LEAST_PEOPLE, Project, make_project, run_session
+from small_project import LEAST_BACKBONE, LEAST_PEOPLE, ROOT, Project, make_project, run_session
 
 from reid_pipeline import load_embedder
 from reid_pipeline.evaluation.embedding import embedded_images_of
@@ -25,7 +29,8 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
     made = make_project(tmp_path_factory.mktemp("embedded") / "project")
     bootstrap_project(made.root)
     made.configure(backbone=LEAST_BACKBONE, synthetic=LEAST_PEOPLE)
-    run_session(made, "zero_shot")
+    with KedroSession.create(made.root) as session:
+        session.run(pipeline_names=["zero_shot"], to_nodes=["zero_shot.evaluate"])
     yield made
     configure_project("reid_pipeline")
 
@@ -77,8 +82,27 @@ def test_what_is_missing_or_taken_is_named(project: Project) -> None:
     assert "Give --params images=" in refusal(project, model=CELL)
     assert "Did you mean 'synthetic/zero_shot/seed_0'?" in refusal(project, model="synthetic/zero/seed_0", images=RAW)
     assert "there is no such file" in refusal(project, model=CELL, images=f"{RAW}/quary")
-    run_session(project, "embed", model=CELL, images=f"{RAW}/query", name="mine")
-    said = refusal(project, model=CELL, images=f"{RAW}/bounding_box_test", name="mine")
+    said = refusal(project, model=CELL, images=f"{RAW}/bounding_box_test", name="query-synthetic-zero_shot-seed_0")
     assert "There are embeddings of that name already, with images" in said
     assert "--params name=<name>" in said
-    run_session(project, "embed", model=CELL, images=f"{RAW}/query", name="mine")
+
+
+def test_the_page_does_what_it_says(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(project.root)
+    namespace: dict[str, Any] = {}
+    page = (ROOT / "docs/embedding.md").read_text()
+    for number, block in enumerate(re.findall(r"^```python\n(.*?)^```$", page, re.MULTILINE | re.DOTALL), 1):
+        exec(compile(block, f"docs/embedding.md block {number}", "exec"), namespace)
+    assert namespace["cosines"].shape[0] == 2
+
+
+def test_the_program_that_asks_by_captions(
+    project: Project, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.syspath_prepend(ROOT / "bench")
+    words = importlib.import_module("words")
+    rows = words.measured(words.demo_cells(project.root), project.root)
+    assert [row.asked_by for row in rows] == ["image", "image, projected part", "caption"]
+    measured = json.loads(project.result("zero_shot", "metrics.json").read_text())
+    assert (rows[0].rank1, rows[0].mAP) == (measured["rank1"], measured["mAP"]), "as the run was evaluated"
+    assert "synthetic/zero_shot/seed_0" in capsys.readouterr().out
