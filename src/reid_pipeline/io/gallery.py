@@ -85,28 +85,38 @@ class ChangedGalleryDataset(AbstractDataset["Operation", "Changed"]):
         return {"filepath": str(self._filepath)}
 
 
-class GalleryEmbedderDataset(ReadOnlyDataset["Embedder"]):
+class GalleryEmbedderDataset(ReadOnlyDataset["Embedder | None"]):
     """The model to embed with: the one that the run names, else the one that the gallery was made with.
 
     Args:
         filepath: the gallery's folder.
         model: the embedder's file, None where the run names none.
+        images: what is to be embedded; where that is embedded already, there is no model.
         metadata: for kedro viz.
     """
 
     _refusal = "The model of {path} is read only here; {kind} was not written."
 
-    def __init__(self, *, filepath: str, model: str | None = None, metadata: dict[str, Any] | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        filepath: str,
+        model: str | None = None,
+        images: str | None = None,
+        metadata: dict[str, Any] | None = None,
+    ) -> None:
         super().__init__(filepath=filepath, metadata=metadata)
-        self._model = model
+        self._model, self._images = model, images
 
-    def load(self) -> "Embedder":
+    def load(self) -> "Embedder | None":
         """Return the embedder; a UserError says that no model is named, or that the gallery's is gone."""
+        if _are_embedded(self._images):
+            return None
         return NamedEmbedderDataset(model=self._model or self.file()).load()
 
     def require(self) -> None:
         """Refuse a run that has no model, before any work; whether the file is sound is not looked at."""
-        if self._model is None and self.file() is None:
+        if not _are_embedded(self._images) and self._model is None and self.file() is None:
             raise UserError(f"Which model? A new gallery takes the one of its first images: --params model={FORMS}.")
 
     def file(self) -> str | None:
@@ -145,7 +155,7 @@ class GivenImagesDataset(ReadOnlyDataset["EmbeddedImages | ListedImages | None"]
         """Return the images; a UserError says what is wrong with what was named."""
         if not self._given:
             return None
-        if EarlierEmbeddedDataset(filepath=str(self._filepath)).load() is not None:
+        if _are_embedded(str(self._filepath)):
             return read_embedded_images(self._filepath)
         found = read_listed(self._filepath)
         for note in found.notes:
@@ -208,6 +218,11 @@ class RunClustersDataset(ReadOnlyDataset[Any]):
 
     def _exists(self) -> bool:
         return True
+
+
+def _are_embedded(images: str | None) -> bool:
+    """Return whether images are a file that the pipeline embed wrote."""
+    return images is not None and EarlierEmbeddedDataset(filepath=images).load() is not None
 
 
 def _csv(file: Path) -> Any:

@@ -29,9 +29,7 @@ Moment = Annotated[str, BeforeValidator(_as_text)]
 class EnrolParameters(Parameters):
     """How images are enrolled."""
 
-    index: Literal["exact", "ivf", "hnsw"] = Field(
-        "exact", description="of a new gallery; exact up to a million images"
-    )
+    index: Literal["exact", "ivf", "hnsw"] = Field("exact", description="of a new gallery; exact compares all entries")
     tracklets: Literal["none", "mean", "quality"] = Field(
         "none", description="one entry for each tracklet: the mean of its unit embeddings, or weighted by quality"
     )
