@@ -3,13 +3,15 @@
 The first three hold their origin, and with it the digest of their tensors, which is compared at every load.
 """
 
+import base64
 import contextlib
 import itertools
 import logging
 import os
 import pickle
+import zlib
 from abc import abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -117,9 +119,9 @@ class CheckpointDataset(_SafetensorsDataset):
 
 
 class EmbeddingsDataset(_SafetensorsDataset):
-    """Embeddings [n, D], rows of the split table and paths of the images that they belong to, and their origin.
+    """Embeddings [n, D] and the rows of the split table that they belong to; in the header paths and origin.
 
-    Paths are UTF-8 with a zero byte between two; files of earlier versions have none.
+    Paths are compressed: a header has 100 MB at most. Files of earlier versions have none.
     """
 
     _framework = "np"
@@ -130,26 +132,28 @@ class EmbeddingsDataset(_SafetensorsDataset):
         from reid_pipeline.schema.digests import digest_of_arrays
         from reid_pipeline.schema.embeddings import Embeddings
 
-        text = tensors.pop(_PATHS, None)
         if set(tensors) != {"rows", "embeddings"}:
             raise self._refused("holds no embeddings.")
-        if text is not None and header.get(_PATHS) != digest_of_arrays({_PATHS: text}):
-            raise self._refused("is damaged or was changed: its paths are not those written.")
-        paths = None if text is None else tuple(text.tobytes().decode().split("\0")) if len(text) else ()
         origin = self._origin(header, digest_of_arrays(tensors))
+        paths = _unpacked(header[_PATHS]) if _PATHS in header else None
         return Embeddings(tensors["rows"], tensors["embeddings"], origin, paths)
 
     def _write(self, data: "Embeddings", file: Path) -> None:
-        import numpy as np
         from safetensors.numpy import save_file
 
-        from reid_pipeline.schema.digests import digest_of_arrays
+        arrays = {"rows": data.rows, "embeddings": data.vectors}
+        paths = {} if data.paths is None else {_PATHS: _packed(data.paths)}
+        save_file(arrays, file, metadata=metadata_of(data.origin, **paths))
 
-        arrays, header = {"rows": data.rows, "embeddings": data.vectors}, {}
-        if data.paths is not None:
-            arrays[_PATHS] = np.frombuffer("\0".join(data.paths).encode(), np.uint8)
-            header[_PATHS] = digest_of_arrays({_PATHS: arrays[_PATHS]})
-        save_file(arrays, file, metadata=metadata_of(data.origin, **header))
+
+def _packed(paths: Sequence[str]) -> str:
+    """Return paths as one text of ASCII, a tenth as long."""
+    return base64.b64encode(zlib.compress("\0".join(paths).encode(), 6)).decode()
+
+
+def _unpacked(text: str) -> tuple[str, ...]:
+    joined = zlib.decompress(base64.b64decode(text)).decode()
+    return tuple(joined.split("\0")) if joined else ()
 
 
 class TrainingStateDataset(FileDataset["dict[str, Any] | None"]):
