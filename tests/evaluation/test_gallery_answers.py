@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from reid_pipeline.evaluation.gallery_answers import identify_answers, search_answers
+from reid_pipeline.evaluation.gallery_embedding import remarks_on_words
 from reid_pipeline.evaluation.gallery_probes import Probes, hits_of_words, passing
 from reid_pipeline.gallery import Gallery
 from reid_pipeline.schema.errors import UserError
@@ -94,6 +95,16 @@ def test_words_are_compared_with_the_joint_part_normalised_anew(gallery: Gallery
         assert ids.tolist() == best
         np.testing.assert_allclose(scores, [slow[each] for each in best], atol=1e-6)
     assert hits_of_words(gallery, words, JOINT, 100, FilterParameters()).ids.shape == (2, PEOPLE * EACH)
+
+
+def test_the_page_says_that_words_of_a_trained_model_are_worth_less(gallery: Gallery) -> None:
+    words = unit(np.random.default_rng(1).normal(size=(1, WIDTH - 4)))
+    for method, count in (("baseline", 1), ("zero_shot", 0)):
+        asked = Probes(["a red shirt"], words, [""], [None], JOINT, remarks_on_words(method))
+        table, _, page, text = search_answers(gallery, asked, SearchParameters(top=3), FilterParameters())
+        assert len(table) == 3
+        assert page.count("trained on pictures after its words were") == count
+        assert text.count("trained on pictures after its words were") == count
 
 
 @pytest.mark.parametrize("moment", ["yesterday", "2026-13-01"])

@@ -18,6 +18,7 @@ from reid_pipeline.evaluation.loaded_embedder import LoadedEmbedder
 from reid_pipeline.gallery import Gallery
 from reid_pipeline.gallery.operations import Reembedding
 from reid_pipeline.models.embedder import Embedder
+from reid_pipeline.schema.addresses import ZERO_SHOT
 from reid_pipeline.schema.columns import CAMERA, IDENTITY, PATH, TIME, TRACKID
 from reid_pipeline.schema.embed_parameters import EmbedParameters
 from reid_pipeline.schema.embedded_images import EMBEDDED_COLUMNS, EmbeddedImages
@@ -109,7 +110,18 @@ def words_of(gallery: Gallery, text: str, embedding: Embedding) -> Probes:
 
     gallery.require_model(embedding.loaded.digest)
     columns = require_projected(embedding.loaded)
-    return Probes([text], text_vectors(embedding.loaded, [text]), [""], [None], columns)
+    vectors = text_vectors(embedding.loaded, [text])
+    return Probes([text], vectors, [""], [None], columns, remarks_on_words(embedding.loaded.origin.method))
+
+
+def remarks_on_words(method: str | None) -> list[str]:
+    """Return what a reader of a search by words must know of the model of a method; None: not known."""
+    if method == ZERO_SHOT:
+        return []
+    return [
+        "This model was trained on pictures after its words were: they find less by it than by zero_shot. How much less"
+        " says docs/embedding.md; a gallery embedded anew by zero_shot is the one to ask by words."
+    ]
 
 
 def reembedded(gallery: Gallery, embedding: Embedding) -> Reembedding:
