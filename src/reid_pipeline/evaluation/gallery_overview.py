@@ -19,9 +19,7 @@ def overview(changed: Changed) -> tuple[str, str, str]:
     gallery = changed.gallery
     identities = gallery.identities()
     content = GalleryContent(gallery.folder.name, changed.done, identities, _facts(gallery), _shown(gallery))
-    size = (
-        f"{counted(int(identities['images'].sum()), 'image')} of {counted(len(identities), 'identity', 'identities')}"
-    )
+    size = f"{counted(len(gallery), 'entry', 'entries')} of {counted(len(identities), 'identity', 'identities')}"
     notes = [*changed.done, f"Gallery {gallery.folder.name} holds {size}. {promise(gallery)}"]
     csv = str(identities.to_csv(index=False, lineterminator="\n"))
     return render_gallery(content), csv, "\n".join(notes)
