@@ -8,8 +8,10 @@ import pytest
 
 from reid_pipeline.evaluation.gallery_answers import identify_answers, search_answers
 from reid_pipeline.evaluation.gallery_embedding import remarks_on_words
+from reid_pipeline.evaluation.gallery_overview import overview
 from reid_pipeline.evaluation.gallery_probes import Probes, hits_of_words, passing
 from reid_pipeline.gallery import Gallery
+from reid_pipeline.gallery.operations import Changed, Removal
 from reid_pipeline.schema.errors import UserError
 from reid_pipeline.schema.gallery_parameters import FilterParameters, IdentifyParameters, SearchParameters
 
@@ -130,6 +132,20 @@ def test_a_search_ranks_leaves_out_the_own_camera_and_names_probes_without_entri
     assert table.empty
     assert "The filter leaves no entry for new/a.png, new/b.png." in text
     assert "No entry of the gallery is left by the filter." in page
+
+
+def test_a_gallery_that_everybody_has_left_answers_and_has_a_page(tmp_path: Path) -> None:
+    gallery = Gallery.create(tmp_path / "zoo", model="a" * 64, width=2)
+    gallery.enrol(np.eye(2, dtype=np.float32), pd.DataFrame({"path": ["1", "2"], "identity": "Ada"}), model="a" * 64)
+    done = Removal(identity="Ada").carry_out(tmp_path / "zoo")
+    page, csv, text = overview(Changed(Gallery.open(tmp_path / "zoo"), tuple(done)))
+    assert csv == "identity,images,cameras,first,last,confirmed\n"
+    assert "2 entries were forgotten" in page
+    assert "holds 0 entries of 0 identities" in text
+    one = Probes(["x"], np.eye(1, 2, dtype=np.float32), [""], [None])
+    table = search_answers(Gallery.open(tmp_path / "zoo"), one, SearchParameters(), FilterParameters())[0]
+    assert table.empty
+    assert str(table["path"].dtype) == "str"
 
 
 def test_an_identification_names_the_known_and_the_new_with_evidence(gallery: Gallery) -> None:

@@ -154,7 +154,8 @@ def search_table(gallery: Gallery, probes: Probes, hits: Hits) -> pd.DataFrame:
     """Return a row for each probe and rank: probe, rank from 1, score (cosine), the entry, and its id."""
     probe, rank = np.nonzero(hits.ids >= 0)
     ids = hits.ids[probe, rank]
-    entries = gallery.entries(ids)[list(_ENTRY)].reset_index(drop=True)
+    types = {name: "int64" if name == "trackid" else "str" for name in _ENTRY}
+    entries = gallery.entries(ids)[list(_ENTRY)].reset_index(drop=True).astype(types)
     head = {
         PROBE: pd.Series([probes.names[row] for row in probe.tolist()], dtype="str"),
         RANK: rank + 1,
