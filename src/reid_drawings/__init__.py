@@ -6,7 +6,7 @@ benchmark; `draw_captioned` returns drawings of other people, other vehicles or 
 touched and no global random state is read.
 """
 
-from reid_drawings.benchmark import draw_benchmark, draw_people
+from reid_drawings.benchmark import caption_of, draw_benchmark, draw_people
 from reid_drawings.captions import KINDS, CaptionedDrawings, draw_captioned
 from reid_drawings.contact_sheet import captioned_sheet, contact_sheet
 from reid_drawings.parameters import DrawnBenchmark, SyntheticBenchmark, SyntheticVehicles
@@ -21,6 +21,7 @@ __all__ = [
     "SyntheticBenchmark",
     "SyntheticVehicles",
     "benchmark_images",
+    "caption_of",
     "captioned_sheet",
     "contact_sheet",
     "draw_benchmark",

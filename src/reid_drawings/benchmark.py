@@ -12,6 +12,7 @@ import numpy as np
 from PIL import Image
 
 from reid_drawings.camera import Camera
+from reid_drawings.describe import describe
 from reid_drawings.identity import Identity, draw_identity
 from reid_drawings.network import camera_at, lit
 from reid_drawings.parameters import SyntheticBenchmark
@@ -82,6 +83,26 @@ def draw_image(parameters: SyntheticBenchmark, plan: ImagePlan) -> bytes:
     identity = None if plan.kind == "empty" else _identity(parameters, plan.person)
     image = draw_scene(identity, camera, shot, generator, bystander=bystander if identity else None)
     return encode(image, int(generator.integers(camera.quality[0], camera.quality[1] + 1)))
+
+
+def caption_of(parameters: SyntheticBenchmark, plan: ImagePlan) -> str:
+    """Say in English what the camera sees of the person in an image of the benchmark.
+
+    Args:
+        parameters: the benchmark's parameters.
+        plan: which image; one of a person.
+
+    Returns:
+        one sentence, the same each time, that leaves nothing out but the side that is seen.
+
+    Raises:
+        ValueError: there is no person in the image.
+    """
+    if plan.kind == "empty":
+        raise ValueError(f"{plan.path} shows nobody")
+    shot = _shot_of(parameters, plan, camera_at(parameters, plan.camera, _place_of(parameters, plan)))
+    words = np.random.default_rng([parameters.seed, plan.person, plan.camera, plan.frame])
+    return describe(_identity(parameters, plan.person), shot, words, completeness=1.0, view_share=0.0)
 
 
 def encode(image: Image.Image, quality: int) -> bytes:

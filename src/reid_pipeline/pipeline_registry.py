@@ -6,6 +6,8 @@ from reid_pipeline.methods import find_method, method_names
 from reid_pipeline.pipelines import (
     changes,
     cross_benchmark,
+    embed,
+    gallery,
     import_model,
     ingestion,
     leaderboard,
@@ -29,11 +31,13 @@ def register_pipelines() -> dict[str, Pipeline]:
         **methods,
         "ingestion": prepared,
         "import_model": prepared + import_model.create_pipeline(),
+        "embed": embed.create_pipeline(),
         "report": report.create_pipeline(),
         "leaderboard": leaderboard.create_pipeline(),
         "changes": changes.create_pipeline(),
         "tuning": prepared + tuning.create_pipeline(),
         "cross_benchmark": cross_benchmark.create_pipeline(),
+        **gallery.create_pipelines(),
         "pretrain_demo_clip": pretrain_demo_clip.create_pipeline(),
         "__default__": sum(methods.values(), report.create_pipeline(after=methods)),
     }

@@ -27,7 +27,7 @@ def registered() -> dict[str, Pipeline]:
     ("given", "says"),
     [
         ({"pipelines": ["unsupervised_plc"]}, "--pipeline=unsupervised_plc: there is no such pipeline. Did you mean 'unsupervised_pcl'?"),
-        ({"pipelines": ["pcl", "zzz"]}, "--pipeline=zzz: there is no such pipeline. Allowed: __default__, baseline, changes"),
+        ({"pipelines": ["pcl", "zzz"]}, "--pipeline=zzz: there is no such pipeline. Allowed: __default__, baseline, calibrate"),
         (PCL | {"node_names": ["unsupervised_pcl.evalute"]}, "no such node of the pipeline unsupervised_pcl. Did you mean 'unsupervised_pcl.evaluate'?"),
         (PCL | {"node_names": ["extract"]}, "Did you mean 'zero_shot.extract' or 'unsupervised_pcl.extract'?"),
         (PCL | {"from_nodes": ["leaderboard"]}, "--from-nodes=leaderboard: there is no such node"),

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from reid_drawings import CaptionedDrawings, SyntheticBenchmark, draw_captioned
+from reid_drawings import CaptionedDrawings, SyntheticBenchmark, caption_of, draw_captioned
 from reid_drawings.camera import draw_camera
 from reid_drawings.captions import draw_captioned_one
 from reid_drawings.describe import describe, parts_seen, side_seen
@@ -139,3 +139,20 @@ def test_pretraining_people_are_not_the_benchmark_s():
 def test_parameters_out_of_bounds_are_refused(field, value):
     with pytest.raises(ValidationError, match=field):
         CaptionedDrawings(**{field: value})
+
+
+def test_an_image_of_the_benchmark_has_a_caption():
+    """Of the person who is drawn there, by an identity that is sampled here once more."""
+    parameters = SyntheticBenchmark(seed=3, train_identities=2, test_identities=6, distractors=30)
+    plans = benchmark_images(parameters)
+    people = [plan for plan in plans if plan.kind == "person"]
+    captions = [caption_of(parameters, plan) for plan in people]
+    for plan, caption in zip(people, captions, strict=True):
+        generator = generator_for(parameters.seed, Purpose.IDENTITY, plan.person)
+        identity = draw_identity(generator, spread=parameters.identity_spread)
+        assert identity.upper.colour.name in caption
+        assert not any(words in caption for words in ("seen from", "facing", "walking"))
+    assert captions == [caption_of(parameters, plan) for plan in people]
+    empty = next(plan for plan in plans if plan.kind == "empty")
+    with pytest.raises(ValueError, match="shows nobody"):
+        caption_of(parameters, empty)

@@ -50,6 +50,8 @@ def test_the_stored_map_equals_a_slow_recomputation(finished: tuple[Project, str
     wanted = {"mAP", "mINP", "rank1", "rank5", "rank10", "num_queries", "num_valid_queries", "num_gallery"}
     assert wanted <= set(metrics)
     assert metrics["num_queries"] == metrics["num_valid_queries"] > 0
+    assert metrics["open_set"]["draws"] == 20
+    assert 0 < metrics["open_set"]["EER"] < 0.6
 
 
 def test_the_history_tells_every_epoch(finished: tuple[Project, str]) -> None:
@@ -102,6 +104,8 @@ def test_the_report_is_one_page_without_network(finished: tuple[Project, str]) -
     text = page.read_text()
     assert "zero_shot" in text
     assert text.count("data:image/jpeg;base64,") >= 4
+    assert "Known, or new?" in text
+    assert 'id="open-set-scores"' in text
     assert not re.search(r"<(script|img|link|iframe)[^>]+(src|href)=[\"']https?:", text)
 
 

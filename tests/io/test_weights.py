@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -316,6 +317,10 @@ class TestArrays:
         assert (loaded.rows == data.rows).all()
         assert (loaded.vectors == data.vectors).all()
         assert loaded.vectors.dtype == np.float32
+        assert loaded.paths is None, "as in files of earlier versions"
+        for paths in (("a/1.jpg", "Zoë/2.jpg", "", "b.jpg"), ("x.jpg",) * 4):
+            dataset.save(replace(data, paths=paths))
+            assert dataset.load().paths == paths
         with pytest.raises(DatasetError):
             dataset.save({"a": "text"})
         assert len(dataset.load().rows) == 4

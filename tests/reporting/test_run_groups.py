@@ -67,3 +67,16 @@ def test_a_run_of_before_a_parameter_is_averaged_with_those_that_leave_it_out() 
         "pcl": 0.375,
         "pcl (ingestion.columns.pid who)": 0.75,
     }
+
+
+def test_runs_of_before_the_open_set_are_averaged_with_later_ones_and_tracklets_stand_apart() -> None:
+    def made(seed: int, **evaluation: Any) -> Run:
+        card = run("pcl", seed, 0.5, None).run_card
+        held = {**card.parameters, "evaluation": {"splits": "test", "precision": "float32", **evaluation}}
+        return replace(run("pcl", seed, 0.25 * (1 + seed), None), run_card=card.model_copy(update={"parameters": held}))
+
+    later = {"tracklets": "none", "open_set": {"draws": 20, "left_out": 0.5}}
+    found = method_metrics([made(0), made(1, **later), made(2, **{**later, "open_set": {"draws": 0}})])
+    assert found["pcl"]["mAP"] == 0.5
+    pooled = made(3, **{**later, "tracklets": "mean"})
+    assert [*method_metrics([made(0), made(1, **later), pooled])] == ["pcl", "pcl (evaluation.tracklets mean)"]

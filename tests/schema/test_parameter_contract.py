@@ -17,7 +17,9 @@ from reid_pipeline.methods import find_method, method_names
 from reid_pipeline.pipeline_registry import register_pipelines
 from reid_pipeline.pipelines.pretrain_demo_clip import PretrainingParameters
 from reid_pipeline.schema.addresses import Cells
+from reid_pipeline.schema.embed_parameters import EmbedParameters
 from reid_pipeline.schema.errors import UserError
+from reid_pipeline.schema.gallery_parameters import GALLERY_BLOCKS, GalleryParameters
 from reid_pipeline.schema.nested import merged
 from reid_pipeline.schema.parameters import (
     ComputeParameters,
@@ -75,9 +77,11 @@ def test_kedro_sees_one_schema_per_parameter(pipelines, monkeypatch):
     wanted = (
         {name: find_method(name).params for name in method_names()}
         | SHARED
-        | {"cells": Cells, "clusters": ClusteringSettings}
+        | {"cells": Cells, "clusters": ClusteringSettings, "embed": EmbedParameters}
+        | {name: GalleryParameters.model_fields[name].annotation for name in GALLERY_BLOCKS}
     )
-    assert seen == wanted | {"pretrain_demo_clip": PretrainingParameters, "tuning": TuningParameters}
+    alone = {"pretrain_demo_clip": PretrainingParameters, "tuning": TuningParameters, "embed": EmbedParameters}
+    assert seen == wanted | alone
     assert not warned, "Kedro warns where it loses or doubts a schema"
 
 

@@ -138,3 +138,13 @@ def test_labels_that_were_used_once_stay_used(own, started_from, found) -> None:
 def test_the_remedy_is_the_first_node_that_depends_on_what_differs(change: Any, remedy: str) -> None:
     with pytest.raises(UserError, match=re.escape(remedy)):
         require_match("run_card", "metrics", Origin(**{**ALL, **change}), Origin(**ALL))
+
+
+def test_results_of_before_tracklets_and_open_set_count_as_with_neither_given() -> None:
+    earlier = Origin(**ALL)
+    later = {"tracklets": "none", "open_set": {"draws": 5, "left_out": 0.5}}
+    present = earlier.replace(parameters={**PARAMETERS, "evaluation": {**PARAMETERS["evaluation"], **later}})
+    require_match("report", "metrics", earlier, present)
+    pooled = {**PARAMETERS, "evaluation": {**PARAMETERS["evaluation"], "tracklets": "mean"}}
+    with pytest.raises(UserError, match=r"evaluation\.tracklets was 'none' and is 'mean'.* from node pcl\.evaluate"):
+        require_match("report", "metrics", earlier, earlier.replace(parameters=pooled))

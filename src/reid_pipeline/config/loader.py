@@ -12,6 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from reid_pipeline.config.cell_entries import with_folders
 from reid_pipeline.config.checked_loader import CheckedConfigLoader
+from reid_pipeline.config.embeddings import resolvers
 from reid_pipeline.config.given_labels import collection_of_card, labels_file
 from reid_pipeline.config.imports import with_import
 from reid_pipeline.config.named_backbone import log_weights, weights_of
@@ -26,13 +27,13 @@ from reid_pipeline.schema.digests import digest_of_file
 from reid_pipeline.schema.errors import UserError, nearest
 from reid_pipeline.schema.given_labels import LABELS_FROM, collection_and_labels, labelled_name
 from reid_pipeline.schema.layers import CELLS, IMPORT, RAW_ROOT, TEXT, Layer, Layers
+from reid_pipeline.schema.model_files import MODELS
 from reid_pipeline.schema.nested import merged
 from reid_pipeline.schema.origin import INIT_FROM
 from reid_pipeline.schema.sample import SAMPLE, checked_identities, sample_name, whole_and_identities
 
 _TAKEN = {"leaderboard", "cross_benchmark"}
 """Folders beside those of benchmarks."""
-MODELS = "data/06_models"
 _GLOBALS = {"benchmark", "seed"}
 
 
@@ -134,6 +135,8 @@ class LayeredConfigLoader(CheckedConfigLoader):
         OmegaConf.register_new_resolver("init_from", self._start_file, replace=True)
         labels = None if self._labels is None else str(self._labels)
         OmegaConf.register_new_resolver(LABELS_FROM, lambda: labels, replace=True)
+        for name, resolver in resolvers(self.runtime_params or {}, self.project_path).items():
+            OmegaConf.register_new_resolver(name, resolver, replace=True)
         catalog = super()._resolve_from_raw_config(key, *read)
         self._check_entries(catalog)
         return with_raw_folder(with_folders(catalog, folders))

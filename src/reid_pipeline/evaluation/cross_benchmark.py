@@ -14,6 +14,7 @@ from reid_pipeline.models.embedder import Embedder
 from reid_pipeline.schema.columns import CAMID, VIEWID
 from reid_pipeline.schema.comparison import CrossBenchmark, CrossResult
 from reid_pipeline.schema.errors import UserError
+from reid_pipeline.schema.open_set import OpenSetParameters
 from reid_pipeline.schema.parameters import EvaluationParameters
 from reid_pipeline.schema.raw_folder import RawFolder
 from reid_pipeline.splits import SplitTables, data_hash
@@ -52,13 +53,14 @@ def evaluate_everywhere(
 
     On another benchmark than its own an embedder gets no camids and no viewids, which mean others there: the mean of
     the learnt side information stands in. The camera filter reads the true cameras everywhere. Figures have no
-    intervals. A split that the protocol cannot be applied to has a result that states the reason; so has an embedder's
-    own benchmark if its tables have changed since, as training may have seen what is tested.
+    intervals, and none are of an open set. A split that the protocol cannot be applied to has a result that states the
+    reason; so has an embedder's own benchmark if its tables have changed since, as training may have seen what is
+    tested.
 
     Raises:
         UserError: images have changed since ingestion; an embedder cannot be read.
     """
-    protocol = evaluation.model_copy(update={"resamples": 0})
+    protocol = evaluation.model_copy(update={"resamples": 0, "open_set": OpenSetParameters(draws=0)})
     for split in splits:
         check_unchanged(split.tables.split_table, split.raw_images, split.stamps)
     results = []

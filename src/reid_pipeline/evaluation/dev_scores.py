@@ -15,6 +15,7 @@ from reid_pipeline.evaluation.embedding import embed_test_rows
 from reid_pipeline.evaluation.protocol import evaluate_draws
 from reid_pipeline.models.embedder import Embedder
 from reid_pipeline.schema.columns import PATH, REPEAT, TEST_SET
+from reid_pipeline.schema.open_set import OpenSetParameters
 from reid_pipeline.schema.parameters import EvaluationParameters
 from reid_pipeline.splits import SplitTables
 from reid_pipeline.tuning.trials import Score, Unusable
@@ -50,7 +51,7 @@ def dev_scores(run: TrainingRun, evaluation: EvaluationParameters, *, every: int
 
 
 def _dev_map(run: TrainingRun, embedder: Embedder, evaluation: EvaluationParameters) -> float:
-    protocol = evaluation.model_copy(update={"splits": "dev", "resamples": 0})
+    protocol = evaluation.model_copy(update={"splits": "dev", "resamples": 0, "open_set": OpenSetParameters(draws=0)})
     galleries = pd.DataFrame({TEST_SET: [], REPEAT: [], PATH: []})
     tables = SplitTables(run.split_table, galleries)
     embeddings = embed_test_rows(embedder, tables, run.raw_images, run.runtime, protocol)

@@ -3,6 +3,7 @@
 import logging
 import time
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,9 +17,11 @@ from reid_pipeline.evaluation.extraction import extract_embeddings
 from reid_pipeline.evaluation.protocol import retrieval_draws, retrieval_rows
 from reid_pipeline.images.cache import ImageCache
 from reid_pipeline.images.decode import TargetSize
-from reid_pipeline.schema.columns import CAMID, SPLIT, VIEWID
+from reid_pipeline.schema.columns import CAMERA, CAMID, IDENTITY, PATH, SPLIT, TIME, TRACKID, VIEWID
 from reid_pipeline.schema.digests import digest_of_arrays
+from reid_pipeline.schema.embedded_images import EMBEDDED_COLUMNS, EmbeddedImages
 from reid_pipeline.schema.embeddings import Embeddings
+from reid_pipeline.schema.errors import UserError
 from reid_pipeline.schema.origin import Origin
 from reid_pipeline.schema.parameters import EvaluationParameters
 from reid_pipeline.schema.raw_folder import RawFolder
@@ -73,7 +76,7 @@ def embed_test_rows(
     vectors = Extraction(raw_images, runtime, evaluation, image_cache).vectors(embedder, table, rows)
     if (sample := noted_sample(table)) is not None:
         _log.info("%s", embedding_sentence(sample, len(rows), time.perf_counter() - started))
-    return Embeddings(rows, vectors)
+    return Embeddings(rows, vectors, paths=tuple(table[PATH].iloc[rows]))
 
 
 def training_vectors(
@@ -93,3 +96,36 @@ def originated(embeddings: Embeddings, origin: Origin) -> Embeddings:
     """Return embeddings with their origin, whose digest is that of rows and vectors."""
     digest = digest_of_arrays({"rows": embeddings.rows, "embeddings": embeddings.vectors})
     return replace(embeddings, origin=origin.replace(digest=digest))
+
+
+def embedded_images_of(embeddings: Embeddings, split_table: pd.DataFrame, root: Path) -> EmbeddedImages:
+    """Return a run's embeddings as those of any images: by path, with identity, camera and tracklet as published.
+
+    Args:
+        embeddings: of a run, with its origin.
+        split_table: of that run.
+        root: the raw folder.
+
+    Raises:
+        UserError: the embeddings have no origin, or are of another table.
+    """
+    origin = embeddings.origin
+    model = None if origin is None else origin.made_from.get("embedder")
+    if origin is None or model is None:
+        raise UserError(f"{_named(embeddings)} do not say which model made them. {_EXTRACT_AGAIN}")
+    beyond = len(embeddings.rows) and int(embeddings.rows.max()) >= len(split_table)
+    rows = split_table.iloc[:0] if beyond else split_table.iloc[embeddings.rows]
+    if beyond or (embeddings.paths is not None and tuple(rows[PATH]) != embeddings.paths):
+        raise UserError(f"{_named(embeddings)} are of another split table than the one there. {_EXTRACT_AGAIN}")
+    tracks = rows[TRACKID].fillna(-1).astype("int64")
+    text = dict.fromkeys((PATH, IDENTITY, CAMERA, TIME), "str")
+    table = rows.assign(time="", trackid=tracks)[list(EMBEDDED_COLUMNS)].astype(text)
+    return EmbeddedImages(table.reset_index(drop=True), embeddings.vectors, origin, model, str(root.resolve()))
+
+
+_EXTRACT_AGAIN = "Make them anew from the node `extract`."
+
+
+def _named(embeddings: Embeddings) -> str:
+    file = embeddings.origin.file if embeddings.origin is not None else ""
+    return f"The embeddings {file}".strip()

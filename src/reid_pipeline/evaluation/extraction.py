@@ -1,6 +1,6 @@
 """Images to embeddings, in row order."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -34,34 +34,52 @@ def extract_embeddings(
     unit vector along the mean of the embeddings of an image and its mirror image. NotFinite where one is NaN or
     infinite.
     """
+    batches = evaluation_batches(images, embedder.encoder, runtime, ids=ids, batch_size=batch_size)
+    return joined(embedded_batches(embedder, batches, runtime, flip_averaging=flip_averaging), images.paths)
+
+
+def embedded_batches(
+    embedder: "Embedder", batches: Iterable[Inputs], runtime: Runtime, *, flip_averaging: bool = False
+) -> Iterator[torch.Tensor]:
+    """Yield the embeddings of each batch of `evaluation_batches`, unit rows [B, D] on the device."""
+    for inputs in batches:
+        with torch.inference_mode(), runtime.autocast():
+            batch = embedder(*inputs)
+            if flip_averaging:
+                pixels, *given = inputs
+                both = batch.float() + embedder(pixels.flip(-1), *given).float()
+                batch = torch.nn.functional.normalize(both, dim=1)
+        yield batch
+
+
+def joined(batches: Iterable[torch.Tensor], paths: Sequence[str]) -> np.ndarray:
+    """Return the embeddings of all batches, float32 [n, D], of the images of these `paths`.
+
+    Raises:
+        NotFinite: one is NaN or infinite.
+        ValueError: there is no batch.
+    """
     embeddings = None  # as wide as the first batch; each batch is written to its place, without a copy
     done = 0
-    with torch.inference_mode():
-        for inputs in evaluation_batches(images, embedder.encoder, runtime, ids=ids, batch_size=batch_size):
-            with runtime.autocast():
-                batch = embedder(*inputs)
-                if flip_averaging:
-                    pixels, *given = inputs
-                    both = batch.float() + embedder(pixels.flip(-1), *given).float()
-                    batch = torch.nn.functional.normalize(both, dim=1)
-            if embeddings is None:
-                embeddings = torch.empty(len(images), batch.shape[1])
-            embeddings[done : done + len(batch)] = batch
-            done += len(batch)
+    for batch in batches:
+        if embeddings is None:
+            embeddings = torch.empty(len(paths), batch.shape[1])
+        embeddings[done : done + len(batch)] = batch
+        done += len(batch)
     if embeddings is None:
         raise ValueError("There is nothing to embed: no images.")
-    _require_finite(embeddings, images)
+    _require_finite(embeddings, paths)
     return embeddings.numpy()
 
 
-def _require_finite(embeddings: torch.Tensor, images: ReIDImages) -> None:
+def _require_finite(embeddings: torch.Tensor, paths: Sequence[str]) -> None:
     """Refuse (NotFinite) embeddings that are NaN or infinite; they say which images, and where that comes from."""
     if embeddings.sum().isfinite():
         return
     bad = (~embeddings.isfinite().all(dim=1)).nonzero().flatten().tolist()
     raise NotFinite(
-        f"The model gives embeddings that are not finite for {len(bad)} of {len(images)} images (the first:"
-        f" {images.paths[bad[0]]}). The images are good: the model has diverged, its weights are damaged, or half"
+        f"The model gives embeddings that are not finite for {len(bad)} of {len(paths)} images (the first:"
+        f" {paths[bad[0]]}). The images are good: the model has diverged, its weights are damaged, or half"
         " precision overflowed. Train again at a lower learning rate, or use float32 (compute.precision of training,"
         " evaluation.precision of the test)."
     )
@@ -76,10 +94,13 @@ def evaluation_batches(
     title: str = "extract",
     batch_size: int = 256,
 ) -> Iterator[Inputs]:
-    """Yield normalised images, camids and viewids on the device, in row order, behind a bar named `title`."""
+    """Yield normalised images, camids and viewids on the device, in row order, behind a bar named `title`, if any."""
     order = np.arange(len(images))
     groups = [order[start : start + batch_size] for start in range(0, len(images), batch_size)]
-    for rows, pixels in track(images.batches(groups), title, total=len(images), unit="images", size=batch_size):
+    batches = images.batches(groups)
+    if title:
+        batches = track(batches, title, total=len(images), unit="images", size=batch_size)
+    for rows, pixels in batches:
         loaded = pixels.to(runtime.device, non_blocking=True)
         camids, viewids = (None if each is None else torch.from_numpy(each[rows]).to(runtime.device) for each in ids)
         yield normalise(loaded, statistics.pixel_mean, statistics.pixel_std), camids, viewids

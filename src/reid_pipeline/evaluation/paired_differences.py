@@ -14,10 +14,9 @@ from reid_pipeline.schema.figures import PairedDifference
 from reid_pipeline.schema.records import Breakdown, Differences, Metrics, Run
 
 _HITS = {"rank1": 1, "rank5": 5, "rank10": 10}
-_ALIKE = {name: name.replace("_", " ") for name in ("benchmark", "splits", "camera_filter", "test_set")} | {
-    "num_queries": "number of queries",
-    "num_gallery": "size of the gallery",
-}
+_ALIKE = {
+    name: name.replace("_", " ") for name in ("benchmark", "splits", "camera_filter", "test_set", "tracklets")
+} | {"num_queries": "number of queries", "num_gallery": "size of the gallery"}
 
 
 def difference_to_zero_shot(

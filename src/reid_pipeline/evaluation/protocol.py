@@ -1,24 +1,27 @@
 """The protocol: which rows are queries and gallery, and which of them count for each other."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, TypedDict
 
 import numpy as np
 import pandas as pd
 
+from reid_pipeline.evaluation.open_set import open_set_figures
+from reid_pipeline.evaluation.tracklets import pooled_tracklets
 from reid_pipeline.retrieval.bootstrap import bootstrap_intervals
 from reid_pipeline.retrieval.breakdown import camera_pair_breakdown, identity_breakdown
 from reid_pipeline.retrieval.metrics import RetrievalResult, evaluate_distances, evaluate_retrieval
 from reid_pipeline.retrieval.rerank import RERANK_PRESETS, average_query_expansion, reranked_blocks
-from reid_pipeline.schema.columns import CAMERA, CAMID, IDENTITY, PATH, PID, REPEAT, SPLIT, TEST_SET, TEST_SETS
+from reid_pipeline.schema.columns import CAMERA, CAMID, IDENTITY, PATH, PID, REPEAT, SPLIT, TEST_SET, TEST_SETS, TRACKID
 from reid_pipeline.schema.embeddings import Embeddings
 from reid_pipeline.schema.errors import UserError
+from reid_pipeline.schema.open_set import OpenSetFigures, ScoreHistogram
 from reid_pipeline.schema.parameters import EvaluationParameters
 
 SPLITS_OF = {"test": ("query", "gallery"), "dev": ("dev_query", "dev_gallery")}
 NOT_EVALUATED = "no image is query or gallery: nothing to score, the embeddings alone were made"
-_OPTIONS = ("flip_averaging", "camera_mean_subtraction", "query_expansion", "rerank")
+_OPTIONS = ("flip_averaging", "camera_mean_subtraction", "query_expansion", "rerank", "tracklets")
 _BREAKDOWN = ("camera_pairs", "identities", "average_precision", "inverse_negative_penalty", "first_match_rank")
 _SPREAD = ("mAP", "mINP", "rank1", "rank5", "rank10")
 
@@ -84,6 +87,33 @@ def retrieval_rows(split_table: pd.DataFrame, draws: Sequence[Draw]) -> np.ndarr
     if len(draws) == 1:
         return np.concatenate([draws[0].query_rows, draws[0].gallery_rows])
     return np.unique(np.concatenate([rows for draw in draws for rows in (draw.query_rows, draw.gallery_rows)]))
+
+
+def with_tracklets(
+    embeddings: Embeddings, split_table: pd.DataFrame, draw: Draw, evaluation: EvaluationParameters
+) -> tuple[Embeddings, Draw]:
+    """Return what is evaluated of a draw: its tracklets, in the rows of their first images, where these are pooled.
+
+    Query and gallery are pooled apart: a tracklet with images in both is one query and one gallery entry.
+
+    Raises:
+        UserError: no image has a tracklet, one holds several individuals, or a row has no embedding.
+    """
+    if evaluation.tracklets == "none":
+        return embeddings, draw
+    if split_table[TRACKID].iloc[np.concatenate([draw.query_rows, draw.gallery_rows])].isna().all():
+        raise UserError(
+            f"evaluation.tracklets is {evaluation.tracklets}, and no test image has a tracklet. Fill the column trackid"
+            " of the manifest, or set it to none."
+        )
+    rows, vectors = [], []
+    for side in (draw.query_rows, draw.gallery_rows):
+        by_quality = evaluation.tracklets == "quality"
+        firsts, means = pooled_tracklets(embeddings.of(side), split_table.iloc[side], by_quality=by_quality)
+        rows.append(side[firsts])
+        vectors.append(means)
+    made = Embeddings(np.concatenate(rows), np.concatenate(vectors), embeddings.origin)
+    return made, replace(draw, query_rows=rows[0], gallery_rows=rows[1])
 
 
 def retrieval_inputs(
@@ -156,9 +186,10 @@ def evaluate_draws(
     intervals over queries, `<figure>_low` and `<figure>_high`. Where nothing is tested on the figures are None and
     `not_evaluated` says why.
 
-    The breakdown is that of the first draw: `camera_pairs`, `identities`; `average_precision`,
-    `inverse_negative_penalty` and `first_match_rank` of every query in the order of the split table (None where it
-    is not valid), and the intervals again.
+    Of the first draw are the open-set figures, `open_set` (in the breakdown the scores), which are left out where none
+    were asked for or fewer than two individuals are tested, and the breakdown: `camera_pairs`, `identities`;
+    `average_precision`, `inverse_negative_penalty` and `first_match_rank` of every query in the order of the split
+    table (None where it is not valid), and the intervals again.
     """
     draws = retrieval_draws(split_table, galleries, evaluation)
     options = {name: getattr(evaluation, name) for name in _OPTIONS}
@@ -169,20 +200,24 @@ def evaluate_draws(
         return metrics | options, {name: [] for name in _BREAKDOWN} | {"intervals": {}}
     results: dict[str, list[RetrievalResult]] = {}
     for draw in draws:
-        inputs = retrieval_inputs(embeddings, split_table, draw, evaluation)
+        own, tested = with_tracklets(embeddings, split_table, draw, evaluation)
+        inputs = retrieval_inputs(own, split_table, tested, evaluation)
         results.setdefault(draw.test_set, []).append(score(inputs, evaluation))
     filtered = inputs["query_camids"] is not None
     by_set = {name: _over_repeats(repeats) for name, repeats in results.items()}
-    first, inputs = draws[0].test_set, retrieval_inputs(embeddings, split_table, draws[0], evaluation)
-    result = results[first][0]
+    first, result = draws[0].test_set, results[draws[0].test_set][0]
     intervals: dict[str, float] = {}
     if evaluation.resamples and len(draws) == 1:
         for name, ends in bootstrap_intervals(result, resamples=evaluation.resamples).items():
             intervals |= {f"{name}_low": ends[0], f"{name}_high": ends[1]}
-    breakdown = _breakdown(inputs, split_table, draws[0], result, camera_filter=evaluation.camera_filter)
+    own, tested = with_tracklets(embeddings, split_table, draws[0], evaluation)
+    inputs = retrieval_inputs(own, split_table, tested, evaluation)
+    breakdown = _breakdown(inputs, split_table, tested, result, camera_filter=evaluation.camera_filter)
     metrics = {**by_set[first], "splits": evaluation.splits, "camera_filter": filtered, **options, **intervals}
     if len(by_set) > 1:
         metrics |= {"test_set": first, "test_sets": by_set}
+    if found := _open_set(own, split_table, tested, evaluation):
+        metrics["open_set"], breakdown["open_set"] = (record.content() for record in found)
     return metrics, breakdown | {"intervals": intervals}
 
 
@@ -208,6 +243,25 @@ def _breakdown(
     ranks = [int(rank) or None for rank in result.first_match_rank]
     fields = dict(zip(_BREAKDOWN, (pairs, identities, precisions, penalties, ranks), strict=True))
     return {"draw": {"test_set": draw.test_set, "repeat": draw.repeat}} | fields
+
+
+def _open_set(
+    embeddings: Embeddings, split_table: pd.DataFrame, draw: Draw, evaluation: EvaluationParameters
+) -> tuple[OpenSetFigures, ScoreHistogram] | None:
+    """Return the open-set figures of one draw.
+
+    Embeddings are compared as they are before query expansion and re-ranking, for which a probe would have to know the
+    others.
+    """
+    if not evaluation.open_set.draws:
+        return None
+    inputs = retrieval_inputs(embeddings, split_table, draw, evaluation.model_copy(update={"query_expansion": 0}))
+    return open_set_figures(
+        (inputs["query_features"], inputs["gallery_features"]),
+        (inputs["query_pids"], inputs["gallery_pids"]),
+        (inputs["query_camids"], inputs["gallery_camids"]),
+        evaluation.open_set,
+    )
 
 
 def _names(split_table: pd.DataFrame, number: str, name: str) -> dict[int, str]:

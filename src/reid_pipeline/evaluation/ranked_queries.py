@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from reid_pipeline.evaluation.protocol import retrieval_draws, retrieval_inputs, score
+from reid_pipeline.evaluation.protocol import retrieval_draws, retrieval_inputs, score, with_tracklets
 from reid_pipeline.images.decode import read_image
 from reid_pipeline.reporting.rank_lists import RankedQuery, pick_queries
 from reid_pipeline.retrieval import ranked_lists
@@ -24,14 +24,15 @@ def choose_ranked_queries(
     """Return the worst and the best queries, with the first images of their ranked galleries.
 
     They are of the first draw; none where nothing is tested on. Galleries are ranked by the embeddings, before any
-    re-ranking; the average precision is that of the protocol.
+    re-ranking; the average precision is that of the protocol. Of a tracklet the first image is shown.
     """
     table = split_tables.split_table
     draws = retrieval_draws(table, split_tables.galleries, evaluation)
     if not draws:
         return [], []
-    queries, gallery = table.iloc[draws[0].query_rows], table.iloc[draws[0].gallery_rows]
-    inputs = retrieval_inputs(embeddings, table, draws[0], evaluation)
+    tested, draw = with_tracklets(embeddings, table, draws[0], evaluation)
+    queries, gallery = table.iloc[draw.query_rows], table.iloc[draw.gallery_rows]
+    inputs = retrieval_inputs(tested, table, draw, evaluation)
     scores = score(inputs, evaluation).average_precision
     bad, good = pick_queries(scores, report.queries, groups=queries[PID].to_numpy())
     selected = np.concatenate([bad, good])

@@ -14,6 +14,7 @@ from kedro.pipeline import Pipeline
 from pydantic import ValidationError
 
 from reid_pipeline.hooks.cell_checks import check_cells
+from reid_pipeline.hooks.gallery_checks import check_gallery
 from reid_pipeline.hooks.model_checks import check_import, check_models
 from reid_pipeline.hooks.small_offer import small_command, wants_offer
 from reid_pipeline.io.atomic import read_table
@@ -67,6 +68,7 @@ class Preflight:
         """Check search space, raw folder and device, that checkpoints load into backbones, and the plans of these."""
         inputs = pipeline.inputs()
         check_import(pipeline, catalog)
+        check_gallery(pipeline, catalog)
         _name_idle_variant(pipeline, catalog)
         given = {name: catalog.load(f"params:{name}") for name in method_names() if f"params:{name}" in inputs}
         if "params:tuning" in inputs and "parameters" in inputs:

@@ -17,11 +17,13 @@ from kedro.pipeline import Node, Pipeline
 from rich import get_console
 
 from reid_pipeline.hooks.cell_checks import recorded_cards
+from reid_pipeline.io.embedded_images import EmbeddedImagesDataset
 from reid_pipeline.io.entries import file_of
 from reid_pipeline.io.page import HTMLPageDataset
 from reid_pipeline.io.records import RecordDataset
 from reid_pipeline.io.weights import EmbedderDataset
 from reid_pipeline.methods import method_names
+from reid_pipeline.pipelines.gallery import next_of_gallery
 from reid_pipeline.pipelines.ingestion import TABLES
 from reid_pipeline.pipelines.tuning import DEFAULT_STUDY
 from reid_pipeline.schema.addresses import ZERO_SHOT
@@ -36,14 +38,14 @@ from reid_pipeline.schema.typed import typed
 from reid_pipeline.user_errors import user_error_text
 
 T = TypeVar("T")
-STUDY, CHANGES, CLUSTERS = "study_trials", "changes", "clusters_csv"
-"""Results that are no records: a study, Markdown, and a table for a spreadsheet."""
+STUDY, CHANGES, CLUSTERS, OF_GALLERY = "study_trials", "changes", "clusters_csv", "gallery_notes"
+"""Results that are no records: a study, Markdown, a table for a spreadsheet, and sentences on a gallery."""
 _RECORDS = (Metrics, Differences, ClusterFacts, Comparison, Leaderboard, DatasetSummary)
 _NEXT = {
     "__default__": "leaderboard", "report": "leaderboard", "leaderboard": "cross_benchmark", "changes": "report",
-    "cross_benchmark": "leaderboard", "ingestion": ZERO_SHOT, "pretrain_demo_clip": ZERO_SHOT,
+    "cross_benchmark": "leaderboard", "ingestion": ZERO_SHOT, "pretrain_demo_clip": ZERO_SHOT, "embed": "",
 }  # fmt: skip
-"""Which pipeline comes after which; after a method's comes `report`."""
+"""Which pipeline comes after which, if any; after a method's comes `report`."""
 _OF_TABLES = ("raw_root", "synthetic", "ingestion", "splits")
 """Parameters that decide which images a run reads, and how they are split."""
 _SELECTIONS = {
@@ -142,7 +144,7 @@ class RunSummary:
         self._saved[dataset_name] = node
         if isinstance(data, _RECORDS):
             self._results.append(data)
-        elif dataset_name in (STUDY, CHANGES):
+        elif dataset_name in (STUDY, CHANGES, OF_GALLERY):
             self._others[dataset_name] = data
 
     @hook_impl
@@ -156,6 +158,7 @@ class RunSummary:
             _log.debug("wrote %s: %s", name, file)
         _say(self._text())
         lines = {"report": self._path(HTMLPageDataset, catalog), "model": self._path(EmbedderDataset, catalog)}
+        lines["embeddings"] = self._path(EmbeddedImagesDataset, catalog)
         lines["clusters"] = self._shown_clusters(files)
         if not any(lines.values()):
             others = f" and {len(files) - 1} more" if len(files) > 1 else ""
@@ -173,6 +176,8 @@ class RunSummary:
         from reid_pipeline.reporting.tuning_page import tuning_text
         from reid_pipeline.reporting.untested import all_untested
 
+        if text := self._others.get(OF_GALLERY) or self._others.get(CHANGES):
+            return str(text)
         if STUDY in self._others:
             return tuning_text(Study.model_validate(self._others[STUDY]))
         compared = [*self._of(Comparison)[:1], *(each for one in self._of(Leaderboard)[:1] for each in one.benchmarks)]
@@ -185,8 +190,6 @@ class RunSummary:
             found = sorted((self._compared | measured).items(), key=lambda each: (each[0] != ZERO_SHOT, each[0]))
             earlier = [metrics for method, metrics in self._compared.items() if method not in measured]
             return text_table([metrics for _, metrics in found], self._of(Differences), earlier=earlier)
-        if CHANGES in self._others:
-            return str(self._others[CHANGES])
         return "".join(dataset_text(summary) for summary in self._of(DatasetSummary))
 
     def _untested_text(self, measured: Mapping[str, Metrics]) -> str:
@@ -234,6 +237,8 @@ class RunSummary:
         if selected and not whole:
             return f"the same command without {' and '.join(selected)}"
         given = run_params.get("runtime_params") or {}
+        if OF_GALLERY in self._others:
+            return next_of_gallery(str((run_params.get("pipeline_names") or [""])[0]), given)
         params = {key: each for key, each in given.items() if key in {"collection", LABELS_FROM, SAMPLE}}
         if study := self._others.get(STUDY):
             if not study["best"]:
@@ -242,6 +247,8 @@ class RunSummary:
             pipeline, params = study["method"], {**params, "tuned": tuned}
         else:
             pipeline = _NEXT.get((run_params.get("pipeline_names") or ["__default__"])[0], "report")
+        if not pipeline:
+            return ""
         if pipeline in method_names():  # it makes the tables, too, as this run has
             params |= {key: each for key, each in given.items() if key in _OF_TABLES}
         env = f" --env={run_params['env']}" if run_params.get("env") else ""

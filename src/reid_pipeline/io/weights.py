@@ -3,33 +3,32 @@
 The first three hold their origin, and with it the digest of their tensors, which is compared at every load.
 """
 
+import base64
 import contextlib
 import itertools
-import json
 import logging
 import os
 import pickle
+import zlib
 from abc import abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from reid_pipeline.io.base import FileDataset, UnreadableFile, reading
 from reid_pipeline.machine_faults import machine_fault_text
-from reid_pipeline.schema.digests import digest_of_json
 from reid_pipeline.schema.errors import UserError
 from reid_pipeline.schema.origin import Origin
-from reid_pipeline.schema.parsing import parse_json
+from reid_pipeline.schema.tensor_files import ORIGIN, TensorFileError, metadata_of, origin_in, read_tensor_file
 
 if TYPE_CHECKING:
     from reid_pipeline.engine.checkpoint import Checkpoint
     from reid_pipeline.models.embedder import Embedder
     from reid_pipeline.schema.embeddings import Embeddings
 
-_ORIGIN, _DIGEST, _STATE = "origin", "digest", "state"
-_HEADER, _SHA256 = "header", "sha256"
-_FIRST = {"embedder", "checkpoint"}  # the header's entry in files of the first version
+_DIGEST, _STATE = "digest", "state"
+_PATHS = "paths"
 
 _log = logging.getLogger(__name__)
 
@@ -56,51 +55,20 @@ class _SafetensorsDataset(FileDataset[Any]):
 
     def _read(self) -> tuple[dict[str, Any], dict[str, Any]]:
         """Return tensors and header, or refuse a file that is no safetensors file."""
-        from safetensors import SafetensorError, safe_open
-
-        self._filepath.open("rb").close()  # safetensors takes a file without permission for a missing one
         try:
-            with safe_open(self._filepath, framework=self._framework) as file:
-                metadata = dict(file.metadata() or {})
-                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        except (SafetensorError, ValueError, TypeError) as error:  # a header that names unknown types
-            raise self._refused(f"is no safetensors file: {error}.") from error
-        return tensors, self._header(metadata)
-
-    def _header(self, metadata: dict[str, str]) -> dict[str, Any]:
-        """Return the entries of the header; the first version had one at most, and no digest of it."""
-        if _HEADER not in metadata and metadata.keys() <= _FIRST:
-            return {name: parse_json(text) for name, text in metadata.items()}
-        try:
-            header = dict(parse_json(metadata[_HEADER]))
-            whole = header.pop(_SHA256) == digest_of_json(header)
-        except (KeyError, TypeError, ValueError):
-            whole = False
-        if not whole:
-            raise self._refused("is damaged or was changed: its description is not the one written.")
-        return header
+            return read_tensor_file(self._filepath, self._framework)
+        except TensorFileError as error:
+            raise self._refused(str(error)) from error
 
     def _origin(self, header: Mapping[str, Any], digest: str) -> Origin | None:
         """Return the origin in a header; refuse tensors of another digest than it records."""
-        if _ORIGIN not in header:
-            return None
-        origin = Origin.model_validate(header[_ORIGIN]).replace(file=str(self._filepath))
-        if origin.digest not in (None, digest):
-            raise self._refused(
-                f"is damaged or was changed: its tensors are not those that {origin.made_by} wrote"
-                f" (SHA-256 {digest[:12]} instead of {str(origin.digest)[:12]})."
-            )
-        return origin.replace(digest=digest)
+        try:
+            return origin_in(header, digest, self._filepath)
+        except TensorFileError as error:
+            raise self._refused(str(error)) from error
 
     def _refused(self, fault: str) -> UnreadableFile:
         return UnreadableFile(self._filepath, f"{self._filepath} {fault}", self._again)
-
-
-def _metadata(origin: Origin | None = None, **header: Any) -> dict[str, str]:
-    """Return a header as one entry: the order of several entries is random in safetensors."""
-    if origin is not None:
-        header[_ORIGIN] = origin.model_dump(mode="json")
-    return {_HEADER: json.dumps({**header, _SHA256: digest_of_json(header)}, sort_keys=True)}
 
 
 class EmbedderDataset(_SafetensorsDataset):
@@ -110,21 +78,18 @@ class EmbedderDataset(_SafetensorsDataset):
     _again = "Export it again: run the pipeline from the node `export`, or the whole."
 
     def _made(self, tensors: dict[str, Any], header: dict[str, Any]) -> "Embedder":
-        from reid_pipeline.engine.checkpoint import digest_of_tensors
-        from reid_pipeline.models.embedder import embedder_from_description
+        from reid_pipeline.evaluation.loaded_embedder import embedder_of
 
-        if "embedder" not in header:
-            raise self._refused("does not describe an embedder.")
-        origin = self._origin(header, digest_of_tensors(tensors))
-        embedder = embedder_from_description(header["embedder"], tensors)
-        embedder.origin = origin
-        return embedder
+        try:
+            return embedder_of(tensors, header, self._filepath)
+        except TensorFileError as error:
+            raise self._refused(str(error)) from error
 
     def _write(self, data: "Embedder", file: Path) -> None:
         from safetensors.torch import save_file
 
         state = {name: tensor.detach().cpu().contiguous() for name, tensor in data.state_dict().items()}
-        save_file(state, file, metadata=_metadata(data.origin, embedder=data.description()))
+        save_file(state, file, metadata=metadata_of(data.origin, embedder=data.description()))
 
 
 class CheckpointDataset(_SafetensorsDataset):
@@ -143,18 +108,21 @@ class CheckpointDataset(_SafetensorsDataset):
             description = read_stage_description(header["checkpoint"], where=str(self._filepath), again="")
         except UserError as error:
             raise UnreadableFile(self._filepath, str(error).strip(), self._again) from error
-        origin = self._origin({_ORIGIN: description.origin.model_dump()}, digest_of_tensors(tensors))
+        origin = self._origin({ORIGIN: description.origin.model_dump()}, digest_of_tensors(tensors))
         return Checkpoint(tensors, description.model_copy(update={"origin": origin}))
 
     def _write(self, data: "Checkpoint", file: Path) -> None:
         from safetensors.torch import save_file
 
         tensors = {name: tensor.contiguous() for name, tensor in data.tensors.items()}
-        save_file(tensors, file, metadata=_metadata(checkpoint=data.description.content()))
+        save_file(tensors, file, metadata=metadata_of(checkpoint=data.description.content()))
 
 
 class EmbeddingsDataset(_SafetensorsDataset):
-    """Embeddings [n, D], the row numbers of the split table that they belong to, and their origin."""
+    """Embeddings [n, D] and the rows of the split table that they belong to; in the header paths and origin.
+
+    Paths are compressed: a header has 100 MB at most. Files of earlier versions have none.
+    """
 
     _framework = "np"
     _noun = "file of embeddings"
@@ -166,13 +134,26 @@ class EmbeddingsDataset(_SafetensorsDataset):
 
         if set(tensors) != {"rows", "embeddings"}:
             raise self._refused("holds no embeddings.")
-        return Embeddings(tensors["rows"], tensors["embeddings"], self._origin(header, digest_of_arrays(tensors)))
+        origin = self._origin(header, digest_of_arrays(tensors))
+        paths = _unpacked(header[_PATHS]) if _PATHS in header else None
+        return Embeddings(tensors["rows"], tensors["embeddings"], origin, paths)
 
     def _write(self, data: "Embeddings", file: Path) -> None:
         from safetensors.numpy import save_file
 
         arrays = {"rows": data.rows, "embeddings": data.vectors}
-        save_file(arrays, file, metadata=_metadata(data.origin))
+        paths = {} if data.paths is None else {_PATHS: _packed(data.paths)}
+        save_file(arrays, file, metadata=metadata_of(data.origin, **paths))
+
+
+def _packed(paths: Sequence[str]) -> str:
+    """Return paths as one text of ASCII, a tenth as long."""
+    return base64.b64encode(zlib.compress("\0".join(paths).encode(), 6)).decode()
+
+
+def _unpacked(text: str) -> tuple[str, ...]:
+    joined = zlib.decompress(base64.b64decode(text)).decode()
+    return tuple(joined.split("\0")) if joined else ()
 
 
 class TrainingStateDataset(FileDataset["dict[str, Any] | None"]):

@@ -5,7 +5,8 @@ from reid_pipeline.reporting.page import Column, Table, csv_text, rendered
 from reid_pipeline.schema.comparison import CrossBenchmark, CrossResult
 
 _TITLE = "Trained on one benchmark, tested on another"
-_PROTOCOL = ("splits", "camera_filter", "flip_averaging", "camera_mean_subtraction", "query_expansion", "rerank")
+_OPTIONS = ("flip_averaging", "camera_mean_subtraction", "query_expansion", "rerank", "tracklets")
+_PROTOCOL = ("splits", "camera_filter", *_OPTIONS)
 _CSV_HEADS = ("trained_on", "method", "variant", "seed", "tested_on", "test_set")
 _CSV_NAMES = (*_CSV_HEADS, *METRICS, "num_queries", "num_valid_queries", "num_gallery", *_PROTOCOL, "why_not")
 

@@ -53,8 +53,10 @@ _OPTIONS = {
     "flip_averaging": "flip averaging",
     "camera_mean_subtraction": "camera mean subtraction",
     "query_expansion": "query expansion",
+    "tracklets": "tracklets",
 }
 """Options of the protocol that no published figure was measured with."""
+_OFF = (False, 0, "none")
 _STATISTICS: dict[tuple[tuple[float, ...] | None, ...], str] = {
     ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5)): "0.5",
     ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)): "ImageNet",
@@ -126,7 +128,7 @@ class PublishedFigure(Record):
             found.append(f"measured on splits {metrics.splits}")
         if metrics.camera_filter is not self.camera_filter:
             found.append(f"measured with{'out' if self.camera_filter else ''} the camera filter")
-        found += [f"measured with {word}" for name, word in _OPTIONS.items() if getattr(metrics, name)]
+        found += [f"measured with {word}" for name, word in _OPTIONS.items() if getattr(metrics, name) not in _OFF]
         if test_set != self.test_set:
             found.append(f"measured on test set {test_set or 'of another kind'}")
         if queries != self.num_queries:

@@ -18,6 +18,7 @@ from reid_pipeline.reporting.formats import (
     run_name,
 )
 from reid_pipeline.reporting.guard_notes import dominated_notes, exported_model, exported_notes, label_warnings
+from reid_pipeline.reporting.open_set_section import open_set_section
 from reid_pipeline.reporting.page import Column, Headline, Table, charts, flattened, rendered
 from reid_pipeline.reporting.rank_lists import RankedQuery, describe, rank_list_strip
 from reid_pipeline.reporting.untested import HOW_TO_TEST, is_untested, why_untested
@@ -103,6 +104,7 @@ def render_report(content: ReportContent) -> str:
         cmc=charts({"cmc": curve} if curve.data else {}),
         curves=charts(training_curves(content.history)),
         epoch_table=_epoch_table(content.history),
+        open_set=open_set_section(content.metrics, content.breakdown.open_set if content.breakdown else None),
         breakdown=breakdown_tables(content.breakdown),
         strips={name: [_strip(each) for each in ranked] for name, ranked in queries.items() if ranked},
         run_card=flattened(content.run_card.content()),

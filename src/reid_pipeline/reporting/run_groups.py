@@ -4,6 +4,7 @@ import json
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from reid_pipeline.reporting.formats import METRICS, run_name
 from reid_pipeline.schema.comparison import RunsNamed, Spread
@@ -128,7 +129,7 @@ def run_facts(run: Run) -> dict[str, str]:
     card = run.run_card
     parameters = {name: value for name, value in card.parameters.items() if name != "seed"}
     protocol = {name: getattr(run.metrics, name) for name in _PROTOCOL}
-    facts = {"data_hash": card.data_hash, "protocol": protocol, **parameters, **_embedded_at(card)}
+    facts = {"data_hash": card.data_hash, "protocol": protocol, **parameters, "evaluation": _evaluation(card)}
     return {
         name: json.dumps(value, sort_keys=True)
         for name, value in leaves(facts)
@@ -136,11 +137,15 @@ def run_facts(run: Run) -> dict[str, str]:
     }
 
 
-def _embedded_at(card: RunCard) -> dict[str, dict[str, str]]:
-    """Return the evaluation with the precision that test images were embedded at; of earlier versions, training's."""
-    evaluation = card.parameters.get("evaluation") or {}
-    given = evaluation.get("precision", "auto")
-    return {"evaluation": {**evaluation, "precision": card.precision if given == "auto" else given}}
+def _evaluation(card: RunCard) -> dict[str, Any]:
+    """Return what decides the figures compared, with what cards of earlier versions lack.
+
+    Test images were then embedded at the precision of training. Open-set figures are not among those compared.
+    """
+    given = card.parameters.get("evaluation") or {}
+    evaluation = {"tracklets": "none", **{name: value for name, value in given.items() if name != "open_set"}}
+    precision = evaluation.get("precision", "auto")
+    return {**evaluation, "precision": card.precision if precision == "auto" else precision}
 
 
 def over_seeds(group: RunGroup) -> dict[str, Spread]:

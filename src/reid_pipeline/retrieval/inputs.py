@@ -90,11 +90,11 @@ def checked_pair(query_features: ArrayLike, gallery_features: ArrayLike) -> tupl
 
 
 def _identities(given: GivenIdentities, name: str, rows: int) -> Identities:
-    camids = None if given[1] is None else _identifiers(given[1], f"{name}_camids", rows)
-    return Identities(_identifiers(given[0], f"{name}_pids", rows), camids)
+    camids = None if given[1] is None else checked_identifiers(given[1], f"{name}_camids", rows)
+    return Identities(checked_identifiers(given[0], f"{name}_pids", rows), camids)
 
 
-def _identifiers(values: ArrayLike, name: str, rows: int) -> Indices:
+def checked_identifiers(values: ArrayLike, name: str, rows: int) -> Indices:
     """Return one int64 per row, or raise UserError."""
     given = np.asarray(values)
     if given.shape != (rows,):

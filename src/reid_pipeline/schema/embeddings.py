@@ -1,4 +1,4 @@
-"""Embeddings of rows of the split table, with their origin."""
+"""Embeddings of rows of the split table, with the images' paths and their origin."""
 
 from dataclasses import dataclass
 
@@ -14,12 +14,13 @@ class Embeddings:
     """Vectors and the rows that they belong to.
 
     Raises:
-        UserError: there are not as many rows as vectors, or a row stands twice.
+        UserError: there are not as many rows, or paths, as vectors, or a row stands twice.
     """
 
     rows: np.ndarray  # int64 [n], row numbers of the split table
     vectors: np.ndarray  # float32 [n, D], unit rows, in that order
     origin: Origin | None = None  # None if unknown
+    paths: tuple[str, ...] | None = None  # of the images, below the raw folder; None in files of earlier versions
 
     def __post_init__(self) -> None:
         if self.rows.ndim != 1 or self.vectors.ndim != 2 or len(self.rows) != len(self.vectors):
@@ -27,6 +28,8 @@ class Embeddings:
                 f"{list(self.rows.shape)} rows do not fit vectors {list(self.vectors.shape)};"
                 " rows [n] and vectors [n, D] are needed"
             )
+        if self.paths is not None and len(self.paths) != len(self.rows):
+            raise self._error(f"{len(self.paths)} paths do not fit {len(self.rows)} rows")
         if len(np.unique(self.rows)) < len(self.rows):
             raise self._error("a row stands twice")
 

@@ -50,6 +50,7 @@ class ProtocolFigures(Figures):
     camera_mean_subtraction: bool = False
     query_expansion: Count = 0
     rerank: str = "none"
+    tracklets: str = "none"  # how the images of one were pooled; then queries and gallery are counted in these
     test_set: str | None = None  # of several, that which the figures at the top are of
     test_sets: dict[str, Figures] = Field(default_factory=dict)  # the figures of each
     not_evaluated: str | None = None  # why there are no figures

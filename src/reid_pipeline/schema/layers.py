@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from reid_pipeline.schema.addresses import ZERO_SHOT, Cell, component, name_of, variant_of
 from reid_pipeline.schema.auto_plan import LEFT_OPEN, PLAN, left_open, open_in_force, provisional, with_open
 from reid_pipeline.schema.base import Parameters
+from reid_pipeline.schema.gallery_parameters import GALLERY_BLOCKS, GALLERY_TEXT
 from reid_pipeline.schema.given_labels import LABELS_FROM
 from reid_pipeline.schema.nested import leaves, merged, nested
 from reid_pipeline.schema.origin import INIT_FROM
@@ -31,7 +32,12 @@ IMPORT = "import_model"
 """The pipeline that does it, its nodes' namespace, and the parameter that the loader makes for it: `Import`."""
 IMPORTED = "imported"
 """How the variant of an imported model begins that the user has not named."""
-TEXT = (RAW_ROOT, "collection", LABELS_FROM, "variant", "overlay", "method", "study", "tuned", CHECKPOINT, INIT_FROM)
+MODEL, IMAGES, OUTPUT_NAME = "model", "images", "name"
+"""The parameters that name a trained model, images to be embedded with it, and what the result is called."""
+TEXT = (
+    RAW_ROOT, "collection", LABELS_FROM, "variant", "overlay", "method", "study", "tuned", CHECKPOINT, INIT_FROM,
+    MODEL, IMAGES, OUTPUT_NAME, *GALLERY_TEXT,
+)  # fmt: skip
 """Parameters that name something: text, whatever YAML would make of it."""
 LEARNT = ("sie", "sie_coefficient", "sie_tokens")
 """What a backbone learns, which one that learns nothing does not take from the shared block."""
@@ -41,7 +47,7 @@ FOLLOWED = ("name", "pretrained", "patch_stride", *_PIXELS)
 """What of a method's own backbone the method that it is compared with takes, too."""
 GIVEN_AT_RUN = (*TEXT, "synthetic")
 """Shared parameters that the command line, or what stands for it, gives and conf/ does not."""
-_SHOWN = {"clusters", "report"}
+_SHOWN = {"clusters", "report", "embed", *GALLERY_BLOCKS}
 _NO_DIFFERENCE = {"benchmark", "seed", SAMPLE, CELLS, *TEXT, BACKBONE, *_SHOWN, "tuning", "pretrain_demo_clip"} - {
     INIT_FROM
 } | {PLAN, LEFT_OPEN}

@@ -30,7 +30,7 @@ LABELS_OF = "labels of "
 """How the name there begins of a benchmark whose labels such a model had used."""
 EXTRACTION = {"splits", "flip_averaging", "batch_size", "precision"}
 """The parameters of the evaluation that decide embeddings."""
-_ADDED = {"evaluation": {"precision": "float32"}}
+_ADDED = {"evaluation": {"precision": "float32", "tracklets": "none"}}
 """Parameters, by block, that earlier records lack: what they count as."""
 CELL = ("benchmark", "method", "seed", "data", "parameters")
 _ANOTHER_METHODS = ("benchmark", "seed", "data", "galleries", "parameters.evaluation", "weights")

@@ -6,7 +6,10 @@ from pydantic import Field, field_validator, model_validator
 
 from reid_pipeline.schema.base import Parameters
 from reid_pipeline.schema.columns import MANIFEST_COLUMNS
+from reid_pipeline.schema.embed_parameters import EmbedParameters
 from reid_pipeline.schema.errors import nearest
+from reid_pipeline.schema.gallery_parameters import GalleryParameters
+from reid_pipeline.schema.open_set import OpenSetParameters
 from reid_pipeline.schema.user_paths import user_path
 
 PositiveInt = Annotated[int, Field(ge=1)]
@@ -229,6 +232,8 @@ class EvaluationParameters(Parameters):
     camera_mean_subtraction: bool = Field(False, description="less the mean embedding of all test images of its camera")
     query_expansion: Natural = Field(0, description="nearest embeddings of both sides to average with; 0: none")
     rerank: Literal["none", "k_reciprocal", "clip_reid"] = "none"  # k1 / k2 / lambda 20 / 6 / 0.3, or 50 / 15 / 0.3
+    tracklets: Literal["none", "mean", "quality"] = Field("none", description="images of a tracklet pooled; weights")
+    open_set: OpenSetParameters = Field(OpenSetParameters(), description="known or new, over drawn galleries")
     resamples: int = Field(1000, ge=0, le=1_000_000, description="of the queries, for 95 % intervals; 0: no intervals")
     max_rank: int = Field(50, ge=1, le=1_000_000)
     batch_size: PositiveInt = 256
@@ -256,7 +261,7 @@ class ReportParameters(Parameters):
     top: PositiveInt = Field(10, description="gallery images shown for a query")
 
 
-class SharedParameters(Parameters):
+class SharedParameters(GalleryParameters):
     """All parameters in conf/ that belong to no method; top-level names outside it are refused."""
 
     benchmark: str
@@ -278,6 +283,9 @@ class SharedParameters(Parameters):
     checkpoint: str | None = Field(None, description="file of a published ReID model, which import_model reads")
     init_from: str | None = Field(None, description="trained model to start from: a cell's address, or its file")
     tuned: str | None = Field(None, description="take what a study found: <method>, or <method>/<study>")
+    model: str | None = Field(None, description="trained model to embed with: a cell's address, or its file")
+    images: str | None = Field(None, description="what to embed: a folder, an image, a list of paths, or a table")
+    name: str | None = Field(None, description="name of the embeddings; null: after images and model")
     compute: ComputeParameters
     ingestion: IngestionParameters
     splits: SplitParameters
@@ -286,4 +294,5 @@ class SharedParameters(Parameters):
         default_factory=dict, description="of the clusters that every method's page shows, but those with their own"
     )
     report: ReportParameters
+    embed: EmbedParameters = EmbedParameters()
     synthetic: dict[str, Any] = Field(default_factory=dict, description="overrides of the drawn benchmark")

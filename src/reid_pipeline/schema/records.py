@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, model_validator
 
 from reid_pipeline.schema.figures import FiveFigures, PairedDifference, ProtocolFigures
+from reid_pipeline.schema.open_set import OpenSetFigures, ScoreHistogram
 from reid_pipeline.schema.origin import LabelUse, Origin
 from reid_pipeline.schema.population import Population
 from reid_pipeline.schema.record import Count, Digest, Finite, Fraction, Record, RunRecord
@@ -80,6 +81,7 @@ class Metrics(RunRecord, ProtocolFigures):
     mINP_high: Fraction | None = None
     rank1_low: Fraction | None = None
     rank1_high: Fraction | None = None
+    open_set: OpenSetFigures | None = None  # of the first gallery; None in files of versions that had none
     label_use: LabelUse | None = None  # None in files of versions that did not note it
     exported: ExportedModel | None = None  # which of a training's models was tested; None: the last
 
@@ -230,6 +232,7 @@ class Breakdown(RunRecord):
     first_match_rank: tuple[Count | None, ...] = ()  # from 1
     inverse_negative_penalty: tuple[Fraction | None, ...] = ()
     intervals: dict[str, Fraction] = Field(default_factory=dict)  # `<figure>_low` and `<figure>_high`, as in Metrics
+    open_set: ScoreHistogram | None = None  # of known and new probes
 
 
 class Differences(RunRecord):

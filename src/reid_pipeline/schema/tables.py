@@ -177,3 +177,20 @@ PSEUDO_LABELS = pa.DataFrameSchema(
     name="pseudo_labels",
 )
 """One row per training image: what the last epochs took for its identity. No row where training ended without."""
+
+EMBEDDED_IMAGES = pa.DataFrameSchema(
+    {
+        "path": pa.Column(str, unique=True, description="as it was given: absolute, or below the images' root"),
+        "identity": pa.Column(str, description="the individual, in the user's words; empty: not known"),
+        "camera": pa.Column(str, description="the camera, in the user's words; empty: not known"),
+        "time": pa.Column(
+            str,
+            pa.Check.str_matches(r"^([0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,6})?Z)?$"),
+            description="when it was taken, ISO 8601 in UTC; empty: not known",
+        ),
+        "trackid": pa.Column("int64", pa.Check.ge(-1), description="tracklet; -1: not known"),
+    },
+    strict=True,
+    name="embedded_images",
+)
+"""One row per image file that was embedded. Its Parquet has a column `vector` beside these."""

@@ -31,6 +31,7 @@ from reid_pipeline.schema.errors import UserError, first_few
 from reid_pipeline.schema.given_labels import LABELS_FROM
 from reid_pipeline.schema.parameters import IngestionParameters, SplitParameters
 from reid_pipeline.schema.tables import SPLIT_TABLE
+from reid_pipeline.schema.unreadable import readable
 from reid_pipeline.splits.sampling import by_hash, sampled_galleries, sampled_identities, sampled_queries
 
 DEV = "dev"
@@ -96,14 +97,7 @@ def _usable(manifest: pd.DataFrame, image_facts: pd.DataFrame, *, skip: bool) ->
             f"{len(unknown)} of {len(table)} images of the manifest are not among the facts of image files:"
             f" {first_few(unknown)}. The two are of different runs: run the ingestion pipeline again."
         )
-    unreadable = table[table[FAULT] != ""]
-    if len(unreadable) and not skip:
-        cases = [f"{path} ({fault})" for path, fault in zip(unreadable[PATH], unreadable[FAULT], strict=True)]
-        raise UserError(
-            f"{len(unreadable)} of {len(table)} images cannot be decoded: {first_few(cases)}. Replace them by"
-            " good copies, or leave them out: --params ingestion.on_unreadable=skip"
-        )
-    usable = (table[FAULT] == "") & (table[PID] != JUNK_PID)
+    usable = readable(table, skip=skip) & (table[PID] != JUNK_PID)
     usable &= (table[PID] != DISTRACTOR_PID) | (table[SUBSET] == "gallery")
     if (table[SUBSET] == "train").any():
         usable &= (table[PID] != UNLABELLED_PID) | (table[SUBSET] == "train")

@@ -50,7 +50,7 @@ def reading_of(rows: Rows, path: "pd.Series[str]") -> Reading:
             columns.SUBSET: subset,
             columns.TEST_SETS: pd.Series("", index=path.index, dtype="str"),
             columns.PID: pid,
-            **{name: _numbers(rows, name) for name in LARGEST},
+            **{name: numbers_of(rows, name) for name in LARGEST},
             columns.CAMERA: rows.text(columns.CAMID),
         }
     )
@@ -208,7 +208,7 @@ def _form(name: str) -> str:
     return (number[1].lstrip("0") or "0") if number else plain
 
 
-def _numbers(rows: Rows, column: str) -> "pd.Series[int]":
+def numbers_of(rows: Rows, column: str) -> "pd.Series[int]":
     """Return a column as Int64, null where it is empty: whole numbers as given, or names numbered in sorted order."""
     text = rows.text(column)
     given = text != ""

@@ -1,0 +1,40 @@
+"""What the catalog needs of a run that embeds: the model's file, the images' place, and what its output is called."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from reid_pipeline.schema.addresses import component
+from reid_pipeline.schema.layers import IMAGES, MODEL, OUTPUT_NAME
+from reid_pipeline.schema.model_files import ADDRESS, embedder_file
+from reid_pipeline.schema.user_paths import user_path
+
+
+def resolvers(given: Mapping[str, Any], project: Path) -> dict[str, Callable[[], str | None]]:
+    """Return the catalog's resolvers by name; `given` are the run's parameters, paths begin at the `project`."""
+    return {
+        "model_file": lambda: None if given.get(MODEL) is None else str(embedder_file(given[MODEL], project, MODEL)),
+        "images_place": lambda: None if given.get(IMAGES) is None else str(_place(given[IMAGES], project)),
+        "embeddings_name": lambda: output_name(given),
+    }
+
+
+def output_name(given: Mapping[str, Any]) -> str:
+    """Return what the embeddings are called: `name`, else after the images and the model: `zoo-market1501-pcl-seed_0`.
+
+    Raises:
+        UserError: it cannot name a file.
+    """
+    if given.get(OUTPUT_NAME) is not None:
+        return component(given[OUTPUT_NAME], OUTPUT_NAME)
+    images, model = (given.get(name) for name in (IMAGES, MODEL))
+    if images is None or model is None:
+        return "unnamed"  # the nodes refuse such a run
+    path = Path(model)
+    of_model = model.replace("/", "-") if ADDRESS.fullmatch(model) else "-".join(path.with_suffix("").parts[-4:-1])
+    stem = Path(images).stem if Path(images).suffix else Path(images).name
+    return component(f"{stem}-{of_model or path.stem}".strip("-. "), OUTPUT_NAME)
+
+
+def _place(given: str, project: Path) -> Path:
+    return (project / user_path(given, f"Parameter {IMAGES} is")).absolute()
