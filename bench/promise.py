@@ -5,8 +5,10 @@
 People and vehicles are drawn with other seeds than the demo's and embedded by the demo CLIP as it ships. Of each split
 the threshold is made of the enrolled alone (`retrieval.conformal_threshold`), and a false alarm is a new individual of
 which any image is above it; images of one camera never meet. The promise is held where the mean over the splits is at
-most the rate and 3 standard errors. Beside half of the individuals the fewest that the rate can be promised with are
-enrolled: there the threshold of the next lower rank breaks the promise; with more enrolled, a rank matters less.
+most the rate and 3 standard errors.
+
+Half of the individuals are enrolled; then 3 / rate - 1 of them, in ten times the splits: with so few a rank counts
+most, and the next lower score is another one (two that are nearest to each other share theirs, and hold two ranks).
 """
 
 import argparse
@@ -20,7 +22,7 @@ import numpy as np
 
 from reid_drawings import SyntheticBenchmark, SyntheticVehicles, draw_pictures
 from reid_drawings.parameters import DrawnBenchmark
-from reid_pipeline.retrieval.open_set import conformal_threshold, needed_identities, split_scores
+from reid_pipeline.retrieval.open_set import conformal_rank, conformal_threshold, split_scores
 
 RATES = (0.1, 0.01)
 IDENTITIES, SPLITS, SEED = 450, 200, 18
@@ -81,11 +83,11 @@ def _shown(values: np.ndarray) -> str:
 
 
 def rows_of(images: Images, rates: tuple[float, ...], *, splits: int = SPLITS) -> Iterator[Row]:
-    """Yield what becomes of each rate, with half of the individuals enrolled, and with the fewest that it takes."""
+    """Yield what becomes of each rate, with half of the individuals enrolled, and with few."""
     identities = len(np.unique(images.identities))
     for rate in rates:
-        for enrolled in dict.fromkeys((identities // 2, needed_identities(rate))):
-            members = _members(identities, enrolled, splits)
+        for enrolled, times in ((identities // 2, 1), (round(3 / rate) - 1, 10)):
+            members = _members(identities, enrolled, times * splits)
             scores = split_scores(images.vectors, images.identities, images.cameras, enrolled=members)
             yield _row(images, rate, scores, members)
 
@@ -98,14 +100,13 @@ def _members(identities: int, enrolled: int, splits: int) -> np.ndarray:
 
 
 def _row(images: Images, rate: float, scores: np.ndarray, members: np.ndarray) -> Row:
+    rank = conformal_rank(int(members[0].sum()), rate)
     thresholds, alarms, lower = [], [], []
     for of_split, enrolled in zip(scores, members, strict=True):
         ordered = np.sort(of_split[enrolled])
-        threshold = conformal_threshold(ordered, rate)
-        rank = int(np.searchsorted(ordered, threshold))
-        thresholds.append(threshold)
-        alarms.append((of_split[~enrolled] > threshold).mean())
-        lower.append((of_split[~enrolled] > ordered[rank - 1]).mean())
+        thresholds.append(conformal_threshold(ordered, rate))
+        alarms.append((of_split[~enrolled] > thresholds[-1]).mean())
+        lower.append((of_split[~enrolled] > ordered[rank - 2]).mean())
     return Row(images, rate, int(members[0].sum()), float(np.mean(thresholds)), np.array(alarms), np.array(lower))
 
 
@@ -151,7 +152,7 @@ def main() -> None:
     parser.add_argument("--splits", type=int, default=SPLITS)
     parser.add_argument("--quick", action="store_true", help="few individuals: does it run?")
     given = parser.parse_args()
-    identities, rates = (8, (0.5,)) if given.quick else (given.identities, RATES)
+    identities, rates = (10, (0.5,)) if given.quick else (given.identities, RATES)
     size: dict[str, Any] = {"train_identities": 1, "test_identities": identities - 1, "seed": SEED}
     size |= {"cameras_per_identity": (2, 3), "images_per_camera": (2, 3)}
     kinds: dict[str, DrawnBenchmark] = {

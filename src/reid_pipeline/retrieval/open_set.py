@@ -65,9 +65,17 @@ def conformal_threshold(scores: ArrayLike, false_alarm: float) -> float:
     values = np.sort(np.asarray(scores, dtype=np.float64).reshape(-1))
     if np.isnan(values).any():
         raise UserError(f"{int(np.isnan(values).sum())} of {len(values)} scores are NaN; every identity needs a score.")
-    require_enough(len(values), false_alarm)
-    rank = ceil((len(values) + 1) * (1 - _exact(false_alarm))) + 1
-    return float(values[rank - 1])
+    return float(values[conformal_rank(len(values), false_alarm) - 1])
+
+
+def conformal_rank(count: int, false_alarm: float) -> int:
+    """Return which of so many scores, from the smallest, is the threshold: from 1; see `conformal_threshold`.
+
+    Raises:
+        UserError: fewer identities than `needed_identities`, or no such rate.
+    """
+    require_enough(count, false_alarm)
+    return ceil((count + 1) * (1 - _exact(false_alarm))) + 1
 
 
 def require_enough(count: int, false_alarm: float) -> None:
