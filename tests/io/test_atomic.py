@@ -24,6 +24,7 @@ from reid_pipeline.io.atomic import (
     AtomicYAMLDataset,
 )
 from reid_pipeline.io.base import replacing
+from reid_pipeline.io.embedded_images import EmbeddedImagesDataset
 from reid_pipeline.io.page import HTMLPageDataset, TextDataset
 from reid_pipeline.io.weights import (
     CheckpointDataset,
@@ -33,6 +34,7 @@ from reid_pipeline.io.weights import (
     TrainingStateDataset,
 )
 from reid_pipeline.models.reid_model import ReIDModel
+from reid_pipeline.schema.embedded_images import EmbeddedImages
 from reid_pipeline.schema.embeddings import Embeddings
 from reid_pipeline.schema.origin import Origin
 from reid_pipeline.schema.parameters import BackboneParameters
@@ -230,10 +232,14 @@ def test_a_version_that_failed_is_none(tmp_path):
 
 NEVER_WRITE = {
     "AllResultsDataset",
+    "EarlierEmbeddedDataset",
     "EarlierTableDataset",
+    "EmbeddedPartsDataset",
     "GivenLabelsDataset",
     "ImageCacheDataset",
     "InitialModelDataset",
+    "ListedImagesDataset",
+    "NamedEmbedderDataset",
     "RawFolderDataset",
     "RunEnvironmentDataset",
     "RunResultsDataset",
@@ -246,6 +252,11 @@ NEVER_WRITE = {
 def described() -> StageDescription:
     origin = Origin(made_by="toy.train_toy", code="1")
     return StageDescription(origin=origin, stage="toy", population=Population(identities=2), label_map=())
+
+
+def embedded(path: str) -> EmbeddedImages:
+    rows = pd.DataFrame({"path": [path], "identity": "", "camera": "", "time": "", "trackid": -1})
+    return EmbeddedImages(rows, np.ones((1, 1), np.float32), Origin(made_by="embed", code="1"), "m", "/")
 
 
 class TestEveryType:
@@ -263,6 +274,7 @@ class TestEveryType:
             AtomicPlotlyDataset: [FIGURE, go.Figure()],
             AtomicYAMLDataset: [{"a": 1}, {"a": 2}],
             CheckpointDataset: [Checkpoint(each, described()) for each in tensors],
+            EmbeddedImagesDataset: [embedded(each) for each in "ab"],
             EmbedderDataset: embedders,
             EmbeddingsDataset: [Embeddings(np.arange(2), each["a"].numpy()[:, None]) for each in tensors],
             HTMLPageDataset: ["old", "new"],

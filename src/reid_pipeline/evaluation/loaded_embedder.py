@@ -1,6 +1,6 @@
 """A trained model in a Python shell: `load_embedder("market1501/pcl/seed_0").embed(["a.jpg"])`.
 
-Shape suffixes: none; n images, d numbers of an embedding.
+In shapes n is the number of images, d that of an embedding's numbers.
 """
 
 from collections.abc import Iterable, Sequence

@@ -1,9 +1,9 @@
 """Words find pictures: texts as vectors in CLIP's joint space, beside the projected part of image embeddings.
 
 The image tower may have been trained since; the text tower is the one of the weights that training started from, since
-no method of this project changes it. What it is still worth: docs/methods.md.
+no method of this project changes it. What it is still worth: docs/embedding.md.
 
-Shape suffixes: t texts, d width of the joint space, L tokens, T width of an embedded token.
+Shape suffixes: L tokens, T width of an embedded token; in texts t texts, d width of the joint space.
 """
 
 import logging
