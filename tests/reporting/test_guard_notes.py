@@ -83,11 +83,11 @@ def test_training_that_ended_early_says_when_and_why():
 @pytest.mark.parametrize(
     ("changed", "seen"),
     [
-        ({"cluster_quality": 0.03}, "the cluster quality is 0.03, and that of random vectors 0.01 at most"),
+        ({"cluster_quality": 0.03}, "the cluster quality is 0.03, little more than random vectors have"),
         ({"noise_share": 0.62}, "62.0 % of the training images joined none"),
         (
             {"cluster_quality": 0.03, "noise_share": 0.62},
-            "the cluster quality is 0.03, and that of random vectors 0.01 at most; 62.0 % of the training images"
+            "the cluster quality is 0.03, little more than random vectors have; 62.0 % of the training images"
             " joined none",
         ),
     ],
@@ -138,3 +138,7 @@ def test_records_and_console_and_page_have_it():
     assert says in page
     assert "model after epoch 3 of 4" in page
     assert all(figure in page for figure in ("0.310", "0.350", "0.380", "0.410")), "cluster quality of each epoch"
+
+
+def test_a_quality_just_below_0_has_no_sign():
+    assert "the cluster quality is 0.00, little more" in label_warnings([make_epoch(1, **labels(-0.001))])[0]

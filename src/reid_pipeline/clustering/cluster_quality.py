@@ -19,7 +19,7 @@ def reference(rows: int) -> ClusteringSettings:
 
 
 def cluster_quality(features: ArrayLike, settings: ClusteringSettings, found: Clustering) -> float:
-    """Return how well embeddings fall into clusters, in [-0.5, 1); larger is better, and identities play no part.
+    """Return how well embeddings fall into clusters, in (-1, 1); larger is better, and identities play no part.
 
     It is the mean silhouette of the reference clusters, noise 0, times their modularity. The reference is the same for
     every training: labels that training makes and is then judged by look better the more it follows them, right or

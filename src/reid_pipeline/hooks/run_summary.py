@@ -203,8 +203,10 @@ class RunSummary:
         names = [run_name(each.method, each.variant) for each in facts]
         last = measured[max(measured, key=lambda method: (method != ZERO_SHOT, method))]
         head = f"{in_words(last.benchmark)}, seed {last.seed}: {why_untested()[0].lower()}{why_untested()[1:]}"
-        exported = exported_notes(last.exported) if last.exported is not None else []
-        return "\n".join([head, *([clusters_text(facts, names)] if facts else []), *exported, HOW_TO_TEST])
+        clusters = [clusters_text(facts, names)] if facts else []
+        notes = exported_notes(last.exported) if last.exported is not None else []
+        exported = [note for note in notes if not any(note in text for text in clusters)]
+        return "\n".join([head, *clusters, *exported, HOW_TO_TEST])
 
     def _of(self, kind: type[T]) -> list[T]:
         return [result for result in self._results if isinstance(result, kind)]

@@ -8,7 +8,7 @@ from typing import Any
 from kedro.io import AbstractDataset
 
 from reid_pipeline.schema.errors import UserError
-from reid_pipeline.schema.given_labels import CLUSTERS_FILE, LABELS_FROM, GivenLabels
+from reid_pipeline.schema.given_labels import CLUSTERS_FILE, LABELS_FROM, GivenLabels, images_of
 
 _LONGEST = 100_000  # bytes in which the header and a row end
 
@@ -32,7 +32,15 @@ class GivenLabelsDataset(AbstractDataset[Any, "GivenLabels | None"]):
         """Return the file and the runs; None where none is named."""
         if self._file is None:
             return None
-        return GivenLabels(self._file, self._collection, dict(_runs(self._results)))
+        return GivenLabels(self._file, self._collection, self._cells())
+
+    def _cells(self) -> dict[str, str]:
+        """Return a cell by run: one of this collection where several have the same images and model."""
+        cells: dict[str, str] = {}
+        for run, cell in _runs(self._results):
+            if run not in cells or images_of(cell.split("/")[0]) == images_of(self._collection):
+                cells[run] = cell
+        return cells
 
     def save(self, data: Any) -> None:
         """Refuse to write."""
@@ -53,8 +61,7 @@ def _runs(results: Path) -> Iterator[tuple[str, str]]:
                 text = opened.read(_LONGEST).decode("utf-8-sig", errors="replace")
         except OSError:
             continue
-        lines = text.splitlines()[:2]
-        separator = max(",;\t", key=lines[0].count) if lines else ","
-        header, *rows = csv.reader(lines, delimiter=separator)
-        if rows and (run := dict(zip(header, rows[0], strict=False)).get("run", "").strip()):
+        lines = text.splitlines()[:2] or [""]
+        header, first = [*csv.reader(lines, delimiter=max(",;\t", key=lines[0].count)), []][:2]
+        if run := dict(zip(header, first, strict=False)).get("run", "").strip():
             yield run, file.parent.relative_to(results).as_posix()

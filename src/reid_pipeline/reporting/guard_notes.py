@@ -12,11 +12,11 @@ HALF = 0.5
 MUCH_NOISE = 0.5
 """A share of noise above which most images are not trained with."""
 WEAK = 0.05
-"""A cluster quality below which clusters mean little: random vectors reach 0.01 (docs/methods.md)."""
+"""A cluster quality below which clusters mean little: 200 and more random vectors reach 0.01 (docs/methods.md)."""
 
 DOMINATED = (
     "One cluster holds more than half of the training images: most of them are taken for one identity. Lower"
-    " clustering.eps or clustering.k1; if it grew from epoch to epoch, the learning rate is too high."
+    " clustering.k1, or clustering.eps and join_within; if it grew from epoch to epoch, the learning rate is too high."
 )
 _WHAT_IT_MEANS = "Clusters like these are little better than chance, and training on them teaches little."
 _REMEDY = (
@@ -79,7 +79,9 @@ def weak_notes(labels: LabelFigures | None) -> list[str]:
         return []
     seen = []
     if labels.cluster_quality is not None and labels.cluster_quality < WEAK:
-        seen.append(f"the cluster quality is {labels.cluster_quality:.2f}, and that of random vectors 0.01 at most")
+        seen.append(
+            f"the cluster quality is {round(labels.cluster_quality, 2) + 0.0:.2f}, little more than random vectors have"
+        )
     if labels.noise_share is not None and labels.noise_share > MUCH_NOISE:
         seen.append(f"{percent(labels.noise_share)} % of the training images joined none")
     if not seen:
