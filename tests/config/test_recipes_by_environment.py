@@ -61,14 +61,14 @@ class TestUnsupervisedPCL:
 
     @pytest.mark.parametrize("environment", OWN)
     def test_images_without_a_published_recipe_have_one_of_their_own(self, environment: str) -> None:
-        assert unsupervised(environment) == ((None, None), "mean", "auto", "float32", "")
+        assert unsupervised(environment) == ((None, None), "mean", 0.7, "float32", "")
         found = method("unsupervised_pcl", load(environment))
         assert (found.recipe, found.keep, found.clustering.kind) == ("own_data", "best", "communities")
 
     @pytest.mark.parametrize("environment", [*EPS, *OTHERS])
     def test_own_data_is_a_word_away(self, environment: str) -> None:
         found = unsupervised(environment, recipe="own_data")
-        assert found == ((None, None), "mean", "auto", "float32", "recipe=own_data")
+        assert found == ((None, None), "mean", 0.7, "float32", "recipe=own_data")
         assert method("unsupervised_pcl", load(environment)).keep == "last"
 
     @pytest.mark.parametrize(("environment", "eps"), DEMO.items())
