@@ -1,6 +1,7 @@
 """Small real data that several rooms' tests share: JPEG files, a drawn benchmark, its tables."""
 
 import signal
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -12,6 +13,9 @@ from PIL import Image
 from reid_drawings import SyntheticBenchmark, draw_benchmark
 
 PROJECT = Path(__file__).resolve().parents[1]
+
+# Kedro looks for ibis, which is no dependency, at each value that a session passes on: some seconds of a whole suite.
+sys.modules.setdefault("ibis", None)
 
 SLOW = {"bench", "e2e", "golden"}
 """Folders whose tests run whole pipelines or programs; elsewhere tests of over a second, alone or with all their
