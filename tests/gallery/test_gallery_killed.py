@@ -103,7 +103,7 @@ def check_after_kill(folder: Path, confirmed: int, expected: list[Content]) -> N
 def test_killed_at_random_moments(tmp_path: Path) -> None:
     """Nothing that was confirmed is lost; eight writers, killed by signal 9 while they write."""
     expected, sampler, unfinished = states(10), random.Random(0), 0
-    for number in range(5):
+    for number in range(8):
         folder = tmp_path / f"g{number}"
         Gallery.create(folder, model=MODEL, width=WIDTH)
         reading, writing = os.pipe()
