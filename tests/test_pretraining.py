@@ -23,6 +23,8 @@ from reid_pipeline.pretraining import (
 from reid_pipeline.schema.errors import UserError
 from reid_pipeline.schema.parameters import ContrastParameters
 
+pytestmark = pytest.mark.slow
+
 DEMO = Architecture("demo-vit")
 CAPTIONS = [
     "a photo of a person",
@@ -195,7 +197,6 @@ class TestBatches:
 
 
 class TestMicroRun:
-    @pytest.mark.slow
     def test_the_loss_falls(self, micro):
         _, measured = micro
         assert set(measured["epoch_losses"]) == {"people", "animals"}
@@ -206,7 +207,6 @@ class TestMicroRun:
             assert 0 <= figures["image_to_text_rank1"] <= 1
             assert math.isfinite(figures["loss"])
 
-    @pytest.mark.slow
     def test_what_is_known_of_it(self, micro, drawn):
         _, measured = micro
         drawings, captions = drawn
@@ -231,7 +231,6 @@ class TestMicroRun:
         # Half precision: near, not equal.
         assert loss.item() == pytest.approx(measured["held_out"]["people"]["loss"], abs=0.02)
 
-    @pytest.mark.slow
     def test_a_seed_gives_the_same_bits(self, drawn):
         short = MICRO.model_copy(update={"epochs": 1})
         first, _ = pretrain(*drawn, short)

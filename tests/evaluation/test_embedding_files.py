@@ -20,6 +20,8 @@ from reid_pipeline.schema.errors import UserError
 from reid_pipeline.schema.origin import Origin
 from reid_pipeline.schema.parameters import BackboneParameters
 
+pytestmark = pytest.mark.slow
+
 COUNT = 11  # in parts of 4 images, of two batches each
 
 

@@ -22,6 +22,8 @@ from reid_pipeline.schema.parameters import BackboneParameters, ComputeParameter
 from reid_pipeline.schema.population import Population
 from reid_pipeline.schema.raw_folder import RawFolder
 
+pytestmark = pytest.mark.slow
+
 COUNT, SIZE = 7, (32, 16)
 BACKBONE = {"name": "demo-vit", "pretrained": "demo", "image_size": SIZE}
 

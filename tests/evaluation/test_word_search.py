@@ -16,6 +16,8 @@ from reid_pipeline.schema.errors import UserError
 from reid_pipeline.schema.origin import TEXT_TOWER, Origin
 from reid_pipeline.schema.parameters import BackboneParameters
 
+pytestmark = pytest.mark.slow
+
 TEXTS = ["a person, wearing a red shirt and blue jeans.", "a blue car", "a woman with long black hair"]
 
 

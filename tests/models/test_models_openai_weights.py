@@ -9,10 +9,11 @@ from reid_pipeline.models.backbone import build_image_encoder
 from reid_pipeline.models.pretrained import pretrained_state
 from reid_pipeline.schema.errors import UserError
 
+pytestmark = pytest.mark.slow
+
 NAME = "ViT-B-16-quickgelu"
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(("stride", "grid"), [(16, (16, 8)), (12, (21, 10))])
 def test_features_equal_an_independent_computation(
     openai_files: OpenAIFiles, stride: int, grid: tuple[int, int]
@@ -29,7 +30,6 @@ def test_features_equal_an_independent_computation(
         torch.testing.assert_close(feature.double(), wanted, atol=5e-5, rtol=1e-5)
 
 
-@pytest.mark.slow
 def test_projected_equals_open_clips_own_model_at_the_native_size(openai_files: OpenAIFiles) -> None:
     from open_clip.model import build_model_from_openai_state_dict
 
@@ -40,7 +40,6 @@ def test_projected_equals_open_clips_own_model_at_the_native_size(openai_files: 
         torch.testing.assert_close(encoder.encode_image(images).projected, theirs(images), atol=2e-5, rtol=1e-5)
 
 
-@pytest.mark.slow
 def test_archive_and_state_dict_hold_the_same_float32_weights(openai_files: OpenAIFiles) -> None:
     from_archive = pretrained_state(Architecture(NAME), openai_files.archive, text=True)
     from_state = pretrained_state(Architecture(NAME), openai_files.state_dict)
@@ -52,7 +51,6 @@ def test_archive_and_state_dict_hold_the_same_float32_weights(openai_files: Open
         assert torch.equal(tensor, openai_files.state[key].float())
 
 
-@pytest.mark.slow
 def test_weights_of_another_resolution_are_resized(openai_files: OpenAIFiles) -> None:
     encoder = build_image_encoder("ViT-B-16-quickgelu", pretrained=openai_files.state_dict, image_size=(32, 16))
     assert encoder.visual.positional_embedding.shape == (3, 768)

@@ -17,6 +17,8 @@ from reid_pipeline.models.reid_model import ReIDModel
 from reid_pipeline.models.towers.modified_resnet import ResNetEncoder
 from reid_pipeline.schema.errors import UserError
 
+pytestmark = pytest.mark.slow
+
 NAME = "RN50-quickgelu"
 State = dict[str, Tensor]
 

@@ -13,6 +13,8 @@ from reid_pipeline.models.starting import take_over
 from reid_pipeline.models.supervised import SupervisedReIDModel
 from reid_pipeline.schema.errors import UserError
 
+pytestmark = pytest.mark.slow
+
 
 def encoder(seed: int, size: tuple[int, int] = (48, 36), name: str = "demo-vit", **options: int) -> ImageEncoder:
     torch.manual_seed(seed)

@@ -13,6 +13,8 @@ from reid_pipeline.schema.parameters import EvaluationParameters
 from reid_pipeline.schema.summary import QueryFacts
 from reid_pipeline.splits.matches import ABSENT, SAME_CAMERA, count_matches, require_some_match, sentences
 
+pytestmark = pytest.mark.slow
+
 Row = tuple[str, int, int | None]
 
 

@@ -28,6 +28,8 @@ from reid_pipeline.tuning.study import (
 )
 from reid_pipeline.tuning.trials import Score, Unusable, run_in_processes, run_trials
 
+pytestmark = pytest.mark.slow
+
 
 def told(study: optuna.Study) -> list[tuple[Any, ...]]:
     """Values, scores and state of every trial that counts, in order."""
@@ -170,7 +172,6 @@ def left_of_group(group: int) -> list[str]:
     return [line for line in found.splitlines() if line.split()[0] == str(group) and line.split()[1] != "Z"]
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(("number", "to_group"), [(signal.SIGINT, True), (signal.SIGTERM, False)])
 def test_an_interrupted_study_ends_with_its_workers(tmp_path: Path, number: int, to_group: bool) -> None:
     """Ctrl-C in a terminal reaches all processes, and a batch system's SIGTERM the first; both workers hang."""
@@ -266,7 +267,6 @@ def fixed(_: object):
     yield Score(1, 1, 0.25)
 
 
-@pytest.mark.slow
 def test_a_database_by_url(tmp_path: Path) -> None:
     database = plan(tmp_path, storage=f"sqlite:///{tmp_path / 'study.db'}", trials=2)
     list(run_trials(database, Toy()))
