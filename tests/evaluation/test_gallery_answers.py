@@ -9,7 +9,7 @@ import pytest
 from reid_pipeline.evaluation.gallery_answers import identify_answers, search_answers
 from reid_pipeline.evaluation.gallery_embedding import remarks_on_words
 from reid_pipeline.evaluation.gallery_overview import overview
-from reid_pipeline.evaluation.gallery_probes import Probes, hits_of_words, passing
+from reid_pipeline.evaluation.gallery_probes import Probes, filters_of, hits_of_words
 from reid_pipeline.gallery import Gallery
 from reid_pipeline.gallery.operations import Changed, Removal
 from reid_pipeline.schema.errors import UserError
@@ -74,7 +74,8 @@ def slow_passes(row: "pd.Series[str]", given: dict[str, object]) -> bool:
 def test_filters_are_those_of_a_slow_look_at_every_entry(gallery: Gallery, given: dict[str, object]) -> None:
     entries = gallery.entries()
     expected = [slow_passes(row, given) for _, row in entries.iterrows()]
-    assert passing(entries, FilterParameters.model_validate(given)).tolist() == expected
+    filters = filters_of(FilterParameters.model_validate(given))
+    assert gallery.passing(filters).tolist() == entries["id"][expected].tolist()
     table = search_answers(gallery, probes(gallery), SearchParameters(top=100), FilterParameters.model_validate(given))[
         0
     ]
@@ -111,10 +112,10 @@ def test_the_page_says_that_words_of_a_trained_model_are_worth_less(gallery: Gal
 
 @pytest.mark.parametrize("moment", ["yesterday", "2026-13-01"])
 def test_what_is_no_moment_or_nobody_is_refused(gallery: Gallery, moment: str) -> None:
-    with pytest.raises(UserError, match=f"filter.since is '{moment}'"):
-        passing(gallery.entries(), FilterParameters(since=moment))
+    with pytest.raises(UserError, match=f"The filter since is '{moment}'; a date or time is needed"):
+        gallery.passing(filters_of(FilterParameters(since=moment)))
     with pytest.raises(UserError, match=r"no identity 'person 44'\. Did you mean 'person 4'"):
-        passing(gallery.entries(), FilterParameters(identities=("person 44",)))
+        gallery.passing(filters_of(FilterParameters(identities=("person 44",))))
 
 
 def test_a_search_ranks_leaves_out_the_own_camera_and_names_probes_without_entries(gallery: Gallery) -> None:

@@ -77,7 +77,7 @@ def test_refusals(tmp_path: Path) -> None:
         ({}, "Nothing says what is to be forgotten"),
         ({"identity": "Ana"}, r"no identity 'Ana'\. Did you mean 'Anna'\? It has 2 identities: Anna, Bert\."),
         ({"camera": "dor"}, r"no entry of camera 'dor'\. Did you mean 'door'\?"),
-        ({"before": "yesterday"}, r"times are not ISO 8601: rows 0, the first 'yesterday'"),
+        ({"before": "yesterday"}, r"before is 'yesterday'; a date or time is needed"),
         ({"before": ""}, "before is ''; a date or time is needed"),
         ({"identity": "Anna", "camera": "yard"}, "no entry that meets all"),
     ):

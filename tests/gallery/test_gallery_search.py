@@ -110,7 +110,7 @@ def test_refusals(tmp_path: Path) -> None:
     for arguments, text in (
         ({"k": 0}, "k is 0; a whole number of at least 1"),
         ({"filters": Filters(identities=["Berta"])}, r"no identity 'Berta'\. Did you mean 'Bert'"),
-        ({"filters": Filters(since="soon")}, "not ISO 8601"),
+        ({"filters": Filters(since="soon")}, "The filter since is 'soon'; a date or time is needed"),
         ({"filters": Filters(not_camera=["door"])}, "1 cameras for 2 probes"),
     ):
         with pytest.raises(UserError, match=text):

@@ -5,11 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 
 from reid_pipeline.gallery import Filters, Gallery, Hits
-from reid_pipeline.schema.columns import CAMERA, IDENTITY
-from reid_pipeline.schema.errors import UserError, nearest
 from reid_pipeline.schema.gallery_parameters import FilterParameters
 
 _AT_ONCE = 65_536
@@ -49,8 +46,7 @@ def hits_of_words(gallery: Gallery, words: np.ndarray, columns: slice, k: int, g
         k: how many.
         given: filters; `other_cameras` leaves nothing out, since words have no camera.
     """
-    entries = gallery.entries()
-    ids = entries.loc[passing(entries, given), "id"].to_numpy(np.int64)
+    ids = gallery.passing(filters_of(given))
     scores = np.empty((len(words), len(ids)), dtype=np.float32)
     for start in range(0, len(ids), _AT_ONCE):
         part = gallery.vectors(ids[start : start + _AT_ONCE])[:, columns]
@@ -60,40 +56,11 @@ def hits_of_words(gallery: Gallery, words: np.ndarray, columns: slice, k: int, g
     return Hits(ids[order], np.take_along_axis(scores, order, axis=1))
 
 
-def passing(entries: pd.DataFrame, given: FilterParameters) -> "pd.Series[bool]":
-    """Return which entries pass the filters that are the same for every probe.
-
-    Raises:
-        UserError: an identity is none of the gallery's, or a moment is no date.
-    """
-    passes = pd.Series(data=True, index=entries.index)
-    for column, allowed in ((CAMERA, given.cameras), ("collection", given.collections), (IDENTITY, given.identities)):
-        if allowed:
-            passes &= entries[column].isin(allowed)
-    known = sorted(entries[IDENTITY].unique())
-    if unknown := [name for name in given.identities if name not in known]:
-        raise UserError(f"The gallery has no identity {unknown[0]!r}.{nearest(unknown[0], known)}")
-    times = pd.to_datetime(entries["time"].where(entries["time"] != "", None), utc=True, format="ISO8601")
-    if given.since:
-        passes &= times >= _moment(given.since, "since")
-    if given.before:
-        passes &= times < _moment(given.before, "before")
-    return passes
-
-
-def _moment(text: str, name: str) -> pd.Timestamp:
-    try:
-        found = pd.Timestamp(text)
-    except ValueError as error:
-        raise UserError(f"filter.{name} is {text!r}; a date or time is needed, such as 2026-05-31T18:00.") from error
-    return found.tz_localize("UTC") if found.tzinfo is None else found.tz_convert("UTC")
-
-
-def filters_of(given: FilterParameters, probes: Probes) -> Filters:
-    """Return the filters of a gallery that the parameters mean."""
+def filters_of(given: FilterParameters, probes: Probes | None = None) -> Filters:
+    """Return the filters of a gallery that the parameters mean; without probes, whatever cameras these have."""
     return Filters(
         cameras=given.cameras or None,
-        not_camera=list(probes.cameras) if given.other_cameras else None,
+        not_camera=list(probes.cameras) if given.other_cameras and probes is not None else None,
         since=given.since,
         before=given.before,
         collections=given.collections or None,

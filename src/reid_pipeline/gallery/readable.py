@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from reid_pipeline.gallery.filters import Filters
+from reid_pipeline.gallery.filters import Filters, passing
 from reid_pipeline.gallery.manifest import Calibration, IndexKind
 from reid_pipeline.gallery.rows import Float32s, Ids, checked_vectors
 from reid_pipeline.gallery.search import Hits, measured_recall, search
@@ -121,6 +121,17 @@ class ReadableGallery:
         """
         probes = checked_vectors(vectors, self.width, "probes")
         return search(self._state, probes, k, filters or Filters())
+
+    def passing(self, filters: Filters) -> Ids:
+        """Return the ids of the entries that meet filters, ascending; `not_camera`, which is by probe, is not asked.
+
+        Raises:
+            UserError: a filter.
+        """
+        masks = passing(self._state, filters.for_all_probes())
+        pairs = zip(self._state.segments, masks, strict=True)
+        met = [segment.ids if mask is None else segment.ids[mask] for segment, mask in pairs]
+        return np.sort(np.concatenate([np.empty(0, np.int64), *met]))
 
     def recall(self, k: int = 10, probes: int = 200) -> float:
         """Return the share of the `k` true nearest that `search` finds, for entries as probes, each without itself."""

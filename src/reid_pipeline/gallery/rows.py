@@ -1,5 +1,6 @@
 """The rows of a gallery, one per vector: checked as they come from a user, and as Arrow tables in the segments."""
 
+import contextlib
 import hashlib
 from typing import Any
 
@@ -137,10 +138,11 @@ def moment(value: Any, name: str) -> int:
     Raises:
         UserError: it is empty or no ISO 8601.
     """
-    found = int(microseconds(pd.Series([value], dtype=object))[0])
-    if found == UNKNOWN_TIME:
-        raise UserError(f"{name} is {value!r}; a date or time is needed, like 2026-11-28 or 2026-11-28T20:15:00Z.")
-    return found
+    with contextlib.suppress(UserError):  # which speaks of rows
+        found = int(microseconds(pd.Series([value], dtype=object))[0])
+        if found != UNKNOWN_TIME:
+            return found
+    raise UserError(f"{name} is {value!r}; a date or time is needed, like 2026-11-28 or 2026-11-28T20:15:00Z.")
 
 
 def iso_times(times: Ids) -> list[str]:
