@@ -33,7 +33,8 @@ def test_the_figures_that_are_fitted(evaluation):
         shape, {name: [2.0, 4.0 + place, 9.0] for place, name in enumerate(names)}, dict.fromkeys(names, 7.0)
     ).splitlines()
     assert lines[1].split()[-3:] == ["4.000", "1.00", "7"]
-    assert re.search(r"~ *7\.000 +1\.75 ~ *7$", lines[4])  # scaled up, and marked
+    assert lines[4].startswith("open-set figures, 20 draws ")
+    assert re.search(r"~ *8\.000 +2\.00 ~ *7$", lines[5])  # scaled up, and marked
     assert len(evaluation.share_of(evaluation.make_case(shape.scaled(0.01, 0.001), "random"), 0.5)[0]) == 58
 
 
