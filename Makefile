@@ -23,8 +23,9 @@ UV := $(BIN)/uv
 INSTALL := $(UV) pip install --quiet --python $(BIN)/python
 COMPILE := $(UV) pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-emit-index-url --no-header
 
-# An environment that is active in the caller's shell must not be the one that is written to.
-unexport VIRTUAL_ENV CONDA_PREFIX PYTHONHOME PYTHONPATH
+# An environment that is active in the caller's shell must not be the one that is written to. Without bytecode every
+# process of the tests would compile them anew.
+unexport VIRTUAL_ENV CONDA_PREFIX PYTHONHOME PYTHONPATH PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: help env dev demo test quick check rules types imports golden bench versions viz repro stages lock clean

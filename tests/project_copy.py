@@ -15,7 +15,7 @@ SMALL_DRAWING = (
     "{train_identities: 8, test_identities: 6, distractors: 4, junk: 2,"
     " lighting: 0.0, places_per_camera: 1, tracklet_length: 4}"
 )
-SMALL_BACKBONE = "{name: demo-vit, pretrained: null, image_size: [96, 48]}"
+SMALL_BACKBONE = "{name: demo-vit, pretrained: null, image_size: [64, 32]}"
 _SHARED = f"backbone: {SMALL_BACKBONE}, augmentation: {{padding: 4}}"
 _PLAN = "iterations_per_epoch: 2, batch_size: 8, instances: 4, warmup_epochs: 0, milestones: []"
 SMALL_METHODS = {

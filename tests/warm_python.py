@@ -213,6 +213,8 @@ def follow(request: dict[str, Any], streams: list[int], connection: socket.socke
     sys.stderr = os.fdopen(2, "w", buffering=1, errors="backslashreplace", closefd=False)
     sys.__stdin__, sys.__stdout__, sys.__stderr__ = sys.stdin, sys.stdout, sys.stderr
     os.chdir(request["folder"])
+    # In a copy of the project each of its programs would compile it anew.
+    sys.dont_write_bytecode = Path.cwd().is_relative_to(Path(__file__).resolve().parents[1])
     os.environ.clear()
     os.environ.update(request["variables"])
     words: list[str] = request["words"]

@@ -37,6 +37,7 @@ LEAST_DRAWING = {
 }
 LEAST_PEOPLE = {**LEAST_DRAWING, "distractors": 0, "junk": 0}
 LEAST_BACKBONE = {"name": "demo-vit", "pretrained": "demo", "image_size": [32, 16]}
+SIZE = [64, 32]
 PRINTED = {"COLUMNS": "200", "NO_COLOR": "1"}
 PLAN = {"epochs": 3, "iterations_per_epoch": 3, "batch_size": 32, "instances": 4}
 
@@ -104,7 +105,9 @@ def make_project(root: Path) -> Project:
     share_kernels(root)
     made = Project(root)
     clustering = {"k1": 10, "eps": 0.6, "min_samples": 2}
-    made.configure(unsupervised_pcl={"plan": PLAN, "clustering": clustering}, synthetic=DRAWING)
+    made.configure(
+        unsupervised_pcl={"plan": PLAN, "clustering": clustering}, synthetic=DRAWING, backbone={"image_size": SIZE}
+    )
     return made
 
 
