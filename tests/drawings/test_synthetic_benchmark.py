@@ -14,6 +14,7 @@ from scipy.spatial.distance import cdist
 from reid_drawings import SyntheticBenchmark, contact_sheet, draw_benchmark
 from reid_drawings.plan import benchmark_images
 
+pytestmark = pytest.mark.slow  # the drawing that all share takes over a second
 SMALL = SyntheticBenchmark(seed=3, train_identities=6, test_identities=7, distractors=9, junk=8)
 GRAMMAR = re.compile(
     r"(bounding_box_train|query|bounding_box_test)/(-1|[0-9]{4})_c([1-9][0-9]?)s([1-9])_([0-9]{6})_([0-9]{2})\.jpg"

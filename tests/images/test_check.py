@@ -176,6 +176,7 @@ def test_threads_below_one_are_refused(tmp_path, threads):
         check_images(tmp_path, [], threads=threads)
 
 
+@pytest.mark.slow
 class TestMany:
     """More files than threads decode: the others go to processes."""
 

@@ -324,6 +324,7 @@ def answers(tmp_path_factory):
     return {"root": str(root), **json.loads(done.stdout)}
 
 
+@pytest.mark.slow
 class TestPermissions:
     def test_no_individual_vanishes(self, answers):
         says = (
