@@ -11,6 +11,8 @@ from reid_pipeline.cli.here import only_gallery, run
 _IMAGES = "<folder, list, table or picture>"
 _GALLERY = {"gallery": "Name of the gallery."}
 _ONLY_GALLERY = {"gallery": "Name of the gallery; without it the one that there is."}
+_NUMBERS = {"calibrate.false_alarm": float, "search.top": int}
+"""Options that are no text."""
 _MODEL = {"model": "A trained model: <benchmark>/<method>/seed_<n>, or its file."}
 
 
@@ -76,7 +78,10 @@ def short_command(pipeline: str) -> click.Command:
         click.Argument([_word(name)], metavar=shown, required=not shown.startswith("["))
         for name, shown in short.arguments.items()
     ]
-    params += [click.Option([f"--{_option(name)}", _word(name)], help=text) for name, text in short.options.items()]
+    params += [
+        click.Option([f"--{_option(name)}", _word(name)], help=text, type=_NUMBERS.get(name, str))
+        for name, text in short.options.items()
+    ]
     params += [
         click.Option(["--params"], default="", help="Further parameters, as run takes them."),
         click.Option(["--env"], help="Environment, as run takes it."),
