@@ -10,7 +10,6 @@ from reid_pipeline.hooks.made_anew import MadeAnew
 from reid_pipeline.hooks.preflight import Preflight
 from reid_pipeline.hooks.run_summary import NodeTimes, RunSummary
 from reid_pipeline.hooks.session_checks import CatalogEntries, ProjectPath, SessionChecks
-from reid_pipeline.schema.place import conf_source
 
 HOOKS = (
     ProjectPath(), SessionChecks(), OnlyMissing(), Preflight(), CatalogEntries(), CellLocks(), NodeTimes(),
@@ -19,8 +18,6 @@ HOOKS = (
 # Statistics are stored by dataset name, which is wrong across environments. Of use nothing is reported, also where no
 # file .telemetry says so: an installed wheel has none.
 DISABLE_HOOKS_FOR_PLUGINS = ("kedro-viz", "kedro-telemetry")
-
-CONF_SOURCE = conf_source()
 
 CONFIG_LOADER_CLASS = LayeredConfigLoader
 CONFIG_LOADER_ARGS: dict[str, Any] = {

@@ -16,10 +16,12 @@ from reid_pipeline.cli import demo, here, short_commands
 from reid_pipeline.cli.parameters import given_parameters
 from reid_pipeline.cli.program import program
 from reid_pipeline.cli.short_commands import SHORT
+from reid_pipeline.io.environment import RunEnvironmentDataset
 from reid_pipeline.pipelines.gallery import create_pipelines
+from reid_pipeline.schema import place
 from reid_pipeline.schema.nested import nested
 from reid_pipeline.schema.parameters import SharedParameters
-from reid_pipeline.schema.place import as_typed_here, conf_source, package_conf, project_folder, project_of
+from reid_pipeline.schema.place import as_typed_here, package_conf, project_folder, project_of
 
 PROJECT = '[tool.kedro]\npackage_name = "{}"\nproject_name = "x"\nkedro_init_version = "1.7.0"\n'
 Runs = list[list[str]]
@@ -154,29 +156,47 @@ class TestPlace:
         (anywhere / "pyproject.toml").write_text(PROJECT.format("reid_pipeline"))
         (anywhere / "conf/base").mkdir(parents=True)
         (anywhere / "sub").mkdir()
-        assert (project_folder(anywhere / "sub"), conf_source()) == (anywhere, "conf")
+        assert (project_folder(anywhere / "sub"), here.run_defaults()) == (anywhere, {})
         assert project_of(anywhere / "conf") == anywhere
         assert as_typed_here("give kedro run again") == "give kedro run again"
 
     def test_elsewhere_it_is_the_packages(self, anywhere: Path) -> None:
         (anywhere / "pyproject.toml").write_text('[project]\nname = "x"\n[tool]\nkedro = 1\n')
         assert project_folder() == anywhere
-        assert conf_source() == str(package_conf())
+        assert here.run_defaults() == {"conf_source": str(package_conf())}
         assert (package_conf() / "base/catalog.yml").is_file()
         assert as_typed_here("kedro run --a; kedro run") == "reid-pipeline run --a; reid-pipeline run"
 
     def test_a_conf_of_something_else_is_not_read(self, anywhere: Path) -> None:
         (anywhere / "conf").mkdir()
-        assert conf_source() == str(package_conf())
+        assert here.run_defaults() == {"conf_source": str(package_conf())}
         (anywhere / "pyproject.toml").write_bytes(b"\xff")  # no TOML
         assert project_folder() == anywhere
+
+    def test_of_a_wheel_paths_begin_where_one_is_and_the_commit_there_is_of_something_else(
+        self, anywhere: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        inside = anywhere / "site-packages/_conf"
+        inside.mkdir(parents=True)
+        who = ("-c", "user.name=nobody", "-c", "user.email=nobody@example.org")
+        for words in (("init", "--quiet"), (*who, "commit", "--quiet", "--allow-empty", "--message", "theirs")):
+            subprocess.run(["git", *words], check=True)
+        commits = []
+        monkeypatch.setattr(place, "_OF_WHEEL", inside)
+        for conf in ("", "conf/base"):
+            (anywhere / conf).mkdir(parents=True, exist_ok=True)
+            assert package_conf() == inside
+            assert project_of(inside) == anywhere
+            commits.append(RunEnvironmentDataset().load()["git_commit"])
+        assert commits[0] is None
+        assert commits[1] is not None, "it has the parameters in force"
 
     def test_conf_copies_the_parameters_once(self, anywhere: Path) -> None:
         assert typed("conf")[0] == 0
         copied = {file.relative_to(anywhere / "conf") for file in anywhere.rglob("*.yml")}
         ours = {file.relative_to(package_conf()) for file in package_conf().rglob("*.yml")}
         assert copied == {file for file in ours if file.parts[0] != "local"}
-        assert conf_source() == "conf"
+        assert here.run_defaults() == {}
         status, output = typed("conf")
         assert status == 1
         assert "There is a conf/ here already" in output

@@ -131,7 +131,8 @@ class RunCommand(click.Command):
             if isinstance(option, click.Option) and option.name in _HELP:
                 option.help = _HELP[option.name]()
         super().format_options(ctx, formatter)
-        write_names(formatter, pipelines, getattr(ctx.obj, "project_path", Path()) / settings.CONF_SOURCE)
+        conf = ctx.lookup_default("conf_source") or settings.CONF_SOURCE
+        write_names(formatter, pipelines, getattr(ctx.obj, "project_path", Path()) / conf)
 
 
 @click.group(name="reid_pipeline")

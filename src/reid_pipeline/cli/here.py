@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from reid_pipeline.schema.errors import UserError
-from reid_pipeline.schema.place import CONF, kedro_package, package_conf, project_folder
+from reid_pipeline.schema.place import CONF, has_own_conf, kedro_package, package_conf, project_folder
 
 _PACKAGE = "reid_pipeline"
 _GALLERIES = "data/07_model_output/galleries"
@@ -40,7 +40,8 @@ def run(
 
 def run_words(words: list[str]) -> None:
     """Run with options as they are typed; a run that was interrupted ends the command with its status."""
-    status = run_command().main(args=words, prog_name="reid-pipeline run", standalone_mode=False)
+    defaults = run_defaults()
+    status = run_command().main(args=words, prog_name="reid-pipeline run", standalone_mode=False, default_map=defaults)
     if isinstance(status, int) and status:
         raise click.exceptions.Exit(status)
 
@@ -60,6 +61,12 @@ def run_command() -> click.Command:
     return command
 
 
+def run_defaults() -> dict[str, str]:
+    """Return options of the run that stand where none is given: the package's conf/, in a folder that has none."""
+    project = project_folder()
+    return {} if has_own_conf(project) else {"conf_source": str(package_conf())}
+
+
 def only_gallery() -> str:
     """Return the name of the gallery that there is; empty where there is none, or several."""
     folder = project_folder() / _GALLERIES
@@ -75,7 +82,7 @@ def _prepare(project: Path) -> None:
             " be written. Go to a folder outside of it."
         )
     os.environ.setdefault("DO_NOT_TRACK", "1")
-    if (project / CONF).is_dir() and not (project / CONF / "base").is_dir():
+    if (project / CONF).is_dir() and not has_own_conf(project):
         click.echo(f"{CONF}/ here has no base/, and is not read: parameters are those of the package.", err=True)
     if not list(Path(CONF).glob("logging.y*ml")):
         os.environ.setdefault("KEDRO_LOGGING_CONFIG", str(package_conf() / "logging.yml"))

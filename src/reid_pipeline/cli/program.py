@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from reid_pipeline import __version__
-from reid_pipeline.cli.here import run_command
+from reid_pipeline.cli.here import run_command, run_defaults
 from reid_pipeline.cli.short_commands import SHORT, short_command
 from reid_pipeline.schema.errors import nearest
 from reid_pipeline.schema.place import CONF, package_conf
@@ -22,7 +22,10 @@ class Program(click.Group):
         if args[0] not in self.commands and not args[0].startswith("-"):
             ctx.fail(f"There is no command {args[0]!r}.{nearest(args[0], self.commands)}")
         name, command, rest = super().resolve_command(ctx, args)
-        return name, run_command() if name == "run" else command, rest
+        if name != "run":
+            return name, command, rest
+        ctx.default_map = {"run": run_defaults()}
+        return name, run_command(), rest
 
 
 @click.group(cls=Program, context_settings={"help_option_names": ["-h", "--help"]})

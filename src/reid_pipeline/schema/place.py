@@ -34,14 +34,22 @@ def project_folder(here: Path | None = None) -> Path:
     return next((folder for folder in (here, *here.parents) if kedro_package(folder)), here)
 
 
-def conf_source() -> str:
-    """Return Kedro's setting of that name: `conf` where the project's folder has it, else the package's, in full."""
-    return CONF if (project_folder() / CONF / "base").is_dir() else str(package_conf())
+def has_own_conf(project: Path) -> bool:
+    """Return whether a project's folder has a conf/ of its own, which is read in the place of the package's."""
+    return (project / CONF / "base").is_dir()
 
 
 def project_of(conf: Path) -> Path:
     """Return the folder that relative paths of a configuration begin at: that of conf/, unless it is in the wheel."""
     return project_folder() if conf == _OF_WHEEL else conf.parent
+
+
+def in_work_tree() -> bool:
+    """Return whether the git work tree of the project's folder, if any, has code or parameters of a run.
+
+    Where both come from a wheel, it is of something else.
+    """
+    return package_conf() != _OF_WHEEL or has_own_conf(project_folder())
 
 
 def as_typed_here(text: str) -> str:
