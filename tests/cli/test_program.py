@@ -167,8 +167,16 @@ class TestPlace:
         assert (package_conf() / "base/catalog.yml").is_file()
         assert as_typed_here("kedro run --a; kedro run") == "reid-pipeline run --a; reid-pipeline run"
 
-    def test_a_conf_of_something_else_is_not_read(self, anywhere: Path) -> None:
+    def test_a_conf_of_something_else_is_not_read(
+        self, anywhere: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
         (anywhere / "conf").mkdir()
+        for name, value in {"DO_NOT_TRACK": "1", "KEDRO_LOGGING_CONFIG": str(package_conf() / "logging.yml")}.items():
+            monkeypatch.setenv(name, value)  # else it would stand there from here on
+        for _ in range(2):
+            assert here.run_command().name == "run"
+        note = "conf/ here has no base/, and is not read: parameters are those of the package."
+        assert capsys.readouterr().err.count(note) == 1
         assert here.run_defaults() == {"conf_source": str(package_conf())}
         (anywhere / "pyproject.toml").write_bytes(b"\xff")  # no TOML
         assert project_folder() == anywhere

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -82,10 +83,16 @@ def _prepare(project: Path) -> None:
             " be written. Go to a folder outside of it."
         )
     os.environ.setdefault("DO_NOT_TRACK", "1")
-    if (project / CONF).is_dir() and not has_own_conf(project):
-        click.echo(f"{CONF}/ here has no base/, and is not read: parameters are those of the package.", err=True)
+    _name_unread_conf(project)
     if not list(Path(CONF).glob("logging.y*ml")):
         os.environ.setdefault("KEDRO_LOGGING_CONFIG", str(package_conf() / "logging.yml"))
     from kedro.framework.project import configure_project
 
     configure_project(_PACKAGE)
+
+
+@cache
+def _name_unread_conf(project: Path) -> None:
+    """Say once that a conf/ of something else is not read."""
+    if (project / CONF).is_dir() and not has_own_conf(project):
+        click.echo(f"{CONF}/ here has no base/, and is not read: parameters are those of the package.", err=True)
