@@ -15,8 +15,9 @@ HOOKS = (
     ProjectPath(), SessionChecks(), OnlyMissing(), Preflight(), CatalogEntries(), CellLocks(), NodeTimes(),
     RunSummary(), MadeAnew(), Standing(),
 )  # fmt: skip
-# Statistics are stored by dataset name, which is wrong across environments.
-DISABLE_HOOKS_FOR_PLUGINS = ("kedro-viz",)
+# Statistics are stored by dataset name, which is wrong across environments. Of use nothing is reported, also where no
+# file .telemetry says so: an installed wheel has none.
+DISABLE_HOOKS_FOR_PLUGINS = ("kedro-viz", "kedro-telemetry")
 
 CONFIG_LOADER_CLASS = LayeredConfigLoader
 CONFIG_LOADER_ARGS: dict[str, Any] = {

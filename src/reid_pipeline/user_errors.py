@@ -4,6 +4,7 @@ from kedro.validation import DataValidationError, ParameterValidationError
 
 from reid_pipeline.machine_faults import machine_fault_text
 from reid_pipeline.schema.errors import UserError
+from reid_pipeline.schema.place import as_typed_here
 
 
 def user_error_text(error: BaseException) -> str | None:
@@ -11,6 +12,6 @@ def user_error_text(error: BaseException) -> str | None:
     seen: BaseException | None = error
     while seen is not None:
         if isinstance(seen, UserError | ParameterValidationError | DataValidationError):
-            return str(seen)
+            return as_typed_here(str(seen))
         seen = seen.__cause__ or seen.__context__
     return machine_fault_text(error)

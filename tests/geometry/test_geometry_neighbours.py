@@ -70,6 +70,15 @@ def test_backends_agree_to_the_bit(offset):
         np.testing.assert_array_equal(by_tiles[0], other[0])
 
 
+def test_where_faiss_is_not_installed_the_neighbours_are_the_same(monkeypatch):
+    rng = np.random.default_rng(4)
+    features, queries = with_copies(rng, 90, 4), with_copies(rng, 30, 4)
+    monkeypatch.setitem(sys.modules, "faiss", None)
+    found = nearest_neighbours(features, 6, queries=queries)
+    for have, want in zip(found, by_full_sort(queries, features, 6, False), strict=True):
+        np.testing.assert_array_equal(have, want)
+
+
 @settings(deadline=None, max_examples=25)
 @given(seed=st.integers(0, 2**32 - 1), rows=st.integers(1, 60), width=st.integers(1, 5), copies=st.booleans())
 def test_the_furthest_is_that_of_the_whole_matrix(seed, rows, width, copies):

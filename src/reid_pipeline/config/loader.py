@@ -30,6 +30,7 @@ from reid_pipeline.schema.layers import CELLS, IMPORT, RAW_ROOT, TEXT, Layer, La
 from reid_pipeline.schema.model_files import MODELS
 from reid_pipeline.schema.nested import merged
 from reid_pipeline.schema.origin import INIT_FROM
+from reid_pipeline.schema.place import project_of
 from reid_pipeline.schema.sample import SAMPLE, checked_identities, sample_name, whole_and_identities
 
 _TAKEN = {"leaderboard", "cross_benchmark"}
@@ -40,14 +41,14 @@ _GLOBALS = {"benchmark", "seed"}
 class LayeredConfigLoader(CheckedConfigLoader):
     """Kedro's loader, whose parameters come in layers and whose catalog knows the cell of every method.
 
-    The catalog's paths are relative to `project_path`: the folder of conf/ unless it is set.
+    The catalog's paths are relative to `project_path`: that of `place.project_of` unless it is set.
     """
 
     def __init__(
         self, conf_source: str, env: str | None = None, runtime_params: dict[str, Any] | None = None, **rest: Any
     ) -> None:
         """Check what was given, and read the overlay that it names, if any; a UserError says what is wrong."""
-        self.project_path = Path(conf_source).parent
+        self.project_path = project_of(Path(conf_source))
         self._given = _checked(dict(runtime_params or {}))
         self._parameters: dict[str, Any] | None = None
         self._labels: Path | None = None

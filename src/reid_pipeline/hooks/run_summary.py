@@ -30,6 +30,7 @@ from reid_pipeline.schema.addresses import ZERO_SHOT
 from reid_pipeline.schema.clusters import ClusterFacts
 from reid_pipeline.schema.comparison import Comparison, Leaderboard
 from reid_pipeline.schema.given_labels import LABELS_FROM
+from reid_pipeline.schema.place import as_typed_here
 from reid_pipeline.schema.records import Differences, Metrics
 from reid_pipeline.schema.sample import SAMPLE, in_words
 from reid_pipeline.schema.summary import DatasetSummary
@@ -284,7 +285,7 @@ def _nothing_ran(pipeline: Pipeline, catalog: DataCatalog) -> str:
 
 def _say(text: str, *, below: str = "\n") -> None:
     if text:
-        get_console().print(f"\n{text}{below}", markup=False, highlight=False, soft_wrap=True)
+        get_console().print(f"\n{as_typed_here(text)}{below}", markup=False, highlight=False, soft_wrap=True)
 
 
 def _shown(files: list[Path]) -> str:

@@ -10,6 +10,7 @@ from reid_pipeline.methods import find_method
 from reid_pipeline.models.open_clip_lists import DEMO_MODEL
 from reid_pipeline.schema.auto_plan import AUTO, PLAN, SMALL
 from reid_pipeline.schema.layers import BACKBONE
+from reid_pipeline.schema.place import as_typed_here
 from reid_pipeline.schema.typed import typed
 
 _log = logging.getLogger(__name__)
@@ -32,7 +33,7 @@ def small_command(run_params: Mapping[str, Any], conf: Path) -> str:
     if environment := run_params.get("env"):
         command.append(f"--env={environment}")
     shown = {name: value for name, value in plain.items() if value != {}} | {"overlay": SMALL}
-    return " ".join([*command, f"--params={shlex.quote(typed(shown))}"])
+    return as_typed_here(" ".join([*command, f"--params={shlex.quote(typed(shown))}"]))
 
 
 def offer_for_weights(backbones: Mapping[str, str], *, on_cpu: bool, command: str) -> str:

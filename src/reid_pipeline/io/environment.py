@@ -10,6 +10,7 @@ from typing import Any
 from reid_pipeline import __version__
 from reid_pipeline.io.base import ReadOnlyDataset
 from reid_pipeline.io.memory import peak_memory
+from reid_pipeline.schema.place import in_work_tree
 
 PACKAGES = (
     "faiss-cpu", "kedro", "numba", "numpy", "open-clip-torch", "optuna", "pandas", "pillow", "scikit-learn",
@@ -40,6 +41,9 @@ class RunEnvironmentDataset(ReadOnlyDataset[dict[str, Any]]):
         }
 
     def _git(self) -> dict[str, Any]:
+        if not in_work_tree():
+            return {"git_commit": None, "git_dirty": None}
+
         def ask(*words: str) -> str | None:
             command = ["git", "-C", str(self._filepath), *words]
             try:

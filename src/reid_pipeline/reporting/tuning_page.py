@@ -11,6 +11,7 @@ import plotly.graph_objects as go
 from reid_pipeline.reporting.figures import COLOURS, SYMBOLS, dress
 from reid_pipeline.reporting.formats import UNMEASURED, count, percent, points
 from reid_pipeline.reporting.page import Column, Headline, Table, charts, csv_text, rendered
+from reid_pipeline.schema.place import as_typed_here
 from reid_pipeline.schema.sample import in_words, whole_and_identities
 from reid_pipeline.schema.tuning import SearchedRange, Study, StudyTrial
 
@@ -73,7 +74,7 @@ def tuned_command(study: Study) -> str:
     where = f"--env={'custom' if own else benchmark} --pipeline={study.method}"
     tuned = study.method if study.name == "main" else f"{study.method}/{study.name}"
     given = [*([f"collection={own}"] if own else []), *([f"sample={sample}"] if sample else []), f"tuned={tuned}"]
-    return f"kedro run {where} --params {','.join(given)}"
+    return as_typed_here(f"kedro run {where} --params {','.join(given)}")
 
 
 def _gain(study: Study, unit: str = "") -> str:

@@ -42,6 +42,6 @@ def require_faiss(kind: str) -> None:
     """Raise `UserError` where faiss is not installed."""
     if importlib.util.find_spec("faiss") is None:
         raise UserError(
-            f"A gallery with index {kind!r} needs faiss, which is not installed: pip install 'reid-pipeline[cpu]'."
+            f"A gallery with index {kind!r} needs faiss, which is not installed: pip install faiss-cpu."
             " With index 'exact' it does without."
         )
