@@ -36,7 +36,7 @@ LISTED = {
     "docker ": "needs a container engine",
 }
 # Parameters that name files of the reader, which nobody can look up here.
-_FILES = {"labels_from", "tuned"}
+_FILES = {"labels_from", "tuned", "checkpoint"}
 
 
 class UncheckedError(AssertionError):
@@ -172,9 +172,13 @@ def _make(given: list[str]) -> None:
 
 def _dvc(given: list[str]) -> None:
     """Read the words as DVC does."""
+    from dvc.cli import DvcParserError
     from dvc.cli.parser import get_main_parser
 
-    get_main_parser().parse_args(given)
+    try:
+        get_main_parser().parse_args(given)
+    except DvcParserError as error:
+        raise LookupError(f"DVC does not know {given}") from error
 
 
 def _program(given: list[str]) -> None:
