@@ -9,6 +9,7 @@ import re
 import tomllib
 from collections.abc import Callable
 from functools import cache
+from itertools import dropwhile
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -35,6 +36,7 @@ LISTED = {
     "sha256sum ": "compares files with a list",
     "docker ": "needs a container engine",
 }
+_ASSIGNED = re.compile(r"[A-Z_]+=")
 # Parameters that name files of the reader, which nobody can look up here.
 _FILES = {"labels_from", "tuned", "checkpoint"}
 
@@ -58,7 +60,7 @@ def check(document: str, command: str) -> str:
     if any(command.startswith(beginning) for beginning in LISTED):
         return "listed"
     for part in command.split(" && "):
-        name, *rest = words(part)
+        name, *rest = dropwhile(_ASSIGNED.match, words(part))
         checks: dict[str, Callable[[list[str]], None]] = {
             "kedro": _kedro, "make": _make, "dvc": _dvc, ".venv/bin/python": _program, "python": _program,
             "reid-pipeline": _installed,
