@@ -10,6 +10,7 @@
 #   make bench   what the parts of the demo cost: ingestion, loading, training (also beside others), clustering, evaluation
 #   make versions   the quick tests against the lowest and the newest open_clip, timm, torch and kedro
 #   make viz     the pipelines as a graph, in a browser
+#   make docs    the documents as a site, site/index.html; strict: a dead link fails
 #   make repro   the demo as DVC stages; a second time it does nothing
 #   make stages  write dvc.yaml anew; ENV=market1501: dvc/market1501/dvc.yaml; OVERLAYS=rn50: with its cells
 #   make lock    compile the lock files anew from pyproject.toml
@@ -28,7 +29,7 @@ COMPILE := $(UV) pip compile --quiet --universal --generate-hashes --python-vers
 unexport VIRTUAL_ENV CONDA_PREFIX PYTHONHOME PYTHONPATH PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help env dev demo test quick check rules types imports golden bench versions viz repro stages lock clean
+.PHONY: help env dev demo test quick check rules types imports golden bench versions viz docs repro stages lock clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -107,6 +108,11 @@ versions: dev
 viz: env
 	$(BIN)/kedro viz run
 
+# The reference is read from docstrings, without importing anything.
+docs: dev
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	@echo "site/index.html; with its search: $(BIN)/python -m http.server --directory site"
+
 repro: env
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/dvc repro
 
@@ -118,10 +124,10 @@ stages: env
 # The second starts from the first, so that the versions are the same. No file that is written records an address.
 lock: .venv/.uv
 	$(COMPILE) --group uv -o requirements-uv.lock
-	$(COMPILE) --extra cpu --group build --group dev pyproject.toml -o requirements-dev.lock
+	$(COMPILE) --extra cpu --group build --group dev --group docs pyproject.toml -o requirements-dev.lock
 	cp requirements-dev.lock requirements.lock
 	$(COMPILE) --extra cpu --group build pyproject.toml -o requirements.lock
 
 clean:
-	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis .viz build dist
+	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis .viz build dist site
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

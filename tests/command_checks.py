@@ -96,7 +96,7 @@ def _kedro(given: list[str]) -> None:
 
 
 def require_parameters(environment: str, given: dict[str, Any]) -> None:
-    """Refuse an environment, a parameter or a value that the project does not know; files of the reader are supposed."""
+    """Refuse an environment, a parameter or a value that the project does not know; the reader's files are supposed."""
     from kedro.framework.project import settings
 
     from reid_pipeline.config.loader import LayeredConfigLoader

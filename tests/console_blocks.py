@@ -1,7 +1,7 @@
 """The console blocks of README, CONTRIBUTING and docs/, and which test executes which command of them.
 
-A test that executes a documented command takes its words from `documented` or `documented_commands`, whose arguments are
-literals: so what is executed is what stands there, and `claims` finds by reading the tests which commands that is.
+A test that executes a documented command takes its words from `documented` or `documented_commands`, whose arguments
+are literals: so what is executed is what stands there, and `claims` finds by reading the tests which commands that is.
 """
 
 import ast

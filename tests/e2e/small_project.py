@@ -111,6 +111,22 @@ def make_project(root: Path) -> Project:
     return made
 
 
+def run_documented(project: Project, words: list[str]) -> None:
+    """Run a `kedro run` of a document in this process, as the command line reads its words."""
+    from kedro.framework.session import KedroSession
+
+    from reid_pipeline.cli.command import run
+
+    assert words[:2] == ["kedro", "run"]
+    given = run.make_context("run", words[2:]).params
+    with KedroSession.create(project.root, env=given["env"], runtime_params=given["params"]) as session:
+        session.run(
+            pipeline_names=given["pipelines"] or [given["pipeline"]],
+            from_nodes=given["from_nodes"],
+            to_nodes=given["to_nodes"],
+        )
+
+
 def run_session(
     project: Project,
     pipeline: str,

@@ -5,9 +5,18 @@ import json
 from collections.abc import Iterator
 
 import pytest
+from console_blocks import documented
 from kedro.framework.project import configure_project
 from kedro.framework.startup import bootstrap_project
-from small_project import LEAST_BACKBONE, LEAST_DRAWING, LEAST_PEOPLE, Project, make_project, run_session
+from small_project import (
+    LEAST_BACKBONE,
+    LEAST_DRAWING,
+    LEAST_PEOPLE,
+    Project,
+    make_project,
+    run_documented,
+    run_session,
+)
 
 from reid_pipeline.user_errors import user_error_text
 
@@ -30,7 +39,7 @@ def test_every_embedder_on_every_test_split(project: Project) -> None:
     run_session(project, "zero_shot")
     run_session(project, "zero_shot", seed=1)
     run_session(project, "zero_shot", environment=other)
-    run_session(project, "cross_benchmark", environment=other)
+    run_documented(project, documented("docs/evaluation.md", "kedro run --pipeline=cross_benchmark"))
     folder = project.root / "data/08_reporting/cross_benchmark"
     matrix = json.loads((folder / "cross_benchmark.json").read_text())
     assert matrix["benchmarks"] == ["synthetic", "synthetic_vehicles"]

@@ -3,16 +3,18 @@
 import importlib
 import json
 import re
+import shutil
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
+from console_blocks import documented
 from kedro.framework.project import configure_project
 from kedro.framework.session import KedroSession
 from kedro.framework.startup import bootstrap_project
-from small_project import LEAST_BACKBONE, LEAST_PEOPLE, ROOT, Project, make_project, run_session
+from small_project import LEAST_BACKBONE, LEAST_PEOPLE, ROOT, Project, make_project, run_documented, run_session
 
 from reid_pipeline import load_embedder
 from reid_pipeline.evaluation.embedding import embedded_images_of
@@ -70,11 +72,22 @@ def test_the_same_images_have_the_runs_embeddings(project: Project) -> None:
 
 
 def test_a_folder_is_named_after_itself_and_the_model(project: Project) -> None:
-    folder = project.root / "data/07_model_output/embeddings"
-    run_session(project, "embed", model=CELL, images=f"{RAW}/query", embed={"batch_size": 4})
-    found = read_embedded_images(folder / "query-synthetic-zero_shot-seed_0.parquet")
+    """As the page has it."""
+    file = project.root / "data/07_model_output/embeddings/photos-synthetic-zero_shot-seed_0.parquet"
+    shutil.copytree(project.root / RAW / "query", project.root / "photos")
+    assert str(file.relative_to(project.root)) in (ROOT / "docs/embedding.md").read_text()
+    for page in (
+        documented(
+            "docs/embedding.md", "kedro run --pipeline=embed --params model=synthetic/zero_shot/seed_0,images=photos"
+        ),
+        documented(
+            "docs/using.md", "kedro run --pipeline=embed --params model=synthetic/zero_shot/seed_0,images=photos"
+        ),
+    ):
+        run_documented(project, page)
+    found = read_embedded_images(file)
     assert len(found.rows) == len(list((project.root / RAW / "query").iterdir()))
-    assert json.loads(json.dumps(found.origin.parameters))["images"] == str(project.root / RAW / "query")
+    assert json.loads(json.dumps(found.origin.parameters))["images"] == str(project.root / "photos")
 
 
 def test_what_is_missing_or_taken_is_named(project: Project) -> None:
@@ -82,7 +95,7 @@ def test_what_is_missing_or_taken_is_named(project: Project) -> None:
     assert "Give --params images=" in refusal(project, model=CELL)
     assert "Did you mean 'synthetic/zero_shot/seed_0'?" in refusal(project, model="synthetic/zero/seed_0", images=RAW)
     assert "there is no such file" in refusal(project, model=CELL, images=f"{RAW}/quary")
-    said = refusal(project, model=CELL, images=f"{RAW}/bounding_box_test", name="query-synthetic-zero_shot-seed_0")
+    said = refusal(project, model=CELL, images=f"{RAW}/bounding_box_test", name="photos-synthetic-zero_shot-seed_0")
     assert "There are embeddings of that name already, with images" in said
     assert "--params name=<name>" in said
 
@@ -90,9 +103,10 @@ def test_what_is_missing_or_taken_is_named(project: Project) -> None:
 def test_the_page_does_what_it_says(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(project.root)
     namespace: dict[str, Any] = {}
-    page = (ROOT / "docs/embedding.md").read_text()
-    for number, block in enumerate(re.findall(r"^```python\n(.*?)^```$", page, re.MULTILINE | re.DOTALL), 1):
-        exec(compile(block, f"docs/embedding.md block {number}", "exec"), namespace)
+    for name in ("docs/embedding.md", "docs/using.md"):
+        page = (ROOT / name).read_text()
+        for number, block in enumerate(re.findall(r"^```python\n(.*?)^```$", page, re.MULTILINE | re.DOTALL), 1):
+            exec(compile(block, f"{name} block {number}", "exec"), namespace)
     assert namespace["cosines"].shape[0] == 2
 
 

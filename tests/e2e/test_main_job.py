@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from console_blocks import documented
 from safetensors.numpy import load_file
 from small_project import Project, make_project
 
@@ -135,13 +136,14 @@ def wait_for_epoch(project: Project, epoch: int) -> None:
 def test_killed_twice_and_resumed_is_the_same_run(finished: tuple[Project, str], tmp_path: Path) -> None:
     unbroken, _ = finished
     project = make_project(tmp_path / "project")
+    words = documented("docs/runbooks/killed_run.md", "kedro run --pipeline=unsupervised_pcl")
     for epoch in (1, 2):
-        process = project.start("run", "--pipelines=unsupervised_pcl")
+        process = project.start(*words[1:])
         wait_for_epoch(project, epoch)
         process.kill()
         printed, _ = process.communicate()
     assert re.search(r"Going on after epoch [12]", printed)
-    status, printed = project.kedro("run", "--pipelines=unsupervised_pcl")
+    status, printed = project.kedro(*words[1:])
     assert status == 0, printed
     assert re.search(r"Going on after epoch [23]", printed)
     said = " ".join(printed.split())

@@ -7,6 +7,7 @@ import signal
 from pathlib import Path
 
 import pytest
+from console_blocks import documented
 from small_project import Project, make_project
 
 from reid_pipeline.pipeline_registry import register_pipelines
@@ -62,7 +63,7 @@ def project(finished: tuple[Project, str], tmp_path: Path) -> Project:
 
 
 def test_part_of_a_run_says_what_is_true_of_it(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
-    status, printed = project.kedro("run", "--pipeline=ingestion")
+    status, printed = project.kedro(*documented("docs/datasets.md", "kedro run --pipeline=ingestion")[1:])
     assert status == 0, printed
     page = "report  data/08_reporting/synthetic/dataset/dataset.html"
     assert printed.splitlines()[-2:] == [page, "next    kedro run --pipeline=zero_shot"]

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from console_blocks import documented
 from kedro.framework.project import configure_project
 from kedro.framework.project import pipelines as registered
 from kedro.framework.startup import bootstrap_project
@@ -14,7 +15,7 @@ from kedro.io import DataCatalog, MemoryDataset
 from kedro.pipeline import node, pipeline
 from kedro.runner import SequentialRunner
 from made_records import make_run_card
-from small_project import LEAST_BACKBONE, LEAST_PEOPLE, Project, make_project, run_session
+from small_project import LEAST_BACKBONE, LEAST_PEOPLE, Project, make_project, run_documented, run_session
 
 from reid_pipeline.methods import method_names
 from reid_pipeline.pipelines import report
@@ -39,7 +40,7 @@ def compared(project: Project, name: str, benchmark: str = "synthetic") -> Path:
 
 
 def test_runs_on_disk_become_a_table(project: Project, capsys: pytest.CaptureFixture[str]) -> None:
-    run_session(project, "report")
+    run_documented(project, documented("docs/first_run.md", "kedro run --pipeline=report"))
     printed = capsys.readouterr().out
     card = json.loads((project.root / "data/08_reporting/synthetic/zero_shot/seed_0/run_card.json").read_text())
     assert card["num_trainable_parameters"] == 0 < card["num_parameters"]

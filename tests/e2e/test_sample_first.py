@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from console_blocks import documented
 from kedro.framework.project import configure_project
 from kedro.framework.startup import bootstrap_project
-from small_project import Project, make_project, run_session
+from small_project import Project, make_project, run_documented, run_session
 
 from reid_drawings import SyntheticBenchmark, draw_pictures
 from reid_pipeline.readers import lay_out
@@ -54,7 +55,7 @@ def bytes_below(folder: Path) -> dict[str, bytes]:
 @pytest.fixture(scope="module")
 def sampled(project: Project) -> tuple[Project, list[str], dict[str, dict[str, bytes]]]:
     """The whole under zero_shot, then a sample under clip_reid; lines of the second, and what the first wrote."""
-    run(project, "zero_shot")
+    run_documented(project, documented("docs/market1501.md", "kedro run --env=market1501 --pipeline=zero_shot"))
     written = {
         layer.name: bytes_below(layer / "market1501")
         for layer in (project.root / "data").glob("0[2-9]_*")

@@ -1,16 +1,15 @@
 """docs/tonight.md, executed: its commands, as they stand there, from unlabelled crops to a model of named people."""
 
 import json
-import re
-import shlex
 import shutil
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from console_blocks import documented_commands
 from PIL import Image
-from small_project import ROOT, Project, make_project
+from small_project import Project, make_project
 
 PLAN = {"epochs": 1, "iterations_per_epoch": 2, "batch_size": 8, "instances": 4, "warmup_epochs": 0, "milestones": []}
 CLUSTERING = {"k1": 4, "k2": 1, "eps": 0.5, "min_samples": 2}
@@ -19,8 +18,7 @@ PEOPLE, CROPS_OF_EACH = 6, 6
 
 def commands() -> list[list[str]]:
     """The words of each command on the page."""
-    blocks = re.findall(r"```console\n(.*?)```", (ROOT / "docs/tonight.md").read_text(), re.S)
-    return [shlex.split(line[2:]) for block in blocks for line in block.splitlines()]
+    return documented_commands("docs/tonight.md")
 
 
 @pytest.fixture(scope="module")

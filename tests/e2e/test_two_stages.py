@@ -5,11 +5,12 @@ from typing import Any
 
 import pytest
 import torch
+from console_blocks import documented
 from kedro.framework.project import configure_project
 from kedro.framework.startup import bootstrap_project
 from safetensors import safe_open
 from safetensors.torch import load_file
-from small_project import Project, make_project, run_session
+from small_project import Project, make_project, run_documented, run_session
 
 from reid_pipeline.user_errors import user_error_text
 
@@ -30,7 +31,7 @@ def project(tmp_path_factory: pytest.TempPathFactory):
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     made.configure(**PARAMETERS)
-    run_session(made, "clip_reid")
+    run_documented(made, documented("docs/methods.md", "kedro run --pipeline=clip_reid"))
     yield made
     torch.set_num_threads(threads)
     configure_project("reid_pipeline")
@@ -72,7 +73,10 @@ def test_the_embedder_is_the_trained_image_side(project: Project) -> None:
 def test_going_on_from_the_stored_first_stage_gives_the_same_bits(project: Project) -> None:
     before = (models(project) / "embedder.safetensors").read_bytes()
     first = (models(project) / "prompt_learning.safetensors").stat().st_mtime_ns
-    run_session(project, "clip_reid", from_nodes=SECOND)
+    run_documented(
+        project,
+        documented("docs/methods.md", "kedro run --pipeline=clip_reid --from-nodes=clip_reid.train_visual_fine_tuning"),
+    )
     assert (models(project) / "embedder.safetensors").read_bytes() == before
     assert (models(project) / "prompt_learning.safetensors").stat().st_mtime_ns == first
 

@@ -1,7 +1,6 @@
 """docs/gallery.md, executed: its commands, as they stand there, from a trained cell to names for new pictures."""
 
 import re
-import shlex
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
+from console_blocks import documented_commands
 from kedro.framework.project import configure_project
 from kedro.framework.startup import bootstrap_project
 from PIL import Image
@@ -34,13 +34,9 @@ MODELS = ("gate/unsupervised_pcl+small/seed_0", "gate/zero_shot+small/seed_0")
 def commands() -> list[tuple[str, dict[str, Any]]]:
     """The pipeline and the parameters of each command on the page, in order."""
     found = []
-    for block in re.findall(r"```console\n(.*?)```", (ROOT / "docs/gallery.md").read_text(), re.S):
-        for line in block.splitlines():
-            program, run, pipeline, option, *text = shlex.split(line[2:])
-            assert (program, run, option, len(text)) == ("kedro", "run", "--params", 1), line
-            found.append(
-                (pipeline.removeprefix("--pipeline="), given_parameters(*text, [*SharedParameters.model_fields]))
-            )
+    for program, run, pipeline, option, *text in documented_commands("docs/gallery.md"):
+        assert (program, run, option, len(text)) == ("kedro", "run", "--params", 1), pipeline
+        found.append((pipeline.removeprefix("--pipeline="), given_parameters(*text, [*SharedParameters.model_fields])))
     return found
 
 

@@ -4,6 +4,7 @@ import subprocess
 
 import pytest
 from compiled import share_kernels
+from console_blocks import documented
 from project_copy import ROOT, SMALL_DRAWING, SMALL_METHODS, ProjectCopy, small_stages, source_files
 
 # Left by every `kedro run`: the modules of the package that it had loaded in the end.
@@ -47,5 +48,5 @@ def reproduced(small_project: ProjectCopy) -> ProjectCopy:
     watching.mkdir(parents=True)
     (watching / "sitecustomize.py").write_text(WATCHING)
     paths = os.pathsep.join([str(watching), *filter(None, [os.environ.get("PYTHONPATH")])])
-    small_project.run("dvc", "repro", PYTHONPATH=paths, WATCHING=str(watching))
+    small_project.run(*documented("docs/reproducing.md", "dvc repro"), PYTHONPATH=paths, WATCHING=str(watching))
     return small_project

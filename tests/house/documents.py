@@ -3,9 +3,7 @@
 import re
 from pathlib import Path
 
-from project_copy import ROOT
-
-DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
+from console_blocks import DOCUMENTS as DOCUMENTS
 
 
 def blocks(document: Path, language: str) -> list[str]:

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from console_blocks import documented
 from project_copy import ROOT, source_files
 
 
@@ -49,17 +50,17 @@ def test_raw_data_comes_back_from_a_remote(repository: Path, tmp_path: Path) -> 
     raw = repository / "data/01_raw/market1501"
     dvc(repository, "init", "--quiet")
     dvc(repository, "remote", "add", "--default", "store", str(tmp_path / "store"))
-    dvc(repository, "add", "data/01_raw/market1501")
+    dvc(repository, *documented("docs/datasets.md", "dvc add data/01_raw/market1501")[1:])
     listed = subprocess.run(
         ["git", "status", "--porcelain", "--untracked-files=all"],
         cwd=repository, capture_output=True, text=True, check=True,
     ).stdout  # fmt: skip
     assert "data/01_raw/market1501.dvc" in listed
     assert ".jpg" not in listed
-    assert "2 files pushed" in dvc(repository, "push")
+    assert "2 files pushed" in dvc(repository, *documented("docs/datasets.md", "dvc push")[1:])
     shutil.rmtree(raw)
     shutil.rmtree(repository / ".dvc/cache")
-    dvc(repository, "pull")
+    dvc(repository, *documented("docs/datasets.md", "dvc pull data/01_raw/market1501.dvc")[1:])
     assert (raw / "query/0001_c1s1_001051_00.jpg").read_bytes() == b"a picture"
 
 

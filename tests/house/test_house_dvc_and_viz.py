@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from console_blocks import documented
 from project_copy import SMALL_METHODS, ProjectCopy
 
 from reid_pipeline.methods import method_names
@@ -105,7 +106,7 @@ def test_a_real_benchmark_is_none_of_the_roots_business(reproduced: ProjectCopy)
 
 
 def test_metrics_show_is_a_table_with_a_handful_of_columns_per_method(reproduced: ProjectCopy) -> None:
-    header, row = reproduced.run("dvc", "metrics", "show").strip().splitlines()
+    header, row = reproduced.run(*documented("docs/reproducing.md", "dvc metrics show")).strip().splitlines()
     shown = dict(zip(header.split(), row.split(), strict=True))
     assert shown.pop("Path") == f"{RESULTS}/comparison/metrics.json"
     assert set(shown) == {f"{method}.{name}" for method in SMALL_METHODS for name in ("mAP", "mINP", "rank1")}
@@ -170,23 +171,27 @@ def test_an_earlier_commit_comes_back_with_data_models_and_figures(
     first, second = bytes_of(reproduced), bytes_of(history)
     assert all(first[path] != second[path] for path in first)
     history.run_git("checkout", "--quiet", "first")
-    history.run("dvc", "checkout")
+    history.run(*documented("docs/reproducing.md", "dvc checkout"))
     assert bytes_of(history) == first
-    assert history.run("dvc", "status").strip().endswith(CLEAN)
+    assert history.run(*documented("docs/reproducing.md", "dvc status")).strip().endswith(CLEAN)
 
     figures = history.folder / RESULTS / MAIN / "metrics.json"
     figures.unlink()
-    nodes = ("--from-nodes=unsupervised_pcl.extract", "--to-nodes=unsupervised_pcl.evaluate")
-    history.run("kedro", "run", "--pipelines=unsupervised_pcl", *nodes)
+    again = documented(
+        "docs/reproducing.md",
+        "kedro run --pipelines=unsupervised_pcl --from-nodes=unsupervised_pcl.extract"
+        " --to-nodes=unsupervised_pcl.evaluate",
+    )
+    history.run(*again)
     assert bytes_of(history) == first, "embedded and evaluated again, to the bit"
 
-    history.run("dvc", "push")
+    history.run(*documented("docs/reproducing.md", "dvc push"))
     shutil.rmtree(history.folder / ".dvc/cache")
     shutil.rmtree(history.folder / "data")
     history.run_git("checkout", "--quiet", "--", "data")
-    history.run("dvc", "pull")
+    history.run(*documented("docs/reproducing.md", "dvc pull"))
     assert bytes_of(history) == first
-    assert history.run("dvc", "status").strip().endswith(CLEAN)
+    assert history.run(*documented("docs/reproducing.md", "dvc status")).strip().endswith(CLEAN)
 
 
 def test_a_run_without_dvc_does_not_write_through_a_linked_cache(history: ProjectCopy) -> None:

@@ -14,7 +14,7 @@ GROUPS = PROJECT["dependency-groups"]
 RUNTIME = [*PROJECT["project"]["dependencies"], *PROJECT["project"]["optional-dependencies"]["cpu"], *GROUPS["build"]]
 WANTED = {
     "requirements.lock": RUNTIME,
-    "requirements-dev.lock": [*RUNTIME, *GROUPS["dev"]],
+    "requirements-dev.lock": [*RUNTIME, *GROUPS["dev"], *GROUPS["docs"]],
     "requirements-uv.lock": GROUPS["uv"],
 }
 PLATFORMS = [("linux", "x86_64"), ("linux", "aarch64"), ("darwin", "arm64")]
