@@ -67,8 +67,8 @@ def check(document: str, command: str) -> str:
         }  # fmt: skip
         if name not in checks:
             raise UncheckedError(
-                f"{document}: `{command}`: no test executes it (tests/console_blocks.py says how one claims it), nothing"
-                f" parses {name}, and LISTED in tests/command_checks.py does not name it."
+                f"{document}: `{command}`: no test executes it (tests/console_blocks.py says how one claims it),"
+                f" nothing parses {name}, and LISTED in tests/command_checks.py does not name it."
             )
         try:
             checks[name](rest)

@@ -44,4 +44,4 @@ def test_a_message_that_is_not_the_codes_is_found() -> None:
 
 def test_each_has_its_cause_and_remedy() -> None:
     after = re.split(r"^> .+\n", PAGE, flags=re.MULTILINE)[1:]
-    assert all(len(text.partition("\n## ")[0].split()) > 10 for text in after)
+    assert all(len(text.partition("\n## ")[0].split()) > 8 for text in after)
