@@ -58,12 +58,11 @@ def reason_of(command: str) -> str:
 
 def commands() -> list[tuple[str, str]]:
     """Return document and command in order, a path first; one that stood on a page before is left out."""
-    rest = [block.document for block in console_blocks()]
-    found = [
-        (name, command) for name in dict.fromkeys([*FIRST, *rest]) for b in blocks_of(name) for command in b.commands
-    ]
-    seen: dict[str, str] = {}
-    return [(name, command) for name, command in found if seen.setdefault(command, name) == name]
+    first: dict[str, str] = {}
+    for name in dict.fromkeys([*FIRST, *(block.document for block in console_blocks())]):
+        for command in (command for block in blocks_of(name) for command in block.commands):
+            first.setdefault(command, name)
+    return [(name, command) for command, name in first.items()]
 
 
 def clone(folder: Path, venv: Path | None) -> None:
@@ -118,8 +117,8 @@ BRINGS: dict[str, Callable[[Path], None]] = {
 def run(command: str, folder: Path, limit: float) -> str:
     """Run a command in the clone; return what it did."""
     path = os.pathsep.join([str(folder / ".venv/bin"), os.environ["PATH"]])
-    kept = {name: value for name, value in os.environ.items() if name not in {"VIRTUAL_ENV", "KEDRO_ENV"}}
-    environment = {**kept, "PATH": path, "PYTHONPATH": str(folder / "src"), "COLUMNS": "200", "NO_COLOR": "1"}
+    handed = {name: value for name, value in os.environ.items() if name not in {"VIRTUAL_ENV", "KEDRO_ENV"}}
+    environment = {**handed, "PATH": path, "PYTHONPATH": str(folder / "src"), "COLUMNS": "200", "NO_COLOR": "1"}
     started = time.monotonic()
     process = subprocess.Popen(
         ["bash", "-c", command], cwd=folder, env=environment, text=True, stdin=subprocess.DEVNULL,
