@@ -135,18 +135,15 @@ def _kedro_commands() -> click.Command:
     return KedroCLI(project_path=ROOT)
 
 
-def _find(group: click.Command, given: list[str]) -> None:
+def _find(command: click.Command, given: list[str]) -> None:
     """Read words as a group of commands does, down to the last command's options."""
-    name = "reid-pipeline"
-    context = group.make_context(name, list(given), ignore_unknown_options=False)
-    while isinstance(group, click.Group):
-        rest = [*context._protected_args, *context.args]
-        if not rest:
-            return
-        name, command, left = group.resolve_command(context, rest)
-        if command is None:
-            raise LookupError(f"there is no command {rest[0]}")
-        group, context = command, command.make_context(name, left, parent=context)
+    name, rest = "", given
+    while isinstance(command, click.Group) and rest and not rest[0].startswith("-"):
+        name, found, rest = command.resolve_command(click.Context(command), rest)
+        if found is None:
+            raise LookupError(f"there is no command {name}")
+        command = found
+    command.make_context(name, list(rest))
 
 
 def _installed(given: list[str]) -> None:
