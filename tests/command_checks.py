@@ -82,6 +82,8 @@ def _kedro(given: list[str]) -> None:
     if given[0] != "run":
         _find(_kedro_commands(), given)
         return
+    if given == ["run", "--help"]:
+        return
     from kedro.framework.project import pipelines
 
     from reid_pipeline.cli.command import run

@@ -1,5 +1,7 @@
 """Each console block is executed by a test, or checked by the project's own schema, or listed with a reason."""
 
+import re
+
 import pytest
 from command_checks import UncheckedError, check, kind_of
 from console_blocks import DOCUMENTS, blocks_of, claims
@@ -50,3 +52,17 @@ def test_what_is_wrong_is_found(command: str, wrong: str, capsys: pytest.Capture
     with pytest.raises(UncheckedError) as caught:
         check("README.md", command)
     assert wrong in str(caught.value) + capsys.readouterr().err
+
+
+def test_commands_within_the_text_are_right() -> None:
+    """Those of tables and sentences, but for what is left open in them."""
+    inline = re.compile(r"`((?:kedro|reid-pipeline) run [^`<>]+?)(?: \.\.\.)?`")
+    found = {
+        (" ".join(command.split()), name)
+        for name in NAMES
+        if name != "CHANGELOG.md"
+        for command in inline.findall((ROOT / name).read_text())
+        if "..." not in command
+    }
+    assert len(found) > 25
+    assert {check(name, command) for command, name in found} <= {"executed", "parsed"}
