@@ -5,6 +5,7 @@ against conf/ as it is. Other programs of the project must know the words that t
 """
 
 import importlib
+import json
 import re
 import tomllib
 from collections.abc import Callable
@@ -94,17 +95,18 @@ def _kedro(given: list[str]) -> None:
     if options["pipelines"] not in (["batch_centres"], []):  # CONTRIBUTING's first method, which is added there
         require_possible(options, pipelines)
     if options["env"] != "corridor":  # CONTRIBUTING's first reader
-        require_parameters(options["env"] or "synthetic", dict(options["params"]))
+        require_parameters(options["env"] or "synthetic", json.dumps(options["params"]))
 
 
-def require_parameters(environment: str, given: dict[str, Any]) -> None:
+@cache
+def require_parameters(environment: str, given: str) -> None:
     """Refuse an environment, a parameter or a value that the project does not know; the reader's files are supposed."""
     from kedro.framework.project import settings
 
     from reid_pipeline.config.loader import LayeredConfigLoader
     from reid_pipeline.hooks.preflight import Preflight
 
-    supposed = _with_files(given)
+    supposed = _with_files(json.loads(given))
     if str(supposed.get("overlay", "")).endswith(".json"):
         del supposed["overlay"]
     for name in _FILES & set(supposed):
