@@ -2,9 +2,13 @@
 
 import contextlib
 import os
+import zlib
 from collections.abc import Iterator
+from functools import lru_cache
 from pathlib import Path
 from typing import BinaryIO
+
+_CHUNK = 1 << 20
 
 
 @contextlib.contextmanager
@@ -40,3 +44,23 @@ def sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def check_of(content: bytes) -> str:
+    """Return the CRC-32 of a content, eight hexadecimal digits."""
+    return f"{zlib.crc32(content):08x}"
+
+
+def check_of_file(path: Path) -> str:
+    """Return the CRC-32 of a file's content; one that has not changed is read once in a process."""
+    found = path.stat()
+    return _check_of_file(path, found.st_ino, found.st_size, found.st_mtime_ns)
+
+
+@lru_cache(maxsize=4096)
+def _check_of_file(path: Path, *_: int) -> str:
+    value = 0
+    with path.open("rb", buffering=0) as file:
+        while chunk := file.read(_CHUNK):
+            value = zlib.crc32(chunk, value)
+    return f"{value:08x}"
