@@ -134,3 +134,9 @@ def test_too_small_a_gallery_is_refused_with_what_it_needs(tmp_path: Path) -> No
     ):
         with pytest.raises(UserError, match=text):
             gallery.calibrate(**arguments)
+
+
+def test_pairs_of_one_camera_are_not_left_out_where_no_camera_is_known(tmp_path: Path) -> None:
+    gallery = filled(tmp_path / "zoo", units(0, 20), rows([f"p{row}" for row in range(20)]))
+    with pytest.raises(UserError, match="No entry of gallery zoo has a camera, so other_cameras would leave no pair"):
+        gallery.calibrate(0.1, other_cameras=True)

@@ -33,6 +33,11 @@ def calibrated(state: State, false_alarm: float, unsure: float | None, *, other_
     names = np.unique(keys)
     confirmed = np.array([state.manifest.identities[key].confirmed for key in names.tolist()], dtype=bool)
     _require_enough(int(confirmed.sum()), len(confirmed), false_alarm)
+    if other_cameras and not state.texts("camera"):
+        raise UserError(
+            f"No entry of gallery {state.folder.name} has a camera, so other_cameras would leave no pair out. Enrol by"
+            " a table with a column camera, or calibrate with other_cameras=false."
+        )
     cameras = _cameras(state) if other_cameras else None
     scores = identity_scores(state.vectors(state.ids), keys, cameras)[confirmed]
     return Calibration(
@@ -71,7 +76,7 @@ def _require_enough(confirmed: int, identities: int, false_alarm: float) -> None
 
 def _cameras(state: State) -> np.ndarray:
     """Return a number for each entry's camera, in the order of their ids."""
-    names = sorted({name for segment in state.segments for name in segment.distinct("camera")} - {""})
+    names = state.texts("camera")
     codes = np.full(len(state.ids), UNKNOWN_CAMERA, dtype=np.int64)
     places = state.places(state.ids)
     for number, segment in enumerate(state.segments):

@@ -56,7 +56,7 @@ def staying(
 
 
 def _nothing(state: State, camera: str | None, before: Any) -> str:
-    cameras = sorted({name for each in state.segments for name in each.distinct("camera")} - {""})
+    cameras = state.texts("camera")
     if camera is not None and camera not in cameras:
         there = f"Its cameras: {first_few(cameras)}." if cameras else "No entry has one."
         return f"Gallery {state.folder.name} has no entry of camera {camera!r}.{nearest(camera, cameras)} {there}"

@@ -117,7 +117,9 @@ def read_content(folder: Path) -> bytes:
         there = f"The galleries there: {first_few(others)}." if others else "There is none beside it either."
         raise UserError(f"There is no gallery in {folder}: {file} does not exist. {there}") from None
     except (NotADirectoryError, NotRegularFile):
-        raise UserError(f"There is no gallery in {folder}: {file} is no file in a folder. Give another place.") from None
+        raise UserError(
+            f"There is no gallery in {folder}: {file} is no file in a folder. Give another place."
+        ) from None
 
 
 def parsed(folder: Path, content: bytes) -> Manifest:

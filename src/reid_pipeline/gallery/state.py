@@ -106,6 +106,10 @@ class State:
         found["time"] = iso_times(found["time"].to_numpy())
         return pd.DataFrame(found[["id", *_SHOWN]])
 
+    def texts(self, column: str) -> list[str]:
+        """Return what entries have in a column of texts (camera, collection), sorted; empty ones are none."""
+        return sorted({text for segment in self.segments for text in segment.distinct(column)} - {""})
+
     def key_of(self, name: str) -> int:
         """Return the key of the identity of a name.
 
@@ -117,7 +121,7 @@ class State:
                 return key
         names = sorted({each.name for each in self.manifest.identities.values() if each.into is None})
         there = f"It has {len(names)} identities: {first_few(names)}." if names else "It is empty."
-        raise UserError(f"Gallery {self.folder.name} has no identity {name!r}.{nearest(name, names)} {there}")
+        raise UserError(f"Gallery {self.folder.name} has no identity {name!r}.{nearest(str(name), names)} {there}")
 
 
 _SHOWN = ("path", "identity", "camera", "time", "collection", "trackid", "confirmed")
