@@ -198,6 +198,6 @@ def test_probes_without_a_camera_break_a_promise_between_cameras(gallery: Galler
     text = identify_answers(gallery, probes(gallery), asked, filters)[3]
     assert "1 of 2 probes have no camera: " in text
     assert "have no camera" not in identify_answers(gallery, probes(gallery, cameras=("north", "x")), asked, filters)[3]
-    with pytest.raises(UserError, match="calibrated without pairs of one camera .* no picture that is asked about has"):
+    with pytest.raises(UserError, match=r"calibrated without pairs of one camera .* no picture that is asked"):
         identify_answers(gallery, probes(gallery, cameras=("", "")), asked, filters)
     gallery.calibrate(0.1)

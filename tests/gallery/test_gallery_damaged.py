@@ -48,7 +48,7 @@ def test_a_changed_manifest_is_refused(tmp_path: Path) -> None:
         with pytest.raises(UserError, match=r"gallery\.json is damaged, or was changed by hand"):
             Gallery.open(folder)
     (folder / "gallery.json").write_bytes(whole[:-9])
-    with pytest.raises(UserError, match="no manifest of a gallery that this version reads.*Bring .* back whole"):
+    with pytest.raises(UserError, match=r"no manifest of a gallery that this version reads.*Bring .* back whole"):
         Gallery.open(folder)
     (folder / "gallery.json").unlink()
     (folder / "gallery.json").mkdir()

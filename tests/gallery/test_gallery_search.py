@@ -118,6 +118,7 @@ def test_refusals(tmp_path: Path) -> None:
             r"cameras names 'dor', .* no such entry\. Did you mean 'door'\? Its cam",
         ),
         ({"filters": Filters(collections=["zoo"])}, "collections names 'zoo', .* No entry has a collection"),
+        ({"filters": {"cameras": ["door"]}}, "The filters are {'cameras': .*; give reid_pipeline.gallery.Filters"),
         ({"filters": Filters(identities=[3])}, "no identity 3"),
         ({"filters": Filters(since="2026-02-01", before="2026-01-01")}, "No time is since 2026-02-01 and before 2026-"),
     ):

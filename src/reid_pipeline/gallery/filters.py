@@ -90,7 +90,7 @@ def _times(filters: Filters) -> tuple[int | None, int | None]:
 def _require_known(state: State, filters: Filters) -> None:
     """Refuse a camera or collection that no entry has: found by a wrong name, everybody would be new."""
     for column, wanted in (("camera", filters.cameras), ("collection", filters.collections)):
-        known = state.texts(column)
+        known = state.texts(column) if wanted else []
         for name in wanted or ():
             if name not in {*known, ""} and len(state.ids):
                 there = f"Its {column}s: {first_few(known)}." if known else f"No entry has a {column}."

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from reid_pipeline.gallery.manifest import SEGMENTS, Manifest, parsed, read_content
-from reid_pipeline.gallery.rows import Float32s, Ids, iso_times
+from reid_pipeline.gallery.rows import Float32s, Ids, iso_times, plain_name
 from reid_pipeline.gallery.segments import Segment, open_segment
 from reid_pipeline.schema.errors import UserError, first_few, nearest
 
@@ -116,8 +116,9 @@ class State:
         Raises:
             UserError: there is none; names the nearest.
         """
+        wanted = plain_name(str(name))
         for key, identity in self.manifest.identities.items():
-            if identity.into is None and identity.name == name:
+            if identity.into is None and plain_name(identity.name) == wanted:
                 return key
         names = sorted({each.name for each in self.manifest.identities.values() if each.into is None})
         there = f"It has {len(names)} identities: {first_few(names)}." if names else "It is empty."
