@@ -1,11 +1,12 @@
 """A gallery whose files are not as they were written is refused: no answer comes from damaged files."""
 
+import errno
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from small_gallery import clustered, filled, manifest, rows
+from small_gallery import MODEL, clustered, filled, manifest, rows
 
 from reid_pipeline.gallery import Gallery, segments
 from reid_pipeline.schema.errors import UserError
@@ -71,3 +72,20 @@ def test_a_gallery_without_checks_is_read(tmp_path: Path) -> None:
     (folder / "segments/000000.npy").write_bytes(b"\x93NUMPY")
     with pytest.raises(UserError, match=r"Gallery zoo is damaged: segments/000000\.\*"):
         Gallery.open(folder)
+
+
+def test_a_full_disk_is_named_with_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    gallery = filled(tmp_path / "zoo", clustered(0, 2, 1), rows(["Anna", "Bert"]))
+
+    errors = [OSError(errno.ENOSPC, "No space left on device")]
+
+    def full(_: int) -> None:
+        if errors:
+            raise errors.pop()
+
+    with monkeypatch.context() as patch:
+        patch.setattr("os.fsync", full)
+        with pytest.raises(OSError, match=r"No space left on device: '.*zoo/segments/000001\.npy'"):
+            gallery.enrol(clustered(5, 1, 1), rows(["Cleo"]), model=MODEL)
+    assert len(Gallery.open(tmp_path / "zoo")) == 2
+    assert len(list((tmp_path / "zoo/segments").iterdir())) == 2, "nothing is left of it"

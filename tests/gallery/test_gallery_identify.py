@@ -141,3 +141,16 @@ def test_pairs_of_one_camera_are_not_left_out_where_no_camera_is_known(tmp_path:
     gallery = filled(tmp_path / "zoo", units(0, 20), rows([f"p{row}" for row in range(20)]))
     with pytest.raises(UserError, match="No entry of gallery zoo has a camera, so other_cameras would leave no pair"):
         gallery.calibrate(0.1, other_cameras=True)
+
+
+def test_pictures_under_two_names_are_named_where_nobody_could_be_known(tmp_path: Path) -> None:
+    """A folder that was moved, or names that were changed, and enrolled once more."""
+    vectors = units(0, 20)
+    gallery = filled(tmp_path / "zoo", vectors, rows([f"p{row}" for row in range(20)]))
+    gallery.calibrate(0.1)
+    gallery.enrol(vectors[3:4], rows(["Ada"]).assign(path="moved.jpg"), model=MODEL)
+    for ask in (lambda: gallery.calibrate(0.1), lambda: gallery.identify(vectors)):
+        with pytest.raises(UserError, match=r"2 of the 21 identities of gallery zoo have a picture .*known: Ada, p3"):
+            ask()
+    gallery.merge("p3", "Ada")
+    assert gallery.identify(vectors)["answer"].tolist() == ["known"] * 20

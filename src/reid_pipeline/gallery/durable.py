@@ -13,11 +13,16 @@ _CHUNK = 1 << 20
 
 @contextlib.contextmanager
 def new_file(path: Path) -> Iterator[BinaryIO]:
-    """Yield a new file to write to, and wait until its content is on the disk."""
-    with path.open("wb") as file:
-        yield file
-        file.flush()
-        os.fsync(file.fileno())
+    """Yield a new file to write to, and wait until its content is on the disk; an error names the file."""
+    try:
+        with path.open("wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        if error.errno is not None and error.filename is None:
+            error.filename = str(path)
+        raise
 
 
 def replace_file(path: Path, content: bytes) -> None:
