@@ -113,3 +113,10 @@ def test_copies_outside_are_listed(tmp_path: Path) -> None:
     )
     copies = gallery.forget(identity="Bert").copies
     assert copies == (str(source), str(cache / "14" / ("a" * 30)), str(cache / "11" / ("a" * 30)))
+
+
+def test_an_empty_camera_forgets_nobody(tmp_path: Path) -> None:
+    gallery = filled(tmp_path / "g", units(0, 2), rows(["Anna", "Bert"]))
+    with pytest.raises(UserError, match="camera whose entries are to be forgotten is empty"):
+        gallery.forget(identity="Anna", camera="")
+    assert len(gallery) == 2

@@ -47,6 +47,8 @@ def search(state: State, probes: Float32s, k: int, filters: Filters, *, exact: b
         UserError: `k`, or the filters.
     """
     check_count("k", k)
+    if not isinstance(filters, Filters):
+        raise UserError(f"The filters are {filters!r}; give reid_pipeline.gallery.Filters(cameras=[...]) or the like.")
     cameras = filters.not_camera
     hits = Hits(np.full((len(probes), k), -1, dtype=np.int64), np.full((len(probes), k), np.nan, dtype=np.float32))
     if cameras is not None and len(cameras) != len(probes):
