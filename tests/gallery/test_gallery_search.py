@@ -110,6 +110,7 @@ def test_refusals(tmp_path: Path) -> None:
     gallery = filled(tmp_path / "g", units(0, 2), rows(["Anna", "Bert"], camera="door"))
     for arguments, text in (
         ({"k": 0}, "k is 0; a whole number of at least 1"),
+        ({"k": 10**9}, "k is 1,000,000,000, and gallery g has 2 entries; at most 1,000"),
         ({"filters": Filters(identities=["Berta"])}, r"no identity 'Berta'\. Did you mean 'Bert'"),
         ({"filters": Filters(since="soon")}, "The filter since is 'soon'; a date or time is needed"),
         ({"filters": Filters(not_camera=["door"])}, "1 cameras for 2 probes"),

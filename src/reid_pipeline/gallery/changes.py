@@ -239,15 +239,7 @@ def embedded_anew(state: State, ids: Ids, vectors: ArrayLike, model: str, origin
     if len(checked) != len(given):
         raise UserError(f"There are {len(checked)} new vectors for {len(given)} ids; each entry needs one.")
     manifest = state.manifest.model_copy(
-        update={
-            "model": model,
-            "width": width,
-            "origin": origin,
-            "calibration": None,
-            "lists": 0,
-            "lists_rows": 0,
-            "sources": (),
-        }
+        update={"model": model, "width": width, "origin": origin, "calibration": None, "lists": 0, "lists_rows": 0}
     )
     written, most = Written(state, manifest), capacity(width, manifest.index)
     table = (
