@@ -1,0 +1,99 @@
+"""The files of an export: ONNX with its metadata, and torch.export's own `.pt2`."""
+
+import io
+import json
+import logging
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from reid_pipeline.export.graph import EMBEDDINGS, ExportGraph
+from reid_pipeline.schema.errors import UserError
+
+OPSET = 18
+"""Of ONNX: what onnxruntime reads since 1.14, TensorRT since 8.6, and the exporter writes without conversion."""
+_LARGEST = 2**31 - 1  # bytes of a protocol buffer
+METADATA = "reid_pipeline.json"
+"""The file within a `.pt2` that has what an ONNX file has as its metadata."""
+
+
+def onnx_model(graph: ExportGraph, program: Any) -> Any:
+    """Return the `onnx.ModelProto` of a traced graph: batches of any size, operators of `OPSET`.
+
+    Traces of this machine's files, which the exporter notes with each node, are left out.
+    """
+    import torch
+
+    names = list(graph.example())
+    with _quiet():
+        made = torch.onnx.export(
+            program, (), input_names=names, output_names=[EMBEDDINGS], opset_version=OPSET, dynamo=True, verbose=False
+        )
+    model: Any = made.model_proto if made is not None else None  # onnx need not be there for type checkers
+    _require_size(model.ByteSize())
+    for part in _noted(model):
+        del part.metadata_props[:]
+        part.doc_string = ""
+    return model
+
+
+def onnx_bytes(model: Any, metadata: Mapping[str, str], description: str) -> bytes:
+    """Return an ONNX file with its description and metadata; the model given stays as it is."""
+    import onnx
+
+    whole = onnx.ModelProto()
+    whole.CopyFrom(model)
+    whole.doc_string, whole.producer_name = description, "reid_pipeline"
+    whole.producer_version = metadata["reid_pipeline"]
+    del whole.metadata_props[:]
+    for key, value in metadata.items():
+        whole.metadata_props.add(key=key, value=value)
+    _require_size(whole.ByteSize())
+    content: bytes = whole.SerializeToString(deterministic=True)
+    return content
+
+
+def pt2_bytes(program: Any, metadata: Mapping[str, str]) -> bytes:
+    """Return a `.pt2` file: `torch.export.load(file, extra_files={METADATA: ""})` reads network and metadata."""
+    import torch
+
+    written = io.BytesIO()
+    with _quiet():
+        torch.export.save(program, written, extra_files={METADATA: json.dumps(dict(metadata))})
+    return written.getvalue()
+
+
+def _noted(model: Any) -> Iterator[Any]:
+    """Yield whatever in a model has notes of its own."""
+    for function in model.functions:
+        yield function
+        yield from function.node
+    yield model.graph
+    yield from model.graph.node
+    for values in (model.graph.input, model.graph.output, model.graph.value_info, model.graph.initializer):
+        yield from values
+
+
+def _require_size(size: int) -> None:
+    if size > _LARGEST:
+        raise UserError(
+            f"The network takes {size / 1e9:.1f} GB, and one ONNX file holds {_LARGEST / 1e9:.1f} GB. Give"
+            " export.precision=float16, or format=pt2."
+        )
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Leave out what torch and onnxscript say of their own steps; errors are raised as ever."""
+    loggers = [logging.getLogger(name) for name in ("onnxscript", "onnx_ir", "torch.onnx", "torch.export")]
+    levels = [each.level for each in loggers]
+    for each in loggers:
+        each.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        for each, level in zip(loggers, levels, strict=True):
+            each.setLevel(level)

@@ -1,0 +1,93 @@
+"""Every kind of tower, exported as ONNX and run by onnxruntime with batches of 1, 3 and 64."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from tower_examples import configurations, examples, forget_examples
+
+from reid_pipeline.export.files import OPSET, onnx_bytes, onnx_model
+from reid_pipeline.export.graph import ExportGraph, traced
+from reid_pipeline.export.sessions import run_of_onnx
+from reid_pipeline.export.signatures import signature
+from reid_pipeline.images.augment import normalise
+from reid_pipeline.models.architecture import Architecture
+from reid_pipeline.models.embedder import Embedder
+from reid_pipeline.models.image_encoder import TowerSettings
+from reid_pipeline.models.pretrained import pretrained_state
+from reid_pipeline.models.towers import build_tower
+
+pytestmark = pytest.mark.slow
+
+MEAN, STD = (0.5, 0.4, 0.3), (0.2, 0.3, 0.25)
+FIRST = [(kind, next(iter(configs))) for kind, configs in configurations().items()]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def known_networks() -> Iterator[None]:
+    examples()
+    yield
+    forget_examples()
+
+
+def embedder(name: str, **settings: Any) -> Embedder:
+    torch.manual_seed(0)
+    side = Architecture(name).config["vision_cfg"]["image_size"]
+    counts = [settings.pop("num_cameras", 0), settings.pop("num_views", 0)]
+    made = TowerSettings((side * 3 // 2, side * 3 // 4), None, *counts, MEAN, STD, **settings)
+    model = Embedder(build_tower(Architecture(name), made, pretrained_state(Architecture(name), None)), neck="after")
+    for norm in (each for each in model.modules() if isinstance(each, torch.nn.BatchNorm1d)):
+        torch.nn.init.uniform_(norm.running_mean, -0.3, 0.3)
+        torch.nn.init.uniform_(norm.weight, 0.5, 2.0)
+    return model
+
+
+def pixels(model: Embedder, count: int = 64) -> np.ndarray:
+    size = model.encoder.image_size
+    return np.random.default_rng(1).integers(0, 256, (count, 3, *size), dtype=np.uint8)
+
+
+def by_hand(model: Embedder, images: np.ndarray, *ids: np.ndarray) -> np.ndarray:
+    """What the pipeline does: its own normalisation, then the embedder."""
+    return model(normalise(torch.from_numpy(images), MEAN, STD), *map(torch.from_numpy, ids)).numpy()
+
+
+def exported(model: Embedder) -> Any:
+    graph = ExportGraph(model, signature("pixels", model.encoder.image_size, MEAN, STD))
+    made = onnx_model(graph, traced(graph))
+    return onnx.load_from_string(onnx_bytes(made, {"reid_pipeline": "0"}, "words"))
+
+
+@pytest.mark.parametrize(("kind", "name"), FIRST)
+def test_a_network_of_every_kind_gives_the_pipelines_embeddings(kind: str, name: str) -> None:
+    del kind
+    model = embedder(name)
+    file = exported(model)
+    onnx.checker.check_model(file)
+    assert [each.version for each in file.opset_import if each.domain in ("", "ai.onnx")] == [OPSET]
+    assert b"site-packages" not in file.SerializeToString(), "no path of the machine that wrote it"
+    images = pixels(model)
+    wanted = by_hand(model, images)
+    run = run_of_onnx(file.SerializeToString(), 1)
+    for count in (1, 3, 64):
+        assert np.allclose(run({"images": images[:count]}), wanted[:count], rtol=0, atol=2e-6)
+    assert float(np.abs(wanted[0] - wanted[1]).max()) > 1e-3, "embeddings that differ show something"
+
+
+def test_camera_and_view_are_inputs_and_an_unknown_one_gets_the_mean() -> None:
+    model = embedder("small-vit", num_cameras=3, num_views=2, sie_tokens="all")
+    torch.nn.init.normal_(model.encoder.side_embedding)
+    model.encoder.side_seen[:] = torch.tensor([True, True, True, False, False, False])  # camera 2 was never seen
+    images = pixels(model, 8)
+    camids = np.array([0, 0, 1, 1, 2, -1, 7, 0])
+    viewids = np.array([0, 1, 0, 1, 0, 0, 1, -1])
+    with pytest.warns(UserWarning, match="Not seen in training"):
+        wanted = by_hand(model, images, camids, viewids)
+    run = run_of_onnx(exported(model).SerializeToString(), 1)
+    found = run({"images": images, "camids": camids, "viewids": viewids})
+    assert np.allclose(found, wanted, rtol=0, atol=2e-6)
+    others = run({"images": images, "camids": np.zeros(8, np.int64), "viewids": viewids})
+    assert np.abs(found - others).max() > 1e-3, "the camera counts"
