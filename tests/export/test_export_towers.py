@@ -38,7 +38,11 @@ def embedder(name: str, **settings: Any) -> Embedder:
     side = Architecture(name).config["vision_cfg"]["image_size"]
     counts = [settings.pop("num_cameras", 0), settings.pop("num_views", 0)]
     made = TowerSettings((side * 3 // 2, side * 3 // 4), None, *counts, MEAN, STD, **settings)
-    model = Embedder(build_tower(Architecture(name), made, pretrained_state(Architecture(name), None)), neck="after")
+    state = pretrained_state(Architecture(name), None)
+    for key, value in state.items():  # larger than they are sampled, so that all of them count
+        if value.is_floating_point() and not key.endswith("running_var"):
+            value.add_(0.05 * torch.randn_like(value))
+    model = Embedder(build_tower(Architecture(name), made, state), neck="after")
     for norm in (each for each in model.modules() if isinstance(each, torch.nn.BatchNorm1d)):
         torch.nn.init.uniform_(norm.running_mean, -0.3, 0.3)
         torch.nn.init.uniform_(norm.weight, 0.5, 2.0)

@@ -10,6 +10,7 @@ from reid_pipeline.engine.progress import track
 from reid_pipeline.export.graph import ExportGraph
 from reid_pipeline.export.proof_images import BATCH, Filter, ProofImages
 from reid_pipeline.export.sessions import BATCHES, Inputs, Run, inputs_of, latency, run_of_graph
+from reid_pipeline.schema.errors import UserError
 from reid_pipeline.schema.exports import FeatureAgreement, Latency, ResizeCost
 
 MAP_POINTS = {"float32": 0.1, "float16": 0.2, "int8": 0.5}
@@ -90,8 +91,6 @@ def bound(precision: str, agreement: FeatureAgreement) -> str:
 
 def refusal(precision: str, agreement: FeatureAgreement) -> str:
     """Return what is wrong with an export, a clause; empty where it is within its bound."""
-    if not np.isfinite(agreement.cosine_min):
-        return "some of its numbers are not finite"
     if agreement.mAP is None or agreement.mAP_difference is None:
         least = COSINES[precision]
         found = agreement.cosine_min
@@ -122,7 +121,20 @@ def _vectors(
     """Return unit vectors of all images, in order, float32 [n, E]."""
     batches = _inputs(graph, images, resize_filter)
     shown = track(batches, title, total=len(images.tested.paths), unit="images", size=BATCH)
-    return np.concatenate([run(inputs) for inputs in shown])
+    vectors = np.concatenate([run(inputs) for inputs in shown])
+    require_finite(vectors, title)
+    return vectors
+
+
+def require_finite(vectors: np.ndarray, what: str) -> None:
+    """Refuse vectors with numbers that are none; `what` made them."""
+    bad = int((~np.isfinite(vectors).all(axis=1)).sum())
+    if bad:
+        raise UserError(
+            f"{what} gives numbers that are not finite for {bad} of {len(vectors)} images: half precision overflowed,"
+            " or the model has diverged. Nothing was written. Leave float16 out, export.precision=float32+int8, or export"
+            " another model."
+        )
 
 
 def _inputs(
