@@ -18,8 +18,8 @@ from reid_pipeline.pipeline_registry import register_pipelines
 from reid_pipeline.pipelines.pretrain_demo_clip import PretrainingParameters
 from reid_pipeline.schema.addresses import Cells
 from reid_pipeline.schema.embed_parameters import EmbedParameters
-from reid_pipeline.schema.export_parameters import ExportParameters
 from reid_pipeline.schema.errors import UserError
+from reid_pipeline.schema.export_parameters import ExportParameters
 from reid_pipeline.schema.gallery_parameters import GALLERY_BLOCKS, GalleryParameters
 from reid_pipeline.schema.nested import merged
 from reid_pipeline.schema.parameters import (

@@ -20,7 +20,7 @@ def card_markdown(card: ExportCard) -> str:
         ),
         *(f"{each.file}: {why}" for each in card.files for why in each.refused),
         "## Latency",
-        f"Milliseconds an image, on {card.machine.cpu} with {card.machine.threads} threads.",
+        f"Milliseconds an image, on {card.machine.cpu}; threads: {card.machine.threads}.",
         _table(("file", "batch", "exported", "by torch"), _latencies(card.files)),
         "## In and out",
         _table(("name", "type", "shape", "what"), (_tensor(each) for each in (*card.inputs, *card.outputs))),

@@ -10,8 +10,8 @@ from typing import Any, Literal
 
 from reid_pipeline import __version__
 from reid_pipeline.export.card_page import card_markdown
-from reid_pipeline.export.files import OPSET, onnx_bytes, onnx_model, pt2_bytes
-from reid_pipeline.export.graph import ExportGraph, traced
+from reid_pipeline.export.files import OPSET, Traced, onnx_bytes, pt2_bytes
+from reid_pipeline.export.graph import ExportGraph
 from reid_pipeline.export.int8 import int8_models
 from reid_pipeline.export.licences import licence_note
 from reid_pipeline.export.packages import require_formats, versions
@@ -84,7 +84,8 @@ class Export:
         self.require_possible()
         graph = ExportGraph(self.embedder, self._graph())
         proof = Proof.of(graph, images, self.parameters.latency_seconds)
-        made = [each for precision in self.parameters.precision for each in self._files(precision, proof)]
+        whole = Traced(graph)
+        made = [each for precision in self.parameters.precision for each in self._files(precision, whole, proof)]
         card = self._card(graph, proof, [facts for facts, _ in made])
         return Exported({facts.file: content for facts, content in made}, card, card_markdown(card))
 
@@ -93,32 +94,28 @@ class Export:
         size = (int(encoder.image_size[0]), int(encoder.image_size[1]))
         return signature(self.parameters.signature, size, encoder.pixel_mean, encoder.pixel_std)
 
-    def _files(self, precision: str, proof: Proof) -> Iterator[tuple[ExportedFile, bytes]]:
+    def _files(self, precision: str, whole: Traced, proof: Proof) -> Iterator[tuple[ExportedFile, bytes]]:
         """Yield what is written in one precision, each with its proof."""
         _log.info("export: %s", precision)
         if precision == "int8":
             if "onnx" in self.kinds:
-                yield self._int8(proof)
+                yield self._int8(whole.model, proof)
             return
-        graph = proof.graph
-        if precision == "float16":
-            graph = ExportGraph(self.embedder, graph.made, half=True)
-        program = traced(graph)
+        used = Traced(ExportGraph(self.embedder, whole.graph.made, half=True)) if precision == "float16" else whole
         for kind in self.kinds:
-            metadata = self._metadata(graph, precision)
+            metadata = self._metadata(used.graph, precision)
             if kind == "onnx":
-                content = onnx_bytes(onnx_model(graph, program), metadata, self._description())
+                content = onnx_bytes(used.model, metadata, self._description())
             else:
-                content = pt2_bytes(program, metadata)
+                content = pt2_bytes(used.program, metadata)
             facts, fault = self._proved(kind, precision, content, proof, _ARITHMETIC[precision])
             if fault:
                 raise self._refused(facts, fault)
             yield facts, content
 
-    def _int8(self, proof: Proof) -> tuple[ExportedFile, bytes]:
+    def _int8(self, model: Any, proof: Proof) -> tuple[ExportedFile, bytes]:
         """Return the first arithmetic of 8 bits that is within the bound."""
         metadata = self._metadata(proof.graph, "int8")
-        model = onnx_model(proof.graph, traced(proof.graph))
         refused: list[str] = []
         for arithmetic, made in int8_models(model, calibration_batches(proof.graph, proof.images)):
             content = onnx_bytes(made, {**metadata, "arithmetic": arithmetic}, self._description())

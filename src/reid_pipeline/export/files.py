@@ -6,9 +6,10 @@ import logging
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import cached_property
 from typing import Any
 
-from reid_pipeline.export.graph import EMBEDDINGS, ExportGraph
+from reid_pipeline.export.graph import EMBEDDINGS, ExportGraph, traced
 from reid_pipeline.schema.errors import UserError
 
 OPSET = 18
@@ -16,6 +17,23 @@ OPSET = 18
 _LARGEST = 2**31 - 1  # bytes of a protocol buffer
 METADATA = "reid_pipeline.json"
 """The file within a `.pt2` that has what an ONNX file has as its metadata."""
+
+
+class Traced:
+    """A graph, traced and turned into ONNX once, for all files that are made of it."""
+
+    def __init__(self, graph: ExportGraph) -> None:
+        self.graph = graph
+
+    @cached_property
+    def program(self) -> Any:
+        """The `torch.export.ExportedProgram`."""
+        return traced(self.graph)
+
+    @cached_property
+    def model(self) -> Any:
+        """The `onnx.ModelProto`."""
+        return onnx_model(self.graph, self.program)
 
 
 def onnx_model(graph: ExportGraph, program: Any) -> Any:

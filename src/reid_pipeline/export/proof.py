@@ -132,8 +132,8 @@ def require_finite(vectors: np.ndarray, what: str) -> None:
     if bad:
         raise UserError(
             f"{what} gives numbers that are not finite for {bad} of {len(vectors)} images: half precision overflowed,"
-            " or the model has diverged. Nothing was written. Leave float16 out, export.precision=float32+int8, or export"
-            " another model."
+            " or the model has diverged. Nothing was written. Leave float16 out, export.precision=float32+int8, or"
+            " export another model."
         )
 
 
