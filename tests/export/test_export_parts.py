@@ -9,13 +9,14 @@ import pytest
 import torch
 from torch import nn
 
-from reid_pipeline.export import packages
+from reid_pipeline.export import files, packages
 from reid_pipeline.export.attention import PlainAttention
+from reid_pipeline.export.files import Traced
 from reid_pipeline.export.graph import resize_matrix
 from reid_pipeline.export.int8 import quantised
 from reid_pipeline.export.licences import licence_note
 from reid_pipeline.export.proof import Proof, refusal, require_finite
-from reid_pipeline.export.proof_images import Files, ProofImages, opencv_bilinear
+from reid_pipeline.export.proof_images import Files, ProofImages, _beyond, opencv_bilinear
 from reid_pipeline.export.signatures import require_side_information_fits, signature
 from reid_pipeline.images.decode import TargetSize, resize
 from reid_pipeline.schema.errors import UserError
@@ -83,6 +84,26 @@ def test_plain_attention_is_torchs(batch_first: bool) -> None:
         found, none = PlainAttention(theirs)(*given)
         assert none is None
         assert torch.allclose(found, wanted, atol=1e-6)
+
+
+def test_a_network_that_torch_cannot_trace_is_refused_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(graph: object) -> None:
+        raise RuntimeError("Could not guard on data-dependent expression")
+
+    monkeypatch.setattr(files, "traced", fail)
+    encoder = SimpleNamespace(name="new-net", KIND="new kind")
+    with pytest.raises(
+        UserError, match=r"network 'new-net' \(new kind\) cannot be traced by torch .*: Could not guard"
+    ):
+        _ = Traced(SimpleNamespace(embedder=SimpleNamespace(encoder=encoder))).program
+
+
+def test_fewer_images_are_of_whole_identities() -> None:
+    pids = np.repeat(np.arange(10), 6)
+    splits = np.where(pids < 4, "train", "query")
+    left = ~_beyond(pids, splits, 18)
+    assert sorted(set(pids[left])) == [0, 1, 2, 3, 4, 6, 8], "three of six tested identities, all that is trained on"
+    assert all((pids[left] == pid).sum() == 6 for pid in set(pids[left]))
 
 
 def test_int8_weights_are_within_half_a_step_by_channel() -> None:

@@ -10,6 +10,7 @@ from functools import cached_property
 from typing import Any
 
 from reid_pipeline.export.graph import EMBEDDINGS, ExportGraph, traced
+from reid_pipeline.machine_faults import machine_fault_text
 from reid_pipeline.schema.errors import UserError
 
 OPSET = 18
@@ -28,12 +29,15 @@ class Traced:
     @cached_property
     def program(self) -> Any:
         """The `torch.export.ExportedProgram`."""
-        return traced(self.graph)
+        with _refused_by_name(self.graph, "traced"):
+            return traced(self.graph)
 
     @cached_property
     def model(self) -> Any:
         """The `onnx.ModelProto`."""
-        return onnx_model(self.graph, self.program)
+        program = self.program
+        with _refused_by_name(self.graph, "written as ONNX"):
+            return onnx_model(self.graph, program)
 
 
 def onnx_model(graph: ExportGraph, program: Any) -> Any:
@@ -99,6 +103,26 @@ def _require_size(size: int) -> None:
             f"The network takes {size / 1e9:.1f} GB, and one ONNX file holds {_LARGEST / 1e9:.1f} GB. Give"
             " export.precision=float16, or format=pt2."
         )
+
+
+@contextmanager
+def _refused_by_name(graph: ExportGraph, what: str) -> Iterator[None]:
+    """Let whatever torch raises in the block become a UserError that names the network."""
+    try:
+        yield
+    except (UserError, MemoryError, OSError):
+        raise
+    except Exception as error:  # of tracing and conversion, of which any step may have its own
+        if machine_fault_text(error):
+            raise
+        import torch
+
+        encoder: Any = graph.embedder.encoder
+        reason = " ".join(str(error).split())[:300].rstrip(".") or type(error).__name__
+        raise UserError(
+            f"The network {encoder.name!r} ({encoder.KIND}) cannot be {what} by torch {torch.__version__}: {reason}."
+            " Install another version of torch, or export a model with another backbone."
+        ) from error
 
 
 @contextmanager
