@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from zipfile import ZipFile
 
 import numpy as np
 import onnx
@@ -93,6 +94,9 @@ def test_the_files_give_the_pipelines_embeddings_and_say_what_they_are(project: 
     assert np.allclose(program.module()(images=torch.from_numpy(pixels)).numpy(), wanted, atol=1e-6)
     file = onnx.load(folder / "int8.onnx")
     metadata = {each.key: each.value for each in file.metadata_props}
+    content = b"".join(map(ZipFile(folder / "float32.pt2").read, ZipFile(folder / "float32.pt2").namelist()))
+    assert b"site-packages" not in content, "no path of the machine that wrote it"
+    assert b"reid_pipeline/export/graph.py" not in content
     assert json.loads(written[METADATA])["origin"] == metadata["origin"]
     assert json.loads(metadata["origin"])["method"] == "zero_shot"
     assert {"licence", "inputs", "outputs", "opset", "resize", "pixel_mean", "pixel_std", "arithmetic"} <= set(metadata)

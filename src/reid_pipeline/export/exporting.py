@@ -176,7 +176,7 @@ class Export:
             "signature": graph.made.name,
             "opset": str(OPSET),
             **{key: _json([each.content() for each in found]) for key, found in tensors.items()},
-            "resize": encoder.evaluation_resize,
+            "resize": f"{encoder.evaluation_resize}, antialiased",
             "pixel_mean": _json(encoder.pixel_mean),
             "pixel_std": _json(encoder.pixel_std),
         }

@@ -122,10 +122,16 @@ def resize_matrix(fed: int, own: int, resize_filter: str) -> Tensor:
 
 
 def traced(graph: ExportGraph) -> Any:
-    """Return the `torch.export.ExportedProgram` of a graph whose batch may have any size."""
+    """Return the `torch.export.ExportedProgram` of a graph whose batch may have any size.
+
+    With each operation torch notes by which lines of which files of this machine it came; that is left out.
+    """
     example = graph.example()
     batch = torch.export.Dim("batch", min=1)
     with torch.no_grad():
-        return torch.export.export(
+        program = torch.export.export(
             graph, (), kwargs=example, dynamic_shapes={name: {0: batch} for name in example}, strict=False
         )
+    for node in program.graph.nodes:
+        node.meta.pop("stack_trace", None)
+    return program
