@@ -115,6 +115,7 @@ def test_a_trackers_file_needs_no_labels_and_int8_takes_what_is_within_the_bound
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     faults = iter(["its least cosine is low", ""])
+    monkeypatch.setattr(exporting, "int8_models", lambda model, _: iter([("coarse", model), ("fine", model)]))
     monkeypatch.setattr(exporting, "refusal", lambda *_: next(faults))
     run_session(project, "export", model=CELL, signature="boxmot", images=f"{RAW}/query", name="tracked",
                 export={**QUICK, "precision": "int8", "test_images": 3})  # fmt: skip
@@ -124,21 +125,20 @@ def test_a_trackers_file_needs_no_labels_and_int8_takes_what_is_within_the_bound
     assert card.inputs[0].shape == ("batch", 3, 256, 128)
     assert (card.proof.images, card.proof.mAP, card.files[0].agreement.mAP) == (3, None, None)
     assert card.files[0].bound == "every cosine at least 0.98, as no image has a label"
-    assert card.files[0].refused == (
-        "not weights and activations int8, attention's products float32, by which its least cosine is low",
-    )
-    assert card.files[0].arithmetic.startswith("the same, with the first and the last two")
+    assert (card.files[0].arithmetic, card.files[0].refused) == (
+        "fine", ("not coarse, by which its least cosine is low",),
+    )  # fmt: skip
 
 
 def test_an_export_that_is_not_the_model_is_refused_and_leaves_nothing(
     project: Project, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = {file.name: file.read_bytes() for file in folder.iterdir()}
-    honest = exporting.run_of_onnx
-    monkeypatch.setattr(exporting, "run_of_onnx", lambda *given: lambda inputs: honest(*given)(inputs)[:, ::-1])
-    parameters = {"model": CELL, "format": "all", "export": {**QUICK, "precision": "float32"}}
+    honest = exporting.run_of_pt2
+    monkeypatch.setattr(exporting, "run_of_pt2", lambda file: lambda inputs: np.roll(honest(file)(inputs), 1, axis=0))
+    parameters = {"model": CELL, "format": "pt2", "name": folder.name, "export": {**QUICK, "precision": "float32"}}
     said = refusal(project, **parameters)
-    assert "as float32.onnx is not the model: its mAP is" in said
+    assert "as float32.pt2 is not the model: its mAP is" in said
     assert "Nothing was written. Leave that precision out, export.precision=" in said
     assert {file.name: file.read_bytes() for file in folder.iterdir()} == before
 

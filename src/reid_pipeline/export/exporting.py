@@ -100,6 +100,8 @@ class Export:
         if precision == "int8":
             if "onnx" in self.kinds:
                 yield self._int8(whole.model, proof)
+            else:
+                _log.info("export: int8 is written as ONNX alone, and left out of format=pt2")
             return
         used = Traced(ExportGraph(self.embedder, whole.graph.made, half=True)) if precision == "float16" else whole
         for kind in self.kinds:
