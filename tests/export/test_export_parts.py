@@ -19,7 +19,6 @@ from reid_pipeline.export.proof import Proof, refusal, require_finite
 from reid_pipeline.export.proof_images import Files, ProofImages, _beyond, opencv_bilinear
 from reid_pipeline.export.signatures import require_side_information_fits, signature
 from reid_pipeline.images.decode import TargetSize, resize
-from reid_pipeline.io.exports import whole_collection
 from reid_pipeline.schema.errors import UserError
 from reid_pipeline.schema.export_parameters import ExportParameters
 from reid_pipeline.schema.origin import Origin
@@ -97,11 +96,6 @@ def test_a_network_that_torch_cannot_trace_is_refused_by_name(monkeypatch: pytes
         UserError, match=r"network 'new-net' \(new kind\) cannot be traced by torch .*: Could not guard"
     ):
         _ = Traced(SimpleNamespace(embedder=SimpleNamespace(encoder=encoder))).program
-
-
-def test_a_samples_images_are_those_of_the_whole() -> None:
-    assert whole_collection("msmt17+sample=50") == "msmt17"
-    assert whole_collection("market1501") == "market1501"
 
 
 def test_fewer_images_are_of_whole_identities() -> None:

@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Any
 from reid_pipeline.io.all_cells import test_split_of
 from reid_pipeline.io.base import FileDataset, ReadOnlyDataset
 from reid_pipeline.io.records import RecordDataset
-from reid_pipeline.schema.given_labels import collection_and_labels
+from reid_pipeline.schema.given_labels import images_of
 from reid_pipeline.schema.raw_folder import RawFolder
-from reid_pipeline.schema.sample import whole_and_identities
 
 if TYPE_CHECKING:
     from reid_pipeline.evaluation.cross_benchmark import TestSplit
@@ -37,11 +36,6 @@ class ExportsDataset(FileDataset[Any]):
 
     def _exists(self) -> bool:
         return (self._filepath / CARD).is_file()
-
-
-def whole_collection(name: str) -> str:
-    """Return the collection whose images one has: a sample's, or one's with labels given, are those of the whole."""
-    return collection_and_labels(whole_and_identities(name)[0])[0]
 
 
 class TestedCollectionDataset(ReadOnlyDataset["Callable[[str | None], TestSplit | None]"]):
@@ -78,7 +72,7 @@ class TestedCollectionDataset(ReadOnlyDataset["Callable[[str | None], TestSplit 
 
     def _find(self, collection: str | None) -> "TestSplit | None":
         name = collection or self._collection
-        raw, intermediate = self._beside[0] / whole_collection(name), self._beside[1] / name
+        raw, intermediate = self._beside[0] / images_of(name), self._beside[1] / name
         if self._raw_root is not None and name == self._collection:
             raw = Path(self._raw_root)
         table = self._filepath / name / "split_table.parquet"
