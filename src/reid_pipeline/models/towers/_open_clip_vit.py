@@ -40,7 +40,8 @@ def tokens(tower: ImageEncoder, images_B3HW: Tensor, side_BD: Tensor | None) -> 
     """Return the tokens that enter the first block, float [B, L, D]."""
     visual = tower.visual
     patches_BLD = visual.conv1(images_B3HW).flatten(2).transpose(1, 2)
-    class_BD = visual.class_embedding.to(patches_BLD.dtype).expand(len(patches_BLD), -1)
+    # Not len(): that is a number, and an exported network would take batches of that size alone.
+    class_BD = visual.class_embedding.to(patches_BLD.dtype).expand(patches_BLD.shape[0], -1)
     if side_BD is not None:
         side_BD = tower.sie_coefficient * side_BD.to(patches_BLD.dtype)
         class_BD = class_BD + side_BD

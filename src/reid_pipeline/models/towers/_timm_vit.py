@@ -76,7 +76,7 @@ def through_blocks(tower: ImageEncoder, images_B3HW: Tensor, side_BD: Tensor | N
     options: list[dict[str, Any]] = [{}] * len(trunk.blocks)
     if type(trunk).__name__ == "VisionTransformerRelPos":
         if trunk.cls_token is not None:
-            x_BLD = torch.cat([trunk.cls_token.expand(len(x_BLD), -1, -1), x_BLD], dim=1)
+            x_BLD = torch.cat([trunk.cls_token.expand(x_BLD.shape[0], -1, -1), x_BLD], dim=1)
         shared = None if trunk.shared_rel_pos is None else trunk.shared_rel_pos.get_bias()
         options = [{"shared_rel_pos": shared}] * len(trunk.blocks)
     elif type(trunk).__name__ == "Eva":
