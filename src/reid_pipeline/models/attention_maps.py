@@ -8,7 +8,7 @@ attends to, K width of a head, h w grid rows and columns.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import torch
 from torch import Tensor
@@ -24,8 +24,8 @@ MOST_TOKENS = 2048
 class AttentionMaps(NamedTuple):
     """Shares of the attention of B images; those of an image, `elsewhere` included, sum to 1."""
 
-    grids_Bhw: Tensor  # float32, on each cell
-    elsewhere_B: Tensor  # float32, on class token, registers and the mean token of a ResNet's pool
+    grids: Tensor  # float32 [B, h, w], on each cell
+    elsewhere: Tensor  # float32 [B], on class token, registers and the mean token of a ResNet's pool
 
 
 class AttentionRecorder(TorchFunctionMode):
@@ -63,7 +63,7 @@ def _weights(
         scores_BAQL = scores_BAQL + (
             bias.masked_fill(~attn_mask, -torch.inf) if attn_mask.dtype == torch.bool else attn_mask
         )
-    return scores_BAQL.softmax(-1).mean(1)
+    return cast("Tensor", scores_BAQL.softmax(-1).mean(1))
 
 
 def why_no_attention(encoder: ImageEncoder) -> str:
@@ -107,7 +107,8 @@ def attention_maps(
         made.append(rolled_1L)
     rolled_BL = torch.cat(made)
     special = rolled_BL.shape[1] - encoder.grid_size[0] * encoder.grid_size[1]
-    return AttentionMaps(rolled_BL[:, special:].unflatten(1, encoder.grid_size), rolled_BL[:, :special].sum(1))
+    grids_Bhw = rolled_BL[:, special:].reshape(-1, *encoder.grid_size)
+    return AttentionMaps(grids_Bhw, rolled_BL[:, :special].sum(1))
 
 
 def _rolled_out(encoder: ImageEncoder, weights: Sequence[Tensor]) -> Tensor | None:
@@ -131,8 +132,8 @@ def rollout(blocks: Sequence[Tensor], start_BL: Tensor) -> Tensor:
     """Return how the attention of all blocks spreads what is read at their end: float [B, L], rows that sum to 1.
 
     Args:
-        blocks: weights of each block in order, the mean over heads, float [B, L, L] with rows that sum to 1. Of the last
-            the first row is enough, float [B, 1, L], where only the first token is read.
+        blocks: weights of each block in order, the mean over heads, float [B, L, L] with rows that sum to 1. Of
+            the last the first row is enough, float [B, 1, L], where only the first token is read.
         start_BL: how much is read of each token that leaves the last block, rows that sum to 1.
     """
     for weights_BQL in reversed(blocks):

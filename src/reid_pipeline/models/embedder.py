@@ -108,9 +108,7 @@ class Embedder(nn.Module):
         parts = self.encoder.encode_cells(images, camids, viewids)
         if necks := [each for each in (self.final_neck, self.projected_neck) if each is not None]:
             shape = parts[0].shape[:2]
-            parts = tuple(
-                neck(part.flatten(0, 1)).unflatten(0, shape) for neck, part in zip(necks, parts, strict=True)
-            )
+            parts = tuple(neck(part.flatten(0, 1)).reshape(*shape, -1) for neck, part in zip(necks, parts, strict=True))
         return F.normalize(torch.cat(parts, dim=2).float(), dim=2)
 
     def description(self) -> dict[str, Any]:

@@ -244,8 +244,8 @@ class ImageEncoder(SideInformation, ABC):
             float [B, h * w, W] and, of a tower that projects, float [B, h * w, E]; cells row by row.
         """
         cells_BND = self._cells(images, camids, viewids)
-        batch, cells = cells_BND.shape[:2]
-        return tuple(each.unflatten(0, (batch, cells)) for each in self._read_alone(cells_BND.flatten(0, 1)))
+        shape = cells_BND.shape[:2]
+        return tuple(each.reshape(*shape, -1) for each in self._read_alone(cells_BND.flatten(0, 1)))
 
     def freeze_patch_projection(self) -> None:
         """Stop training of the patch projection (the stability trick of MoCo v3); UserError in a kind without one."""

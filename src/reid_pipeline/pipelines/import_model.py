@@ -1,8 +1,8 @@
 """A published ReID model as a cell like any other: embedder, embeddings, metrics, report, run card.
 
 The run names the method it is of, and with it the cell that is written: `--params checkpoint=<file>,method=<name>`.
-The nodes are those of `MethodNodes` and `ClusterNodes`; what they read of the method's parameters is what the embedder
-is run with.
+The nodes are those of `MethodNodes`, `ClusterNodes` and `ExplainNodes`; what they read of the method's parameters is
+what the embedder is run with.
 """
 
 import inspect
@@ -16,6 +16,7 @@ from kedro.pipeline import Node, Pipeline, node, pipeline
 from reid_pipeline.methods import find_method
 from reid_pipeline.pipelines.cell_nodes import CellNodes
 from reid_pipeline.pipelines.cluster_nodes import ClusterNodes
+from reid_pipeline.pipelines.explain_nodes import ExplainNodes
 from reid_pipeline.pipelines.method import SHARED, SHARED_PARAMETERS
 from reid_pipeline.pipelines.method_nodes import MethodNodes
 from reid_pipeline.schema.addresses import Cells
@@ -100,6 +101,7 @@ def create_pipeline() -> Pipeline:
         _node("group", ["clusters", "clusters_csv", "cluster_facts"], ClusterNodes),
         _node("evaluate", ["metrics", "breakdown"]),
         _node("run_card", recorded),
+        _node("explain", "explanations", ExplainNodes),
         _node("make_report", ["report", "curves"]),
     ]
     parameters = {"parameters", *(f"params:{name}" for name in SHARED_PARAMETERS)}

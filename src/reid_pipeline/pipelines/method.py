@@ -10,6 +10,7 @@ from kedro.pipeline import Node, Pipeline, node, pipeline
 from reid_pipeline.engine.stage import Method
 from reid_pipeline.pipelines.cell_nodes import CellNodes
 from reid_pipeline.pipelines.cluster_nodes import ClusterNodes, store_labels
+from reid_pipeline.pipelines.explain_nodes import ExplainNodes
 from reid_pipeline.pipelines.method_nodes import MethodNodes, join_histories, keep
 from reid_pipeline.schema.addresses import ZERO_SHOT
 
@@ -18,19 +19,22 @@ SHARED = {
 }  # fmt: skip
 SHARED_PARAMETERS = {"cells", "compute", "ingestion", "splits", "evaluation", "clusters", "report"}
 ZERO_SHOT_RESULTS = {name: f"zero_shot_{name}" for name in ("metrics", "breakdown", "cluster_facts")}
+ZERO_SHOT_MODEL = {f"zero_shot_{name}": f"{ZERO_SHOT}.{name}" for name in ("embedder", "embeddings")}
+"""The encoder before training, by what the nodes of other methods call it."""
 
 
 def create_pipeline(method: Method) -> Pipeline:
     """Return split table -> [train ->] embedder -> embeddings -> metrics -> report.
 
-    All lies in the method's namespace but zero_shot's metrics, breakdown and clusters, which every other method is
-    compared with.
+    All lies in the method's namespace but zero_shot's model, metrics, breakdown and clusters, which every other method
+    is compared with.
     """
     is_zero_shot = method.name == ZERO_SHOT
+    shared = SHARED if is_zero_shot else SHARED | set(ZERO_SHOT_RESULTS.values())
     return pipeline(
         [*_training_nodes(method), *_result_nodes(method)],
         namespace=method.name,
-        inputs=SHARED if is_zero_shot else SHARED | set(ZERO_SHOT_RESULTS.values()),
+        inputs={name: name for name in shared} | ({} if is_zero_shot else ZERO_SHOT_MODEL),
         outputs=ZERO_SHOT_RESULTS if is_zero_shot else None,
         parameters={f"params:{name}" for name in SHARED_PARAMETERS | {method.name}},
     )
@@ -81,12 +85,16 @@ def _result_nodes(method: Method) -> list[Node]:
     nodes = MethodNodes(method)
     labels = {"pseudo_labels": "pseudo_labels"} if method.clusters else {}
     noted = {"history": "history"} if method.stage_names else {}
+    explained = {} if method.name == ZERO_SHOT else {name: name for name in ZERO_SHOT_MODEL}
+    if method.reads_text:
+        explained |= {"checkpoint": f"{method.stage_names[-1]}_checkpoint", "initial_model": "initial_model"}
     recorded = ["run_card", "recorded_metrics", "recorded_history", "recorded_run_card"]
     made = [
         _node(nodes.extract, "embeddings", "extract"),
         _node(ClusterNodes(method).group, ["clusters", "clusters_csv", "cluster_facts"], "group", **labels),
         _node(nodes.evaluate, ["metrics", "breakdown"], "evaluate", **noted),
         _node(nodes.run_card, recorded, "run_card"),
+        _node(ExplainNodes(method).explain, "explanations", "explain", **explained),
     ]
     if method.name == ZERO_SHOT:
         return [*made, _node(nodes.make_report, ["report", "curves"], "report")]
