@@ -23,7 +23,7 @@ class ExplainNodes(CellNodes):
         parameters: Any,
         embedder: Any,
         embeddings: Embeddings,
-        clusters: pd.DataFrame,
+        cluster_table: pd.DataFrame,
         split_table: pd.DataFrame,
         galleries: pd.DataFrame,
         raw_images: RawFolder,
@@ -55,12 +55,12 @@ class ExplainNodes(CellNodes):
             before = zero_shot_embedder, zero_shot_embeddings
             for each in before:
                 require_match("explain", "zero_shot", each.origin, present)
-        require_clusters_of(clusters, embedder.origin)
+        require_clusters_of(cluster_table, embedder.origin)
         check_unchanged(split_table, raw_images, image_stamps)
         texts = self._texts(parameters, checkpoint, present, (cell, initial_model), explain.texts)
         extraction = Extraction(raw_images, runtime, evaluation, image_cache)
         models = Explained(embedder, embeddings, before)
-        parts = explanations_of(models, tables, clusters, extraction, explain, cell.seed)
+        parts = explanations_of(models, tables, cluster_table, extraction, explain, cell.seed)
         named = cell.model_dump(exclude={"differs"})
         made = Explanations(**named, **parts, texts=explained_texts(texts, cell.seed))
         present = with_explain(made_from(present, embeddings=embeddings.origin), report)

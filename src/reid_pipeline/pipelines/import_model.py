@@ -17,7 +17,7 @@ from reid_pipeline.methods import find_method
 from reid_pipeline.pipelines.cell_nodes import CellNodes
 from reid_pipeline.pipelines.cluster_nodes import ClusterNodes
 from reid_pipeline.pipelines.explain_nodes import ExplainNodes
-from reid_pipeline.pipelines.method import SHARED, SHARED_PARAMETERS
+from reid_pipeline.pipelines.method import RENAMED, SHARED, SHARED_PARAMETERS
 from reid_pipeline.pipelines.method_nodes import MethodNodes
 from reid_pipeline.schema.addresses import Cells
 from reid_pipeline.schema.importing import Import, required_import
@@ -86,7 +86,7 @@ def _with_embedders_parameters(name: str, kind: type[CellNodes]) -> Callable[...
 
 def _node(name: str, outputs: str | list[str], kind: type[CellNodes] = MethodNodes) -> Node:
     function = _with_embedders_parameters(name, kind)
-    blocks = {block: f"params:{block}" for block in SHARED_PARAMETERS} | {"image_stamps": "known_image_stamps"}
+    blocks = {block: f"params:{block}" for block in SHARED_PARAMETERS} | RENAMED
     arguments = {argument: blocks.get(argument, argument) for argument in inspect.signature(function).parameters}
     return node(function, arguments, outputs, name=name)
 

@@ -18,9 +18,10 @@ SHARED = {
     "split_table", "galleries", "raw_images", "image_cache", "known_image_stamps", "run_environment", "initial_model"
 }  # fmt: skip
 SHARED_PARAMETERS = {"cells", "compute", "ingestion", "splits", "evaluation", "clusters", "report"}
-ZERO_SHOT_RESULTS = {name: f"zero_shot_{name}" for name in ("metrics", "breakdown", "cluster_facts")}
-ZERO_SHOT_MODEL = {f"zero_shot_{name}": f"{ZERO_SHOT}.{name}" for name in ("embedder", "embeddings")}
-"""The encoder before training, by what the nodes of other methods call it."""
+RENAMED = {"image_stamps": "known_image_stamps", "cluster_table": "clusters"}
+"""Datasets that nodes call otherwise."""
+_SHARED_RESULTS = ("embedder", "embeddings", "metrics", "breakdown", "cluster_facts")
+ZERO_SHOT_RESULTS = {name: f"zero_shot_{name}" for name in _SHARED_RESULTS}
 
 
 def create_pipeline(method: Method) -> Pipeline:
@@ -30,11 +31,10 @@ def create_pipeline(method: Method) -> Pipeline:
     is compared with.
     """
     is_zero_shot = method.name == ZERO_SHOT
-    shared = SHARED if is_zero_shot else SHARED | set(ZERO_SHOT_RESULTS.values())
     return pipeline(
         [*_training_nodes(method), *_result_nodes(method)],
         namespace=method.name,
-        inputs={name: name for name in shared} | ({} if is_zero_shot else ZERO_SHOT_MODEL),
+        inputs=SHARED if is_zero_shot else SHARED | set(ZERO_SHOT_RESULTS.values()),
         outputs=ZERO_SHOT_RESULTS if is_zero_shot else None,
         parameters={f"params:{name}" for name in SHARED_PARAMETERS | {method.name}},
     )
@@ -52,7 +52,7 @@ def _node(function: Callable[..., Any], outputs: str | list[str], name: str, **n
     copied.__annotations__ = {**plain.__annotations__, "parameters": nodes.method.params}
     copied.__doc__ = plain.__doc__
     blocks = {block: f"params:{block}" for block in SHARED_PARAMETERS}
-    datasets = blocks | {"parameters": f"params:{nodes.method.name}", "image_stamps": "known_image_stamps"} | named
+    datasets = blocks | {"parameters": f"params:{nodes.method.name}", **RENAMED} | named
     arguments = inspect.signature(function).parameters.values()
     needed = [each.name for each in arguments if each.default is each.empty or each.name in named]
     inputs = {argument: datasets.get(argument, argument) for argument in needed}
@@ -85,7 +85,8 @@ def _result_nodes(method: Method) -> list[Node]:
     nodes = MethodNodes(method)
     labels = {"pseudo_labels": "pseudo_labels"} if method.clusters else {}
     noted = {"history": "history"} if method.stage_names else {}
-    explained = {} if method.name == ZERO_SHOT else {name: name for name in ZERO_SHOT_MODEL}
+    before = ("zero_shot_embedder", "zero_shot_embeddings")
+    explained = {} if method.name == ZERO_SHOT else {name: name for name in before}
     if method.reads_text:
         explained |= {"checkpoint": f"{method.stage_names[-1]}_checkpoint", "initial_model": "initial_model"}
     recorded = ["run_card", "recorded_metrics", "recorded_history", "recorded_run_card"]
