@@ -86,8 +86,9 @@ def _images(space: ImageSpace, method: str) -> dict[str, Any]:
 
 
 def _cameras(names: Sequence[str]) -> dict[str, int]:
-    """Return the shape of each camera: those with the most images first, then the last shape for all others."""
-    order = sorted({*names}, key=lambda name: (-names.count(name), name))
+    """Return the shape of each camera; where there are more than shapes, those with fewest images share the last."""
+    many = len({*names}) > len(SHAPES)
+    order = sorted({*names}, key=lambda name: (-names.count(name) if many else 0, name))
     return {name: min(place, len(SHAPES) - 1) for place, name in enumerate(order)}
 
 
