@@ -51,7 +51,7 @@ def explanations_of(
     groups = groups_of(table, models.embeddings.rows, clusters)
     sampled = groups.sampled(generator, explain.images)
     candidates = candidates_of(models.embeddings, split_tables, extraction, generator)
-    pictured = [members[0] for _, members in sampled] or models.embeddings.rows.tolist()
+    pictured = [members[len(members) // 2] for _, members in sampled] or models.embeddings.rows.tolist()
     earlier = models.before or (None, None)
     parts: dict[str, Any] = {}
     if explain.identities:
