@@ -139,7 +139,7 @@ def test_before_of_another_run(project: Project, data: Path, layer: str, file: s
 
 def test_clusters_and_a_sample_of_another_kind_are_not_explained(project: Project, data: Path) -> None:
     """What is drawn is drawn anew where its parameters change, without training."""
-    told = refused(project, "report", **{"report.explain.pictures": 2})
+    told = refused(project, "report", report={"explain": {"pictures": 2}})
     assert "report.explain.pictures was 4 and is 2" in told
     assert "run the pipeline from node pcl.explain (--from-nodes=pcl.explain)" in told
     shutil.copy(cell(data, "08_reporting", seed=1) / "clusters.parquet", cell(data, "08_reporting"))

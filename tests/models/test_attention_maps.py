@@ -2,13 +2,17 @@
 
 import math
 from collections.abc import Iterator
+from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
+import pandas as pd
 import pytest
 import torch
 from torch import Tensor, nn
 from tower_examples import examples, forget_examples
 
+from reid_pipeline.evaluation.looks import attended_images
 from reid_pipeline.models.architecture import Architecture
 from reid_pipeline.models.attention_maps import AttentionRecorder, attention_maps, rollout, why_no_attention
 from reid_pipeline.models.embedder import Embedder
@@ -184,3 +188,43 @@ def test_cells_of_a_vit_are_its_patches_behind_norm_projection_and_necks(neck: s
                 parts = [embedder.final_neck(parts[0]), embedder.projected_neck(parts[1])]  # type: ignore[misc]
             joined = torch.cat(parts, dim=1)[0]
         torch.testing.assert_close(cells[0, place], joined / joined.norm(), atol=1e-6, rtol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["small-vit", "small-convnext"])
+def test_a_report_has_the_attention_or_says_why_and_shows_cosines(name: str) -> None:
+    """Of a network of stages each cell, read alone, is compared with the whole; before has another model's."""
+    size = (64, 32)
+    before, after = Embedder(tower_of(name, size)), Embedder(tower_of(name, size))
+    with torch.no_grad():
+        for parameter in after.encoder.parameters():
+            parameter.add_(0.1 * torch.randn_like(parameter))
+    images = torch.randn(2, 3, *size, generator=torch.Generator().manual_seed(1))
+    extraction: Any = SimpleNamespace(inputs=lambda _, __, rows: iter([(images[rows], None, None)]))
+    made = attended_images(after, before, pd.DataFrame({"path": ["a.jpg", "b.jpg"]}), np.array([1, 0]), extraction)
+    assert [each.path for each in made.images] == ["b.jpg", "a.jpg"]
+    for each, row in zip(made.images, (1, 0), strict=True):
+        assert each.before is not None
+        assert each.before != each.after
+        for heat, embedder in ((each.before, before), (each.after, after)):
+            assert (heat.rows, heat.columns) == embedder.encoder.grid_size
+            if name == "small-vit":
+                found = attention_maps(embedder.encoder, images[row : row + 1])
+                assert found is not None
+                assert [*heat.values, heat.elsewhere] == pytest.approx(
+                    [*found.grids.flatten().tolist(), float(found.elsewhere)], abs=1e-4
+                )
+            else:
+                whole, cells = (read(images[row : row + 1])[0] for read in (embedder, embedder.cells))
+                assert heat.values == pytest.approx([float(cell @ whole) for cell in cells], abs=1e-4)
+                assert heat.elsewhere is None
+    assert made.kind == ("class token" if name == "small-vit" else "map")
+    assert ("has no attention from its output to the whole image" in made.why_not) is (name == "small-convnext")
+
+
+def test_too_many_patches_give_a_reason_and_no_map() -> None:
+    embedder = Embedder(tower_of("small-vit"))
+    embedder.encoder.grid_size = (64, 33)
+    extraction: Any = SimpleNamespace(inputs=lambda *_: iter([(torch.zeros(1, 3, *SIZE), None, None)]))
+    made = attended_images(embedder, None, pd.DataFrame({"path": ["a.jpg"]}), np.array([0]), extraction)
+    assert made.images == ()
+    assert made.why_not.startswith("small-vit makes 2112 patches")
