@@ -3,7 +3,7 @@
 Shape suffixes: N identities, E width of CLIP's joint space.
 """
 
-from typing import NamedTuple
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -11,7 +11,14 @@ import torch
 from reid_pipeline.engine.checkpoint import Checkpoint
 from reid_pipeline.engine.seeding import chance_as_it_was, numpy_generator, seed_global_state
 from reid_pipeline.engine.starting import Start
-from reid_pipeline.models.supervised import PromptedReIDModel
+
+
+@runtime_checkable
+class Prompted(Protocol):
+    """A model with a prompt for each identity, such as `PromptedReIDModel`, which other methods do without."""
+
+    def encode_text(self, labels: torch.Tensor) -> torch.Tensor:
+        """Return the text features of identities' prompts: int64 [B] to float [B, E]."""
 
 
 class PromptFeatures(NamedTuple):
@@ -34,7 +41,7 @@ def prompt_features(start: Start, checkpoint: Checkpoint, seed: int, count: int)
     with chance_as_it_was():
         seed_global_state(seed, "build")
         model = start.model()
-    if not isinstance(model, PromptedReIDModel):
+    if not isinstance(model, Prompted):
         return None
     model.eval()
     with torch.no_grad():
