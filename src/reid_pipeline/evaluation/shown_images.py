@@ -1,6 +1,7 @@
 """The images that a page shows, as thumbnails: of clusters and neighbours, and of what a model sees in them."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import pandas as pd
 
@@ -30,6 +31,20 @@ def cluster_content(
         for path in shown_paths([facts, *([] if before is None else [before])])
     }
     return ClusterContent(facts, before, pictures, f"seed_{facts.seed}")
+
+
+def shown_content(
+    facts: ClusterFacts,
+    before: ClusterFacts | None,
+    explanations: Explanations,
+    split_table: pd.DataFrame,
+    raw_images: RawFolder,
+) -> dict[str, Any]:
+    """Return `clusters` and `explanations` of a report."""
+    return {
+        "clusters": cluster_content(facts, before, split_table, raw_images),
+        "explanations": explanation_content(explanations, split_table, raw_images),
+    }
 
 
 def explanation_content(

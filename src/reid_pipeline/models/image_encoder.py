@@ -235,13 +235,8 @@ class ImageEncoder(SideInformation, ABC):
 
         In place of a class token each patch token is read; of a mean or a map each cell; a pool attends to one cell.
 
-        Args:
-            images: float [B, 3, H, W]; this and the others as for `encode_image`.
-            camids: int64 [B], or None.
-            viewids: int64 [B], or None.
-
-        Returns:
-            float [B, h * w, W] and, of a tower that projects, float [B, h * w, E]; cells row by row.
+        Arguments are those of `encode_image`; cells are row by row: float [B, h * w, W] and, where the tower projects,
+        float [B, h * w, E].
         """
         cells_BND = self._cells(images, camids, viewids)
         shape = cells_BND.shape[:2]

@@ -50,19 +50,13 @@ class ExplainNodes(CellNodes):
         read = {"parameters": parameters, "evaluation": evaluation, "used": {"embedder": embedder.origin}}
         present = self._origin("explain", cells, split_table, galleries, runtime=runtime, **read)
         require_match("explain", "embeddings", embeddings.origin, present)
-        before = None
-        if zero_shot_embedder is not None and zero_shot_embeddings is not None:
-            before = zero_shot_embedder, zero_shot_embeddings
-            for each in before:
-                require_match("explain", "zero_shot", each.origin, present)
+        before = _before(zero_shot_embedder, zero_shot_embeddings, present)
         require_clusters_of(cluster_table, embedder.origin)
         check_unchanged(split_table, raw_images, image_stamps)
         texts = self._texts(parameters, checkpoint, present, (cell, initial_model), explain.texts)
-        extraction = Extraction(raw_images, runtime, evaluation, image_cache)
-        models = Explained(embedder, embeddings, before)
-        parts = explanations_of(models, tables, cluster_table, extraction, explain, cell.seed)
-        named = cell.model_dump(exclude={"differs"})
-        made = Explanations(**named, **parts, texts=explained_texts(texts, cell.seed))
+        models, how = Explained(embedder, embeddings, before), Extraction(raw_images, runtime, evaluation, image_cache)
+        parts = explanations_of(models, tables, cluster_table, how, explain, cell.seed)
+        made = Explanations(**cell.model_dump(exclude={"differs"}), **parts, texts=explained_texts(texts, cell.seed))
         present = with_explain(made_from(present, embeddings=embeddings.origin), report)
         return made.with_origin(made_from(present, zero_shot=before[1].origin) if before else present)
 
@@ -77,3 +71,12 @@ class ExplainNodes(CellNodes):
         cell, initial = started
         start = Start(self.method, parameters, checkpoint.description.population, cell.benchmark, initial)
         return prompt_features(start, checkpoint, cell.seed, count)
+
+
+def _before(embedder: Any, embeddings: Embeddings | None, present: Origin) -> tuple[Any, Embeddings] | None:
+    """Return zero_shot's model and embeddings, which must be those that this run is compared with; None without."""
+    if embedder is None or embeddings is None:
+        return None
+    for each in (embedder, embeddings):
+        require_match("explain", "zero_shot", each.origin, present)
+    return embedder, embeddings

@@ -102,14 +102,14 @@ def scores_in_words(scores: ScoreHistogram) -> str:
     shares = {kind: _shares_below(counts) for kind, counts in counted_kinds.items() if sum(counts)}
     edges = np.linspace(scores.low, scores.high, len(scores.known) + 1)
     middles = " and ".join(f"{np.interp(0.5, below, edges):.2f} of the {kind} ones" for kind, below in shares.items())
-    said = (
+    words = (
         f"Genuine scores are those of known probes, impostor scores those of new ones. Half lie above about {middles}."
     )
     for rate, threshold in scores.thresholds.items():
         above = {kind: percent(1 - float(np.interp(threshold, edges, below))) for kind, below in shares.items()}
         listed = " and ".join(f"{share} % of the {kind}" for kind, share in above.items())
-        said += f" Above {threshold:.3f}, which promises {rate}, lie about {listed} scores."
-    return said
+        words += f" Above {threshold:.3f}, which promises {rate}, lie about {listed} scores."
+    return words
 
 
 def _shares_below(counts: Sequence[int]) -> NDArray[np.float64]:

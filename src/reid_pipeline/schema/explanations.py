@@ -1,6 +1,6 @@
 """explanations.json: what a report draws of a model's space and of where it looks, by path; small numbers, no picture.
 
-Everything is of a sample that follows from the seed and the data.
+Which images are shown follows from the seed, the data and, where no identity is known, the clusters.
 """
 
 from typing import Literal, Self
