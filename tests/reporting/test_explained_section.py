@@ -229,9 +229,9 @@ class TestLooks:
         )
         section = page_of(explanations(similar=(made,)))
         titles = re.findall(r"<figcaption>(.*?)</figcaption>", section)
-        assert titles[:3] == ["query, id 7", "of its own identity, cosine 0.91", "query by it, 0.05 to 0.30"]
-        assert titles[3].startswith("of another identity, cosine 0.50, &lt;b&gt;&amp;")
-        assert titles[4] == "query by it, -0.50 to 0.00"
+        assert titles[:3] == ["query, id 7", "of its own identity, cosine 0.912", "query by it, 0.050 to 0.300"]
+        assert titles[3].startswith("of another identity, cosine 0.500, &lt;b&gt;&amp;")
+        assert titles[4] == "query by it, -0.500 to 0.000"
         assert "strongest in row 2 of 2, column 2 of 3" in section
 
     def test_nothing_to_show_is_no_section(self) -> None:

@@ -98,8 +98,9 @@ def similar_images(
 ) -> list[SimilarImages]:
     """Return the first `count` queries, of different groups, that meet an image of their own group and of another one.
 
-    Of each it is the nearest by cosine of the embeddings as they were extracted. The map has the cosine of each cell of
-    the query, read alone (`Embedder.cells`), to the embedding of that image.
+    Of each it is the nearest by cosine of the embeddings as they were extracted. The map has of each cell of the query,
+    read alone (`Embedder.cells`), the cosine to the embedding of that image, less the mean cosine to all embedded
+    images: features lie in a narrow cone, and what all images share would hide what these two do.
     """
     group_of = np.full(len(extraction[1]), -1)
     group_of[groups.rows] = groups.group
@@ -130,7 +131,8 @@ def _compared(
     (query, others, cosines), (how, split_table) = ranked, extraction
     (images, *ids) = next(iter(how.inputs(embedder, split_table, np.array([query]))))
     cells_NE = embedder.cells(images, *ids)[0].cpu().numpy()
-    heat = (cells_NE @ embeddings.of(others).T).T.reshape(len(others), *embedder.encoder.grid_size)
+    special_2E = embeddings.of(others) - embeddings.vectors.mean(axis=0)
+    heat = (cells_NE @ special_2E.T).T.reshape(len(others), *embedder.encoder.grid_size)
     paths = split_table[PATH]
     same, other = (
         ComparedImage(path=paths.iloc[row], cosine=round(float(cosine), _DIGITS), cells=_heat_map(each))

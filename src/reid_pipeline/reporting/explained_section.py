@@ -184,9 +184,10 @@ def _similar(similar: Sequence[SimilarImages], content: ExplainedContent) -> dic
     other = "of another identity" if by == "identity" else "in another cluster"
     return {
         "intro": f"A few queries, sampled by the seed, with the nearest image {own} and the nearest one {other}. The"
-        " maps have for each cell of the query the cosine of that cell, read alone (as if the tower pooled no other),"
-        " to the embedding of the other image. It is no part of the score, which compares whole images, and a cell has"
-        " seen its surroundings by then. Both maps of a query have one scale.",
+        " maps have for each cell of the query, read alone (as if the tower pooled no other), its cosine to the"
+        " embedding of the other image, less the mean of its cosines to all embedded images: above 0 it is more like this image"
+        " than like any. It is no part of the score, which compares whole images, and a cell has seen its surroundings"
+        " by then. Both maps of a query have one scale.",
         "rows": [_compared(each, content, (own, other)) for each in similar],
     }
 
@@ -198,7 +199,7 @@ def _compared(each: SimilarImages, content: ExplainedContent, titles: tuple[str,
     caption = content.captions[each.path]
     shown = [_shown(query, f"query{f', {caption}' if caption else ''}", f"Query {each.path}")]
     for compared, title in ((each.same, titles[0]), (each.other, titles[1])):
-        shown += [*_pair(query, compared, content, f"{title}, cosine {compared.cosine:.2f}", ends)]
+        shown += [*_pair(query, compared, content, f"{title}, cosine {compared.cosine:.3f}", ends)]
     return shown
 
 
@@ -210,5 +211,5 @@ def _pair(
     named = f"{title}{f', {caption}' if caption else ''}"
     yield _shown(content.pictures[compared.path], named, f"Image {compared.path}, {title}")
     heat, low, high = compared.cells, min(compared.cells.values), max(compared.cells.values)
-    words = f"Query's cells by cosine to it, from {low:.2f} to {high:.2f}; {_strongest(heat)}"
-    yield _shown(coloured(query, heat, ends), f"query by it, {low:.2f} to {high:.2f}", words)
+    words = f"Query's cells by likeness to it, from {low:.3f} to {high:.3f}; {_strongest(heat)}"
+    yield _shown(coloured(query, heat, ends), f"query by it, {low:.3f} to {high:.3f}", words)

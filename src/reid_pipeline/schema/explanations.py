@@ -81,7 +81,11 @@ class Attention(Record):
 
 
 class ComparedImage(Record):
-    """An image that a query is compared with: the cosine of the two embeddings, and of each cell of the query to it."""
+    """An image that a query is compared with.
+
+    `cosine` is that of the two embeddings; `cells` has that of each cell of the query to the image, less
+    the mean of those to all embedded images.
+    """
 
     path: str
     cosine: Finite
