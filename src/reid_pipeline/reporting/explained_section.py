@@ -185,9 +185,9 @@ def _similar(similar: Sequence[SimilarImages], content: ExplainedContent) -> dic
     return {
         "intro": f"A few queries, sampled by the seed, with the nearest image {own} and the nearest one {other}. The"
         " maps have for each cell of the query, read alone (as if the tower pooled no other), its cosine to the"
-        " embedding of the other image, less the mean of its cosines to all embedded images: above 0 it is more like this image"
-        " than like any. It is no part of the score, which compares whole images, and a cell has seen its surroundings"
-        " by then. Both maps of a query have one scale.",
+        " embedding of the other image, less the mean of its cosines to all embedded images: above 0 it is more like"
+        " this image than like any. It is no part of the score, which compares whole images, and a cell has seen its"
+        " surroundings by then. Both maps of a query have one scale.",
         "rows": [_compared(each, content, (own, other)) for each in similar],
     }
 
