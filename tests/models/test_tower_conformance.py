@@ -70,6 +70,14 @@ def images_of(size: Grid, count: int = 3) -> Tensor:
     return torch.randn(count, 3, *size, generator=torch.Generator().manual_seed(1))
 
 
+def one_cell(name: str) -> ImageEncoder:
+    """The tower for images of one patch; of patches that come from convolutions 16 x 16 pixels."""
+    side = 16 if refusal(lambda: built(name, (8, 8))) else 8
+    tower = built(name, (side, side))
+    assert tower.grid_size == (1, 1)
+    return tower
+
+
 def takes_side_information(name: str) -> bool:
     refused = refusal(lambda: built(name, other_size(name), num_cameras=2))
     assert not refused or "Set backbone.sie=none (in Python num_cameras and num_views to 0; here 2 and 0)" in refused
@@ -158,10 +166,10 @@ def test_each_cell_can_be_read_alone_and_attention_is_followed_to_all_of_them(ki
     with torch.no_grad():
         alone, features = tower.encode_cells(images), tower.encode_image(images)
     assert [tuple(each.shape) for each in alone] == [(2, cells, width) for width in tower.retrieved_widths]
-    single = built(name, (8, 8)) if tower.pooling == "mean" and tower.num_blocks else None
-    if single is not None and single.grid_size == (1, 1):
+    if tower.pooling == "mean":
+        single = one_cell(name)
         with torch.no_grad():
-            wanted, found = (read(images_of((8, 8))) for read in (single.encode_image, single.encode_cells))
+            wanted, found = (read(images_of(single.image_size)) for read in (single.encode_image, single.encode_cells))
         for one, other in zip(wanted.retrieved, found, strict=True):
             torch.testing.assert_close(other[:, 0], one, atol=1e-5, rtol=1e-5)
     if name in {"small-resnet", "small-fastvit", "small-swin"}:  # the mean of a map, with no norm behind it
