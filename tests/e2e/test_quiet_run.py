@@ -78,7 +78,7 @@ def test_part_of_a_run_says_what_is_true_of_it(project: Project, monkeypatch: py
     for text in ("Using 'conf/logging_all.yml' as", "Loading data from", "Saving data to", "Running node: build"):
         assert text in printed
     assert re.search(r"Completed 1 out of 1 tasks[\s\S]*Pipeline execution completed", printed)
-    assert re.search(rf"DEBUG +wrote zero_shot\.embedder: \S*{model}", printed)
+    assert re.search(rf"DEBUG +wrote zero_shot_embedder: \S*{model}", printed)
     assert printed.splitlines()[-2:] == [f"model   {model}", "next    the same command without --nodes"]
 
 

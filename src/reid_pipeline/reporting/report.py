@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from reid_pipeline.reporting.before_after import before_and_after, comparison_rows, difference_notes
 from reid_pipeline.reporting.clusters_section import ClusterContent, clusters_section
+from reid_pipeline.reporting.explained_section import ExplainedContent, explained_section
 from reid_pipeline.reporting.figures import cmc_curves, epochs, training_curves
 from reid_pipeline.reporting.formats import (
     LABELS,
@@ -49,6 +50,7 @@ class ReportContent:
         bad_queries, good_queries: ranked lists, worst or best first.
         description: one sentence on the method.
         clusters: of the training images.
+        explanations: what is drawn of the model's space, and of where it looks.
     """
 
     benchmark: str
@@ -63,6 +65,7 @@ class ReportContent:
     good_queries: Sequence[RankedQuery] = ()
     description: str = ""
     clusters: ClusterContent | None = None
+    explanations: ExplainedContent | None = None
 
     @property
     def result(self) -> Metrics:
@@ -106,6 +109,7 @@ def render_report(content: ReportContent) -> str:
         epoch_table=_epoch_table(content.history),
         open_set=open_set_section(content.metrics, content.breakdown.open_set if content.breakdown else None),
         breakdown=breakdown_tables(content.breakdown),
+        explained=explained_section(content.explanations) if content.explanations else None,
         strips={name: [_strip(each) for each in ranked] for name, ranked in queries.items() if ranked},
         run_card=flattened(content.run_card.content()),
     )

@@ -11,6 +11,7 @@ from reid_pipeline.schema.errors import nearest
 from reid_pipeline.schema.export_parameters import SharedExportParameters
 from reid_pipeline.schema.gallery_parameters import GalleryParameters
 from reid_pipeline.schema.open_set import OpenSetParameters
+from reid_pipeline.schema.report_parameters import ReportParameters
 from reid_pipeline.schema.user_paths import user_path
 
 PositiveInt = Annotated[int, Field(ge=1)]
@@ -253,13 +254,6 @@ class ContrastParameters(Parameters):
     weight_decay: float = Field(ge=0)
     padding: int = Field(ge=0, le=1000, description="pixels of the random shift")
     held_out: int = Field(ge=2, description="drawings, from the end, that are only measured on")
-
-
-class ReportParameters(Parameters):
-    """What the report shows."""
-
-    queries: PositiveInt = Field(8, description="good and bad queries shown, each")
-    top: PositiveInt = Field(10, description="gallery images shown for a query")
 
 
 class SharedParameters(GalleryParameters, SharedExportParameters):

@@ -16,7 +16,7 @@ from torch.func import functional_call
 from reid_pipeline.models.architecture import Grid
 from reid_pipeline.models.image_encoder import ImageEncoder, require_image_size
 from reid_pipeline.models.towers._patches import set_patches, with_side
-from reid_pipeline.models.towers._timm import set_widths, trunk_of
+from reid_pipeline.models.towers._timm import alone, set_widths, trunk_of
 from reid_pipeline.schema.errors import UserError
 
 _NETWORKS = ("VisionTransformer", "Eva", "VisionTransformerRelPos")
@@ -67,6 +67,18 @@ class TimmViT(ImageEncoder):
         if not _has_patches(trunk):
             super().freeze_patch_projection()
         trunk.patch_embed.proj.requires_grad_(False)
+
+    @property
+    def num_blocks(self) -> int:
+        """The blocks of the trunk."""
+        return len(self.visual.trunk.blocks)
+
+    def _cells(self, images_B3HW: Tensor, camids: Tensor | None, viewids: Tensor | None) -> Tensor:
+        side_BD = self._side_information(images_B3HW, camids, viewids)
+        return through_blocks(self, images_B3HW, side_BD).leaving[:, -self.grid_size[0] * self.grid_size[1] :]
+
+    def _read_alone(self, cells_ND: Tensor) -> tuple[Tensor, ...]:
+        return alone(self, cells_ND)
 
 
 def through_blocks(tower: ImageEncoder, images_B3HW: Tensor, side_BD: Tensor | None) -> Tokens:
