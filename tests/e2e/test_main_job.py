@@ -103,7 +103,7 @@ def test_the_report_is_one_page_without_network(finished: tuple[Project, str]) -
     page = finished[0].root / "data/08_reporting/synthetic/unsupervised_pcl/report_seed_0.html"
     text = page.read_text()
     assert "zero_shot" in text
-    assert text.count("data:image/jpeg;base64,") >= 4
+    assert text.count("data:image/webp;base64,") >= 4
     assert "Known, or new?" in text
     assert 'id="open-set-scores"' in text
     assert not re.search(r"<(script|img|link|iframe)[^>]+(src|href)=[\"']https?:", text)

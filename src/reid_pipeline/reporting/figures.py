@@ -16,8 +16,9 @@ from reid_pipeline.schema.records import EpochRecord, Metrics
 
 History = Sequence[EpochRecord]
 
-# Okabe and Ito's palette, the darkest first; dashes and markers repeat what colour says.
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+# After Okabe and Ito, their two lightest darkened: three to one against paper, white or dark. Dashes and markers
+# repeat what colour says.
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#B98000", "#3B97CF")
 SYMBOLS = ("circle", "square", "diamond", "triangle-up", "cross", "star")
 _DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
 _PATTERNS = ("", "/", ".", "\\", "x", "-")

@@ -2,6 +2,18 @@
   "use strict";
   var figures = document.querySelectorAll("figure.chart");
   var dark = window.matchMedia("(prefers-color-scheme: dark)");
+  var library = document.getElementById("plotly-js").getAttribute("src");
+
+  // A page that was sent or moved alone: all but the figures is there, and each says what it lacks.
+  function explain() {
+    figures.forEach(function (figure) {
+      var plot = figure.querySelector(".plot");
+      plot.classList.add("missing");
+      plot.style.height = "auto";
+      plot.textContent = "This figure is drawn by the file " + library.split("/").pop() + ", which lies in the folder " +
+        "of all pages and was not found from here (" + library + "). Send or move that file along, or the whole folder.";
+    });
+  }
 
   // The figures carry no colours of paper and ink of their own beyond their template: swap those with the theme.
   function themed(layout, options) {
@@ -13,6 +25,7 @@
     var base = copy.template.layout;
     base.font.color = ink;
     [base.xaxis, base.yaxis].forEach(function (axis) { axis.gridcolor = grid; axis.linecolor = grid; });
+    (copy.shapes || []).forEach(function (shape) { if (shape.name === "rule") { shape.line.color = grid; } });
     copy.hoverlabel = { bgcolor: paper, bordercolor: grid, font: { color: ink } };
     if (options.print) { copy.width = 640; } else { copy.autosize = true; }
     return copy;
@@ -26,11 +39,12 @@
     });
   }
 
-  draw({ print: false });
-  dark.addEventListener("change", function () { draw({ print: false }); });
   window.addEventListener("beforeprint", function () {
     document.querySelectorAll("details").forEach(function (part) { part.open = true; });
-    draw({ print: true });
   });
+  if (!window.Plotly) { explain(); return; }
+  draw({ print: false });
+  dark.addEventListener("change", function () { draw({ print: false }); });
+  window.addEventListener("beforeprint", function () { draw({ print: true }); });
   window.addEventListener("afterprint", function () { draw({ print: false }); });
 })();
