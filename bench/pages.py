@@ -19,7 +19,7 @@ from typing import Any
 from browser import NAMES, Tab, find_browser, opened
 
 WIDTHS, SCHEMES = (400, 1400), ("light", "dark")
-_TALLEST = 16_000  # pixels of a screenshot
+_TALLEST = 30_000  # pixels of a screenshot
 _HEIGHT = 900
 _SETTLED = """new Promise(done => {
   document.querySelectorAll("img").forEach(each => { each.loading = "eager"; });

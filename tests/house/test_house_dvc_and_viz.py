@@ -226,13 +226,20 @@ def site(reproduced: ProjectCopy) -> dict[str, Any]:
         for node in graph["nodes"]
         if node["type"] == "data"
     }
-    return {"graph": graph, "panels": panels}
+    return {"graph": graph, "panels": panels, "run": json.loads((api / "run-status").read_text())}
 
 
 def test_viz_has_one_super_node_per_method(site: dict[str, Any]) -> None:
     super_nodes = {node["name"] for node in site["graph"]["nodes"] if node["type"] == "modularPipeline"}
     assert super_nodes == set(method_names())
     assert set(site["graph"]["modular_pipelines"]) == super_nodes | {"__root__"}
+
+
+def test_viz_shows_the_last_run_in_its_graph(site: dict[str, Any]) -> None:
+    tasks = {node["id"] for node in site["graph"]["nodes"] if node["type"] == "task"}
+    assert site["run"]["nodes"]
+    assert set(site["run"]["nodes"]) <= tasks
+    assert site["run"]["pipeline"]["status"] == "success"
 
 
 def test_viz_has_the_layers_in_order(site: dict[str, Any]) -> None:

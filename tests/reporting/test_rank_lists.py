@@ -66,26 +66,27 @@ def opened_place(place: dict[str, Any]) -> Image.Image:
 def test_words_say_what_frames_and_colours_do(ranked: RankedQuery) -> None:
     shown = ranked_list(ranked)
     assert (shown["average_precision"], shown["caption"]) == ("25.0", "id 7 · camera 2")
+    assert (shown["query"]["head"], shown["query"]["alt"]) == ("Query", "Query: id 7, camera 2")
     assert [(place["kind"], place["head"], place["alt"]) for place in shown["places"]] == [
-        ("query", "Query", "Query: id 7, camera 2"),
         ("match", "1 ✓ match", "Rank 1, a match: a"),
         ("mismatch", "2 ✕ other", "Rank 2, another identity: b"),
         ("match", "3 ✓ match", "Rank 3, a match: c"),
     ]
-    assert shown["places"][0]["lines"] == ["id 7", "camera 2"]
+    assert shown["query"]["lines"] == ["id 7", "camera 2"]
     assert ranked_list(ranked) == shown
 
 
 def test_all_pictures_of_a_list_have_one_height(ranked: RankedQuery) -> None:
     """A person, a car and a very broad picture, which is whole and lower; each place is as broad as its picture."""
     images = [np.full((*size, 3), 99, np.uint8) for size in ((64, 32), (90, 60), (10, 200))]
-    places = ranked_list(replace(ranked, gallery_images=images))["places"]
-    assert [opened_place(place).size for place in places] == [(64, 128), (64, 128), (85, 128), (256, 13)]
-    assert [place["width"] for place in places] == [84, 84, 85, 256]
+    shown = ranked_list(replace(ranked, gallery_images=images))
+    places = [shown["query"], *shown["places"]]
+    assert [opened_place(place).size for place in places] == [(60, 120), (60, 120), (80, 120), (240, 12)]
+    assert [place["width"] for place in places] == [82, 82, 82, 240]
 
 
 def test_a_query_that_found_nothing_is_shown_alone(ranked: RankedQuery) -> None:
-    assert len(ranked_list(replace(ranked, gallery_images=[], matches=[], captions=[]))["places"]) == 1
+    assert len(ranked_list(replace(ranked, gallery_images=[], matches=[], captions=[]))["places"]) == 0
 
 
 def test_a_ranked_query_is_checked(ranked: RankedQuery) -> None:

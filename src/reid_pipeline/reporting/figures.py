@@ -46,7 +46,7 @@ _AGREEMENT = {"ari": "ARI", "nmi": "NMI"} | {
     f"{kind.lower()}_{part}": f"{kind} {part}" for kind in ("pairwise", "BCubed") for part in ("precision", "recall")
 }
 _FROM_0 = {"rangemode": "tozero"}
-_PERCENT = {"tickformat": ".0%", **_FROM_0}
+_PERCENT = {"tickformat": ".2~%", **_FROM_0}
 _SCORE = {"range": [0, 1.02]}
 
 
@@ -70,7 +70,7 @@ def training_curves(history: History) -> dict[str, go.Figure]:
     """Return the figures of a history that have something to show, by name, in reading order."""
     makers = {
         "loss": loss_curves,
-        "clusters": cluster_curves,
+        "clusters_and_noise": cluster_curves,
         "cluster_sizes": cluster_size_bars,
         "agreement": agreement_curves,
         "seconds": seconds_bars,

@@ -13,9 +13,9 @@ from reid_pipeline.reporting.formats import percent
 
 Groups = Sequence[Hashable] | NDArray[np.int64] | None
 
-HEIGHT = 128
+HEIGHT = 120
 """Pixels of every picture of a list, of people as of vehicles; a width is at most twice that."""
-_NARROWEST = 84  # pixels of a place in a list: words have room below a narrow picture
+_NARROWEST = 82  # pixels of a place in a list: words have room below a narrow picture
 _BETWEEN = "·"  # the parts of a caption, which stand in a line each
 
 
@@ -94,7 +94,7 @@ def ranked_list(ranked: RankedQuery) -> dict[str, Any]:
 
     A match and a mismatch differ by a mark, a word and the form of their frame, and by colour.
     """
-    places = [_place(ranked.query_image, ranked.query_caption, "query", "Query", "Query")]
+    places = []
     for rank, (image, match) in enumerate(zip(ranked.gallery_images, ranked.matches, strict=True), start=1):
         kind, mark, word = ("match", "✓", "match") if match else ("mismatch", "✕", "other")
         spoken = f"Rank {rank}, {'a match' if match else 'another identity'}"
@@ -102,6 +102,7 @@ def ranked_list(ranked: RankedQuery) -> dict[str, Any]:
     return {
         "average_precision": percent(ranked.average_precision),
         "caption": " ".join(ranked.query_caption.split()),
+        "query": _place(ranked.query_image, ranked.query_caption, "query", "Query", "Query"),
         "places": places,
     }
 
