@@ -11,7 +11,7 @@ import plotly.graph_objects as go
 import pytest
 from page_checks import check_pages
 
-from reid_pipeline.io.index_page import list_pages, renew_index
+from reid_pipeline.io.index_page import AllPagesDataset, IndexPageDataset, list_pages, renew_index
 from reid_pipeline.io.page import HTMLPageDataset
 from reid_pipeline.reporting import page as page_module
 from reid_pipeline.reporting.figures import COLOURS, dress
@@ -50,6 +50,11 @@ def test_pages_and_index_lead_to_each_other_also_after_pages_were_removed(tmp_pa
     save(tmp_path, names[1], a_page("Leaderboard"))
     assert check_pages(tmp_path) == {*names[1:], "zoo/tuning/pcl/main/tuning.html"}
     assert not (tmp_path / plotly_file()).exists(), "no page has a figure"
+    files[2].unlink()
+    left = AllPagesDataset(filepath=str(tmp_path)).load()
+    IndexPageDataset(filepath=str(tmp_path / "index.html")).save(render_index(left))
+    assert check_pages(tmp_path) == {names[1], "zoo/tuning/pcl/main/tuning.html"}
+    assert (tmp_path / plotly_file()).read_bytes().startswith(b"/**\n* plotly.js v"), "whoever has figures finds it"
 
 
 def test_an_index_that_is_right_is_left_alone(tmp_path: Path) -> None:

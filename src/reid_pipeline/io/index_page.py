@@ -14,6 +14,8 @@ from pathlib import Path, PurePosixPath
 
 from filelock import FileLock
 
+from reid_pipeline.io.base import ReadOnlyDataset
+from reid_pipeline.io.page import TextDataset
 from reid_pipeline.io.replacing import NO_LOCKS, replacing
 from reid_pipeline.reporting.index_page import INDEX, ListedPage, render_index
 from reid_pipeline.reporting.page import plotly_file
@@ -24,6 +26,24 @@ _SECONDS = 60.0  # to wait for another process's list
 _HEAD = 8192  # bytes of a page that hold its title
 _TITLE = re.compile(r"<title>(.*?)</title>", re.DOTALL)
 _log = logging.getLogger(__name__)
+
+
+class AllPagesDataset(ReadOnlyDataset[list[ListedPage]]):
+    """The pages below a folder."""
+
+    _refusal = "Pages in {path} are read only; {kind} was not written."
+
+    def load(self) -> list[ListedPage]:
+        """Return them, the newest first."""
+        return list_pages(self._filepath)
+
+
+class IndexPageDataset(TextDataset):
+    """The index, with plotly.js beside it; what was saved since it was made is listed as well."""
+
+    def _written(self, data: str) -> None:
+        put_plotly(self._filepath.parent)
+        renew_index(self._filepath.parent)
 
 
 def put_plotly(folder: Path) -> None:

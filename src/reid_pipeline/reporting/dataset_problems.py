@@ -164,8 +164,8 @@ def _training_identities(summary: DatasetSummary, shown: Mapping[str, Sequence[s
             f"{spread.max:,} of {images:,} labelled training images show one identity, {spread.largest or 'unnamed'}.",
             "Without labels, one individual is most of what is clustered; with labels, the others have few images.",
             "Leave some of its images out, or check that its name does not stand for several individuals or for none.",
-            [spread.largest] if spread.largest in shown else [],
-            [shown[spread.largest]] if spread.largest in shown else [],
+            [name for name in shown if name == spread.largest],
+            [paths for name, paths in shown.items() if name == spread.largest],
         )
 
 

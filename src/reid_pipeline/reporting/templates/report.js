@@ -3,15 +3,17 @@
   var figures = document.querySelectorAll("figure.chart");
   var dark = window.matchMedia("(prefers-color-scheme: dark)");
   var library = document.getElementById("plotly-js").getAttribute("src");
+  var name = library.split("/").pop();
 
-  // A page that was sent or moved alone: all but the figures is there, and each says what it lacks.
+  // All else of a page that was sent alone is there, and its figures say what they lack.
   function explain() {
-    figures.forEach(function (figure) {
+    figures.forEach(function (figure, place) {
       var plot = figure.querySelector(".plot");
       plot.classList.add("missing");
       plot.style.height = "auto";
-      plot.textContent = "This figure is drawn by the file " + library.split("/").pop() + ", which lies in the folder " +
-        "of all pages and was not found from here (" + library + "). Send or move that file along, or the whole folder.";
+      plot.textContent = place ? "Not drawn: " + name + " is missing, as said at the first figure." :
+        "Not drawn: the file " + name + " draws the figures, and was found neither beside this page nor at " + library +
+        ". It lies in the folder that all pages were made in: put it beside this page.";
     });
   }
 
@@ -39,12 +41,20 @@
     });
   }
 
+  function start() {
+    draw({ print: false });
+    dark.addEventListener("change", function () { draw({ print: false }); });
+    window.addEventListener("beforeprint", function () { draw({ print: true }); });
+    window.addEventListener("afterprint", function () { draw({ print: false }); });
+  }
+
   window.addEventListener("beforeprint", function () {
     document.querySelectorAll("details").forEach(function (part) { part.open = true; });
   });
-  if (!window.Plotly) { explain(); return; }
-  draw({ print: false });
-  dark.addEventListener("change", function () { draw({ print: false }); });
-  window.addEventListener("beforeprint", function () { draw({ print: true }); });
-  window.addEventListener("afterprint", function () { draw({ print: false }); });
+  if (window.Plotly) { start(); return; }
+  var beside = document.createElement("script");
+  beside.src = name;
+  beside.onload = start;
+  beside.onerror = explain;
+  document.head.appendChild(beside);
 })();
