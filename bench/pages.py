@@ -54,7 +54,7 @@ def pages_of(folder: Path) -> list[Path]:
 
 
 def faults(found: dict[str, Any], events: Sequence[dict[str, Any]]) -> list[str]:
-    """Return what is wrong with a page, from what was found on it and what the browser told meanwhile."""
+    """Return what is wrong with a page, from what was found on it and what came from the browser meanwhile."""
     wrong = [f"console: {text}" for text in console_errors(events)]
     if found["overflow"] > 0:
         wrong.append(f"{found['overflow']} pixels broader than the window")

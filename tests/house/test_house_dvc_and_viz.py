@@ -48,7 +48,8 @@ def test_what_a_cell_loads_is_listed_as_its_code(reproduced: ProjectCopy, method
     own = {name for name in loaded if name.split(".")[1] not in handing_on and f"{name}.__init__" not in listed}
     assert {"reid_pipeline.engine.loop", "reid_pipeline.models.pretrained"} <= own
     packages = {f"reid_pipeline.{room}" for room in ("engine", "images", "models", "reporting", "schema")}
-    assert own - packages - {"reid_pipeline.engine.progress"} <= listed
+    without_effect = {f"reid_pipeline.{name}" for name in ("engine.progress", "io.index_page", "reporting.index_page")}
+    assert own - packages - without_effect <= listed
 
 
 def test_running_ingestion_without_dvc_leaves_the_stages_clean(reproduced: ProjectCopy) -> None:

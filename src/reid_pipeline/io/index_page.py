@@ -41,7 +41,7 @@ class AllPagesDataset(ReadOnlyDataset[list[ListedPage]]):
 class IndexPageDataset(TextDataset):
     """The index, with plotly.js beside it; what was saved since it was made is listed as well."""
 
-    def _written(self, data: str) -> None:
+    def _written(self, data: str) -> None:  # noqa: ARG002
         put_plotly(self._filepath.parent)
         renew_index(self._filepath.parent)
 

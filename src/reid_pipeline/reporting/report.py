@@ -71,7 +71,7 @@ class ReportContent:
 
 
 def render_report(content: ReportContent) -> str:
-    """Return the page's HTML source, of 1.5 MB at most. The same content gives the same page.
+    """Return the page's HTML source, about half a megabyte. The same content gives the same page.
 
     Raises:
         ValueError: no metrics.
