@@ -12,8 +12,8 @@ Picture = NDArray[np.uint8]
 HEIGHT = 56
 """Pixels; a width is at most twice that."""
 GAP, FIRST_GAP = 4, 20
-"""Pixels of paper between two images; after the first, where that is the one asked about."""
-_PAPER = (255, 255, 255)
+"""Pixels between two images; after the first, where that is the one asked about."""
+_PAPER = (255, 255, 255, 0)  # the page's own shows through, white or dark
 
 
 def thumbnail(picture: Picture, height: int = HEIGHT) -> Picture:
@@ -25,10 +25,10 @@ def thumbnail(picture: Picture, height: int = HEIGHT) -> Picture:
 
 
 def row_of(pictures: Sequence[Picture], *, asked: bool = False) -> bytes:
-    """Return thumbnails in a row on white, as WebP; with `asked` the first stands apart."""
+    """Return thumbnails in a row on what is below them, as WebP; with `asked` the first stands apart."""
     gaps = [FIRST_GAP if asked and not place else GAP for place in range(len(pictures))]
     width = sum(each.shape[1] for each in pictures) + sum(gaps)
-    row, left = Image.new("RGB", (width, HEIGHT), _PAPER), 0
+    row, left = Image.new("RGBA", (width, HEIGHT), _PAPER), 0
     for picture, gap in zip(pictures, gaps, strict=True):
         row.paste(Image.fromarray(picture), (left, (HEIGHT - picture.shape[0]) // 2))
         left += picture.shape[1] + gap
@@ -36,7 +36,7 @@ def row_of(pictures: Sequence[Picture], *, asked: bool = False) -> bytes:
 
 
 def as_webp(picture: Picture) -> bytes:
-    """Return the picture, uint8 [H, W, 3], as WebP, in about half of the bytes of JPEG."""
+    """Return the picture, uint8 [H, W, 3] or [H, W, 4] with transparency, as WebP: about half of the bytes of JPEG."""
     buffer = io.BytesIO()
     Image.fromarray(picture).save(buffer, "WEBP", quality=75)
     return buffer.getvalue()

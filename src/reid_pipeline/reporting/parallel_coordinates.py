@@ -29,7 +29,7 @@ def parallel_coordinates(complete: Sequence[StudyTrial], space: Mapping[str, Sea
         heights = [positions[place] for positions, _ in axes.values()]
         figure.add_trace(_line(trial, heights, place, len(ranked)))
     marks = [
-        {"x": x, "y": y, "text": _plain(text), "xanchor": "left", "xshift": 4, "showarrow": False, "font": {"size": 11}}
+        {"x": x, "y": y, "text": _plain(text), "xanchor": "left", "xshift": 4, "showarrow": False, "font": {"size": 10}}
         for x, (_, ends) in enumerate(axes.values())
         for y, text in ends.items()
     ]
@@ -39,7 +39,7 @@ def parallel_coordinates(complete: Sequence[StudyTrial], space: Mapping[str, Sea
     ]
     figure.update_layout(annotations=marks, shapes=rules, hovermode="closest")
     names = {"tickvals": [*range(len(axes))], "ticktext": [_plain(name) for name in axes]}
-    figure.update_xaxes(**names, range=[-0.1, len(axes) - 0.4], showline=False)
+    figure.update_xaxes(**names, range=[-0.1, len(axes) - 0.4], showline=False, tickangle=-40)
     figure.update_yaxes(visible=False, range=[-0.06, 1.06])
     left_out = f"the best {MOST} of {len(complete)} trials" if len(complete) > MOST else ""
     return dress(figure, "Values that went together", subtitle=left_out, height=440, legend=False)
@@ -76,12 +76,11 @@ def _scaled(values: Sequence[float], shown: Any) -> tuple[list[float], dict[floa
     low, high = min(values), max(values)
     if low == high:
         return [0.5] * len(values), {0.5: shown(low)}
-    ends = {at: shown(low + at * (high - low)) for at in (0.0, 0.5, 1.0)}
-    return [(value - low) / (high - low) for value in values], ends
+    return [(value - low) / (high - low) for value in values], {0.0: shown(low), 1.0: shown(high)}
 
 
 def _shown(value: Any) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
 
 
 def _plain(text: str) -> str:

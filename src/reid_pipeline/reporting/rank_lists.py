@@ -98,18 +98,29 @@ def ranked_list(ranked: RankedQuery) -> dict[str, Any]:
     for rank, (image, match) in enumerate(zip(ranked.gallery_images, ranked.matches, strict=True), start=1):
         kind, mark, word = ("match", "✓", "match") if match else ("mismatch", "✕", "other")
         spoken = f"Rank {rank}, {'a match' if match else 'another identity'}"
-        places.append(_place(image, ranked.captions[rank - 1], kind, f"{rank} {mark} {word}", spoken))
+        lines = _lines(ranked.captions[rank - 1])
+        places.append(place_of(thumbnail(image, HEIGHT), f"{rank} {mark} {word}", lines, kind=kind, spoken=spoken))
     return {
         "average_precision": percent(ranked.average_precision),
         "caption": " ".join(ranked.query_caption.split()),
-        "query": _place(ranked.query_image, ranked.query_caption, "query", "Query", "Query"),
+        "query": place_of(thumbnail(ranked.query_image, HEIGHT), "Query", _lines(ranked.query_caption)),
         "places": places,
     }
 
 
-def _place(image: Picture, caption: str, kind: str, head: str, spoken: str) -> dict[str, Any]:
-    shown = thumbnail(image, HEIGHT)
-    lines = [" ".join(part.split()) for part in caption.split(_BETWEEN)]
-    width = max(_NARROWEST, shown.shape[1])
-    alt = f"{spoken}: {', '.join(lines)}"
-    return {"kind": kind, "head": head, "lines": lines, "width": width, "alt": alt, "source": source_of(as_webp(shown))}
+def place_of(shown: Picture, head: str, lines: Sequence[str], *, kind: str = "", spoken: str = "") -> dict[str, Any]:
+    """Return what `ranked.html.j2` shows of one image: itself, a heading, and lines below it.
+
+    Args:
+        shown: uint8 [H, W, 3], in the size that it is shown in.
+        head: in bold.
+        lines: what else is known of it.
+        kind: CSS class of its frame, "match", "mismatch" or empty.
+        spoken: the heading for those who do not see it, where it has a mark.
+    """
+    words = {"head": head, "lines": lines, "alt": ": ".join(filter(None, [spoken or head, ", ".join(lines)]))}
+    return {**words, "kind": kind, "width": max(_NARROWEST, shown.shape[1]), "source": source_of(as_webp(shown))}
+
+
+def _lines(caption: str) -> list[str]:
+    return [" ".join(part.split()) for part in caption.split(_BETWEEN)]

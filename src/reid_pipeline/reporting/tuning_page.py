@@ -152,7 +152,7 @@ def history_figure(trials: Sequence[StudyTrial]) -> go.Figure:
     best = [*accumulate(scored.values(), max)]
     figure.add_scatter(x=[*scored], y=best, name="best so far", mode="lines", line=stroke)
     figure.update_xaxes(title_text="Trial")
-    figure.update_yaxes(title_text=_SCORE, tickformat=".1%")
+    figure.update_yaxes(title_text=_SCORE, tickformat=".1%", autorangeoptions={"clipmin": 0, "clipmax": 1})
     return dress(figure, "Course of the study")
 
 
