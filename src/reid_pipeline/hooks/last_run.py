@@ -21,6 +21,7 @@ from kedro.pipeline import Node
 
 from reid_pipeline.io.entries import file_of
 from reid_pipeline.io.replacing import replacing
+from reid_pipeline.schema.errors import UserError
 
 EVENTS = ".viz/kedro_pipeline_events.json"
 """Where kedro viz reads them, below the project's folder; git ignores it."""
@@ -46,7 +47,7 @@ class LastRun:
         """Begin anew, once all checks have passed."""
         self._catalog, self._lock = catalog, threading.Lock()
         self._begun: dict[str, float] = {}
-        self._places: dict[str, int] = {}
+        self._places: dict[tuple[str, str], int] = {}
         self._node: Node | None = None
         self._dataset: dict[str, str] = {}
         self._events: list[dict[str, Any]] = [{"event": "before_pipeline_run", "timestamp": _now()}]
@@ -79,10 +80,7 @@ class LastRun:
         """Note what was written, and the node's time so far; a generator saves again and again."""
         self._note_dataset("after_dataset_saved", dataset_name)
         seconds = time.perf_counter() - self._begun.get(node.name, time.perf_counter())
-        done = {"event": "after_node_run", **_named(node), "duration": seconds, "status": "success"}
-        with self._lock:
-            place = self._places.setdefault(node.name, len(self._events))
-            self._events[place : place + 1] = [done]
+        self._put({"event": "after_node_run", **_named(node), "duration": seconds, "status": "success"})
         self._write()
 
     @hook_impl
@@ -107,9 +105,13 @@ class LastRun:
         self._dataset = {}
         file = file_of(self._catalog.get(name))
         size = {"size": file.stat().st_size} if file is not None and file.is_file() else {}
-        noted = {"event": event, "dataset": name, "node_id": hash_node(name), "status": "Available", **size}
+        self._put({"event": event, "dataset": name, "node_id": hash_node(name), "status": "Available", **size})
+
+    def _put(self, event: dict[str, Any]) -> None:
+        """Note an event of a node or dataset, in the place of an earlier one of its kind."""
         with self._lock:
-            self._events.append(noted)
+            place = self._places.setdefault((event["event"], event["node_id"]), len(self._events))
+            self._events[place : place + 1] = [event]
 
     def _write(self) -> None:
         """Write all events, and unless the run has ended that it has not; without a project there is no graph."""
@@ -122,7 +124,7 @@ class LastRun:
         try:
             with replacing(self._file) as written:
                 written.write_text(json.dumps(events, indent=1), encoding="utf-8")
-        except OSError as error:
+        except (OSError, UserError) as error:  # a run does not fail for it
             _log.debug("%s was not written: %s", self._file, error)
 
 

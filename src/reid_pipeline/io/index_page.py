@@ -19,6 +19,7 @@ from reid_pipeline.io.page import TextDataset
 from reid_pipeline.io.replacing import NO_LOCKS, replacing
 from reid_pipeline.reporting.index_page import INDEX, ListedPage, render_index
 from reid_pipeline.reporting.page import plotly_file
+from reid_pipeline.schema.errors import UserError
 
 _LOCK = ".index.lock"
 """Held while pages are listed and the index is written: of two at once, the second lists both pages."""
@@ -68,8 +69,9 @@ def renew_index(folder: Path) -> None:
             if not file.is_file() or file.read_bytes() != page.encode():
                 with replacing(file) as written:
                     written.write_text(page, encoding="utf-8")
-    except OSError as error:  # a Timeout is one
-        _log.warning("The index %s was not renewed: %s.", file, error.strerror or error)
+    except (OSError, UserError) as error:  # a Timeout is an OSError
+        reason = getattr(error, "strerror", None) or str(error)
+        _log.warning("The index %s was not renewed: %s.", file, reason.rstrip("."))
 
 
 @contextlib.contextmanager
