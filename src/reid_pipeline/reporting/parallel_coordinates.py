@@ -39,7 +39,7 @@ def parallel_coordinates(complete: Sequence[StudyTrial], space: Mapping[str, Sea
     ]
     figure.update_layout(annotations=marks, shapes=rules, hovermode="closest")
     names = {"tickvals": [*range(len(axes))], "ticktext": [_plain(name) for name in axes]}
-    figure.update_xaxes(**names, range=[-0.1, len(axes) - 0.4], showline=False, tickangle=-40)
+    figure.update_xaxes(**names, range=[-0.1, len(axes) - 0.4], showline=False, tickangle=-90)
     figure.update_yaxes(visible=False, range=[-0.06, 1.06])
     left_out = f"the best {MOST} of {len(complete)} trials" if len(complete) > MOST else ""
     return dress(figure, "Values that went together", subtitle=left_out, height=440, legend=False)
