@@ -96,7 +96,7 @@ def check_names(folder: Path, split_table: pd.DataFrame, page: str, dataset_page
     tested = found[found["split"] == "query"]
     assert {"Spot", "<b>Liz</b>"} < set(tested["identity"]) <= set(heads)
     assert {f"camera {name}" for name in CAMERAS} == {head for head in heads if head.startswith("camera ")}
-    captions = [unescape(text) for text in re.findall(r"<figcaption>AP .*?<span>(.*?)</span>", page)]
+    captions = [unescape(text) for text in re.findall(r"<figcaption><strong>AP .*?</strong> (.*?)</figcaption>", page)]
     called = {f"id {row['identity']} · camera {row['camera']}" for _, row in tested.iterrows()}
     assert set(captions) <= called
     assert captions
@@ -124,7 +124,7 @@ def check_clusters(folder: Path, split_table: pd.DataFrame, page: str) -> None:
     assert len(record["neighbours"]) == min(8, len(train))
     rows = sum(len(sheet["parts"]) for sheet in record["sheets"]) + 2 * len(record["neighbours"])
     section = page[page.index('<h2 id="clusters">') :]
-    assert section[: section.index("</section>")].count("data:image/jpeg;base64,") == rows
+    assert section[: section.index("</section>")].count("data:image/webp;base64,") == rows
     assert {each["path"] for each in record["neighbours"]} <= {
         unescape(text) for text in re.findall(r"<figcaption>(.*?)</figcaption>", section)
     }

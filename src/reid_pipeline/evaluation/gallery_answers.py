@@ -9,7 +9,7 @@ import pandas as pd
 from reid_pipeline.evaluation.gallery_probes import Probes, filters_of, hits_of_words
 from reid_pipeline.gallery import Gallery, Hits
 from reid_pipeline.images.decode import read_image
-from reid_pipeline.reporting.contact_sheets import Picture, thumbnail
+from reid_pipeline.reporting.contact_sheets import HEIGHT, Picture, thumbnail
 from reid_pipeline.reporting.formats import counted
 from reid_pipeline.reporting.gallery_pages import AnswerContent, Shown, missing_picture, render_answers
 from reid_pipeline.reporting.page import aligned
@@ -21,8 +21,8 @@ PROBE, RANK, SCORE, ID, ANSWER = "probe", "rank", "score", "id", "answer"
 _ENTRY = (IDENTITY, PATH, CAMERA, "time", "collection", "trackid")
 _PRINTED = 12
 """Rows in the terminal."""
-_ENTRIES = 10
-"""Pictures of entries in a row of a page."""
+_ENTRIES, _HEIGHT = 10, 80
+"""Pictures of entries beside a probe on a page, and how many pixels high they are."""
 _KINDS = {"known": "match", "new": "mismatch", "unsure": ""}
 
 Answers = tuple[pd.DataFrame, str, str, str]
@@ -204,10 +204,10 @@ def search_table(gallery: Gallery, probes: Probes, hits: Hits) -> pd.DataFrame:
     return pd.concat([pd.DataFrame(head), entries, pd.DataFrame({ID: ids})], axis=1)
 
 
-def picture_of(file: Path) -> Picture:
+def picture_of(file: Path, height: int = HEIGHT) -> Picture:
     """Return the thumbnail of a picture, uint8 [H, W, 3]; a grey tile where the file is gone or damaged."""
     try:
-        return thumbnail(read_image(file))
+        return thumbnail(read_image(file), height)
     except UserError:
         return missing_picture()
 
@@ -221,8 +221,8 @@ def _shown(gallery: Gallery, probes: Probes, row: int, hits: Hits, verdict: tupl
         " ".join(filter(None, [name, camera, _number(score)]))
         for name, camera, score in zip(entries[IDENTITY], entries[CAMERA], scores, strict=True)
     ]
-    pictures = [picture_of(Path(path)) for path in entries[PATH]]
-    asked = [] if file is None else [picture_of(file)]
+    pictures = [picture_of(Path(path), _HEIGHT) for path in entries[PATH]]
+    asked = [] if file is None else [picture_of(file, _HEIGHT)]
     title = shown_path(probes.names[row])
     return Shown(title, verdict[0], [*asked, *pictures], lines, kind=verdict[1], asked=file is not None)
 

@@ -46,7 +46,7 @@ _RECORDS = (Metrics, Differences, ClusterFacts, Comparison, Leaderboard, Dataset
 _NEXT = {
     "__default__": "leaderboard", "report": "leaderboard", "leaderboard": "cross_benchmark", "changes": "report",
     "cross_benchmark": "leaderboard", "ingestion": ZERO_SHOT, "pretrain_demo_clip": ZERO_SHOT, "embed": "",
-    "export": "",
+    "export": "", "pages": "",
 }  # fmt: skip
 """Which pipeline comes after which, if any; after a method's comes `report`."""
 _OF_TABLES = ("raw_root", "synthetic", "ingestion", "splits")

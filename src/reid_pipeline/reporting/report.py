@@ -1,6 +1,5 @@
-"""The report of a run: one HTML page that loads nothing from anywhere."""
+"""The report of a run: one HTML page, pictures inside; plotly.js, which draws its figures, lies beside the pages."""
 
-import base64
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -21,7 +20,7 @@ from reid_pipeline.reporting.formats import (
 from reid_pipeline.reporting.guard_notes import dominated_notes, exported_model, exported_notes, label_warnings
 from reid_pipeline.reporting.open_set_section import open_set_section
 from reid_pipeline.reporting.page import Column, Headline, Table, charts, flattened, rendered
-from reid_pipeline.reporting.rank_lists import RankedQuery, describe, rank_list_strip
+from reid_pipeline.reporting.rank_lists import RankedQuery, ranked_list
 from reid_pipeline.reporting.untested import HOW_TO_TEST, is_untested, why_untested
 from reid_pipeline.schema.addresses import ZERO_SHOT
 from reid_pipeline.schema.origin import LabelUse
@@ -75,7 +74,7 @@ class ReportContent:
 
 
 def render_report(content: ReportContent) -> str:
-    """Return the page's HTML source, which loads nothing: about 5 MB. The same content gives the same page.
+    """Return the page's HTML source, about half a megabyte. The same content gives the same page.
 
     Raises:
         ValueError: no metrics.
@@ -110,7 +109,7 @@ def render_report(content: ReportContent) -> str:
         open_set=open_set_section(content.metrics, content.breakdown.open_set if content.breakdown else None),
         breakdown=breakdown_tables(content.breakdown),
         explained=explained_section(content.explanations) if content.explanations else None,
-        strips={name: [_strip(each) for each in ranked] for name, ranked in queries.items() if ranked},
+        ranked={name: [ranked_list(each) for each in ranked] for name, ranked in queries.items() if ranked},
         run_card=flattened(content.run_card.content()),
     )
 
@@ -206,12 +205,6 @@ def _cluster_notes(history: Sequence[EpochRecord]) -> list[str]:
     exported = exported_model(history)
     notes = label_warnings(history) if exported is None else exported_notes(exported)
     return [*notes, *dominated_notes(history, epochs(history))]
-
-
-def _strip(ranked: RankedQuery) -> dict[str, str]:
-    source = f"data:image/jpeg;base64,{base64.b64encode(rank_list_strip(ranked)).decode('ascii')}"
-    words = {"alt": describe(ranked), "caption": " ".join(ranked.query_caption.split())}
-    return {"source": source, **words, "average_precision": percent(ranked.average_precision)}
 
 
 def breakdown_tables(breakdown: Breakdown | None) -> list[Table]:
