@@ -148,7 +148,7 @@ def check_explained(folder: Path, split_table: pd.DataFrame, page: str) -> None:
     )
     section = page[page.index('<h2 id="explained">') :]
     section = section[: section.index("</section>")]
-    assert section.count("data:image/jpeg") == 3 * len(attention.images) + 5 * len(record.similar)
+    assert section.count("data:image/webp") == 3 * len(attention.images) + 5 * len(record.similar)
     assert section.count("<use ") >= 2 * len(space.group)
     assert ("No identity is known here." in section) is not known
     identity = split_table.set_index("path")["identity"]

@@ -4,9 +4,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from reid_pipeline.reporting.contact_sheets import source_of
+from reid_pipeline.reporting.contact_sheets import as_webp, source_of
 from reid_pipeline.reporting.formats import count, counted, percent
-from reid_pipeline.reporting.heat_maps import Picture, coloured, jpeg
+from reid_pipeline.reporting.heat_maps import Picture, coloured
 from reid_pipeline.reporting.scatter import LETTERS, SHAPES, Points, colour_of, scatter
 from reid_pipeline.schema.explanations import (
     Attention,
@@ -163,7 +163,7 @@ def _attended(image: Any, content: ExplainedContent, kind: str) -> list[dict[str
 def _shown(picture: Picture, title: str, words: str) -> dict[str, str]:
     rows, columns = picture.shape[:2]
     return {
-        "source": source_of(jpeg(picture)), "title": title, "alt": words, "width": f"{columns}", "height": f"{rows}"
+        "source": source_of(as_webp(picture)), "title": title, "alt": words, "width": f"{columns}", "height": f"{rows}"
     }  # fmt: skip
 
 

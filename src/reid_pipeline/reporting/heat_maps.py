@@ -1,7 +1,5 @@
 """A number for each cell of an image, as colours over the image: dark violet is least, then red, yellow is most."""
 
-import io
-
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
@@ -13,7 +11,6 @@ HEIGHT, WIDEST = 160, 200
 """Pixels of a picture at most."""
 _RAMP = np.array([(8, 6, 40), (78, 18, 110), (176, 42, 92), (236, 104, 38), (252, 186, 40), (252, 250, 160)], float)
 _SHARE = 0.6  # of the colour; the rest is the image, in grey
-_QUALITY = 80
 
 
 def picture_below(picture: Picture) -> Picture:
@@ -22,13 +19,6 @@ def picture_below(picture: Picture) -> Picture:
     scale = min(HEIGHT / rows, WIDEST / columns)
     size = (max(1, round(columns * scale)), max(1, round(rows * scale)))
     return np.asarray(Image.fromarray(picture).resize(size, Image.Resampling.LANCZOS))
-
-
-def jpeg(picture: Picture) -> bytes:
-    """Return the picture as JPEG."""
-    buffer = io.BytesIO()
-    Image.fromarray(picture).save(buffer, "JPEG", quality=_QUALITY, optimize=True)
-    return buffer.getvalue()
 
 
 def coloured(picture: Picture, heat: HeatMap, ends: tuple[float, float] | None = None) -> Picture:
