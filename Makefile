@@ -9,6 +9,7 @@
 #   make golden  record the golden traces anew: make golden REASON="why the numbers change"
 #   make bench   what the parts of the demo cost: ingestion, loading, training (also beside others), clustering, evaluation
 #   make versions   the quick tests against the lowest and the newest open_clip, timm, torch and kedro
+#   make browser the pages of data/08_reporting in Chromium: narrow, broad, light, dark; fails where one is wrong
 #   make viz     the pipelines as a graph, in a browser
 #   make docs    the documents as a site, site/index.html; strict: a dead link fails
 #   make repro   the demo as DVC stages; a second time it does nothing
@@ -29,7 +30,7 @@ COMPILE := $(UV) pip compile --quiet --universal --generate-hashes --python-vers
 unexport VIRTUAL_ENV CONDA_PREFIX PYTHONHOME PYTHONPATH PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help env dev demo test quick check rules types imports golden bench versions viz docs repro stages lock clean
+.PHONY: help env dev demo test quick check rules types imports golden bench versions browser viz docs repro stages lock clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -104,6 +105,10 @@ bench: env
 
 versions: dev
 	$(BIN)/python bench/versions.py
+
+# Screenshots lie in data/08_reporting/.screenshots, which is no part of the pages.
+browser: env
+	$(BIN)/python bench/pages.py data/08_reporting --screenshots data/08_reporting/.screenshots
 
 viz: env
 	$(BIN)/kedro viz run

@@ -14,8 +14,9 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 SOURCE = ROOT / "src"
 PACKAGE, DRAWINGS = "reid_pipeline", "reid_drawings"
-WITHOUT_EFFECT = (f"{PACKAGE}.engine.progress",)
-"""The bar on the console decides on no result; nor does the package's own `__init__.py`, the version."""
+WITHOUT_EFFECT = (f"{PACKAGE}.engine.progress", f"{PACKAGE}.io.index_page")
+"""The bar on the console decides on no result, and the index of all pages is none; nor does the package's own
+`__init__.py`, the version."""
 WHOLE = (f"{PACKAGE}.clustering.kinds", f"{PACKAGE}.models.towers")
 """Packages that import all of their modules, by what lies there; of methods and readers a step has one."""
 

@@ -158,7 +158,6 @@ def _cell(env: str, row: Row) -> Stage:
     seed, method, folder = "seed_${item.seed}", row.method, row.folder
     models, results = f"data/06_models/{env}/{folder}/{seed}", f"data/08_reporting/{env}/{folder}/{seed}"
     output = f"data/07_model_output/{env}/{folder}/{seed}"
-    zero_shot = f"data/08_reporting/{env}/{row.zero_shot}/{seed}"
     given = ",".join(["seed=${item.seed}", *([f"overlay={row.overlay}"] if row.overlay else [])])
     training = find_method(method).stage_names
     histories = [f"{results}/{stage}_history.json" for stage in training if len(training) > 1]
@@ -169,7 +168,7 @@ def _cell(env: str, row: Row) -> Stage:
             # Images are what ingestion saw: the split table has their hashes.
             f"data/03_primary/{env}/galleries.parquet",
             f"data/03_primary/{env}/split_table.parquet",
-            *([] if method == ZERO_SHOT else [f"{zero_shot}/{name}.json" for name in COMPARED]),
+            *([] if method == ZERO_SHOT else _of_zero_shot(env, row, seed)),
             f"{FOLDER}/{method}.txt",
         ],
         "params": [
@@ -186,11 +185,19 @@ def _cell(env: str, row: Row) -> Stage:
             f"{results}/breakdown.json",
             *(f"{results}/clusters.{form}" for form in ("csv", "json", "parquet")),
             f"{results}/curves.json",
+            f"{results}/explanations.json",
             *([] if method == ZERO_SHOT else [f"{results}/differences.json"]),
             *histories,
             *({f"{results}/{name}.json": {"cache": False}} for name in ("history", "metrics", "run_card")),
         ],
     }
+
+
+def _of_zero_shot(env: str, row: Row, seed: str) -> list[str]:
+    """Return what every other method reads of zero_shot: its model, what that made of the images, and its results."""
+    cell = f"{env}/{row.zero_shot}/{seed}"
+    model = [f"data/06_models/{cell}/embedder.safetensors", f"data/07_model_output/{cell}/embeddings.safetensors"]
+    return [*model, *(f"data/08_reporting/{cell}/{name}.json" for name in COMPARED)]
 
 
 def _report(env: str, folders: list[str]) -> Stage:

@@ -28,8 +28,8 @@ from typing import Any
 LIBRARIES = (
     "click", "dynaconf", "faiss", "fsspec", "jinja2", "kedro.io", "kedro.pipeline", "numba", "omegaconf", "open_clip",
     "pandas", "pandera.pandas", "plotly.graph_objects", "plotly.io", "pluggy", "pyarrow.parquet", "requests",
-    "rich.progress", "rich.traceback", "safetensors.torch", "scipy.stats", "sklearn.cluster", "sklearn.metrics",
-    "sqlalchemy.orm", "timm", "torch", "torchvision.transforms.v2",
+    "rich.progress", "rich.traceback", "safetensors.torch", "scipy.stats", "sklearn.cluster", "sklearn.manifold",
+    "sklearn.metrics", "sqlalchemy.orm", "timm", "torch", "torchvision.transforms.v2",
 )  # fmt: skip
 # A command of that name for programs that look for it, as DVC does: it hands over what it was given, and waits.
 CLIENT = """\

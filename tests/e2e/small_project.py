@@ -1,5 +1,6 @@
 """A copy of the project with a small problem and a short plan, and a way to type `kedro` in it."""
 
+import contextlib
 import os
 import shutil
 import subprocess
@@ -93,6 +94,19 @@ class Project:
     def result(self, method: str, name: str, *, seed: int = 0) -> Path:
         """Return the path of a result file; of a variant `method` is `<method>+<variant>`."""
         return self.root / "data/08_reporting/synthetic" / method / f"seed_{seed}" / name
+
+
+def last_run(project: Project) -> dict[str, Any]:
+    """Return what kedro viz's server answers of the last run, with the project's nodes by name."""
+    from kedro_viz.api.rest.responses.run_events import get_run_status_response
+    from kedro_viz.integrations.kedro.hooks_utils import hash_node
+
+    from reid_pipeline.pipeline_registry import register_pipelines
+
+    with contextlib.chdir(project.root):
+        answer = get_run_status_response().model_dump(mode="json")
+    known = {hash_node(node): node.name for each in register_pipelines().values() for node in each.nodes}
+    return {**answer, "nodes": {known[number]: found for number, found in answer["nodes"].items()}}
 
 
 def make_project(root: Path) -> Project:

@@ -16,6 +16,7 @@ from small_project import Project, make_project, run_session
 
 from reid_drawings import SyntheticBenchmark, SyntheticVehicles, draw_pictures
 from reid_pipeline.readers import lay_out, layouts, reader
+from reid_pipeline.schema.explanations import Explanations
 from reid_pipeline.schema.tables import CLUSTERS
 
 SIZE = {"cameras_per_identity": (2, 3), "images_per_camera": (3, 3), "num_cameras": 3}
@@ -95,7 +96,7 @@ def check_names(folder: Path, split_table: pd.DataFrame, page: str, dataset_page
     tested = found[found["split"] == "query"]
     assert {"Spot", "<b>Liz</b>"} < set(tested["identity"]) <= set(heads)
     assert {f"camera {name}" for name in CAMERAS} == {head for head in heads if head.startswith("camera ")}
-    captions = [unescape(text) for text in re.findall(r"<figcaption>AP .*?<span>(.*?)</span>", page)]
+    captions = [unescape(text) for text in re.findall(r"<figcaption><strong>AP .*?</strong> (.*?)</figcaption>", page)]
     called = {f"id {row['identity']} · camera {row['camera']}" for _, row in tested.iterrows()}
     assert set(captions) <= called
     assert captions
@@ -123,10 +124,36 @@ def check_clusters(folder: Path, split_table: pd.DataFrame, page: str) -> None:
     assert len(record["neighbours"]) == min(8, len(train))
     rows = sum(len(sheet["parts"]) for sheet in record["sheets"]) + 2 * len(record["neighbours"])
     section = page[page.index('<h2 id="clusters">') :]
-    assert section[: section.index("</section>")].count("data:image/jpeg;base64,") == rows
+    assert section[: section.index("</section>")].count("data:image/webp;base64,") == rows
     assert {each["path"] for each in record["neighbours"]} <= {
         unescape(text) for text in re.findall(r"<figcaption>(.*?)</figcaption>", section)
     }
+
+
+def check_explained(folder: Path, split_table: pd.DataFrame, page: str) -> None:
+    """Points, maps and compared images of the record stand on the page; by cluster where no identity is known."""
+    record = Explanations.model_validate_json((folder / "explanations.json").read_text())
+    known = bool((split_table["pid"] > 0).any())
+    space, attention = record.images, record.attention
+    assert space is not None
+    assert attention is not None
+    assert space.by == ("identity" if known else "cluster")
+    assert space.before is not None
+    assert len(space.before.points) == len(space.after.points) == len(space.group)
+    assert (attention.kind, attention.why_not) == ("class token", "")
+    looks = [each for image in attention.images for each in (image.before, image.after)]
+    assert looks
+    assert all(
+        each and each.elsewhere and sum(each.values) + each.elsewhere == pytest.approx(1, abs=1e-3) for each in looks
+    )
+    section = page[page.index('<h2 id="explained">') :]
+    section = section[: section.index("</section>")]
+    assert section.count("data:image/webp") == 3 * len(attention.images) + 5 * len(record.similar)
+    assert section.count("<use ") >= 2 * len(space.group)
+    assert ("No identity is known here." in section) is not known
+    identity = split_table.set_index("path")["identity"]
+    for each in record.similar if known else ():
+        assert identity[each.path] == identity[each.same.path] != identity[each.other.path]
 
 
 def check_untested(printed: str, page: str) -> None:
@@ -162,6 +189,7 @@ def test_from_files_to_a_report(
     assert card["data_hash"] in json.dumps(card)
     assert card["data_hash"][:12] in dataset_page
     check_clusters(results(project, environment) / "seed_0", table, page)
+    check_explained(results(project, environment) / "seed_0", table, page)
     if layout == "custom_unlabelled":
         check_untested(capsys.readouterr().out, page)
         assert set(table["split"]) == {"train"}

@@ -70,7 +70,7 @@ def test_the_cell_has_the_files_of_any_other(project: Project) -> None:
     cell = f"synthetic/{FOLDER}/seed_0"
     records = {file for file in files if file.startswith("09_records")}
     assert {file.split("/")[4] for file in records} == {"metrics.json", "history.json", "run_card.json"}
-    reports = ("metrics", "breakdown", "history", "run_card", "curves", "clusters")
+    reports = ("metrics", "breakdown", "history", "run_card", "curves", "clusters", "explanations")
     assert files - records == {
         f"06_models/{cell}/embedder.safetensors",
         *(f"08_reporting/{cell}/clusters.{end}" for end in ("csv", "parquet")),

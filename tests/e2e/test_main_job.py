@@ -10,8 +10,9 @@ import numpy as np
 import pandas as pd
 import pytest
 from console_blocks import documented
+from page_checks import check_pages
 from safetensors.numpy import load_file
-from small_project import Project, make_project
+from small_project import Project, last_run, make_project
 
 HISTORY_KEYS = {
     "version", "run", "epoch", "stage", "learning_rate", "loss", "losses", "clusters", "noise_share"} | {
@@ -104,10 +105,30 @@ def test_the_report_is_one_page_without_network(finished: tuple[Project, str]) -
     page = finished[0].root / "data/08_reporting/synthetic/unsupervised_pcl/report_seed_0.html"
     text = page.read_text()
     assert "zero_shot" in text
-    assert text.count("data:image/jpeg;base64,") >= 4
+    assert text.count("data:image/webp;base64,") >= 4
     assert "Known, or new?" in text
     assert 'id="open-set-scores"' in text
-    assert not re.search(r"<(script|img|link|iframe)[^>]+(src|href)=[\"']https?:", text)
+    found = check_pages(finished[0].root / "data/08_reporting")
+    assert found == {
+        *(f"synthetic/{method}/report_seed_0.html" for method in ("unsupervised_pcl", "zero_shot")),
+        "synthetic/dataset/dataset.html",
+    }
+
+
+def test_kedro_viz_shows_the_last_run(finished: tuple[Project, str]) -> None:
+    """Nodes and seconds are those that the terminal printed, the time of training with them."""
+    project, printed = finished
+    shown = last_run(project)
+    times = {name: float(seconds) for name, seconds in re.findall(r"(\S+) done in (\d+\.\d) s", printed)}
+    assert times["unsupervised_pcl.train_cluster_contrast"] > 0.5
+    assert {name: found["duration"] for name, found in shown["nodes"].items()} == pytest.approx(times, abs=0.3)
+    assert {found["status"] for found in shown["nodes"].values()} == {shown["pipeline"]["status"]} == {"success"}
+    assert shown["pipeline"]["error"] is None
+    assert shown["pipeline"]["duration"] >= sum(times.values()) - 1
+    report = next(found for found in shown["datasets"].values() if found["name"] == "unsupervised_pcl.report")
+    page = project.root / "data/08_reporting/synthetic/unsupervised_pcl/report_seed_0.html"
+    assert (report["size"], report["status"]) == (page.stat().st_size, "success")
+    assert not (project.root / ".viz/stats.json").exists(), "sizes by name are wrong across environments"
 
 
 def test_the_run_ends_with_the_table_and_the_paths(finished: tuple[Project, str]) -> None:

@@ -110,6 +110,9 @@ def contents(folder: Path) -> dict[str, bytes]:
         ("06_models", "embedder.safetensors", "group"),
         ("07_model_output", "embeddings.safetensors", "group"),
         ("08_reporting", "differences.json", "report"),
+        ("06_models", "embedder.safetensors", "explain"),
+        ("07_model_output", "embeddings.safetensors", "explain"),
+        ("08_reporting", "explanations.json", "report"),
     ],
 )
 def test_the_artefact_of_another_run(project: Project, data: Path, layer: str, file: str, node: str) -> None:
@@ -122,6 +125,25 @@ def test_the_artefact_of_another_run(project: Project, data: Path, layer: str, f
         assert "was not made by this run" in told
         assert "seed was 1 and is 0" in told
     assert "Make" in told
+
+
+@pytest.mark.parametrize(
+    ("layer", "file"), [("06_models", "embedder.safetensors"), ("07_model_output", "embeddings.safetensors")]
+)
+def test_before_of_another_run(project: Project, data: Path, layer: str, file: str) -> None:
+    theirs, ours = (cell(data, layer, seed=seed, method="zero_shot") / file for seed in (1, 0))
+    shutil.copy(theirs, ours)
+    told = refused(project, "explain")
+    assert f"zero_shot/seed_0/{file}, the zero_shot that pcl.explain reads" in told
+
+
+def test_clusters_and_a_sample_of_another_kind_are_not_explained(project: Project, data: Path) -> None:
+    """What is drawn is drawn anew where its parameters change, without training."""
+    told = refused(project, "report", report={"explain": {"pictures": 2}})
+    assert "report.explain.pictures was 4 and is 2" in told
+    assert "run the pipeline from node pcl.explain (--from-nodes=pcl.explain)" in told
+    shutil.copy(cell(data, "08_reporting", seed=1) / "clusters.parquet", cell(data, "08_reporting"))
+    assert "Make them anew: run the pipeline from node pcl.group" in refused(project, "explain")
 
 
 def test_zero_shot_of_another_run(project: Project, data: Path) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from console_blocks import documented
-from small_project import Project, make_project
+from small_project import Project, last_run, make_project
 
 from reid_pipeline.pipeline_registry import register_pipelines
 
@@ -79,7 +79,7 @@ def test_part_of_a_run_says_what_is_true_of_it(project: Project, monkeypatch: py
     for text in ("Using 'conf/logging_all.yml' as", "Loading data from", "Saving data to", "Running node: build"):
         assert text in printed
     assert re.search(r"Completed 1 out of 1 tasks[\s\S]*Pipeline execution completed", printed)
-    assert re.search(rf"DEBUG +wrote zero_shot\.embedder: \S*{model}", printed)
+    assert re.search(rf"DEBUG +wrote zero_shot_embedder: \S*{model}", printed)
     assert printed.splitlines()[-2:] == [f"model   {model}", "next    the same command without --nodes"]
 
 
@@ -138,6 +138,7 @@ def test_a_run_that_was_cut_says_how_to_go_on_and_a_fault_keeps_its_traceback(pr
     assert not list(project.root.glob("data/.locks/**/*.json")), "it has given its lock back"
     assert "Traceback" not in printed
     assert not KEDROS.search(printed)
+    assert "still going, or it was killed" in last_run(project)["pipeline"]["error"]["message"]
 
     # A fault after the training keeps its traceback: a file lies where the folder of embeddings is made.
     folder = project.root / "data/07_model_output"
@@ -151,3 +152,9 @@ def test_a_run_that_was_cut_says_how_to_go_on_and_a_fault_keeps_its_traceback(pr
         f"All 3 epochs of {METHOD}.train_cluster_contrast are stored: the same command goes on after them." in printed
     )
     assert not re.search(r"You can resume|INFO +Completed", printed)
+    shown = last_run(project)
+    failed = {name: found for name, found in shown["nodes"].items() if found["status"] == "failed"}
+    assert [*failed] == [f"{METHOD}.store_labels"]
+    assert "Traceback" in failed[f"{METHOD}.store_labels"]["error"]["traceback"]
+    assert shown["pipeline"]["status"] == "failed"
+    assert shown["nodes"]["make_split_table"]["status"] == "success"

@@ -1,6 +1,7 @@
 """`clip_reid` as a pipeline: two training nodes, what is stored between them, and going on from it."""
 
 import json
+import re
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file
 from small_project import Project, make_project, run_documented, run_session
 
+from reid_pipeline.schema.explanations import Explanations
 from reid_pipeline.user_errors import user_error_text
 
 SECOND = ("clip_reid.train_visual_fine_tuning",)
@@ -35,6 +37,15 @@ def project(tmp_path_factory: pytest.TempPathFactory):
     yield made
     torch.set_num_threads(threads)
     configure_project("reid_pipeline")
+
+
+def explanations(project: Project) -> bytes:
+    return project.result("clip_reid", "explanations.json").read_bytes()
+
+
+def described_labels(project: Project) -> list[str]:
+    with safe_open(models(project) / "prompt_learning.safetensors", framework="pt") as file:
+        return list(json.loads(file.metadata()["header"])["checkpoint"]["label_map"])
 
 
 def models(project: Project):
@@ -71,7 +82,7 @@ def test_the_embedder_is_the_trained_image_side(project: Project) -> None:
 
 
 def test_going_on_from_the_stored_first_stage_gives_the_same_bits(project: Project) -> None:
-    before = (models(project) / "embedder.safetensors").read_bytes()
+    before, explained = (models(project) / "embedder.safetensors").read_bytes(), explanations(project)
     first = (models(project) / "prompt_learning.safetensors").stat().st_mtime_ns
     run_documented(
         project,
@@ -79,6 +90,22 @@ def test_going_on_from_the_stored_first_stage_gives_the_same_bits(project: Proje
     )
     assert (models(project) / "embedder.safetensors").read_bytes() == before
     assert (models(project) / "prompt_learning.safetensors").stat().st_mtime_ns == first
+    assert explanations(project) == explained
+
+
+def test_the_report_draws_images_and_prompts_before_and_after(project: Project) -> None:
+    """The prompts are those of the twelve training identities; what the page draws is what the record has."""
+    record = Explanations.model_validate_json(explanations(project))
+    assert record.texts is not None
+    assert record.images is not None
+    assert record.images.before is not None
+    assert record.texts.identities == tuple(described_labels(project))
+    assert record.texts.before.mean_cosine != record.texts.after.mean_cosine
+    page = project.result("clip_reid", "").with_name("report_seed_0.html").read_text()
+    points = [len(record.images.group)] * 2 + [12] * 2
+    drawn = re.findall(r'<svg viewBox="0 0 400 400".*?</svg>', page, re.DOTALL)
+    assert [each.count("<use ") for each in drawn] == points
+    assert f"Mean cosine of two of them: {record.texts.after.mean_cosine:.3f}." in drawn[3]
 
 
 def test_the_second_stages_parameters_may_change(project: Project) -> None:

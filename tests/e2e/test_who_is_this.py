@@ -180,7 +180,7 @@ def check_searched(project: Project, given: dict[str, Any]) -> None:
     assert table.groupby("probe")["rank"].apply(list).tolist() == [[1, 2, 3, 4, 5]] * 2
     assert (table.groupby("probe")["score"].diff().dropna() <= 0).all()
     assert table.loc[0, "identity"] == "Ada"
-    assert page(project, "search.html").count("data:image/jpeg") == 2
+    assert page(project, "search.html").count("data:image/webp") == 2 * (1 + 5), "probes and entries"
 
 
 def check_renamed(project: Project, given: dict[str, Any]) -> None:

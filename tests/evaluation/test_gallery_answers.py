@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from reid_pipeline.evaluation.gallery_answers import identify_answers, search_answers
+from reid_pipeline.evaluation.gallery_answers import identify_answers, promise, search_answers
 from reid_pipeline.evaluation.gallery_embedding import remarks_on_words
 from reid_pipeline.evaluation.gallery_overview import overview
 from reid_pipeline.evaluation.gallery_probes import Probes, filters_of, hits_of_words
@@ -171,3 +171,33 @@ def test_an_identification_names_the_known_and_the_new_with_evidence(gallery: Ga
     one = Probes(["x"], unit(np.eye(1, WIDTH)), [""], [None])
     _, _, page, text = identify_answers(gallery, one, IdentifyParameters(), FilterParameters())
     assert "1 of the answers name clusters that nobody has confirmed" in text
+
+
+def test_who_is_new_because_the_filter_leaves_nobody_is_said(gallery: Gallery) -> None:
+    gallery.calibrate(0.1)
+    nobody = FilterParameters(before="1990-01-01")
+    _, _, page, text = identify_answers(gallery, probes(gallery), IdentifyParameters(), nobody)
+    for each in (page, text):
+        assert "leaves no entry for new/a.png, new/b.png: they are new since nobody is left. Entries without a" in each
+    with pytest.raises(UserError, match=r"The filter cameras names 'nroth', .* Did you mean 'north'\?"):
+        identify_answers(gallery, probes(gallery), IdentifyParameters(), FilterParameters(cameras=("nroth",)))
+
+
+def test_the_promise_is_that_of_the_gallery_as_it_is_now(gallery: Gallery) -> None:
+    made = gallery.calibrate(0.1, unsure=0.3, other_cameras=True)
+    assert f"unsure is what scores above {made.unsure_threshold:.4f}, at most 30 %" in promise(gallery)
+    assert "Images of one camera are not compared" in promise(gallery)
+    gallery.rename("person 3", "Ada")
+    assert "changed since it was calibrated: identify computes the threshold anew" in promise(gallery)
+    gallery.rename("Ada", "person 3")
+
+
+def test_probes_without_a_camera_break_a_promise_between_cameras(gallery: Gallery) -> None:
+    gallery.calibrate(0.1, other_cameras=True)
+    asked, filters = IdentifyParameters(), FilterParameters()
+    text = identify_answers(gallery, probes(gallery), asked, filters)[3]
+    assert "1 of 2 probes have no camera: " in text
+    assert "have no camera" not in identify_answers(gallery, probes(gallery, cameras=("north", "x")), asked, filters)[3]
+    with pytest.raises(UserError, match=r"calibrated without pairs of one camera .* no picture that is asked"):
+        identify_answers(gallery, probes(gallery, cameras=("", "")), asked, filters)
+    gallery.calibrate(0.1)

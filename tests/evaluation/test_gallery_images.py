@@ -92,6 +92,22 @@ def test_a_tracklet_of_a_camera_is_one_entry_the_unit_mean(tmp_path: Path) -> No
         enrol(tmp_path / "other", embedded(rows_of(["1.png"]), tmp_path), tracklets="mean")
 
 
+def test_a_tracker_that_counts_anew_names_other_tracklets(tmp_path: Path) -> None:
+    monday = embedded(rows_of(["1.png", "2.png"], "Ada", 7), tmp_path)
+    enrol(tmp_path / "zoo", monday, tracklets="mean")
+    tuesday = embedded(rows_of(["3.png", "4.png"], "Bo", 7), tmp_path)
+    gallery, done = enrol(tmp_path / "zoo", tuesday, tracklets="mean")
+    assert gallery.entries()["identity"].tolist() == ["Ada", "Bo"]
+    assert "enrolled before" not in done
+
+
+def test_another_name_for_what_is_enrolled_is_said(tmp_path: Path) -> None:
+    enrol(tmp_path / "zoo", embedded(rows_of(["1.png", "2.png"], ["Ada", "Zoe\u0308"]), tmp_path))
+    _, done = enrol(tmp_path / "zoo", embedded(rows_of(["1.png", "2.png"], ["Bo", "Zoe\u0308"]), tmp_path))
+    assert "1 image of these: another name in the gallery, such as" in done
+    assert "1.png: 'Ada' there, 'Bo' now. The gallery's stays" in done
+
+
 def clusters(**columns: Any) -> pd.DataFrame:
     return pd.DataFrame({"path": ["a.png", "b.png", "c.png", "d.png"], "cluster": [0, 0, -1, -1], **columns})
 

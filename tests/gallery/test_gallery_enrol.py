@@ -94,8 +94,12 @@ def test_many_small_enrolments_make_few_segments(tmp_path: Path, monkeypatch: py
         (units(0, 1), rows(["Anna"], camera=[3]), MODEL, r"camera of the entries holds no text in 1 rows: 0.*'3'"),
         (units(0, 1), rows(["Anna"], time=["12:00 o'clock"]), MODEL, "not ISO 8601: rows 0, the first \"12:00"),
         (units(0, 1), rows(["Anna"], trackid=["x"]), MODEL, "trackid of the entries holds what is no whole number"),
+        (units(0, 2), rows(["Anna"] * 2, trackid=[1, 1.5]), MODEL, "no whole number: rows 1, the first with 1.5"),
+        (units(0, 1), rows(["Anna"], trackid=[2**70]), MODEL, "no whole number"),
+        (units(0, 1), rows(["Anna"], confirmed=["False"]), MODEL, "confirmed .* neither True nor False in 1 rows: 0"),
+        ([[1.0], [1.0, 2.0]], rows(["Anna"] * 2), MODEL, "vectors to enrol are no matrix .* rows differ in length"),
     ],
-    ids=range(11),
+    ids=range(15),
 )  # fmt: skip
 def test_refusals(vectors: Any, entries: pd.DataFrame, model: str, text: str, tmp_path: Path) -> None:
     gallery = Gallery.create(tmp_path / "g", model=MODEL, width=WIDTH)
@@ -177,3 +181,14 @@ def test_a_cluster_gets_its_name(tmp_path: Path) -> None:
         gallery.merge("Anna")
     with pytest.raises(UserError, match="'Anna' is a confirmed identity of the gallery; unconfirmed entries"):
         gallery.enrol(units(3, 1), rows(["Anna"], confirmed=[False]), model=MODEL)
+
+
+def test_names_that_read_alike_are_one_name(tmp_path: Path) -> None:
+    """Folders of one system decompose accents, those of another do not; a table has a space too many."""
+    composed, decomposed = "Zo\u00eb", "Zoe\u0308"
+    gallery = filled(tmp_path / "g", units(0, 4), rows([composed, decomposed, " Anna", "Anna"]))
+    assert names_of(gallery) == [composed, composed, "Anna", "Anna"]
+    gallery.rename(decomposed, " Zara ")
+    assert set(names_of(gallery)) == {"Zara", "Anna"}
+    with pytest.raises(UserError, match="has an identity 'Anna' already"):
+        gallery.rename("Zara", "Anna ")

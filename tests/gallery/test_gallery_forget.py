@@ -113,3 +113,19 @@ def test_copies_outside_are_listed(tmp_path: Path) -> None:
     )
     copies = gallery.forget(identity="Bert").copies
     assert copies == (str(source), str(cache / "14" / ("a" * 30)), str(cache / "11" / ("a" * 30)))
+
+
+def test_a_file_stays_listed_when_the_gallery_is_embedded_anew(tmp_path: Path) -> None:
+    source = tmp_path / "zoo.parquet"
+    source.write_bytes(b"vectors of the model before")
+    gallery = Gallery.create(tmp_path / "g", model=MODEL, width=WIDTH)
+    ids = gallery.enrol(units(0, 2), rows(["Anna", "Bert"]), model=MODEL, sources=[source])
+    gallery.embed_anew(ids, units(1, 2), model="another")
+    assert gallery.forget(identity="Anna").copies == (str(source),)
+
+
+def test_an_empty_camera_forgets_nobody(tmp_path: Path) -> None:
+    gallery = filled(tmp_path / "g", units(0, 2), rows(["Anna", "Bert"]))
+    with pytest.raises(UserError, match="camera whose entries are to be forgotten is empty"):
+        gallery.forget(identity="Anna", camera="")
+    assert len(gallery) == 2

@@ -63,7 +63,7 @@ def test_answers(gallery: Gallery) -> None:
         assert found["score"][row] == pytest.approx(best, abs=1e-6)
         assert found["threshold"][row] == pytest.approx(upper)
     assert set(found["answer"]) == {"known", "unsure", "new"}
-    assert (gallery.identify(probes, filters=Filters(cameras=["nowhere"]))["answer"] == "new").all()
+    assert (gallery.identify(probes, filters=Filters(before="1990-01-01"))["answer"] == "new").all()
     assert len(gallery.identify(probes[:0])) == 0
 
 
@@ -129,8 +129,28 @@ def test_too_small_a_gallery_is_refused_with_what_it_needs(tmp_path: Path) -> No
     with pytest.raises(UserError, match=r"10 % can be promised with 19 .* there are 18"):
         gallery.identify(VECTORS[:1])
     for arguments, text in (
+        ({"false_alarm": "0.1"}, "false-alarm rate is '0.1'; a share above 0 and below 1"),
         ({"false_alarm": 0.0}, "false-alarm rate is 0.0; a share above 0 and below 1"),
         ({"false_alarm": 0.2, "unsure": 0.1}, "rate of unsure answers is 0.1, not above the false-alarm rate 0.2"),
     ):
         with pytest.raises(UserError, match=text):
             gallery.calibrate(**arguments)
+
+
+def test_pairs_of_one_camera_are_not_left_out_where_no_camera_is_known(tmp_path: Path) -> None:
+    gallery = filled(tmp_path / "zoo", units(0, 20), rows([f"p{row}" for row in range(20)]))
+    with pytest.raises(UserError, match="No entry of gallery zoo has a camera, so other_cameras would leave no pair"):
+        gallery.calibrate(0.1, other_cameras=True)
+
+
+def test_pictures_under_two_names_are_named_where_nobody_could_be_known(tmp_path: Path) -> None:
+    """A folder that was moved, or names that were changed, and enrolled once more."""
+    vectors = units(0, 20)
+    gallery = filled(tmp_path / "zoo", vectors, rows([f"p{row}" for row in range(20)]))
+    gallery.calibrate(0.1)
+    gallery.enrol(vectors[3:4], rows(["Ada"]).assign(path="moved.jpg"), model=MODEL)
+    for ask in (lambda: gallery.calibrate(0.1), lambda: gallery.identify(vectors)):
+        with pytest.raises(UserError, match=r"2 of the 21 identities of gallery zoo have a picture .*known: Ada, p3"):
+            ask()
+    gallery.merge("p3", "Ada")
+    assert gallery.identify(vectors)["answer"].tolist() == ["known"] * 20

@@ -54,7 +54,8 @@ FILTERS: list[tuple[dict[str, Any], Any]] = [
         {"since": pd.Timestamp("2026-01-04T12:00:00", tz="UTC"), "before": "2026-01-05T13:00:00+01:00"},
         lambda row: str(time_of(row))[:13] == "2026-01-04 12",
     ),
-    ({"cameras": ["nowhere"]}, lambda _: False),
+    ({"before": "1990-01-01"}, lambda _: False),
+    ({"cameras": [""]}, lambda row: row % 3 == 2),
 ]
 
 
@@ -106,12 +107,21 @@ def test_equal_entries_by_id_and_more_than_there_are(tmp_path: Path) -> None:
 
 
 def test_refusals(tmp_path: Path) -> None:
-    gallery = filled(tmp_path / "g", units(0, 2), rows(["Anna", "Bert"]))
+    gallery = filled(tmp_path / "g", units(0, 2), rows(["Anna", "Bert"], camera="door"))
     for arguments, text in (
         ({"k": 0}, "k is 0; a whole number of at least 1"),
+        ({"k": 10**9}, "k is 1,000,000,000, and gallery g has 2 entries; at most 1,000"),
         ({"filters": Filters(identities=["Berta"])}, r"no identity 'Berta'\. Did you mean 'Bert'"),
         ({"filters": Filters(since="soon")}, "The filter since is 'soon'; a date or time is needed"),
         ({"filters": Filters(not_camera=["door"])}, "1 cameras for 2 probes"),
+        (
+            {"filters": Filters(cameras=["dor"])},
+            r"cameras names 'dor', .* no such entry\. Did you mean 'door'\? Its cam",
+        ),
+        ({"filters": Filters(collections=["zoo"])}, "collections names 'zoo', .* No entry has a collection"),
+        ({"filters": {"cameras": ["door"]}}, "The filters are {'cameras': .*; give reid_pipeline.gallery.Filters"),
+        ({"filters": Filters(identities=[3])}, "no identity 3"),
+        ({"filters": Filters(since="2026-02-01", before="2026-01-01")}, "No time is since 2026-02-01 and before 2026-"),
     ):
         with pytest.raises(UserError, match=text):
             gallery.search(units(1, 2), **arguments)

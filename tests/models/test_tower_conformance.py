@@ -17,6 +17,7 @@ from tower_examples import configurations, examples, forget_examples
 
 from reid_pipeline.models import towers
 from reid_pipeline.models.architecture import Architecture, Grid
+from reid_pipeline.models.attention_maps import attention_maps, why_no_attention
 from reid_pipeline.models.embedder import Embedder, embedder_from_description
 from reid_pipeline.models.image_encoder import ImageEncoder, TowerSettings
 from reid_pipeline.models.pretrained import pretrained_state
@@ -67,6 +68,14 @@ def built(name: str, size: Grid, stride: int | None = None, **options: Any) -> I
 
 def images_of(size: Grid, count: int = 3) -> Tensor:
     return torch.randn(count, 3, *size, generator=torch.Generator().manual_seed(1))
+
+
+def one_cell(name: str) -> ImageEncoder:
+    """The tower for images of one patch; of patches that come from convolutions 16 x 16 pixels."""
+    side = 16 if refusal(lambda: built(name, (8, 8))) else 8
+    tower = built(name, (side, side))
+    assert tower.grid_size == (1, 1)
+    return tower
 
 
 def takes_side_information(name: str) -> bool:
@@ -146,6 +155,38 @@ def test_an_image_has_its_features_whatever_stands_beside_it(kind: str, name: st
         together, alone = tower.encode_image(images), tower.encode_image(images[1:2])
     for one, other in zip(together, alone, strict=True):
         torch.testing.assert_close(one[1:2], other, atol=1e-5, rtol=1e-5)
+
+
+@each_network
+def test_each_cell_can_be_read_alone_and_attention_is_followed_to_all_of_them(kind: str, name: str) -> None:
+    """Where one cell is all that pooling reads, it has the feature of the image."""
+    del kind
+    tower, images = built(name, other_size(name)), images_of(other_size(name), 2)
+    cells = tower.grid_size[0] * tower.grid_size[1]
+    with torch.no_grad():
+        alone, features = tower.encode_cells(images), tower.encode_image(images)
+    assert [tuple(each.shape) for each in alone] == [(2, cells, width) for width in tower.retrieved_widths]
+    if tower.pooling == "mean":
+        single = one_cell(name)
+        with torch.no_grad():
+            wanted, found = (read(images_of(single.image_size)) for read in (single.encode_image, single.encode_cells))
+        for one, other in zip(wanted.retrieved, found, strict=True):
+            torch.testing.assert_close(other[:, 0], one, atol=1e-5, rtol=1e-5)
+    if name in {"small-resnet", "small-fastvit", "small-swin"}:  # the mean of a map, with no norm behind it
+        torch.testing.assert_close(alone[0].mean(1), features.final, atol=1e-5, rtol=1e-5)
+    if why := why_no_attention(tower):
+        assert (tower.pooling, tower.num_blocks) == ("map", 0)
+        assert why == f"{name} ({tower.KIND}) has no attention from its output to the whole image"
+        return
+    maps = attention_maps(tower, images)
+    assert maps is not None
+    assert maps.grids.shape == (2, *tower.grid_size)
+    assert bool((maps.grids > 0).all())
+    assert bool((maps.grids.amax((1, 2)) > 1.0001 * maps.grids.amin((1, 2))).all()), "it says nothing"
+    torch.testing.assert_close(maps.grids.sum((1, 2)) + maps.elsewhere, torch.ones(2))
+    alone_in_batch = attention_maps(tower, images[1:])
+    assert alone_in_batch is not None
+    torch.testing.assert_close(alone_in_batch.grids, maps.grids[1:])
 
 
 @each_network

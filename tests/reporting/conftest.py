@@ -1,10 +1,6 @@
-import io
-from collections.abc import Callable
-
 import numpy as np
 import pytest
 from made_records import make_epoch, make_metrics
-from PIL import Image
 
 from reid_pipeline.reporting.rank_lists import RankedQuery
 from reid_pipeline.schema.records import EpochRecord, Metrics
@@ -14,12 +10,6 @@ from reid_pipeline.schema.records import EpochRecord, Metrics
 def ranked() -> RankedQuery:
     grey = np.full((64, 32, 3), 128, dtype=np.uint8)
     return RankedQuery(grey, "id 7 · camera 2", 0.25, [grey, grey, grey], [True, False, True], ["a", "b", "c"])
-
-
-@pytest.fixture
-def opened() -> Callable[[bytes], np.ndarray]:
-    """Decode a picture to int [H, W, 3]."""
-    return lambda picture: np.asarray(Image.open(io.BytesIO(picture)).convert("RGB")).astype(int)
 
 
 @pytest.fixture

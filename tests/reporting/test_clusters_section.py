@@ -80,7 +80,7 @@ def page_of(content: ClusterContent | None, *, tested: bool = True, **others: An
 def rows_in(page: str) -> list[list[int]]:
     """Return the images of each row of the page, known by their colours along its middle line."""
     found = []
-    for source in re.findall(r'<img src="data:image/jpeg;base64,([^"]+)"', page):
+    for source in re.findall(r'<img src="data:image/webp;base64,([^"]+)"', page):
         with Image.open(io.BytesIO(base64.b64decode(source))) as opened:
             line = np.asarray(opened.convert("RGB"), dtype=int)[HEIGHT // 2]
         nearest = [
@@ -91,7 +91,7 @@ def rows_in(page: str) -> list[list[int]]:
         run = 0
         for place, n in enumerate(nearest):
             run = run + 1 if off[place] < 40 and place and nearest[place - 1] == n else 0
-            if run == 12:  # pixels: broader than what a JPEG blurs at an edge
+            if run == 12:  # pixels: broader than what is blurred at an edge
                 seen.append(n)
         found.append(seen)
     return found

@@ -9,6 +9,7 @@ from test_report_page import HOSTILE, Page
 
 from reid_pipeline.reporting.dataset_page import dataset_figures, dataset_text, render_dataset_page
 from reid_pipeline.reporting.dataset_problems import problems
+from reid_pipeline.reporting.page import ROOT
 from reid_pipeline.schema.benchmark import Benchmark, Counts, Version
 from reid_pipeline.schema.summary import DatasetSummary
 from reid_pipeline.splits import SplitTables
@@ -89,9 +90,8 @@ def rows_of(summary: DatasetSummary, first: str) -> list[list[str]]:
 def assert_self_contained(page: Page) -> None:
     for tag, name, value in page.attributes:
         if name in {"src", "href", "srcset", "data", "action", "poster"}:
-            beside = tag == "a" and value.startswith("../") and ":" not in value
-            assert beside or value.startswith(("data:", "#")), (tag, name, value[:80])
-    assert not {"link", "iframe", "object", "embed", "base"} & set(page.tags)
+            assert value.startswith(("data:", "#", ROOT)), (tag, name, value[:80])
+    assert not {"iframe", "object", "embed", "base"} & set(page.tags)
     assert "@import" not in page.text("style")
     assert "url(" not in page.text("style")
     policy = [v for t, _, v in page.attributes if t == "meta" and v.startswith("default-src 'none';")]

@@ -17,6 +17,7 @@ from reid_pipeline.reporting.gallery_pages import (
     render_answers,
     render_gallery,
 )
+from reid_pipeline.reporting.page import ROOT
 
 RED = np.full((56, 28, 3), (200, 0, 0), dtype=np.uint8)
 NASTY = "<script>alert(1)</script>"
@@ -42,14 +43,21 @@ def test_a_page_of_answers_shows_probes_verdicts_and_what_is_left_out() -> None:
     page = render_answers(content)
     assert NASTY not in page
     assert "&lt;script&gt;" in page
-    for words in ("known: Ada", 'class="match"', "1 Ada north 0.912", "3 probes more", "Beware.", "Who is this?"):
+    for words in (
+        "known: Ada",
+        'class="match"',
+        "Ada north 0.912",
+        'alt="1: Ada north 0.912"',
+        'alt="Probe"',
+        "3 probes more",
+        "Beware.",
+        "Who is this?",
+    ):
         assert words in page
     assert "No entry of the gallery is left by the filter." in page
-    assert not re.search(r"(?:src|href)=\"(?!data:)", page), "it loads nothing"
-    first = re.search(r"base64,([^\"]+)", page)
-    assert first is not None
-    picture = Image.open(io.BytesIO(base64.b64decode(first[1])))
-    assert picture.size == (28 + 20 + 28 + 4, 56), "the probe stands apart"
+    assert not re.search(rf"(?:src|href)=\"(?!data:|{ROOT})", page), "it loads nothing"
+    pictures = [Image.open(io.BytesIO(base64.b64decode(found))) for found in re.findall(r"base64,([^\"]+)", page)]
+    assert [each.size for each in pictures] == [(28, 56)] * 3, "a probe with its entry, and another probe"
 
 
 def test_words_have_no_picture_of_their_own() -> None:

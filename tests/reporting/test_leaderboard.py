@@ -11,6 +11,7 @@ from test_report_page import HOSTILE, Page
 from reid_pipeline.reporting.before_after import changes_markdown
 from reid_pipeline.reporting.comparison import comparison_csv, comparison_text
 from reid_pipeline.reporting.leaderboard import leaderboard_markdown, make_leaderboard, render_leaderboard_page
+from reid_pipeline.reporting.page import ROOT
 from reid_pipeline.schema.comparison import DifferenceToBest, Leaderboard
 from reid_pipeline.schema.records import Run
 
@@ -175,7 +176,7 @@ def test_runs_lead_to_their_reports_whatever_they_are_called() -> None:
         render_leaderboard_page(make_leaderboard({"market1501": [run]}, methods=[], differences={"market1501": []}))
     )
     hrefs = [value for tag, name, value in page.attributes if (tag, name) == ("a", "href")]
-    assert hrefs == ["../market1501/clip_reid+My%20%232%2050%2525/report_seed_1.html"]
+    assert hrefs == [f"{ROOT}index.html", f"{ROOT}market1501/clip_reid+My%20%232%2050%2525/report_seed_1.html"]
 
 
 def test_what_has_changed_between_two_runs() -> None:

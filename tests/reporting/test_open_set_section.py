@@ -5,7 +5,7 @@ import json
 import pytest
 from made_records import make_breakdown, make_metrics, make_run_card
 
-from reid_pipeline.reporting.open_set_section import figures_table, open_set_section, score_bars
+from reid_pipeline.reporting.open_set_section import figures_table, open_set_section, score_bars, scores_in_words
 from reid_pipeline.reporting.report import ReportContent, render_report
 from reid_pipeline.schema.open_set import ScoreHistogram
 
@@ -36,6 +36,17 @@ def test_bars_are_shares_of_each_kind_and_lines_the_thresholds():
     assert [list(trace.y) for trace in figure.data] == [[0.25, 0.75], [0.8, 0.2]]
     assert [(line.x0, line.x1) for line in figure.layout.shapes] == [(0.625, 0.625)]
     assert figure.layout.annotations[0].text == "10 % promised"
+
+
+def test_the_histogram_in_words_by_hand():
+    """Two bins from 0.25 to 0.75: of 4 known 1 and 3, of 10 new 8 and 2."""
+    assert scores_in_words(ScoreHistogram.model_validate(SCORES)) == (
+        "Genuine scores are those of known probes, impostor scores those of new ones. Half lie above about 0.58 of the"
+        " genuine ones and 0.41 of the impostor ones. Above 0.625, which promises 10 %, lie about 37.5 % of the genuine"
+        " and 10.0 % of the impostor scores."
+    )
+    bare = ScoreHistogram.model_validate({**SCORES, "new": [0, 0], "thresholds": {}})
+    assert scores_in_words(bare).endswith("Half lie above about 0.58 of the genuine ones.")
 
 
 @pytest.mark.parametrize("scores", [SCORES, None])

@@ -1,11 +1,13 @@
-from collections.abc import Callable
+import base64
+import io
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
-from reid_pipeline.reporting.rank_lists import RankedQuery, describe, pick_queries, rank_list_strip
+from reid_pipeline.reporting.rank_lists import RankedQuery, pick_queries, ranked_list
 
 NAN = float("nan")
 
@@ -57,45 +59,34 @@ def test_pick_queries_refuses(scores: Any, count: int, groups: Any) -> None:
         pick_queries(scores, count, groups=groups)
 
 
-def _border_colours(pixels: np.ndarray, cells: int) -> list[np.ndarray]:
-    """The left border of every framed cell, half way down: 5 pixels wide, cells 72 wide, gaps as drawn."""
-    step, row = 72 + 10 + 8, 22 + 5 + 72
-    return [pixels[row, place * step + 4 + (20 if place else 0) + 2] for place in range(cells)]
+def opened_place(place: dict[str, Any]) -> Image.Image:
+    return Image.open(io.BytesIO(base64.b64decode(place["source"].partition("base64,")[2])))
 
 
-@pytest.mark.parametrize("form", ["JPEG", "PNG"])
-def test_strip_borders_are_green_and_red(ranked: RankedQuery, opened: Callable[[bytes], np.ndarray], form: Any) -> None:
-    pixels = opened(rank_list_strip(ranked, form=form))
-    query, first, second, third = _border_colours(pixels, 4)
-    for colour, wanted in ((query, (87, 96, 106)), (first, (0, 135, 90)), (second, (209, 36, 47)), (third, first)):
-        assert np.abs(colour - np.array(wanted)).max() <= 12
-
-
-def test_tick_and_cross_differ_beyond_colour(ranked: RankedQuery, opened: Callable[[bytes], np.ndarray]) -> None:
-    pixels = opened(rank_list_strip(ranked, form="PNG"))
-    marks = [
-        (pixels[22:42, left : left + 20] > 200).all(axis=2)
-        for left in (90 + 24, 180 + 24)  # match, mismatch
+def test_words_say_what_frames_and_colours_do(ranked: RankedQuery) -> None:
+    shown = ranked_list(ranked)
+    assert (shown["average_precision"], shown["caption"]) == ("25.0", "id 7 · camera 2")
+    assert (shown["query"]["head"], shown["query"]["alt"]) == ("Query", "Query: id 7, camera 2")
+    assert [(place["kind"], place["head"], place["alt"]) for place in shown["places"]] == [
+        ("match", "1 ✓ match", "Rank 1, a match: a"),
+        ("mismatch", "2 ✕ other", "Rank 2, another identity: b"),
+        ("match", "3 ✓ match", "Rank 3, a match: c"),
     ]
-    assert all(mark.any() for mark in marks)
-    assert (marks[0] != marks[1]).mean() > 0.05
+    assert shown["query"]["lines"] == ["id 7", "camera 2"]
+    assert ranked_list(ranked) == shown
 
 
-def test_strip_is_deterministic_and_takes_odd_inputs(
-    ranked: RankedQuery, opened: Callable[[bytes], np.ndarray]
-) -> None:
-    assert rank_list_strip(ranked) == rank_list_strip(ranked)
-    wide = np.zeros((20, 90, 3), np.uint8)
-    odd = replace(
-        ranked,
-        gallery_images=[wide],
-        matches=[np.bool_(True)],
-        captions=["a_very_long_word_without_any_blank_in_it and more\nand lines\nand more lines"],
-    )
-    assert opened(rank_list_strip(odd, height=60, border=2)).shape[1] > 60
-    alone = replace(ranked, gallery_images=[], matches=[], captions=[])
-    assert opened(rank_list_strip(alone)).size
-    assert "Ranks: none." in describe(alone)
+def test_all_pictures_of_a_list_have_one_height(ranked: RankedQuery) -> None:
+    """A person, a car and a very broad picture, which is whole and lower; each place is as broad as its picture."""
+    images = [np.full((*size, 3), 99, np.uint8) for size in ((64, 32), (90, 60), (10, 200))]
+    shown = ranked_list(replace(ranked, gallery_images=images))
+    places = [shown["query"], *shown["places"]]
+    assert [opened_place(place).size for place in places] == [(60, 120), (60, 120), (80, 120), (240, 12)]
+    assert [place["width"] for place in places] == [82, 82, 82, 240]
+
+
+def test_a_query_that_found_nothing_is_shown_alone(ranked: RankedQuery) -> None:
+    assert len(ranked_list(replace(ranked, gallery_images=[], matches=[], captions=[]))["places"]) == 0
 
 
 def test_a_ranked_query_is_checked(ranked: RankedQuery) -> None:
@@ -105,7 +96,3 @@ def test_a_ranked_query_is_checked(ranked: RankedQuery) -> None:
         replace(ranked, query_image=np.zeros((2, 2, 3)))
     with pytest.raises(ValueError, match=r"got uint8 \[2, 2\]"):
         replace(ranked, query_image=np.zeros((2, 2), np.uint8))
-
-
-def test_description_in_words(ranked: RankedQuery) -> None:
-    assert describe(ranked) == ("Query id 7 · camera 2, average precision 0.250. Ranks: 1 match, 2 mismatch, 3 match.")

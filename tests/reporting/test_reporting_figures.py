@@ -95,7 +95,7 @@ def test_training_curves_of_a_method_that_does_not_train() -> None:
 
 
 def test_training_curves_leave_out_what_was_not_recorded(history: History) -> None:
-    assert list(training_curves(history)) == ["loss", "clusters", "cluster_sizes", "agreement", "seconds"]
+    assert list(training_curves(history)) == ["loss", "clusters_and_noise", "cluster_sizes", "agreement", "seconds"]
     absent = dict.fromkeys(("ground_truth", "cluster_sizes", "clusters", "noise_share"))
     bare = [record.model_copy(update={**absent, "seconds": {}}) for record in history]
     assert list(training_curves(bare)) == ["loss"]

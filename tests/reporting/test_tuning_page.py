@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from reid_pipeline.reporting.parallel_coordinates import MOST
 from reid_pipeline.reporting.tuning_page import (
     history_figure,
     render_tuning_page,
@@ -99,16 +100,30 @@ def test_the_other_figures_show_what_is_recorded() -> None:
     assert list(figures) == ["history", "importances", "parallel", "sensitivity"]
     bars = figures["importances"].data[0]
     assert (list(bars.y), list(bars.x)) == (["fill", "rate"], [0.25, 0.75])
-    axes = {axis.label: axis for axis in figures["parallel"].data[0].dimensions}
-    assert list(axes) == [*SPACE, "dev mAP"]
-    assert list(axes["rate"].values) == pytest.approx([-2, -1, 0])
-    assert list(axes["rate"].ticktext) == [f"{10**tick:.3g}" for tick in (-2, -1.5, -1, -0.5, 0)]
-    assert list(axes["fill"].ticktext) == ["<noise>", "mean"]
-    assert list(axes["fill"].values) == [1, 0, 1]
-    assert list(axes["dev mAP"].values) == [0.4, 0.6, 0.5]
     without = {name: kind for name, kind in SPACE.items() if name != "clustering.k1"}
     assert "sensitivity" not in study_figures(record(space=without))
     assert study_figures(NOTHING) == {}
+
+
+def test_lines_go_through_the_values_of_each_trial_to_its_score() -> None:
+    """Each axis from its lowest to its highest value, the rate by its logarithm; the best trial is drawn last."""
+    figure = study_figures(record())["parallel"]
+    assert list(figure.layout.xaxis.ticktext) == [*SPACE, "dev mAP"]
+    lines = {line.name: list(line.y) for line in figure.data}
+    assert [*lines] == ["trial 0", "trial 2", "trial 1"], "from the worst to the best, of those trained to the end"
+    assert lines["trial 0"] == pytest.approx([0, 0.5, 0, 1, 0])
+    assert lines["trial 1"] == pytest.approx([1, 0.5, 0.5, 0, 1])
+    assert lines["trial 2"] == pytest.approx([1, 0.5, 1, 1, 0.5])
+    assert {line.type for line in figure.data} == {"scatter"}, "without WebGL"
+    words = [(mark.x, mark.y, mark.text) for mark in figure.layout.annotations]
+    assert [text for x, _, text in words if x == 2] == ["0.01", "1"], "the ends of what was tried"
+    assert (3, 0, "&lt;noise&gt;") in words, "plotly would read a tag"
+    assert (4, 1, "60.0") in words
+    many = [trial(number, (0.5, 10, 0.01, "mean"), [number / 1000]) for number in range(MOST + 1)]
+    shown = study_figures(record(trials=many))["parallel"]
+    assert "trial 0" not in {line.name for line in shown.data}
+    assert len(shown.data) == MOST
+    assert shown.layout.title.subtitle.text == f"the best {MOST} of {MOST + 1} trials"
 
 
 def test_the_csv_has_every_trial() -> None:
@@ -126,7 +141,7 @@ def test_the_csv_has_every_trial() -> None:
 def test_the_page_says_it_and_escapes_it() -> None:
     page = render_tuning_page(record())
     assert page == render_tuning_page(record())
-    body = page[page.index("<body") : page.index('<script id="plotly-js">')]
+    body = page[page.index("<body") : page.index('<script id="plotly-js"')]
     assert "<b>cluster</b>" not in body
     assert "one &lt;b&gt;cluster&lt;/b&gt;" in body
     assert "<td>0.5</td><td>0.6</td>" in body

@@ -29,10 +29,16 @@ def test_what_yaml_makes_of_cameras_and_dates_is_text_again() -> None:
     assert (read.cameras, read.since, read.collections) == (("1", "north"), "2026-05-31", ("gate",))
 
 
-@pytest.mark.parametrize("name", ["../x", "", "a/b", ".hidden", "a b"])
+@pytest.mark.parametrize("name", ["../x", "", "a/b", ".hidden", "a b", "a\n"])
 def test_a_gallery_s_name_is_that_of_a_folder(name: str) -> None:
-    with pytest.raises(ValidationError):
+    with pytest.raises(ValidationError, match=r"cannot be the name of a gallery, .*such as gate or north-gate\."):
         GalleryParameters(gallery=name)
+    assert GalleryParameters(gallery="Zo\u00eb-2.b").gallery == "Zo\u00eb-2.b"
+
+
+def test_a_parameter_that_is_none_does_not_end_in_the_gallery_s_name_without_a_word() -> None:
+    with pytest.raises(ValidationError, match="What follows the comma is no parameter"):
+        GalleryParameters.model_validate(given_parameters("gallery=gate,false_alarm=0.1", KNOWN))
 
 
 @pytest.mark.parametrize("rate", [0, 1, -0.1, "often"])

@@ -19,6 +19,7 @@ from reid_pipeline.pipelines.pretrain_demo_clip import PretrainingParameters
 from reid_pipeline.schema.addresses import Cells
 from reid_pipeline.schema.embed_parameters import EmbedParameters
 from reid_pipeline.schema.errors import UserError
+from reid_pipeline.schema.export_parameters import ExportParameters
 from reid_pipeline.schema.gallery_parameters import GALLERY_BLOCKS, GalleryParameters
 from reid_pipeline.schema.nested import merged
 from reid_pipeline.schema.parameters import (
@@ -78,6 +79,7 @@ def test_kedro_sees_one_schema_per_parameter(pipelines, monkeypatch):
         {name: find_method(name).params for name in method_names()}
         | SHARED
         | {"cells": Cells, "clusters": ClusteringSettings, "embed": EmbedParameters}
+        | {"export": ExportParameters}
         | {name: GalleryParameters.model_fields[name].annotation for name in GALLERY_BLOCKS}
     )
     alone = {"pretrain_demo_clip": PretrainingParameters, "tuning": TuningParameters, "embed": EmbedParameters}

@@ -16,6 +16,7 @@ def resolvers(given: Mapping[str, Any], project: Path) -> dict[str, Callable[[],
         "model_file": lambda: None if given.get(MODEL) is None else str(embedder_file(given[MODEL], project, MODEL)),
         "images_place": lambda: None if given.get(IMAGES) is None else str(_place(given[IMAGES], project)),
         "embeddings_name": lambda: output_name(given),
+        "export_name": lambda: export_name(given),
     }
 
 
@@ -30,10 +31,35 @@ def output_name(given: Mapping[str, Any]) -> str:
     images, model = (given.get(name) for name in (IMAGES, MODEL))
     if images is None or model is None:
         return "unnamed"  # the nodes refuse such a run
-    path = Path(model)
-    of_model = model.replace("/", "-") if ADDRESS.fullmatch(model) else "-".join(path.with_suffix("").parts[-4:-1])
     stem = Path(images).stem if Path(images).suffix else Path(images).name
-    return component(f"{stem}-{of_model or path.stem}".strip("-. "), OUTPUT_NAME)
+    return component(f"{stem}-{_of_model(model)}".strip("-. "), OUTPUT_NAME)
+
+
+def export_name(given: Mapping[str, Any]) -> str:
+    """Return what an export is called: `name`, else after the model, and after what is not the usual way.
+
+    `market1501-pcl-seed_0`; with signature=boxmot `market1501-pcl-seed_0-boxmot`.
+
+    Raises:
+        UserError: it cannot name a folder.
+    """
+    if given.get(OUTPUT_NAME) is not None:
+        return component(given[OUTPUT_NAME], OUTPUT_NAME)
+    model = given.get(MODEL)
+    if model is None:
+        return "unnamed"  # the node refuses such a run
+    block = given.get("export")
+    others = block if isinstance(block, Mapping) else {}
+    usual = {"signature": "pixels", "format": "onnx"}
+    found = [given.get(each) or others.get(each) or usual[each] for each in usual]
+    unusual = [str(each) for each, word in zip(found, usual.values(), strict=True) if each != word]
+    return component("-".join([_of_model(model), *unusual]).strip("-. "), OUTPUT_NAME)
+
+
+def _of_model(model: str) -> str:
+    path = Path(model)
+    named = model.replace("/", "-") if ADDRESS.fullmatch(model) else "-".join(path.with_suffix("").parts[-4:-1])
+    return named or path.stem
 
 
 def _place(given: str, project: Path) -> Path:

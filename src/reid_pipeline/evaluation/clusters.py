@@ -41,6 +41,8 @@ from reid_pipeline.schema.columns import (
     RUN,
     SHA256,
 )
+from reid_pipeline.schema.errors import UserError
+from reid_pipeline.schema.origin import Origin
 from reid_pipeline.schema.records import LabelFigures
 from reid_pipeline.splits import images_hash
 
@@ -276,3 +278,13 @@ def shown_paths(facts: Iterable[Any]) -> list[str]:
         found |= {path for sheet in each.sheets for part in sheet.parts for path in part.paths}
         found |= {path for one in each.neighbours for path in (one.path, *one.nearest)}
     return sorted(found)
+
+
+def require_clusters_of(table: pd.DataFrame, origin: Origin) -> None:
+    """Raise a UserError where `clusters_table` was made by another model than the embedder of that origin."""
+    model = (origin.digest or "")[:_DIGITS]
+    if len(table) and model and not str(table[RUN].iloc[0]).endswith(f"-{model}"):
+        raise UserError(
+            f"The clusters in clusters.parquet are of another model than the embedder {origin.file}. Make them anew:"
+            f" run the pipeline from node {origin.method}.group (--from-nodes={origin.method}.group), or the whole."
+        )

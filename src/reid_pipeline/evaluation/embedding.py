@@ -2,6 +2,7 @@
 
 import logging
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,7 +14,7 @@ from reid_pipeline.engine.loading import images_of_rows
 from reid_pipeline.engine.runtime import Runtime
 from reid_pipeline.engine.training import known_ids
 from reid_pipeline.engine.whole_cost import embedding_sentence
-from reid_pipeline.evaluation.extraction import extract_embeddings
+from reid_pipeline.evaluation.extraction import Inputs, evaluation_batches, extract_embeddings
 from reid_pipeline.evaluation.protocol import retrieval_draws, retrieval_rows
 from reid_pipeline.images.cache import ImageCache
 from reid_pipeline.images.decode import TargetSize
@@ -59,6 +60,15 @@ class Extraction:
             batch_size=self.evaluation.batch_size,
             flip_averaging=self.evaluation.flip_averaging,
         )
+
+    def inputs(self, embedder: "Embedder", table: pd.DataFrame, rows: np.ndarray) -> Iterator[Inputs]:
+        """Yield the images of `rows` as the embedder takes them, in float32: normalised, with camids and viewids."""
+        shown, encoder = table.iloc[rows], embedder.to(self.runtime.device).encoder
+        target = TargetSize(*encoder.image_size, encoder.evaluation_resize, white_value(table))
+        images = images_of_rows(shown, self.raw_images, target, self.runtime, self.image_cache, memory_limit=0)
+        ids = (known_ids(shown[CAMID]), known_ids(shown[VIEWID]))
+        size = self.evaluation.batch_size
+        yield from evaluation_batches(images, encoder, self.runtime, ids=ids, title="", batch_size=size)
 
 
 def embed_test_rows(

@@ -9,7 +9,7 @@ import pandas as pd
 from reid_pipeline.evaluation.gallery_probes import Probes, filters_of, hits_of_words
 from reid_pipeline.gallery import Gallery, Hits
 from reid_pipeline.images.decode import read_image
-from reid_pipeline.reporting.contact_sheets import Picture, thumbnail
+from reid_pipeline.reporting.contact_sheets import HEIGHT, Picture, thumbnail
 from reid_pipeline.reporting.formats import counted
 from reid_pipeline.reporting.gallery_pages import AnswerContent, Shown, missing_picture, render_answers
 from reid_pipeline.reporting.page import aligned
@@ -21,8 +21,8 @@ PROBE, RANK, SCORE, ID, ANSWER = "probe", "rank", "score", "id", "answer"
 _ENTRY = (IDENTITY, PATH, CAMERA, "time", "collection", "trackid")
 _PRINTED = 12
 """Rows in the terminal."""
-_ENTRIES = 10
-"""Pictures of entries in a row of a page."""
+_ENTRIES, _HEIGHT = 10, 80
+"""Pictures of entries beside a probe on a page, and how many pixels high they are."""
 _KINDS = {"known": "match", "new": "mismatch", "unsure": ""}
 
 Answers = tuple[pd.DataFrame, str, str, str]
@@ -36,8 +36,7 @@ def search_answers(gallery: Gallery, probes: Probes, search: SearchParameters, g
     else:
         hits = hits_of_words(gallery, probes.vectors, probes.columns, search.top, given)
     table = search_table(gallery, probes, hits)
-    without = [name for name, ids in zip(probes.names, hits.ids, strict=True) if (ids < 0).all()]
-    remarks = [*probes.remarks, *([f"The filter leaves no entry for {first_few(without)}."] if without else [])]
+    remarks = [*probes.remarks, *_left_alone(probes, hits, given)]
     content = AnswerContent(
         name=gallery.folder.name,
         title="Search",
@@ -59,18 +58,19 @@ def identify_answers(
 ) -> Answers:
     """Say of each probe who it is, that it is new, or that the gallery cannot tell, with the nearest entries."""
     cameras = list(probes.cameras)
+    unseen = _without_camera(gallery, cameras)
     found = gallery.identify(probes.vectors, cameras=cameras, k=identify.nearest, filters=filters_of(given, probes))
     table = identify_table(gallery, probes, found)
     counts = found["answer"].value_counts()
     parts = [f"{counts.get(answer, 0):,} {answer}" for answer in _KINDS]
     unconfirmed = int(((found["answer"] != "new") & ~found["confirmed"]).sum())
-    remarks = list(probes.remarks)
+    hits, count = _hits(found), min(identify.shown, len(found))
+    remarks = [*probes.remarks, *unseen, *_left_alone(probes, hits, given, ": they are new since nobody is left")]
     if unconfirmed:
         remarks.append(
             f"{unconfirmed:,} of the answers name clusters that nobody has confirmed, and promise nothing: rename these"
             " when you know who they are."
         )
-    hits, count = _hits(found), min(identify.shown, len(found))
     verdicts = [_verdict(*each) for each in found[[ANSWER, IDENTITY, SCORE]].head(count).itertuples(index=False)]
     shown = [_shown(gallery, probes, row, hits, verdict) for row, verdict in enumerate(verdicts)]
     content = AnswerContent(
@@ -107,14 +107,54 @@ def identify_table(gallery: Gallery, probes: Probes, found: pd.DataFrame) -> pd.
 
 
 def promise(gallery: Gallery) -> str:
-    """Return what identify promises, in one sentence."""
+    """Return what identify promises, in a sentence or two."""
     made = gallery.calibration
     if made is None:
         return "It is not calibrated: identify needs a threshold, which the pipeline calibrate sets."
+    if not gallery.is_calibrated:
+        return (
+            "It has changed since it was calibrated: identify computes the threshold anew, for a false-alarm rate of"
+            f" {100 * made.false_alarm:g} %."
+        )
+    unsure = apart = ""
+    if made.unsure is not None and made.unsure_threshold is not None:
+        unsure = f"; unsure is what scores above {made.unsure_threshold:.4f}, at most {100 * made.unsure:g} %"
+    if made.other_cameras:
+        apart = " Images of one camera are not compared."
     return (
         f"Known is what scores above {made.threshold:.4f}: of newcomers like the {made.identities:,} confirmed"
-        f" identities at most {100 * made.false_alarm:g} % do, on average."
+        f" identities at most {100 * made.false_alarm:g} % do, on average{unsure}.{apart}"
     )
+
+
+def _without_camera(gallery: Gallery, cameras: Sequence[str]) -> list[str]:
+    """Return a sentence on probes that meet entries of their own camera, which calibration left out.
+
+    Raises:
+        UserError: all do.
+    """
+    made, unknown = gallery.calibration, sum(not camera for camera in cameras)
+    if made is None or not made.other_cameras or not unknown:
+        return []
+    if unknown == len(cameras):
+        raise UserError(
+            f"Gallery {gallery.folder.name} was calibrated without pairs of one camera (calibrate.other_cameras), and"
+            " no picture that is asked about has a camera. Give a table with the columns path and camera; or calibrate"
+            " anew, with calibrate.other_cameras=false."
+        )
+    return [
+        f"{unknown:,} of {len(cameras):,} probes have no camera: entries of theirs were not left out, as they were in"
+        " calibration, so the promise does not hold for these."
+    ]
+
+
+def _left_alone(probes: Probes, hits: Hits, given: FilterParameters, then: str = "") -> list[str]:
+    """Return a sentence on the probes that the filter leaves no entry for, and what follows, if there are any."""
+    without = [name for name, ids in zip(probes.names, hits.ids, strict=True) if (ids < 0).all()]
+    if not without:
+        return []
+    timed = " Entries without a time meet no filter of time." if given.since or given.before else ""
+    return [f"The filter leaves no entry for {first_few(without)}{then}.{timed}"]
 
 
 def _others(gallery: Gallery, ids: Sequence[int], scores: Sequence[float]) -> str:
@@ -164,10 +204,10 @@ def search_table(gallery: Gallery, probes: Probes, hits: Hits) -> pd.DataFrame:
     return pd.concat([pd.DataFrame(head), entries, pd.DataFrame({ID: ids})], axis=1)
 
 
-def picture_of(file: Path) -> Picture:
+def picture_of(file: Path, height: int = HEIGHT) -> Picture:
     """Return the thumbnail of a picture, uint8 [H, W, 3]; a grey tile where the file is gone or damaged."""
     try:
-        return thumbnail(read_image(file))
+        return thumbnail(read_image(file), height)
     except UserError:
         return missing_picture()
 
@@ -181,8 +221,8 @@ def _shown(gallery: Gallery, probes: Probes, row: int, hits: Hits, verdict: tupl
         " ".join(filter(None, [name, camera, _number(score)]))
         for name, camera, score in zip(entries[IDENTITY], entries[CAMERA], scores, strict=True)
     ]
-    pictures = [picture_of(Path(path)) for path in entries[PATH]]
-    asked = [] if file is None else [picture_of(file)]
+    pictures = [picture_of(Path(path), _HEIGHT) for path in entries[PATH]]
+    asked = [] if file is None else [picture_of(file, _HEIGHT)]
     title = shown_path(probes.names[row])
     return Shown(title, verdict[0], [*asked, *pictures], lines, kind=verdict[1], asked=file is not None)
 

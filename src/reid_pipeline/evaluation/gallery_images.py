@@ -9,6 +9,7 @@ import pandas as pd
 from reid_pipeline.evaluation.gallery_embedding import Embedding, Given, stored_path
 from reid_pipeline.gallery import Gallery
 from reid_pipeline.gallery.operations import Enrolment
+from reid_pipeline.gallery.rows import plain_name
 from reid_pipeline.reporting.formats import counted
 from reid_pipeline.retrieval.pooling import agreement, pooled, tracklet_groups
 from reid_pipeline.schema.columns import CAMERA, CLUSTER, IDENTITY, NAME, NOISE, PATH, TIME, TRACKID
@@ -185,21 +186,38 @@ def _pooled(rows: pd.DataFrame, vectors: np.ndarray, *, by_quality: bool) -> tup
 def without_enrolled(
     gallery: Gallery | None, rows: pd.DataFrame, enrol: EnrolParameters
 ) -> tuple[np.ndarray, list[str]]:
-    """Return which rows the gallery does not have in a collection, bool [n], and a sentence on the others.
+    """Return which rows the gallery does not have in a collection, bool [n], and sentences on the others.
 
-    Where a tracklet is one entry, that is there with its first image, all of its images are.
+    Where a tracklet is one entry, which is there with one of its images, all of its images are. Its number does not
+    say so: trackers begin to count anew.
     """
     if gallery is None:
         return np.ones(len(rows), dtype=bool), []
     entries = gallery.entries()
     entries = entries[entries[COLLECTION] == enrol.collection]
     there = rows[PATH].isin(entries[PATH])
+    notes = _other_names(rows[there], entries)
     if enrol.tracklets != "none":
-        pooled_before = pd.MultiIndex.from_frame(entries.loc[entries[TRACKID] >= 0, [CAMERA, TRACKID]])
-        there |= pd.MultiIndex.from_frame(rows[[CAMERA, TRACKID]]).isin(pooled_before)
+        tracklets = pd.MultiIndex.from_frame(rows[[CAMERA, TRACKID]])
+        there |= tracklets.isin(tracklets[there & (rows[TRACKID] >= 0)])
     left_out = int(there.sum())
-    notes = [f"{counted(left_out, 'image')} enrolled before: nothing of these is changed."] if left_out else []
-    return ~there.to_numpy(), notes
+    before = [f"{counted(left_out, 'image')} enrolled before: nothing of these is changed."] if left_out else []
+    return ~there.to_numpy(), [*before, *notes]
+
+
+def _other_names(rows: pd.DataFrame, entries: pd.DataFrame) -> list[str]:
+    """Return a sentence on images that are enrolled under another name than they have now, if there are any."""
+    names = entries.drop_duplicates(PATH).set_index(PATH)[IDENTITY].reindex(rows[PATH]).to_numpy()
+    given = rows[IDENTITY].map(plain_name)
+    other = np.flatnonzero((names != given) & rows[CONFIRMED])
+    if not other.size:
+        return []
+    first = other[0]
+    return [
+        f"{counted(other.size, 'image')} of these: another name in the gallery, such as {rows[PATH].iloc[first]}:"
+        f" {names[first]!r} there, {given.iloc[first]!r} now. The gallery's stays; merge or rename puts it right, or"
+        " forget and enrol anew."
+    ]
 
 
 def require_named(rows: pd.DataFrame) -> None:

@@ -9,8 +9,9 @@ from reid_pipeline.reporting.rank_lists import RankedQuery, pick_queries
 from reid_pipeline.retrieval import ranked_lists
 from reid_pipeline.schema.columns import CAMERA, IDENTITY, PATH, PID
 from reid_pipeline.schema.embeddings import Embeddings
-from reid_pipeline.schema.parameters import EvaluationParameters, ReportParameters
+from reid_pipeline.schema.parameters import EvaluationParameters
 from reid_pipeline.schema.raw_folder import RawFolder
+from reid_pipeline.schema.report_parameters import ReportParameters
 from reid_pipeline.splits import SplitTables, white_value
 
 

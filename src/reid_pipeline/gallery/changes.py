@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 
 from reid_pipeline.gallery.kinds import Index
 from reid_pipeline.gallery.manifest import Identity, IndexKind, Manifest, SegmentRecord
-from reid_pipeline.gallery.rows import SCHEMA, Float32s, Ids, Mask, checked_vectors, digests_of, table_of
+from reid_pipeline.gallery.rows import SCHEMA, Float32s, Ids, Mask, checked_vectors, digests_of, plain_name, table_of
 from reid_pipeline.gallery.segments import Segment, capacity, indexed, indexes, joined, write_segment
 from reid_pipeline.gallery.state import State
 from reid_pipeline.geometry.compiled import in_threads
@@ -63,7 +63,7 @@ def _ids_of(state: State, digests: Ids) -> Ids:
 def _with_names(manifest: Manifest, entries: pd.DataFrame) -> tuple[Manifest, Ids]:
     """Return the manifest with the identities of entries, and the key of each entry's."""
     identities, next_key = dict(manifest.identities), manifest.next_key
-    key_of = {each.name: key for key, each in identities.items() if each.into is None}
+    key_of = {plain_name(each.name): key for key, each in identities.items() if each.into is None}
     for name, confirmed in entries.groupby("identity", sort=False)["confirmed"].any().items():
         if (key := key_of.get(str(name))) is None:
             identities[next_key] = Identity(name=str(name), confirmed=bool(confirmed))
@@ -88,7 +88,7 @@ def _refuse_two_names(state: State, entries: pd.DataFrame, ids: Ids, new_keys: I
     cases = []
     for path, name, entry in zip(entries["path"], entries["identity"], ids.tolist(), strict=True):
         known = old_names[entry] if entry < first else new_names[entry - first]
-        if known != name:
+        if plain_name(known) != name:
             cases.append(f"{path} is {known!r} and now {name!r}")
     if cases:
         raise UserError(
@@ -239,15 +239,7 @@ def embedded_anew(state: State, ids: Ids, vectors: ArrayLike, model: str, origin
     if len(checked) != len(given):
         raise UserError(f"There are {len(checked)} new vectors for {len(given)} ids; each entry needs one.")
     manifest = state.manifest.model_copy(
-        update={
-            "model": model,
-            "width": width,
-            "origin": origin,
-            "calibration": None,
-            "lists": 0,
-            "lists_rows": 0,
-            "sources": (),
-        }
+        update={"model": model, "width": width, "origin": origin, "calibration": None, "lists": 0, "lists_rows": 0}
     )
     written, most = Written(state, manifest), capacity(width, manifest.index)
     table = (

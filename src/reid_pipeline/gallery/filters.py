@@ -9,7 +9,7 @@ import numpy as np
 from reid_pipeline.gallery.rows import UNKNOWN_TIME, Mask, moment
 from reid_pipeline.gallery.segments import Segment
 from reid_pipeline.gallery.state import State
-from reid_pipeline.schema.errors import UserError
+from reid_pipeline.schema.errors import UserError, first_few, nearest
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,10 +51,10 @@ def passing(state: State, filters: Filters, own_camera: str = "") -> list[Mask |
         own_camera: of the probe, where `not_camera` is asked for.
 
     Raises:
-        UserError: an identity is unknown, or a time is none.
+        UserError: a camera, collection or identity is unknown, or a time is none.
     """
-    since = None if filters.since is None else moment(filters.since, "The filter since")
-    before = None if filters.before is None else moment(filters.before, "The filter before")
+    since, before = _times(filters)
+    _require_known(state, filters)
     keys = None
     if filters.identities is not None:
         roots = {state.key_of(name) for name in filters.identities}
@@ -77,3 +77,24 @@ def passing(state: State, filters: Filters, own_camera: str = "") -> list[Mask |
         return np.logical_and.reduce(conditions) if conditions else None
 
     return [of(segment) for segment in state.segments]
+
+
+def _times(filters: Filters) -> tuple[int | None, int | None]:
+    since = None if filters.since is None else moment(filters.since, "The filter since")
+    before = None if filters.before is None else moment(filters.before, "The filter before")
+    if since is not None and before is not None and since >= before:
+        raise UserError(f"No time is since {filters.since} and before {filters.before}: the filter since comes first.")
+    return since, before
+
+
+def _require_known(state: State, filters: Filters) -> None:
+    """Refuse a camera or collection that no entry has: found by a wrong name, everybody would be new."""
+    for column, wanted in (("camera", filters.cameras), ("collection", filters.collections)):
+        known = state.texts(column) if wanted else []
+        for name in wanted or ():
+            if name not in {*known, ""} and len(state.ids):
+                there = f"Its {column}s: {first_few(known)}." if known else f"No entry has a {column}."
+                raise UserError(
+                    f"The filter {column}s names {name!r}, and gallery {state.folder.name} has no such entry."
+                    f"{nearest(str(name), known)} {there}"
+                )

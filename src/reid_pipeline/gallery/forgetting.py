@@ -36,6 +36,8 @@ def staying(
     """
     if identity is None and camera is None and before is None:
         raise UserError("Nothing says what is to be forgotten: give an identity, a camera, or a time (before).")
+    if camera == "":
+        raise UserError("The camera whose entries are to be forgotten is empty; name one, or give none.")
     root = None if identity is None else state.key_of(identity)
     keys = [key for key in state.manifest.identities if state.manifest.root(key) == root]
     end = None if before is None else moment(before, "before")
@@ -56,7 +58,7 @@ def staying(
 
 
 def _nothing(state: State, camera: str | None, before: Any) -> str:
-    cameras = sorted({name for each in state.segments for name in each.distinct("camera")} - {""})
+    cameras = state.texts("camera")
     if camera is not None and camera not in cameras:
         there = f"Its cameras: {first_few(cameras)}." if cameras else "No entry has one."
         return f"Gallery {state.folder.name} has no entry of camera {camera!r}.{nearest(camera, cameras)} {there}"

@@ -6,10 +6,10 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from reid_pipeline.gallery.durable import replace_file, sync_folder
+from reid_pipeline.gallery.durable import check_of, replace_file, sync_folder
 from reid_pipeline.schema.errors import UserError, first_few
 from reid_pipeline.schema.origin import Origin
-from reid_pipeline.schema.regular_files import read_regular
+from reid_pipeline.schema.regular_files import NotRegularFile, read_regular
 
 IndexKind = Literal["exact", "ivf", "hnsw"]
 MANIFEST = "gallery.json"
@@ -28,6 +28,7 @@ class SegmentRecord(Record):
     name: str
     rows: int
     index: IndexKind = "exact"  # what it is searched by; small ones are searched exactly
+    checks: dict[str, str] = Field(default_factory=dict)  # of each file, by its suffix: CRC-32 of its content
 
 
 class Identity(Record):
@@ -53,6 +54,7 @@ class Calibration(Record):
 class Manifest(Record):
     """All of a gallery but its rows and vectors."""
 
+    check: str = ""  # in the file: CRC-32 of the rest of it
     version: Literal[1] = 1
     model: str  # SHA-256 of the embedder's tensors
     width: int
@@ -114,25 +116,47 @@ def read_content(folder: Path) -> bytes:
             others = sorted(found.parent.name for found in folder.parent.glob(f"*/{MANIFEST}"))
         there = f"The galleries there: {first_few(others)}." if others else "There is none beside it either."
         raise UserError(f"There is no gallery in {folder}: {file} does not exist. {there}") from None
+    except (NotADirectoryError, NotRegularFile):
+        raise UserError(
+            f"There is no gallery in {folder}: {file} is no file in a folder. Give another place."
+        ) from None
 
 
 def parsed(folder: Path, content: bytes) -> Manifest:
     """Return the manifest that is stored so.
 
     Raises:
-        UserError: this version of the project cannot read it.
+        UserError: it is damaged, or this version of the project cannot read it.
     """
+    file = folder / MANIFEST
     try:
-        return Manifest.model_validate_json(content)
+        found = Manifest.model_validate_json(content)
     except (ValidationError, UnicodeDecodeError) as error:
+        where = f" ({_first_of(error)})" if isinstance(error, ValidationError) else ""
         raise UserError(
-            f"{folder / MANIFEST} is no manifest of a gallery that this version reads: {str(error).splitlines()[0]}."
+            f"{file} is no manifest of a gallery that this version reads{where}: it is damaged, or of another version."
+            " Bring the gallery's folder back whole from a copy, or take the version that wrote it."
         ) from error
+    if found.check and check_of(content.replace(*_marks(found.check), 1)) != found.check:
+        raise UserError(f"{file} is damaged, or was changed by hand. Bring the gallery's folder back from a copy.")
+    return found.model_copy(update={"check": ""})
+
+
+def _first_of(error: ValidationError) -> str:
+    first = error.errors(include_url=False)[0]
+    return ": ".join(filter(None, [".".join(map(str, first["loc"])), first["msg"]]))
+
+
+def _marks(check: str) -> tuple[bytes, bytes]:
+    """Return how a check stands in the file, and what it stands in the place of."""
+    return f'"check": "{check}"'.encode(), b'"check": ""'
 
 
 def commit(folder: Path, manifest: Manifest) -> bytes:
     """Write a manifest, and return what is stored: from now on, and after any kill, the gallery is what it says."""
     content = manifest.model_dump_json(indent=1).encode()
+    mark, empty = _marks(check_of(content))
+    content = content.replace(empty, mark, 1)
     sync_folder(folder / SEGMENTS)
     replace_file(folder / MANIFEST, content)
     return content

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from reid_pipeline.gallery.manifest import Identity, Manifest
+from reid_pipeline.gallery.rows import plain_name
 from reid_pipeline.gallery.state import State
 from reid_pipeline.schema.errors import UserError, printable
 
@@ -56,10 +57,10 @@ def renamed(state: State, old: str, new: str) -> Manifest:
         UserError: it is unknown, or the new name is empty or another identity's.
     """
     key = state.key_of(old)
-    if not new.strip():
+    if not isinstance(new, str) or not (new := plain_name(new)):
         raise UserError(f"The new name of {old!r} is empty; give one.")
     manifest = state.manifest
-    if any(each.name == new and each.into is None for at, each in manifest.identities.items() if at != key):
+    if any(plain_name(each.name) == new and each.into is None for at, each in manifest.identities.items() if at != key):
         raise UserError(
             f"Gallery {state.folder.name} has an identity {printable(new)!r} already. If the two are one"
             f" individual, merge {old!r} into it; else give another name."

@@ -2,6 +2,7 @@
 
 import contextlib
 import hashlib
+import unicodedata
 from typing import Any
 
 import numpy as np
@@ -34,6 +35,11 @@ _COLUMNS = ("path", "identity", *_DEFAULTS)
 _OFF = 1e-3  # of a unit vector's norm: vectors may have been stored in half precision
 
 
+def plain_name(name: str) -> str:
+    """Return a name without spaces around it, its accents composed: what is read alike is one name."""
+    return unicodedata.normalize("NFC", name).strip()
+
+
 def checked_vectors(vectors: ArrayLike, width: int, what: str) -> Float32s:
     """Return unit vectors `[n, width]` as float32.
 
@@ -45,7 +51,10 @@ def checked_vectors(vectors: ArrayLike, width: int, what: str) -> Float32s:
     Raises:
         UserError: no such matrix, not finite or not of unit length (which rows).
     """
-    given = np.asarray(vectors)
+    try:
+        given = np.asarray(vectors)
+    except ValueError as error:
+        raise UserError(f"The {what} are no matrix [n, {width}]: their rows differ in length.") from error
     if given.ndim != 2 or given.shape[1] != width or given.dtype.kind not in "fiu":
         raise UserError(
             f"The {what} have shape {list(given.shape)} and dtype {given.dtype}; a matrix of numbers [n, {width}] is"
@@ -88,13 +97,14 @@ def checked_entries(entries: pd.DataFrame, count: int) -> pd.DataFrame:
     )
     for name in ("path", "identity", "camera", "collection"):
         found[name] = _text(found[name], name)
+        found[name] = found[name].map(plain_name) if name == "identity" else found[name]
         if name in {"path", "identity"} and (empty := np.flatnonzero(found[name] == "")).size:
             raise UserError(
                 f"{empty.size} entries have no {name}: rows {first_few(empty.tolist())}. Name each individual; clusters"
                 ' that nobody has named yet are enrolled as "cluster 12" with confirmed=False, and renamed later.'
             )
     found["trackid"] = _whole(found["trackid"])
-    found["confirmed"] = found["confirmed"].astype(bool)
+    found["confirmed"] = _whether(found["confirmed"])
     found["time"] = microseconds(found["time"])
     return found
 
@@ -109,11 +119,26 @@ def _text(values: "pd.Series[Any]", name: str) -> "pd.Series[Any]":
     return filled
 
 
+def _whether(values: "pd.Series[Any]") -> "pd.Series[Any]":
+    if bad := [row for row, value in enumerate(values) if not isinstance(value, bool | np.bool_)]:
+        raise UserError(
+            f"The column confirmed of the entries is neither True nor False in {len(bad)} rows: {first_few(bad)}, the"
+            f" first with {values.iloc[bad[0]]!r}. A text is none of them, 'False' neither."
+        )
+    return values.astype(bool)
+
+
 def _whole(values: "pd.Series[Any]") -> "pd.Series[Any]":
     try:
-        return values.fillna(-1).astype("int64")
-    except (TypeError, ValueError) as error:
+        found = values.fillna(-1).astype("int64")
+    except (TypeError, ValueError, OverflowError) as error:
         raise UserError(f"The column trackid of the entries holds what is no whole number: {error}.") from None
+    if bad := [row for row, each in enumerate(values.fillna(-1)) if isinstance(each, float) and not each.is_integer()]:
+        raise UserError(
+            f"The column trackid of the entries holds what is no whole number: rows {first_few(bad)}, the first with"
+            f" {values.iloc[bad[0]]}."
+        )
+    return found
 
 
 def microseconds(times: "pd.Series[Any]") -> Ids:

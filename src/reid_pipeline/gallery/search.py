@@ -22,6 +22,7 @@ from reid_pipeline.geometry.distances import check_count
 from reid_pipeline.schema.errors import UserError
 
 _MARGIN = 8  # candidates beyond k: rounding of the float32 product does not decide who is among the k
+_MOST = 1_000  # k in a gallery that is smaller, so that one answer fits galleries of any size
 _PROBES = 256  # at once
 _SAMPLED, _NEIGHBOURS = 64, 10  # entries, and neighbours of each, that decide how many lists are looked at
 
@@ -39,7 +40,7 @@ def search(state: State, probes: Float32s, k: int, filters: Filters, *, exact: b
     Args:
         state: of the gallery.
         probes: checked unit vectors, `[q, d]`.
-        k: how many, at least 1.
+        k: how many, at least 1; up to 1,000, or as many as there are entries.
         filters: conditions.
         exact: compare all rows, whatever index there is.
 
@@ -47,6 +48,12 @@ def search(state: State, probes: Float32s, k: int, filters: Filters, *, exact: b
         UserError: `k`, or the filters.
     """
     check_count("k", k)
+    if k > (most := max(_MOST, len(state.ids))):
+        raise UserError(
+            f"k is {k:,}, and gallery {state.folder.name} has {len(state.ids):,} entries; at most {most:,}."
+        )
+    if not isinstance(filters, Filters):
+        raise UserError(f"The filters are {filters!r}; give reid_pipeline.gallery.Filters(cameras=[...]) or the like.")
     cameras = filters.not_camera
     hits = Hits(np.full((len(probes), k), -1, dtype=np.int64), np.full((len(probes), k), np.nan, dtype=np.float32))
     if cameras is not None and len(cameras) != len(probes):

@@ -3,19 +3,22 @@
 A segment's files are written once and never change; a change writes new ones, under a name that was never used.
 """
 
+import errno
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 import pyarrow as pa
 
 from reid_pipeline.gallery import kinds
-from reid_pipeline.gallery.durable import new_file
+from reid_pipeline.gallery.durable import check_of_file, new_file
 from reid_pipeline.gallery.manifest import SEGMENTS, IndexKind, SegmentRecord
 from reid_pipeline.gallery.rows import SCHEMA, Float32s, Ids, Mask
+from reid_pipeline.schema.errors import UserError
 
 SEGMENT_BYTES = {"exact": 8_000_000, "ivf": 8_000_000, "hnsw": 64_000_000}
 """The greatest size of a segment's vectors: forgetting writes that much for each segment that an entry is in. A graph
@@ -71,12 +74,31 @@ class Segment:
 
 
 def open_segment(folder: Path, record: SegmentRecord) -> Segment:
-    """Map a segment's files.
+    """Map a segment's files, whose content is what was written.
 
     Raises:
         FileNotFoundError: a writer has replaced it since the manifest was read.
+        UserError: a file is damaged.
     """
     stem = folder / SEGMENTS / record.name
+    try:
+        damaged = [end for end, check in record.checks.items() if check_of_file(stem.with_suffix(end)) != check]
+        if not damaged:
+            return _opened(stem, record)
+        cause = None
+    except UserError:  # faiss is not installed
+        raise
+    except (ValueError, EOFError, SyntaxError, BadZipFile, RuntimeError, OSError) as error:
+        if isinstance(error, OSError) and error.errno not in {None, errno.EISDIR, errno.ENOTDIR}:
+            raise  # of the machine, or a writer has replaced it
+        damaged, cause = [".*"], error
+    raise UserError(
+        f"Gallery {folder.name} is damaged: {SEGMENTS}/{record.name}{damaged[0]} is not as it was written. Bring the"
+        " gallery's folder back whole from a copy, or enrol its images into another gallery."
+    ) from cause
+
+
+def _opened(stem: Path, record: SegmentRecord) -> Segment:
     vectors: Float32s = np.load(stem.with_suffix(".npy"), mmap_mode="r")
     with pa.memory_map(str(stem.with_suffix(".arrow"))) as source:
         table = pa.ipc.open_file(source).read_all()
@@ -94,7 +116,8 @@ def write_segment(
         writer.write_table(_one_chunk(table))
     found = index or kinds.Exact()
     found.save(stem)
-    return SegmentRecord(name=name, rows=len(vectors), index=found.kind)
+    checks = {file.suffix: check_of_file(file) for file in sorted(stem.parent.glob(f"{name}.*"))}
+    return SegmentRecord(name=name, rows=len(vectors), index=found.kind, checks=checks)
 
 
 def _one_chunk(table: pa.Table) -> pa.Table:

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from reid_pipeline.gallery.manifest import SEGMENTS, Manifest, parsed, read_content
-from reid_pipeline.gallery.rows import Float32s, Ids, iso_times
+from reid_pipeline.gallery.rows import Float32s, Ids, iso_times, plain_name
 from reid_pipeline.gallery.segments import Segment, open_segment
 from reid_pipeline.schema.errors import UserError, first_few, nearest
 
@@ -106,18 +106,23 @@ class State:
         found["time"] = iso_times(found["time"].to_numpy())
         return pd.DataFrame(found[["id", *_SHOWN]])
 
+    def texts(self, column: str) -> list[str]:
+        """Return what entries have in a column of texts (camera, collection), sorted; empty ones are none."""
+        return sorted({text for segment in self.segments for text in segment.distinct(column)} - {""})
+
     def key_of(self, name: str) -> int:
         """Return the key of the identity of a name.
 
         Raises:
             UserError: there is none; names the nearest.
         """
+        wanted = plain_name(str(name))
         for key, identity in self.manifest.identities.items():
-            if identity.into is None and identity.name == name:
+            if identity.into is None and plain_name(identity.name) == wanted:
                 return key
         names = sorted({each.name for each in self.manifest.identities.values() if each.into is None})
         there = f"It has {len(names)} identities: {first_few(names)}." if names else "It is empty."
-        raise UserError(f"Gallery {self.folder.name} has no identity {name!r}.{nearest(name, names)} {there}")
+        raise UserError(f"Gallery {self.folder.name} has no identity {name!r}.{nearest(str(name), names)} {there}")
 
 
 _SHOWN = ("path", "identity", "camera", "time", "collection", "trackid", "confirmed")

@@ -40,11 +40,13 @@ from reid_pipeline.user_errors import user_error_text
 
 T = TypeVar("T")
 STUDY, CHANGES, CLUSTERS, OF_GALLERY = "study_trials", "changes", "clusters_csv", "gallery_notes"
-"""Results that are no records: a study, Markdown, a table for a spreadsheet, and sentences on a gallery."""
+OF_EXPORT = "export_notes"
+"""Results that are no records: a study, Markdown, a table for a spreadsheet, sentences on a gallery and an export."""
 _RECORDS = (Metrics, Differences, ClusterFacts, Comparison, Leaderboard, DatasetSummary)
 _NEXT = {
     "__default__": "leaderboard", "report": "leaderboard", "leaderboard": "cross_benchmark", "changes": "report",
     "cross_benchmark": "leaderboard", "ingestion": ZERO_SHOT, "pretrain_demo_clip": ZERO_SHOT, "embed": "",
+    "export": "", "pages": "",
 }  # fmt: skip
 """Which pipeline comes after which, if any; after a method's comes `report`."""
 _OF_TABLES = ("raw_root", "synthetic", "ingestion", "splits")
@@ -145,7 +147,7 @@ class RunSummary:
         self._saved[dataset_name] = node
         if isinstance(data, _RECORDS):
             self._results.append(data)
-        elif dataset_name in (STUDY, CHANGES, OF_GALLERY):
+        elif dataset_name in (STUDY, CHANGES, OF_GALLERY, OF_EXPORT):
             self._others[dataset_name] = data
 
     @hook_impl
@@ -177,7 +179,9 @@ class RunSummary:
         from reid_pipeline.reporting.tuning_page import tuning_text
         from reid_pipeline.reporting.untested import all_untested
 
-        if text := self._others.get(OF_GALLERY) or self._others.get(CHANGES):
+        if text := next(
+            (self._others[each] for each in (OF_GALLERY, OF_EXPORT, CHANGES) if self._others.get(each)), ""
+        ):
             return str(text)
         if STUDY in self._others:
             return tuning_text(Study.model_validate(self._others[STUDY]))

@@ -25,6 +25,7 @@ _TRANSPOSED = frozenset({5, 6, 7, 8})
 _SURE_TO_CONVERT = frozenset({"RGB", "L", "P", "1", "CMYK", "RGBA", "LA", "YCbCr"})
 _LARGEST_16_BIT = 65535
 _SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF8", b"BM", b"II*\0", b"MM\0*")
+_END_OF_JPEG = b"\xff\xd9"
 _CUT_SHORT = "truncated: the file ends before the picture does"
 _OWN_WHITE = "white is the file's own"
 _LONGEST_REASON = 100  # characters of Pillow's own message
@@ -59,6 +60,21 @@ def load_picture(content: bytes) -> Image.Image:
         raise PictureError(f"no pixels: its size is {image.width} x {image.height}")
     if not whole:
         raise PictureError(_CUT_SHORT)
+    return image
+
+
+def rest_of_picture(content: bytes) -> Image.Image:
+    """Return what there is of a JPEG that is cut short, for people to look at, or raise `PictureError`.
+
+    Nothing is trained on such a picture, or searched for.
+    """
+    try:
+        image = _opened(content + _END_OF_JPEG)
+        if image.format != "JPEG":
+            raise PictureError(_CUT_SHORT)
+        image.load()
+    except Exception as error:  # as in `load_picture`
+        raise PictureError(_reason(error, content)) from error
     return image
 
 

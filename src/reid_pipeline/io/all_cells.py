@@ -75,25 +75,35 @@ class TestSplitsDataset(ReadOnlyDataset["list[TestSplit]"]):
 
     def load(self) -> "list[TestSplit]":
         """List the test splits by benchmark, without those whose images are missing; none at all is refused."""
-        from reid_pipeline.evaluation.cross_benchmark import TestSplit
-
         found = []
         for file in (folder / "split_table.parquet" for folder in _of_wholes(self._filepath)):
-            if not is_there(file):
-                continue
-            tables, name = _tables_at(file), file.parent.name
+            name = file.parent.name
             raw = RawFolder(self._raw / name, ())
-            if all(is_there(raw.root / path) for path in tables.split_table[PATH].iloc[[0, -1]]):
-                stamps = EarlierTableDataset(
-                    filepath=str(self._intermediate / name / "scratch/image_stamps.parquet"), schema="IMAGE_STAMPS"
-                )
-                found.append(TestSplit(name, tables, raw, stamps.load()))
+            if is_there(file) and (split := test_split_of(file, raw, self._intermediate / name)):
+                found.append(split)
         if not found:
             raise UserError(
                 f"There is no split table in {self._filepath} with its images in {self._raw}. Run ingestion"
                 " first: kedro run --pipeline=ingestion --env=<benchmark>"
             )
         return found
+
+
+def test_split_of(file: Path, raw: RawFolder, intermediate: Path) -> "TestSplit | None":
+    """Return the test split of the collection whose split table is `file`; None where its images are missing.
+
+    `intermediate` is the folder of what ingestion recorded of the collection. A UserError where tables are damaged.
+    """
+    from reid_pipeline.evaluation.cross_benchmark import TestSplit
+
+    tables = _tables_at(file)
+    if not all(is_there(raw.root / path) for path in tables.split_table[PATH].iloc[[0, -1]]):
+        return None
+    stamps = EarlierTableDataset(filepath=str(intermediate / "scratch/image_stamps.parquet"), schema="IMAGE_STAMPS")
+    return TestSplit(file.parent.name, tables, raw, stamps.load())
+
+
+test_split_of.__dict__["__test__"] = False  # no test, for pytest
 
 
 def _tables_at(file: Path) -> "SplitTables":

@@ -86,10 +86,14 @@ class FileDataset(_PathDataset[_Saved, _Saved]):
         """Write the file."""
         with replacing(self._filepath) as written:
             self._write(data, written)
+        self._written(data)
 
     @abstractmethod
     def _write(self, data: _Saved, file: Path) -> None:
         """Write `data` to `file`, which then takes the place of the dataset's."""
+
+    def _written(self, data: _Saved) -> None:
+        """Do what else belongs to a file that has been put into its place."""
 
     def _exists(self) -> bool:
         return self._filepath.is_file()

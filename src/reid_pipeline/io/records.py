@@ -8,7 +8,7 @@ from kedro_datasets._typing import JSONPreview
 
 from reid_pipeline.io.atomic import AtomicJSONDataset
 from reid_pipeline.io.base import UnreadableFile, reading
-from reid_pipeline.schema import clusters, comparison, records, summary, tuning
+from reid_pipeline.schema import clusters, comparison, explanations, exports, records, summary, tuning
 from reid_pipeline.schema.earlier_records import read_record
 from reid_pipeline.schema.errors import UserError, nearest
 from reid_pipeline.schema.parsing import ParsingError, parse_json
@@ -21,14 +21,14 @@ _AGAIN_OF_VERSION = (
 )
 _MODELS: dict[str, type[Record]] = {
     name: kind
-    for module in (records, clusters, comparison, summary, tuning)
+    for module in (records, clusters, comparison, explanations, exports, summary, tuning)
     for name, kind in vars(module).items()
     if isinstance(kind, type) and issubclass(kind, Record)
 }
 
 
 class RecordDataset(AtomicJSONDataset):
-    """A record of `schema.records`, `.clusters`, `.comparison`, `.summary` or `.tuning`, written atomically.
+    """A record of a module of `schema` that `_MODELS` names, written atomically.
 
     Args:
         filepath: the file.

@@ -19,7 +19,8 @@ from reid_pipeline.schema.errors import UserError
 LOCK = ".writer"
 """In a scratch folder: what its writer has locked (flock) as long as it lives, on whatever machine."""
 _WITHOUT_LOCK = re.compile(r"\..+\.[a-z0-9_]{8}")  # what earlier versions left, and file systems without locks
-_NO_LOCKS = {errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP}
+NO_LOCKS = {errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP}
+"""Error numbers by which a file system says that it has no locks."""
 _DAY = 86_400.0  # seconds; nothing is written for that long
 
 
@@ -102,7 +103,7 @@ def _acquire(lock: FileLock, file: Path) -> None:
     try:
         lock.acquire(blocking=False)
     except OSError as error:
-        if error.errno not in _NO_LOCKS:
+        if error.errno not in NO_LOCKS:
             raise
         file.unlink()
 

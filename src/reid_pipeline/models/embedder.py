@@ -98,6 +98,19 @@ class Embedder(nn.Module):
             parts = [neck(part) for neck, part in zip(necks, parts, strict=True)]
         return F.normalize(torch.cat(parts, dim=1).float(), dim=1)
 
+    @torch.no_grad()
+    def cells(self, images: Tensor, camids: Tensor | None = None, viewids: Tensor | None = None) -> Tensor:
+        """Return what the embedding were if one cell alone was read, of each cell: unit vectors, float32 [B, h * w, E].
+
+        See `ImageEncoder.encode_cells`; the arguments are those of an embedding.
+        """
+        self.eval()
+        parts = self.encoder.encode_cells(images, camids, viewids)
+        if necks := [each for each in (self.final_neck, self.projected_neck) if each is not None]:
+            shape = parts[0].shape[:2]
+            parts = tuple(neck(part.flatten(0, 1)).reshape(*shape, -1) for neck, part in zip(necks, parts, strict=True))
+        return F.normalize(torch.cat(parts, dim=2).float(), dim=2)
+
     def description(self) -> dict[str, Any]:
         """Return what `embedder_from_description` needs beside the state dict: plain JSON values."""
         values = {key: getattr(self.encoder, key) for key in TowerSettings._fields}

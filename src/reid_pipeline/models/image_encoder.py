@@ -7,7 +7,7 @@ ViT), E width of CLIP's joint space, h w token rows and columns.
 import copy
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -19,6 +19,9 @@ from reid_pipeline.models.side_information import SideInformation
 from reid_pipeline.schema.errors import UserError
 from reid_pipeline.schema.parameters import Resize, SIETokens
 
+Pooling = Literal["class token", "mean", "attention", "map"]
+"""What `final` is read from: the class token of a transformer, the mean of its patches, a pool that attends to its
+tokens (or to the cells of a map), or the mean of a map of convolutions or windows."""
 _PREFIX = "visual."
 
 
@@ -79,6 +82,7 @@ class ImageEncoder(SideInformation, ABC):
         penultimate_width: width of `penultimate`.
         width: width of `final`.
         projected_width: width of `projected`.
+        pooling: how cells become one feature.
         projects: whether `projected` is a feature of its own, and not `final` again.
         chunk_size: images in one forward pass where gradients are taken; None: the whole batch (`models.chunks`).
 
@@ -96,6 +100,7 @@ class ImageEncoder(SideInformation, ABC):
     penultimate_width: int
     width: int
     projected_width: int
+    pooling: Pooling
     projects: bool = True
     sie_coefficient: float
     sie_tokens: SIETokens
@@ -218,6 +223,25 @@ class ImageEncoder(SideInformation, ABC):
 
     forward = encode_image
 
+    @property
+    def num_blocks(self) -> int:
+        """How many blocks of attention over all tokens there are; 0 in a network without."""
+        return 0
+
+    def encode_cells(
+        self, images: Tensor, camids: Tensor | None = None, viewids: Tensor | None = None
+    ) -> tuple[Tensor, ...]:
+        """Return `ImageFeatures.retrieved` of each cell: what `final` and `projected` were if that cell alone was read.
+
+        In place of a class token each patch token is read; of a mean or a map each cell; a pool attends to one cell.
+
+        Arguments are those of `encode_image`; cells are row by row: float [B, h * w, W] and, where the tower projects,
+        float [B, h * w, E].
+        """
+        cells_BND = self._cells(images, camids, viewids)
+        shape = cells_BND.shape[:2]
+        return tuple(each.reshape(*shape, -1) for each in self._read_alone(cells_BND.flatten(0, 1)))
+
     def freeze_patch_projection(self) -> None:
         """Stop training of the patch projection (the stability trick of MoCo v3); UserError in a kind without one."""
         raise UserError(
@@ -228,6 +252,17 @@ class ImageEncoder(SideInformation, ABC):
     @abstractmethod
     def _adapt(self) -> None:
         """Check the settings, change `visual` to suit them, and set grid and widths."""
+
+    @abstractmethod
+    def _cells(self, images_B3HW: Tensor, camids: Tensor | None, viewids: Tensor | None) -> Tensor:
+        """Return the cells that pooling reads, float [B, h * w, D]: what leaves the last block or stage."""
+
+    @abstractmethod
+    def _read_alone(self, cells_ND: Tensor) -> tuple[Tensor, ...]:
+        """Return `final` and, with a projection, `projected` of N cells, each read alone: float [N, W] and [N, E].
+
+        N is of whole images, h * w cells each.
+        """
 
     @abstractmethod
     def _features(self, images_B3HW: Tensor, camids: Tensor | None, viewids: Tensor | None) -> ImageFeatures:

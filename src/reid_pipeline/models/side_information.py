@@ -44,6 +44,26 @@ class SideInformation(nn.Module):
         seen_CV = seen_CV if bool(seen_CV.any()) else torch.ones_like(seen_CV)
         return _with_means(self.side_embedding.reshape(*grid, -1), seen_CV)[-1, -1]
 
+    def side_table(self) -> Tensor:
+        """Return what each camera and view adds when nothing is trained: float [C + 1, V + 1, D].
+
+        The last row is of an unknown camera, the last column of an unknown view; those that training has not seen have
+        the same. Without cameras C is 1 and row 0 is read, and likewise without views. The tower has a table.
+        """
+        if self.side_embedding is None:
+            raise ValueError("this tower has no side information")
+        grid = max(self.num_cameras, 1), max(self.num_views, 1)
+        seen_CV = self.side_seen.reshape(grid)
+        seen_CV = seen_CV if bool(seen_CV.any()) else torch.ones_like(seen_CV)
+        rows, columns = (
+            torch.cat(
+                [torch.where(seen, torch.arange(len(seen), device=seen.device), len(seen)), seen.new_full((1,), 0)]
+            )
+            for seen in (seen_CV.any(1), seen_CV.any(0))
+        )
+        rows[-1], columns[-1] = grid
+        return _with_means(self.side_embedding.reshape(*grid, -1), seen_CV)[rows][:, columns]
+
     def _side_information(self, images: Tensor, camids: Tensor | None, viewids: Tensor | None) -> Tensor | None:
         """Return the row of `side_embedding` for each image, float [B, D]; a mean where none was learnt."""
         if self.side_embedding is None:

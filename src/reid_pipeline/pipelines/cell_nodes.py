@@ -11,6 +11,7 @@ from reid_pipeline.engine.stage import Method
 from reid_pipeline.schema.addresses import Cells
 from reid_pipeline.schema.origin import Origin, require_match
 from reid_pipeline.schema.record import OriginatedRecord
+from reid_pipeline.schema.report_parameters import ReportParameters
 
 
 @dataclass(frozen=True)
@@ -64,6 +65,12 @@ def made_from(origin: Origin, **artefacts: Origin | None) -> Origin:
     """Return an origin with the digests of further artefacts that something was made from."""
     digests = {name: each.digest for name, each in artefacts.items() if each is not None and each.digest}
     return origin.replace(made_from={**origin.made_from, **digests})
+
+
+def with_explain(origin: Origin, report: ReportParameters) -> Origin:
+    """Return an origin with the parameters of what a report explains."""
+    explain = {"explain": report.explain.model_dump(mode="json")}
+    return origin.replace(parameters={**origin.parameters, "report": explain})
 
 
 def require_all(node: str, records: Iterable[tuple[str, OriginatedRecord | None]], present: Origin) -> None:

@@ -1,8 +1,8 @@
 """A published ReID model as a cell like any other: embedder, embeddings, metrics, report, run card.
 
 The run names the method it is of, and with it the cell that is written: `--params checkpoint=<file>,method=<name>`.
-The nodes are those of `MethodNodes` and `ClusterNodes`; what they read of the method's parameters is what the embedder
-is run with.
+The nodes are those of `MethodNodes`, `ClusterNodes` and `ExplainNodes`; what they read of the method's parameters is
+what the embedder is run with.
 """
 
 import inspect
@@ -16,7 +16,8 @@ from kedro.pipeline import Node, Pipeline, node, pipeline
 from reid_pipeline.methods import find_method
 from reid_pipeline.pipelines.cell_nodes import CellNodes
 from reid_pipeline.pipelines.cluster_nodes import ClusterNodes
-from reid_pipeline.pipelines.method import SHARED, SHARED_PARAMETERS
+from reid_pipeline.pipelines.explain_nodes import ExplainNodes
+from reid_pipeline.pipelines.method import RENAMED, SHARED, SHARED_PARAMETERS
 from reid_pipeline.pipelines.method_nodes import MethodNodes
 from reid_pipeline.schema.addresses import Cells
 from reid_pipeline.schema.importing import Import, required_import
@@ -85,7 +86,7 @@ def _with_embedders_parameters(name: str, kind: type[CellNodes]) -> Callable[...
 
 def _node(name: str, outputs: str | list[str], kind: type[CellNodes] = MethodNodes) -> Node:
     function = _with_embedders_parameters(name, kind)
-    blocks = {block: f"params:{block}" for block in SHARED_PARAMETERS} | {"image_stamps": "known_image_stamps"}
+    blocks = {block: f"params:{block}" for block in SHARED_PARAMETERS} | RENAMED
     arguments = {argument: blocks.get(argument, argument) for argument in inspect.signature(function).parameters}
     return node(function, arguments, outputs, name=name)
 
@@ -100,6 +101,7 @@ def create_pipeline() -> Pipeline:
         _node("group", ["clusters", "clusters_csv", "cluster_facts"], ClusterNodes),
         _node("evaluate", ["metrics", "breakdown"]),
         _node("run_card", recorded),
+        _node("explain", "explanations", ExplainNodes),
         _node("make_report", ["report", "curves"]),
     ]
     parameters = {"parameters", *(f"params:{name}" for name in SHARED_PARAMETERS)}

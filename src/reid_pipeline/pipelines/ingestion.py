@@ -128,11 +128,12 @@ def summarise_collection(
     return summary.model_copy(update={"sample": SampleFacts.model_validate(sample)}) if sample else summary
 
 
-def make_dataset_page(summary: DatasetSummary) -> str:
-    """Render the dataset page."""
+def make_dataset_page(summary: DatasetSummary, split_table: pd.DataFrame, raw_images: RawFolder) -> str:
+    """Render the dataset page, with some of the images."""
+    from reid_pipeline.evaluation.shown_dataset import dataset_pictures
     from reid_pipeline.reporting.dataset_page import render_dataset_page
 
-    return render_dataset_page(summary)
+    return render_dataset_page(summary, dataset_pictures(summary, split_table, raw_images))
 
 
 TABLES = "tables"
@@ -152,6 +153,6 @@ def create_pipeline() -> Pipeline:
             ["reading", *made, "split_table", "galleries", ingestion, evaluation],
             "dataset_summary",
         ),
-        (make_dataset_page, ["dataset_summary"], "dataset_page"),
+        (make_dataset_page, ["dataset_summary", "split_table", "raw_images"], "dataset_page"),
     ]
     return pipeline([node(each, inputs, outputs, name=each.__name__) for each, inputs, outputs in read], tags=TABLES)

@@ -10,6 +10,7 @@ from kedro.pipeline import Node, Pipeline, node, pipeline
 from reid_pipeline.engine.stage import Method
 from reid_pipeline.pipelines.cell_nodes import CellNodes
 from reid_pipeline.pipelines.cluster_nodes import ClusterNodes, store_labels
+from reid_pipeline.pipelines.explain_nodes import ExplainNodes
 from reid_pipeline.pipelines.method_nodes import MethodNodes, join_histories, keep
 from reid_pipeline.schema.addresses import ZERO_SHOT
 
@@ -17,14 +18,17 @@ SHARED = {
     "split_table", "galleries", "raw_images", "image_cache", "known_image_stamps", "run_environment", "initial_model"
 }  # fmt: skip
 SHARED_PARAMETERS = {"cells", "compute", "ingestion", "splits", "evaluation", "clusters", "report"}
-ZERO_SHOT_RESULTS = {name: f"zero_shot_{name}" for name in ("metrics", "breakdown", "cluster_facts")}
+RENAMED = {"image_stamps": "known_image_stamps", "cluster_table": "clusters"}
+"""Datasets that nodes call otherwise."""
+_SHARED_RESULTS = ("embedder", "embeddings", "metrics", "breakdown", "cluster_facts")
+ZERO_SHOT_RESULTS = {name: f"zero_shot_{name}" for name in _SHARED_RESULTS}
 
 
 def create_pipeline(method: Method) -> Pipeline:
     """Return split table -> [train ->] embedder -> embeddings -> metrics -> report.
 
-    All lies in the method's namespace but zero_shot's metrics, breakdown and clusters, which every other method is
-    compared with.
+    All lies in the method's namespace but zero_shot's model, metrics, breakdown and clusters, which every other method
+    is compared with.
     """
     is_zero_shot = method.name == ZERO_SHOT
     return pipeline(
@@ -48,7 +52,7 @@ def _node(function: Callable[..., Any], outputs: str | list[str], name: str, **n
     copied.__annotations__ = {**plain.__annotations__, "parameters": nodes.method.params}
     copied.__doc__ = plain.__doc__
     blocks = {block: f"params:{block}" for block in SHARED_PARAMETERS}
-    datasets = blocks | {"parameters": f"params:{nodes.method.name}", "image_stamps": "known_image_stamps"} | named
+    datasets = blocks | {"parameters": f"params:{nodes.method.name}", **RENAMED} | named
     arguments = inspect.signature(function).parameters.values()
     needed = [each.name for each in arguments if each.default is each.empty or each.name in named]
     inputs = {argument: datasets.get(argument, argument) for argument in needed}
@@ -81,12 +85,17 @@ def _result_nodes(method: Method) -> list[Node]:
     nodes = MethodNodes(method)
     labels = {"pseudo_labels": "pseudo_labels"} if method.clusters else {}
     noted = {"history": "history"} if method.stage_names else {}
+    before = ("zero_shot_embedder", "zero_shot_embeddings")
+    explained = {} if method.name == ZERO_SHOT else {name: name for name in before}
+    if method.reads_text:
+        explained |= {"checkpoint": f"{method.stage_names[-1]}_checkpoint", "initial_model": "initial_model"}
     recorded = ["run_card", "recorded_metrics", "recorded_history", "recorded_run_card"]
     made = [
         _node(nodes.extract, "embeddings", "extract"),
         _node(ClusterNodes(method).group, ["clusters", "clusters_csv", "cluster_facts"], "group", **labels),
         _node(nodes.evaluate, ["metrics", "breakdown"], "evaluate", **noted),
         _node(nodes.run_card, recorded, "run_card"),
+        _node(ExplainNodes(method).explain, "explanations", "explain", **explained),
     ]
     if method.name == ZERO_SHOT:
         return [*made, _node(nodes.make_report, ["report", "curves"], "report")]

@@ -7,20 +7,21 @@ from typing import Any
 import pandas as pd
 
 from reid_pipeline.clustering.settings import ClusteringSettings
-from reid_pipeline.pipelines.cell_nodes import CellNodes, made_from, require_all
+from reid_pipeline.pipelines.cell_nodes import CellNodes, made_from, require_all, with_explain
 from reid_pipeline.schema.addresses import ZERO_SHOT, Cells, address
 from reid_pipeline.schema.clusters import ClusterFacts
 from reid_pipeline.schema.embeddings import Embeddings
-from reid_pipeline.schema.origin import EXTRACTION, require_match
+from reid_pipeline.schema.explanations import Explanations
+from reid_pipeline.schema.origin import EXTRACTION, Origin, require_match
 from reid_pipeline.schema.parameters import (
     ComputeParameters,
     EvaluationParameters,
     IngestionParameters,
-    ReportParameters,
     SplitParameters,
 )
 from reid_pipeline.schema.raw_folder import RawFolder
 from reid_pipeline.schema.records import Breakdown, Differences, EpochRecord, Metrics, RunCard
+from reid_pipeline.schema.report_parameters import ReportParameters
 from reid_pipeline.splits import SplitTables
 
 Record = dict[str, Any]
@@ -223,6 +224,7 @@ class MethodNodes(CellNodes):
         report: ReportParameters,
         clusters: ClusteringSettings,
         cluster_facts: ClusterFacts,
+        explanations: Explanations,
         cells: Cells,
         zero_shot_metrics: Metrics | None = None,
         zero_shot_cluster_facts: ClusterFacts | None = None,
@@ -230,22 +232,35 @@ class MethodNodes(CellNodes):
     ) -> tuple[str, Any]:
         """Make the page and the curves."""
         from reid_pipeline.evaluation.ranked_queries import choose_ranked_queries
-        from reid_pipeline.evaluation.shown_images import cluster_content
+        from reid_pipeline.evaluation.shown_images import shown_content
         from reid_pipeline.reporting.figures import curves_overview
         from reid_pipeline.reporting.report import ReportContent, render_report
 
-        tables, used = (split_table, galleries), {"embeddings": embeddings.origin}
-        present = self._origin("report", cells, *tables, parameters=parameters, evaluation=evaluation, used=used)
-        present = made_from(self._with_clustering(present, parameters, clusters), metrics=metrics.origin)
+        tables, blocks = (split_table, galleries), (parameters, evaluation, clusters, report)
+        present = self._report_origin(cells, tables, blocks, embeddings.origin, metrics.origin)
         named: dict[str, Any] = {"breakdown": breakdown, "run_card": run_card, "differences": differences}
         others = [(ZERO_SHOT, zero_shot_metrics), (ZERO_SHOT, zero_shot_cluster_facts), ("clusters", cluster_facts)]
-        require_all("report", [("metrics", metrics), *named.items(), *others], present)
+        require_all("report", [("metrics", metrics), *named.items(), *others, ("explanations", explanations)], present)
         bad, good = choose_ranked_queries(embeddings, SplitTables(*tables), raw_images, evaluation, report)
         named |= {"history": history, "description": self.method.description, "bad_queries": bad, "good_queries": good}
         content = ReportContent(
             **cells[self.method.name].model_dump(include={"benchmark", "method", "seed"}),
             **named,
             metrics=[metrics] if zero_shot_metrics is None else [zero_shot_metrics, metrics],
-            clusters=cluster_content(cluster_facts, zero_shot_cluster_facts, split_table, raw_images),
+            **shown_content(cluster_facts, zero_shot_cluster_facts, explanations, split_table, raw_images),
         )
         return render_report(content), curves_overview(history)
+
+    def _report_origin(
+        self,
+        cells: Cells,
+        tables: tuple[pd.DataFrame, pd.DataFrame],
+        blocks: tuple[Any, EvaluationParameters, ClusteringSettings, ReportParameters],
+        embeddings: Origin | None,
+        metrics: Origin | None,
+    ) -> Origin:
+        """Return the origin of the page, which all that it shows must fit."""
+        parameters, evaluation, clusters, report = blocks
+        read = {"parameters": parameters, "evaluation": evaluation, "used": {"embeddings": embeddings}}
+        present = self._with_clustering(self._origin("report", cells, *tables, **read), parameters, clusters)
+        return with_explain(made_from(present, metrics=metrics), report)

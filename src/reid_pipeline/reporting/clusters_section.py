@@ -1,6 +1,6 @@
 """What a report shows without one label: clusters, neighbours before and after, measures by epoch, warnings in words.
 
-Bounded by what `evaluation.clusters` selects: about 450 thumbnails in 70 rows, 1.5 MB of a page at most.
+Bounded by what `evaluation.clusters` selects: about 450 thumbnails in 70 rows, 0.8 MB of a page at most.
 """
 
 from collections.abc import Iterator, Mapping, Sequence

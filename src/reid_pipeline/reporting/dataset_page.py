@@ -5,7 +5,8 @@ from html import escape
 
 import plotly.graph_objects as go
 
-from reid_pipeline.reporting.dataset_problems import all_answered, problems
+from reid_pipeline.reporting.dataset_pictures import DatasetPictures
+from reid_pipeline.reporting.dataset_problems import Problem, all_answered, problems
 from reid_pipeline.reporting.figures import bars
 from reid_pipeline.reporting.formats import UNMEASURED, count, counted, span
 from reid_pipeline.reporting.page import Column, Headline, Table, aligned, charts, rendered
@@ -16,9 +17,10 @@ _TEXT_SUBSETS, _TEXT_PROBLEMS, _TEXT_NOTES = 6, 6, 2
 _IDENTITY_BINS = 30
 
 
-def render_dataset_page(summary: DatasetSummary) -> str:
-    """Return the page's HTML source, which loads nothing: about 5 MB. The same summary gives the same page."""
-    benchmark, found = summary.benchmark, problems(summary)
+def render_dataset_page(summary: DatasetSummary, pictures: DatasetPictures | None = None) -> str:
+    """Return the page's HTML source. The same summary and pictures give the same page."""
+    shown = pictures or DatasetPictures()
+    benchmark, found = summary.benchmark, problems(summary, shown.identities)
     facts = {"Sample": summary.sample.sentence if summary.sample else "", "Reader": summary.reader}
     facts |= {"Data": summary.data_hash[:12], "Reference": benchmark.reference}
     facts |= {"Licence": benchmark.licence, "Source": benchmark.source}
@@ -36,7 +38,8 @@ def render_dataset_page(summary: DatasetSummary) -> str:
         version=summary.version,
         headlines=headlines,
         facts=[(name, value) for name, value in facts.items() if value],
-        problems=found,
+        problems=[(problem, _cases(problem, shown)) for problem in found],
+        sheets=shown.sheets(),
         sections=[section for section in _sections(summary) if section[1].rows or section[2]],
         charts=charts(dataset_figures(summary)),
         notes=summary.notes,
@@ -63,6 +66,11 @@ def dataset_text(summary: DatasetSummary) -> str:
         ],
     ]
     return "\n\n".join("\n".join(_printable(line) for line in part) for part in parts)
+
+
+def _cases(problem: Problem, pictures: DatasetPictures) -> list[tuple[str, list[dict[str, str]]]]:
+    """Return each case in words, and its images."""
+    return [(case, pictures.images(paths)) for case, paths in problem.shown]
 
 
 def _sections(summary: DatasetSummary) -> list[tuple[str, Table, list[str]]]:

@@ -1,6 +1,6 @@
 """What is wrong with a collection, in sentences: what it is, what it means, what to do."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain
 from typing import NamedTuple
 
@@ -9,13 +9,22 @@ from reid_pipeline.schema.summary import DatasetSummary, DeepPictures, Duplicate
 
 
 class Problem(NamedTuple):
-    """One finding: its title, a sentence with the counts, what it does to results, what to do, the first cases."""
+    """One finding: its title, a sentence with the counts, what it does to results, what to do, the first cases.
+
+    `paths` are the images that are shown of each case; empty where the cases are words.
+    """
 
     title: str
     what: str
     meaning: str
     remedy: str
     cases: Sequence[str] = ()
+    paths: Sequence[Sequence[str]] = ()
+
+    @property
+    def shown(self) -> list[tuple[str, Sequence[str]]]:
+        """Each case, and the paths of its images."""
+        return [*zip(self.cases, self.paths or [()] * len(self.cases), strict=True)]
 
 
 _LARGEST_16_BIT = 65535
@@ -44,8 +53,9 @@ _COPIES = {
 }
 
 
-def problems(summary: DatasetSummary) -> list[Problem]:
-    """Return all in a summary that a reader should look at, the gravest first."""
+def problems(summary: DatasetSummary, images: Mapping[str, Sequence[str]] | None = None) -> list[Problem]:
+    """Return all in a summary that a reader should look at, the gravest first; `images` are some of an identity's."""
+    of_identity = images or {}
     warnings = [
         Problem(
             "Counts differ from the published ones",
@@ -57,7 +67,7 @@ def problems(summary: DatasetSummary) -> list[Problem]:
         for sentence in summary.warnings
     ]
     found = [
-        _faulty_images(summary), _dark_pictures(summary.deep), _training_identities(summary),
+        _faulty_images(summary, of_identity), _dark_pictures(summary.deep), _training_identities(summary, of_identity),
         _copies(summary.duplicates),
     ]  # fmt: skip
     return [*warnings, *chain.from_iterable(found), *_unused_images(summary)]
@@ -68,7 +78,14 @@ def all_answered(queries: QueryFacts) -> bool:
     return queries.num_valid == queries.num_queries and queries.worst is None
 
 
-def _faulty_images(summary: DatasetSummary) -> Iterator[Problem]:
+def named_identities(summary: DatasetSummary) -> list[str]:
+    """Return the identities whose images a problem is about."""
+    train = summary.splits.get("train")
+    spread = None if train is None else train.images_per_identity
+    return [*summary.shared_identities.first, *([spread.largest] if spread and spread.largest else [])]
+
+
+def _faulty_images(summary: DatasetSummary, images: Mapping[str, Sequence[str]]) -> Iterator[Problem]:
     unreadable, shared = summary.unreadable, summary.shared_identities
     if unreadable.count:
         yield Problem(
@@ -78,14 +95,18 @@ def _faulty_images(summary: DatasetSummary) -> Iterator[Problem]:
             "What is left out is neither trained on nor searched: results are of the other images.",
             "Replace them by good copies and run ingestion again. The summary lists all under skipped.",
             [f"{each.path}: {each.fault}" for each in unreadable.first],
+            [[each.path] for each in unreadable.first],
         )
     for prefix, found in (("Queries", summary.queries), ("Dev queries", summary.dev_queries)):
         if found is not None and not all_answered(found):
+            examples = [path for paths in found.examples.values() for path in paths]
             yield Problem(
                 f"{prefix} without a match",
                 " ".join(found.sentences),
                 "Nothing in the gallery can answer them: they are left out of every metric.",
                 " ".join(_query_remedies(found)),
+                examples,
+                [[path] for path in examples],
             )
     if shared.count:
         yield Problem(
@@ -94,6 +115,7 @@ def _faulty_images(summary: DatasetSummary) -> Iterator[Problem]:
             "Training has seen who is searched for: results are better than for strangers.",
             "Split by identity. Where it was asked for (splits.disjoint: false), say so with the results.",
             shared.first,
+            [images.get(identity, ()) for identity in shared.first],
         )
 
 
@@ -112,7 +134,7 @@ def _dark_pictures(deep: DeepPictures | None) -> Iterator[Problem]:
         )
 
 
-def _training_identities(summary: DatasetSummary) -> Iterator[Problem]:
+def _training_identities(summary: DatasetSummary, shown: Mapping[str, Sequence[str]]) -> Iterator[Problem]:
     """Yield what keeps a method from learning identities: one alone, one image each, one with most images."""
     train = summary.splits.get("train")
     spread = None if train is None else train.images_per_identity
@@ -142,6 +164,8 @@ def _training_identities(summary: DatasetSummary) -> Iterator[Problem]:
             f"{spread.max:,} of {images:,} labelled training images show one identity, {spread.largest or 'unnamed'}.",
             "Without labels, one individual is most of what is clustered; with labels, the others have few images.",
             "Leave some of its images out, or check that its name does not stand for several individuals or for none.",
+            [name for name in shown if name == spread.largest],
+            [paths for name, paths in shown.items() if name == spread.largest],
         )
 
 
@@ -161,7 +185,8 @@ def _copies(duplicates: Duplicates) -> Iterator[Problem]:
             what = f"{counted(found.groups, 'group')} of identical files ({counted(found.files, 'file')})"
             which = f" ({splits})" if kind == "across" else ""
             sentence = f"{what} {one if found.groups == 1 else several} {where}{which}."
-            yield Problem(title, sentence, meaning, remedy, [" = ".join(paths) for paths in found.first])
+            cases = [" = ".join(paths) for paths in found.first]
+            yield Problem(title, sentence, meaning, remedy, cases, [paths[:1] for paths in found.first])
 
 
 def _unused_images(summary: DatasetSummary) -> Iterator[Problem]:
@@ -173,4 +198,5 @@ def _unused_images(summary: DatasetSummary) -> Iterator[Problem]:
             "They are neither junk nor unreadable; distractors (pid 0) outside the gallery are such images.",
             "Check their identities and subsets in the manifest.",
             other.first,
+            [[path] for path in other.first],
         )

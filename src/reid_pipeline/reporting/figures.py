@@ -16,8 +16,9 @@ from reid_pipeline.schema.records import EpochRecord, Metrics
 
 History = Sequence[EpochRecord]
 
-# Okabe and Ito's palette, the darkest first; dashes and markers repeat what colour says.
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+# After Okabe and Ito, their two lightest darkened: three to one against paper, white or dark. Dashes and markers
+# repeat what colour says.
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#B98000", "#3B97CF")
 SYMBOLS = ("circle", "square", "diamond", "triangle-up", "cross", "star")
 _DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
 _PATTERNS = ("", "/", ".", "\\", "x", "-")
@@ -45,7 +46,7 @@ _AGREEMENT = {"ari": "ARI", "nmi": "NMI"} | {
     f"{kind.lower()}_{part}": f"{kind} {part}" for kind in ("pairwise", "BCubed") for part in ("precision", "recall")
 }
 _FROM_0 = {"rangemode": "tozero"}
-_PERCENT = {"tickformat": ".0%", **_FROM_0}
+_PERCENT = {"tickformat": ".2~%", **_FROM_0}
 _SCORE = {"range": [0, 1.02]}
 
 
@@ -69,7 +70,7 @@ def training_curves(history: History) -> dict[str, go.Figure]:
     """Return the figures of a history that have something to show, by name, in reading order."""
     makers = {
         "loss": loss_curves,
-        "clusters": cluster_curves,
+        "clusters_and_noise": cluster_curves,
         "cluster_sizes": cluster_size_bars,
         "agreement": agreement_curves,
         "seconds": seconds_bars,

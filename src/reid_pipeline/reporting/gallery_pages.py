@@ -10,6 +10,7 @@ import pandas as pd
 from reid_pipeline.reporting.contact_sheets import HEIGHT, Picture, row_of, source_of
 from reid_pipeline.reporting.formats import count, counted
 from reid_pipeline.reporting.page import Column, Headline, Table, rendered
+from reid_pipeline.reporting.rank_lists import place_of
 from reid_pipeline.schema.columns import IDENTITY
 
 LISTED = 500
@@ -41,8 +42,18 @@ class Shown:
         """Return what the template shows."""
         source = source_of(row_of(self.pictures, asked=self.asked)) if self.pictures else ""
         alt = f"{self.title}: {'; '.join(self.lines) or 'no picture'}"
-        fields = {"title": self.title, "verdict": self.verdict, "kind": self.kind, "lines": self.lines}
-        return {**fields, "source": source, "alt": alt}
+        return {"title": self.title, "verdict": self.verdict, "source": source, "alt": alt}
+
+    def ranked(self) -> dict[str, Any]:
+        """Return what the template shows where each picture has its own words, the nearest first."""
+        query, *entries = self.pictures if self.asked else [None, *self.pictures]
+        places = [
+            place_of(picture, str(rank), [line])
+            for rank, (picture, line) in enumerate(zip(entries, self.lines, strict=True), 1)
+            if picture is not None
+        ]
+        asked = None if query is None else place_of(query, "Probe", [])
+        return {"title": self.title, "verdict": self.verdict, "kind": self.kind, "query": asked, "places": places}
 
 
 @dataclass(frozen=True)
@@ -72,7 +83,7 @@ def render_answers(content: AnswerContent) -> str:
     """Return the page of a search, or of an identification; it loads nothing, and every value is escaped."""
     left_out = content.total - len(content.shown)
     rest = f"{counted(left_out, 'probe')} more: the tables beside this page have all." if left_out else ""
-    rows = [each.row() for each in content.shown]
+    rows = [each.ranked() for each in content.shown]
     return rendered("gallery_answers.html.j2", content=content, rows=rows, rest=rest)
 
 

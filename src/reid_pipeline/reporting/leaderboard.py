@@ -105,4 +105,4 @@ def _name(run: ListedRun) -> str:
 
 
 def _report(run: ListedRun) -> str:
-    return f"../{run.run_card.benchmark}/{_name(run)}/report_seed_{run.seed}.html"
+    return f"{run.run_card.benchmark}/{_name(run)}/report_seed_{run.seed}.html"

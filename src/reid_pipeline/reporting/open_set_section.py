@@ -4,7 +4,9 @@ from collections.abc import Sequence
 from itertools import chain
 from typing import Any
 
+import numpy as np
 import plotly.graph_objects as go
+from numpy.typing import NDArray
 
 from reid_pipeline.reporting.figures import bars
 from reid_pipeline.reporting.formats import UNMEASURED, counted, decimals, percent, run_name
@@ -28,7 +30,12 @@ def open_set_section(metrics: Sequence[Metrics], scores: ScoreHistogram | None) 
     if figures is None:
         return None
     chart = {} if scores is None else {"open_set_scores": score_bars(scores)}
-    return {"sentences": _sentences(metrics[-1], figures), "table": figures_table(metrics), "charts": charts(chart)}
+    words = [] if scores is None else [scores_in_words(scores)]
+    return {
+        "sentences": [*_sentences(metrics[-1], figures), *words],
+        "table": figures_table(metrics),
+        "charts": charts(chart),
+    }
 
 
 def figures_table(metrics: Sequence[Metrics]) -> Table:
@@ -89,11 +96,33 @@ def _sentences(metrics: Metrics, figures: OpenSetFigures) -> list[str]:
     return [drawn, *(few if unpromised else [])]
 
 
+def scores_in_words(scores: ScoreHistogram) -> str:
+    """Return what the histogram of scores shows, for those who do not see it; within a bin scores count as even."""
+    counted_kinds = {"genuine": scores.known, "impostor": scores.new}
+    shares = {kind: _shares_below(counts) for kind, counts in counted_kinds.items() if sum(counts)}
+    edges = np.linspace(scores.low, scores.high, len(scores.known) + 1)
+    middles = " and ".join(f"{np.interp(0.5, below, edges):.2f} of the {kind} ones" for kind, below in shares.items())
+    words = (
+        f"Genuine scores are those of known probes, impostor scores those of new ones. Half lie above about {middles}."
+    )
+    for rate, threshold in scores.thresholds.items():
+        above = {kind: percent(1 - float(np.interp(threshold, edges, below))) for kind, below in shares.items()}
+        listed = " and ".join(f"{share} % of the {kind}" for kind, share in above.items())
+        words += f" Above {threshold:.3f}, which promises {rate}, lie about {listed} scores."
+    return words
+
+
+def _shares_below(counts: Sequence[int]) -> NDArray[np.float64]:
+    """Return the share of the counts below each edge of their bins."""
+    shares: NDArray[np.float64] = np.cumsum([0, *counts]) / sum(counts)
+    return shares
+
+
 def score_bars(scores: ScoreHistogram) -> go.Figure:
     """Return which share of the known and of the new probes has which score, and the promised thresholds as lines."""
     width = (scores.high - scores.low) / len(scores.known)
     x = [scores.low + (place + 0.5) * width for place in range(len(scores.known))]
-    kinds = {"known (enrolled)": scores.known, "new (left out)": scores.new}
+    kinds = {"genuine: known (enrolled)": scores.known, "impostor: new (left out)": scores.new}
     shares = {name: [count / max(1, sum(counts)) for count in counts] for name, counts in kinds.items()}
     axes = ("Score: greatest similarity to the gallery (cosine)", "Probes (%)")
     figure = bars("Scores of known and new probes", x, shares, axes=axes, stacked=True)

@@ -1,6 +1,7 @@
-"""What all pages share: tables, charts and templates. A page loads nothing from anywhere."""
+"""What all pages share: tables, charts, templates. A page loads nothing but plotly.js, which lies beside the pages."""
 
 import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
@@ -8,11 +9,14 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
 
 from reid_pipeline.reporting.formats import METRICS, UNMEASURED, exact_duration
 from reid_pipeline.schema.nested import leaves
 
+ROOT = "folder-of-all-pages:/"
+"""In links of a rendered page: the folder that all pages lie below. The dataset that saves it puts the path there."""
+_BY_WEBGL = re.compile(r".+gl|.+3d|.+mapbox|(scatter|density|choropleth)map|parcoords|splom|surface|volume|isosurface")
+"""Kinds of plotly's traces of which nothing is drawn where a browser has no WebGL."""
 _UNITS = {"measured": "measured, %", "published": "published, %", "difference": "difference, points"}
 
 
@@ -107,14 +111,21 @@ class Headline(NamedTuple):
     uncertain: bool = False
 
 
-def rendered(template: str, **values: Any) -> str:
-    """Return a page of this package from its template, plotly.js inside; every value is escaped."""
-    from plotly.offline import get_plotlyjs
+def plotly_file() -> str:
+    """Return the name of the file of plotly.js that the figures of this version's pages are drawn by."""
+    from plotly.offline import get_plotlyjs_version
 
+    return f"plotly-{get_plotlyjs_version()}.min.js"
+
+
+def rendered(template: str, **values: Any) -> str:
+    """Return a page of this package from its template, links to other pages beginning with `ROOT`; values are escaped.
+
+    Its figures are drawn by `plotly_file()`, which whoever saves the page puts into the folder of all pages.
+    """
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.loader = PackageLoader("reid_pipeline.reporting")
-    plotly_js = Markup(get_plotlyjs())  # noqa: S704
-    return environment.get_template(template).render(plotly_js=plotly_js, **values)
+    return environment.get_template(template).render(root=ROOT, plotly_file=plotly_file, **values)
 
 
 def flattened(card: Mapping[str, Any]) -> list[tuple[str, str]]:
@@ -135,9 +146,15 @@ def _readable(key: str, value: object) -> str:
 
 
 def charts(figures: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Return what `chart.html.j2` shows of figures: their JSON without headings, which the page sets as text."""
+    """Return what `chart.html.j2` shows of figures: their JSON without headings, which the page sets as text.
+
+    Raises:
+        ValueError: a figure needs WebGL, which many browsers lack: remote desktops, strict settings, old machines.
+    """
     shown = []
     for name, figure in figures.items():
+        if by_webgl := sorted({trace.type for trace in figure.data if _BY_WEBGL.fullmatch(trace.type)}):
+            raise ValueError(f"figure {name} is drawn by WebGL, which many browsers lack: {', '.join(by_webgl)}")
         layout, drawn = figure.layout, json.loads(figure.to_json())
         drawn["layout"].pop("title")
         drawn["layout"]["margin"] = {"t": 12 if layout.showlegend is False else 40}

@@ -1,11 +1,11 @@
-"""The report of a run: one HTML page that loads nothing from anywhere."""
+"""The report of a run: one HTML page, pictures inside; plotly.js, which draws its figures, lies beside the pages."""
 
-import base64
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from reid_pipeline.reporting.before_after import before_and_after, comparison_rows, difference_notes
 from reid_pipeline.reporting.clusters_section import ClusterContent, clusters_section
+from reid_pipeline.reporting.explained_section import ExplainedContent, explained_section
 from reid_pipeline.reporting.figures import cmc_curves, epochs, training_curves
 from reid_pipeline.reporting.formats import (
     LABELS,
@@ -20,7 +20,7 @@ from reid_pipeline.reporting.formats import (
 from reid_pipeline.reporting.guard_notes import dominated_notes, exported_model, exported_notes, label_warnings
 from reid_pipeline.reporting.open_set_section import open_set_section
 from reid_pipeline.reporting.page import Column, Headline, Table, charts, flattened, rendered
-from reid_pipeline.reporting.rank_lists import RankedQuery, describe, rank_list_strip
+from reid_pipeline.reporting.rank_lists import RankedQuery, ranked_list
 from reid_pipeline.reporting.untested import HOW_TO_TEST, is_untested, why_untested
 from reid_pipeline.schema.addresses import ZERO_SHOT
 from reid_pipeline.schema.origin import LabelUse
@@ -49,6 +49,7 @@ class ReportContent:
         bad_queries, good_queries: ranked lists, worst or best first.
         description: one sentence on the method.
         clusters: of the training images.
+        explanations: what is drawn of the model's space, and of where it looks.
     """
 
     benchmark: str
@@ -63,6 +64,7 @@ class ReportContent:
     good_queries: Sequence[RankedQuery] = ()
     description: str = ""
     clusters: ClusterContent | None = None
+    explanations: ExplainedContent | None = None
 
     @property
     def result(self) -> Metrics:
@@ -72,7 +74,7 @@ class ReportContent:
 
 
 def render_report(content: ReportContent) -> str:
-    """Return the page's HTML source, which loads nothing: about 5 MB. The same content gives the same page.
+    """Return the page's HTML source, about half a megabyte. The same content gives the same page.
 
     Raises:
         ValueError: no metrics.
@@ -106,7 +108,8 @@ def render_report(content: ReportContent) -> str:
         epoch_table=_epoch_table(content.history),
         open_set=open_set_section(content.metrics, content.breakdown.open_set if content.breakdown else None),
         breakdown=breakdown_tables(content.breakdown),
-        strips={name: [_strip(each) for each in ranked] for name, ranked in queries.items() if ranked},
+        explained=explained_section(content.explanations) if content.explanations else None,
+        ranked={name: [ranked_list(each) for each in ranked] for name, ranked in queries.items() if ranked},
         run_card=flattened(content.run_card.content()),
     )
 
@@ -202,12 +205,6 @@ def _cluster_notes(history: Sequence[EpochRecord]) -> list[str]:
     exported = exported_model(history)
     notes = label_warnings(history) if exported is None else exported_notes(exported)
     return [*notes, *dominated_notes(history, epochs(history))]
-
-
-def _strip(ranked: RankedQuery) -> dict[str, str]:
-    source = f"data:image/jpeg;base64,{base64.b64encode(rank_list_strip(ranked)).decode('ascii')}"
-    words = {"alt": describe(ranked), "caption": " ".join(ranked.query_caption.split())}
-    return {"source": source, **words, "average_precision": percent(ranked.average_precision)}
 
 
 def breakdown_tables(breakdown: Breakdown | None) -> list[Table]:

@@ -1,6 +1,5 @@
 """The page of a study, its trials as CSV, and its summary for the terminal."""
 
-import math
 from collections.abc import Mapping, Sequence
 from itertools import accumulate
 from typing import Any
@@ -11,9 +10,10 @@ import plotly.graph_objects as go
 from reid_pipeline.reporting.figures import COLOURS, SYMBOLS, dress
 from reid_pipeline.reporting.formats import UNMEASURED, count, percent, points
 from reid_pipeline.reporting.page import Column, Headline, Table, charts, csv_text, rendered
+from reid_pipeline.reporting.parallel_coordinates import parallel_coordinates
 from reid_pipeline.schema.place import as_typed_here
 from reid_pipeline.schema.sample import in_words, whole_and_identities
-from reid_pipeline.schema.tuning import SearchedRange, Study, StudyTrial
+from reid_pipeline.schema.tuning import Study, StudyTrial
 
 _STATES = {
     "complete": "trained to the end",
@@ -28,7 +28,7 @@ _MAX_BINS = 6
 
 
 def render_tuning_page(study: Study) -> str:
-    """Return the page's HTML source, which loads nothing: about 5 MB. The same study gives the same page."""
+    """Return the page's HTML source. The same study gives the same page."""
     return rendered(
         "tuning.html.j2",
         study=study,
@@ -133,7 +133,7 @@ def study_figures(study: Study) -> dict[str, go.Figure]:
     if study.importances:
         figures["importances"] = _importance_bars(study.importances)
     if complete:
-        figures["parallel"] = _parallel_coordinates(complete, study.space)
+        figures["parallel"] = parallel_coordinates(complete, study.space)
     if complete and all(name in study.space for name in SENSITIVE):
         figures["sensitivity"] = sensitivity_map(study.trials, *SENSITIVE)
     return figures
@@ -153,7 +153,7 @@ def history_figure(trials: Sequence[StudyTrial]) -> go.Figure:
     best = [*accumulate(scored.values(), max)]
     figure.add_scatter(x=[*scored], y=best, name="best so far", mode="lines", line=stroke)
     figure.update_xaxes(title_text="Trial")
-    figure.update_yaxes(title_text=_SCORE, tickformat=".1%")
+    figure.update_yaxes(title_text=_SCORE, tickformat=".1%", autorangeoptions={"clipmin": 0, "clipmax": 1})
     return dress(figure, "Course of the study")
 
 
@@ -164,28 +164,6 @@ def _importance_bars(importances: Mapping[str, float]) -> go.Figure:
     figure.add_bar(x=list(ordered.values()), y=list(ordered), orientation="h", marker={"color": COLOURS[0]})
     figure.update_xaxes(title_text="Share of the variance of the dev mAP (fANOVA)", tickformat=".0%")
     return dress(figure, "What mattered", height=max(240, 44 * len(ordered) + 120), legend=False)
-
-
-def _parallel_coordinates(complete: Sequence[StudyTrial], space: Mapping[str, SearchedRange]) -> go.Figure:
-    """Return a line per trial trained to the end, through its values, coloured by its score."""
-    scores = [trial.value for trial in complete]
-    axes = [{"label": name, **_axis([trial.params[name] for trial in complete], kind)} for name, kind in space.items()]
-    score = {"label": "dev mAP", "values": scores, "tickformat": ".1%"}
-    line = {"color": scores, "colorscale": "Viridis", "showscale": False}
-    figure = go.Figure(go.Parcoords(line=line, dimensions=[*axes, score], labelangle=-12, labelside="bottom"))
-    return dress(figure, "Values that went together", height=440, legend=False)
-
-
-def _axis(values: Sequence[Any], kind: SearchedRange) -> dict[str, Any]:
-    if kind.type == "categorical":
-        named = sorted(set(map(str, values)))
-        return {"values": [*map(named.index, map(str, values))], "tickvals": [*range(len(named))], "ticktext": named}
-    if not kind.log:
-        return {"values": list(values)}
-    logs = [math.log10(value) for value in values]
-    low, high = min(logs), max(logs)
-    ticks = [low + step * (high - low) / 4 for step in range(5)] if high > low else [low]
-    return {"values": logs, "tickvals": ticks, "ticktext": [f"{10**tick:.3g}" for tick in ticks]}
 
 
 def sensitivity_map(trials: Sequence[StudyTrial], x_name: str, y_name: str) -> go.Figure:

@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from fractions import Fraction
 from itertools import combinations_with_replacement
 from math import ceil
+from numbers import Real
 from threading import Lock
 
 import numpy as np
@@ -219,7 +220,7 @@ def _tile(vectors_ND: Floats, rows: _Rows, pair: tuple[slice, slice]) -> tuple[s
 
 def _exact(false_alarm: float) -> Fraction:
     """Return the rate as it is written: 0.1 is one in ten, and no binary fraction near it."""
-    if isinstance(false_alarm, bool) or not 0 < false_alarm < 1:
+    if isinstance(false_alarm, bool) or not isinstance(false_alarm, Real) or not 0 < false_alarm < 1:
         raise UserError(
             f"The false-alarm rate is {false_alarm!r}; a share above 0 and below 1 is needed (usual: 0.01, one"
             " newcomer in a hundred taken for a known one)."

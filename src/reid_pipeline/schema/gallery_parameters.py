@@ -1,9 +1,10 @@
 """Parameters of the pipelines of a gallery: which gallery, what is asked of it, and what is changed in it."""
 
+import re
 from datetime import date
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, field_validator
 
 from reid_pipeline.schema.base import Parameters
 
@@ -76,7 +77,7 @@ class CalibrateParameters(Parameters):
 class GalleryParameters(Parameters):
     """The shared parameters of the pipelines of a gallery."""
 
-    gallery: str | None = Field(None, pattern=r"^\w[\w.-]*$", description="name of a gallery of enrolled images")
+    gallery: str | None = Field(None, description="name of a gallery of enrolled images")
     clusters_of: str | None = Field(
         None, description="enrol: clusters of a run without names, its cell or its clusters.csv or .parquet"
     )
@@ -91,6 +92,17 @@ class GalleryParameters(Parameters):
     search: SearchParameters = SearchParameters()
     identify: IdentifyParameters = IdentifyParameters()
     calibrate: CalibrateParameters = CalibrateParameters()
+
+    @field_validator("gallery")
+    @classmethod
+    def _a_folder(cls, value: str | None) -> str | None:
+        if value is not None and not re.fullmatch(r"\w[\w.-]*", value):
+            glued = " What follows the comma is no parameter: look for a typing error." if "," in value else ""
+            raise ValueError(
+                f"{value!r} cannot be the name of a gallery, which is a folder's: letters, digits, '.', '-' and '_',"
+                f" such as gate or north-gate.{glued}"
+            )
+        return value
 
 
 GALLERY_TEXT = ("gallery", "clusters_of", "text", "identity", "into", "to", "camera", "before")

@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from reid_pipeline.schema.addresses import ZERO_SHOT, Cell, component, name_of, variant_of
 from reid_pipeline.schema.auto_plan import LEFT_OPEN, PLAN, left_open, open_in_force, provisional, with_open
 from reid_pipeline.schema.base import Parameters
+from reid_pipeline.schema.export_parameters import EXPORT_TEXT
 from reid_pipeline.schema.gallery_parameters import GALLERY_BLOCKS, GALLERY_TEXT
 from reid_pipeline.schema.given_labels import LABELS_FROM
 from reid_pipeline.schema.nested import leaves, merged, nested
@@ -36,7 +37,7 @@ MODEL, IMAGES, OUTPUT_NAME = "model", "images", "name"
 """The parameters that name a trained model, images to be embedded with it, and what the result is called."""
 TEXT = (
     RAW_ROOT, "collection", LABELS_FROM, "variant", "overlay", "method", "study", "tuned", CHECKPOINT, INIT_FROM,
-    MODEL, IMAGES, OUTPUT_NAME, *GALLERY_TEXT,
+    MODEL, IMAGES, OUTPUT_NAME, *EXPORT_TEXT, *GALLERY_TEXT,
 )  # fmt: skip
 """Parameters that name something: text, whatever YAML would make of it."""
 LEARNT = ("sie", "sie_coefficient", "sie_tokens")
@@ -47,7 +48,7 @@ FOLLOWED = ("name", "pretrained", "patch_stride", *_PIXELS)
 """What of a method's own backbone the method that it is compared with takes, too."""
 GIVEN_AT_RUN = (*TEXT, "synthetic")
 """Shared parameters that the command line, or what stands for it, gives and conf/ does not."""
-_SHOWN = {"clusters", "report", "embed", *GALLERY_BLOCKS}
+_SHOWN = {"clusters", "report", "embed", "export", *GALLERY_BLOCKS}
 _NO_DIFFERENCE = {"benchmark", "seed", SAMPLE, CELLS, *TEXT, BACKBONE, *_SHOWN, "tuning", "pretrain_demo_clip"} - {
     INIT_FROM
 } | {PLAN, LEFT_OPEN}

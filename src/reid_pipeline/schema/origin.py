@@ -47,12 +47,19 @@ NEEDS: Mapping[str, Mapping[str, Sequence[str]]] = {
         "breakdown": (*CELL, "galleries", "made_from.embeddings"),
         "zero_shot": _ANOTHER_METHODS,
     },
+    "explain": {
+        "embedder": CELL,
+        "embeddings": (*CELL, "galleries", "made_from.embedder"),
+        "checkpoint": (*CELL, "weights"),
+        "zero_shot": _ANOTHER_METHODS,
+    },
     "report": {
         "metrics": (*CELL, "galleries", "made_from.embeddings"),
         "breakdown": (*CELL, "galleries", "made_from.embeddings"),
         "embeddings": (*CELL, "galleries"),
         "run_card": (*CELL, "galleries", "made_from.metrics"),
         "clusters": (*CELL, "made_from.embedder"),
+        "explanations": (*CELL, "galleries", "made_from.embeddings"),
         "differences": (*CELL, "galleries", "made_from.metrics"),
         "zero_shot": _ANOTHER_METHODS,
     },
@@ -124,13 +131,16 @@ def require_match(consumer: str, artefact: str, origin: Origin | None, present: 
         )
 
 
+_MADE_WITHOUT_TRAINING = ("made_from.", "parameters.report.")
+
+
 def _remedy(origin: Origin, differing: Sequence[str]) -> str:
     """Return what makes an artefact anew: the first node whose result depends on what differs."""
     node, maker = origin.made_by, origin.made_by.partition(".")[0]  # a method, or import_model
     if all(name.startswith("parameters.evaluation.") for name in differing):
         early = any(name.rpartition(".")[2] in EXTRACTION for name in differing)
         node = f"{maker}.{'extract' if early else 'evaluate'}"
-    elif not all(name.startswith("made_from.") or name == "galleries" for name in differing):
+    elif not all(name.startswith(_MADE_WITHOUT_TRAINING) or name == "galleries" for name in differing):
         return f"run the whole pipeline again, kedro run --pipeline={maker}, with --env and --params"
     return f"run the pipeline from node {node} (--from-nodes={node}), or the whole"
 

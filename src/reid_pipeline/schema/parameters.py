@@ -8,8 +8,10 @@ from reid_pipeline.schema.base import Parameters
 from reid_pipeline.schema.columns import MANIFEST_COLUMNS
 from reid_pipeline.schema.embed_parameters import EmbedParameters
 from reid_pipeline.schema.errors import nearest
+from reid_pipeline.schema.export_parameters import SharedExportParameters
 from reid_pipeline.schema.gallery_parameters import GalleryParameters
 from reid_pipeline.schema.open_set import OpenSetParameters
+from reid_pipeline.schema.report_parameters import ReportParameters
 from reid_pipeline.schema.user_paths import user_path
 
 PositiveInt = Annotated[int, Field(ge=1)]
@@ -254,14 +256,7 @@ class ContrastParameters(Parameters):
     held_out: int = Field(ge=2, description="drawings, from the end, that are only measured on")
 
 
-class ReportParameters(Parameters):
-    """What the report shows."""
-
-    queries: PositiveInt = Field(8, description="good and bad queries shown, each")
-    top: PositiveInt = Field(10, description="gallery images shown for a query")
-
-
-class SharedParameters(GalleryParameters):
+class SharedParameters(GalleryParameters, SharedExportParameters):
     """All parameters in conf/ that belong to no method; top-level names outside it are refused."""
 
     benchmark: str
@@ -283,7 +278,7 @@ class SharedParameters(GalleryParameters):
     checkpoint: str | None = Field(None, description="file of a published ReID model, which import_model reads")
     init_from: str | None = Field(None, description="trained model to start from: a cell's address, or its file")
     tuned: str | None = Field(None, description="take what a study found: <method>, or <method>/<study>")
-    model: str | None = Field(None, description="trained model to embed with: a cell's address, or its file")
+    model: str | None = Field(None, description="trained model to embed with or export: a cell's address, or its file")
     images: str | None = Field(None, description="what to embed: a folder, an image, a list of paths, or a table")
     name: str | None = Field(None, description="name of the embeddings; null: after images and model")
     compute: ComputeParameters

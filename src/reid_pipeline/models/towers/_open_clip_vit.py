@@ -35,12 +35,28 @@ class OpenClipViT(ImageEncoder):
         """Stop training of `conv1`."""
         self.visual.conv1.requires_grad_(False)
 
+    @property
+    def num_blocks(self) -> int:
+        """The blocks of the transformer."""
+        return len(self.visual.transformer.resblocks)
+
+    def _cells(self, images_B3HW: Tensor, camids: Tensor | None, viewids: Tensor | None) -> Tensor:
+        x_BLD = tokens(self, images_B3HW, self._side_information(images_B3HW, camids, viewids))
+        for block in self.visual.transformer.resblocks:
+            x_BLD = block(x_BLD)
+        return x_BLD[:, 1:]
+
+    def _read_alone(self, cells_ND: Tensor) -> tuple[Tensor, ...]:
+        final_NW = self.visual.ln_post(cells_ND)
+        return final_NW, final_NW @ self.visual.proj
+
 
 def tokens(tower: ImageEncoder, images_B3HW: Tensor, side_BD: Tensor | None) -> Tensor:
     """Return the tokens that enter the first block, float [B, L, D]."""
     visual = tower.visual
     patches_BLD = visual.conv1(images_B3HW).flatten(2).transpose(1, 2)
-    class_BD = visual.class_embedding.to(patches_BLD.dtype).expand(len(patches_BLD), -1)
+    # Not len(): that is a number, and an exported network would take batches of that size alone.
+    class_BD = visual.class_embedding.to(patches_BLD.dtype).expand(patches_BLD.shape[0], -1)
     if side_BD is not None:
         side_BD = tower.sie_coefficient * side_BD.to(patches_BLD.dtype)
         class_BD = class_BD + side_BD

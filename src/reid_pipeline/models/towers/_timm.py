@@ -32,5 +32,20 @@ def projected(tower: ImageEncoder, final_BD: Tensor) -> Tensor:
     return projected_BE
 
 
+def alone(tower: ImageEncoder, tokens_ND: Tensor) -> tuple[Tensor, ...]:
+    """Return `final` and, with a projection, `projected` of tokens that pooling reads one at a time.
+
+    Special tokens, where pooling leaves them out, are put before each as zeros.
+    """
+    trunk: Any = tower.visual.trunk
+    reads_all = type(trunk).__name__ == "Eva" and trunk.attn_pool is not None
+    skipped = 0 if trunk.global_pool == "token" or reads_all else trunk.num_prefix_tokens
+    if getattr(trunk, "pool_include_prefix", False):
+        skipped = 0
+    sequence_NLD = nn.functional.pad(tokens_ND[:, None], (0, 0, skipped, 0))
+    final_NW: Tensor = trunk.forward_head(sequence_NLD, pre_logits=True)
+    return (final_NW, projected(tower, final_NW)) if tower.projects else (final_NW,)
+
+
 def _is_linear(module: nn.Module) -> bool:
     return isinstance(module, nn.Linear)

@@ -16,7 +16,7 @@ from torch.func import functional_call
 from reid_pipeline.models.architecture import Grid
 from reid_pipeline.models.image_encoder import ImageEncoder, require_image_size
 from reid_pipeline.models.towers._patches import set_patches, with_side
-from reid_pipeline.models.towers._timm import set_widths, trunk_of
+from reid_pipeline.models.towers._timm import alone, set_widths, trunk_of
 from reid_pipeline.schema.errors import UserError
 
 _NETWORKS = ("VisionTransformer", "Eva", "VisionTransformerRelPos")
@@ -68,6 +68,18 @@ class TimmViT(ImageEncoder):
             super().freeze_patch_projection()
         trunk.patch_embed.proj.requires_grad_(False)
 
+    @property
+    def num_blocks(self) -> int:
+        """The blocks of the trunk."""
+        return len(self.visual.trunk.blocks)
+
+    def _cells(self, images_B3HW: Tensor, camids: Tensor | None, viewids: Tensor | None) -> Tensor:
+        side_BD = self._side_information(images_B3HW, camids, viewids)
+        return through_blocks(self, images_B3HW, side_BD).leaving[:, -self.grid_size[0] * self.grid_size[1] :]
+
+    def _read_alone(self, cells_ND: Tensor) -> tuple[Tensor, ...]:
+        return alone(self, cells_ND)
+
 
 def through_blocks(tower: ImageEncoder, images_B3HW: Tensor, side_BD: Tensor | None) -> Tokens:
     """Return the tokens that enter the last block, and what leaves it."""
@@ -76,7 +88,7 @@ def through_blocks(tower: ImageEncoder, images_B3HW: Tensor, side_BD: Tensor | N
     options: list[dict[str, Any]] = [{}] * len(trunk.blocks)
     if type(trunk).__name__ == "VisionTransformerRelPos":
         if trunk.cls_token is not None:
-            x_BLD = torch.cat([trunk.cls_token.expand(len(x_BLD), -1, -1), x_BLD], dim=1)
+            x_BLD = torch.cat([trunk.cls_token.expand(x_BLD.shape[0], -1, -1), x_BLD], dim=1)
         shared = None if trunk.shared_rel_pos is None else trunk.shared_rel_pos.get_bias()
         options = [{"shared_rel_pos": shared}] * len(trunk.blocks)
     elif type(trunk).__name__ == "Eva":

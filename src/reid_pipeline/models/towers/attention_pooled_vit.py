@@ -11,7 +11,7 @@ from typing import Any
 
 from torch import Tensor
 
-from reid_pipeline.models.image_encoder import ImageFeatures
+from reid_pipeline.models.image_encoder import ImageFeatures, Pooling
 from reid_pipeline.models.towers._open_clip_vit import OpenClipViT, is_open_clip_vit, tokens
 
 
@@ -19,6 +19,7 @@ class AttentionPooledViT(OpenClipViT):
     """An attention-pooled ViT of open_clip: `penultimate` is the mean of all tokens, which is what the pool reads."""
 
     KIND = "attention-pooled ViT"
+    pooling: Pooling = "attention"
 
     @classmethod
     def fits(cls, visual: Any) -> bool:
@@ -36,6 +37,10 @@ class AttentionPooledViT(OpenClipViT):
         pooled_BQE = visual.attn_pool(last(x_BLD))
         final_BE = visual.ln_post(pooled_BQE)[:, 0]
         return ImageFeatures(x_BLD.mean(1), final_BE, final_BE @ visual.proj)
+
+    def _read_alone(self, cells_ND: Tensor) -> tuple[Tensor, ...]:
+        final_NE = self.visual.ln_post(self.visual.attn_pool(cells_ND[:, None]))[:, 0]
+        return final_NE, final_NE @ self.visual.proj
 
 
 TOWER = AttentionPooledViT

@@ -11,7 +11,7 @@ from typing import Any
 
 from torch import Tensor
 
-from reid_pipeline.models.image_encoder import ImageFeatures
+from reid_pipeline.models.image_encoder import ImageFeatures, Pooling
 from reid_pipeline.models.towers._open_clip_vit import OpenClipViT, is_open_clip_vit, tokens
 
 
@@ -19,6 +19,7 @@ class AveragePooledViT(OpenClipViT):
     """An average-pooled ViT of open_clip: `penultimate` and `final` are means of the patches, the class token apart."""
 
     KIND = "average-pooled ViT"
+    pooling: Pooling = "mean"
 
     @classmethod
     def fits(cls, visual: Any) -> bool:

@@ -10,7 +10,7 @@ from typing import Any
 
 from torch import Tensor
 
-from reid_pipeline.models.image_encoder import ImageFeatures
+from reid_pipeline.models.image_encoder import ImageFeatures, Pooling
 from reid_pipeline.models.last_block import first_token_after
 from reid_pipeline.models.towers._open_clip_vit import OpenClipViT, is_open_clip_vit, tokens
 
@@ -19,6 +19,7 @@ class ViTEncoder(OpenClipViT):
     """A class-token ViT of open_clip: all features are read at the class token."""
 
     KIND = "class-token ViT"
+    pooling: Pooling = "class token"
 
     @classmethod
     def fits(cls, visual: Any) -> bool:

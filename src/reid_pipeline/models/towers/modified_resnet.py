@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from reid_pipeline.models.image_encoder import ImageEncoder, ImageFeatures, require_image_size
+from reid_pipeline.models.image_encoder import ImageEncoder, ImageFeatures, Pooling, require_image_size
 
 _STRIDE = 16  # pixels per grid cell on each axis once layer4 has stride 1
 
@@ -21,6 +21,7 @@ class ResNetEncoder(ImageEncoder):
     """A ModifiedResNet of open_clip. The statistics of its batch norms move in training mode."""
 
     KIND = "ModifiedResNet"
+    pooling: Pooling = "attention"
     WIDENS = True
     POSITION_KEY = "attnpool.positional_embedding"
 
@@ -47,11 +48,25 @@ class ResNetEncoder(ImageEncoder):
         self._resize_positions()
 
     def _features(self, images_B3HW: Tensor, camids: Tensor | None, viewids: Tensor | None) -> ImageFeatures:  # noqa: ARG002
-        visual = self.visual
-        third_BDhw = visual.layer3(visual.layer2(visual.layer1(visual.stem(images_B3HW))))
-        fourth_BDhw = visual.layer4(third_BDhw)
+        third_BDhw = self._third(images_B3HW)
+        fourth_BDhw = self.visual.layer4(third_BDhw)
         final_BD = fourth_BDhw.mean((2, 3))
         return ImageFeatures(third_BDhw.mean((2, 3)), final_BD, self._pool(fourth_BDhw, final_BD))
+
+    def _third(self, images_B3HW: Tensor) -> Tensor:
+        """Return the map that enters layer4."""
+        visual = self.visual
+        return cast("Tensor", visual.layer3(visual.layer2(visual.layer1(visual.stem(images_B3HW)))))
+
+    def _cells(self, images_B3HW: Tensor, camids: Tensor | None, viewids: Tensor | None) -> Tensor:  # noqa: ARG002
+        return cast("Tensor", self.visual.layer4(self._third(images_B3HW)).flatten(2).transpose(1, 2))
+
+    def _read_alone(self, cells_ND: Tensor) -> tuple[Tensor, ...]:
+        """Return the cells of `layer4`, and what the pool makes of each with its own position."""
+        pool = self.visual.attnpool
+        position_LD = pool.positional_embedding[1:].to(cells_ND.dtype)
+        placed_ND = cells_ND + position_LD.repeat(len(cells_ND) // len(position_LD), 1)
+        return cells_ND, pool.c_proj(pool.v_proj(placed_ND))
 
     def _pool(self, x_BDhw: Tensor, mean_BD: Tensor) -> Tensor:
         """Return the attention pool's output, float [B, projected_width], by the one query that is read."""

@@ -11,7 +11,7 @@ from typing import Any
 
 from torch import Tensor
 
-from reid_pipeline.models.image_encoder import ImageFeatures
+from reid_pipeline.models.image_encoder import ImageFeatures, Pooling
 from reid_pipeline.models.towers import _timm_vit
 from reid_pipeline.models.towers._timm import projected
 
@@ -20,6 +20,7 @@ class TimmAttentionPooledViT(_timm_vit.TimmViT):
     """An attention-pooled ViT of timm: `penultimate` is the mean of the tokens that the pool reads."""
 
     KIND = "timm attention-pooled ViT"
+    pooling: Pooling = "attention"
 
     @classmethod
     def fits(cls, visual: Any) -> bool:

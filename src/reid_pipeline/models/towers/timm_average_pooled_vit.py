@@ -10,7 +10,7 @@ from typing import Any
 
 from torch import Tensor
 
-from reid_pipeline.models.image_encoder import ImageFeatures
+from reid_pipeline.models.image_encoder import ImageFeatures, Pooling
 from reid_pipeline.models.towers import _timm_vit
 from reid_pipeline.models.towers._timm import projected
 
@@ -19,6 +19,7 @@ class TimmAveragePooledViT(_timm_vit.TimmViT):
     """An average-pooled ViT of timm: `penultimate` and `final` are means of the patches, special tokens apart."""
 
     KIND = "timm average-pooled ViT"
+    pooling: Pooling = "mean"
 
     @classmethod
     def fits(cls, visual: Any) -> bool:

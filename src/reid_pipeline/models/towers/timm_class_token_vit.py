@@ -9,7 +9,7 @@ from typing import Any
 
 from torch import Tensor
 
-from reid_pipeline.models.image_encoder import ImageFeatures
+from reid_pipeline.models.image_encoder import ImageFeatures, Pooling
 from reid_pipeline.models.towers import _timm_vit
 from reid_pipeline.models.towers._timm import projected
 
@@ -18,6 +18,7 @@ class TimmClassTokenViT(_timm_vit.TimmViT):
     """A class-token ViT of timm: all features are read at the class token."""
 
     KIND = "timm ViT with class token"
+    pooling: Pooling = "class token"
 
     @classmethod
     def fits(cls, visual: Any) -> bool:

@@ -11,9 +11,9 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from reid_pipeline.models.image_encoder import ImageEncoder, ImageFeatures, require_image_size
+from reid_pipeline.models.image_encoder import ImageEncoder, ImageFeatures, Pooling, require_image_size
 from reid_pipeline.models.towers._patches import with_side
-from reid_pipeline.models.towers._timm import projected, set_widths, trunk_of
+from reid_pipeline.models.towers._timm import alone, projected, set_widths, trunk_of
 from reid_pipeline.schema.errors import UserError
 
 
@@ -43,12 +43,34 @@ class TimmNaFlexViT(ImageEncoder):
         rows, columns = embeds.dynamic_feat_size(self.image_size)
         self.grid_size = int(rows), int(columns)
         set_widths(self, int(trunk.embed_dim))
+        pools: dict[str, Pooling] = {"token": "class token", "avg": "mean", "map": "attention"}
+        self.pooling = pools[trunk.global_pool]
 
     def freeze_patch_projection(self) -> None:
         """Stop training of the patch projection."""
         self.visual.trunk.embeds.proj.requires_grad_(False)
 
+    @property
+    def num_blocks(self) -> int:
+        """The blocks of the trunk."""
+        return len(self.visual.trunk.blocks)
+
     def _features(self, images_B3HW: Tensor, camids: Tensor | None, viewids: Tensor | None) -> ImageFeatures:
+        x_BLD, last_BLD = self._through_blocks(images_B3HW, camids, viewids)
+        final_BD = self.visual.trunk.forward_head(last_BLD, pre_logits=True)
+        return ImageFeatures(self._read(x_BLD), final_BD, projected(self, final_BD))
+
+    def _cells(self, images_B3HW: Tensor, camids: Tensor | None, viewids: Tensor | None) -> Tensor:
+        cells = self.grid_size[0] * self.grid_size[1]
+        return self._through_blocks(images_B3HW, camids, viewids)[1][:, -cells:]
+
+    def _read_alone(self, cells_ND: Tensor) -> tuple[Tensor, ...]:
+        return alone(self, cells_ND)
+
+    def _through_blocks(
+        self, images_B3HW: Tensor, camids: Tensor | None, viewids: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
+        """Return the tokens that enter the last block, and what leaves it, normalised: float [B, L, D] each."""
         trunk = self.visual.trunk
         x_BLD, grid = trunk.embeds(images_B3HW)
         if (side_BD := self._side_information(images_B3HW, camids, viewids)) is not None:
@@ -58,9 +80,7 @@ class TimmNaFlexViT(ImageEncoder):
         *options, for_last = self._rotations(grid)
         for block, given in zip(trunk.blocks[:-1], options, strict=True):
             x_BLD = block(x_BLD, **given)
-        last_BLD = trunk.norm(trunk.blocks[-1](x_BLD, **for_last))
-        final_BD = trunk.forward_head(last_BLD, pre_logits=True)
-        return ImageFeatures(self._read(x_BLD), final_BD, projected(self, final_BD))
+        return x_BLD, trunk.norm(trunk.blocks[-1](x_BLD, **for_last))
 
     def _rotations(self, grid: Any) -> list[dict[str, Any]]:
         """Return what each block is given beside the tokens: the grid's rotary positions, where it has such."""

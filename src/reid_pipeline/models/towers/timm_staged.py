@@ -6,13 +6,13 @@ Vasu et al., FastViT, ICCV 2023; Liu et al., Swin Transformer, ICCV 2021.
 Shape suffixes: B images, 3 colours, H W image rows and columns, h w grid rows and columns, D width of a map.
 """
 
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from reid_pipeline.models.image_encoder import ImageEncoder, ImageFeatures, require_image_size
+from reid_pipeline.models.image_encoder import ImageEncoder, ImageFeatures, Pooling, require_image_size
 from reid_pipeline.models.towers._timm import projected, set_widths, trunk_of
 from reid_pipeline.schema.errors import UserError
 
@@ -39,6 +39,7 @@ class TimmStaged(ImageEncoder):
     """
 
     KIND = "timm network of stages"
+    pooling: Pooling = "map"
     WIDENS = True
 
     @classmethod
@@ -92,6 +93,21 @@ class TimmStaged(ImageEncoder):
         last_BDhw, (entering_BDhw,) = trunk.forward_intermediates(images_B3HW, indices=[entering])
         final_BD = trunk.forward_head(last_BDhw, pre_logits=True)
         return ImageFeatures(entering_BDhw.mean((2, 3)), final_BD, projected(self, final_BD))
+
+    def _cells(self, images_B3HW: Tensor, camids: Tensor | None, viewids: Tensor | None) -> Tensor:  # noqa: ARG002
+        last = self.visual.trunk.forward_intermediates(images_B3HW, indices=[len(self.visual.trunk.feature_info) - 1])
+        map_BDhw = last[0].permute(0, 3, 1, 2) if self._is_channels_last else last[0]
+        return cast("Tensor", map_BDhw.flatten(2).transpose(1, 2))
+
+    @property
+    def _is_channels_last(self) -> bool:
+        """Whether the maps are [B, h, w, D], as Swin's are, and not [B, D, h, w]."""
+        return getattr(self.visual.trunk, "output_fmt", "NCHW") == "NHWC"
+
+    def _read_alone(self, cells_ND: Tensor) -> tuple[Tensor, ...]:
+        one = cells_ND[:, None, None] if self._is_channels_last else cells_ND[:, :, None, None]
+        final_NW: Tensor = self.visual.trunk.forward_head(one, pre_logits=True)
+        return (final_NW, projected(self, final_NW)) if self.projects else (final_NW,)
 
 
 def relative_index(rows: int, columns: int) -> Tensor:
