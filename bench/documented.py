@@ -39,7 +39,7 @@ NOT_RUN = {
     r"pipeline=clip_reid": "trains for minutes",
     r"make test|^\.venv/bin/python bench": "minutes of both cores; figures are in docs/performance.md",
     r"make demo DATA": "the demo with vehicles: minutes",
-    r"^make (demo|env)$": "made the environment: see the first lines",
+    r"^make (demo|env)$": "the environment, and the demo that is run by itself",
     r"^reid-pipeline|whl|^pip |-m venv|activate": "installs, or is of an installed package",
     r"^(dvc|git|sed|head|sha256sum|grep) |make stages": "follows dvc repro, 48 minutes",
     r"--to-nodes=unsupervised_pcl": "follows dvc repro",
