@@ -147,7 +147,7 @@ def measured(folder: Path, jobs: list[int], experiments: int) -> list[Measured]:
     project, images = folder / "project", folder / "images"
     write_images(images)
     make_project(project, images)
-    groups = {each: {f"t{each}{n}": 0.01 * each + 0.1 * (n + 1) for n in range(experiments)} for each in jobs}
+    groups = {each: {f"t{each}{n}": round(0.01 * each + 0.1 * (n + 1), 3) for n in range(experiments)} for each in jobs}
     found = []
     source = project / f"src/reid_pipeline/methods/{METHOD}.py"
     text = source.read_text()
@@ -171,7 +171,7 @@ def main() -> None:
         folder.mkdir(parents=True, exist_ok=True)
         print(f"{'workers':>7}  {'experiments':>11}  {'seconds':>7}  mAP")
         for each in measured(folder, given.jobs, given.experiments):
-            scores = ", ".join(f"{name} {score:.3f}" for name, score in each.scores.items())
+            scores = ", ".join(f"{name} {score:.4f}" for name, score in each.scores.items())
             print(f"{each.jobs:>7}  {len(each.scores):>11}  {each.seconds:>7.0f}  {scores}", flush=True)
 
 
