@@ -11,7 +11,6 @@ what this writes. The code that a step needs is found when the DVC stage `code` 
 
 import argparse
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +18,10 @@ import yaml
 from imports import ROOT
 from listings import DRAWN, FOLDER, steps
 
-from reid_pipeline.config.loader import LayeredConfigLoader
-from reid_pipeline.config.overlays import overlay_names, read_overlay
+from reid_pipeline.config.cell_rows import CellRow, cell_rows
+from reid_pipeline.config.overlays import overlay_names
 from reid_pipeline.methods import find_method, method_names
-from reid_pipeline.schema.addresses import ZERO_SHOT, Cells
-from reid_pipeline.schema.layers import CELLS
+from reid_pipeline.schema.addresses import ZERO_SHOT
 from reid_pipeline.settings import CONFIG_LOADER_ARGS
 
 HOME = "synthetic"
@@ -42,28 +40,6 @@ HEAD = """\
 # Where files lie (conf/*/catalog.yml) is no dependency: a stage that does not write its outs fails.
 # DVC deletes outs before it runs a stage, so the resumable state of a killed training is none.
 """
-
-
-@dataclass(frozen=True)
-class Row:
-    """The cells of a method with the same parameters: all seeds.
-
-    Attributes:
-        method: its name.
-        folder: `<method>`, or `<method>+<variant>`.
-        zero_shot: the folder of what it is compared with.
-        overlay: whose parameters they are; empty for conf's own.
-    """
-
-    method: str
-    folder: str
-    zero_shot: str
-    overlay: str = ""
-
-    @property
-    def stage(self) -> str:
-        """The name of the DVC stage, in which DVC allows no plus sign."""
-        return f"{self.method}-{self.overlay}" if self.overlay else self.method
 
 
 def dvc_file(env: str) -> Path:
@@ -86,32 +62,15 @@ def text_of(env: str, overlays: Sequence[str] = ()) -> str:
 def document(env: str, overlays: Sequence[str] = ()) -> dict[str, Any]:
     """Return the DVC file of an environment, with cells for overlays where some are named."""
     methods = [ZERO_SHOT, *(name for name in method_names() if name != ZERO_SHOT)]
-    rows = [Row(name, name, ZERO_SHOT) for name in methods]
-    rows += [row for overlay in overlays for row in _varied(env, overlay, methods)]
+    rows = cell_rows(ROOT / "conf", env, overlays, loader_args=CONFIG_LOADER_ARGS)
     folders = [row.folder for row in rows]
-    stages = {"ingestion": _ingestion(env), **{row.stage: _cell(env, row) for row in rows}}
+    stages = {"ingestion": _ingestion(env), **{row.name: _cell(env, row) for row in rows}}
     stages["report"] = _report(env, folders)
     if env == HOME:
         stages = {"code": _code(), **stages, "leaderboard": _leaderboard(folders)}
     else:
         stages = {name: {"wdir": "../..", **stage} for name, stage in stages.items()}
     return {"vars": [{"seeds": SEEDS}], "stages": stages, "plots": _plots(env, methods)}
-
-
-def _varied(env: str, overlay: str, methods: list[str]) -> list[Row]:
-    """Return the rows of an overlay: of the methods that it has a block of (of all if none), and zero_shot's.
-
-    A method whose parameters it does not change has no other cell than conf's.
-    """
-    loader = LayeredConfigLoader(str(ROOT / "conf"), env, {"overlay": overlay}, **CONFIG_LOADER_ARGS)
-    cells = Cells.model_validate(loader["parameters"][CELLS])
-    content = read_overlay(ROOT / "conf", overlay, env).values
-    named = [name for name in methods if name in content] or methods
-    return [
-        Row(name, cells[name].folder, cells[ZERO_SHOT].folder, overlay)
-        for name in methods
-        if cells[name].variant and name in {ZERO_SHOT, *named}
-    ]
 
 
 def _code() -> Stage:
@@ -154,7 +113,7 @@ def _read_by_ingestion(env: str) -> dict[str, list[str]]:
     return found
 
 
-def _cell(env: str, row: Row) -> Stage:
+def _cell(env: str, row: CellRow) -> Stage:
     seed, method, folder = "seed_${item.seed}", row.method, row.folder
     models, results = f"data/06_models/{env}/{folder}/{seed}", f"data/08_reporting/{env}/{folder}/{seed}"
     output = f"data/07_model_output/{env}/{folder}/{seed}"

@@ -73,6 +73,17 @@ def test_the_second_session_went_on(project: Project) -> None:
     assert trials[0]["params"] == record(project)["start_values"]
 
 
+def test_a_study_that_machines_share_is_a_file_of_theirs(project: Project, tmp_path: Path) -> None:
+    shared = tmp_path / "studies.journal"
+    block = {"trials": 1, "pruner": {"name": "none"}, "storage": f"journal://{shared}"}
+    tune(project, trials=1, study="shared", tuning=block)
+    folder = found(project, "trials.json").parents[1] / "shared"
+    assert "synthetic/pcl/shared" in shared.read_text()
+    assert not (folder / "study.journal").exists()
+    (trial,) = json.loads((folder / "trials.json").read_text())["trials"]
+    assert trial["scores"] == record(project)["trials"][0]["scores"][: len(trial["scores"])]
+
+
 def test_results_lie_together(project: Project) -> None:
     read = record(project)
     best = max(read["trials"], key=lambda trial: trial["value"])

@@ -60,5 +60,28 @@ def _conf() -> None:
     click.echo(f"{CONF}/ was written: from now on it is what runs in this folder read.")
 
 
+@program.command(name="launch")
+@click.option("--benchmark", help="Environment, a folder of conf/; without it the one that run takes.")
+@click.option("--methods", default="", help="Methods, with commas; without it all.")
+@click.option("--seeds", default="0", show_default=True, help="Seeds, with commas.")
+@click.option("--overlays", default="", help="Overlays, with commas: cells beside those of the plain parameters.")
+@click.option("--params", default="", help="Further parameters of every run, as run takes them.")
+@click.option("--scheduler", type=click.Choice(["slurm"]), default="slurm", show_default=True, help="Of the cluster.")
+@click.option("--dry-run", is_flag=True, help="Print the script, and submit nothing.")
+def _launch(dry_run: bool, **given: str) -> None:
+    """Run cells on a cluster: methods x seeds as jobs, with what conf/base/resources.yml says that each needs."""
+    run_command()  # makes Kedro ready, or says why not
+    from reid_pipeline.cli.launch import cells_of, launch
+    from reid_pipeline.user_errors import user_error_text
+
+    try:
+        launch(cells_of(given), dry_run=dry_run)
+    except Exception as error:
+        text = user_error_text(error)
+        if text is None:
+            raise
+        raise click.ClickException(text) from error
+
+
 for _name in SHORT:
     program.add_command(short_command(_name))

@@ -18,6 +18,7 @@ from reid_pipeline.config.imports import with_import
 from reid_pipeline.config.named_backbone import log_weights, weights_of
 from reid_pipeline.config.overlays import read_overlay, require_same_run
 from reid_pipeline.config.raw_root import raw_folder, with_raw_folder
+from reid_pipeline.config.shared_journal import shared_journal
 from reid_pipeline.config.starts import as_address, start_file
 from reid_pipeline.io.tuned import ENTRY, read_tuned
 from reid_pipeline.methods import find_method, method_names
@@ -136,6 +137,7 @@ class LayeredConfigLoader(CheckedConfigLoader):
         OmegaConf.register_new_resolver("init_from", self._start_file, replace=True)
         labels = None if self._labels is None else str(self._labels)
         OmegaConf.register_new_resolver(LABELS_FROM, lambda: labels, replace=True)
+        OmegaConf.register_new_resolver("shared_journal", self._shared_journal, replace=True)
         for name, resolver in resolvers(self.runtime_params or {}, self.project_path).items():
             OmegaConf.register_new_resolver(name, resolver, replace=True)
         catalog = super()._resolve_from_raw_config(key, *read)
@@ -146,6 +148,13 @@ class LayeredConfigLoader(CheckedConfigLoader):
         """Return the file that a training starts from, given the folder of all cells' models; None where none is."""
         given = (self.runtime_params or {}).get(INIT_FROM)
         return None if given is None else str(start_file(given, self.project_path / models, self.project_path))
+
+    def _shared_journal(self) -> str | None:
+        """Return the file of a study that machines share; None where conf/ has no parameters, or they name none."""
+        try:
+            return shared_journal(self["parameters"])
+        except MissingConfigException:
+            return None
 
     def _check_entries(self, catalog: dict[str, Any]) -> None:
         """Refuse what Kedro's catalog could not be made of."""

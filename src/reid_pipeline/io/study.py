@@ -2,8 +2,10 @@
 
 import os
 import time
+from typing import Any
 
 from reid_pipeline.io.base import ReadOnlyDataset, UnreadableFile, reading
+from reid_pipeline.schema.errors import UserError
 from reid_pipeline.schema.parsing import ParsingError, parse_json
 from reid_pipeline.schema.regular_files import read_regular
 
@@ -12,12 +14,27 @@ _WRITTEN = 0.5  # seconds after which whoever writes an entry has written it
 
 
 class StudyFileDataset(ReadOnlyDataset[str]):
-    """The file that a study writes itself, trial by trial and from several processes; loading gives its path."""
+    """The file that a study writes itself, trial by trial and from several processes; loading gives its path.
+
+    Args:
+        filepath: where it lies among the results.
+        shared: the file of a study that machines share, in the place of it.
+        metadata: for kedro viz.
+    """
 
     _refusal = "{path} is the study's own; {kind} was not written."
 
+    def __init__(self, *, filepath: str, shared: str | None = None, metadata: dict[str, Any] | None = None) -> None:
+        super().__init__(filepath=shared or filepath, metadata=metadata)
+        self._shared = shared
+
     def load(self) -> str:
-        """Make the folder and return the path; a file that is no study is refused."""
+        """Make the folder and return the path; a file that is no study is refused, and a shared folder that is not."""
+        if self._shared and not self._filepath.parent.is_dir():
+            raise UserError(
+                f"tuning.storage names {self._shared}, and there is no folder {self._filepath.parent} on this machine."
+                " Make it, or mount the disk that the machines share."
+            )
         self._filepath.parent.mkdir(parents=True, exist_ok=True)
         if os.path.lexists(self._filepath):
             again = "Its trials cannot be used. Begin another study, --params study=<name>, or move that one away."

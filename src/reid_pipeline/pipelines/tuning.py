@@ -190,7 +190,7 @@ def _facts(
 def _plan(
     parameters: Record, tuning: TuningParameters, evaluation: EvaluationParameters, facts: Record, file: str
 ) -> "StudyPlan":
-    """Return the plan of the study that the parameters name, stored in `file` unless in `tuning.storage`."""
+    """Return the plan of the study that the parameters name, stored in `file` unless `tuning.storage` is a database."""
     from reid_pipeline.tuning.study import StudyPlan
 
     method, space = require_searchable(parameters, tuning)
@@ -198,7 +198,7 @@ def _plan(
     dumped = in_force.model_dump(mode="json")
     fixed = [path for path in parameter_names(method.params) if path not in space]
     return StudyPlan(
-        storage=tuning.storage or file,
+        storage=file if tuning.storage is None or tuning.journal else tuning.storage,
         benchmark=parameters["benchmark"],
         method=method.name,
         name=parameters.get("study", DEFAULT_STUDY),

@@ -10,6 +10,8 @@ from reid_pipeline.schema.nested import merged
 from reid_pipeline.schema.parameters import Natural, PositiveInt, Seed
 from reid_pipeline.schema.record import Count, Record
 
+JOURNAL = "journal://"
+"""How a storage begins that is a file which machines share."""
 _BY_DOTTED_NAME = BeforeValidator(lambda block: dotted(block) if isinstance(block, dict) else block)
 
 
@@ -78,13 +80,40 @@ class TuningParameters(Parameters):
     score_every: PositiveInt = Field(1, description="epochs between scores; the last one always has one")
     dev_fraction: float = Field(0.3, gt=0, le=0.5, description="share of training identities that trials are scored on")
     dev_seed: Natural = Field(0, description="of their sample")
-    storage: str | None = Field(None, description="database URL of several machines; null: a file among the results")
-    stale_hours: float = Field(24.0, gt=0, description="silence after which a trial of another machine counts as dead")
+    storage: str | None = Field(
+        None, description="of several machines: journal:///<shared file>, or a database's URL; null: among the results"
+    )
+    stale_hours: float = Field(0.25, gt=0, description="silence after which a trial of another machine counts as dead")
     sampler: SamplerParameters
     pruner: PrunerParameters
     search: dict[str, Annotated[dict[str, SearchedParameter | None], _BY_DOTTED_NAME]] = Field(
         description="by method and dotted name; null: not"
     )
+
+    @model_validator(mode="after")
+    def _sharable(self) -> Self:
+        storage = self.storage
+        if storage is None:
+            return self
+        if "://" not in storage or (storage.startswith(JOURNAL) and not self.journal.strip("/")):
+            raise ValueError(
+                f"storage {storage!r} is no URL: {JOURNAL} and the whole path of a file, such as"
+                f" {JOURNAL}/shared/study.journal, or that of a database, such as postgresql://<user>@<host>/<name>"
+            )
+        if self.journal and not self.journal.startswith("/"):
+            raise ValueError(f"storage {storage!r} needs a whole path, with three strokes: {JOURNAL}/{self.journal}")
+        if storage.startswith("sqlite") and self.workers > 1:
+            raise ValueError(
+                f"storage {storage!r} is SQLite, which loses workers that start together: {JOURNAL}/<path> is for any"
+                " number of them; or give workers=1"
+            )
+        return self
+
+    @property
+    def journal(self) -> str:
+        """The path of the shared journal that `storage` names; empty where it names none."""
+        found = self.storage or ""
+        return found.removeprefix(JOURNAL) if found.startswith(JOURNAL) else ""
 
 
 def dotted(block: Mapping[str, Any]) -> dict[str, Any]:

@@ -4,24 +4,25 @@ import hashlib
 import os
 import socket
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 import optuna
 from optuna.pruners import BasePruner, MedianPruner, NopPruner
-from optuna.storages import JournalStorage, RDBStorage
-from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, TrialState
 
 from reid_pipeline.schema.errors import UserError, first_few
 from reid_pipeline.schema.nested import leaves, merged, nested
 from reid_pipeline.schema.tuning import PrunerParameters, SamplerParameters, Study, StudyTrial
 from reid_pipeline.tuning.space import Space, distributions
+from reid_pipeline.tuning.storage import open_storage, without_password
 
 FINISHED = (TrialState.COMPLETE, TrialState.PRUNED)
 FACTS, WORKER, SEEN, STOPPED = "facts", "worker", "seen", "stopped"
+CONFIGURED, POSITION = "configured", "position"
 _MIN_FOR_IMPORTANCE = 4
 
 
@@ -30,7 +31,7 @@ class StudyPlan:
     """The description of a study for its workers; plain values, so that it can be sent to another process.
 
     Attributes:
-        storage: a file, or a database URL.
+        storage: a file, or the URL of a journal or a database.
         method: the one that is tuned, on the images of `benchmark`.
         name: name of the study among this method's.
         facts: what makes its trials comparable, as plain JSON values: parameters, data, seed.
@@ -62,16 +63,19 @@ def open_study(plan: StudyPlan) -> optuna.Study:
     """Create the study, or go on with the one of that name.
 
     Raises:
-        UserError: it was begun with other facts or another search space; names each difference.
+        UserError: it was begun with other facts or another search space, and names each difference; or its storage
+            cannot be opened.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     pruner: BasePruner = NopPruner()
     if plan.pruner.name == "median":
         pruner = MedianPruner(n_startup_trials=plan.pruner.startup_trials, n_warmup_steps=plan.pruner.warmup_epochs)
-    database = "://" in plan.storage
-    storage = RDBStorage(plan.storage) if database else JournalStorage(JournalFileBackend(plan.storage))
     study = optuna.create_study(
-        storage=storage, study_name=plan.title, direction="maximize", pruner=pruner, load_if_exists=True
+        storage=open_storage(plan.storage),
+        study_name=plan.title,
+        direction="maximize",
+        pruner=pruner,
+        load_if_exists=True,
     )
     facts = {**plan.facts, "space": {name: found.model_dump(mode="json") for name, found in plan.space.items()}}
     if FACTS in study.user_attrs:
@@ -92,14 +96,38 @@ def fail_dead_trials(study: optuna.Study, *, stale_seconds: float) -> list[int]:
     return [trial.number for trial in dead]
 
 
-def prepare_sampler(study: optuna.Study, plan: StudyPlan, *, worker: int) -> None:
-    """Give the study a sampler whose next values depend only on seed, worker and the trials so far.
+def prepare_sampler(study: optuna.Study, plan: StudyPlan, *, position: int) -> None:
+    """Give the study a sampler whose next values depend only on seed, position and the trials so far.
 
     Hence a study that was killed and opened again samples the same values as one that was never interrupted.
     """
-    position = f"{plan.sampler.seed}/{worker}/{len(live_trials(study))}"
-    seed = int.from_bytes(hashlib.sha256(position.encode()).digest()[:4], "big")
+    place = f"{plan.sampler.seed}/0/{position}"
+    seed = int.from_bytes(hashlib.sha256(place.encode()).digest()[:4], "big")
     study.sampler = optuna.samplers.TPESampler(seed=seed, n_startup_trials=plan.sampler.startup_trials)
+
+
+def free_position(study: optuna.Study, number: int) -> int:
+    """Return where in the study's sampling a trial stands: the first place that no earlier live trial has.
+
+    No two workers sample from one place, and that of a dead trial is taken up by the next one.
+    """
+    earlier = [trial for trial in live_trials(study) if trial.number < number]
+    taken = {trial.user_attrs[POSITION] for trial in earlier if POSITION in trial.user_attrs}
+    for _ in range(sum(POSITION not in trial.user_attrs for trial in earlier)):  # begun elsewhere at this moment
+        taken.add(_first_free(taken))
+    return _first_free(taken)
+
+
+def surplus(study: optuna.Study, plan: StudyPlan, number: int) -> str:
+    """Return why a trial that has just begun is not needed, since another process was faster; empty if it is."""
+    live = live_trials(study)
+    earlier = [trial for trial in live if trial.number < number]
+    if len(earlier) >= plan.trials:
+        return f"the study has its {plan.trials} trials: other processes began them first"
+    own = next(trial for trial in live if trial.number == number)
+    if CONFIGURED in own.user_attrs and any(CONFIGURED in trial.user_attrs for trial in earlier):
+        return "another process has begun the parameters as configured"
+    return ""
 
 
 def live_trials(study: optuna.Study) -> list[FrozenTrial]:
@@ -113,12 +141,13 @@ def finished_trials(study: optuna.Study) -> list[FrozenTrial]:
 
 
 def begin_as_configured(study: optuna.Study, plan: StudyPlan) -> None:
-    """Make the parameters as configured a study's first trial, if the space contains them all."""
-    if study.get_trials(states=(*FINISHED, TrialState.RUNNING, TrialState.WAITING)):
+    """Let the parameters as configured be a study's next trial, unless they were one or the space excludes them."""
+    begun = study.get_trials(states=(*FINISHED, TrialState.RUNNING, TrialState.WAITING))
+    if any(CONFIGURED in trial.user_attrs or trial.params == dict(plan.start) for trial in begun):
         return
     spread = distributions(plan.space)
     if all(_holds(spread[name], value) for name, value in plan.start.items()):
-        study.enqueue_trial(dict(plan.start))
+        study.enqueue_trial(dict(plan.start), user_attrs={CONFIGURED: True})
 
 
 def describe_trial(study: optuna.Study, trial: FrozenTrial) -> str:
@@ -169,6 +198,10 @@ def process_name() -> str:
     return f"{socket.gethostname()} {os.getpid()} {_started(os.getpid())}".strip()
 
 
+def _first_free(taken: Collection[int]) -> int:
+    return next(place for place in count() if place not in taken)
+
+
 def _is_dead(trial: FrozenTrial, stale_seconds: float) -> bool:
     host, _, process = str(trial.user_attrs.get(WORKER, "")).partition(" ")
     if host == socket.gethostname():
@@ -208,7 +241,7 @@ def _require_same(plan: StudyPlan, begun: Mapping[str, Any], facts: Mapping[str,
     ]
     if differing:
         raise UserError(
-            f"The study {plan.title!r} in {plan.storage} was begun otherwise: {first_few(differing)}."
+            f"The study {plan.title!r} in {without_password(plan.storage)} was begun otherwise: {first_few(differing)}."
             " Its trials cannot be compared with new ones. Give the values it was begun with, or begin"
             " another study: --params study=<name>"
         )

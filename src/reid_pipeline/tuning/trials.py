@@ -1,14 +1,18 @@
 """Running trials, in this process or in several: sample values, train epoch by epoch, report, prune."""
 
+import logging
 import multiprocessing
 import signal
+import threading
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from typing import Any, NamedTuple
 
 import optuna
+from optuna.distributions import BaseDistribution, FloatDistribution, IntDistribution
+from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import FrozenTrial, TrialState
 
 from reid_drawings.processes import end_with_parent, unseen_ctrl_c
@@ -18,6 +22,10 @@ from reid_pipeline.tuning.study import StudyPlan
 
 _POLL_SECONDS = 1.0
 _PATIENCE_SECONDS = 3.0
+_BEAT_SECONDS = 60.0
+_BEATS = 5
+"""Signs of life within the silence after which a trial counts as dead, at least."""
+_log = logging.getLogger(__name__)
 
 
 class Score(NamedTuple):
@@ -36,19 +44,28 @@ Objective = Callable[[Mapping[str, Any]], Generator[Score, None, None]]
 """From values by dotted name to the scores of one training; the caller may stop at any epoch."""
 
 
-def run_trials(plan: StudyPlan, objective: Objective, *, worker: int = 0) -> Iterator[FrozenTrial]:
-    """Run trials until the study has as many finished ones as planned; yield each as it ends.
+def run_trials(plan: StudyPlan, objective: Objective) -> Iterator[FrozenTrial]:
+    """Run trials until the study has `plan.trials` finished ones; yield each of this process as it ends.
 
-    Several processes may do so at once; together they finish `plan.trials`, and at most one more for each
-    further process where two begin within milliseconds. A trial of a dead process does not count.
+    Several processes may do so at once, on machines that share the storage; together they finish `plan.trials`. The
+    trial of a process that died does not count: another process, which waits for that, runs one in its place.
 
     Raises:
-        UserError: the study was begun with other facts.
+        UserError: the study was begun with other facts, or its storage cannot be opened.
     """
     study = _ready_study(plan)
-    while len(studies.live_trials(study)) < plan.trials:
-        studies.prepare_sampler(study, plan, worker=worker)
-        yield _run_trial(study, plan, objective)
+    waits = False
+    while len(studies.finished_trials(study)) < plan.trials:
+        if len(studies.live_trials(study)) < plan.trials:
+            trial = _run_trial(study, plan, objective)
+            if trial is not None:
+                yield trial
+        else:
+            if not waits:
+                _log.info("The last trials of %s are in other processes: waiting for them to end.", plan.title)
+            waits = True
+            time.sleep(_POLL_SECONDS)
+        _take_up(study, plan)
 
 
 def run_in_processes(
@@ -64,7 +81,7 @@ def run_in_processes(
     spawn = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(workers, mp_context=spawn) as pool, _ended_at_an_interruption(pool):
         with unseen_ctrl_c():
-            jobs = {pool.submit(_work, plan, objective, worker, prepare) for worker in range(workers)}
+            jobs = {pool.submit(_work, plan, objective, prepare) for _ in range(workers)}
         while jobs:
             done, jobs = wait(jobs, timeout=_POLL_SECONDS, return_when=FIRST_COMPLETED)
             for trial in studies.finished_trials(study):
@@ -77,25 +94,81 @@ def run_in_processes(
 
 def _ready_study(plan: StudyPlan) -> optuna.Study:
     study = studies.open_study(plan)
-    studies.fail_dead_trials(study, stale_seconds=plan.stale_seconds)
-    studies.begin_as_configured(study, plan)
+    _take_up(study, plan)
     return study
 
 
-def _run_trial(study: optuna.Study, plan: StudyPlan, objective: Objective) -> FrozenTrial:
-    trial = study.ask(distributions(plan.space))
+def _take_up(study: optuna.Study, plan: StudyPlan) -> None:
+    """Mark trials of dead processes as failed; if that was the one as configured, another one is."""
+    studies.fail_dead_trials(study, stale_seconds=plan.stale_seconds)
+    studies.begin_as_configured(study, plan)
+
+
+def _run_trial(study: optuna.Study, plan: StudyPlan, objective: Objective) -> FrozenTrial | None:
+    """Run a trial; return None if it does not count: not needed, or taken for dead by another process."""
+    trial = study.ask()
     state = TrialState.FAIL  # unless it comes to an end below: an error, Ctrl-C
     value = None
     try:
-        trial.set_user_attr(studies.WORKER, studies.process_name())
-        value = _last_value(trial, objective)
-        state = TrialState.PRUNED if value is None else TrialState.COMPLETE
+        with _signs_of_life(trial, min(_BEAT_SECONDS, plan.stale_seconds / _BEATS)):
+            if _is_needed(study, plan, trial):
+                value = _last_value(trial, objective)
+                state = TrialState.PRUNED if value is None else TrialState.COMPLETE
     except Unusable as error:
         trial.set_user_attr(studies.STOPPED, str(error))
         state = TrialState.PRUNED
+    except UpdateFinishedTrialError:
+        _log.warning(
+            "Trial %s of %s was silent for so long, as if this machine had been asleep, that it counts as failed.",
+            trial.number,
+            plan.title,
+        )
     finally:
-        study.tell(trial, value, state=state)
-    return study.trials[trial.number]
+        study.tell(trial, value, state=state, skip_if_finished=True)
+    ended = study.trials[trial.number]
+    return ended if ended.state in studies.FINISHED else None
+
+
+def _is_needed(study: optuna.Study, plan: StudyPlan, trial: optuna.Trial) -> bool:
+    """Write whose the trial is, and sample its values; of one that is not needed only the reason is written."""
+    trial.set_user_attr(studies.WORKER, studies.process_name())
+    if reason := studies.surplus(study, plan, trial.number):
+        trial.set_user_attr(studies.STOPPED, reason)
+        return False
+    position = studies.free_position(study, trial.number)
+    trial.set_user_attr(studies.POSITION, position)
+    studies.prepare_sampler(study, plan, position=position)
+    for name, spread in distributions(plan.space).items():
+        _sample(trial, name, spread)
+    return True
+
+
+def _sample(trial: optuna.Trial, name: str, spread: BaseDistribution) -> None:
+    if isinstance(spread, FloatDistribution):
+        trial.suggest_float(name, spread.low, spread.high, step=spread.step, log=spread.log)
+    elif isinstance(spread, IntDistribution):
+        trial.suggest_int(name, spread.low, spread.high, step=spread.step, log=spread.log)
+    else:
+        trial.suggest_categorical(name, getattr(spread, "choices", ()))
+
+
+@contextmanager
+def _signs_of_life(trial: optuna.Trial, seconds: float) -> Iterator[None]:
+    """Write that the trial's process lives, every `seconds`: an epoch may last longer than others' patience."""
+    ended = threading.Event()
+
+    def beat() -> None:
+        while not ended.wait(seconds):
+            with suppress(Exception):  # a storage that is gone is the trial's own error, at its next score
+                trial.set_user_attr(studies.SEEN, time.time())
+
+    beating = threading.Thread(target=beat, daemon=True)
+    beating.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        beating.join(_PATIENCE_SECONDS)
 
 
 def _last_value(trial: optuna.Trial, objective: Objective) -> float | None:
@@ -129,9 +202,9 @@ def _ended_at_an_interruption(pool: ProcessPoolExecutor) -> Iterator[None]:
         raise
 
 
-def _work(plan: StudyPlan, objective: Objective, worker: int, prepare: Callable[[], None] | None) -> int:
+def _work(plan: StudyPlan, objective: Objective, prepare: Callable[[], None] | None) -> int:
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # the trial is marked as failed
     end_with_parent()  # its trial is then marked as failed
     if prepare is not None:
         prepare()
-    return sum(1 for _ in run_trials(plan, objective, worker=worker))
+    return sum(1 for _ in run_trials(plan, objective))
