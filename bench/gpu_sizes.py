@@ -5,6 +5,7 @@ import time
 from collections import namedtuple
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -147,7 +148,7 @@ class Bench:
 
     def parameters(self, name: str, *, batch: int, steps: int, epochs: int = 1) -> Any:
         """Return a method's published parameters with the tower, batch and length of a measurement."""
-        base = LayeredConfigLoader(str(ROOT / "conf"), "base", **CONFIG_LOADER_ARGS)["parameters"][name]
+        base = published()[name]
         instances = min(base["plan"]["instances"], batch // 2)
         plan = {"epochs": epochs, "iterations_per_epoch": steps, "warmup_epochs": 0, "milestones": []}
         plan |= {"batch_size": batch, "instances": instances}
@@ -167,6 +168,13 @@ class Bench:
             if hasattr(stage, "_cluster"):
                 stage._cluster = lambda model, data, embed=stage.embed_all: (embed(model, data), clustered(data))
         return model.to(self.device), stages
+
+
+@cache
+def published() -> dict[str, Any]:
+    """Return the parameters of conf/base."""
+    parameters: dict[str, Any] = LayeredConfigLoader(str(ROOT / "conf"), "base", **CONFIG_LOADER_ARGS)["parameters"]
+    return parameters
 
 
 def clustered(data: TrainingData) -> Known:
