@@ -55,8 +55,10 @@ class Part:
 def parts(bench: Bench, others: list[str]) -> Iterator[Part]:
     """Yield all parts, the most telling first; `others` are the methods that are measured beside the main one."""
     batch, *smaller = bench.sizes.step_batches
+    on_card = bench.device.type == "cuda"
+    single = [each for each in SINGLE if on_card or not each.compiled]  # compiled once is enough to see that it runs
     yield Part("matrix products", 5, partial(matmul_rows, bench))
-    yield Part(f"{MAIN}, {batch}", 60, partial(step_rows, bench, MAIN, batch, (PLAIN, BEST, *SINGLE)))
+    yield Part(f"{MAIN}, {batch}", 60, partial(step_rows, bench, MAIN, batch, (PLAIN, BEST, *single)))
     yield Part("plain style", 30, partial(guarded_rows, bench, "plain style", partial(plain_rows, bench)))
     yield Part("whole step, cache", 30, partial(loaded_rows, bench, "cache"))
     yield Part("long run", 90, partial(guarded_rows, bench, "long run", partial(long_run_rows, bench, best(bench))))
@@ -69,7 +71,7 @@ def parts(bench: Bench, others: list[str]) -> Iterator[Part]:
     yield Part("attention", 15, partial(attention_rows, bench))
     yield Part("whole step, JPEG", 30, partial(loaded_rows, bench, "jpeg"))
     for name in others:
-        yield Part(f"{name}, {batch}, single", SECONDS.get(name, 35), partial(step_rows, bench, name, batch, SINGLE))
+        yield Part(f"{name}, {batch}, single", SECONDS.get(name, 35), partial(step_rows, bench, name, batch, single))
 
 
 def best(bench: Bench) -> Switches:

@@ -15,8 +15,10 @@ from reid_pipeline.engine import loop, step_guard
 from reid_pipeline.engine.finite import NonFiniteLoss
 from reid_pipeline.engine.runtime import Runtime
 from reid_pipeline.engine.stage import Batch, StepOutput
+from reid_pipeline.images.augment import augment
 from reid_pipeline.losses import CameraProxyMemory, PrototypeMemory, fine_tuning_losses
 from reid_pipeline.losses.host_labels import labels_on_device
+from reid_pipeline.schema.parameters import AugmentationParameters, BackboneParameters
 
 BROKEN = 6  # the step of the first epoch, of eight, whose loss is NaN
 
@@ -181,6 +183,14 @@ def test_losses_and_updates_read_nothing_back(update, monkeypatch):
     assert not guard.is_due
     with pytest.raises((RuntimeError, NotImplementedError)):
         guard.add_to({}, 1, "")
+
+
+@pytest.mark.parametrize("fill", ["noise", "mean", "imagenet_mean"])
+def test_augmentation_reads_nothing_back(fill):
+    images = torch.zeros(4, 3, 32, 16, dtype=torch.uint8, device="meta")
+    parameters = AugmentationParameters(erasing=1.0, erasing_fill=fill)
+    made = augment(images, BackboneParameters(name="demo-vit"), parameters, torch.Generator().manual_seed(0))
+    assert (made.shape, made.device.type) == ((4, 3, 32, 16), "meta")
 
 
 def test_wrong_labels_are_refused_by_what_the_host_knows(monkeypatch):

@@ -12,7 +12,7 @@ _COPY = "_labels_on_host"
 
 def labels_on_device(labels_B: Tensor, device: torch.device) -> Tensor:
     """Return labels of the CPU, int64 [B], on `device`, and remember them; neither may be changed in place."""
-    moved_B = labels_B.to(device, non_blocking=True)
+    moved_B = labels_B.to(device, non_blocking=device.type == "cuda")
     if moved_B is not labels_B:
         setattr(moved_B, _COPY, labels_B)
     return moved_B

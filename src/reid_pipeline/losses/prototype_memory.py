@@ -188,7 +188,8 @@ def _runs(labels_B: Tensor) -> tuple[Tensor, Tensor, Tensor, int]:
     values_U, counts_U = torch.unique_consecutive(sorted_B, return_counts=True)
     starts_U = counts_U.cumsum(dim=0) - counts_U
     most = int(counts_U.max())
+    device = labels_B.device
     values_U, counts_U, starts_U = (
-        each_U.to(labels_B.device, non_blocking=True) for each_U in (values_U, counts_U, starts_U)
+        each_U.to(device, non_blocking=device.type == "cuda") for each_U in (values_U, counts_U, starts_U)
     )
     return values_U, counts_U, starts_U, most
