@@ -12,8 +12,8 @@ import pytest
 import torch
 from torch import nn
 
-from reid_pipeline.engine.finite import NotFinite, non_finite_tensors
-from reid_pipeline.engine.loop import NonFiniteLoss, NonFiniteWeights, fit
+from reid_pipeline.engine.finite import NonFiniteLoss, NonFiniteWeights, NotFinite, non_finite_tensors
+from reid_pipeline.engine.loop import fit
 from reid_pipeline.engine.runtime import Runtime
 from reid_pipeline.engine.stage import StepOutput
 from reid_pipeline.schema.errors import UserError

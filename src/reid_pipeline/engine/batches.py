@@ -8,8 +8,9 @@ import torch
 from reid_pipeline.engine.plan_checks import largest_batch
 from reid_pipeline.engine.seeding import numpy_generator, torch_generator
 from reid_pipeline.engine.stage import Batch, TrainingData
-from reid_pipeline.images.augment import PixelStatistics, augment, normalise
+from reid_pipeline.images.augment import PixelStatistics, augment, normalise, sent_to
 from reid_pipeline.images.samplers import batches_per_pass, camera_preferring_batches, identity_batches, random_batches
+from reid_pipeline.losses.host_labels import labels_on_device
 from reid_pipeline.schema.errors import UserError
 from reid_pipeline.schema.parameters import AugmentationParameters, TrainingPlan
 
@@ -93,8 +94,8 @@ def batches_of_rows(
             augment(images, statistics, view, torch_generator(data.seed, "view", number, *position, step))
             for number, view in enumerate(views)
         )
-        camids, viewids = (None if ids is None else torch.from_numpy(ids[rows]).to(device) for ids in data.ids)
-        yield Batch(first, torch.from_numpy(labels[rows]).to(device), camids, viewids, tuple(others))
+        camids, viewids = (None if ids is None else sent_to(device, torch.from_numpy(ids[rows])) for ids in data.ids)
+        yield Batch(first, labels_on_device(torch.from_numpy(labels[rows]), device), camids, viewids, tuple(others))
 
 
 def published_batches(

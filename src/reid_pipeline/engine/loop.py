@@ -14,20 +14,13 @@ import torch
 from torch import nn
 
 from reid_pipeline.engine.best_model import BestModel
-from reid_pipeline.engine.finite import NotFinite, non_finite_tensors
+from reid_pipeline.engine.finite import NonFiniteWeights, non_finite_tensors
 from reid_pipeline.engine.progress import track
 from reid_pipeline.engine.seeding import seed_global_state
 from reid_pipeline.engine.stage import Batch, M, Stage, TrainingData, TrainingEnded
+from reid_pipeline.engine.step_guard import StepGuard, state_for, stays_on_device
 from reid_pipeline.engine.tower_plan import fitted_plan, layer_factors, require_possible, set_chunks
 from reid_pipeline.schema.parameters import TrainingPlan
-
-
-class NonFiniteLoss(NotFinite):
-    """A loss became NaN or infinite; the optimiser step was not taken."""
-
-
-class NonFiniteWeights(NotFinite):
-    """An epoch left weights, buffers or optimiser state that are NaN or infinite; it is not yielded."""
 
 
 class UnusableState(ValueError):  # noqa: N818 - says what it found
@@ -100,7 +93,9 @@ class _Loop(Generic[M]):
         require_possible(stage.plan, model)
         set_chunks(stage.plan, model)
         self.plan = fitted_plan(stage.plan, model)
-        self.optimiser = build_optimiser(stage.param_groups(model), self.plan)
+        fused = True if stays_on_device(data.runtime) else None
+        self.optimiser = build_optimiser(stage.param_groups(model), self.plan, fused=fused)
+        self.guard = StepGuard(self.optimiser, data.runtime)
         self.scaler = data.runtime.gradient_scaler()
         self.stateful: dict[str, Any] = {"model": model, "optimiser": self.optimiser, "scaler": self.scaler}
         self.epoch = self.steps = 0
@@ -114,7 +109,7 @@ class _Loop(Generic[M]):
         try:
             self.epoch, self.history = int(state["epoch"]), list(state["history"])
             for name, each in self.stateful.items():
-                each.load_state_dict(state[name])
+                each.load_state_dict(state_for(each, state[name]) if each is self.optimiser else state[name])
             self.best.restore(state, self.model)
             self.ended = str(state.get("ended", ""))
             self.stage.restore(state)
@@ -151,8 +146,8 @@ class _Loop(Generic[M]):
         steps = 0
         for batch in track(batches, title, total=plan.iterations_per_epoch, unit="steps"):
             steps += 1
-            for name, value in self._step(batch, f"step {steps} of epoch {epoch}").items():
-                totals[name] = totals.get(name, 0.0) + value
+            self._step(batch, steps, totals)
+        self._read_losses(totals)
         if not steps:
             raise ValueError(f"Stage {self.stage.name!r} gave no batch for epoch {epoch}; it must give one.")
         self._require_finite(epoch, rate)
@@ -193,27 +188,27 @@ class _Loop(Generic[M]):
     def _stored(self) -> str:
         return f"epoch {self.epoch} is stored and intact" if self.epoch else "no epoch was stored before"
 
-    def _step(self, batch: Batch, where: str) -> dict[str, float]:
+    def _step(self, batch: Batch, step: int, totals: dict[str, float]) -> None:
         self.model.train()
         with self.data.runtime.autocast():
             output = self.stage.step(self.model, batch)
-        losses = {name: float(value.detach()) for name, value in output.losses.items()}
-        if not all(map(math.isfinite, losses.values())):
-            terms = ", ".join(f"{name} = {value}" for name, value in losses.items())
-            raise NonFiniteLoss(
-                f"The loss is not finite in {where}: {terms}. The step was not taken; {self._stored()}. The learning"
-                f" rate was {self.optimiser.param_groups[0]['lr']:g}. {_REMEDY}"
-            )
+        self.guard.note(step, output.losses)
+        if self.guard.is_due:
+            self._read_losses(totals)
         self.optimiser.zero_grad(set_to_none=True)
         total = self.scaler.scale(torch.stack(list(output.losses.values())).sum())
         torch.autograd.backward(total)
         scale = self.scaler.get_scale()
-        self.scaler.step(self.optimiser)
+        with self.guard.around_step():
+            self.scaler.step(self.optimiser)
         self.scaler.update()
         if self.scaler.get_scale() >= scale:  # else mixed precision skipped the step
             retained = {name: value.detach() for name, value in output.retained.items()}
-            self.stage.after_step(batch, replace(output, retained=retained))
-        return losses
+            self.stage.after_step(batch, replace(output, retained=retained, stopped=self.guard.stopped))
+
+    def _read_losses(self, totals: dict[str, float]) -> None:
+        rate = f"The learning rate was {self.optimiser.param_groups[0]['lr']:g}"
+        self.guard.add_to(totals, self.epoch + 1, f"{self._stored()}. {rate}. {_REMEDY}")
 
     def _record(self, rate: float, loss: float, losses: dict[str, float], seconds: float) -> dict[str, Any]:
         facts = dict(self.stage.facts())
@@ -283,12 +278,17 @@ def trainable_groups(model: nn.Module, plan: TrainingPlan) -> list[dict[str, Any
     return groups
 
 
-def build_optimiser(groups: Iterable[dict[str, Any]], plan: TrainingPlan) -> torch.optim.Optimizer:
-    """Return the plan's optimiser over `groups`; a group may carry `rate_multiplier` (default 1)."""
+def build_optimiser(
+    groups: Iterable[dict[str, Any]], plan: TrainingPlan, *, fused: bool | None = None
+) -> torch.optim.Optimizer:
+    """Return the plan's optimiser over `groups`; a group may carry `rate_multiplier` (default 1).
+
+    `fused`: a step is one kernel, which `step_guard` needs; None: as torch decides.
+    """
     prepared = [{"rate_multiplier": 1.0, **group} for group in groups]
     if plan.optimiser == "sgd":
-        return torch.optim.SGD(prepared, lr=plan.learning_rate, momentum=plan.momentum)
-    return torch.optim.Adam(prepared, lr=plan.learning_rate)
+        return torch.optim.SGD(prepared, lr=plan.learning_rate, momentum=plan.momentum, fused=fused)
+    return torch.optim.Adam(prepared, lr=plan.learning_rate, fused=fused)
 
 
 def set_learning_rate(optimiser: torch.optim.Optimizer, plan: TrainingPlan, epoch: int) -> float:

@@ -76,10 +76,15 @@ class Batch:
 
 @dataclass(frozen=True)
 class StepOutput:
-    """What a step returns: weighted losses by name, whose sum is minimised, and tensors for `after_step`."""
+    """What a step returns: weighted losses by name, whose sum is minimised, and tensors for `after_step`.
+
+    `stopped` is set by the loop, for `after_step`: float [], where losses stay on their device; 1: they were not finite
+    in this step or one before, the optimiser's step changed nothing, and so shall the memory's update.
+    """
 
     losses: dict[str, torch.Tensor]
     retained: dict[str, torch.Tensor] = field(default_factory=dict)
+    stopped: torch.Tensor | None = None
 
 
 class TrainingEnded(Exception):  # noqa: N818 - nothing went wrong in the program

@@ -30,12 +30,18 @@ class PixelStatistics(Protocol):
     pixel_std: Channels
 
 
+def sent_to(device: torch.device, values: torch.Tensor) -> torch.Tensor:
+    """Return the values on a device; a CUDA device takes them from the CPU while the host goes on."""
+    return values.to(device, non_blocking=device.type == "cuda")
+
+
 def normalise(images_BCHW: torch.Tensor, mean: Channels, std: Channels) -> torch.Tensor:
     """Turn uint8 pixels [B, 3, H, W] into float32, channels last in memory: (pixel / 255 - mean) / std per channel."""
     B, C, H, W = images_BCHW.shape
     # A row's W x 3 values at a time: pixel by pixel it would take ten times as long.
     rows_BHR = images_BCHW.permute(0, 2, 3, 1).contiguous().flatten(2).float()
-    mean_R, std_R = (torch.tensor(values, device=rows_BHR.device).repeat(W) for values in (mean, std))
+    device = rows_BHR.device
+    mean_R, std_R = (sent_to(device, torch.tensor(values)).repeat(W) for values in (mean, std))
     return rows_BHR.div_(255).sub_(mean_R).div_(std_R).view(B, H, W, C).permute(0, 3, 1, 2)
 
 
@@ -68,7 +74,7 @@ def flip_and_crop(images_BCHW: torch.Tensor, flip: float, padding: int, generato
     rows_BH = first_row_B[:, None] + torch.arange(H)
     begin_BH = (rows_BH * wide + left_B[:, None]) * C
     windows = padded_FBHWC.flatten().unfold(0, W * C, 1)
-    made = windows.index_select(0, begin_BH.flatten().to(device))
+    made = windows.index_select(0, sent_to(device, begin_BH.flatten()))
     return made.view(B, H, W, C).permute(0, 3, 1, 2)
 
 
@@ -85,14 +91,14 @@ def erase(images_BCHW: torch.Tensor, parameters: AugmentationParameters, generat
     if parameters.erasing_fill == "noise":
         mask_BHW = in_rows_BH[:, :, None] & in_columns_BW[:, None]
         # Noise only for what is erased: for every pixel it costs ten times as much.
-        noise = torch.randn(C * int(mask_BHW.sum()), generator=generator).to(device)
-        return images_BCHW.masked_scatter(mask_BHW[:, None].to(device), noise)
+        noise = sent_to(device, torch.randn(C * int(mask_BHW.sum()), generator=generator))
+        return images_BCHW.masked_scatter(sent_to(device, mask_BHW[:, None]), noise)
     # Only rows that lose something are touched: in the usual setting a fifth of them.
-    image_K, row_K = (places.to(device) for places in in_rows_BH.nonzero(as_tuple=True))
-    in_row_BR = in_columns_BW.repeat_interleave(C, dim=1).to(device)
+    image_K, row_K = (sent_to(device, places) for places in in_rows_BH.nonzero(as_tuple=True))
+    in_row_BR = sent_to(device, in_columns_BW.repeat_interleave(C, dim=1))
     rows_BHR = images_BCHW.permute(0, 2, 3, 1).view(B, H, W * C)
     fill = _FILLS[parameters.erasing_fill]
-    fill_R = torch.tensor(fill, device=device).repeat(W * C // len(fill))
+    fill_R = sent_to(device, torch.tensor(fill)).repeat(W * C // len(fill))
     rows_BHR[image_K, row_K] = torch.where(in_row_BR[image_K], fill_R, rows_BHR[image_K, row_K])
     return images_BCHW
 

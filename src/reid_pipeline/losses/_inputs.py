@@ -6,6 +6,8 @@ Shape suffixes: B batch, D feature width.
 import torch
 from torch import Tensor
 
+from reid_pipeline.losses.host_labels import labels_on_host
+
 
 def upcast(values: Tensor) -> Tensor:
     """Return half-precision values as float32, others as they are."""
@@ -18,8 +20,8 @@ def no_autocast(values: Tensor) -> torch.autocast:
 
 
 def label_range(*labels_B: Tensor) -> tuple[int, int]:
-    """Return the lowest and the highest of all labels, with one transfer from the device."""
-    lowest, highest = torch.stack(torch.cat(labels_B).aminmax()).tolist()
+    """Return the lowest and the highest of all labels."""
+    lowest, highest = torch.stack(torch.cat([labels_on_host(each_B) for each_B in labels_B]).aminmax()).tolist()
     return int(lowest), int(highest)
 
 

@@ -148,9 +148,9 @@ class CameraProxyMemory(nn.Module):
             other_BP = (~positive_BP).scatter(1, proxies_B[:, None], False)
             return self._associate(similarity_BP, positive_BP, score_BP, other_BP, proxies_B)
 
-    def update(self, embeddings_BD: Tensor, proxies_B: Tensor) -> None:
+    def update(self, embeddings_BD: Tensor, proxies_B: Tensor, *, stopped: Tensor | None = None) -> None:
         """Move the proxies of the batch, each by its own rows; see `PrototypeMemory.update`."""
-        self.memory.update(embeddings_BD, proxies_B)
+        self.memory.update(embeddings_BD, proxies_B, stopped=stopped)
 
     def _same(self, of_P: Tensor, proxies_B: Tensor) -> Tensor:
         """Return which proxies have the cluster or camera, `of_P`, of each row's own: bool `[B, P]`."""

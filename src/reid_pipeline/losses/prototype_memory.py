@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from reid_pipeline.losses._inputs import check_label_range, check_labelled, no_autocast, upcast
+from reid_pipeline.losses.host_labels import labels_on_host
 
 Update = Literal["hard", "mean"]
 
@@ -101,46 +102,48 @@ class PrototypeMemory(nn.Module):
             return unit_BD @ self.prototypes.to(unit_BD.dtype).T
 
     @torch.no_grad()
-    def update(self, embeddings_BD: Tensor, labels_B: Tensor) -> None:
+    def update(self, embeddings_BD: Tensor, labels_B: Tensor, *, stopped: Tensor | None = None) -> None:
         """Move the prototypes of the batch's identities: `M[y] <- m M[y] + (1 - m) q`, then unit norm.
 
         To be called after the optimiser's step, with that step's own embeddings, as for `loss`; never inside
         autograd. "mean": for each instance in batch order, unit norm after every one. "hard": once per identity,
         with the instance least similar to M[y] as it was before the update (ties: the first in the batch). Gradients of
-        the embeddings are ignored; errors are those of `loss`.
+        the embeddings are ignored; errors are those of `loss`. Where `stopped`, a scalar on the device, is 1 nothing
+        moves; it is not read back.
         """
         self._check(embeddings_BD, labels_B)
         with no_autocast(embeddings_BD):
             unit_BD = F.normalize(embeddings_BD.detach().to(self.prototypes.dtype), dim=1)
-            if self.update_rule == "hard":
-                self._blend_least_similar(unit_BD, labels_B)
-            else:
-                self._blend_in_order(unit_BD, labels_B)
+            blended = self._least_similar_blended if self.update_rule == "hard" else self._blended_in_order
+            labels_U, moved_UD = blended(unit_BD, labels_B)
+            if stopped is not None:
+                moved_UD = torch.where(stopped > 0, self.prototypes[labels_U], moved_UD)
+            self.prototypes[labels_U] = moved_UD
 
-    def _blend_least_similar(self, unit_BD: Tensor, labels_B: Tensor) -> None:
-        """Apply the update of each identity's least similar instance."""
+    def _least_similar_blended(self, unit_BD: Tensor, labels_B: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the identities, and their prototypes after the update by each one's least similar instance."""
         similarity_B = (unit_BD * self.prototypes[labels_B]).sum(dim=1)
         by_similarity_B = torch.argsort(similarity_B, stable=True)
         by_label_B = by_similarity_B[torch.argsort(labels_B[by_similarity_B], stable=True)]
-        labels_U, _, starts_U = _runs(labels_B[by_label_B])
-        self.prototypes[labels_U] = self._blended(self.prototypes[labels_U], unit_BD[by_label_B[starts_U]])
+        labels_U, _, starts_U, _ = _runs(labels_B)
+        return labels_U, self._blended(self.prototypes[labels_U], unit_BD[by_label_B[starts_U]])
 
-    def _blend_in_order(self, unit_BD: Tensor, labels_B: Tensor) -> None:
-        """Apply the update of every instance, in batch order within its identity.
+    def _blended_in_order(self, unit_BD: Tensor, labels_B: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the identities, and their prototypes after the update by every instance, in batch order within each.
 
         Unit norm after each makes the instances of one identity a sequence. Identities do not touch each other, so the
         turn-th instances of all of them move together: as many turns as the most frequent identity has instances (K of
         a PK batch), and nothing read back from the device in between.
         """
         by_label_B = torch.argsort(labels_B, stable=True)
-        labels_U, counts_U, starts_U = _runs(labels_B[by_label_B])
+        labels_U, counts_U, starts_U, most = _runs(labels_B)
         moved_UD = self.prototypes[labels_U]
-        for turn in range(int(counts_U.max())):
+        for turn in range(most):
             # Identities whose instances are used up repeat their last one, and drop the result.
             instance_U = by_label_B[starts_U + (counts_U - 1).clamp(max=turn)]
             blended_UD = self._blended(moved_UD, unit_BD[instance_U])
             moved_UD = torch.where((counts_U > turn)[:, None], blended_UD, moved_UD)
-        self.prototypes[labels_U] = moved_UD
+        return labels_U, moved_UD
 
     def _blended(self, prototypes_UD: Tensor, unit_UD: Tensor) -> Tensor:
         return F.normalize(self.momentum * prototypes_UD + (1 - self.momentum) * unit_UD, dim=1)
@@ -176,7 +179,17 @@ def _check_batch(embeddings_BD: Tensor, labels_B: Tensor, num_classes: int) -> N
     check_label_range(labels_B, num_classes, "prototypes", remedy)
 
 
-def _runs(sorted_B: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Return the distinct values of sorted labels, how often each stands, and where first: `[U]` each."""
+def _runs(labels_B: Tensor) -> tuple[Tensor, Tensor, Tensor, int]:
+    """Return the distinct labels, how often each stands, where it is first among the sorted ones, and the most of one.
+
+    `[U]` each, on the device of the labels; found on the host, which need not wait for labels that it knows.
+    """
+    sorted_B = labels_on_host(labels_B).sort().values
     values_U, counts_U = torch.unique_consecutive(sorted_B, return_counts=True)
-    return values_U, counts_U, counts_U.cumsum(dim=0) - counts_U
+    starts_U = counts_U.cumsum(dim=0) - counts_U
+    most = int(counts_U.max())
+    device = labels_B.device
+    values_U, counts_U, starts_U = (
+        each_U.to(device, non_blocking=device.type == "cuda") for each_U in (values_U, counts_U, starts_U)
+    )
+    return values_U, counts_U, starts_U, most

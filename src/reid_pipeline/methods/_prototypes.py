@@ -85,7 +85,7 @@ class MemoryContrast(Stage[Model], Generic[Model, Memory]):
 
     def after_step(self, batch: Batch, output: StepOutput) -> None:
         """Move the memory towards the step's own embeddings."""
-        self.memory.update(output.retained["embeddings"], batch.labels)
+        self.memory.update(output.retained["embeddings"], batch.labels, stopped=output.stopped)
 
     def facts(self) -> Mapping[str, Any]:
         """Return what the epoch's embedding and clustering noted, with their seconds."""
