@@ -13,6 +13,14 @@ class NotFinite(UserError):  # noqa: N818 - says what was found, as ClusteringCo
     """A loss, a weight or an embedding is NaN or infinite."""
 
 
+class NonFiniteLoss(NotFinite):
+    """A loss became NaN or infinite; the optimiser step was not taken."""
+
+
+class NonFiniteWeights(NotFinite):
+    """An epoch left weights, buffers or optimiser state that are NaN or infinite; it is not yielded."""
+
+
 class NonFiniteTensors(NamedTuple):
     """How many tensors of how many hold such a value, and the name of the first."""
 

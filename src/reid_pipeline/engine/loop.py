@@ -14,20 +14,13 @@ import torch
 from torch import nn
 
 from reid_pipeline.engine.best_model import BestModel
-from reid_pipeline.engine.finite import NotFinite, non_finite_tensors
+from reid_pipeline.engine.finite import NonFiniteLoss, NonFiniteWeights, non_finite_tensors
+from reid_pipeline.engine.joint_model import JointModel
 from reid_pipeline.engine.progress import track
 from reid_pipeline.engine.seeding import seed_global_state
 from reid_pipeline.engine.stage import Batch, M, Stage, TrainingData, TrainingEnded
 from reid_pipeline.engine.tower_plan import fitted_plan, layer_factors, require_possible, set_chunks
 from reid_pipeline.schema.parameters import TrainingPlan
-
-
-class NonFiniteLoss(NotFinite):
-    """A loss became NaN or infinite; the optimiser step was not taken."""
-
-
-class NonFiniteWeights(NotFinite):
-    """An epoch left weights, buffers or optimiser state that are NaN or infinite; it is not yielded."""
 
 
 class UnusableState(ValueError):  # noqa: N818 - says what it found
@@ -99,6 +92,7 @@ class _Loop(Generic[M]):
         self.stage, self.model, self.data = stage, model, data
         require_possible(stage.plan, model)
         set_chunks(stage.plan, model)
+        self.joint = JointModel(model, data.runtime.processes)
         self.plan = fitted_plan(stage.plan, model)
         self.optimiser = build_optimiser(stage.param_groups(model), self.plan)
         self.scaler = data.runtime.gradient_scaler()
@@ -151,10 +145,12 @@ class _Loop(Generic[M]):
         steps = 0
         for batch in track(batches, title, total=plan.iterations_per_epoch, unit="steps"):
             steps += 1
+            self.joint.processes.pulse.at(f"step {steps} of epoch {epoch}")
             for name, value in self._step(batch, f"step {steps} of epoch {epoch}").items():
                 totals[name] = totals.get(name, 0.0) + value
         if not steps:
             raise ValueError(f"Stage {self.stage.name!r} gave no batch for epoch {epoch}; it must give one.")
+        self.joint.align(self.optimiser)
         self._require_finite(epoch, rate)
         self.epoch, self.steps = epoch, steps
         losses = {name: total / steps for name, total in totals.items()}
@@ -207,6 +203,7 @@ class _Loop(Generic[M]):
         self.optimiser.zero_grad(set_to_none=True)
         total = self.scaler.scale(torch.stack(list(output.losses.values())).sum())
         torch.autograd.backward(total)
+        self.joint.sum_gradients()
         scale = self.scaler.get_scale()
         self.scaler.step(self.optimiser)
         self.scaler.update()

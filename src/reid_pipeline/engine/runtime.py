@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from reid_pipeline.engine.processes import ALONE, Processes
 from reid_pipeline.schema.errors import UserError
 from reid_pipeline.schema.parameters import ComputeParameters, Precision
 
@@ -23,6 +24,7 @@ class Runtime:
         image_memory: bytes of decoded images that stay in memory.
         image_cache_limit: bytes that the cache of decoded images may take on disk; 0: there is none.
         threads: of the CPU; another number gives other bits.
+        processes: that train together, this one among them.
     """
 
     device: torch.device
@@ -30,6 +32,7 @@ class Runtime:
     image_memory: int = 2_000_000_000
     image_cache_limit: int = 0
     threads: int = 0
+    processes: Processes = ALONE
 
     def autocast(self) -> AbstractContextManager[Any]:
         """Run the block in mixed precision, or as it is for float32."""
