@@ -189,7 +189,7 @@ class PlainImages(ReIDImages):
             yield rows, torch.cat([self.batch([row]) for row in rows])
 
 
-def plain_augment(images: torch.Tensor, *rest: Any, **part: Any) -> torch.Tensor:
+def plain_augment(images: torch.Tensor, *rest: Any, **_: Any) -> torch.Tensor:
     """Augment a batch one image at a time."""
     from reid_pipeline.images.augment import augment
 

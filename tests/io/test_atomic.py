@@ -250,6 +250,7 @@ NEVER_WRITE = {
     "StudyFileDataset",
     "TestSplitsDataset",
     "TrainedEmbeddersDataset",
+    "WorkerFilesDataset",
 }
 
 
