@@ -31,6 +31,9 @@ RESTARTS = 3
 _TORCHRUN = (
     "{python} -m torch.distributed.run --standalone --nproc-per-node {processes} --max-restarts {restarts} {worker}"
 )
+_NEW_PORT = {"TORCH_DISABLE_SHARE_RDZV_TCP_STORE": "1"}
+"""Lets workers that torchrun has started anew meet at a new port: in the store of its agents lie the addresses of those
+that died, and gloo takes them for new ones."""
 _ERROR = re.compile(r"^(?:\[[^\]]*\]: ?)?((?:\w+\.)*\w*(?:Error|Exception): .+)")
 """The last line of a traceback, before which torch may write a rank."""
 _POLL = 0.1  # seconds
@@ -117,7 +120,7 @@ def _environment(compute: ComputeParameters) -> dict[str, str]:
     source = str(Path(reid_pipeline.__file__).parents[1])
     path = os.pathsep.join(filter(None, [source, os.environ.get("PYTHONPATH", "")]))
     threads = compute.threads or max(1, (os.cpu_count() or 1) // compute.processes)
-    return {**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": str(threads)}
+    return {**_NEW_PORT, **os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": str(threads)}
 
 
 def _epochs(
