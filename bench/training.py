@@ -184,12 +184,12 @@ def plain_attention() -> Any:
 class PlainImages(ReIDImages):
     """Images one after the other, in the thread that trains."""
 
-    def batches(self, groups: Iterable[np.ndarray]) -> Iterator[tuple[np.ndarray, torch.Tensor]]:
+    def batches(self, groups: Iterable[np.ndarray], _part: Any = None) -> Iterator[tuple[np.ndarray, torch.Tensor]]:
         for rows in groups:
             yield rows, torch.cat([self.batch([row]) for row in rows])
 
 
-def plain_augment(images: torch.Tensor, *rest: Any) -> torch.Tensor:
+def plain_augment(images: torch.Tensor, *rest: Any, **_: Any) -> torch.Tensor:
     """Augment a batch one image at a time."""
     from reid_pipeline.images.augment import augment
 

@@ -26,7 +26,7 @@ def steps() -> dict[str, tuple[list[str], list[str]]]:
     for name in _modules_of("methods"):
         datasets = _io(*pages, "environment", "image_cache", "initial", "raw", "weights")
         # The images are a dependency themselves: a cell finds them drawn.
-        found[name] = (["pipelines.method", f"methods.{name}", *datasets], [DRAWINGS])
+        found[name] = (["pipelines.method", f"methods.{name}", "workers.worker", *datasets], [DRAWINGS])
     found["report"] = (["pipelines.report", *_io(*pages, "results")], [])
     found["leaderboard"] = (["pipelines.leaderboard", *_io(*pages, "all_cells")], [])
     return found

@@ -41,7 +41,7 @@ ROOTS = {
     "ingestion_synthetic": ("pipelines.ingestion", "readers.synthetic"),
     "report": ("pipelines.report",),
     "leaderboard": ("pipelines.leaderboard",),
-    **{name: ("pipelines.method", f"methods.{name}") for name in METHODS},
+    **{name: ("pipelines.method", f"methods.{name}", "workers.worker") for name in METHODS},
 }
 
 

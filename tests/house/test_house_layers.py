@@ -5,7 +5,18 @@ from typing import Any
 
 from project_copy import ROOT
 
-ENTRY = {"__main__", "settings", "pipeline_registry", "cli", "hooks", "config", "user_errors", "pipelines", "io"}
+ENTRY = {
+    "__main__",
+    "settings",
+    "pipeline_registry",
+    "cli",
+    "hooks",
+    "config",
+    "user_errors",
+    "pipelines",
+    "workers",
+    "io",
+}
 CONTRACTS: dict[str, Any] = {
     contract["id"]: contract
     for contract in tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]

@@ -252,6 +252,7 @@ NEVER_WRITE = {
     "TestSplitsDataset",
     "TestedCollectionDataset",
     "TrainedEmbeddersDataset",
+    "WorkerFilesDataset",
 }
 
 

@@ -46,7 +46,9 @@ def test_an_unknown_name_gives_the_nearest_and_the_allowed_ones():
     text = str(caught.value)
     assert re.search(r"unknown parameter 'devise'\. Did you mean 'device'\?", text)
     assert re.search(
-        r"Allowed here: deterministic, device, image_cache_limit, image_memory, precision, threads\.", text
+        r"Allowed here: deterministic, device, image_cache_limit, image_memory, launcher, precision, processes,"
+        r" stall_seconds, threads\.",
+        text,
     )
 
 

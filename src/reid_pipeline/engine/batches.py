@@ -79,22 +79,25 @@ def batches_of_rows(
 
     Arguments and errors are those of `augmented_batches`; without augmentation images are only normalised. The same
     rows at the same step and position get the same augmentation from every sampler, with or without `views`, which
-    hold the augmentation of each further, independently augmented view of every image.
+    hold the augmentation of each further, independently augmented view of every image. Of several processes each has
+    the images and ids of its part of the batch, as they are in the whole, and the labels of all.
     """
     statistics, augmentation = pixels
-    device = data.runtime.device
-    for step, (rows, loaded) in enumerate(data.images.batches(groups)):
-        images = loaded.to(device, non_blocking=True)
+    device, processes = data.runtime.device, data.runtime.processes
+    for step, (rows, loaded) in enumerate(data.images.batches(groups, processes.own_rows)):
+        images, part = loaded.to(device, non_blocking=True), processes.part(len(rows))
         if augmentation is None:
             first = normalise(images, statistics.pixel_mean, statistics.pixel_std)
         else:
             generator = torch_generator(data.seed, "augment", *position, step)
-            first = augment(images, statistics, augmentation, generator)
+            first = augment(images, statistics, augmentation, generator, part=part)
         others = (
-            augment(images, statistics, view, torch_generator(data.seed, "view", number, *position, step))
+            augment(images, statistics, view, torch_generator(data.seed, "view", number, *position, step), part=part)
             for number, view in enumerate(views)
         )
-        camids, viewids = (None if ids is None else sent_to(device, torch.from_numpy(ids[rows])) for ids in data.ids)
+        camids, viewids = (
+            None if ids is None else sent_to(device, torch.from_numpy(ids[part.of(rows)])) for ids in data.ids
+        )
         yield Batch(first, labels_on_device(torch.from_numpy(labels[rows]), device), camids, viewids, tuple(others))
 
 

@@ -15,6 +15,7 @@ from torch import nn
 
 from reid_pipeline.engine.best_model import BestModel
 from reid_pipeline.engine.finite import NonFiniteWeights, non_finite_tensors
+from reid_pipeline.engine.joint_model import JointModel
 from reid_pipeline.engine.progress import track
 from reid_pipeline.engine.seeding import seed_global_state
 from reid_pipeline.engine.stage import Batch, M, Stage, TrainingData, TrainingEnded
@@ -92,6 +93,7 @@ class _Loop(Generic[M]):
         self.stage, self.model, self.data = stage, model, data
         require_possible(stage.plan, model)
         set_chunks(stage.plan, model)
+        self.joint = JointModel(model, data.runtime.processes)
         self.plan = fitted_plan(stage.plan, model)
         fused = True if stays_on_device(data.runtime) else None
         self.optimiser = build_optimiser(stage.param_groups(model), self.plan, fused=fused)
@@ -128,8 +130,7 @@ class _Loop(Generic[M]):
         return Progress(self.epoch, self.stage.plan.epochs, tuple(self.history), state, self.steps, self.ended)
 
     def run_epoch(self) -> None:
-        epoch, plan = self.epoch + 1, self.plan
-        started = time.perf_counter()
+        epoch, plan, started = self.epoch + 1, self.plan, time.perf_counter()
         seed_global_state(self.data.seed, self.stage.name, epoch)
         rate = set_learning_rate(self.optimiser, plan, epoch)
         try:
@@ -144,12 +145,13 @@ class _Loop(Generic[M]):
         title = f"{self.stage.name} epoch {epoch}/{plan.epochs}"
         totals: dict[str, float] = {}
         steps = 0
-        for batch in track(batches, title, total=plan.iterations_per_epoch, unit="steps"):
-            steps += 1
+        for steps, batch in enumerate(track(batches, title, total=plan.iterations_per_epoch, unit="steps"), 1):
+            self.joint.processes.pulse.at(f"step {steps} of epoch {epoch}")
             self._step(batch, steps, totals)
         self._read_losses(totals)
         if not steps:
             raise ValueError(f"Stage {self.stage.name!r} gave no batch for epoch {epoch}; it must give one.")
+        self.joint.align(self.optimiser)
         self._require_finite(epoch, rate)
         self.epoch, self.steps = epoch, steps
         losses = {name: total / steps for name, total in totals.items()}
@@ -196,8 +198,8 @@ class _Loop(Generic[M]):
         if self.guard.is_due:
             self._read_losses(totals)
         self.optimiser.zero_grad(set_to_none=True)
-        total = self.scaler.scale(torch.stack(list(output.losses.values())).sum())
-        torch.autograd.backward(total)
+        torch.autograd.backward(self.scaler.scale(torch.stack(list(output.losses.values())).sum()))
+        self.joint.sum_gradients()
         scale = self.scaler.get_scale()
         with self.guard.around_step():
             self.scaler.step(self.optimiser)
@@ -214,12 +216,13 @@ class _Loop(Generic[M]):
         facts = dict(self.stage.facts())
         parts = dict(facts.pop("seconds", {}))
         parts |= {"training": seconds - sum(parts.values()), "epoch": seconds}
-        groups = self.optimiser.param_groups
         return {
             "epoch": self.epoch,
             "stage": self.stage.name,
             "learning_rate": rate,
-            "trainable_parameters": sum(value.numel() for group in groups for value in group["params"]),
+            "trainable_parameters": sum(
+                value.numel() for group in self.optimiser.param_groups for value in group["params"]
+            ),
             "loss": loss,
             "losses": losses,
             **facts,

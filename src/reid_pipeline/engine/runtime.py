@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from reid_pipeline.engine.processes import ALONE, Processes
 from reid_pipeline.schema.errors import UserError
 from reid_pipeline.schema.parameters import ComputeParameters, Precision
 
@@ -23,6 +24,7 @@ class Runtime:
         image_memory: bytes of decoded images that stay in memory.
         image_cache_limit: bytes that the cache of decoded images may take on disk; 0: there is none.
         threads: of the CPU; another number gives other bits.
+        processes: that train together, this one among them.
     """
 
     device: torch.device
@@ -30,6 +32,7 @@ class Runtime:
     image_memory: int = 2_000_000_000
     image_cache_limit: int = 0
     threads: int = 0
+    processes: Processes = ALONE
 
     def autocast(self) -> AbstractContextManager[Any]:
         """Run the block in mixed precision, or as it is for float32."""
@@ -60,6 +63,8 @@ def device_peak_memory(device: torch.device) -> int | None:
 def resolve_runtime(parameters: ComputeParameters) -> Runtime:
     """Set torch up for the device and precision, and return them; a UserError where the machine lacks either."""
     device = _resolve_device(parameters.device)
+    if parameters.processes > 1:
+        _require_device_for_each(parameters, device)
     if parameters.threads:
         torch.set_num_threads(parameters.threads)
     if device.type == "cuda":
@@ -69,6 +74,22 @@ def resolve_runtime(parameters: ComputeParameters) -> Runtime:
         torch.backends.cudnn.benchmark = not parameters.deterministic
     precision = _resolve_precision(parameters.precision, device)
     return Runtime(device, precision, parameters.image_memory, parameters.image_cache_limit, torch.get_num_threads())
+
+
+def _require_device_for_each(parameters: ComputeParameters, device: torch.device) -> None:
+    """Refuse several processes on one GPU, and more of them than there are GPUs here if all are started here."""
+    named = f"compute.processes is {parameters.processes}"
+    if device.type == "mps" or parameters.device.startswith("cuda:"):
+        raise UserError(
+            f"{named}, and compute.device {parameters.device!r} is one device: each process takes a GPU of its own."
+            " Give compute.device=cuda or cpu, or compute.processes=1."
+        )
+    count = torch.cuda.device_count() if device.type == "cuda" else parameters.processes
+    if parameters.launcher is None and count < parameters.processes:
+        raise UserError(
+            f"{named}, and this machine has {count} GPU{'s' if count != 1 else ''}: each process takes one. Give"
+            f" compute.processes={count}, compute.device=cpu, or a compute.launcher for several machines."
+        )
 
 
 def _resolve_device(name: str) -> torch.device:

@@ -65,7 +65,11 @@ class TrainingData:
 
 @dataclass(frozen=True)
 class Batch:
-    """One step's input on the device: normalised images and further augmented `views` [B, 3, H, W]; the rest [B]."""
+    """One step's input on the device: normalised images and further augmented `views` [B, 3, H, W]; the rest [B].
+
+    Where several processes train together, images, views and ids are those of the process, and labels of the whole
+    batch, as are the features that a tower makes of them.
+    """
 
     images: torch.Tensor
     labels: torch.Tensor

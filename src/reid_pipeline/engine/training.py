@@ -78,6 +78,7 @@ class TrainingRun:
             code=__version__,
             device=self.runtime.device.type,
             threads=self.runtime.threads,
+            processes=self.runtime.processes.count,
         )
 
     @cached_property
@@ -205,7 +206,10 @@ def _epochs(
     if run.auto and done < stage.plan.epochs:
         later = () if earlier is not None else tuple(run.method.stages(run.parameters)[1:])
         forecast = Forecast(run.start, stage, data, run.auto, done, later)
-        forecast.fit_to_machine(model, None if resume is None else resume.get("plan"))
+        processes = run.runtime.processes
+        stored = None if resume is None else resume.get("plan")
+        processes.once(lambda: forecast.fit_to_machine(model, stored), "measuring steps")
+        stage.plan = processes.once(lambda: stage.plan)
     try:
         yield from fit(stage, model, data, resume=resume)
     except UnusableState as error:

@@ -35,7 +35,10 @@ def extract_embeddings(
     infinite.
     """
     batches = evaluation_batches(images, embedder.encoder, runtime, ids=ids, batch_size=batch_size)
-    return joined(embedded_batches(embedder, batches, runtime, flip_averaging=flip_averaging), images.paths)
+    embedded = embedded_batches(embedder, batches, runtime, flip_averaging=flip_averaging)
+    if not runtime.processes.alone:
+        embedded = iter([of_all_batches(embedded, len(images), runtime, batch_size=batch_size)])
+    return joined(embedded, images.paths)
 
 
 def embedded_batches(
@@ -50,6 +53,23 @@ def embedded_batches(
                 both = batch.float() + embedder(pixels.flip(-1), *given).float()
                 batch = torch.nn.functional.normalize(both, dim=1)
         yield batch
+
+
+def of_all_batches(own: Iterable[torch.Tensor], count: int, runtime: Runtime, *, batch_size: int = 256) -> torch.Tensor:
+    """Return the rows [count, ...] of all images, given those of the batches that this process had, which it had all.
+
+    `own` is what was made of `evaluation_batches` of the same size, in which several processes share the batches.
+    """
+    processes, made = runtime.processes, list(own)
+    rows = torch.cat(made) if made else torch.empty(0, 0, device=runtime.device)
+    if processes.alone:
+        return rows
+    found, _ = processes.rows_of_all(rows)
+    groups = _groups(count, batch_size)
+    order = np.concatenate([group for rank in range(processes.count) for group in groups[rank :: processes.count]])
+    whole = torch.empty_like(found)
+    whole[torch.from_numpy(order).to(found.device)] = found
+    return whole
 
 
 def joined(batches: Iterable[torch.Tensor], paths: Sequence[str]) -> np.ndarray:
@@ -94,13 +114,23 @@ def evaluation_batches(
     title: str = "extract",
     batch_size: int = 256,
 ) -> Iterator[Inputs]:
-    """Yield normalised images, camids and viewids on the device, in row order, behind a bar named `title`, if any."""
-    order = np.arange(len(images))
-    groups = [order[start : start + batch_size] for start in range(0, len(images), batch_size)]
+    """Yield normalised images, camids and viewids on the device, in row order, behind a bar named `title`, if any.
+
+    Whole batches are dealt to the processes that train together: the i-th of P gets each P-th, from the i-th on.
+    """
+    processes = runtime.processes
+    groups = _groups(len(images), batch_size)[processes.rank :: processes.count]
     batches = images.batches(groups)
     if title:
-        batches = track(batches, title, total=len(images), unit="images", size=batch_size)
-    for rows, pixels in batches:
+        batches = track(batches, title, total=sum(map(len, groups)), unit="images", size=batch_size)
+    for number, (rows, pixels) in enumerate(batches, start=1):
+        processes.pulse.at(f"{title or 'extract'}, batch {number} of {len(groups)}")
         loaded = pixels.to(runtime.device, non_blocking=True)
         camids, viewids = (None if each is None else torch.from_numpy(each[rows]).to(runtime.device) for each in ids)
         yield normalise(loaded, statistics.pixel_mean, statistics.pixel_std), camids, viewids
+
+
+def _groups(count: int, batch_size: int) -> list[np.ndarray]:
+    """Return the rows of each batch."""
+    order = np.arange(count)
+    return [order[start : start + batch_size] for start in range(0, count, batch_size)]

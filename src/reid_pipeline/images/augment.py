@@ -10,17 +10,32 @@ A attempts, K rows of all images that lose something.
 # ruff: noqa: N803, N806 - shape suffixes, as in models/ and losses/
 
 import math
-from typing import Protocol
+from collections.abc import Iterator
+from typing import NamedTuple, Protocol, TypeVar
 
+import numpy as np
 import torch
 from torch import Generator
 
 from reid_pipeline.schema.parameters import AugmentationParameters, Channels
 
+Rows = TypeVar("Rows", np.ndarray, torch.Tensor)
 _ASPECT = (0.3, 1 / 0.3)  # of the erased rectangle: height over width
 _ATTEMPTS = 20  # rectangles tried before an image is left as it is; the chance of a miss is below 1e-6
 _FILLS = {"mean": (0.0,), "half": (0.5,), "imagenet_mean": (0.485, 0.456, 0.406)}
 """Of all channels or of each, after normalisation; the last is the mean of pixels before it, as released."""
+
+
+class BatchPart(NamedTuple):
+    """Which images of a batch there are where other processes have the rest: `length` of `total`, from `start` on."""
+
+    start: int
+    length: int
+    total: int
+
+    def of(self, rows: Rows) -> Rows:
+        """Return those of `total` rows."""
+        return rows[self.start : self.start + self.length]
 
 
 class PixelStatistics(Protocol):
@@ -46,24 +61,35 @@ def normalise(images_BCHW: torch.Tensor, mean: Channels, std: Channels) -> torch
 
 
 def augment(
-    images_BCHW: torch.Tensor, statistics: PixelStatistics, parameters: AugmentationParameters, generator: Generator
+    images_BCHW: torch.Tensor,
+    statistics: PixelStatistics,
+    parameters: AugmentationParameters,
+    generator: Generator,
+    *,
+    part: BatchPart | None = None,
 ) -> torch.Tensor:
     """Return an augmented, normalised copy of a batch, uint8 to float32 [B, 3, H, W], on its device.
 
     `statistics` are pixel mean and std. The generator is of the CPU, so that the samples are the same on all devices.
+    It samples for the whole batch where the images are a `part` of one: they come out as they would in the whole.
     """
-    images = flip_and_crop(images_BCHW, parameters.flip, parameters.padding, generator)
-    return erase(normalise(images, statistics.pixel_mean, statistics.pixel_std), parameters, generator)
+    images = flip_and_crop(images_BCHW, parameters.flip, parameters.padding, generator, part=part)
+    return erase(normalise(images, statistics.pixel_mean, statistics.pixel_std), parameters, generator, part=part)
 
 
-def flip_and_crop(images_BCHW: torch.Tensor, flip: float, padding: int, generator: Generator) -> torch.Tensor:
+def flip_and_crop(
+    images_BCHW: torch.Tensor, flip: float, padding: int, generator: Generator, *, part: BatchPart | None = None
+) -> torch.Tensor:
     """Flip each image with probability `flip`, then shift it by up to `padding` pixels, black outside."""
     B, C, H, W = images_BCHW.shape
     device = images_BCHW.device
     if device.type == "mps":  # it would write out every window below; its memory is the CPU's anyway
-        return flip_and_crop(images_BCHW.cpu(), flip, padding, generator).to(device)
-    flipped_B = torch.rand(B, generator=generator) < flip
-    top_B, left_B = (torch.randint(0, 2 * padding + 1, (B,), generator=generator) for _ in range(2))
+        return flip_and_crop(images_BCHW.cpu(), flip, padding, generator, part=part).to(device)
+    part = part or BatchPart(0, B, B)
+    flipped_B = part.of(torch.rand(part.total, generator=generator) < flip)
+    top_B, left_B = (part.of(torch.randint(0, 2 * padding + 1, (part.total,), generator=generator)) for _ in range(2))
+    if not B:
+        return images_BCHW
     high, wide = H + 2 * padding, W + 2 * padding
     # Every image as it is and flipped, with a black margin: each row of the result is one piece of it.
     padded_FBHWC = images_BCHW.new_zeros(2, B, high, wide, C)
@@ -78,7 +104,13 @@ def flip_and_crop(images_BCHW: torch.Tensor, flip: float, padding: int, generato
     return made.view(B, H, W, C).permute(0, 3, 1, 2)
 
 
-def erase(images_BCHW: torch.Tensor, parameters: AugmentationParameters, generator: Generator) -> torch.Tensor:
+def erase(
+    images_BCHW: torch.Tensor,
+    parameters: AugmentationParameters,
+    generator: Generator,
+    *,
+    part: BatchPart | None = None,
+) -> torch.Tensor:
     """Erase one rectangle in a share of the images, in place; the channels must lie last in memory.
 
     Its area and aspect are sampled, then its place; a rectangle larger than the image is sampled again. The
@@ -87,11 +119,14 @@ def erase(images_BCHW: torch.Tensor, parameters: AugmentationParameters, generat
     """
     B, C, H, W = images_BCHW.shape
     device = images_BCHW.device
-    in_rows_BH, in_columns_BW = _rectangles((B, H, W), parameters, generator)
+    part = part or BatchPart(0, B, B)
+    erased = _rectangles((part.total, H, W), parameters, generator)
+    in_rows_BH, in_columns_BW = map(part.of, erased)
     if parameters.erasing_fill == "noise":
         mask_BHW = in_rows_BH[:, :, None] & in_columns_BW[:, None]
         # Noise only for what is erased: for every pixel it costs ten times as much.
-        noise = sent_to(device, torch.randn(C * int(mask_BHW.sum()), generator=generator))
+        values = [C * int((rows.sum(1) * columns.sum(1)).sum()) for rows, columns in _before_and_all(erased, part)]
+        noise = sent_to(device, torch.randn(values[1], generator=generator)[values[0] :])
         return images_BCHW.masked_scatter(sent_to(device, mask_BHW[:, None]), noise)
     # Only rows that lose something are touched: in the usual setting a fifth of them.
     image_K, row_K = (sent_to(device, places) for places in in_rows_BH.nonzero(as_tuple=True))
@@ -101,6 +136,14 @@ def erase(images_BCHW: torch.Tensor, parameters: AugmentationParameters, generat
     fill_R = sent_to(device, torch.tensor(fill)).repeat(W * C // len(fill))
     rows_BHR[image_K, row_K] = torch.where(in_row_BR[image_K], fill_R, rows_BHR[image_K, row_K])
     return images_BCHW
+
+
+def _before_and_all(
+    erased: tuple[torch.Tensor, torch.Tensor], part: BatchPart
+) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    """Yield rows and columns that are erased of the images before a part, and of all."""
+    for end in (part.start, part.total):
+        yield erased[0][:end], erased[1][:end]
 
 
 def _rectangles(

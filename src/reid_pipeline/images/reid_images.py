@@ -1,7 +1,7 @@
 """The images of a split as arrays of one size: from the cache, from memory, or decoded on demand."""
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -91,12 +91,17 @@ class ReIDImages:
             out[left] = others
         return made.permute(0, 3, 1, 2)
 
-    def batches(self, groups: Iterable[np.ndarray]) -> Iterator[tuple[np.ndarray, torch.Tensor]]:
-        """Yield (rows, images) for each group of rows, decoding one group ahead of the consumer."""
+    def batches(
+        self, groups: Iterable[np.ndarray], part: Callable[[np.ndarray], np.ndarray] | None = None
+    ) -> Iterator[tuple[np.ndarray, torch.Tensor]]:
+        """Yield (rows, images) for each group of rows, decoding one group ahead of the consumer.
+
+        Where `part` says which of a group's rows are wanted, images are of these alone.
+        """
         with ThreadPoolExecutor(1, thread_name_prefix="prefetch") as ahead:
             pending: deque[tuple[np.ndarray, Future[torch.Tensor]]] = deque()
             for rows in groups:
-                pending.append((rows, ahead.submit(self.batch, rows)))
+                pending.append((rows, ahead.submit(self.batch, rows if part is None else part(rows))))
                 if len(pending) > 1:
                     first, images = pending.popleft()
                     yield first, images.result()

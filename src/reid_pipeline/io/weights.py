@@ -16,7 +16,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from reid_pipeline.io.base import FileDataset, UnreadableFile, reading
+from reid_pipeline.io.base import FileDataset, ReadOnlyDataset, UnreadableFile, reading
 from reid_pipeline.machine_faults import machine_fault_text
 from reid_pipeline.schema.errors import UserError
 from reid_pipeline.schema.origin import Origin
@@ -221,6 +221,19 @@ class TrainingStateDataset(FileDataset["dict[str, Any] | None"]):
     def discard(self) -> None:
         """Remove the file, after the run that wrote it has finished."""
         self._filepath.unlink(missing_ok=True)
+
+
+class WorkerFilesDataset(ReadOnlyDataset[Path]):
+    """The scratch folder by which several processes train; loading gives its path and makes nothing."""
+
+    _refusal = "{path} is filled by workers; {kind} was not written."
+
+    def load(self) -> Path:
+        """Return the path."""
+        return self._filepath
+
+    def _exists(self) -> bool:
+        return True  # it is made when it is needed
 
 
 class SavedStates:

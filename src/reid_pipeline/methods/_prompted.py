@@ -83,7 +83,7 @@ class PromptLearning(Stage[Prompted]):
         """Compute the projected feature of every training image, once, not augmented."""
         import torch
 
-        from reid_pipeline.evaluation.extraction import evaluation_batches
+        from reid_pipeline.evaluation.extraction import evaluation_batches, of_all_batches
 
         training, encoder = model.encoder.training, model.encoder.eval()
         batches = evaluation_batches(data.plain_images, encoder, data.runtime, ids=data.ids, title="image features")
@@ -93,7 +93,7 @@ class PromptLearning(Stage[Prompted]):
                 with data.runtime.autocast():
                     features.append(encoder.encode_image(*inputs).projected.float())
         encoder.train(training)
-        self._images_NE = torch.cat(features)
+        self._images_NE = of_all_batches(features, len(data.plain_images), data.runtime)
 
     def epoch_batches(
         self,

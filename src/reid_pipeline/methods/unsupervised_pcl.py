@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
 
 from pydantic import Field
 
@@ -34,7 +34,6 @@ from reid_pipeline.schema.population import Population
 if TYPE_CHECKING:
     import numpy as np
 
-    from reid_pipeline.clustering import Clustering
     from reid_pipeline.losses import CameraProxyMemory, PrototypeMemory
     from reid_pipeline.models.reid_model import ReIDModel
 
@@ -101,6 +100,13 @@ class UnsupervisedPCLParameters(RecipeParameters):
     )
     memory: MemoryParameters
     camera_aware: CameraAwareParameters = CameraAwareParameters()
+
+
+class FoundLabels(NamedTuple):
+    """What training takes from a clustering: labels, int64 [n], -1 for noise, and the cut that gave them."""
+
+    labels: np.ndarray
+    eps: float
 
 
 class ClusterContrastStage(MemoryContrast["ReIDModel", "PrototypeMemory | CameraProxyMemory"]):
@@ -173,23 +179,32 @@ class ClusterContrastStage(MemoryContrast["ReIDModel", "PrototypeMemory | Camera
             present, before = (state["labels"][name] for name in ("present", "before"))
             self._labels = present.numpy(), None if before is None else before.numpy()
 
-    def _cluster(self, model: ReIDModel, data: TrainingData) -> tuple[np.ndarray, Clustering]:
-        """Return the embeddings of all training images, and their clusters, whose figures are noted."""
-        from reid_pipeline.clustering import cluster_features, cluster_quality, label_measures
-
+    def _cluster(self, model: ReIDModel, data: TrainingData) -> tuple[np.ndarray, FoundLabels]:
+        """Return the embeddings of all training images, and their labels, whose figures are noted."""
         embeddings = self.embed_all(model, data, float32=self.parameters.embedding_precision == "float32")
         started = time.perf_counter()
-        clustered = cluster_features(embeddings, self.parameters.clustering)
-        found = constrained(clustered, data, self.parameters)
-        self._labels = found.labels, self._labels[0]
-        measures = label_measures(found.silhouettes, found.labels, before=self._labels[1], camids=data.camids)
-        self._quality = cluster_quality(embeddings, self.parameters.clustering, clustered)
+        before = self._labels[0]
+        found, facts = data.runtime.processes.once(lambda: self._clusters(embeddings, data, before), "clustering")
+        self._labels, self._quality = (found.labels, before), facts["cluster_quality"]
         self._facts["seconds"]["clustering"] = time.perf_counter() - started
-        self._facts |= label_facts(found, clustered, data) | measures | {"cluster_quality": self._quality}
-        self._facts |= {"eps": found.eps, "split_clusters": found.split}
+        self._facts |= facts
         return embeddings, found
 
-    def _check(self, found: Clustering) -> None:
+    def _clusters(
+        self, embeddings: np.ndarray, data: TrainingData, before: np.ndarray | None
+    ) -> tuple[FoundLabels, dict[str, Any]]:
+        """Return the labels that the embeddings give, and their figures."""
+        from reid_pipeline.clustering import cluster_features, cluster_quality, label_measures
+
+        clustered = cluster_features(embeddings, self.parameters.clustering)
+        found = constrained(clustered, data, self.parameters)
+        measures = label_measures(found.silhouettes, found.labels, before=before, camids=data.camids)
+        quality = cluster_quality(embeddings, self.parameters.clustering, clustered)
+        facts = label_facts(found, clustered, data) | measures | {"cluster_quality": quality}
+        facts |= {"eps": found.eps, "split_clusters": found.split}
+        return FoundLabels(found.labels, found.eps), facts
+
+    def _check(self, found: FoundLabels) -> None:
         """Raise ClusteringCollapse for labels of no use; TrainingEnded where a model before can be exported."""
         from reid_pipeline.clustering import ClusteringCollapse, check_collapse
 

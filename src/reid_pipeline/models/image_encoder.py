@@ -15,6 +15,7 @@ from torch.nn import functional as F
 
 from reid_pipeline.models.architecture import Architecture, Grid, Triple, stored_grid
 from reid_pipeline.models.chunks import encoded_in_chunks
+from reid_pipeline.models.shared_batch import SharedBatch, Tower
 from reid_pipeline.models.side_information import SideInformation
 from reid_pipeline.schema.errors import UserError
 from reid_pipeline.schema.parameters import Resize, SIETokens
@@ -66,7 +67,7 @@ class TowerSettings(NamedTuple):
     evaluation_resize: Resize = "bicubic"  # filter by which images to be embedded are resized
 
 
-class ImageEncoder(SideInformation, ABC):
+class ImageEncoder(SideInformation, Tower, ABC):
     """The image tower of one CLIP at one input size; each kind in `models.towers` is a subclass.
 
     Its parameters are open_clip's own, under `visual.`; positional embeddings have the grid of this input size.
@@ -199,7 +200,7 @@ class ImageEncoder(SideInformation, ABC):
     def encode_image(
         self, images: Tensor, camids: Tensor | None = None, viewids: Tensor | None = None
     ) -> ImageFeatures:
-        """Return the three features of each image.
+        """Return the three features of each image; in a training of several processes, of each of the whole batch.
 
         Args:
             images: float [B, 3, H, W], normalised by `pixel_mean` and `pixel_std`.
@@ -215,11 +216,16 @@ class ImageEncoder(SideInformation, ABC):
                 f"The images are {tuple(images.shape[-2:])} and the encoder was built for {self.image_size} "
                 f"(rows, columns). Resize the images, or set `image_size` to {list(images.shape[-2:])}."
             )
-        if self.chunk_size is None or not torch.is_grad_enabled():
+        if not torch.is_grad_enabled():
             return self._features(images, camids, viewids)
-        # A shallow copy shares all tensors and has today's settings: without side information now is without it later.
-        present = copy.copy(self)
-        return ImageFeatures(*encoded_in_chunks(present._features, (images, camids, viewids), self.chunk_size))
+        if self.chunk_size is None:
+            features = self._features(images, camids, viewids)
+        else:
+            # A shallow copy shares all tensors and has today's settings: without side information now, and later.
+            present = copy.copy(self)
+            parts = encoded_in_chunks(present._features, (images, camids, viewids), self.chunk_size)
+            features = ImageFeatures(*parts)
+        return features if self.shared is None else _of_whole_batch(features, self.shared)
 
     forward = encode_image
 
@@ -267,6 +273,12 @@ class ImageEncoder(SideInformation, ABC):
     @abstractmethod
     def _features(self, images_B3HW: Tensor, camids: Tensor | None, viewids: Tensor | None) -> ImageFeatures:
         """Return the three features of images of the right size."""
+
+
+def _of_whole_batch(features: ImageFeatures, shared: SharedBatch) -> ImageFeatures:
+    """Return the features of the rows of all processes; one that stands for two stays one tensor."""
+    penultimate, *retrieved = map(shared.gathered, features.distinct)
+    return ImageFeatures(penultimate, retrieved[0], retrieved[-1])
 
 
 def resize_positions(position_LW: Tensor, source: Grid, target: Grid) -> Tensor:

@@ -18,13 +18,14 @@ from reid_pipeline.models.backbone import tower_settings
 from reid_pipeline.models.image_encoder import ImageEncoder
 from reid_pipeline.models.last_block import is_plain, token_after
 from reid_pipeline.models.pretrained import pretrained_state
+from reid_pipeline.models.shared_batch import Tower
 from reid_pipeline.models.towers import build_tower
 from reid_pipeline.schema.errors import UserError
 from reid_pipeline.schema.parameters import BackboneParameters
 from reid_pipeline.schema.population import Population
 
 
-class TextEncoder(nn.Module):
+class TextEncoder(Tower):
     """The text tower of one CLIP. Its parameters have open_clip's names.
 
     Attributes:
@@ -84,7 +85,8 @@ class TextEncoder(nn.Module):
         """Return the text features, not normalised: float [B, E].
 
         `embedded` are float [B, L, T] from the first token on, L being `run_length(position)` (else UserError);
-        positions are added here. All texts are read at the same `position`, that of their end-of-text tokens.
+        positions are added here. All texts are read at the same `position`, that of their end-of-text tokens. In a
+        training of several processes each encodes a part of the texts, and all get the features of all.
         """
         length, needed = embedded.shape[1], self.run_length(position)
         if not 0 <= position < length == needed <= self.context_length:
@@ -92,6 +94,13 @@ class TextEncoder(nn.Module):
                 f"A text of {length} tokens, read at token {position}, does not suit {self.name!r}: it takes {needed}, "
                 f"and {self.context_length} at most, start and end included. Shorten the prompt."
             )
+        if self.shared is not None and torch.is_grad_enabled():
+            return self.shared.gathered(self._encoded(self.shared.own(embedded), position))
+        return self._encoded(embedded, position)
+
+    def _encoded(self, embedded: Tensor, position: int) -> Tensor:
+        """Return the text features of texts of the right length."""
+        length = embedded.shape[1]
         mask_LL = None if self.causal_mask is None else self.causal_mask[:length, :length].to(embedded.dtype)
         x_BLT = embedded + self.positional_embedding[:length].to(embedded.dtype)
         *blocks, last = self.transformer.resblocks

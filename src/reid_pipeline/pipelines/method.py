@@ -68,7 +68,7 @@ def _training_nodes(method: Method) -> list[Node]:
     made: list[Node] = []
     earlier: dict[str, str] = {}
     for stage, history in zip(stages, histories, strict=True):
-        named = {"resume_point": f"{stage}_resume_point", **earlier}
+        named = {"resume_point": f"{stage}_resume_point", "worker_files": f"{stage}_worker_files", **earlier}
         made += [
             _node(MethodNodes(method, stage).train, [f"{stage}_state", history], f"train_{stage}", **named),
             node(keep, f"{stage}_state", f"{stage}_checkpoint", name=f"keep_{stage}"),

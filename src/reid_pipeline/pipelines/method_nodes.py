@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -53,13 +54,15 @@ class MethodNodes(CellNodes):
         compute: ComputeParameters,
         cells: Cells,
         initial_model: Any,
+        worker_files: Path,
         earlier: Any = None,
     ) -> Iterator[tuple[Record, list[EpochRecord]]]:
-        """Train the stage; yield its state and history after every epoch."""
+        """Train the stage, here or in several processes; yield its state and history after every epoch."""
         from reid_pipeline.engine.loading import check_unchanged
         from reid_pipeline.engine.runtime import resolve_runtime
         from reid_pipeline.engine.training import TrainingRun, train_stage
         from reid_pipeline.engine.whole_cost import whole_parameters
+        from reid_pipeline.workers.launch import trained_by_processes
 
         check_unchanged(split_table, raw_images, image_stamps)
         cell = cells[self.method.name]
@@ -68,7 +71,10 @@ class MethodNodes(CellNodes):
         read = (self.method, parameters, split_table, raw_images, resolve_runtime(compute), cell.seed, image_cache)
         named = partial(TrainingRun, benchmark=cell.benchmark, variant=cell.variant, auto=frozenset(cell.auto))
         run = named(*read, whole=whole, initial=initial_model)
-        yield from train_stage(run, self.stage, resume_point, earlier)
+        if compute.processes == 1:
+            yield from train_stage(run, self.stage, resume_point, earlier)
+        else:
+            yield from trained_by_processes(run, self.stage, compute, worker_files, resume_point, earlier)
 
     def build(
         self, parameters: Any, split_table: pd.DataFrame, cells: Cells, initial_model: Any

@@ -28,6 +28,7 @@ TEXT_TOWER = "text_tower"
 """The name there of the text tower's weights, where the image tower started from a trained model."""
 LABELS_OF = "labels of "
 """How the name there begins of a benchmark whose labels such a model had used."""
+_COMPUTED = ("code", "device", "threads", "processes")
 EXTRACTION = {"splits", "flip_averaging", "batch_size", "precision"}
 """The parameters of the evaluation that decide embeddings."""
 _ADDED = {"evaluation": {"precision": "float32", "tracklets": "none"}}
@@ -89,6 +90,7 @@ class Origin(BaseModel):
     code: str  # version of this project
     device: str = ""  # "cpu", "cuda" ...
     threads: int = 0  # of the CPU
+    processes: int = 1  # that trained together
     file: str = Field("", exclude=True)  # where it was read from; not stored
 
     @property
@@ -146,10 +148,10 @@ def _remedy(origin: Origin, differing: Sequence[str]) -> str:
 
 
 def warn_of_rounding(origin: Origin | None, present: Origin, log: logging.Logger) -> None:
-    """Say where code, device or thread count are not what they were: bits may differ."""
+    """Say where code, device, thread or process count are not what they were: bits may differ."""
     if origin is None:
         return
-    pairs = [(name, getattr(origin, name), getattr(present, name)) for name in ("code", "device", "threads")]
+    pairs = [(name, getattr(origin, name), getattr(present, name)) for name in _COMPUTED]
     differing = [f"{name} was {old} and is {new}" for name, old, new in pairs if old and new and old != new]
     if differing:
         log.warning("%s: bits may differ from those of an unbroken run.", "; ".join(differing).capitalize())

@@ -33,6 +33,9 @@ class ComputeParameters(Parameters):
     deterministic: bool = Field(True, description="deterministic kernels on CUDA; the CPU always is")
     threads: int = Field(0, ge=0, le=1024, description="of torch on the CPU; 0: its own choice, one a core")
     image_memory: PositiveInt = Field(2_000_000_000, description="bytes of decoded images held in memory at most")
+    processes: int = Field(1, ge=1, le=4096, description="that train together, each with a part of every batch")
+    launcher: str | None = Field(None, description="command that starts them; null: torchrun on this machine")
+    stall_seconds: PositiveInt = Field(60, description="after which a process that stands still is named")
     image_cache_limit: Natural = Field(0, description="bytes of decoded images on disk at most; 0: no cache")
 
 
@@ -269,9 +272,7 @@ class SharedParameters(GalleryParameters, SharedExportParameters):
     sample: Annotated[int, Field(ge=2)] | None = Field(
         None, description="so many training and test identities, trained briefly; true: 50; null: all"
     )
-    plan: Literal["auto"] | None = Field(
-        None, description="auto: what conf/ has in base/ alone of plans' lengths and batches follows from the data"
-    )
+    plan: Literal["auto"] | None = Field(None, description="auto: what base/ alone has of plans follows from the data")
     overlay: str | None = Field(None, description="conf/overlays/<name>.yml, or a file like it")
     method: str | None = Field(None, description="the one that is tuned, imported, or whose changes are shown")
     study: str = Field("main", pattern=r"^\w[\w.-]*$", description="name of the study among its method's")
