@@ -39,7 +39,7 @@ from reid_pipeline.schema.population import Population
 from reid_pipeline.settings import CONFIG_LOADER_ARGS
 
 ROOT = Path(__file__).parents[1]
-SIZE = (48, 24)
+SIZE = (32, 16)
 IDENTITIES, CAMERAS = 6, 3
 RESNET = "small-resnet"
 _TEXT = {"context_length": 77, "vocab_size": 49408, "width": 32, "heads": 2, "layers": 2}

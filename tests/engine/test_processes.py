@@ -223,7 +223,6 @@ def note_sizes(encoder: ImageEncoder, sizes: list[int]) -> None:
         *((*stage, "demo-vit", 2, (9, 3), {5, 4}) for stage in STAGES),
         ("baseline", 0, bench.RESNET, 2, (9, 3), {5, 4}),
         ("svll_reid", 1, "demo-vit", 5, (4, 2), {1, 0}),
-        ("svll_reid", 0, "demo-vit", 5, (4, 2), {1, 0}),
     ],
 )
 def test_each_stage_trains_as_one_process_does(method, place, network, count, batch, parts, people) -> None:

@@ -130,6 +130,38 @@ def test_an_error_of_a_worker_is_that_of_the_run_and_ends_the_others(tmp_path: P
         os.kill(int((tmp_path / "files" / "pid").read_text()), 0)
 
 
+def test_the_node_hands_on_what_workers_store(tmp_path: Path, monkeypatch) -> None:
+    """With one process it trains by itself; the parameters that the data decide are in force in both."""
+    from reid_pipeline.engine import loading, plan_of_data, training
+    from reid_pipeline.methods import find_method
+    from reid_pipeline.pipelines.method_nodes import MethodNodes
+    from reid_pipeline.schema.addresses import Cells
+
+    asked = []
+
+    def trained_here(run, stage, resume, earlier):
+        asked.append(("here", run.parameters, stage, resume, earlier))
+        yield {"epoch": 1}, [RECORD]
+
+    def trained_there(run, stage, given, folder, resume, earlier):
+        asked.append(("there", run.parameters, stage, resume, earlier, given.processes, folder))
+        yield {"epoch": 2}, [RECORD]
+
+    monkeypatch.setattr(loading, "check_unchanged", lambda *_: None)
+    monkeypatch.setattr(plan_of_data, "resolved_parameters", lambda *_: "in force")
+    monkeypatch.setattr(training, "train_stage", trained_here)
+    monkeypatch.setattr("reid_pipeline.workers.launch.trained_by_processes", trained_there)
+    monkeypatch.setattr("reid_pipeline.engine.whole_cost.whole_parameters", lambda *_: None)
+    cells = Cells.model_validate({"pcl": {"benchmark": "drawn", "method": "pcl", "seed": 0}})
+    node = MethodNodes(find_method("pcl"), "prototype_contrast")
+    read = ("as given", TABLE, RawFolder(tmp_path, ()), None, None, {"epoch": 0})
+    for given in (ComputeParameters(device="cpu"), compute()):
+        made = list(node.train(*read, given, cells, None, tmp_path / "files"))
+        assert made == [({"epoch": given.processes}, [RECORD])]
+    work = ("in force", "prototype_contrast", {"epoch": 0}, None)
+    assert asked == [("here", *work), ("there", *work, 2, tmp_path / "files")]
+
+
 def test_log_lines_are_passed_on_and_a_finished_folder_goes(tmp_path: Path, caplog) -> None:
     stored = tmp_path / "stored"
     Handover(stored).folder.mkdir()
