@@ -152,7 +152,7 @@ def _cell(env: str, row: CellRow) -> Stage:
     }
 
 
-def _of_zero_shot(env: str, row: Row, seed: str) -> list[str]:
+def _of_zero_shot(env: str, row: CellRow, seed: str) -> list[str]:
     """Return what every other method reads of zero_shot: its model, what that made of the images, and its results."""
     cell = f"{env}/{row.zero_shot}/{seed}"
     model = [f"data/06_models/{cell}/embedder.safetensors", f"data/07_model_output/{cell}/embeddings.safetensors"]

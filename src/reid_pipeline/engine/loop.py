@@ -220,9 +220,7 @@ class _Loop(Generic[M]):
             "epoch": self.epoch,
             "stage": self.stage.name,
             "learning_rate": rate,
-            "trainable_parameters": sum(
-                value.numel() for group in self.optimiser.param_groups for value in group["params"]
-            ),
+            "trainable_parameters": sum(each.numel() for group in self.optimiser.param_groups for each in group["params"]),
             "loss": loss,
             "losses": losses,
             **facts,
