@@ -100,8 +100,7 @@ class _Loop(Generic[M]):
         self.guard = StepGuard(self.optimiser, data.runtime)
         self.scaler = data.runtime.gradient_scaler()
         self.stateful: dict[str, Any] = {"model": model, "optimiser": self.optimiser, "scaler": self.scaler}
-        self.epoch = self.steps = 0
-        self.ended = ""
+        self.epoch, self.steps, self.ended = 0, 0, ""
         self.best = BestModel()
         self.history: list[Mapping[str, Any]] = []
         if resume is not None:
@@ -216,11 +215,12 @@ class _Loop(Generic[M]):
         facts = dict(self.stage.facts())
         parts = dict(facts.pop("seconds", {}))
         parts |= {"training": seconds - sum(parts.values()), "epoch": seconds}
+        groups = self.optimiser.param_groups
         return {
             "epoch": self.epoch,
             "stage": self.stage.name,
             "learning_rate": rate,
-            "trainable_parameters": sum(each.numel() for group in self.optimiser.param_groups for each in group["params"]),
+            "trainable_parameters": sum(value.numel() for group in groups for value in group["params"]),
             "loss": loss,
             "losses": losses,
             **facts,
