@@ -22,7 +22,7 @@ class BestModel:
 
     def __init__(self) -> None:
         self.epoch = 0
-        self.measures: list[float] = []
+        self.measures: list[float | None] = []  # None: the stage did not measure in that epoch
         self.tensors: dict[str, torch.Tensor] = {}
 
     def __bool__(self) -> bool:
@@ -32,9 +32,11 @@ class BestModel:
     def consider(self, measure: float | None, model: nn.Module) -> None:
         """Take the model after `len(measures)` epochs if it is better than all before; of equals the earlier stays.
 
-        The model before training, which is the first, stays unless one is better by an eighth of its measure.
+        The model before training, which is the first, stays unless one is better by an eighth of its measure. A model
+        that was not measured (None) is noted as such, and never the best; a stage may measure none at all.
         """
         if measure is None:
+            self.measures += [None] if self.measures else []
             return
         if not self.measures or measure > self._bound():
             self.epoch = len(self.measures)
@@ -43,14 +45,19 @@ class BestModel:
 
     def _bound(self) -> float:
         """Return what a better model has to be above."""
-        best = self.measures[self.epoch]
+        best = self._measure
         return best if self.epoch else best + WORTH_TRAINING * abs(best)
+
+    @property
+    def _measure(self) -> float:
+        """The measure of the best model."""
+        return float(self.measures[self.epoch] or 0.0)
 
     def state(self) -> dict[str, Any]:
         """Return the entry `best` of a resumable state; nothing where there is none."""
         if not self:
             return {}
-        measure, measures = self.measures[self.epoch], list(self.measures)
+        measure, measures = self._measure, list(self.measures)
         return {"best": {"epoch": self.epoch, "measure": measure, "measures": measures, "model": dict(self.tensors)}}
 
     def restore(self, state: Mapping[str, Any], model: nn.Module) -> None:
