@@ -4,8 +4,8 @@
 
 Each training is that of conf/<benchmark>, on all its training images, tested on all its test images: the model that is
 exported, and the last one. Seconds are processor seconds of this process, so that other work on the machine counts
-little: of embedding the training images, of clustering, and of all epochs. Every result is a file of FOLDER; what lies
-there is not computed again.
+little: of embedding the training images, and of all epochs with their clustering. Every result is a file of FOLDER;
+what lies there is not computed again.
 """
 
 import argparse
@@ -19,7 +19,6 @@ import numpy as np
 from collapse_cell import METHOD, PEOPLE_OR_VEHICLES, ROOT, configured
 
 EVERY = (1, 2, 3)
-ZERO_SHOT = "zero_shot"
 CHANGED = "changed"
 
 
@@ -37,27 +36,34 @@ def parameters_of(benchmark: str, clustering: Mapping[str, Any], plan: Mapping[s
     return find_method(METHOD).params.model_validate(merged(configured(benchmark), own))
 
 
-class Collection:
-    """A drawn benchmark: its images, and its test."""
+def drawn(benchmark: str, folder: Path) -> "Collection":
+    """Draw a benchmark, unless the same lies in the folder, and part it as conf says."""
+    from reid_pipeline.images.check import check_images
+    from reid_pipeline.io.raw import SyntheticBenchmarkDataset
+    from reid_pipeline.pipelines.ingestion import read_manifest
+    from reid_pipeline.schema.columns import PATH
+    from reid_pipeline.schema.parameters import IngestionParameters, SplitParameters
+    from reid_pipeline.splits import normalise_splits
 
-    def __init__(self, benchmark: str, folder: Path) -> None:
+    raw = SyntheticBenchmarkDataset(filepath=str(folder), kind=PEOPLE_OR_VEHICLES[benchmark]).load()
+    manifest, _ = read_manifest(raw, None, IngestionParameters(reader=benchmark))
+    facts = check_images(raw.root, manifest[PATH].tolist())
+    return Collection(benchmark, raw, normalise_splits(manifest, facts, SplitParameters()).split_table)
+
+
+class Collection:
+    """A benchmark: its images by split, and its test."""
+
+    def __init__(self, benchmark: str, raw: Any, table: Any) -> None:
         import pandas as pd
         import torch
 
         from reid_pipeline.engine.runtime import Runtime
         from reid_pipeline.evaluation.protocol import retrieval_draws, retrieval_rows
-        from reid_pipeline.images.check import check_images
-        from reid_pipeline.io.raw import SyntheticBenchmarkDataset
-        from reid_pipeline.pipelines.ingestion import read_manifest
         from reid_pipeline.schema.columns import PATH, REPEAT, TEST_SET
-        from reid_pipeline.schema.parameters import EvaluationParameters, IngestionParameters, SplitParameters
-        from reid_pipeline.splits import normalise_splits
+        from reid_pipeline.schema.parameters import EvaluationParameters
 
-        self.benchmark = benchmark
-        self.raw = SyntheticBenchmarkDataset(filepath=str(folder), kind=PEOPLE_OR_VEHICLES[benchmark]).load()
-        manifest, _ = read_manifest(self.raw, None, IngestionParameters(reader=benchmark))
-        facts = check_images(self.raw.root, manifest[PATH].tolist())
-        self.table = normalise_splits(manifest, facts, SplitParameters()).split_table
+        self.benchmark, self.raw, self.table = benchmark, raw, table
         self.runtime = Runtime(torch.device("cpu"), threads=torch.get_num_threads())
         self.how = EvaluationParameters(resamples=0)
         none = pd.DataFrame({TEST_SET: [], REPEAT: [], PATH: []})
@@ -156,7 +162,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="*", default=[0])
     parser.add_argument("--only", nargs="*", default=list(variants()), choices=list(variants()))
     given = parser.parse_args()
-    collection = Collection(given.benchmark, given.folder / given.benchmark / "raw")
+    collection = drawn(given.benchmark, given.folder / given.benchmark / "raw")
     print(HEAD)
     for seed in given.seeds:
         results = {}
@@ -165,8 +171,9 @@ def main() -> None:
             file = given.folder / given.benchmark / f"{name.replace(' ', '_')}_seed_{seed}.json"
             results[name] = stored(file, lambda: trained(collection, parameters, seed))  # noqa: B023 - called here
             first = next(iter(results.values()))
+            if len(results) == 1:
+                print(f"| before training | | {100 * first['before']:.1f} | | | 0 | 0 | 0 | 0 |")
             print(line(name, seed, results[name], first), flush=True)
-        print(f"| zero_shot | | {100 * first['before']:.1f} | | | | | | |", flush=True)
 
 
 if __name__ == "__main__":
