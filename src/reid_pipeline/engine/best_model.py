@@ -22,6 +22,7 @@ class BestModel:
 
     def __init__(self) -> None:
         self.epoch = 0
+        self.measure = 0.0
         self.measures: list[float | None] = []  # None: the stage did not measure in that epoch
         self.tensors: dict[str, torch.Tensor] = {}
 
@@ -39,33 +40,30 @@ class BestModel:
             self.measures += [None] if self.measures else []
             return
         if not self.measures or measure > self._bound():
-            self.epoch = len(self.measures)
+            self.epoch, self.measure = len(self.measures), float(measure)
             self.tensors = {name: tensor.detach().to("cpu", copy=True) for name, tensor in model.state_dict().items()}
         self.measures.append(float(measure))
 
     def _bound(self) -> float:
         """Return what a better model has to be above."""
-        best = self._measure
-        return best if self.epoch else best + WORTH_TRAINING * abs(best)
-
-    @property
-    def _measure(self) -> float:
-        """The measure of the best model."""
-        return float(self.measures[self.epoch] or 0.0)
+        return self.measure if self.epoch else self.measure + WORTH_TRAINING * abs(self.measure)
 
     def state(self) -> dict[str, Any]:
         """Return the entry `best` of a resumable state; nothing where there is none."""
         if not self:
             return {}
-        measure, measures = self._measure, list(self.measures)
-        return {"best": {"epoch": self.epoch, "measure": measure, "measures": measures, "model": dict(self.tensors)}}
+        measures = list(self.measures)
+        return {
+            "best": {"epoch": self.epoch, "measure": self.measure, "measures": measures, "model": dict(self.tensors)}
+        }
 
     def restore(self, state: Mapping[str, Any], model: nn.Module) -> None:
         """Take up what `state` returned; a RuntimeError where its tensors are not those of such a model."""
         if "best" not in state:
             return
         best = state["best"]
-        self.epoch, self.measures, self.tensors = int(best["epoch"]), list(best["measures"]), dict(best["model"])
+        self.epoch, self.measure, self.measures = int(best["epoch"]), float(best["measure"]), list(best["measures"])
+        self.tensors = dict(best["model"])
         shapes = {name: tensor.shape for name, tensor in model.state_dict().items()}
         if {name: tensor.shape for name, tensor in self.tensors.items()} != shapes:
             raise RuntimeError("the best model so far has other tensors")

@@ -84,7 +84,6 @@ class RowVectors:
         if self.vectors is None or self.origins is None or due is None or due.all():
             self.vectors, self.origins = embed(data), np.full(len(data.labels), epoch, dtype=np.int64)
         elif due.any():
-            self.vectors = self.vectors.copy()
             self.vectors[due] = embed(_part(data, np.flatnonzero(due)))
             self.origins = np.where(due, epoch, self.origins)
         return self.vectors
@@ -136,7 +135,7 @@ class RowVectors:
     def restore(self, state: Mapping[str, torch.Tensor]) -> None:
         """Take up what `state` returned."""
         named = ("vectors", "origins", "silhouettes")
-        self.vectors, self.origins, self._silhouettes = (state[name].numpy() for name in named)
+        self.vectors, self.origins, self._silhouettes = (state[name].clone().numpy() for name in named)
 
 
 def facts_of_labels(facts: Mapping[str, Any], clustered_in: int) -> dict[str, Any]:

@@ -71,7 +71,9 @@ class ExportedModel(Record):
     @property
     def measure(self) -> float:
         """The measure of the exported model."""
-        return self.measures[self.epoch] or 0.0
+        if (measure := self.measures[self.epoch]) is None:
+            raise ValueError(f"the model after epoch {self.epoch} is exported, and was not measured")
+        return measure
 
 
 class Metrics(RunRecord, ProtocolFigures):
