@@ -60,5 +60,6 @@ class ClusteringSettings(Parameters):
 
     def words(self) -> str:
         """Return the options that decided the labels, for the text of an error."""
-        options = self.model_dump(exclude={"max_noise_share"} | ({"resolution"} if self.kind == "dbscan" else set()))
+        left_out = {"max_noise_share"} | ({"resolution"} if self.kind == "dbscan" else set())
+        options = self.model_dump(include=set(ClusteringSettings.model_fields) - left_out)
         return ", ".join(f"{name} {value}" for name, value in options.items())

@@ -22,7 +22,8 @@ class BestModel:
 
     def __init__(self) -> None:
         self.epoch = 0
-        self.measures: list[float] = []
+        self.measure = 0.0
+        self.measures: list[float | None] = []  # None: the stage did not measure in that epoch
         self.tensors: dict[str, torch.Tensor] = {}
 
     def __bool__(self) -> bool:
@@ -32,33 +33,37 @@ class BestModel:
     def consider(self, measure: float | None, model: nn.Module) -> None:
         """Take the model after `len(measures)` epochs if it is better than all before; of equals the earlier stays.
 
-        The model before training, which is the first, stays unless one is better by an eighth of its measure.
+        The model before training, which is the first, stays unless one is better by an eighth of its measure. A model
+        that was not measured (None) is noted as such, and never the best; a stage may measure none at all.
         """
         if measure is None:
+            self.measures += [None] if self.measures else []
             return
         if not self.measures or measure > self._bound():
-            self.epoch = len(self.measures)
+            self.epoch, self.measure = len(self.measures), float(measure)
             self.tensors = {name: tensor.detach().to("cpu", copy=True) for name, tensor in model.state_dict().items()}
         self.measures.append(float(measure))
 
     def _bound(self) -> float:
         """Return what a better model has to be above."""
-        best = self.measures[self.epoch]
-        return best if self.epoch else best + WORTH_TRAINING * abs(best)
+        return self.measure if self.epoch else self.measure + WORTH_TRAINING * abs(self.measure)
 
     def state(self) -> dict[str, Any]:
         """Return the entry `best` of a resumable state; nothing where there is none."""
         if not self:
             return {}
-        measure, measures = self.measures[self.epoch], list(self.measures)
-        return {"best": {"epoch": self.epoch, "measure": measure, "measures": measures, "model": dict(self.tensors)}}
+        measures = list(self.measures)
+        return {
+            "best": {"epoch": self.epoch, "measure": self.measure, "measures": measures, "model": dict(self.tensors)}
+        }
 
     def restore(self, state: Mapping[str, Any], model: nn.Module) -> None:
         """Take up what `state` returned; a RuntimeError where its tensors are not those of such a model."""
         if "best" not in state:
             return
         best = state["best"]
-        self.epoch, self.measures, self.tensors = int(best["epoch"]), list(best["measures"]), dict(best["model"])
+        self.epoch, self.measure, self.measures = int(best["epoch"]), float(best["measure"]), list(best["measures"])
+        self.tensors = dict(best["model"])
         shapes = {name: tensor.shape for name, tensor in model.state_dict().items()}
         if {name: tensor.shape for name, tensor in self.tensors.items()} != shapes:
             raise RuntimeError("the best model so far has other tensors")

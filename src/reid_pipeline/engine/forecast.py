@@ -81,8 +81,10 @@ class Forecast:
         """Return what so many epochs take: their steps, and the embedding of all training images where it is done."""
         images, plan = len(self.data.images), stage.plan
         steps = plan.iterations_per_epoch or -(-images // plan.batch_size)
-        times = {"never": 0, "once": 1, "each epoch": epochs}[stage.work.embeds]
-        return epochs * steps * measured.step_seconds + times * images * measured.embedding_seconds
+        work = stage.work
+        times = {"never": 0, "once": 1, "each epoch": -(-epochs // work.embeds_every)}[work.embeds]
+        embedded = images * (min(times, 1) + max(times - 1, 0) * work.embeds_share)
+        return epochs * steps * measured.step_seconds + embedded * measured.embedding_seconds
 
     @property
     def _ids(self) -> tuple[bool, bool]:

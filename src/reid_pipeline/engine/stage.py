@@ -103,6 +103,8 @@ class Work(NamedTuple):
 
     augments: bool = True  # whether a step augments the images that it reads
     embeds: Literal["never", "once", "each epoch"] = "never"  # all training images
+    embeds_every: int = 1  # of "each epoch": epochs from one embedding to the next
+    embeds_share: float = 1.0  # of the images, in embeddings after the first
     uncounted: tuple[str, ...] = ()  # parts of an epoch whose time is not known before
 
 
@@ -159,8 +161,9 @@ class Stage(ABC, Generic[M]):
     def measure(self) -> float | None:
         """Return how good the model was when `epoch_batches` returned, without labels; larger is better.
 
-        A stage that answers, in every epoch, has its best model exported, the one before training among them. By
-        default None: nothing is measured, and the last model is exported.
+        A stage that answers in the first epoch has its best model exported, the one before training among them; None in
+        a later epoch: the model that it began with is not compared. By default None: nothing is measured, and the last
+        model is exported.
         """
         return None
 

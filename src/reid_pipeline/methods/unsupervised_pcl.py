@@ -4,18 +4,19 @@ Every epoch: embed all training images, cluster them by their k-reciprocal Jacca
 drop the noise, make one prototype per cluster, and contrast augmented batches with the prototypes. With `camera_aware`
 clusters are split by camera, and batches are contrasted with those proxies (CAP, O2CAP). With `keep: best` the labels
 of every model are judged without identities, the last one's too, and the model with the best ones is exported. With
-`known_identities` and `tracklets` the clusters keep to what is known of some images (`clustering.constraints`).
+`known_identities` and `tracklets` the clusters keep to what is known of some images (`clustering.constraints`). With
+`clustering.every` and `clustering.refresh` less is embedded (`_refreshed`).
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
 
 from pydantic import Field
 
-from reid_pipeline.clustering.settings import ClusteringSettings
 from reid_pipeline.engine.stage import Batch, Method, StepOutput, TrainingData, TrainingEnded, Work
 from reid_pipeline.methods._known import constrained, label_facts, require_known
 from reid_pipeline.methods._prototypes import (
@@ -27,6 +28,7 @@ from reid_pipeline.methods._prototypes import (
     prototype_memory,
     proxy_memory,
 )
+from reid_pipeline.methods._refreshed import EpochClustering, RowVectors, facts_of_labels, memory_from, memory_tensors
 from reid_pipeline.schema.base import RecipeParameters
 from reid_pipeline.schema.parameters import AugmentationParameters, BackboneParameters, MemoryParameters, TowerPlan
 from reid_pipeline.schema.population import Population
@@ -88,7 +90,7 @@ class UnsupervisedPCLParameters(RecipeParameters):
     embedding_precision: Literal["float32", "compute"] = Field(
         "float32", description="of the embeddings that are clustered; compute: as compute.precision"
     )
-    clustering: ClusteringSettings
+    clustering: EpochClustering
     keep: Literal["last", "best"] = Field(
         "last", description="which model is exported; best: by its clusters, judged without labels, or before training"
     )
@@ -103,10 +105,11 @@ class UnsupervisedPCLParameters(RecipeParameters):
 
 
 class FoundLabels(NamedTuple):
-    """What training takes from a clustering: labels, int64 [n], -1 for noise, and the cut that gave them."""
+    """What training takes from a clustering: labels, int64 [n], -1 for noise, their cut, and silhouettes [n]."""
 
     labels: np.ndarray
     eps: float
+    silhouettes: np.ndarray
 
 
 class ClusterContrastStage(MemoryContrast["ReIDModel", "PrototypeMemory | CameraProxyMemory"]):
@@ -119,18 +122,37 @@ class ClusterContrastStage(MemoryContrast["ReIDModel", "PrototypeMemory | Camera
     _epoch = 0
     _camera_aware: CameraAwareParameters  # as the cameras of the images have it
     _labels: Labels = None, None  # present, before
-    _quality = 0.0
+    _quality: float | None = 0.0
+    _labels_of_epoch: dict[str, Any] | None = None  # what epochs that do not cluster go on with, as it is stored
+
+    def __init__(self, parameters: UnsupervisedPCLParameters) -> None:
+        super().__init__(parameters)
+        settings = parameters.clustering
+        self._rows = RowVectors(settings)
+        uncounted = () if settings.refresh == "all" else ("the vectors of noise and of old rows",)
+        self.work = self.work._replace(
+            embeds_every=settings.every, embeds_share=settings.least_share, uncounted=(*self.work.uncounted, *uncounted)
+        )
 
     def begin(self, model: ReIDModel, data: TrainingData) -> None:  # noqa: ARG002 - the data decide
         """Raise a UserError if what training uses is not there: known identities, tracklets."""
         require_known(data, self.parameters)
 
     def epoch_batches(self, model: ReIDModel, data: TrainingData, epoch: int) -> Iterator[Batch]:
-        """Cluster all training images, then yield PK batches of pseudo labels, or camera-aware of proxies."""
+        """Cluster all training images, or go on with labels and memory; yield PK batches of labels, or of proxies."""
         from reid_pipeline.engine.batches import augmented_batches
 
         self._epoch, self._camera_aware = epoch, camera_aware_for(self.parameters.camera_aware, data.camids)
-        embeddings, found = self._cluster(model, data)
+        labels = self._contrast_anew(model, data) if self.parameters.clustering.falls_on(epoch) else self._go_on(data)
+        pixels = (model.encoder, self.parameters.augmentation)
+        return augmented_batches(labels, data, self.plan, pixels=pixels, position=(self.name, epoch))
+
+    def _contrast_anew(self, model: ReIDModel, data: TrainingData) -> np.ndarray:
+        """Cluster, and make the memory of the clusters; return the labels of batches, int64 [n], -1: in none."""
+        embeddings = self._vectors(model, data)
+        found = self._cluster(embeddings, data)
+        if self.parameters.clustering.refresh == "changed":
+            self._rows.seen(found.labels, found.silhouettes)
         self._check(found)
         labels = found.labels
         memory, parameters = self.parameters.memory, self._camera_aware
@@ -140,8 +162,22 @@ class ClusterContrastStage(MemoryContrast["ReIDModel", "PrototypeMemory | Camera
             labels, proxies = proxy_memory(embeddings, labels, data.camids, memory, parameters)
             self._memory = proxies.to(data.runtime.device)
             self._facts["proxies"] = len(proxies.clusters)
-        pixels = (model.encoder, self.parameters.augmentation)
-        return augmented_batches(labels, data, self.plan, pixels=pixels, position=(self.name, epoch))
+        if self.parameters.clustering.every > 1:
+            self._facts["clustered_in"] = self._epoch
+            self._labels_of_epoch = {"labels": labels, "facts": facts_of_labels(self._facts, self._epoch)}
+        return labels
+
+    def _go_on(self, data: TrainingData) -> np.ndarray:
+        """Return the labels of the last clustering, as above; the memory stays as the steps left it."""
+        if self._labels_of_epoch is None:
+            raise RuntimeError("this epoch clusters nothing, and no epoch before it did")
+        if self._memory is None:
+            memory = memory_from(self._labels_of_epoch["memory"], self.parameters.memory, self._camera_aware)
+            self._memory = memory.to(data.runtime.device)
+        self._quality = None
+        self._facts = {**self._labels_of_epoch["facts"], "seconds": {"extraction": 0.0, "clustering": 0.0}}
+        labels: np.ndarray = self._labels_of_epoch["labels"]
+        return labels
 
     def step(self, model: ReIDModel, batch: Batch) -> StepOutput:
         """Contrast the batch's unit embeddings with the prototypes, or with the proxies."""
@@ -158,37 +194,61 @@ class ClusterContrastStage(MemoryContrast["ReIDModel", "PrototypeMemory | Camera
         return StepOutput(losses, {"embeddings": embeddings})
 
     def measure(self) -> float | None:
-        """Return the quality of the epoch's labels, where the best model is exported."""
+        """Return the quality of the epoch's labels, where the best model is exported, and they are of one model."""
         return self._quality if self.parameters.keep == "best" else None
 
-    def judge(self, model: ReIDModel, data: TrainingData) -> float:
+    def judge(self, model: ReIDModel, data: TrainingData) -> float | None:
         """Return the quality of the labels that the trained model gives; labels of no use to train with have some."""
-        self._cluster(model, data)
+        self._cluster(self._embedded(model, data), data)
         return self._quality
 
     def state(self) -> dict[str, Any]:
-        """Return the labels of the last two clusterings, int64 [n] on the CPU, the earlier ones None at first."""
+        """Return the labels of the last two clusterings, int64 [n] on the CPU, the earlier ones None at first.
+
+        And what `clustering.every` and `clustering.refresh` go on with, where these are asked for.
+        """
         import torch
 
         present, before = (None if each is None else torch.from_numpy(each) for each in self._labels)
-        return {} if present is None else {"labels": {"present": present, "before": before}}
+        found: dict[str, Any] = {} if present is None else {"labels": {"present": present, "before": before}}
+        if (last := self._labels_of_epoch) is not None:
+            memory = last["memory"] if self._memory is None else memory_tensors(self._memory)
+            found["clustered"] = {**last, "labels": torch.from_numpy(last["labels"]), "memory": memory}
+        return found | ({"vectors": vectors} if (vectors := self._rows.state()) else {})
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Take up the labels, from which the stability of the next ones is measured."""
+        """Take up the labels, from which the stability of the next ones is measured, and the rest of `state`."""
         if "labels" in state:
             present, before = (state["labels"][name] for name in ("present", "before"))
             self._labels = present.numpy(), None if before is None else before.numpy()
+        settings = self.parameters.clustering
+        if settings.every > 1:
+            self._labels_of_epoch = {**state["clustered"], "labels": state["clustered"]["labels"].numpy()}
+        if settings.refresh == "changed":
+            self._rows.restore(state["vectors"])
 
-    def _cluster(self, model: ReIDModel, data: TrainingData) -> tuple[np.ndarray, FoundLabels]:
-        """Return the embeddings of all training images, and their labels, whose figures are noted."""
-        embeddings = self.embed_all(model, data, float32=self.parameters.embedding_precision == "float32")
+    def _embedded(self, model: ReIDModel, data: TrainingData) -> np.ndarray:
+        return self.embed_all(model, data, float32=self.parameters.embedding_precision == "float32")
+
+    def _vectors(self, model: ReIDModel, data: TrainingData) -> np.ndarray:
+        """Return the vectors that are clustered: of this model, or with `refresh: changed` some of earlier ones."""
+        if self.parameters.clustering.refresh == "all":
+            return self._embedded(model, data)
+        self._facts = {"seconds": {"extraction": 0.0}}
+        vectors = self._rows.renewed(partial(self._embedded, model), data, stage=self.name, epoch=self._epoch)
+        self._facts |= self._rows.facts(self._epoch)
+        return vectors
+
+    def _cluster(self, embeddings: np.ndarray, data: TrainingData) -> FoundLabels:
+        """Return the labels of all training images by their embeddings, float32 [n, D]; their figures are noted."""
         started = time.perf_counter()
         before = self._labels[0]
         found, facts = data.runtime.processes.once(lambda: self._clusters(embeddings, data, before), "clustering")
-        self._labels, self._quality = (found.labels, before), facts["cluster_quality"]
+        self._labels = found.labels, before
+        self._quality = facts["cluster_quality"] if self._facts.get("embedded_share", 1.0) == 1.0 else None
         self._facts["seconds"]["clustering"] = time.perf_counter() - started
         self._facts |= facts
-        return embeddings, found
+        return found
 
     def _clusters(
         self, embeddings: np.ndarray, data: TrainingData, before: np.ndarray | None
@@ -202,7 +262,7 @@ class ClusterContrastStage(MemoryContrast["ReIDModel", "PrototypeMemory | Camera
         quality = cluster_quality(embeddings, self.parameters.clustering, clustered)
         facts = label_facts(found, clustered, data) | measures | {"cluster_quality": quality}
         facts |= {"eps": found.eps, "split_clusters": found.split}
-        return FoundLabels(found.labels, found.eps), facts
+        return FoundLabels(found.labels, found.eps, found.silhouettes), facts
 
     def _check(self, found: FoundLabels) -> None:
         """Raise ClusteringCollapse for labels of no use; TrainingEnded where a model before can be exported."""

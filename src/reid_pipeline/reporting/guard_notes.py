@@ -94,11 +94,12 @@ def exported_sentence(exported: ExportedModel) -> str:
     last = len(exported.measures) - 1
     is_last = exported.epoch == last and not exported.ended
     figures = f"{exported.measure:.2f}{_in_brackets(exported.labels)}"
-    after = "" if exported.ended or is_last else f"; after the last epoch it was {exported.measures[-1]:.2f}"
+    first, ending = exported.measures[0], exported.measures[-1]
+    after = "" if exported.ended or is_last or ending is None else f"; after the last epoch it was {ending:.2f}"
     if exported.epoch == 0:
         which = "The encoder before training is exported: no epoch's clusters were better by an eighth"
         return f"{which}. The cluster quality was {figures}{after}."
-    before = f"; before training it was {exported.measures[0]:.2f}" if is_last else ""
+    before = f"; before training it was {first:.2f}" if is_last and first is not None else ""
     which = f"epoch {exported.epoch} of {exported.epochs}{', the last,' if is_last else ''}"
     return f"The model after {which} is exported: it has the best cluster quality, {figures}{after}{before}."
 

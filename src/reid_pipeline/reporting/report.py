@@ -189,6 +189,8 @@ def _epoch_table(history: Sequence[EpochRecord]) -> Table:
         Column("Learning rate", [f"{record.learning_rate:.3g}" for record in history]),
         Column("Loss", [f"{record.loss:.4f}" for record in history]),
         Column("Clusters", [count(record.clusters) for record in history]),
+        Column("Clustered in epoch", [count(record.clustered_in) for record in history]),
+        Column("Embedded anew, %", [percent(record.embedded_share) for record in history]),
         Column("Noise, %", [percent(record.noise_share) for record in history]),
         Column("Largest cluster, %", [percent(record.largest_cluster) for record in history]),
         Column("Cluster quality", [decimals(record.cluster_quality) for record in history]),

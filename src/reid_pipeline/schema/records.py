@@ -57,18 +57,23 @@ class LabelFigures(Record):
 
 
 class ExportedModel(Record):
-    """Which model a training exports that looks for its best one, and by what; `measures[i]` is that after epoch i."""
+    """Which model a training exports that looks for its best one, and by what; `measures[i]` is that after epoch i.
+
+    None: the epoch that followed did not measure, for it did not embed all images by that model.
+    """
 
     epoch: Count  # after which; 0: before training
     epochs: Count  # planned
-    measures: tuple[Finite, ...]  # larger is better
+    measures: tuple[Finite | None, ...]  # larger is better
     ended: str = ""  # why training ended early, if it did
     labels: LabelFigures | None = None  # of the exported model
 
     @property
     def measure(self) -> float:
         """The measure of the exported model."""
-        return self.measures[self.epoch]
+        if (measure := self.measures[self.epoch]) is None:
+            raise ValueError(f"the model after epoch {self.epoch} is exported, and was not measured")
+        return measure
 
 
 class Metrics(RunRecord, ProtocolFigures):
@@ -113,6 +118,10 @@ class EpochRecord(LabelFigures):
     loss: Finite  # mean over the steps
     losses: dict[str, Finite]  # its weighted terms, likewise
     proxies: Count | None = None
+    clustered_in: Count | None = None  # the epoch whose clustering gave the labels; None: this one
+    embedded_share: Fraction | None = None  # of the images, embedded anew for its clustering; None: all
+    mean_age: Finite | None = None  # of the vectors that were clustered, in epochs; this and the next None: 0
+    oldest_age: Count | None = None
     after: LabelFigures | None = None  # of the model after this epoch; with `exported`, unless training ended early
     exported: ExportedModel | None = None  # in the last record of a training that looks for its best model
     facts: dict[str, Any] = Field(default_factory=dict)  # whatever else the stage reports
