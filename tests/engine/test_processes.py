@@ -86,6 +86,11 @@ def test_what_one_finds_all_have_and_its_error_is_raised_by_all() -> None:
         found = processes.once(lambda: {"rank": processes.rank, "labels": np.arange(3)})
         with pytest.raises(UserError, match=r"^No cluster\.$"):
             processes.once(refused)
+        if processes.rank:
+            with pytest.raises(RuntimeError, match="cannot be sent"):
+                processes.once(lambda: None)
+        else:
+            processes.once(lambda: lambda: None)
         return found["rank"], found["labels"].tolist()
 
     assert bench.in_threads(3, work) == [(0, [0, 1, 2])] * 3

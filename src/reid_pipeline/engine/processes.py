@@ -17,6 +17,16 @@ from reid_pipeline.engine.pulse import Pulse
 from reid_pipeline.images.augment import BatchPart
 
 T = TypeVar("T")
+_TYPES = (
+    torch.float32,
+    torch.float64,
+    torch.bfloat16,
+    torch.float16,
+    torch.int64,
+    torch.int32,
+    torch.uint8,
+    torch.bool,
+)
 _BUCKET = 1 << 23
 """Numbers that are summed over the processes at once: a copy of so many is held."""
 
@@ -88,7 +98,7 @@ class Processes:
         """
         if self.alone:
             return own, 0
-        described = self._objects((tuple(own.shape), own.dtype))
+        described = self._shapes(own)
         counts = [shape[0] for shape, _ in described]
         shape, dtype = next((each for each in described if each[0][0]), described[0])
         row = shape[1:]
@@ -133,23 +143,33 @@ class Processes:
                 outcome = _Outcome(compute())
             except Exception as error:  # handed to all processes, which raise it
                 outcome = _Outcome(error=error)
-        outcome = self._objects(outcome if self.first else None)[0]
+        outcome = self._of_first(outcome)
         if outcome.error is not None:
             raise outcome.error
         return cast("T", outcome.value)
 
-    def _objects(self, own: Any) -> list[Any]:
-        """Return what each process gives: plain values, arrays, errors. They come from this training alone."""
-        device = self.device
-        packed = torch.frombuffer(bytearray(pickle.dumps(own)), dtype=torch.uint8).to(device)
-        lengths = [torch.zeros(1, dtype=torch.int64, device=device) for _ in range(self.count)]
-        self._wait(partial(self.group.allgather, [lengths], [torch.tensor([len(packed)], device=device)]))
-        longest = int(torch.cat(lengths).max())
-        sent = torch.cat([packed, packed.new_zeros(longest - len(packed))])
+    def _shapes(self, own: Tensor) -> list[tuple[tuple[int, ...], torch.dtype]]:
+        """Return shape and type of the tensor of each process, which has 8 axes at most."""
+        described = [_TYPES.index(own.dtype), own.ndim, *own.shape]
+        sent = torch.tensor(described + [0] * (10 - len(described)), device=self.device)
         received = [torch.empty_like(sent) for _ in range(self.count)]
         self._wait(partial(self.group.allgather, [received], [sent]))
-        texts = (each[: int(length)].cpu().numpy().tobytes() for each, length in zip(received, lengths, strict=True))
-        return [pickle.loads(text) for text in texts]  # noqa: S301 - sent by the other processes of this training
+        rows = (each.tolist() for each in received)
+        return [(tuple(row[2 : 2 + row[1]]), _TYPES[row[0]]) for row in rows]
+
+    def _of_first(self, own: Any) -> Any:
+        """Return what the first process gives: tensors, arrays, plain values, errors, of this training alone."""
+        packed = bytearray(_packed(own) if self.first else b"")
+        length = torch.tensor([len(packed)], device=self.device)
+        self._wait(partial(self.group.broadcast, length, 0))
+        sent = torch.empty(int(length), dtype=torch.uint8)
+        if self.first:
+            sent = torch.frombuffer(packed, dtype=torch.uint8)
+        sent = sent.to(self.device)
+        self._wait(partial(self.group.broadcast, sent, 0))
+        if self.first:
+            return own
+        return pickle.loads(sent.cpu().numpy().tobytes())  # noqa: S301 - sent by the first process of this training
 
     def _wait(self, begin: Callable[[], Any]) -> None:
         with self.pulse.waiting():
@@ -158,6 +178,14 @@ class Processes:
 
 ALONE = Processes()
 """One process, which trains as if there were no others."""
+
+
+def _packed(own: Any) -> bytes:
+    """Return a pickle; of an outcome that has none, an error for the others, which would wait for ever."""
+    try:
+        return pickle.dumps(own)
+    except Exception as error:  # pickles fail in many ways
+        return pickle.dumps(_Outcome(error=RuntimeError(f"What the first process found cannot be sent: {error}")))
 
 
 class _Gathered(torch.autograd.Function):

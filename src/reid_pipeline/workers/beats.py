@@ -3,6 +3,7 @@
 Clocks of machines differ, so that nobody compares times: who reads a file notes when it last saw it change.
 """
 
+import contextlib
 import ctypes
 import os
 import signal
@@ -91,7 +92,8 @@ class LifeLine(threading.Thread):
                 self._end()
             count += 1
             beat = {} if self.pulse is None else asdict(self.pulse.beat())
-            write_json(beat_file(self.folder, self.rank), {**asdict(Identity.own()), "count": count, **beat})
+            with contextlib.suppress(OSError):  # a disk that fails for a moment
+                write_json(beat_file(self.folder, self.rank), {**asdict(Identity.own()), "count": count, **beat})
             time.sleep(INTERVAL)
 
     def _head_lives(self) -> bool:
