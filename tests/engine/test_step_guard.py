@@ -5,7 +5,6 @@
 import copy
 import math
 from contextlib import nullcontext
-from types import SimpleNamespace
 
 import pytest
 import torch
@@ -13,6 +12,7 @@ from torch import nn
 
 from reid_pipeline.engine import loop, step_guard
 from reid_pipeline.engine.finite import NonFiniteLoss
+from reid_pipeline.engine.processes import Processes
 from reid_pipeline.engine.runtime import Runtime
 from reid_pipeline.engine.stage import Batch, StepOutput
 from reid_pipeline.images.augment import augment
@@ -145,11 +145,18 @@ def test_losses_are_read_at_once_where_no_kernel_reads_the_flag(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("device", "precision", "stays"),
-    [("cuda", "bfloat16", True), ("cuda", "float32", True), ("cuda", "float16", False), ("cpu", "bfloat16", False)],
+    ("device", "precision", "processes", "stays"),
+    [
+        ("cuda", "bfloat16", 1, True),
+        ("cuda", "float32", 1, True),
+        ("cuda", "float16", 1, False),
+        ("cuda", "bfloat16", 2, False),
+        ("cpu", "bfloat16", 1, False),
+    ],
 )
-def test_where_losses_stay(device, precision, stays):
-    assert step_guard.stays_on_device(SimpleNamespace(device=torch.device(device), precision=precision)) is stays
+def test_where_losses_stay(device, precision, processes, stays):
+    runtime = Runtime(torch.device(device), precision, processes=Processes(count=processes))
+    assert step_guard.stays_on_device(runtime) is stays
 
 
 def meta_memory(update: str) -> PrototypeMemory:

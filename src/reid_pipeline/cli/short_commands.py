@@ -62,6 +62,11 @@ SHORT: Mapping[str, Short] = {
         {**_GALLERY, "identity": "Of this individual.", "camera": "Of this camera.", "before": "Before this date."},
     ),
     "reembed": Short("Embed a gallery's pictures by another model.", {"model": "<cell or file>"}, _GALLERY),
+    "export": Short(
+        "Write a trained model as ONNX or .pt2, with the proof that the file is the model.",
+        {"model": "<cell or file>"},
+        {"format": "onnx, pt2 or all.", "signature": "What the program feeds that loads it, such as boxmot."},
+    ),
     "embed": Short(
         "Write the vectors of any pictures, by path.",
         {"images": _IMAGES},

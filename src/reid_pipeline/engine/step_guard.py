@@ -24,8 +24,11 @@ READ_EVERY = 20
 
 
 def stays_on_device(runtime: Runtime) -> bool:
-    """Return whether losses may stay where they are; float16 reads its scale back at every step anyway."""
-    return runtime.device.type == "cuda" and runtime.precision != "float16"
+    """Return whether losses may stay where they are.
+
+    float16 reads its scale back at every step anyway. Of several processes each would have a flag of its own.
+    """
+    return runtime.device.type == "cuda" and runtime.precision != "float16" and runtime.processes.alone
 
 
 class StepGuard:
