@@ -4,7 +4,7 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -33,12 +33,12 @@ socket.gethostname = lambda: name
 from toy_objective import Toy, plan
 from reid_pipeline.tuning.trials import run_trials
 from reid_pipeline.schema.tuning import SamplerParameters
-given = {"storage": f"journal://{folder}/study.journal", "trials": trials, "stale_seconds": 0.9}
+given = {"storage": f"journal://{folder}/study.journal", "trials": trials, "stale_seconds": 2.0}
 shared = plan(folder, **given, sampler=SamplerParameters(startup_trials=20))
 (folder / name).touch()
 while len(list(folder.glob("machine_?"))) < 2:
     time.sleep(0.001)
-toy = Toy(seconds=0.45, sign=folder / "sign") if hangs else Toy(seconds=0.01)
+toy = Toy(seconds=0.01, sign=folder / "sign") if hangs else Toy(seconds=0.03)
 print(json.dumps([trial.number for trial in run_trials(shared, toy)]))
 """
 
@@ -53,6 +53,13 @@ def counted(folder: Path) -> list[optuna.trial.FrozenTrial]:
     trials = open_study(plan(folder)).trials
     assert {trial.state for trial in trials} <= {TrialState.COMPLETE, TrialState.FAIL}, "none runs, none waits"
     return [trial for trial in trials if trial.state == TrialState.COMPLETE]
+
+
+def wait_until(happens: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 60
+    while not happens():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
 
 
 def numbers(program: "subprocess.Popen[str]") -> list[int]:
@@ -78,15 +85,15 @@ def test_two_machines_run_each_trial_once(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_a_killed_machines_trial_is_taken_up(tmp_path: Path) -> None:
-    """Each epoch of the second machine lasts half of the silence that is death, and one of its trials never ends."""
+    """The second machine hangs in its second trial, and gives signs of life until it is killed."""
+    (tmp_path / "machine_1").touch()  # the second begins alone
     second = machine("machine_2", tmp_path, trials=5, hangs=True)
+    wait_until((tmp_path / "sign").exists)
     first = machine("machine_1", tmp_path, trials=5)
-    deadline = time.monotonic() + 60
-    while not (tmp_path / "sign").exists():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-    time.sleep(1.5)
-    hanging = [trial for trial in open_study(plan(tmp_path)).trials if trial.state == TrialState.RUNNING]
+    study = open_study(plan(tmp_path))
+    wait_until(lambda: len(study.get_trials(states=(TrialState.COMPLETE,))) == 4)
+    time.sleep(2.5)  # longer than the silence that is death
+    hanging = [trial for trial in study.trials if trial.state == TrialState.RUNNING]
     assert len(hanging) == 1, "it gives signs of life, and the first machine waits for it"
     assert first.poll() is None
     second.kill()
