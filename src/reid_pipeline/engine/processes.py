@@ -3,17 +3,17 @@
 Each has a part of every batch, contiguous, ragged or empty. What is sampled is sampled for the whole batch by each.
 """
 
-import pickle
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, NamedTuple, TypeVar, cast
+from typing import Any, TypeVar, cast
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from reid_pipeline.engine.pulse import Pulse
+from reid_pipeline.engine.sent import packed, unpacked
 from reid_pipeline.images.augment import BatchPart
 
 T = TypeVar("T")
@@ -29,13 +29,6 @@ _TYPES = (
 )
 _BUCKET = 1 << 23
 """Numbers that are summed over the processes at once: a copy of so many is held."""
-
-
-class _Outcome(NamedTuple):
-    """What the first process found, or the error that it met."""
-
-    value: Any = None
-    error: Exception | None = None
 
 
 @dataclass(frozen=True)
@@ -133,20 +126,23 @@ class Processes:
             each.detach().copy_(sent)
 
     def once(self, compute: Callable[[], T], doing: str = "what one process does for all") -> T:
-        """Return what `compute` returns in the first process, or raise there what it raises; others do not call it."""
+        """Return in all processes what `compute` returns in the first one, which alone calls it, or raise what it does.
+
+        It returns tensors, arrays and plain values, in mappings, lists and tuples (`engine.sent`).
+        """
         if self.alone:
             return compute()
-        outcome = _Outcome()
+        found: Any = None
         if self.first:
             self.pulse.at(doing, steady=False)
             try:
-                outcome = _Outcome(compute())
+                found = compute()
             except Exception as error:  # handed to all processes, which raise it
-                outcome = _Outcome(error=error)
-        outcome = self._of_first(outcome)
-        if outcome.error is not None:
-            raise outcome.error
-        return cast("T", outcome.value)
+                found = error
+        found = self._of_first(found)
+        if isinstance(found, Exception):
+            raise found
+        return cast("T", found)
 
     def _shapes(self, own: Tensor) -> list[tuple[tuple[int, ...], torch.dtype]]:
         """Return shape and type of the tensor of each process, which has 8 axes at most."""
@@ -158,18 +154,18 @@ class Processes:
         return [(tuple(row[2 : 2 + row[1]]), _TYPES[row[0]]) for row in rows]
 
     def _of_first(self, own: Any) -> Any:
-        """Return what the first process gives: tensors, arrays, plain values, errors, of this training alone."""
-        packed = bytearray(_packed(own) if self.first else b"")
-        length = torch.tensor([len(packed)], device=self.device)
+        """Return what the first process gives."""
+        content = bytearray(packed(own) if self.first else b"")
+        length = torch.tensor([len(content)], device=self.device)
         self._wait(partial(self.group.broadcast, length, 0))
         sent = torch.empty(int(length), dtype=torch.uint8)
         if self.first:
-            sent = torch.frombuffer(packed, dtype=torch.uint8)
+            sent = torch.frombuffer(content, dtype=torch.uint8)
         sent = sent.to(self.device)
         self._wait(partial(self.group.broadcast, sent, 0))
         if self.first:
             return own
-        return pickle.loads(sent.cpu().numpy().tobytes())  # noqa: S301 - sent by the first process of this training
+        return unpacked(sent.cpu().numpy().tobytes())
 
     def _wait(self, begin: Callable[[], Any]) -> None:
         with self.pulse.waiting():
@@ -178,14 +174,6 @@ class Processes:
 
 ALONE = Processes()
 """One process, which trains as if there were no others."""
-
-
-def _packed(own: Any) -> bytes:
-    """Return a pickle; of an outcome that has none, an error for the others, which would wait for ever."""
-    try:
-        return pickle.dumps(own)
-    except Exception as error:  # pickles fail in many ways
-        return pickle.dumps(_Outcome(error=RuntimeError(f"What the first process found cannot be sent: {error}")))
 
 
 class _Gathered(torch.autograd.Function):

@@ -184,7 +184,8 @@ class ClusterContrastStage(MemoryContrast["ReIDModel", "PrototypeMemory | Camera
         embeddings = self.embed_all(model, data, float32=self.parameters.embedding_precision == "float32")
         started = time.perf_counter()
         before = self._labels[0]
-        found, facts = data.runtime.processes.once(lambda: self._clusters(embeddings, data, before), "clustering")
+        made = data.runtime.processes.once(lambda: self._clusters(embeddings, data, before), "clustering")
+        found, facts = FoundLabels(*made[:2]), made[2]
         self._labels, self._quality = (found.labels, before), facts["cluster_quality"]
         self._facts["seconds"]["clustering"] = time.perf_counter() - started
         self._facts |= facts
@@ -192,8 +193,8 @@ class ClusterContrastStage(MemoryContrast["ReIDModel", "PrototypeMemory | Camera
 
     def _clusters(
         self, embeddings: np.ndarray, data: TrainingData, before: np.ndarray | None
-    ) -> tuple[FoundLabels, dict[str, Any]]:
-        """Return the labels that the embeddings give, and their figures."""
+    ) -> tuple[np.ndarray, float, dict[str, Any]]:
+        """Return the labels that the embeddings give, the cut that gave them, and their figures."""
         from reid_pipeline.clustering import cluster_features, cluster_quality, label_measures
 
         clustered = cluster_features(embeddings, self.parameters.clustering)
@@ -202,7 +203,7 @@ class ClusterContrastStage(MemoryContrast["ReIDModel", "PrototypeMemory | Camera
         quality = cluster_quality(embeddings, self.parameters.clustering, clustered)
         facts = label_facts(found, clustered, data) | measures | {"cluster_quality": quality}
         facts |= {"eps": found.eps, "split_clusters": found.split}
-        return FoundLabels(found.labels, found.eps), facts
+        return found.labels, found.eps, facts
 
     def _check(self, found: FoundLabels) -> None:
         """Raise ClusteringCollapse for labels of no use; TrainingEnded where a model before can be exported."""
