@@ -39,7 +39,7 @@ class Processes:
         rank: of this process, from 0; the first one decides and stores.
         count: of all.
         group: torch's process group, by which they exchange tensors; None for one process.
-        device: where plain values lie that are exchanged: the CPU with gloo, the process's GPU with nccl.
+        device: where tensors lie while they are exchanged: the CPU with gloo, the GPU of the process with nccl.
         pulse: what this process is doing.
     """
 
@@ -96,13 +96,13 @@ class Processes:
         shape, dtype = next((each for each in described if each[0][0]), described[0])
         row = shape[1:]
         width = dtype.itemsize * int(np.prod(row, dtype=np.int64))
-        sent = torch.zeros(max(counts), width, dtype=torch.uint8, device=own.device)
+        sent = torch.zeros(max(counts), width, dtype=torch.uint8, device=self.device)
         if len(own):
-            sent[: len(own)] = own.detach().contiguous().reshape(len(own), -1).view(torch.uint8)
+            sent[: len(own)] = own.detach().to(self.device).contiguous().reshape(len(own), -1).view(torch.uint8)
         received = [torch.empty_like(sent) for _ in range(self.count)]
         self._wait(partial(self.group.allgather, [received], [sent]))
         whole = torch.cat([each[:count] for each, count in zip(received, counts, strict=True)])
-        return whole.view(dtype).reshape(-1, *row), sum(counts[: self.rank])
+        return whole.view(dtype).reshape(-1, *row).to(own.device), sum(counts[: self.rank])
 
     def sum_in_place(self, tensors: Sequence[Tensor]) -> None:
         """Replace tensors by their sums over all processes, in buckets of one type."""
@@ -121,7 +121,7 @@ class Processes:
         if self.alone:
             return
         for each in tensors:
-            sent = each.detach().contiguous()
+            sent = each.detach().to(self.device).contiguous()  # an optimiser has some of its numbers on the CPU
             self._wait(partial(self.group.broadcast, sent.flatten().view(torch.uint8), 0))
             each.detach().copy_(sent)
 
