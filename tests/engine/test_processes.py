@@ -17,6 +17,7 @@ from torch import nn
 from reid_pipeline.engine.joint_model import JointModel
 from reid_pipeline.engine.processes import ALONE, Processes
 from reid_pipeline.engine.runtime import Runtime
+from reid_pipeline.engine.sent import packed, unpacked
 from reid_pipeline.engine.stage import TrainingData
 from reid_pipeline.evaluation.extraction import evaluation_batches, extract_embeddings, of_all_batches
 from reid_pipeline.images.augment import BatchPart, augment
@@ -86,15 +87,25 @@ def test_what_one_finds_all_have_and_its_error_is_raised_by_all() -> None:
         found = processes.once(lambda: {"rank": processes.rank, "labels": np.arange(3)})
         with pytest.raises(UserError, match=r"^No cluster\.$"):
             processes.once(refused)
-        if processes.rank:
-            with pytest.raises(RuntimeError, match="cannot be sent"):
-                processes.once(lambda: None)
-        else:
-            processes.once(lambda: lambda: None)
         return found["rank"], found["labels"].tolist()
 
     assert bench.in_threads(3, work) == [(0, [0, 1, 2])] * 3
     assert ALONE.once(lambda: 5) == 5
+
+
+def test_what_is_sent_comes_as_it_was_and_nothing_of_it_is_executed() -> None:
+    value = {
+        "a": (np.array([1, -1]), np.float64(0.5), None),
+        "b": [torch.ones(2), {"c": "x", 3: True}],
+        "d": float("nan"),
+    }
+    found = unpacked(packed(value))
+    assert (found["a"][0].tolist(), found["a"][0].dtype, found["a"][1:]) == ([1, -1], np.int64, (0.5, None))
+    assert torch.equal(found["b"][0], torch.ones(2))
+    assert found["b"][1] == {"c": "x", 3: True}
+    assert np.isnan(found["d"])
+    assert str(unpacked(packed(ValueError("no")))) == "ValueError: no"
+    assert "Path cannot be sent" in str(unpacked(packed([Path()]))).replace("PosixPath", "Path")
 
 
 class Normed(Tower):

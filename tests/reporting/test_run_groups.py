@@ -80,3 +80,14 @@ def test_runs_of_before_the_open_set_are_averaged_with_later_ones_and_tracklets_
     assert found["pcl"]["mAP"] == 0.5
     pooled = made(3, **{**later, "tracklets": "mean"})
     assert [*method_metrics([made(0), made(1, **later), pooled])] == ["pcl", "pcl (evaluation.tracklets mean)"]
+
+
+def test_a_run_of_before_there_were_several_processes_is_averaged_with_those_of_one() -> None:
+    def made(seed: int, **compute: Any) -> Run:
+        made_run = run("pcl", seed, 0.5, None)
+        held = {**made_run.run_card.parameters, "compute": {"device": "cpu", **compute}}
+        return replace(made_run, run_card=made_run.run_card.model_copy(update={"parameters": held}))
+
+    asked = {"launcher": "srun", "stall_seconds": 30}
+    assert [*method_metrics([made(0), made(1, processes=1, **asked)])] == ["pcl"]
+    assert [*method_metrics([made(0), made(1, processes=2, **asked), made(2)])] == ["pcl", "pcl (compute.processes 2)"]

@@ -87,7 +87,7 @@ class _SharedNorm:
         mean = self.processes.summed(wide.sum(axes)) / count
         centred = wide - mean.view(shape)
         variance = self.processes.summed(centred.square().sum(axes)) / count
-        self._follow(mean.detach(), variance.detach(), float(count))
+        self._follow(mean.detach(), variance.detach(), count.detach())
         made = centred * torch.rsqrt(variance + norm.eps).view(shape)
         if norm.affine:
             made = made * norm.weight.view(shape) + norm.bias.view(shape)
@@ -96,7 +96,7 @@ class _SharedNorm:
             made = getattr(norm, name)(made) if hasattr(norm, name) else made
         return made
 
-    def _follow(self, mean: Tensor, variance: Tensor, count: float) -> None:
+    def _follow(self, mean: Tensor, variance: Tensor, count: Tensor) -> None:
         """Move the running statistics."""
         norm = self.norm
         if norm.running_mean is None or norm.running_var is None or norm.num_batches_tracked is None:
@@ -104,4 +104,5 @@ class _SharedNorm:
         norm.num_batches_tracked.add_(1)
         share = 1 / float(norm.num_batches_tracked) if norm.momentum is None else norm.momentum
         norm.running_mean.lerp_(mean.to(norm.running_mean.dtype), share)
-        norm.running_var.lerp_((variance * count / max(count - 1, 1)).to(norm.running_var.dtype), share)
+        unbiased = variance * count / (count - 1).clamp(min=1)
+        norm.running_var.lerp_(unbiased.to(norm.running_var.dtype), share)

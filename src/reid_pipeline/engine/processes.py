@@ -3,17 +3,17 @@
 Each has a part of every batch, contiguous, ragged or empty. What is sampled is sampled for the whole batch by each.
 """
 
-import pickle
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, NamedTuple, TypeVar, cast
+from typing import Any, TypeVar, cast
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from reid_pipeline.engine.pulse import Pulse
+from reid_pipeline.engine.sent import packed, unpacked
 from reid_pipeline.images.augment import BatchPart
 
 T = TypeVar("T")
@@ -31,13 +31,6 @@ _BUCKET = 1 << 23
 """Numbers that are summed over the processes at once: a copy of so many is held."""
 
 
-class _Outcome(NamedTuple):
-    """What the first process found, or the error that it met."""
-
-    value: Any = None
-    error: Exception | None = None
-
-
 @dataclass(frozen=True)
 class Processes:
     """One of `count` processes, by its `rank`; a process alone exchanges nothing, and imports no torch.distributed.
@@ -46,7 +39,7 @@ class Processes:
         rank: of this process, from 0; the first one decides and stores.
         count: of all.
         group: torch's process group, by which they exchange tensors; None for one process.
-        device: where plain values lie that are exchanged: the CPU with gloo, the process's GPU with nccl.
+        device: where tensors lie while they are exchanged: the CPU with gloo, the GPU of the process with nccl.
         pulse: what this process is doing.
     """
 
@@ -103,13 +96,13 @@ class Processes:
         shape, dtype = next((each for each in described if each[0][0]), described[0])
         row = shape[1:]
         width = dtype.itemsize * int(np.prod(row, dtype=np.int64))
-        sent = torch.zeros(max(counts), width, dtype=torch.uint8, device=own.device)
+        sent = torch.zeros(max(counts), width, dtype=torch.uint8, device=self.device)
         if len(own):
-            sent[: len(own)] = own.detach().contiguous().reshape(len(own), -1).view(torch.uint8)
+            sent[: len(own)] = own.detach().to(self.device).contiguous().reshape(len(own), -1).view(torch.uint8)
         received = [torch.empty_like(sent) for _ in range(self.count)]
         self._wait(partial(self.group.allgather, [received], [sent]))
         whole = torch.cat([each[:count] for each, count in zip(received, counts, strict=True)])
-        return whole.view(dtype).reshape(-1, *row), sum(counts[: self.rank])
+        return whole.view(dtype).reshape(-1, *row).to(own.device), sum(counts[: self.rank])
 
     def sum_in_place(self, tensors: Sequence[Tensor]) -> None:
         """Replace tensors by their sums over all processes, in buckets of one type."""
@@ -128,25 +121,28 @@ class Processes:
         if self.alone:
             return
         for each in tensors:
-            sent = each.detach().contiguous()
+            sent = each.detach().to(self.device).contiguous()  # an optimiser has some of its numbers on the CPU
             self._wait(partial(self.group.broadcast, sent.flatten().view(torch.uint8), 0))
             each.detach().copy_(sent)
 
     def once(self, compute: Callable[[], T], doing: str = "what one process does for all") -> T:
-        """Return what `compute` returns in the first process, or raise there what it raises; others do not call it."""
+        """Return in all processes what `compute` returns in the first one, which alone calls it, or raise what it does.
+
+        It returns tensors, arrays and plain values, in mappings, lists and tuples (`engine.sent`).
+        """
         if self.alone:
             return compute()
-        outcome = _Outcome()
+        found: Any = None
         if self.first:
             self.pulse.at(doing, steady=False)
             try:
-                outcome = _Outcome(compute())
+                found = compute()
             except Exception as error:  # handed to all processes, which raise it
-                outcome = _Outcome(error=error)
-        outcome = self._of_first(outcome)
-        if outcome.error is not None:
-            raise outcome.error
-        return cast("T", outcome.value)
+                found = error
+        found = self._of_first(found)
+        if isinstance(found, Exception):
+            raise found
+        return cast("T", found)
 
     def _shapes(self, own: Tensor) -> list[tuple[tuple[int, ...], torch.dtype]]:
         """Return shape and type of the tensor of each process, which has 8 axes at most."""
@@ -158,18 +154,18 @@ class Processes:
         return [(tuple(row[2 : 2 + row[1]]), _TYPES[row[0]]) for row in rows]
 
     def _of_first(self, own: Any) -> Any:
-        """Return what the first process gives: tensors, arrays, plain values, errors, of this training alone."""
-        packed = bytearray(_packed(own) if self.first else b"")
-        length = torch.tensor([len(packed)], device=self.device)
+        """Return what the first process gives."""
+        content = bytearray(packed(own) if self.first else b"")
+        length = torch.tensor([len(content)], device=self.device)
         self._wait(partial(self.group.broadcast, length, 0))
         sent = torch.empty(int(length), dtype=torch.uint8)
         if self.first:
-            sent = torch.frombuffer(packed, dtype=torch.uint8)
+            sent = torch.frombuffer(content, dtype=torch.uint8)
         sent = sent.to(self.device)
         self._wait(partial(self.group.broadcast, sent, 0))
         if self.first:
             return own
-        return pickle.loads(sent.cpu().numpy().tobytes())  # noqa: S301 - sent by the first process of this training
+        return unpacked(sent.cpu().numpy().tobytes())
 
     def _wait(self, begin: Callable[[], Any]) -> None:
         with self.pulse.waiting():
@@ -178,14 +174,6 @@ class Processes:
 
 ALONE = Processes()
 """One process, which trains as if there were no others."""
-
-
-def _packed(own: Any) -> bytes:
-    """Return a pickle; of an outcome that has none, an error for the others, which would wait for ever."""
-    try:
-        return pickle.dumps(own)
-    except Exception as error:  # pickles fail in many ways
-        return pickle.dumps(_Outcome(error=RuntimeError(f"What the first process found cannot be sent: {error}")))
 
 
 class _Gathered(torch.autograd.Function):

@@ -209,7 +209,8 @@ def _epochs(
         processes = run.runtime.processes
         stored = None if resume is None else resume.get("plan")
         processes.once(lambda: forecast.fit_to_machine(model, stored), "measuring steps")
-        stage.plan = processes.once(lambda: stage.plan)
+        if not processes.alone:
+            stage.plan = type(stage.plan).model_validate(processes.once(lambda: stage.plan.model_dump(mode="json")))
     try:
         yield from fit(stage, model, data, resume=resume)
     except UnusableState as error:

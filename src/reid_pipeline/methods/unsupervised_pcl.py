@@ -241,9 +241,9 @@ class ClusterContrastStage(MemoryContrast["ReIDModel", "PrototypeMemory | Camera
 
     def _cluster(self, embeddings: np.ndarray, data: TrainingData) -> FoundLabels:
         """Return the labels of all training images by their embeddings, float32 [n, D]; their figures are noted."""
-        started = time.perf_counter()
-        before = self._labels[0]
-        found, facts = data.runtime.processes.once(lambda: self._clusters(embeddings, data, before), "clustering")
+        started, before = time.perf_counter(), self._labels[0]
+        made = data.runtime.processes.once(lambda: self._clusters(embeddings, data, before), "clustering")
+        found, facts = FoundLabels(*made[:3]), made[3]
         self._labels = found.labels, before
         self._quality = facts["cluster_quality"] if self._facts.get("embedded_share", 1.0) == 1.0 else None
         self._facts["seconds"]["clustering"] = time.perf_counter() - started
@@ -252,8 +252,8 @@ class ClusterContrastStage(MemoryContrast["ReIDModel", "PrototypeMemory | Camera
 
     def _clusters(
         self, embeddings: np.ndarray, data: TrainingData, before: np.ndarray | None
-    ) -> tuple[FoundLabels, dict[str, Any]]:
-        """Return the labels that the embeddings give, and their figures."""
+    ) -> tuple[np.ndarray, float, np.ndarray, dict[str, Any]]:
+        """Return the labels that the embeddings give, as in `FoundLabels`, and their figures."""
         from reid_pipeline.clustering import cluster_features, cluster_quality, label_measures
 
         clustered = cluster_features(embeddings, self.parameters.clustering)
@@ -262,7 +262,7 @@ class ClusterContrastStage(MemoryContrast["ReIDModel", "PrototypeMemory | Camera
         quality = cluster_quality(embeddings, self.parameters.clustering, clustered)
         facts = label_facts(found, clustered, data) | measures | {"cluster_quality": quality}
         facts |= {"eps": found.eps, "split_clusters": found.split}
-        return FoundLabels(found.labels, found.eps, found.silhouettes), facts
+        return found.labels, found.eps, found.silhouettes, facts
 
     def _check(self, found: FoundLabels) -> None:
         """Raise ClusteringCollapse for labels of no use; TrainingEnded where a model before can be exported."""

@@ -14,6 +14,7 @@ from reid_pipeline.schema.origin import LabelUse
 from reid_pipeline.schema.records import Metrics, Run, RunCard
 
 TEST_SET = "800"  # that is shown of a benchmark with several: VehicleID's small one
+_STARTING = ("launcher", "stall_seconds")
 _NONE = "ingestion."
 """Parameters of which null says what their absence says, in a run card from before there were all of them."""
 _PROTOCOL = ("splits", "camera_filter", "repeats", "test_set")
@@ -129,12 +130,19 @@ def run_facts(run: Run) -> dict[str, str]:
     card = run.run_card
     parameters = {name: value for name, value in card.parameters.items() if name != "seed"}
     protocol = {name: getattr(run.metrics, name) for name in _PROTOCOL}
-    facts = {"data_hash": card.data_hash, "protocol": protocol, **parameters, "evaluation": _evaluation(card)}
+    own = {"evaluation": _evaluation(card), "compute": _compute(card)}
+    facts = {"data_hash": card.data_hash, "protocol": protocol, **parameters, **own}
     return {
         name: json.dumps(value, sort_keys=True)
         for name, value in leaves(facts)
         if value is not None or not name.startswith(_NONE)
     }
+
+
+def _compute(card: RunCard) -> dict[str, Any]:
+    """Return where it was computed, with what cards of earlier versions lack; how processes were started is no fact."""
+    given = card.parameters.get("compute") or {}
+    return {"processes": 1, **{name: value for name, value in given.items() if name not in _STARTING}}
 
 
 def _evaluation(card: RunCard) -> dict[str, Any]:
