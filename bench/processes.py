@@ -39,7 +39,7 @@ from reid_pipeline.schema.population import Population
 from reid_pipeline.settings import CONFIG_LOADER_ARGS
 
 ROOT = Path(__file__).parents[1]
-SIZE = (32, 16)
+SIZE = (48, 24)
 IDENTITIES, CAMERAS = 6, 3
 RESNET = "small-resnet"
 _TEXT = {"context_length": 77, "vocab_size": 49408, "width": 32, "heads": 2, "layers": 2}
@@ -104,7 +104,7 @@ def parameters_of(case: Case) -> Any:
     base = LayeredConfigLoader(str(ROOT / "conf"), "base", **CONFIG_LOADER_ARGS)["parameters"][case.method]
     images, instances = case.batch
     plan = {"epochs": 1, "iterations_per_epoch": case.steps, "warmup_epochs": 0, "milestones": [], "schedule": "steps"}
-    plan |= {"batch_size": images, "learning_rate": 1e-3}
+    plan |= {"batch_size": images, "learning_rate": 3.5e-4}
     backbone = {"name": case.network, "pretrained": None, "image_size": list(SIZE), "patch_stride": None}
     if case.network == RESNET:
         backbone["sie"] = "none"
