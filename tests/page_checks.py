@@ -27,7 +27,7 @@ class _Read(HTMLParser):
         given = {name: value or "" for name, value in attrs}
         self.links += [(tag, value) for name, value in given.items() if name in _ADDRESSES]
         self.ids.update([given["id"]] if "id" in given else [])
-        self.labelled |= {given["aria-labelledby"]} if "aria-labelledby" in given else set()
+        self.labelled |= set(given.get("aria-labelledby", "").split())
         self.without_words += tag == "img" and not given.get("alt")
         self.widths += [int(number) for number in re.findall(r"width: (\d+)px", given.get("style", ""))]
 

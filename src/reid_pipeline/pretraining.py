@@ -25,8 +25,8 @@ from reid_pipeline.engine.progress import track
 from reid_pipeline.engine.seeding import numpy_generator, seed_global_state, torch_generator
 from reid_pipeline.images.augment import flip_and_crop, normalise
 from reid_pipeline.models.architecture import Architecture
-from reid_pipeline.models.image_encoder import resize_positions
 from reid_pipeline.models.open_clip_lists import DEMO_MODEL
+from reid_pipeline.models.positions import resize_positions
 from reid_pipeline.models.pretrained import pack_demo_state
 from reid_pipeline.schema.errors import UserError
 from reid_pipeline.schema.parameters import ContrastParameters

@@ -24,7 +24,7 @@ from reid_pipeline.engine.training import TrainingRun, train_stage
 from reid_pipeline.io.atomic import AtomicParquetDataset
 from reid_pipeline.io.weights import EmbedderDataset
 from reid_pipeline.methods import find_method
-from reid_pipeline.models.image_encoder import resize_positions
+from reid_pipeline.models.positions import resize_positions
 from reid_pipeline.models.pretrained import DEMO_WEIGHTS
 from reid_pipeline.schema.digests import digest_of_file
 from reid_pipeline.schema.nested import merged

@@ -48,7 +48,7 @@ def test_what_a_cell_loads_is_listed_as_its_code(reproduced: ProjectCopy, method
     handing_on = ("losses", "clustering", "geometry", "retrieval", "splits")
     own = {name for name in loaded if name.split(".")[1] not in handing_on and f"{name}.__init__" not in listed}
     assert {"reid_pipeline.engine.loop", "reid_pipeline.models.pretrained"} <= own
-    packages = {f"reid_pipeline.{room}" for room in ("engine", "images", "models", "reporting", "schema")}
+    packages = {f"reid_pipeline.{room}" for room in ("engine", "images", "models", "reporting", "schema", "workers")}
     without_effect = {f"reid_pipeline.{name}" for name in ("engine.progress", "io.index_page", "reporting.index_page")}
     assert own - packages - without_effect <= listed
 

@@ -6,7 +6,8 @@ from torch import Tensor
 
 from reid_pipeline.models.architecture import Architecture, stored_grid
 from reid_pipeline.models.backbone import build_image_encoder
-from reid_pipeline.models.image_encoder import ImageEncoder, TowerSettings, resize_positions
+from reid_pipeline.models.image_encoder import ImageEncoder, TowerSettings
+from reid_pipeline.models.positions import resize_positions
 from reid_pipeline.models.towers import build_tower, class_token_vit
 from reid_pipeline.models.towers._open_clip_vit import tokens
 from reid_pipeline.models.towers._patches import token_grid

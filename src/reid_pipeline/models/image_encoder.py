@@ -11,10 +11,10 @@ from typing import Any, ClassVar, Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from reid_pipeline.models.architecture import Architecture, Grid, Triple, stored_grid
 from reid_pipeline.models.chunks import encoded_in_chunks
+from reid_pipeline.models.positions import resize_positions
 from reid_pipeline.models.shared_batch import SharedBatch, Tower
 from reid_pipeline.models.side_information import SideInformation
 from reid_pipeline.schema.errors import UserError
@@ -279,22 +279,6 @@ def _of_whole_batch(features: ImageFeatures, shared: SharedBatch) -> ImageFeatur
     """Return the features of the rows of all processes; one that stands for two stays one tensor."""
     penultimate, *retrieved = map(shared.gathered, features.distinct)
     return ImageFeatures(penultimate, retrieved[0], retrieved[-1])
-
-
-def resize_positions(position_LW: Tensor, source: Grid, target: Grid) -> Tensor:
-    """Resize the grid part bilinearly, from float [..., S + h * w, W] to [..., S + h' * w', W]; the first S rows stay.
-
-    Pixel centres aligned as in `align_corners=False`, no anti-aliasing: as the released code of CLIP-ReID
-    and PCL-CLIP does (methods.md, section 1). Where the grids are equal, the very tensor is returned.
-    """
-    if source == target:
-        return position_LW
-    *outer, rows, width = position_LW.shape
-    special = rows - source[0] * source[1]
-    grid_1Whw = position_LW[..., special:, :].reshape(1, *source, width).permute(0, 3, 1, 2)
-    resized_1Whw = F.interpolate(grid_1Whw.float(), size=target, mode="bilinear", align_corners=False)
-    resized_LW = resized_1Whw.permute(0, 2, 3, 1).reshape(*outer, -1, width).to(position_LW.dtype)
-    return torch.cat([position_LW[..., :special, :], resized_LW], dim=-2)
 
 
 def require_image_size(tower: ImageEncoder, least: int, why: str) -> Grid:

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from reid_pipeline.models.embedder import Embedder
-from reid_pipeline.models.image_encoder import ImageEncoder, resize_positions
+from reid_pipeline.models.image_encoder import ImageEncoder
+from reid_pipeline.models.positions import resize_positions
 from reid_pipeline.models.reid_model import ReIDModel
 from reid_pipeline.schema.errors import UserError
 
