@@ -135,15 +135,17 @@ def long_run_rows(bench: Bench, switches: Switches) -> Iterator[Row]:
     stage: Any = stages[0]
     drawn = draw_features(sizes.images, WIDTH if bench.device.type == "cuda" else 32)
 
-    def cluster(model: Any, data: Any) -> tuple[np.ndarray, Known]:
+    def embedded(model: Any, data: Any) -> np.ndarray:
         with as_written(model):
-            embeddings = stage.embed_all(model, data, float32=True)
+            return np.asarray(stage.embed_all(model, data, float32=True))
+
+    def cluster(_: np.ndarray, data: Any) -> Known:
         began = time.perf_counter()
         cluster_features(drawn, stage.parameters.clustering)
         stage._facts["seconds"]["clustering"] = time.perf_counter() - began
-        return embeddings, Known(data.labels, 0.5)
+        return Known(data.labels, 0.5)
 
-    with switched(bench, model, switches), mock.patch.object(stage, "_cluster", cluster):
+    with switched(bench, model, switches), mock.patch.multiple(stage, _embedded=embedded, _cluster=cluster):
         *_, last = fit(stage, model, data)
     parts = [record["seconds"] for record in last.history]
     first, later = parts[0]["epoch"], parts[1:]

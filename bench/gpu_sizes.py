@@ -166,7 +166,7 @@ class Bench:
         stages = list(method.stages(parameters))
         for stage in stages:
             if hasattr(stage, "_cluster"):
-                stage._cluster = lambda model, data, embed=stage.embed_all: (embed(model, data), clustered(data))
+                stage._cluster = lambda _, data: clustered(data)
         return model.to(self.device), stages
 
 

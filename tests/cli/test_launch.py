@@ -107,7 +107,7 @@ def test_each_cell_is_a_run_with_what_its_nodes_need(tmp_path: Path, monkeypatch
         "leaderboard": "afterok:103",
     }
     # Of conf/base/resources.yml: the most of train, extract, evaluate and group, and the hours of all nodes.
-    wanted = {"--array": "0-5", "--cpus-per-task": "8", "--mem": "32768M", "--gres": "gpu:1", "--time": "28:30:00"}
+    wanted = {"--array": "0-5", "--cpus-per-task": "8", "--mem": "32768M", "--gres": "gpu:1", "--time": "28:45:00"}
     assert wanted.items() <= jobs["methods"].options.items()
     assert "--gres" not in jobs["ingestion"].options
     assert jobs["zero_shot"].options["--cpus-per-task"] == "4", "it trains nothing"
@@ -150,7 +150,7 @@ def test_keys_of_resources_mean_nodes(tmp_path: Path, monkeypatch: pytest.Monkey
     nodes = [node.name for node in pipelines["unsupervised_pcl"].nodes]
     meant = {key: [name for name in nodes if fits(key, name)] for key in found.nodes}
     assert {key: len(names) for key, names in meant.items()} == {
-        "train": 1, "extract": 2, "evaluate": 2, "group": 2, "check_image_files": 1,
+        "train": 1, "extract": 2, "evaluate": 2, "group": 2, "explain": 2, "check_image_files": 1,
     }  # fmt: skip
     for folder, text in (("base", "nodes: {train: {gpus: 1}}"), ("mine", "nodes: {extrakt: {gpus: 2}}")):
         (tmp_path / folder).mkdir()

@@ -41,7 +41,7 @@ PLAN = {"epochs": 1, "iterations_per_epoch": 1, "batch_size": 8, "instances": 2,
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
     """A project in which a supervised method has run with two seeds, by what stands in conf/."""
-    made = make_project(tmp_path_factory.mktemp("origins") / "project")
+    made = make_project(tmp_path_factory.mktemp("origins") / "project", explained=True)
     conf = made.root / "conf/synthetic"
     catalog = yaml.safe_load((conf / "catalog.yml").read_text())
     catalog["raw_images"]["drawing"] = {**LEAST_PEOPLE, "train_identities": 4}

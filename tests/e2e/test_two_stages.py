@@ -28,7 +28,7 @@ PARAMETERS: dict[str, Any] = {
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory):
-    made = make_project(tmp_path_factory.mktemp("stages") / "project")
+    made = make_project(tmp_path_factory.mktemp("stages") / "project", explained=True)
     bootstrap_project(made.root)
     threads = torch.get_num_threads()
     torch.set_num_threads(1)

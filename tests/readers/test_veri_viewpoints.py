@@ -19,13 +19,17 @@ EVALUATION = EvaluationParameters()
 Made = tuple[pd.DataFrame, pd.DataFrame, DatasetSummary]
 
 
+def folder_of(root: Path, files: dict[str, bytes]) -> RawFolder:
+    return RawFolder(root, tuple(sorted(files)))
+
+
 def ingest(root: Path, files: dict[str, bytes], without_viewpoint: str, sample: int | None = None) -> Made:
     """Return manifest, split table and summary of a folder, by the nodes of ingestion."""
     for path, content in files.items():
         (root / path).parent.mkdir(parents=True, exist_ok=True)
         (root / path).write_bytes(content)
     ingestion = IngestionParameters(reader="veri776", without_viewpoint=without_viewpoint)
-    manifest, reading = read_manifest(RawFolder(root, tuple(sorted(files))), None, ingestion, SplitParameters(), sample)
+    manifest, reading = read_manifest(folder_of(root, files), None, ingestion, SplitParameters(), sample)
     facts = check_images(root, manifest["path"].tolist())
     tables = make_split_table(manifest, facts, reading, ingestion, SplitParameters(), EVALUATION)
     return manifest, tables[0], summarise_collection(reading, manifest, facts, *tables, ingestion, EVALUATION)
@@ -70,7 +74,7 @@ def test_drop_leaves_them_out_and_says_so(
     assert summary.left_out.without_viewpoint == {"train": 3, "query": 1} | ({"gallery": 1} if in_test else {})
     assert summary.left_out.other.count == 0
     sentence = "Dropped for want of a viewpoint (ingestion.without_viewpoint: drop): 3 of train, 1 of"
-    assert sentence in re.sub(r"\s+", " ", make_dataset_page(summary))
+    assert sentence in re.sub(r"\s+", " ", make_dataset_page(summary, table, folder_of(tmp_path, files)))
 
 
 def test_keep_is_as_before(dropped: tuple[dict[str, bytes], list[str], list[str]], tmp_path: Path) -> None:
@@ -80,7 +84,7 @@ def test_keep_is_as_before(dropped: tuple[dict[str, bytes], list[str], list[str]
     assert table["viewid"].isna().sum() >= len(train) + len(query)
     assert summary.left_out.without_viewpoint == {}
     assert "keypoint_train.txt does not mention 3 images; their viewid is null." in " ".join(summary.notes)
-    assert "for want of a viewpoint" not in make_dataset_page(summary)
+    assert "for want of a viewpoint" not in make_dataset_page(summary, table, folder_of(tmp_path, files))
 
 
 def test_a_sample_drops_what_the_whole_drops(whole: dict[str, bytes], tmp_path: Path) -> None:
