@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -125,6 +126,22 @@ def make_project(root: Path, *, explained: bool = False) -> Project:
     if not explained:
         made.configure(report={"explain": dict.fromkeys(("identities", "texts", "pictures", "queries"), 0)})
     return made
+
+
+@contextlib.contextmanager
+def measured_project(root: Path) -> Iterator[Project]:
+    """Within the block this process runs sessions of a project in which zero_shot was measured on the least drawing."""
+    from kedro.framework.project import configure_project
+    from kedro.framework.session import KedroSession
+    from kedro.framework.startup import bootstrap_project
+
+    made = make_project(root)
+    bootstrap_project(made.root)
+    made.configure(backbone=LEAST_BACKBONE, synthetic=LEAST_PEOPLE)
+    with KedroSession.create(made.root) as session:
+        session.run(pipeline_names=["zero_shot"], to_nodes=["zero_shot.evaluate"])
+    yield made
+    configure_project("reid_pipeline")
 
 
 def run_documented(project: Project, words: list[str]) -> None:

@@ -11,10 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from console_blocks import documented
-from kedro.framework.project import configure_project
-from kedro.framework.session import KedroSession
-from kedro.framework.startup import bootstrap_project
-from small_project import LEAST_BACKBONE, LEAST_PEOPLE, ROOT, Project, make_project, run_documented, run_session
+from small_project import ROOT, Project, measured_project, run_documented, run_session
 
 from reid_pipeline import load_embedder
 from reid_pipeline.evaluation.embedding import embedded_images_of
@@ -28,13 +25,8 @@ RAW = "data/01_raw/synthetic"
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
-    made = make_project(tmp_path_factory.mktemp("embedded") / "project")
-    bootstrap_project(made.root)
-    made.configure(backbone=LEAST_BACKBONE, synthetic=LEAST_PEOPLE)
-    with KedroSession.create(made.root) as session:
-        session.run(pipeline_names=["zero_shot"], to_nodes=["zero_shot.evaluate"])
-    yield made
-    configure_project("reid_pipeline")
+    with measured_project(tmp_path_factory.mktemp("embedded") / "project") as made:
+        yield made
 
 
 def refusal(project: Project, **parameters: object) -> str:

@@ -14,10 +14,7 @@ import onnx
 import pandas as pd
 import pytest
 import torch
-from kedro.framework.project import configure_project
-from kedro.framework.session import KedroSession
-from kedro.framework.startup import bootstrap_project
-from small_project import LEAST_BACKBONE, LEAST_PEOPLE, ROOT, Project, make_project, run_session
+from small_project import ROOT, Project, measured_project, run_session
 
 from reid_pipeline import load_embedder
 from reid_pipeline.export import exporting, proof
@@ -35,13 +32,8 @@ QUICK = {"latency_seconds": 0.01, "calibration_images": 4}
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
-    made = make_project(tmp_path_factory.mktemp("exported") / "project")
-    bootstrap_project(made.root)
-    made.configure(backbone=LEAST_BACKBONE, synthetic=LEAST_PEOPLE)
-    with KedroSession.create(made.root) as session:
-        session.run(pipeline_names=["zero_shot"], to_nodes=["zero_shot.evaluate"])
-    yield made
-    configure_project("reid_pipeline")
+    with measured_project(tmp_path_factory.mktemp("exported") / "project") as made:
+        yield made
 
 
 @pytest.fixture(scope="module")

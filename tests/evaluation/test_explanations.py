@@ -8,9 +8,9 @@ import pandas as pd
 import pytest
 import torch
 
+from reid_pipeline.evaluation.attention_and_similarity import Candidates, similar_images
 from reid_pipeline.evaluation.explanations import candidates_of
 from reid_pipeline.evaluation.feature_space import image_space, plane, text_space, tsne
-from reid_pipeline.evaluation.looks import Candidates, similar_images
 from reid_pipeline.evaluation.sampled_groups import groups_of
 from reid_pipeline.schema.embeddings import Embeddings
 from reid_pipeline.schema.parameters import EvaluationParameters

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from tower_examples import examples, forget_examples
 
-from reid_pipeline.evaluation.looks import attended_images
+from reid_pipeline.evaluation.attention_and_similarity import attended_images
 from reid_pipeline.models.architecture import Architecture
 from reid_pipeline.models.attention_maps import AttentionRecorder, attention_maps, rollout, why_no_attention
 from reid_pipeline.models.embedder import Embedder

@@ -7,9 +7,9 @@ import numpy as np
 import pandas as pd
 
 from reid_pipeline.engine.seeding import derived_seed, numpy_generator
+from reid_pipeline.evaluation.attention_and_similarity import Candidates, attended_images, similar_images
 from reid_pipeline.evaluation.embedding import Extraction
 from reid_pipeline.evaluation.feature_space import image_space, text_space
-from reid_pipeline.evaluation.looks import Candidates, attended_images, similar_images
 from reid_pipeline.evaluation.protocol import retrieval_draws
 from reid_pipeline.evaluation.sampled_groups import groups_of
 from reid_pipeline.schema.columns import CAMID, PID

@@ -51,7 +51,9 @@ def attended_images(
 
     encoder = embedder.encoder
     nothing: list[HeatMap | None] = [None] * len(rows)
-    maps = [nothing if each is None else _looks(each, split_table, rows, extraction) for each in (before, embedder)]
+    maps = [
+        nothing if each is None else _attention_of(each, split_table, rows, extraction) for each in (before, embedder)
+    ]
     why_not = why_no_attention(encoder)
     if not why_not and len(rows) and maps[1][0] is None:
         why_not = f"{encoder.name} computes its attention in a way that cannot be followed"
@@ -65,7 +67,7 @@ def attended_images(
     return Attention(kind=encoder.pooling, tower=tower, blocks=blocks, images=tuple(images), why_not=why_not)
 
 
-def _looks(
+def _attention_of(
     embedder: "Embedder", split_table: pd.DataFrame, rows: Integers, extraction: Extraction
 ) -> Sequence[HeatMap | None]:
     """Return a map of each row's image: its attention or, of a map of convolutions, each cell's cosine to the whole."""
