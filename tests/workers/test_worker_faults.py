@@ -8,6 +8,7 @@ import json
 import logging
 import multiprocessing
 import os
+import re
 import signal
 import time
 from collections.abc import Callable
@@ -70,7 +71,8 @@ def test_a_stopped_worker_is_named_a_killed_one_replaced_and_none_survives_the_h
         first = workers()
         os.kill(first[1].pid, signal.SIGSTOP)
         until(lambda: logged("Process 1 of 2 (process "), "nobody is named", tmp_path)
-        assert logged("stands still for 2 s in step ") or logged("stands still for 2 s in storing"), logged("")
+        head_log = (tmp_path / "head.log").read_text()
+        assert re.search(r"stands still for 2 s in \S+", head_log), head_log
         assert not logged("Process 0 of 2 (process ")
         os.kill(first[1].pid, signal.SIGCONT)
         until(lambda: logged("Process 1 of 2 goes on."), "it does not go on", tmp_path)
@@ -87,3 +89,22 @@ def test_a_stopped_worker_is_named_a_killed_one_replaced_and_none_survives_the_h
     alone = itertools.islice(train_stage(run, "fine_tuning", None), min(4, len(found)))
     wanted = [history[-1].loss for _, history in alone]
     assert [loss for _, loss in found[: len(wanted)]] == pytest.approx(wanted, rel=1e-4)
+
+
+@pytest.mark.slow
+def test_a_launcher_without_workers_does_not_survive_a_killed_head(tmp_path: Path) -> None:
+    run = faults.training_run(tmp_path / "images", epochs=1)
+    script = tmp_path / "waits.sh"
+    script.write_text("sleep 600 &\necho $! $$\nwait\n")  # as an agent of torchrun waits for another machine's
+    compute = ComputeParameters(processes=2, threads=1, device="cpu", launcher=f"sh {script}")
+    log = tmp_path / "workers" / "launcher.log"
+    head = multiprocessing.get_context("fork").Process(target=follow, args=(run, compute, tmp_path))
+    head.start()
+    try:
+        until(lambda: log.is_file() and log.read_text().endswith("\n"), "no launcher", tmp_path)
+        started = [int(word) for word in log.read_text().split()]
+        assert all(Path(f"/proc/{pid}").exists() for pid in started)
+    finally:
+        head.kill()
+        head.join()
+    until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in started), "the launcher is left", tmp_path)

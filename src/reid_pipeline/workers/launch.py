@@ -19,6 +19,7 @@ import reid_pipeline
 from reid_pipeline.engine.progress import require_going_on
 from reid_pipeline.schema.errors import UserError
 from reid_pipeline.schema.parameters import ComputeParameters
+from reid_pipeline.workers import guard
 from reid_pipeline.workers.beats import INTERVAL, Watch, write_head
 from reid_pipeline.workers.handover import LAUNCHER_LOG, RECORDS, Epoch, Handover
 
@@ -109,10 +110,20 @@ def _launched(compute: ComputeParameters, handover: Handover) -> Iterator[tuple[
                 " Leave it out for torchrun on this machine, or correct it."
             ) from error
     _log.info("Training goes on in %d processes, started by %s.", compute.processes, shlex.join(command[:4]))
+    guarding = _guarded(launcher.pid)
     try:
         yield launcher, watch
     finally:
         _end(launcher, watch)
+        guarding.kill()
+        guarding.wait()
+
+
+def _guarded(group: int) -> "subprocess.Popen[bytes]":
+    """Start the process that ends a group when this one is gone."""
+    command = [sys.executable, "-I", "-S", guard.__file__, str(os.getpid()), str(group)]
+    silent = subprocess.DEVNULL
+    return subprocess.Popen(command, stdin=silent, stdout=silent, stderr=silent, start_new_session=True)  # noqa: S603
 
 
 def _environment(compute: ComputeParameters) -> dict[str, str]:
