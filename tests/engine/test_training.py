@@ -15,7 +15,7 @@ from torch import nn
 from reid_pipeline.engine.batches import augmented_batches
 from reid_pipeline.engine.checkpoint import Checkpoint, checkpoint_of
 from reid_pipeline.engine.finite import NotFinite
-from reid_pipeline.engine.progress import track
+from reid_pipeline.engine.progress import late_bar, track
 from reid_pipeline.engine.runtime import Runtime
 from reid_pipeline.engine.stage import Method, TrainingData
 from reid_pipeline.engine.training import (
@@ -681,3 +681,13 @@ class TestShown:
 
     def test_a_bar_yields_every_step_and_does_not_overrun(self):
         assert list(track(iter("abc"), "title [/not markup]", total=5, unit="images", size=2)) == ["a", "b", "c"]
+
+    @pytest.mark.parametrize("after", [0.0, 3600.0])
+    def test_a_late_bar_is_shown_for_what_takes_long(self, capsys, after):
+        with late_bar("rounds", after) as report:
+            for done in range(1, 4):
+                report("neighbours", done, 3)
+            report("similarity", 1, 1)
+        shown = capsys.readouterr()
+        for what in ("neighbours", "3/3", "similarity", "1/1", "rounds/s"):
+            assert (what in shown.out + shown.err) == (after == 0.0)

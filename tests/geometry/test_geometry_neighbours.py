@@ -54,7 +54,7 @@ def test_equals_a_full_sort(backend, copies, own):
     np.testing.assert_array_equal(indices, expected_indices)
     np.testing.assert_array_equal(distances, expected_distances)
     assert distances.dtype == np.float32
-    assert indices.dtype == np.int64
+    assert indices.dtype == np.int32
 
 
 @pytest.mark.parametrize("offset", [0.0, 100.0])

@@ -54,7 +54,7 @@ def test_pipelines_that_are_named_exist() -> None:
 def test_the_python_surface_is_as_documented() -> None:
     namespace: dict[str, Any] = {}
     found = blocks(ROOT / "docs" / "api.md", "python")
-    assert len(found) == 8
+    assert len(found) == 9
     for number, block in enumerate(found, 1):
         exec(compile(block, f"docs/api.md block {number}", "exec"), namespace)
 

@@ -83,7 +83,7 @@ def test_between_clusterings_labels_stay_and_the_memory_goes_on(
 ) -> None:
     found: list[Any] = []
 
-    def cluster(vectors: Any, settings: Any) -> Any:
+    def cluster(vectors: Any, settings: Any, *_: Any) -> Any:
         found.append((vectors, cluster_features(vectors, settings)))
         return found[-1][1]
 

@@ -40,7 +40,7 @@ def test_released_clusters_what_float32_embeds(
 
     seen: list[np.ndarray] = []
     cluster = clustering.cluster_features
-    monkeypatch.setattr(clustering, "cluster_features", lambda x, settings: seen.append(x) or cluster(x, settings))
+    monkeypatch.setattr(clustering, "cluster_features", lambda x, *given: seen.append(x) or cluster(x, *given))
     stage, model = stage_and_model(recipe)
     half = replace(data, runtime=Runtime(torch.device("cpu"), "bfloat16"))
     next(iter(stage.epoch_batches(model, half, 1)))

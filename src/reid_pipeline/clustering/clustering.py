@@ -16,6 +16,7 @@ from reid_pipeline.clustering.pseudo_labels import SLACK
 from reid_pipeline.clustering.quality import Integers
 from reid_pipeline.clustering.settings import ClusteringSettings
 from reid_pipeline.geometry.jaccard import jaccard_similarity
+from reid_pipeline.geometry.watch import Watch
 
 WEAKEST = 0.05
 """Pairs below this similarity are not stored. With them memory would grow as the square of the rows (275 MiB instead of
@@ -52,19 +53,21 @@ class Clustering:
         return float(np.mean(self.silhouettes))
 
 
-def cluster_features(features: ArrayLike, settings: ClusteringSettings) -> Clustering:
+def cluster_features(features: ArrayLike, settings: ClusteringSettings, watch: Watch | None = None) -> Clustering:
     """Cluster `[N, D]` floats, usually unit rows, by their k-reciprocal Jaccard distance.
 
     The similarity is computed once, for the pairs of at least 0.05; each cut that is tried reads the same one. With
     `kind: dbscan`, a number as eps, `join_within: 0`, and `largest_share: 1` the labels are those of
-    `cluster_pseudo_labels`.
+    `cluster_pseudo_labels`. `watch` is told how far it is; with a folder, a search that was killed goes on from there.
 
     Raises:
-        UserError: unusable features, or an option outside its range.
+        UserError: unusable features, an option outside its range, or more similar pairs than `most_pairs`.
     """
     greatest = settings.join_within if settings.eps == "auto" else max(settings.eps, settings.join_within)
     minimum = min(WEAKEST, max(0.0, 1.0 - greatest - SLACK))
-    similarity = jaccard_similarity(features, k1=settings.k1, k2=settings.k2, minimum=minimum)
+    similarity = jaccard_similarity(
+        features, k1=settings.k1, k2=settings.k2, minimum=minimum, watch=watch, most_pairs=settings.most_pairs
+    )
     return cluster_similarity(similarity, settings)
 
 

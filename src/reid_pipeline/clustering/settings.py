@@ -31,6 +31,9 @@ class ClusteringSettings(Parameters):
     join_within: float = Field(
         0.0, ge=0, le=1, description="clusters, and rows left out, are joined by pairs within this distance; 0: are not"
     )
+    most_pairs: int = Field(
+        200_000_000, ge=1, description="pairs of similar images that are held, at 32 bytes each; more stop the run"
+    )
     max_noise_share: float = Field(0.95, gt=0, le=1, description="above it training stops: a collapse")
 
     @field_validator("kind")
@@ -60,6 +63,6 @@ class ClusteringSettings(Parameters):
 
     def words(self) -> str:
         """Return the options that decided the labels, for the text of an error."""
-        left_out = {"max_noise_share"} | ({"resolution"} if self.kind == "dbscan" else set())
+        left_out = {"max_noise_share", "most_pairs"} | ({"resolution"} if self.kind == "dbscan" else set())
         options = self.model_dump(include=set(ClusteringSettings.model_fields) - left_out)
         return ", ".join(f"{name} {value}" for name, value in options.items())

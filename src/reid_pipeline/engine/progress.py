@@ -1,7 +1,9 @@
 """Progress bars with rates, on the console that the log lines use too."""
 
 import threading
-from collections.abc import Iterable, Iterator
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import TypeVar
 
 from rich import progress as columns
@@ -44,3 +46,26 @@ def track(steps: Iterable[T], description: str, *, total: int | None, unit: str,
             yield step
             done = bar.tasks[0].completed
             bar.advance(task, size if total is None else min(size, total - done))
+
+
+@contextmanager
+def late_bar(unit: str = "steps", after: float = 2.0) -> Iterator[Callable[[str, int, int], None]]:
+    """Yield a report of (what, done, total), which shows a bar for each `what` after so many seconds."""
+    tasks: dict[str, columns.TaskID] = {}
+    bar, began = progress_bar(), time.monotonic()
+
+    def report(what: str, done: int, total: int) -> None:
+        require_going_on()
+        if time.monotonic() - began < after:
+            return
+        if not tasks:
+            bar.start()
+        if what not in tasks:
+            tasks[what] = bar.add_task(what, total=total, unit=unit, completed=done)
+        bar.update(tasks[what], completed=done)
+
+    try:
+        yield report
+    finally:
+        if tasks:
+            bar.stop()

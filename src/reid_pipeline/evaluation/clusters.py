@@ -23,7 +23,7 @@ from reid_pipeline.clustering import (
     label_stability,
     pseudo_label_quality,
 )
-from reid_pipeline.clustering.clustering import cluster_features
+from reid_pipeline.engine.shown_clustering import shown_clustering
 from reid_pipeline.engine.training import known_ids
 from reid_pipeline.schema.clusters import ContactSheet, Neighbours, SheetGroup, SheetPart
 from reid_pipeline.schema.columns import (
@@ -117,7 +117,7 @@ def clusters_of(images: pd.DataFrame, vectors: np.ndarray, settings: ClusteringS
     """Cluster unit vectors, float32 [N, D], of rows of the split table; fewer than two images are in none."""
     if len(images) < 2:
         return Clusters(images, vectors, np.full(len(images), NOISE), np.zeros(len(images)))
-    found: Clustering = cluster_features(vectors, settings)
+    found = shown_clustering(vectors, settings)
     labels = _largest_first(found.labels)
     return Clusters(images, vectors, labels, found.silhouettes, found)
 

@@ -7,64 +7,93 @@ Shape suffixes: M queries, N rows searched, D width, C candidates, P thresholds.
 """
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from threading import Lock
+from threading import local
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from reid_pipeline.geometry.compiled import in_threads
-from reid_pipeline.geometry.distances import Floats, Indices, squared_norms
+from reid_pipeline.geometry.compiled import worker_count
+from reid_pipeline.geometry.distances import Floats, Indices, Int32s, squared_norms
+from reid_pipeline.geometry.watch import Heaps, SearchState, Watch
 
 Float32s = NDArray[np.float32]
-Candidates = tuple[Float32s, Indices]
-"""Approximate squared distances, float32, and rows, int64, `[M, C]` each, in no order."""
+Candidates = tuple[Float32s, Int32s]
+"""Approximate squared distances, float32, and rows, int32, `[M, C]` each, in no order."""
 
 _TILE = 1024
 _TORCH_ENTRIES = 1 << 23
 
 
-def nearest_and_furthest(features_ND: Floats, near: int, far: int) -> tuple[Candidates, Candidates]:
+def nearest_and_furthest(
+    features_ND: Floats, near: int, far: int, watch: Watch | None = None
+) -> tuple[Candidates, Candidates]:
     """Return the `near` (at least 1) nearest and the `far` furthest rows of each row, both at most N.
 
-    Time O(N^2 D / 2) in the product and O(N^2) in the sweeps; memory O(N (near + far)) and one tile of 4 MiB.
+    Time O(N^2 D / 2) in the product and O(N^2) in the sweep; memory 8 N (near + far) bytes, and a tile of 4 MiB for
+    each core. `watch` is told of each round, and may have stored an earlier search of these features.
     """
     from threadpoolctl import threadpool_limits
 
-    from reid_pipeline.geometry import neighbour_kernels as kernels
+    from reid_pipeline.geometry.neighbour_kernels import offer_tile
 
     x_ND = features_ND.astype(np.float32, copy=False)
     norms_N = squared_norms(x_ND)
-    nearest, furthest = _heaps(len(x_ND), near), _heaps(len(x_ND), far)
-    starts = range(0, len(x_ND), _TILE)
-    locks = {start: Lock() for start in starts}
+    halves_N, slack = np.float32(0.5) * norms_N, _slack(norms_N)
+    heaps = (_heaps(len(x_ND), near), _heaps(len(x_ND), far))
+    rounds = _rounds(-(-len(x_ND) // _TILE))
+    own = local()
 
-    def search(corner: tuple[int, int]) -> None:
-        top, left = corner
-        tile = x_ND[top : top + _TILE] @ x_ND[left : left + _TILE].T
-        offered = (tile, corner, norms_N, nearest, furthest)
-        with locks[top]:
-            kernels.offer_to_rows(*offered)
-        if left > top:
-            with locks[left]:
-                kernels.offer_to_columns(*offered)
+    def search(pair: tuple[int, int]) -> None:
+        if not hasattr(own, "tile"):
+            own.tile = np.empty((_TILE, _TILE), dtype=np.float32)
+        top, left = (x_ND[_TILE * band : _TILE * (band + 1)] for band in pair)
+        tile = np.matmul(top, left.T, out=own.tile[: len(top), : len(left)])
+        offer_tile(tile, (_TILE * pair[0], _TILE * pair[1]), halves_N, slack, *heaps)
 
+    searched = SearchState(x_ND, heaps, len(rounds))
+    first = 0 if watch is None else watch.resume(searched)
     # A tile for each core, instead of every core on each tile: no core waits for another.
-    with threadpool_limits(1, user_api="blas"):
-        in_threads(search, [(top, left) for top in starts for left in starts if left >= top])
-    return nearest[:2], (-furthest[0][:, :far], furthest[1][:, :far])
+    with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(worker_count()) as pool:
+        for done in range(first, len(rounds)):
+            list(pool.map(search, rounds[done]))
+            if watch is not None:
+                watch.after(searched, done + 1)
+    return heaps[0][:2], (-heaps[1][0][:, :far], heaps[1][1][:, :far])
 
 
-def _heaps(rows: int, count: int) -> tuple[NDArray[np.float32], Indices, NDArray[np.float32]]:
+def _rounds(bands: int) -> list[list[tuple[int, int]]]:
+    """Return all pairs of bands of rows, the first not after the second, in rounds in which no band has two pairs.
+
+    So the tiles of a round need no locks. The first round pairs each band with itself; the others are those of a
+    tournament in which each meets each: one stays, and the rest move past it in a circle.
+    """
+    moving = bands - 1 + bands % 2  # with an odd number, who meets the one that stays rests
+    found = [[(band, band) for band in range(bands)]]
+    for shift in range(moving):
+        pairs = [((shift + step) % moving, (shift - step) % moving) for step in range(1, (moving + 1) // 2)]
+        pairs += [(shift, moving)] if bands % 2 == 0 else []
+        found.append([(min(pair), max(pair)) for pair in pairs])
+    return found if bands > 1 else found[:1]
+
+
+def _slack(norms_N: Floats) -> Any:
+    """Return how far half a squared distance, computed from float32 norms and products, may be off: float32."""
+    return np.float32(8 * np.finfo(np.float32).eps * norms_N.max())
+
+
+def _heaps(rows: int, count: int) -> Heaps:
     """Return empty heaps; a count of 0 gives heaps that nothing can enter."""
     first = np.float32(np.inf if count else -np.inf)
     values = np.full((rows, max(count, 1)), first, dtype=np.float32)
-    return values, np.zeros(values.shape, dtype=np.int64), np.full(rows, first, dtype=np.float32)
+    return values, np.zeros(values.shape, dtype=np.int32), np.full(rows, first, dtype=np.float32)
 
 
-def tile_candidates(_: Floats, features_ND: Floats, count: int) -> Candidates:
+def tile_candidates(_: Floats, features_ND: Floats, count: int, watch: Watch | None = None) -> Candidates:
     """Return the `count` nearest of rows that are their own queries."""
-    return nearest_and_furthest(features_ND, count, 0)[0]
+    return nearest_and_furthest(features_ND, count, 0, watch)[0]
 
 
 def faiss_candidates(queries_MD: Floats, features_ND: Floats, count: int) -> Candidates:
@@ -73,7 +102,8 @@ def faiss_candidates(queries_MD: Floats, features_ND: Floats, count: int) -> Can
 
     features = np.ascontiguousarray(features_ND, dtype=np.float32)
     queries = features if queries_MD is features_ND else np.ascontiguousarray(queries_MD, dtype=np.float32)
-    return faiss.knn(queries, features, count)
+    distances, indices = faiss.knn(queries, features, count)
+    return distances, indices.astype(np.int32)
 
 
 def torch_candidates(queries_MD: Floats, features_ND: Floats, count: int, *, device: str = "cpu") -> Candidates:
@@ -92,7 +122,7 @@ def torch_candidates(queries_MD: Floats, features_ND: Floats, count: int, *, dev
             nearest = squared.topk(count, dim=1, largest=False, sorted=True)
             distances.append(nearest.values.cpu())
             indices.append(nearest.indices.cpu())
-    return torch.cat(distances).numpy(), torch.cat(indices).numpy()
+    return torch.cat(distances).numpy(), torch.cat(indices).to(torch.int32).numpy()
 
 
 class TorchCounter:

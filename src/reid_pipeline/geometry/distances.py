@@ -18,6 +18,7 @@ from reid_pipeline.schema.errors import UserError, first_few
 
 Floats = NDArray[np.floating[Any]]
 Indices = NDArray[np.int64]
+Int32s = NDArray[np.int32]
 
 # Products below this take less time than starting threads does.
 _WORTH_THREADS = 1 << 20
@@ -79,7 +80,12 @@ def expansion_tolerance(left_norms_M: Floats, right_norm: float, *, width: int, 
 
 
 def pair_squared_distances(
-    left_MD: Floats, right_ND: Floats, left_rows_P: Indices, right_rows_P: Indices, *, in_one_thread: bool = False
+    left_MD: Floats,
+    right_ND: Floats,
+    left_rows_P: Indices | Int32s,
+    right_rows_P: Indices | Int32s,
+    *,
+    in_one_thread: bool = False,
 ) -> NDArray[np.float64]:
     """Return `sum_d (x_d - y_d)^2` for each pair of rows, in float64, `[P]`.
 
@@ -89,10 +95,11 @@ def pair_squared_distances(
     from reid_pipeline.geometry.neighbour_kernels import fill_pairs
 
     result_P = np.empty(len(left_rows_P), dtype=np.float64)
+    left_P, right_P = (np.ascontiguousarray(rows, dtype=np.int32) for rows in (left_rows_P, right_rows_P))
 
     def fill(part: tuple[int, int]) -> None:
         pairs = slice(*part)
-        fill_pairs(left_MD, right_ND, left_rows_P[pairs], right_rows_P[pairs], result_P[pairs])
+        fill_pairs(left_MD, right_ND, left_P[pairs], right_P[pairs], result_P[pairs])
 
     if in_one_thread or len(result_P) * left_MD.shape[1] < _WORTH_THREADS:
         fill((0, len(result_P)))

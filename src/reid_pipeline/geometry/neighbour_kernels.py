@@ -7,21 +7,17 @@ of a tile.
 import numpy as np
 
 from reid_pipeline.geometry.compiled import compiled
-from reid_pipeline.geometry.distances import Floats, Indices
-
-Heaps = tuple[np.ndarray, np.ndarray, np.ndarray]
-"""Per row the least values seen so far, `[N, C]`, as a heap with the greatest first; their indices
-`[N, C]`; the first values again, `[N]`, in one piece."""
+from reid_pipeline.geometry.distances import Floats, Int32s
+from reid_pipeline.geometry.watch import Heaps
 
 Found = tuple[np.ndarray, np.ndarray]
 
-_CHUNK = 32
 _LANES = 64
 _PAIRS = 8
 
 
 @compiled
-def fill_pairs(left_MD: Floats, right_ND: Floats, left_rows_P: Indices, right_rows_P: Indices, out_P: Floats) -> None:
+def fill_pairs(left_MD: Floats, right_ND: Floats, left_rows_P: Int32s, right_rows_P: Int32s, out_P: Floats) -> None:
     """Write `sum_d (x_d - y_d)^2` of each pair of rows, in float64 by 64 running sums, in one fixed order.
 
     Element d is added to sum d mod 64, the sums are folded pairwise, and the rest of a width that is no multiple
@@ -58,16 +54,16 @@ def fill_pairs(left_MD: Floats, right_ND: Floats, left_rows_P: Indices, right_ro
 
 @compiled
 def rank_candidates(
-    left_MD: Floats, right_ND: Floats, candidates_MC: Indices, own: bool, found: Found, part: tuple[int, int]
+    left_MD: Floats, right_ND: Floats, candidates_MC: Int32s, own: bool, found: Found, part: tuple[int, int]
 ) -> None:
     """Write the nearest of each row's candidates by (not the row itself, float32 distance, index).
 
-    `own` says that the two matrices are one; `found` are distances `[M, K]` float32 and indices `[M, K]` int64.
+    `own` says that the two matrices are one; `found` are distances `[M, K]` float32 and indices `[M, K]` int32.
     """
     distances_MK, indices_MK = found[0], found[1]
     count, nearest = candidates_MC.shape[1], distances_MK.shape[1]
-    rows_C, exact_C = np.empty(count, np.int64), np.empty(count)
-    distances_C, indices_C = np.empty(count, np.float32), np.empty(count, np.int64)
+    rows_C, exact_C = np.empty(count, np.int32), np.empty(count)
+    distances_C, indices_C = np.empty(count, np.float32), np.empty(count, np.int32)
     for row in range(part[0], part[1]):
         rows_C[:] = row
         fill_pairs(left_MD, right_ND, rows_C, candidates_MC[row], exact_C)
@@ -106,57 +102,60 @@ def _replace_greatest(heaps: Heaps, row: int, value: float, index: int) -> None:
 
 
 @compiled
-def _squared_distance(norm: float, other: float, product: float) -> float:
-    """Return `|x|^2 + (|y|^2 - 2 x.y)` in float32."""
-    return norm + (other - (product + product))
+def offer_tile(
+    products_RS: Floats, corner: tuple[int, int], halves_N: Floats, slack: float, near: Heaps, far: Heaps
+) -> None:
+    """Offer a tile of float32 inner products to the heaps of its rows and, off the diagonal, of its columns.
 
-
-@compiled
-def offer_to_rows(products_RS: Floats, corner: tuple[int, int], norms_N: Floats, near: Heaps, far: Heaps) -> None:
-    """Offer every column of a tile of float32 inner products to the heaps of its rows.
-
-    `corner` is the row and the column of the whole matrix at which the tile begins. `near` holds the least
-    squared distances of each row, `far` the least negated ones.
+    `corner` is the row and the column of the whole matrix at which the tile begins, `halves_N` the halves of the
+    squared norms. `near` holds the least squared distances of each row, `far` the least negated ones. `slack` bounds by
+    how much half a squared distance may be off here. A first look, at 64 columns in one loop without a branch, passes
+    by what is beyond all limits, as nearly all columns are.
     """
-    first, last = corner[1], corner[1] + products_RS.shape[1]
-    norms_S = norms_N[first:last]
+    count = products_RS.shape[1]
+    halves_S = halves_N[corner[1] : corner[1] + count]
+    mirrored = corner[0] != corner[1]
+    near_S, far_S = np.full(count, np.float32(np.inf)), np.full(count, np.float32(-np.inf))
+    if mirrored:
+        for column in range(count):
+            near_S[column], far_S[column] = _limits(near, far, corner[1] + column, slack)
     for place in range(products_RS.shape[0]):
         row = corner[0] + place
-        norm, products_S = norms_N[row], products_RS[place]
-        for start in range(0, last - first, _CHUNK):
-            stop = min(start + _CHUNK, last - first)
-            nearest, furthest = near[2][row], -far[2][row]
-            hits = np.int32(0)
-            for column in range(start, stop):
-                value = _squared_distance(norm, norms_S[column], products_S[column])
-                hits |= np.int32(value < nearest) | np.int32(value > furthest)
-            if hits:
-                for column in range(start, stop):
-                    value = _squared_distance(norm, norms_S[column], products_S[column])
-                    if value < nearest or value > furthest:
-                        _offer(near, far, row, value, first + column)
-                        nearest, furthest = near[2][row], -far[2][row]
+        half, products_S = halves_N[row], products_RS[place]
+        nearest, furthest = _limits(near, far, row, slack)
+        for start in range(0, count, _LANES):
+            whole = start + _LANES <= count
+            if not whole or _passing(products_S, half, halves_S, (nearest, furthest), (near_S, far_S), start):
+                for column in range(start, min(start + _LANES, count)):
+                    value = products_S[column] - half - halves_S[column]
+                    if value > min(nearest, near_S[column]) or value < max(furthest, far_S[column]):
+                        squared = np.float32(-2.0) * value
+                        _offer(near, far, row, squared, corner[1] + column)
+                        nearest, furthest = _limits(near, far, row, slack)
+                        if mirrored:
+                            _offer(near, far, corner[1] + column, squared, row)
+                            near_S[column], far_S[column] = _limits(near, far, corner[1] + column, slack)
 
 
 @compiled
-def offer_to_columns(products_RS: Floats, corner: tuple[int, int], norms_N: Floats, near: Heaps, far: Heaps) -> None:
-    """Offer every row of a tile to the heaps of its columns; see `offer_to_rows`."""
-    first, last = corner[1], corner[1] + products_RS.shape[1]
-    norms_S, nearest_S, furthest_S = norms_N[first:last], near[2][first:last], far[2][first:last]
-    for place in range(products_RS.shape[0]):
-        row = corner[0] + place
-        norm, products_S = norms_N[row], products_RS[place]
-        for start in range(0, last - first, _CHUNK):
-            stop = min(start + _CHUNK, last - first)
-            hits = np.int32(0)
-            for column in range(start, stop):
-                value = _squared_distance(norm, norms_S[column], products_S[column])
-                hits |= np.int32(value < nearest_S[column]) | np.int32(-value < furthest_S[column])
-            if hits:
-                for column in range(start, stop):
-                    value = _squared_distance(norm, norms_S[column], products_S[column])
-                    if value < nearest_S[column] or -value < furthest_S[column]:
-                        _offer(near, far, first + column, value, row)
+def _limits(near: Heaps, far: Heaps, row: int, slack: float) -> tuple[float, float]:
+    """Return above and below which minus half a squared distance is offered to the heaps of a row."""
+    half = np.float32(0.5)
+    return -half * near[2][row] - slack, half * far[2][row] + slack
+
+
+@compiled
+def _passing(
+    products_S: Floats, half: float, halves_S: Floats, limits: tuple[float, float], of_columns: Found, start: int
+) -> bool:
+    """Return whether any of 64 columns passes a limit of the row or its own; one loop of fixed length and no branch."""
+    hits = np.int32(0)
+    products_L, halves_L = products_S[start : start + _LANES], halves_S[start : start + _LANES]
+    near_L, far_L = of_columns[0][start : start + _LANES], of_columns[1][start : start + _LANES]
+    for lane in range(_LANES):
+        value = products_L[lane] - half - halves_L[lane]
+        hits |= np.int32(value > min(limits[0], near_L[lane])) | np.int32(value < max(limits[1], far_L[lane]))
+    return bool(hits)
 
 
 @compiled

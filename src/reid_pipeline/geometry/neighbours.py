@@ -20,12 +20,14 @@ from reid_pipeline.geometry.compiled import even_parts, in_threads
 from reid_pipeline.geometry.distances import (
     Floats,
     Indices,
+    Int32s,
     check_count,
     checked_features,
     expansion_tolerance,
     pair_squared_distances,
     squared_norms,
 )
+from reid_pipeline.geometry.watch import Watch
 from reid_pipeline.schema.errors import UserError
 
 Search = Callable[[Floats, Floats, int], Candidates]
@@ -74,21 +76,25 @@ def nearest_neighbours(
         search = candidates.tile_candidates
     elif device == "cpu" and importlib.util.find_spec("faiss") is not None:
         search = candidates.faiss_candidates
-    return exact_neighbours(features_ND, int(k), queries_MD, search)
+    distances_MK, indices_MK = exact_neighbours(features_ND, int(k), queries_MD, search)
+    return distances_MK, indices_MK.astype(np.int64)
 
 
-def neighbours_and_furthest(features_ND: Floats, k: int) -> tuple[Float32s, Indices, NDArray[np.float64]]:
-    """Return what `nearest_neighbours` does, and each row's greatest squared distance, `[N]` float64, on the CPU."""
+def own_neighbours(features_ND: Floats, k: int, watch: Watch | None = None) -> tuple[Float32s, Int32s]:
+    """Return `nearest_neighbours` of checked rows among themselves on the CPU, with indices in int32."""
+    return exact_neighbours(features_ND, k, None, partial(candidates.tile_candidates, watch=watch))
+
+
+def neighbours_and_furthest(features_ND: Floats, k: int) -> tuple[Float32s, Int32s, NDArray[np.float64]]:
+    """Return what `own_neighbours` does, and each row's greatest squared distance, `[N]` float64, on the CPU."""
     total = len(features_ND)
     _check_norms(features_ND)
     near, far = candidates.nearest_and_furthest(features_ND, min(total, k + _MARGIN), min(total, _FURTHEST))
     return *_nearest_of(near, features_ND, features_ND, k, own=True), _furthest_of(far, features_ND)
 
 
-def exact_neighbours(
-    features_ND: Floats, k: int, queries_MD: Floats | None, search: Search
-) -> tuple[Float32s, Indices]:
-    """Return `nearest_neighbours` of checked features by the candidates of `search`."""
+def exact_neighbours(features_ND: Floats, k: int, queries_MD: Floats | None, search: Search) -> tuple[Float32s, Int32s]:
+    """Return `nearest_neighbours` of checked features, with indices in int32, by the candidates of `search`."""
     own = queries_MD is None
     left_MD = features_ND if queries_MD is None else queries_MD
     _check_norms(features_ND, left_MD)
@@ -108,14 +114,14 @@ def _check_norms(*matrices: Floats) -> None:
 
 def _nearest_of(
     found: Candidates, left_MD: Floats, features_ND: Floats, k: int, *, own: bool
-) -> tuple[Float32s, Indices]:
+) -> tuple[Float32s, Int32s]:
     """Return the exact `k` nearest among the candidates, or of all rows where the candidates do not suffice."""
     from reid_pipeline.geometry.neighbour_kernels import rank_candidates
 
     total, rows = len(features_ND), len(left_MD)
     values_MC, rows_MC = found
     shape = (rows, min(k, total))
-    nearest = (np.empty(shape, dtype=np.float32), np.empty(shape, dtype=np.int64))
+    nearest = (np.empty(shape, dtype=np.float32), np.empty(shape, dtype=np.int32))
     in_threads(lambda part: rank_candidates(left_MD, features_ND, rows_MC, own, nearest, part), even_parts(rows))
     if rows_MC.shape[1] < total:
         norms_M, greatest = squared_norms(left_MD), float(squared_norms(features_ND).max())
@@ -133,7 +139,7 @@ def _bound(distances_MK: Float32s) -> NDArray[np.float64]:
 
 
 def _search_exhaustively(
-    left_MD: Floats, features_ND: Floats, rows: Indices, found: tuple[Float32s, Indices], own: bool
+    left_MD: Floats, features_ND: Floats, rows: Indices, found: tuple[Float32s, Int32s], own: bool
 ) -> None:
     """Search `rows` again in float64 and write their exact neighbours into `found`."""
     distances_MK, neighbours_MK = found

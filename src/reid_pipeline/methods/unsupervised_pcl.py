@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
 
 from pydantic import Field
 
+from reid_pipeline.engine.shown_clustering import shown_clustering
 from reid_pipeline.engine.stage import Batch, Method, StepOutput, TrainingData, TrainingEnded, Work
 from reid_pipeline.methods._known import constrained, label_facts, require_known
 from reid_pipeline.methods._prototypes import (
@@ -254,15 +255,14 @@ class ClusterContrastStage(MemoryContrast["ReIDModel", "PrototypeMemory | Camera
         self, embeddings: np.ndarray, data: TrainingData, before: np.ndarray | None
     ) -> tuple[np.ndarray, float, np.ndarray, dict[str, Any]]:
         """Return the labels that the embeddings give, as in `FoundLabels`, and their figures."""
-        from reid_pipeline.clustering import cluster_features, cluster_quality, label_measures
+        from reid_pipeline.clustering import cluster_quality, label_measures
 
-        clustered = cluster_features(embeddings, self.parameters.clustering)
+        clustered = shown_clustering(embeddings, self.parameters.clustering)
         found = constrained(clustered, data, self.parameters)
         measures = label_measures(found.silhouettes, found.labels, before=before, camids=data.camids)
         quality = cluster_quality(embeddings, self.parameters.clustering, clustered)
-        facts = label_facts(found, clustered, data) | measures | {"cluster_quality": quality}
-        facts |= {"eps": found.eps, "split_clusters": found.split}
-        return found.labels, found.eps, found.silhouettes, facts
+        facts = {"cluster_quality": quality, "eps": found.eps, "split_clusters": found.split}
+        return found.labels, found.eps, found.silhouettes, label_facts(found, clustered, data) | measures | facts
 
     def _check(self, found: FoundLabels) -> None:
         """Raise ClusteringCollapse for labels of no use; TrainingEnded where a model before can be exported."""
