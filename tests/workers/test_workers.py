@@ -80,6 +80,20 @@ def test_what_is_handed_over_comes_back(tmp_path: Path) -> None:
     assert (state["epochs"], history) == (9, [RECORD])
 
 
+def test_a_folder_that_is_a_link_is_emptied_and_stays_one(tmp_path: Path) -> None:
+    elsewhere, folder = tmp_path / "elsewhere", tmp_path / "files"
+    (elsewhere / "old").mkdir(parents=True)
+    (elsewhere / "old" / "beat_0.json").write_text("{}")
+    (elsewhere / "error.json").write_text("{}")
+    folder.symlink_to(elsewhere)
+    Handover(folder).put(run_of(tmp_path), "one", compute(), None, None)
+    assert folder.is_symlink()
+    assert sorted(each.name for each in elsewhere.iterdir()) == ["spec.json", "split_table.parquet"]
+    (tmp_path / "file").write_text("of somebody's hand")
+    Handover(tmp_path / "file").put(run_of(tmp_path), "one", compute(), None, None)
+    assert (tmp_path / "file" / "spec.json").is_file()
+
+
 def test_an_initial_model_without_a_file_is_refused(tmp_path: Path) -> None:
     initial = SimpleNamespace(origin=SimpleNamespace(file=""))
     with pytest.raises(UserError, match="has no file"):
@@ -227,7 +241,7 @@ def test_those_that_never_begin_are_named_once(tmp_path: Path, monkeypatch) -> N
         beat(tmp_path, 2, count=second, steady=False, where="its beginning")
         found += [(second, line) for line in watch.lines()]
     assert [second for second, _ in found] == [80]
-    assert found[0][1].startswith("Of 4 processes 3 have not begun after 60 s: 0, 1, 3. The launcher may wait for")
+    assert found[0][1].startswith("No sign of life after 60 s from 3 of 4 processes (0, 1, 3). The launcher may wait")
     assert str(tmp_path / "launcher.log") in found[0][1]
 
 

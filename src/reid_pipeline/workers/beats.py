@@ -145,8 +145,8 @@ class Watch:
         """Yield a sentence for each worker that has begun to stand still, or goes on; one for all that never began."""
         if missing := self._missing():
             yield (
-                f"Of {self.processes} processes {len(missing)} have not begun after {self.seconds:g} s:"
-                f" {first_few(missing)}. The launcher may wait for machines, or start too few:"
+                f"No sign of life after {self.seconds:g} s from {len(missing)} of {self.processes} processes"
+                f" ({first_few(missing)}). The launcher may wait for machines, or start too few:"
                 f" {self.folder / LAUNCHER_LOG} has what it printed. Ctrl-C ends all."
             )
         for rank, watched in enumerate(self._watched):
