@@ -54,7 +54,7 @@ class EpochClustering(ClusteringSettings):
     def _some_are_kept(self) -> Self:
         if self.refresh == "changed" and self.every > self.changed.oldest:
             raise ValueError(
-                f"refresh: changed would keep no vector: they are {self.every} epochs old at the next clustering (every)"
+                f"refresh: changed would keep no vector: they are {self.every} epochs old at the next clustering"
                 f" and are embedded anew when older than {self.changed.oldest} (changed.oldest). Give changed.oldest"
                 f" {2 * self.every} or more, or refresh: all"
             )
