@@ -370,6 +370,14 @@ def test_one_gpu_is_not_shared(monkeypatch) -> None:
         resolve_runtime(ComputeParameters(processes=2))
 
 
+def test_a_number_of_processes_that_is_a_slip_starts_none(monkeypatch) -> None:
+    monkeypatch.setattr(os, "cpu_count", lambda: 2)
+    assert resolve_runtime(compute(launcher="srun").model_copy(update={"processes": 200})).device.type == "cpu"
+    resolve_runtime(ComputeParameters(processes=8, device="cpu"))
+    with pytest.raises(UserError, match=r"processes is 200, and this machine has 2 cores: 8 are started on them"):
+        resolve_runtime(ComputeParameters(processes=200, device="cpu"))
+
+
 def test_another_number_of_processes_only_warns(caplog) -> None:
     stored, present = (Origin(made_by="a", code="1", processes=count) for count in (1, 2))
     warn_of_rounding(stored, present, logging.getLogger("test"))
