@@ -374,7 +374,7 @@ def test_a_number_of_processes_that_is_a_slip_starts_none(monkeypatch) -> None:
     monkeypatch.setattr(os, "cpu_count", lambda: 2)
     assert resolve_runtime(compute(launcher="srun").model_copy(update={"processes": 200})).device.type == "cpu"
     resolve_runtime(ComputeParameters(processes=8, device="cpu"))
-    with pytest.raises(UserError, match=r"processes is 200, and this machine has 2 cores: 8 are started on them"):
+    with pytest.raises(UserError, match=r"processes is 200, and this machine has 2 cores: 8 are started here"):
         resolve_runtime(ComputeParameters(processes=200, device="cpu"))
 
 

@@ -97,7 +97,7 @@ def _require_device_for_each(parameters: ComputeParameters, device: torch.device
     most = _ON_A_CORE * cores
     if parameters.launcher is None and device.type == "cpu" and parameters.processes > most:
         raise UserError(
-            f"{named}, and this machine has {cores} core{'s' if cores != 1 else ''}: {most} are started on them at most,"
+            f"{named}, and this machine has {cores} core{'s' if cores != 1 else ''}: {most} are started here at most,"
             f" since each holds a model. Give compute.processes={cores}, or a compute.launcher for several machines."
         )
 
