@@ -51,7 +51,7 @@ class EpochClustering(ClusteringSettings):
     changed: ChangedRows = ChangedRows()
 
     @model_validator(mode="after")
-    def _some_are_kept(self) -> Self:
+    def _some_stay(self) -> Self:
         if self.refresh == "changed" and self.every > self.changed.oldest:
             raise ValueError(
                 f"refresh: changed would keep no vector: they are {self.every} epochs old at the next clustering"
