@@ -118,6 +118,7 @@ def test_each_cell_is_a_run_with_what_its_nodes_need(tmp_path: Path, monkeypatch
     ("words", "said"),
     [
         ("--benchmark market", "--benchmark=market: there is no such benchmark. Did you mean 'market1501'?"),
+        ("--env market", "--benchmark=market: there is no such benchmark. Did you mean 'market1501'?"),
         ("--methods pcl,zeroshot", "--methods=zeroshot: there is no such method. Did you mean 'zero_shot'?"),
         ("--seeds 0,x", "--seeds=0,x: seeds are whole numbers with a comma between them, such as 0,1,2."),
         ("--overlays rn51", "--overlays=rn51: there is no such overlay. Did you mean 'rn50'?"),

@@ -22,6 +22,7 @@ from reid_pipeline.engine.stage import TrainingData
 from reid_pipeline.evaluation.extraction import evaluation_batches, extract_embeddings, of_all_batches
 from reid_pipeline.images.augment import BatchPart, augment
 from reid_pipeline.methods import find_method, method_names
+from reid_pipeline.models.chunks import encoded_in_chunks
 from reid_pipeline.models.image_encoder import ImageEncoder
 from reid_pipeline.models.shared_batch import Tower
 from reid_pipeline.schema.errors import UserError
@@ -62,6 +63,25 @@ def test_gathered_rows_and_their_gradients_are_those_of_one_process(count, rows,
     for gathered, _ in found:
         assert torch.equal(gathered, whole)
     assert torch.equal(torch.cat([gradient for _, gradient in found]), weights)
+
+
+@pytest.mark.parametrize(("count", "rows"), LAYOUTS)
+def test_a_part_goes_through_the_tower_in_chunks_and_may_be_empty(count: int, rows: int) -> None:
+    generator = torch.Generator().manual_seed(0)
+    images, weights = (torch.randn(rows, 3, generator=generator, dtype=torch.float64) for _ in range(2))
+    tower = torch.randn(3, 3, generator=generator, dtype=torch.float64).requires_grad_()
+    alone = torch.autograd.grad(((images @ tower).square() * weights).sum(), tower)[0]
+
+    def work(processes: Processes) -> torch.Tensor:
+        own = tower.detach().clone().requires_grad_()
+        part = processes.part(rows).of(images)
+        (features,) = encoded_in_chunks(lambda pixels, *_: ((pixels @ own).square(),), (part, None, None), 2)
+        (processes.gathered(features) * weights).sum().backward()
+        processes.sum_in_place([own.grad])
+        return own.grad
+
+    for gradient in bench.in_threads(count, work):
+        torch.testing.assert_close(gradient, alone, rtol=1e-12, atol=1e-12)
 
 
 @pytest.mark.parametrize(("count", "rows"), LAYOUTS)

@@ -222,7 +222,9 @@ def test_the_forecast_counts_what_is_embedded(data: TrainingData) -> None:
 @pytest.mark.parametrize(
     ("given", "named"),
     [({"every": 0}, "every"), ({"refresh": "some"}, "refresh"), ({"changed": {"border": 1.5}}, "border"),
-     ({"changed": {"oldest": 0}}, "oldest"), ({"changed": {"boder": 0.1}}, "border")],
+     ({"changed": {"oldest": 0}}, "oldest"), ({"changed": {"boder": 0.1}}, "border"),
+     ({"refresh": "changed", "every": 3, "changed": {"oldest": 2}}, "would keep no vector: they are 3 epochs old"),
+     ({"refresh": "changed", "every": 5}, "Give changed.oldest 10 or more")],
 )  # fmt: skip
 def test_what_cannot_be_is_refused_by_name(given: dict[str, Any], named: str) -> None:
     with pytest.raises(ValidationError, match=named):

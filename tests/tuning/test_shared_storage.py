@@ -17,8 +17,8 @@ from toy_objective import START, final, plan
 from reid_pipeline.config.shared_journal import shared_journal
 from reid_pipeline.io.study import StudyFileDataset
 from reid_pipeline.schema.errors import UserError
-from reid_pipeline.schema.tuning import TuningParameters
-from reid_pipeline.tuning.storage import open_storage, without_password
+from reid_pipeline.schema.tuning import TuningParameters, without_password
+from reid_pipeline.tuning.storage import open_storage
 from reid_pipeline.tuning.study import open_study
 from reid_pipeline.tuning.trials import Score, run_trials
 
@@ -163,3 +163,30 @@ class TestStorage:
         with pytest.raises(UserError, match="cannot be opened"):
             open_storage("nonsense://x")
         assert without_password("mysql://me@there/x") == "mysql://me@there/x"
+
+    @pytest.mark.parametrize(
+        ("url", "shown"),
+        [
+            ("mysql://me:a@b/c@there/x", "mysql://me:***@there/x"),
+            ("mysql://there:1/x?user=me&password=a&charset=b", "mysql://there:1/x?user=me&password=***&charset=b"),
+            ("mysql:/me:a@there/x", "there/x"),
+        ],
+    )
+    def test_no_form_of_a_password_is_shown(self, url: str, shown: str) -> None:
+        assert without_password(url) == shown
+
+    def test_what_is_no_url_may_have_a_password(self) -> None:
+        with pytest.raises(ValueError, match=r"storage 'there/x' is no URL"):
+            tuned(storage="postgresql:/me:secret@there/x")
+
+    def test_a_database_that_goes_in_a_trial_is_said(self, tmp_path: Path) -> None:
+        file = tmp_path / "study.db"
+        shared = plan(tmp_path, storage=f"sqlite:///{file}", trials=3)
+
+        def removing(values: Any) -> Iterator[Score]:
+            yield Score(1, 2, 0.5)
+            file.unlink()
+            yield Score(2, 2, 0.5)
+
+        with pytest.raises(UserError, match=r"study.db, which does not answer any more: .*readonly database\. Trials"):
+            list(run_trials(shared, removing))  # type: ignore[arg-type]

@@ -3,6 +3,7 @@
 import json
 import logging
 import os
+import socket
 import sys
 import time
 from pathlib import Path
@@ -25,7 +26,7 @@ from reid_pipeline.schema.records import EpochRecord, StageDescription
 from reid_pipeline.workers import worker
 from reid_pipeline.workers.beats import Identity, LifeLine, Watch, beat_file, write_head
 from reid_pipeline.workers.handover import Handover, write_json
-from reid_pipeline.workers.launch import launcher_command, trained_by_processes
+from reid_pipeline.workers.launch import _ERROR, launcher_command, trained_by_processes
 
 TABLE = pd.DataFrame({"path": ["a.jpg"], "label": pd.array([0], dtype="Int64")})
 RECORD = EpochRecord(
@@ -79,6 +80,20 @@ def test_what_is_handed_over_comes_back(tmp_path: Path) -> None:
     assert (state["epochs"], history) == (9, [RECORD])
 
 
+def test_a_folder_that_is_a_link_is_emptied_and_stays_one(tmp_path: Path) -> None:
+    elsewhere, folder = tmp_path / "elsewhere", tmp_path / "files"
+    (elsewhere / "old").mkdir(parents=True)
+    (elsewhere / "old" / "beat_0.json").write_text("{}")
+    (elsewhere / "error.json").write_text("{}")
+    folder.symlink_to(elsewhere)
+    Handover(folder).put(run_of(tmp_path), "one", compute(), None, None)
+    assert folder.is_symlink()
+    assert sorted(each.name for each in elsewhere.iterdir()) == ["spec.json", "split_table.parquet"]
+    (tmp_path / "file").write_text("of somebody's hand")
+    Handover(tmp_path / "file").put(run_of(tmp_path), "one", compute(), None, None)
+    assert (tmp_path / "file" / "spec.json").is_file()
+
+
 def test_an_initial_model_without_a_file_is_refused(tmp_path: Path) -> None:
     initial = SimpleNamespace(origin=SimpleNamespace(file=""))
     with pytest.raises(UserError, match="has no file"):
@@ -97,7 +112,7 @@ def test_the_launcher_is_torchrun_or_what_is_given(tmp_path: Path) -> None:
     with pytest.raises(
         UserError, match=r"compute\.launcher cannot be filled in \('nodes'\).*\{python\}, \{processes\}"
     ):
-        launcher_command(compute(launcher="srun -N {nodes}"), tmp_path)
+        launcher_command(compute().model_copy(update={"launcher": "srun -N {nodes}"}), tmp_path)
 
 
 def started(tmp_path: Path, script: str, **changes):
@@ -155,11 +170,26 @@ def test_the_node_hands_on_what_workers_store(tmp_path: Path, monkeypatch) -> No
     cells = Cells.model_validate({"pcl": {"benchmark": "drawn", "method": "pcl", "seed": 0}})
     node = MethodNodes(find_method("pcl"), "prototype_contrast")
     read = ("as given", TABLE, RawFolder(tmp_path, ()), None, None, {"epoch": 0})
+    (tmp_path / "files").mkdir()
     for given in (ComputeParameters(device="cpu"), compute()):
         made = list(node.train(*read, given, cells, None, tmp_path / "files"))
         assert made == [({"epoch": given.processes}, [RECORD])]
+    assert not (tmp_path / "files").exists(), "what a killed training in several left is of no use to one process"
     work = ("in force", "prototype_contrast", {"epoch": 0}, None)
     assert asked == [("here", *work), ("there", *work, 2, tmp_path / "files")]
+
+
+def test_a_training_that_has_not_ended_is_not_kept() -> None:
+    """A launcher may end well without one, and --from-nodes begins behind it."""
+    from reid_pipeline.pipelines.method_nodes import keep
+
+    with pytest.raises(UserError, match=r"No epoch of this training is stored\. Run without --from-nodes"):
+        keep(None)
+    state = {"model": checkpoint().tensors, "description": checkpoint().description.content(), "epoch": 2, "epochs": 5}
+    with pytest.raises(UserError, match=r"This training has not ended: epoch 2 of 5 is stored\. Run without"):
+        keep(state)
+    for ended in ({**state, "epoch": 5}, {**state, "ended": "No cluster."}):
+        assert torch.equal(keep(ended).tensors["weight"], torch.arange(3.0))
 
 
 def test_log_lines_are_passed_on_and_a_finished_folder_goes(tmp_path: Path, caplog) -> None:
@@ -200,6 +230,21 @@ def test_who_stands_still_is_named_once_with_its_step(tmp_path: Path, monkeypatc
     assert found[2][1] == "Process 2 of 3 goes on."
 
 
+def test_those_that_never_begin_are_named_once(tmp_path: Path, monkeypatch) -> None:
+    """A launcher that starts too few leaves the others waiting for them."""
+    clock = [0.0]
+    monkeypatch.setattr(time, "monotonic", lambda: clock[0])
+    watch = Watch(tmp_path, 4, 60)
+    found = []
+    for second in range(0, 300, 20):
+        clock[0] = float(second)
+        beat(tmp_path, 2, count=second, steady=False, where="its beginning")
+        found += [(second, line) for line in watch.lines()]
+    assert [second for second, _ in found] == [80]
+    assert found[0][1].startswith("No sign of life after 60 s from 3 of 4 processes (0, 1, 3). The launcher may wait")
+    assert str(tmp_path / "launcher.log") in found[0][1]
+
+
 def test_a_clustering_may_take_its_time(tmp_path: Path, monkeypatch) -> None:
     clock = [0.0]
     monkeypatch.setattr(time, "monotonic", lambda: clock[0])
@@ -233,7 +278,10 @@ def test_a_worker_whose_head_is_gone_ends(tmp_path: Path, monkeypatch) -> None:
     write_head(tmp_path, 1)
     line = LifeLine(tmp_path, 0)
     assert line._head_lives()
-    gone = {**json.loads((tmp_path / "head.json").read_text()), "pid": 2**22 - 1, "count": 2}
+    other = {**json.loads((tmp_path / "head.json").read_text()), "host": "elsewhere", "count": 9}
+    write_json(tmp_path / "head.json", other)
+    assert not line._head_lives(), "another run has taken the folder"
+    gone = {**other, "host": socket.gethostname(), "pid": 2**22 - 1, "count": 10}
     write_json(tmp_path / "head.json", gone)
     with pytest.raises(EndedError):
         line.run()
@@ -259,6 +307,35 @@ def test_a_worker_says_that_there_are_more_than_agreed_and_does_not_start_again(
     assert worker.main(handover.folder, {}) == 0
 
 
+@pytest.mark.parametrize(
+    ("environment", "text"),
+    [
+        ({}, "The launcher sets neither RANK nor SLURM_PROCID: torchrun and srun do."),
+        ({"RANK": "first"}, "The launcher sets RANK to 'first', which is no number from 0."),
+        ({"RANK": "2", "WORLD_SIZE": "2", "LOCAL_RANK": "0"}, "The launcher gives a process the number 2: they are 0"),
+    ],
+)
+def test_a_number_that_a_launcher_sets_wrongly_is_the_sentence_of_the_run(tmp_path, tame, environment, text) -> None:
+    handover = Handover(tmp_path / "files")
+    handover.put(run_of(tmp_path), "one", compute(), None, None)
+    assert worker.main(handover.folder, environment) == 0
+    assert handover.refusal().startswith(text)
+
+
+@pytest.mark.parametrize(("variables", "method"), [({}, "file"), ({"MASTER_PORT": "1"}, "env")])
+def test_a_machines_address_alone_is_no_meeting(tmp_path: Path, monkeypatch, variables, method) -> None:
+    """Scripts of clusters set it; torchrun sets both."""
+    from torch import distributed
+
+    asked = []
+    monkeypatch.setattr(distributed, "init_process_group", lambda _, init_method, **__: asked.append(init_method))
+    monkeypatch.delenv("MASTER_PORT", raising=False)
+    for name, value in ({"MASTER_ADDR": "node1"} | variables).items():
+        monkeypatch.setenv(name, value)
+    worker._met(tmp_path, 0, 2, torch.device("cpu"))
+    assert asked[0].startswith(f"{method}://")
+
+
 def test_a_fault_of_the_program_is_a_restart(tmp_path: Path, tame, monkeypatch, capsys) -> None:
     handover = Handover(tmp_path / "files")
     handover.put(run_of(tmp_path), "one", compute(), None, None)
@@ -269,7 +346,9 @@ def test_a_fault_of_the_program_is_a_restart(tmp_path: Path, tame, monkeypatch, 
     monkeypatch.setattr(worker, "_train", broken)
     slurm = {"SLURM_PROCID": "1", "SLURM_NTASKS": "2", "SLURM_LOCALID": "1"}
     assert worker.main(handover.folder, slurm) == 1
-    assert "Connection closed by peer" in capsys.readouterr().err
+    printed = capsys.readouterr().err
+    assert "Connection closed by peer" in printed
+    assert not any(_ERROR.match(line) for line in printed.splitlines()), "the fault is that of the process that ended"
     assert handover.refusal() is None
 
 
@@ -289,6 +368,14 @@ def test_one_gpu_is_not_shared(monkeypatch) -> None:
         resolve_runtime(ComputeParameters(processes=2, device="cuda:0"))
     with pytest.raises(UserError, match=r"processes is 2, and this machine has 1 GPU: each process takes one"):
         resolve_runtime(ComputeParameters(processes=2))
+
+
+def test_a_number_of_processes_that_is_a_slip_starts_none(monkeypatch) -> None:
+    monkeypatch.setattr(os, "cpu_count", lambda: 2)
+    assert resolve_runtime(compute(launcher="srun").model_copy(update={"processes": 200})).device.type == "cpu"
+    resolve_runtime(ComputeParameters(processes=8, device="cpu"))
+    with pytest.raises(UserError, match=r"processes is 200, and this machine has 2 cores: 8 are started here"):
+        resolve_runtime(ComputeParameters(processes=200, device="cpu"))
 
 
 def test_another_number_of_processes_only_warns(caplog) -> None:

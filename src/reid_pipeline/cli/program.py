@@ -61,7 +61,7 @@ def _conf() -> None:
 
 
 @program.command(name="launch")
-@click.option("--benchmark", help="Environment, a folder of conf/; without it the one that run takes.")
+@click.option("--benchmark", "--env", help="Environment, a folder of conf/; without it the one that run takes.")
 @click.option("--methods", default="", help="Methods, with commas; without it all.")
 @click.option("--seeds", default="0", show_default=True, help="Seeds, with commas.")
 @click.option("--overlays", default="", help="Overlays, with commas: cells beside those of the plain parameters.")

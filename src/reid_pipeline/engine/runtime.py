@@ -11,6 +11,9 @@ from reid_pipeline.engine.processes import ALONE, Processes
 from reid_pipeline.schema.errors import UserError
 from reid_pipeline.schema.parameters import ComputeParameters, Precision
 
+_ON_A_CORE = 4
+"""Processes that train together on one core at most: each holds a model and its optimiser."""
+
 _DTYPES = {"bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
@@ -77,7 +80,7 @@ def resolve_runtime(parameters: ComputeParameters) -> Runtime:
 
 
 def _require_device_for_each(parameters: ComputeParameters, device: torch.device) -> None:
-    """Refuse several processes on one GPU, and more of them than there are GPUs here if all are started here."""
+    """Refuse several processes on one GPU, and more of them than GPUs, or far more than cores, if all are here."""
     named = f"compute.processes is {parameters.processes}"
     if device.type == "mps" or parameters.device.startswith("cuda:"):
         raise UserError(
@@ -89,6 +92,13 @@ def _require_device_for_each(parameters: ComputeParameters, device: torch.device
         raise UserError(
             f"{named}, and this machine has {count} GPU{'s' if count != 1 else ''}: each process takes one. Give"
             f" compute.processes={count}, compute.device=cpu, or a compute.launcher for several machines."
+        )
+    cores = os.cpu_count() or 1
+    most = _ON_A_CORE * cores
+    if parameters.launcher is None and device.type == "cpu" and parameters.processes > most:
+        raise UserError(
+            f"{named}, and this machine has {cores} core{'s' if cores != 1 else ''}: {most} are started here at most,"
+            f" since each holds a model. Give compute.processes={cores}, or a compute.launcher for several machines."
         )
 
 

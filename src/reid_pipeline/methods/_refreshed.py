@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from reid_pipeline.clustering.settings import ClusteringSettings
 from reid_pipeline.engine.stage import TrainingData
@@ -49,6 +49,16 @@ class EpochClustering(ClusteringSettings):
         "all", description="rows that are embedded anew; changed: noise, those near a border, a sample, and old ones"
     )
     changed: ChangedRows = ChangedRows()
+
+    @model_validator(mode="after")
+    def _some_stay(self) -> Self:
+        if self.refresh == "changed" and self.every > self.changed.oldest:
+            raise ValueError(
+                f"refresh: changed would keep no vector: they are {self.every} epochs old at the next clustering"
+                f" and are embedded anew when older than {self.changed.oldest} (changed.oldest). Give changed.oldest"
+                f" {2 * self.every} or more, or refresh: all"
+            )
+        return self
 
     def falls_on(self, epoch: int) -> bool:
         """Return whether an epoch, from 1, clusters: 1, 1 + every, 1 + 2 every ..."""

@@ -37,7 +37,7 @@ def encoded_in_chunks(encode: Encode, inputs: Inputs, size: int) -> tuple[Tensor
 
 def _chunks(inputs: Inputs, size: int) -> Iterator[Inputs]:
     images, *ids = inputs
-    for start in range(0, len(images), size):
+    for start in range(0, len(images), size) or (0,):  # of several processes one may have no image
         rows = slice(start, start + size)
         camids, viewids = (None if each is None else each[rows] for each in ids)
         yield images[rows], camids, viewids

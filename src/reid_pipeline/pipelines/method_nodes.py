@@ -1,5 +1,6 @@
 """Nodes of a method's pipeline: each notes an origin in what it makes, and checks it in what it uses."""
 
+import shutil
 from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -12,6 +13,7 @@ from reid_pipeline.pipelines.cell_nodes import CellNodes, made_from, require_all
 from reid_pipeline.schema.addresses import ZERO_SHOT, Cells, address
 from reid_pipeline.schema.clusters import ClusterFacts
 from reid_pipeline.schema.embeddings import Embeddings
+from reid_pipeline.schema.errors import UserError
 from reid_pipeline.schema.explanations import Explanations
 from reid_pipeline.schema.origin import EXTRACTION, Origin, require_match
 from reid_pipeline.schema.parameters import (
@@ -28,10 +30,20 @@ from reid_pipeline.splits import SplitTables
 Record = dict[str, Any]
 
 
-def keep(state: Record) -> Any:
-    """Return what is stored of a finished stage."""
+def keep(state: Record | None) -> Any:
+    """Return what is stored of a finished stage.
+
+    Raises:
+        UserError: its training has not begun, or not ended.
+    """
     from reid_pipeline.engine.checkpoint import checkpoint_of
 
+    again = "Run without --from-nodes and --nodes: the same command trains, or goes on."
+    if state is None:
+        raise UserError(f"No epoch of this training is stored. {again}")
+    done, epochs = state["epoch"], state.get("epochs", state["epoch"])
+    if done < epochs and not state.get("ended"):
+        raise UserError(f"This training has not ended: epoch {done} of {epochs} is stored. {again}")
     return checkpoint_of(state)
 
 
@@ -72,6 +84,7 @@ class MethodNodes(CellNodes):
         named = partial(TrainingRun, benchmark=cell.benchmark, variant=cell.variant, auto=frozenset(cell.auto))
         run = named(*read, whole=whole, initial=initial_model)
         if compute.processes == 1:
+            shutil.rmtree(worker_files, ignore_errors=True)  # of a killed training in several
             yield from train_stage(run, self.stage, resume_point, earlier)
         else:
             yield from trained_by_processes(run, self.stage, compute, worker_files, resume_point, earlier)

@@ -10,6 +10,7 @@ from reid_pipeline.schema.embed_parameters import EmbedParameters
 from reid_pipeline.schema.errors import nearest
 from reid_pipeline.schema.export_parameters import SharedExportParameters
 from reid_pipeline.schema.gallery_parameters import GalleryParameters
+from reid_pipeline.schema.launcher import Launcher
 from reid_pipeline.schema.open_set import OpenSetParameters
 from reid_pipeline.schema.report_parameters import ReportParameters
 from reid_pipeline.schema.user_paths import user_path
@@ -34,7 +35,7 @@ class ComputeParameters(Parameters):
     threads: int = Field(0, ge=0, le=1024, description="of torch on the CPU; 0: its own choice, one a core")
     image_memory: PositiveInt = Field(2_000_000_000, description="bytes of decoded images held in memory at most")
     processes: int = Field(1, ge=1, le=4096, description="that train together, each with a part of every batch")
-    launcher: str | None = Field(None, description="command that starts them; null: torchrun on this machine")
+    launcher: Launcher | None = Field(None, description="command that starts them; null: torchrun on this machine")
     stall_seconds: PositiveInt = Field(60, description="after which a process that stands still is named")
     image_cache_limit: Natural = Field(0, description="bytes of decoded images on disk at most; 0: no cache")
 

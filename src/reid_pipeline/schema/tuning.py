@@ -1,5 +1,6 @@
 """Parameters of a study: what is searched, how long, and on which identities it is scored."""
 
+import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
@@ -12,6 +13,8 @@ from reid_pipeline.schema.record import Count, Record
 
 JOURNAL = "journal://"
 """How a storage begins that is a file which machines share."""
+_PASSWORD = re.compile(r"(?<=://)([^/@:]*):.*@")
+_SECRET = re.compile(r"([?&][^=&]*(?:pass|pwd|secret|token|key)[^=&]*=)[^&\s]*", re.IGNORECASE)
 _BY_DOTTED_NAME = BeforeValidator(lambda block: dotted(block) if isinstance(block, dict) else block)
 
 
@@ -95,16 +98,17 @@ class TuningParameters(Parameters):
         storage = self.storage
         if storage is None:
             return self
+        shown = without_password(storage)
         if "://" not in storage or (storage.startswith(JOURNAL) and not self.journal.strip("/")):
             raise ValueError(
-                f"storage {storage!r} is no URL: {JOURNAL} and the whole path of a file, such as"
+                f"storage {shown!r} is no URL: {JOURNAL} and the whole path of a file, such as"
                 f" {JOURNAL}/shared/study.journal, or that of a database, such as postgresql://<user>@<host>/<name>"
             )
         if self.journal and not self.journal.startswith("/"):
-            raise ValueError(f"storage {storage!r} needs a whole path, with three strokes: {JOURNAL}/{self.journal}")
+            raise ValueError(f"storage {shown!r} needs a whole path, with three strokes: {JOURNAL}/{self.journal}")
         if storage.startswith("sqlite") and self.workers > 1:
             raise ValueError(
-                f"storage {storage!r} is SQLite, which loses workers that start together: {JOURNAL}/<path> is for any"
+                f"storage {shown!r} is SQLite, which loses workers that start together: {JOURNAL}/<path> is for any"
                 " number of them; or give workers=1"
             )
         return self
@@ -114,6 +118,12 @@ class TuningParameters(Parameters):
         """The path of the shared journal that `storage` names; empty where it names none."""
         found = self.storage or ""
         return found.removeprefix(JOURNAL) if found.startswith(JOURNAL) else ""
+
+
+def without_password(storage: str) -> str:
+    """Return a URL as it may be shown; of what is none, nothing that could be a user's name or password."""
+    hidden = _SECRET.sub(r"\1***", storage)
+    return _PASSWORD.sub(r"\1:***@", hidden) if "://" in hidden else hidden.rpartition("@")[2]
 
 
 def dotted(block: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,14 +1,14 @@
 """Where a study is stored: a journal, which is a file that any number of machines may share, or a database."""
 
-import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 
+from optuna.exceptions import StorageInternalError
 from optuna.storages import BaseStorage, JournalStorage, RDBStorage
 from optuna.storages.journal import JournalFileBackend
 
 from reid_pipeline.schema.errors import UserError, printable
-from reid_pipeline.schema.tuning import JOURNAL
-
-_PASSWORD = re.compile(r"(?<=://)([^/@:]*):[^/@]*@")
+from reid_pipeline.schema.tuning import JOURNAL, without_password
 
 
 def open_storage(storage: str) -> BaseStorage:
@@ -34,13 +34,29 @@ def open_storage(storage: str) -> BaseStorage:
             f" beside this package on every machine, or share a file: --params tuning.storage={JOURNAL}/<folder>/<file>"
         ) from error
     except Exception as error:  # whatever a driver raises where nobody answers
-        reason = printable(without_password(str(error).splitlines()[0]))
+        reason = _reason(error)
         raise UserError(
             f"tuning.storage is {without_password(storage)}, which cannot be opened: {reason}. Is that the database's"
             " URL, <dialect>://<user>:<password>@<host>/<name>, and does it answer from this machine?"
         ) from error
 
 
-def without_password(storage: str) -> str:
-    """Return a URL as it may be shown."""
-    return _PASSWORD.sub(r"\1:***@", storage)
+@contextmanager
+def answering(storage: str) -> Iterator[None]:
+    """Within the block a database that is gone, or locked by another program, is a UserError."""
+    try:
+        yield
+    except Exception as error:
+        if not (isinstance(error, StorageInternalError) or type(error).__module__.startswith("sqlalchemy.")):
+            raise
+        raise UserError(
+            f"tuning.storage is {without_password(storage)}, which does not answer any more:"
+            f" {_reason(error.__cause__ or error)}. Trials that had ended are stored; once it answers, the same command"
+            " goes on with the study."
+        ) from error
+
+
+def _reason(error: BaseException) -> str:
+    """Return the first line of what a driver says, without passwords."""
+    first = next(iter(str(error).splitlines()), type(error).__name__)
+    return printable(without_password(first) if "://" in first else first).rstrip(".")

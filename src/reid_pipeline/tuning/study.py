@@ -16,9 +16,9 @@ from optuna.trial import FrozenTrial, TrialState
 
 from reid_pipeline.schema.errors import UserError, first_few
 from reid_pipeline.schema.nested import leaves, merged, nested
-from reid_pipeline.schema.tuning import PrunerParameters, SamplerParameters, Study, StudyTrial
+from reid_pipeline.schema.tuning import PrunerParameters, SamplerParameters, Study, StudyTrial, without_password
 from reid_pipeline.tuning.space import Space, distributions
-from reid_pipeline.tuning.storage import open_storage, without_password
+from reid_pipeline.tuning.storage import open_storage
 
 FINISHED = (TrialState.COMPLETE, TrialState.PRUNED)
 FACTS, WORKER, SEEN, STOPPED = "facts", "worker", "seen", "stopped"

@@ -18,6 +18,7 @@ from optuna.trial import FrozenTrial, TrialState
 from reid_drawings.processes import end_with_parent, unseen_ctrl_c
 from reid_pipeline.tuning import study as studies
 from reid_pipeline.tuning.space import distributions
+from reid_pipeline.tuning.storage import answering
 from reid_pipeline.tuning.study import StudyPlan
 
 _POLL_SECONDS = 1.0
@@ -51,9 +52,13 @@ def run_trials(plan: StudyPlan, objective: Objective) -> Iterator[FrozenTrial]:
     trial of a process that died does not count: another process, which waits for that, runs one in its place.
 
     Raises:
-        UserError: the study was begun with other facts, or its storage cannot be opened.
+        UserError: the study was begun with other facts, its storage cannot be opened, or is gone later.
     """
-    study = _ready_study(plan)
+    with answering(plan.storage):
+        yield from _trials(_ready_study(plan), plan, objective)
+
+
+def _trials(study: optuna.Study, plan: StudyPlan, objective: Objective) -> Iterator[FrozenTrial]:
     waits = False
     while len(studies.finished_trials(study)) < plan.trials:
         if len(studies.live_trials(study)) < plan.trials:

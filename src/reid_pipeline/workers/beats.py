@@ -16,7 +16,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from reid_pipeline.workers.handover import HEAD, read_json, write_json
+from reid_pipeline.schema.errors import first_few
+from reid_pipeline.workers.handover import HEAD, LAUNCHER_LOG, read_json, write_json
 
 INTERVAL = 0.5  # seconds between two signs of life
 _LOST = 120.0  # seconds without one of the head, of another machine, after which a worker takes it for gone
@@ -57,6 +58,9 @@ class Identity:
             os.kill(self.pid, signal.SIGKILL)
 
 
+_NOBODY = Identity(0, "", "")
+
+
 def _started(pid: int) -> str:
     try:
         fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
@@ -80,7 +84,7 @@ class LifeLine(threading.Thread):
         super().__init__(name="life line", daemon=True)
         self.folder, self.rank = folder, rank
         self.pulse: Any = None
-        self._head, self._seen, self._since = Identity(0, "", ""), -1, time.monotonic()
+        self._head, self._seen, self._since = _NOBODY, -1, time.monotonic()
         if sys.platform == "linux":
             ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
@@ -100,9 +104,11 @@ class LifeLine(threading.Thread):
         found = read_json(self.folder / HEAD)
         if found is None:
             return False  # the folder is gone, and with it the training
-        count = int(found.pop("count"))
+        count, head = int(found.pop("count")), Identity(**found)
+        if self._head not in (_NOBODY, head):
+            return False  # another run has taken the folder
         if count != self._seen:
-            self._seen, self._since, self._head = count, time.monotonic(), Identity(**found)
+            self._seen, self._since, self._head = count, time.monotonic(), head
         return self._head.lives() if self._head.here else time.monotonic() - self._since < _LOST
 
     def _end(self) -> None:
@@ -133,9 +139,16 @@ class Watch:
     def __init__(self, folder: Path, processes: int, seconds: float) -> None:
         self.folder, self.processes, self.seconds = folder, processes, seconds
         self._watched = [_Watched() for _ in range(processes)]
+        self._since, self._counted = time.monotonic(), False
 
     def lines(self) -> Iterator[str]:
-        """Yield a sentence for each worker that has begun to stand still, or goes on."""
+        """Yield a sentence for each worker that has begun to stand still, or goes on; one for all that never began."""
+        if missing := self._missing():
+            yield (
+                f"No sign of life after {self.seconds:g} s from {len(missing)} of {self.processes} processes"
+                f" ({first_few(missing)}). The launcher may wait for machines, or start too few:"
+                f" {self.folder / LAUNCHER_LOG} has what it printed. Ctrl-C ends all."
+            )
         for rank, watched in enumerate(self._watched):
             found = read_json(beat_file(self.folder, rank))
             if found is None:
@@ -150,6 +163,13 @@ class Watch:
             if watched.named and not still:
                 yield f"Process {rank} of {self.processes} goes on."
             watched.named = bool(still)
+
+    def _missing(self) -> list[str]:
+        """Return the workers that gave no sign of life in time, once."""
+        if self._counted or time.monotonic() - self._since <= self.seconds:
+            return []
+        self._counted = True
+        return [str(rank) for rank in range(self.processes) if not beat_file(self.folder, rank).exists()]
 
     def workers(self) -> list[Identity]:
         """Return the processes that gave a sign of life."""

@@ -70,8 +70,7 @@ class Handover:
         """Write a training for the workers; what an earlier run left here goes, but for what its launcher printed."""
         log = self.folder / LAUNCHER_LOG
         before = log.read_bytes() if log.is_file() else b""
-        shutil.rmtree(self.folder, ignore_errors=True)
-        self.folder.mkdir(parents=True)
+        _make_empty(self.folder)
         if before:
             (self.folder / LAUNCHER_LOG_BEFORE).write_bytes(before)
         self._table.save(run.split_table)
@@ -166,6 +165,18 @@ class Handover:
     @property
     def _progress(self) -> TrainingStateDataset:
         return TrainingStateDataset(filepath=str(self.folder / "progress.pt"))
+
+
+def _make_empty(folder: Path) -> None:
+    """Make the folder, or empty it; a link to one, on a faster disk, stays a link."""
+    if not folder.is_dir():
+        folder.unlink(missing_ok=True)
+        folder.mkdir(parents=True)
+    for each in folder.iterdir():
+        if each.is_dir() and not each.is_symlink():
+            shutil.rmtree(each)
+        else:
+            each.unlink()
 
 
 def write_json(file: Path, content: Mapping[str, Any]) -> None:

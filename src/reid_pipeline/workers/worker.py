@@ -7,6 +7,7 @@ every epoch. A restarted one goes on from the last stored epoch, to the bits of 
 import json
 import logging
 import os
+import re
 import sys
 import time
 import traceback
@@ -33,6 +34,10 @@ _READ_S = 60.0  # seconds in which the head reads why training ends, and ends th
 _OTHERS = {"RANK": "SLURM_PROCID", "WORLD_SIZE": "SLURM_NTASKS", "LOCAL_RANK": "SLURM_LOCALID"}
 
 
+_OF_ANOTHER = re.compile(r"gloo/transport|(closed|reset) by peer|remote process exited")
+"""What gloo and nccl raise in those that wait for a process that ended; its own error is what went wrong."""
+
+
 class _Records(logging.Handler):
     """Log records as lines of JSON, which the head logs as its own."""
 
@@ -52,7 +57,11 @@ def main(folder: Path, environment: Mapping[str, str]) -> int:
     handover = Handover(folder)
     if handover.refusal() is not None:
         return 0
-    rank, count, local = (_number(name, environment) for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK"))
+    try:
+        rank, count, local = (_number(name, environment) for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK"))
+    except UserError as error:
+        handover.refuse(str(error))
+        return 0
     life = LifeLine(folder, rank)
     life.start()
     _log_to(folder if rank == 0 else None)
@@ -63,10 +72,15 @@ def main(folder: Path, environment: Mapping[str, str]) -> int:
                 f"compute.processes is {spec.compute.processes}, and the launcher started {count}. Let"
                 " compute.launcher start as many: {processes} stands for their number."
             )
+        if rank >= count:
+            raise UserError(f"The launcher gives a process the number {rank}: they are 0 to {count - 1}.")
         here = int(environment.get("LOCAL_WORLD_SIZE", environment.get("SLURM_NTASKS_PER_NODE", count)))
         _train(handover, spec, life, rank, (local, here))
     except Exception as error:
         text = str(error) if isinstance(error, UserError) else machine_fault_text(error)
+        if not text and _OF_ANOTHER.search(str(error)):
+            sys.stderr.write(f"Process {rank} lost another one, whose end is the fault: {error}\n")
+            return 1
         if not text:
             traceback.print_exc()
             return 1
@@ -121,7 +135,8 @@ def _met(folder: Path, rank: int, count: int, device: "torch.device") -> "Proces
     on_gpu = device.type == "cuda"
     if on_gpu:
         torch.cuda.set_device(device)
-    meeting = "env://" if "MASTER_ADDR" in os.environ else f"file://{(folder / 'meeting').absolute()}"
+    addressed = {"MASTER_ADDR", "MASTER_PORT"} <= os.environ.keys()
+    meeting = "env://" if addressed else f"file://{(folder / 'meeting').absolute()}"
     backend = "nccl" if on_gpu else "gloo"
     distributed.init_process_group(backend, init_method=meeting, rank=rank, world_size=count, timeout=_PATIENCE)
     return Processes(rank, count, distributed.group.WORLD, device)
@@ -142,8 +157,10 @@ def own_compute(compute: ComputeParameters, local: int, here: int) -> ComputePar
 def _number(name: str, environment: Mapping[str, str]) -> int:
     """Return a number that the launcher has set."""
     for each in (name, _OTHERS[name]):
-        if each in environment:
-            return int(environment[each])
+        if (given := environment.get(each)) is not None:
+            if given.isascii() and given.isdigit():
+                return int(given)
+            raise UserError(f"The launcher sets {each} to {given!r}, which is no number from 0.")
     raise UserError(f"The launcher sets neither {name} nor {_OTHERS[name]}: torchrun and srun do.")
 
 
