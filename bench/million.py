@@ -121,7 +121,7 @@ def clustered(rows: int, width: int, folder: Path) -> dict[str, Any]:
     found["graph"] = time.perf_counter() - began
     found["graph_cpu"] = time.process_time() - cpu
     found["search"] = max(moment for what, _, moment in moments if what == "neighbours")
-    found["went_on"] = min(done for what, done, _ in moments if what == "neighbours") > 1
+    found["went_on"] = watch.resumed
     found |= {"pairs": int(similarity.nnz), "graph_peak": resident() * 2**20 / 1e9} | hubs(folder, similarity)
     for kind in KINDS:
         began, cpu = time.perf_counter(), time.process_time()
@@ -196,15 +196,15 @@ STEPS: dict[str, Callable[[int, int, Path], dict[str, Any]]] = {
 }
 
 
-def measured(folder: Path, name: str, step: str, rows: int, width: int, kill_after: float = 0.0) -> dict[str, Any]:
+def measured(folder: Path, name: str, step: str, rows: int, width: int, killed: bool = False) -> dict[str, Any]:
     """Return a step's result, done in a process of its own unless its file lies in the folder."""
     file = folder / f"{name}_{rows}x{width}.json"
     if not file.is_file():
-        scratch = folder / f"search_{rows}x{width}{'_killed' if kill_after else ''}"
+        scratch = folder / f"search_{rows}x{width}{'_killed' if killed else ''}"
         scratch.mkdir(parents=True, exist_ok=True)
         words = [sys.executable, __file__, "--child", step, str(rows), str(width), str(scratch), str(file)]
-        if kill_after:
-            killed_half_way(words, scratch / "search.npz", kill_after)
+        if killed:
+            kill_half_way(words, scratch / "search.npz", -(-rows // 1024) // 2)
         print(f"{name}, {rows:,} rows", flush=True)
         run_child(words)
     found: dict[str, Any] = json.loads(file.read_text())
@@ -216,12 +216,15 @@ def run_child(words: list[str]) -> None:
     subprocess.run(words, check=True)
 
 
-def killed_half_way(words: list[str], state: Path, seconds: float) -> None:
-    """Kill the search once its state was stored, so many seconds after."""
+def kill_half_way(words: list[str], state: Path, rounds: int) -> None:
+    """Kill the search once so many rounds were stored."""
     child = subprocess.Popen(words, env={**os.environ, STORE_EACH: "0"})
-    while not state.is_file() and child.poll() is None:
+    while child.poll() is None:
         time.sleep(0.01)
-    time.sleep(seconds)
+        if state.is_file():
+            with np.load(state) as stored:
+                if int(stored["done"]) >= rounds:
+                    break
     child.send_signal(signal.SIGKILL)
     child.wait()
 
@@ -254,10 +257,11 @@ def main(words: list[str] | None = None) -> None:
 def agreement(folder: Path, rows: int, width: int) -> str:
     """Say whether labels after a kill are those of a clustering in memory, and of one by faiss's search."""
     whole = measured(folder, "in_memory", "in_memory", rows, width)
-    killed = measured(folder, "killed", "clustered", rows, width, kill_after=0.2)
+    killed = measured(folder, "killed", "clustered", rows, width, killed=True)
     same = {kind: {killed[kind]["labels"], *whole[kind].values()} for kind in KINDS}
     words = ", ".join(f"{kind} {'equal' if len(found) == 1 else 'DIFFERENT'}" for kind, found in same.items())
-    return f"{rows:,} rows, killed and gone on ({killed['went_on']}), in memory, by faiss's search: labels {words}"
+    part = f"after round {killed['went_on']} of {-(-rows // 1024)}"
+    return f"{rows:,} rows, killed and gone on {part}, in memory, by faiss's search: labels {words}"
 
 
 def table(runs: dict[int, dict[str, Any]], floors: list[dict[str, Any]], width: int) -> str:

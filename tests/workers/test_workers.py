@@ -135,6 +135,25 @@ def test_a_launcher_that_cannot_be_started_or_ends_is_answered_in_a_sentence(tmp
         list(started(tmp_path, "kill -9 $$"))
 
 
+@pytest.mark.parametrize(("state", "goes_well"), [({}, False), ({"epoch": 3}, True), ({"ended": "no cluster"}, True)])
+def test_a_launcher_that_ends_well_before_the_last_epoch_gave_up(tmp_path: Path, state, goes_well) -> None:
+    (tmp_path / "made").mkdir()
+    Handover(tmp_path / "made").store(({"epoch": 1, "epochs": 3, **state}, [RECORD]))
+    heads = started(tmp_path, f'cp {tmp_path}/made/progress.pt "$3"; echo ━ a bar ━; echo srun: cancelled; echo')
+    if goes_well:
+        assert [found["epoch"] for found, _ in heads] == [state.get("epoch", 1)]
+    else:
+        with pytest.raises(UserError, match=r"status 0\. The last line: srun: cancelled\. Epoch 1 is stored: the same"):
+            list(heads)
+
+
+def test_a_torn_line_of_the_log_is_passed_on_as_it_is(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    whole = '{"name": "workers", "level": 30, "text": "whole"}'
+    with pytest.raises(UserError, match="exit status 3"):
+        list(started(tmp_path, f"printf '%s\\n%s\\n' '{whole[:20]}' '{whole}' > \"$3/records.jsonl\"; exit 3"))
+    assert [record.getMessage() for record in caplog.records if record.levelname == "WARNING"] == [whole[:20], "whole"]
+
+
 def test_an_error_of_a_worker_is_that_of_the_run_and_ends_the_others(tmp_path: Path) -> None:
     script = 'echo $$ > "$3/pid"; echo \'{"text": "No cluster: lower eps."}\' > "$3/error.json"; sleep 60'
     begun = time.monotonic()

@@ -54,17 +54,19 @@ class Watch:
         folder: scratch of one clustering at a time, on a disk with room for 8 bytes a row and candidate (600 MB a
             million rows, for two copies); it may be removed afterwards.
         seconds: between two states that are stored.
+        resumed: rounds of the last search that were in the folder.
     """
 
     report: Report | None = None
     folder: Path | None = None
     seconds: float = 120.0
+    resumed: int = field(default=0, init=False)
     _origin: str = field(default="", init=False)
     _stored: float = field(default=0.0, init=False)
 
     def resume(self, state: SearchState) -> int:
         """Fill the heaps from the folder; return how many rounds are in them."""
-        self._stored = time.monotonic()
+        self._stored, self.resumed = time.monotonic(), 0
         if self.folder is None:
             return 0
         self._origin = state.origin()
@@ -74,7 +76,7 @@ class Watch:
         for name, (values, rows, greatest) in zip(_HEAPS, state.heaps, strict=True):
             values[:], rows[:] = found[f"{name}_values"], found[f"{name}_rows"]
             greatest[:] = values[:, 0]
-        done = int(found["done"])
+        self.resumed = done = int(found["done"])
         _log.info("The search goes on after round %d of %d.", done, state.rounds)
         self.tell("neighbours", done, state.rounds)
         return done

@@ -37,6 +37,7 @@ _NEW_PORT = {"TORCH_DISABLE_SHARE_RDZV_TCP_STORE": "1"}
 that died, and gloo takes them for new ones."""
 _ERROR = re.compile(r"^(?:\[[^\]]*\]: ?)?((?:\w+\.)*\w*(?:Error|Exception): .+)")
 """The last line of a traceback, before which torch may write a rank."""
+_BAR = "\N{BOX DRAWINGS HEAVY HORIZONTAL}"
 _POLL = 0.1  # seconds
 _LEAVE_S = 5.0  # seconds in which a launcher may end its workers itself
 _log = logging.getLogger(__name__)
@@ -153,12 +154,19 @@ def _epochs(
         require_going_on()
         if time.monotonic() - beat > INTERVAL:
             beat, count = time.monotonic(), count + 1
-            write_head(handover.folder, count)
+            with contextlib.suppress(OSError):  # a disk that fails for a moment
+                write_head(handover.folder, count)
             for line in watch.lines():
                 _log.warning("%s", line)
         time.sleep(_POLL)
-    if status or last is None:
+    if status or last is None or not _ended(last):
         raise UserError(_gave_up(status, last, handover.folder, compute))
+
+
+def _ended(last: Epoch) -> bool:
+    """Return whether an epoch is the last of its training: a launcher can end well though its workers did not."""
+    state, _ = last
+    return bool(state.get("ended")) or state["epoch"] >= state["epochs"]
 
 
 def _gave_up(status: int | None, last: Epoch | None, folder: Path, compute: ComputeParameters) -> str:
@@ -166,8 +174,10 @@ def _gave_up(status: int | None, last: Epoch | None, folder: Path, compute: Comp
     number = status or 0
     how = f"by {signal.Signals(-number).name}" if number < 0 else f"with exit status {number}"
     stored = "No epoch is stored" if last is None else f"Epoch {last[0]['epoch']} is stored"
-    errors = [found[1] for line in _tail(folder / LAUNCHER_LOG) if (found := _ERROR.match(line))]
-    because = f" The last error: {errors[-1][:300].rstrip('.')}." if errors else ""
+    lines = [line.strip() for line in _tail(folder / LAUNCHER_LOG) if line.strip() and _BAR not in line]
+    errors = [found[1] for line in lines if (found := _ERROR.match(line))]
+    words = [f" The last error: {errors[-1]}"] if errors else [f" The last line: {line}" for line in lines[-1:]]
+    because = "".join(f"{text[:300].rstrip('.')}." for text in words)
     return (
         f"The {compute.processes} processes of this training ended, and their launcher with them {how}.{because}"
         f" {stored}: the same command goes on from there. All that they printed is in {folder / LAUNCHER_LOG}"
@@ -190,7 +200,10 @@ def _pass_on(file: Path, start: int) -> int:
         return start
     whole = content[: content.rfind(b"\n") + 1]
     for line in whole.splitlines():
-        record = json.loads(line)
+        try:
+            record = json.loads(line)
+        except json.JSONDecodeError:  # torn by a full disk
+            record = {"name": __name__, "level": logging.WARNING, "text": line.decode(errors="replace")}
         logging.getLogger(record["name"]).log(record["level"], "%s", record["text"])
     return start + len(whole)
 
