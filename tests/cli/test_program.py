@@ -227,10 +227,20 @@ def test_a_fault_of_the_machine_is_one_message(anywhere: Path, monkeypatch: pyte
     def refused(folder: Path) -> None:
         raise PermissionError(errno.EACCES, "Permission denied", str(folder))
 
+    (anywhere / "data").touch()
+    assert f"Error: {anywhere}/data is a file, where a folder is to be." in typed("demo")[1]
+    (anywhere / "data").unlink()
     monkeypatch.setattr(demo, "write_pictures", refused)
     status, output = typed("demo")
     assert status == 1
     assert f"Error: {anywhere}/data/01_raw/demo: permission denied (this process runs as user" in output
+
+
+def test_pictures_of_somebody_elses_demo_are_left_alone(anywhere: Path) -> None:
+    (anywhere / "data/01_raw/demo/train").mkdir(parents=True)
+    status, output = typed("demo")
+    assert status == 1
+    assert f"{anywhere}/data/01_raw/demo is there, and is not the demo's" in output
 
 
 def test_the_demo_asks_about_other_pictures_than_it_enrols() -> None:
