@@ -1,7 +1,9 @@
 """`reid-pipeline` without a run: its help, what the short commands make of their words, and where conf/ lies."""
 
+import errno
 import os
 import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -208,6 +210,37 @@ class TestPlace:
         status, output = typed("conf")
         assert status == 1
         assert "There is a conf/ here already" in output
+
+    def test_a_copy_that_was_cut_is_none(self, anywhere: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        def cut(_: Path, target: Path, **__: object) -> None:
+            (target / "base").mkdir(parents=True)
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr(shutil, "copytree", cut)
+        status, output = typed("conf")
+        assert status == 130
+        assert output.startswith("Interrupted")
+        assert list(anywhere.iterdir()) == [], "a part would be read in the place of the whole"
+
+
+def test_a_fault_of_the_machine_is_one_message(anywhere: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(folder: Path) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied", str(folder))
+
+    (anywhere / "data").touch()
+    assert f"Error: {anywhere}/data is a file, where a folder is to be." in typed("demo")[1]
+    (anywhere / "data").unlink()
+    monkeypatch.setattr(demo, "write_pictures", refused)
+    status, output = typed("demo")
+    assert status == 1
+    assert f"Error: {anywhere}/data/01_raw/demo: permission denied (this process runs as user" in output
+
+
+def test_pictures_of_somebody_elses_demo_are_left_alone(anywhere: Path) -> None:
+    (anywhere / "data/01_raw/demo/train").mkdir(parents=True)
+    status, output = typed("demo")
+    assert status == 1
+    assert f"{anywhere}/data/01_raw/demo is there, and is not the demo's" in output
 
 
 def test_the_demo_asks_about_other_pictures_than_it_enrols() -> None:

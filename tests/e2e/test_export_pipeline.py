@@ -18,6 +18,7 @@ from small_project import ROOT, Project, measured_project, run_session
 
 from reid_pipeline import load_embedder
 from reid_pipeline.export import exporting, proof
+from reid_pipeline.export.card_page import card_text
 from reid_pipeline.export.files import METADATA
 from reid_pipeline.export.sessions import run_of_onnx
 from reid_pipeline.io.exports import ExportsDataset
@@ -93,6 +94,7 @@ def test_the_files_give_the_pipelines_embeddings_and_say_what_they_are(project: 
     assert json.loads(metadata["origin"])["method"] == "zero_shot"
     assert {"licence", "inputs", "outputs", "opset", "resize", "pixel_mean", "pixel_std", "arithmetic"} <= set(metadata)
     assert "unit vectors" in file.doc_string
+    assert "demo-vit, not adapted, images of" in file.doc_string, "zero_shot trains nothing"
     assert str(project.root).encode() not in file.SerializeToString()
     assert any(node.op_type == "DequantizeLinear" for node in file.graph.node)
 
@@ -116,6 +118,9 @@ def test_a_trackers_file_needs_no_labels_and_int8_takes_what_is_within_the_bound
     assert [each.file for each in card.files] == ["osnet_x0_25_int8.onnx"]
     assert card.inputs[0].shape == ("batch", 3, 256, 128)
     assert (card.proof.images, card.proof.mAP, card.files[0].agreement.mAP) == (3, None, None)
+    assert str(project.root) not in "".join(file.read_text() for file in folder.glob("card.*"))
+    assert "mAP" not in card_text(card)
+    assert "INTER_LINEAR: least cosine 0." in card_text(card)
     assert card.files[0].bound == "every cosine at least 0.98, as no image has a label"
     assert (card.files[0].arithmetic, card.files[0].refused) == (
         "fine", ("not coarse, by which its least cosine is low",),

@@ -17,7 +17,7 @@ from reid_pipeline.reporting.gallery_pages import (
     render_answers,
     render_gallery,
 )
-from reid_pipeline.reporting.page import ROOT
+from reid_pipeline.reporting.page import ROOT, aligned
 
 RED = np.full((56, 28, 3), (200, 0, 0), dtype=np.uint8)
 NASTY = "<script>alert(1)</script>"
@@ -76,3 +76,9 @@ def test_the_page_of_a_gallery_lists_so_many_identities_and_counts_all() -> None
     assert ">252<" in page.replace("\n", ""), "every second of 505 is not confirmed"
     assert "north, south" in page
     assert '<th scope="col">First</th>' not in page, "empty columns are left out"
+
+
+def test_a_name_neither_breaks_a_line_nor_steers_the_terminal() -> None:
+    header, _, row = aligned([["probe", "identity"], ["a\nb\x1b[2J.jpg", "\u202egpj"]])
+    assert row.split() == [r"a\nb\x1b[2J.jpg", r"\u202egpj"]
+    assert len(header) == len(row)

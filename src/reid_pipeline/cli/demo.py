@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from reid_pipeline.cli.here import run
+from reid_pipeline.schema.errors import UserError
 from reid_pipeline.schema.place import project_folder
 from reid_pipeline.schema.typed import typed
 
@@ -65,6 +66,8 @@ def demo() -> None:
     if not people.is_dir():
         click.echo(f"Drawing {ENROLLED} people, new pictures of {ASKED} of them, and {STRANGERS} strangers.")
         write_pictures(people)
+    elif not all((project_folder() / each).is_dir() for each in (KNOWN, NEW)):
+        raise UserError(f"{people} is there, and is not the demo's: it lacks known/ and new/. Move it away.")
     for number, step in enumerate(STEPS, 1):
         click.echo(f"\n{number} of {len(STEPS)}: {step.text}.\n$ {step.command}")
         run(step.pipeline, step.parameters, further=step.further)

@@ -1,7 +1,9 @@
 """`reid-pipeline`: Kedro's run, a demo, and short commands. Its help imports neither Kedro nor torch."""
 
 import shutil
+import signal
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -26,6 +28,23 @@ class Program(click.Group):
             return name, command, rest
         ctx.default_map = {"run": run_defaults()}
         return name, run_command(), rest
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Do what was typed; what the user or the machine can mend is answered in one message."""
+        try:
+            return super().invoke(ctx)
+        except (click.ClickException, click.exceptions.Exit, click.Abort):
+            raise
+        except KeyboardInterrupt as error:
+            click.echo("Interrupted: the same command begins anew, with what is stored.", err=True)
+            raise click.exceptions.Exit(128 + signal.SIGINT) from error
+        except Exception as error:
+            from reid_pipeline.user_errors import user_error_text
+
+            text = user_error_text(error)
+            if text is None:
+                raise
+            raise click.ClickException(text) from error
 
 
 @click.group(cls=Program, context_settings={"help_option_names": ["-h", "--help"]})
@@ -53,10 +72,13 @@ def _demo() -> None:
 @program.command(name="conf")
 def _conf() -> None:
     """Copy the parameters into conf/ here, to edit; the copy is then in force."""
+    from reid_pipeline.io.replacing import replacing
+
     target = Path(CONF)
     if target.exists():
         raise click.ClickException(f"There is a {CONF}/ here already: move it away, or edit it.")
-    shutil.copytree(package_conf(), target, ignore=shutil.ignore_patterns("local", "credentials*"))
+    with replacing(target) as written:  # of a part, a run would take it for the whole
+        shutil.copytree(package_conf(), written, ignore=shutil.ignore_patterns("local", "credentials*"))
     click.echo(f"{CONF}/ was written: from now on it is what runs in this folder read.")
 
 
@@ -72,15 +94,8 @@ def _launch(dry_run: bool, **given: str) -> None:
     """Run cells on a cluster: methods x seeds as jobs, with what conf/base/resources.yml says that each needs."""
     run_command()  # makes Kedro ready, or says why not
     from reid_pipeline.cli.launch import cells_of, launch
-    from reid_pipeline.user_errors import user_error_text
 
-    try:
-        launch(cells_of(given), dry_run=dry_run)
-    except Exception as error:
-        text = user_error_text(error)
-        if text is None:
-            raise
-        raise click.ClickException(text) from error
+    launch(cells_of(given), dry_run=dry_run)
 
 
 for _name in SHORT:

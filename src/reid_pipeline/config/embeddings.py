@@ -6,7 +6,7 @@ from typing import Any
 
 from reid_pipeline.schema.addresses import component
 from reid_pipeline.schema.layers import IMAGES, MODEL, OUTPUT_NAME
-from reid_pipeline.schema.model_files import ADDRESS, embedder_file
+from reid_pipeline.schema.model_files import EMBEDDER, embedder_file
 from reid_pipeline.schema.user_paths import user_path
 
 
@@ -57,9 +57,11 @@ def export_name(given: Mapping[str, Any]) -> str:
 
 
 def _of_model(model: str) -> str:
+    """Return the cell of an address, folder or embedder.safetensors; of another file its folders and its own name."""
     path = Path(model)
-    named = model.replace("/", "-") if ADDRESS.fullmatch(model) else "-".join(path.with_suffix("").parts[-4:-1])
-    return named or path.stem
+    named = path.parent if path.name == EMBEDDER else path.parent / path.name.removesuffix(".safetensors")
+    parts = [part for part in named.parts if part not in {named.anchor, ".."}]
+    return "-".join(parts[-3:]) or path.stem or "model"
 
 
 def _place(given: str, project: Path) -> Path:

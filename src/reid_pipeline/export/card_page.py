@@ -45,13 +45,16 @@ def card_text(card: ExportCard) -> str:
     """Return the proof in a few lines."""
     lines = [_proof(card)]
     for each in card.files:
-        scores = _scores(each.agreement)
         least = " ".join(f"{time.exported:g} ms an image in batches of {time.batch}," for time in each.latency)
-        lines.append(
-            f"{each.file}: mAP {scores[0]} ({scores[1]} points), least cosine {scores[2]}, {least} {each.bytes:,} bytes"
-        )
-    lines += [f"{each.resize}: mAP {_scores(each.agreement)[1]} points" for each in card.resizes]
+        lines.append(f"{each.file}: {_in_words(each.agreement)}, {least} {each.bytes:,} bytes")
+    lines += [f"{each.resize}: {_in_words(each.agreement)}" for each in card.resizes]
     return "\n".join(lines)
+
+
+def _in_words(found: FeatureAgreement) -> str:
+    """Return what was measured; without labels there is no mAP."""
+    score, points, least, _ = _scores(found)
+    return f"{f'mAP {score} ({points} points), ' if found.mAP is not None else ''}least cosine {least}"
 
 
 def _proof(card: ExportCard) -> str:

@@ -20,6 +20,7 @@ from reid_pipeline.export.proof_images import ProofImages
 from reid_pipeline.export.sessions import Run, run_of_onnx, run_of_pt2
 from reid_pipeline.export.signatures import require_side_information_fits, signature
 from reid_pipeline.models.embedder import Embedder
+from reid_pipeline.schema.addresses import ZERO_SHOT
 from reid_pipeline.schema.errors import UserError
 from reid_pipeline.schema.export_parameters import ExportParameters
 from reid_pipeline.schema.exports import ExportCard, ExportedFile, ExportMachine, ProofFacts
@@ -159,8 +160,9 @@ class Export:
         encoder, origin = self.embedder.encoder, self.origin
         made = f" by {origin.method}" if origin.method else ""
         on = f" on {origin.benchmark}" if origin.benchmark else ""
+        trained = "not adapted" if origin.method == ZERO_SHOT else f"trained{made}{on}"
         return (
-            f"Image embedder of reid_pipeline for re-identification: {encoder.name}, trained{made}{on}, images of"
+            f"Image embedder of reid_pipeline for re-identification: {encoder.name}, {trained}, images of"
             f" {encoder.image_size[0]} x {encoder.image_size[1]} (rows x columns) to unit vectors of"
             f" {encoder.embedding_width} numbers."
         )

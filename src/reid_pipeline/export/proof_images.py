@@ -132,7 +132,13 @@ def images_of_list(listed: ListedImages, *, calibration: int, most: int) -> Proo
         raise UserError(f"There is no image in {listed.given}: an export is proved on some. Name a folder with images.")
     tested = [paths[row] for row in _spaced(np.arange(len(paths)), most or len(paths))]
     taken = [paths[row] for row in _spaced(np.arange(len(paths)), calibration)]
-    return ProofImages(listed.given, Files(tested), Files(taken))
+    return ProofImages(_leaving_home(listed.given), Files(tested), Files(taken))
+
+
+def _leaving_home(given: str) -> str:
+    """Return a path as a card may have it, which goes where its files go: without folders that lead to this one."""
+    path = Path(given)
+    return path.relative_to(Path.cwd()).as_posix() if path.is_relative_to(Path.cwd()) else path.name
 
 
 def _queries(draws: Sequence[Draw]) -> int:

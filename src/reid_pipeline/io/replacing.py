@@ -32,11 +32,11 @@ def replacing(target: Path, *, beside: Path | None = None) -> Iterator[Path]:
     scratch folder beside `target`, or `beside` another path. Those of killed writers, found there, are removed.
 
     Raises:
-        UserError: a file is to take the place of a folder, which may hold anything.
+        UserError: a file is to take the place of a folder, which may hold anything, or a folder that of a file.
     """
     place = beside or target
     with naming(place):
-        place.parent.mkdir(parents=True, exist_ok=True)
+        _make_folder(place.parent)
         remove_dead(place.parent)
     with _scratch_folder(place) as (scratch, mode):
         written = scratch / target.name
@@ -54,6 +54,14 @@ def replacing(target: Path, *, beside: Path | None = None) -> Iterator[Path]:
                 raise
         else:
             written.replace(target)
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError) as error:
+        file = next((each for each in (folder, *folder.parents) if each.exists()), folder)
+        raise UserError(f"{file} is a file, where a folder is to be. Move it away, and run that again.") from error
 
 
 def remove_dead(folder: Path) -> None:

@@ -11,6 +11,7 @@ import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from reid_pipeline.reporting.formats import METRICS, UNMEASURED, exact_duration
+from reid_pipeline.schema.errors import printable
 from reid_pipeline.schema.nested import leaves
 
 ROOT = "folder-of-all-pages:/"
@@ -88,7 +89,11 @@ class Table:
 
 
 def aligned(grid: Sequence[Sequence[str]]) -> list[str]:
-    """Return a header, a rule and the other rows of `grid`: the first column to the left, others right."""
+    """Return a header, a rule and the other rows of `grid`: the first column to the left, others right.
+
+    What would break a line or steer a terminal, in the name of a file for one, is shown as Python writes it.
+    """
+    grid = [[printable(cell) for cell in row] for row in grid]
     widths = [max(map(len, column)) for column in zip(*grid, strict=True)]
     header, *rows = (
         "  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]).rstrip() for row in grid
