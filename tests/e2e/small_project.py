@@ -166,10 +166,11 @@ def run_session(
     *,
     environment: str = "synthetic",
     from_nodes: tuple[str, ...] = (),
+    to_nodes: tuple[str, ...] = (),
     **parameters: Any,
 ) -> None:
-    """Run a pipeline in this process; the caller has bootstrapped the project."""
+    """Run a pipeline in this process; the caller has bootstrapped the project. Half of what a run takes is its page."""
     from kedro.framework.session import KedroSession
 
     with KedroSession.create(project.root, env=environment, runtime_params=parameters) as session:
-        session.run(pipeline_names=[pipeline], from_nodes=list(from_nodes))
+        session.run(pipeline_names=[pipeline], from_nodes=list(from_nodes), to_nodes=list(to_nodes))

@@ -15,6 +15,7 @@ from small_project import LEAST_BACKBONE, LEAST_PEOPLE, Project, make_project, r
 from reid_pipeline.user_errors import user_error_text
 
 LEARNER = "baseline"
+CARDS = ("zero_shot.run_card", f"{LEARNER}.run_card")
 PLAN = {"epochs": 1, "iterations_per_epoch": 1, "batch_size": 4, "instances": 2, "milestones": []}
 
 
@@ -30,8 +31,8 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
 
 
 def run(project: Project, **given: Any) -> None:
-    """Run zero_shot on the tables that are there."""
-    run_session(project, "zero_shot", from_nodes=("zero_shot.build",), **given)
+    """Run zero_shot on the tables that are there; what its page is made of lies in the same cell."""
+    run_session(project, "zero_shot", from_nodes=("zero_shot.build",), to_nodes=("zero_shot.run_card",), **given)
 
 
 def cells(project: Project, benchmark: str = "synthetic") -> set[str]:
@@ -148,7 +149,7 @@ def test_an_overlaid_run_says_which_zero_shot_it_is_compared_with(
     """The backbone is given to the method alone; zero_shot has it, too, in a cell of its own."""
     size = [32, 24]
     with caplog.at_level("INFO", logger="reid_pipeline"):
-        run_session(project, LEARNER, **{LEARNER: {"backbone": {"image_size": size}}})
+        run_session(project, LEARNER, to_nodes=CARDS, **{LEARNER: {"backbone": {"image_size": size}}})
     variant = "backbone.image_size=(32,24)"
     assert f"{LEARNER}+{variant} is compared with zero_shot+{variant}" in caplog.text
     for method in (LEARNER, "zero_shot"):
@@ -184,7 +185,8 @@ def test_a_collection_names_its_folders(project: Project) -> None:
             person.mkdir(parents=True, exist_ok=True)
             shutil.copy(file, person)
     for name in ("2024_10", "My #2"):
-        run_session(project, "zero_shot", environment="custom", raw_root=str(mine), collection=name)
+        given = {"environment": "custom", "raw_root": str(mine), "to_nodes": ("zero_shot.run_card",)}
+        run_session(project, "zero_shot", collection=name, **given)
         assert cells(project, name) == {"zero_shot"}
         assert (project.root / f"data/03_primary/{name}/split_table.parquet").is_file()
         metrics = project.root / f"data/08_reporting/{name}/zero_shot/seed_0/metrics.json"
@@ -192,7 +194,7 @@ def test_a_collection_names_its_folders(project: Project) -> None:
     assert not (project.root / "data/08_reporting/custom").exists()
     card = project.root / "data/08_reporting/2024_10/zero_shot/seed_0/run_card.json"
     before = card.stat().st_mtime_ns
-    run_session(project, "zero_shot", environment="custom", raw_root=str(mine), overlay=str(card))
+    run_session(project, "zero_shot", overlay=str(card), **given)
     assert card.stat().st_mtime_ns > before
     told = refused(project, "zero_shot", collection="2024_10")
     assert "collection is '2024_10', and this environment reads synthetic" in told

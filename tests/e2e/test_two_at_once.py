@@ -69,7 +69,7 @@ def test_one_cell_has_one_writer_and_another_seed_is_another_cell(
     assert re.search(rf"kedro run --pipeline={METHOD}\) is writing there.*give the command again", said)
     assert results(project) == before
 
-    status, printed = project.kedro(*RUN, "--params=seed=1")
+    status, printed = project.kedro(*RUN, "--params=seed=1", f"--to-nodes={METHOD}.train_cluster_contrast")
     assert status == 0, printed
     other, own = (
         json.loads(place.result(METHOD, "history.json", seed=seed).read_text())[0]
