@@ -15,7 +15,6 @@ from small_project import LEAST_BACKBONE, LEAST_PEOPLE, Project, make_project, r
 from reid_pipeline.user_errors import user_error_text
 
 LEARNER = "baseline"
-CARDS = ("zero_shot.run_card", f"{LEARNER}.run_card")
 PLAN = {"epochs": 1, "iterations_per_epoch": 1, "batch_size": 4, "instances": 2, "milestones": []}
 
 
@@ -149,7 +148,7 @@ def test_an_overlaid_run_says_which_zero_shot_it_is_compared_with(
     """The backbone is given to the method alone; zero_shot has it, too, in a cell of its own."""
     size = [32, 24]
     with caplog.at_level("INFO", logger="reid_pipeline"):
-        run_session(project, LEARNER, to_nodes=CARDS, **{LEARNER: {"backbone": {"image_size": size}}})
+        run_session(project, LEARNER, **{LEARNER: {"backbone": {"image_size": size}}})
     variant = "backbone.image_size=(32,24)"
     assert f"{LEARNER}+{variant} is compared with zero_shot+{variant}" in caplog.text
     for method in (LEARNER, "zero_shot"):

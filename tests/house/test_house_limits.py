@@ -5,20 +5,27 @@ import io
 import re
 import tokenize
 from collections.abc import Iterator
+from functools import cache
 
 from project_copy import ROOT
 
 FUNCTION, MODULE = 40, 300
 FILES = sorted(file for folder in ("src", "dvc", "bench") for file in (ROOT / folder).rglob("*.py"))
+WORD = re.compile(r"[A-Z]?[a-z]+")
 DOCUMENTED = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
 RETIRED = re.compile(
     r"told|said|chosen|kept|settles?|settled|lots?|shelf|shelves|mistakes?|everything|halves|litter", re.IGNORECASE
 )
 
 
+@cache
+def nodes(text: str) -> list[ast.AST]:
+    return list(ast.walk(ast.parse(text)))
+
+
 def functions(text: str) -> Iterator[tuple[str, int]]:
     """Each function and its lines, the docstring not counted."""
-    for node in ast.walk(ast.parse(text)):
+    for node in nodes(text):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             lines = (node.end_lineno or 0) - node.lineno + 1
             first = node.body[0]
@@ -28,16 +35,18 @@ def functions(text: str) -> Iterator[tuple[str, int]]:
 
 
 def docstrings(text: str) -> Iterator[str]:
-    for node in ast.walk(ast.parse(text)):
+    for node in nodes(text):
         if isinstance(node, DOCUMENTED) and (found := ast.get_docstring(node)):
             yield found
 
 
 def words(text: str) -> Iterator[tuple[int, str]]:
-    """Each word of names, strings and comments, with its line."""
+    """Each word of names, strings and comments, with its line, of a text that has a retired word somewhere."""
+    if not any(map(RETIRED.fullmatch, WORD.findall(text))):
+        return
     for token in tokenize.generate_tokens(io.StringIO(text).readline):
         if token.type in (tokenize.NAME, tokenize.STRING, tokenize.COMMENT):
-            for word in re.findall(r"[A-Z]?[a-z]+", token.string):
+            for word in WORD.findall(token.string):
                 yield token.start[0], word
 
 
