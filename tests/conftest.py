@@ -1,5 +1,6 @@
 """Small real data that several rooms' tests share: JPEG files, a drawn benchmark, its tables."""
 
+import os
 import signal
 import sys
 from collections.abc import Callable, Iterator
@@ -16,6 +17,10 @@ PROJECT = Path(__file__).resolve().parents[1]
 
 # Kedro looks for ibis, which is no dependency, at each value that a session passes on: some seconds of a whole suite.
 sys.modules.setdefault("ibis", None)
+
+# Processes of tests share the cores: threads of OpenMP would spin where they wait for each other. No library is loaded
+# yet that reads it; the programs that tests start inherit it.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 SLOW = {"bench", "e2e", "golden"}
 """Folders whose tests run whole pipelines or programs; elsewhere tests of over a second, alone or with all their

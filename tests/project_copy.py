@@ -10,11 +10,13 @@ from warm_python import command as warm_command
 
 ROOT = Path(__file__).parents[1]
 
-# The demo in small: drawn in two seconds, random weights, two epochs of two steps.
+# The demo in small: drawn in a second, random weights, two epochs of two steps; the report does not explain.
 SMALL_DRAWING = (
-    "{train_identities: 8, test_identities: 6, distractors: 4, junk: 2,"
+    "{train_identities: 8, test_identities: 6, distractors: 4, junk: 2, cameras_per_identity: [3, 3],"
+    " images_per_camera: [2, 2],"
     " lighting: 0.0, places_per_camera: 1, tracklet_length: 4}"
 )
+NOT_EXPLAINED = "report: {explain: {identities: 0, texts: 0, pictures: 0, queries: 0}}"
 SMALL_BACKBONE = "{name: demo-vit, pretrained: null, image_size: [64, 32]}"
 _SHARED = f"backbone: {SMALL_BACKBONE}, augmentation: {{padding: 4}}"
 _PLAN = "iterations_per_epoch: 2, batch_size: 8, instances: 4, warmup_epochs: 0, milestones: []"

@@ -115,6 +115,7 @@ def test_nmi_is_at_most_1():
     assert pseudo_label_quality(labels, labels).nmi == 1.0
 
 
+@pytest.mark.slow
 def test_a_table_that_no_matrix_holds():
     """200,000 clusters of one against as many identities: a dense table would take 320 GB."""
     rows = np.arange(200_000)

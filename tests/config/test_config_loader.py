@@ -223,6 +223,7 @@ class TestGiven:
             == "${seed}"
         )
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("name", ["a:b", "c:x", "c:/x", "http:x", "rel/../x", "a, b", "x/", "2024", "a=b", "a\\b"])
     def test_any_folder_may_be_named(self, name):
         """Kedro takes what is before a colon for a drive or a scheme, and would not look in the project."""

@@ -27,6 +27,7 @@ def test_it_names_published_weights_and_their_pixels(name):
     assert backbone["pixel_mean"] is backbone["pixel_std"] is None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", STARTS.values())
 @pytest.mark.parametrize("environment", ["market1501", "veri776"])
 def test_every_trained_method_has_a_start(name, environment):

@@ -30,8 +30,8 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
 
 
 def run(project: Project, **given: Any) -> None:
-    """Run zero_shot on the tables that are there."""
-    run_session(project, "zero_shot", from_nodes=("zero_shot.build",), **given)
+    """Run zero_shot on the tables that are there; what its page is made of lies in the same cell."""
+    run_session(project, "zero_shot", from_nodes=("zero_shot.build",), to_nodes=("zero_shot.run_card",), **given)
 
 
 def cells(project: Project, benchmark: str = "synthetic") -> set[str]:
@@ -184,7 +184,8 @@ def test_a_collection_names_its_folders(project: Project) -> None:
             person.mkdir(parents=True, exist_ok=True)
             shutil.copy(file, person)
     for name in ("2024_10", "My #2"):
-        run_session(project, "zero_shot", environment="custom", raw_root=str(mine), collection=name)
+        given = {"environment": "custom", "raw_root": str(mine), "to_nodes": ("zero_shot.run_card",)}
+        run_session(project, "zero_shot", collection=name, **given)
         assert cells(project, name) == {"zero_shot"}
         assert (project.root / f"data/03_primary/{name}/split_table.parquet").is_file()
         metrics = project.root / f"data/08_reporting/{name}/zero_shot/seed_0/metrics.json"
@@ -192,7 +193,7 @@ def test_a_collection_names_its_folders(project: Project) -> None:
     assert not (project.root / "data/08_reporting/custom").exists()
     card = project.root / "data/08_reporting/2024_10/zero_shot/seed_0/run_card.json"
     before = card.stat().st_mtime_ns
-    run_session(project, "zero_shot", environment="custom", raw_root=str(mine), overlay=str(card))
+    run_session(project, "zero_shot", overlay=str(card), **given)
     assert card.stat().st_mtime_ns > before
     told = refused(project, "zero_shot", collection="2024_10")
     assert "collection is '2024_10', and this environment reads synthetic" in told

@@ -148,7 +148,7 @@ def test_another_source_is_another_training(project: Project) -> None:
     other.origin = other.origin.replace(digest=None)
     file = project.root / "mine/embedder.safetensors"
     EmbedderDataset(filepath=str(file)).save(other)
-    adapt(project, "zero_shot", init_from="mine/embedder.safetensors", variant="mine")
+    adapt(project, "zero_shot", init_from="mine/embedder.safetensors", variant="mine", to_nodes=("zero_shot.run_card",))
     text = refused(project, "zero_shot", init_from=SOURCE, variant="mine")
     assert "was made with init_from=embedder.safetensors" in text
     assert "init_from=synthetic-pcl-seed_0" in text
@@ -187,7 +187,8 @@ def test_a_text_method_reads_its_text_tower_from_the_pretrained_weights(project:
 def test_a_published_file_is_a_start_without_an_import(project: Project) -> None:
     """48 x 36 pixels at the stride of a patch of 12 are the grid of the file: 4 x 3."""
     torch.save(stored(released_model("pcl", ReleasedViT(DEMO, (48, 36), 12))), project.root / "Market.pth")
-    adapt(project, "zero_shot", init_from="Market.pth", backbone={"image_size": [48, 36]}, variant="market")
+    size = {"image_size": [48, 36]}
+    adapt(project, "zero_shot", init_from="Market.pth", backbone=size, variant="market", to_nodes=("zero_shot.build",))
     found = embedder(project, "synthetic_vehicles/zero_shot+market/seed_0")
     assert (found.neck, found.origin.label_use) == ("after", "source")
     text = refused(project, "zero_shot", init_from="Market.pth")

@@ -1,4 +1,7 @@
-"""Every kind of tower, exported as ONNX and run by onnxruntime with batches of 1, 3 and 64."""
+"""Kinds of towers, exported as ONNX and run by onnxruntime with batches of 1, 3 and 64.
+
+Every kind by bench/matrices.py. Here CLIP's ResNet and rotary positions, and in the other tests a class-token ViT.
+"""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -8,6 +11,7 @@ import numpy as np
 import onnx
 import pytest
 import torch
+from matrices import cells
 from tower_examples import configurations, examples, forget_examples
 
 from reid_pipeline.export.files import OPSET, Traced, onnx_bytes
@@ -26,6 +30,7 @@ pytestmark = pytest.mark.slow
 
 MEAN, STD = (0.5, 0.4, 0.3), (0.2, 0.3, 0.25)
 FIRST = [(kind, next(iter(configs))) for kind, configs in configurations().items()]
+EXPORTED = cells(FIRST, always=[("modified_resnet", "small-resnet"), ("timm_class_token_vit", "small-eva02")])
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -66,7 +71,7 @@ def exported(model: Embedder) -> Any:
     return onnx.load_from_string(onnx_bytes(Traced(graph).model, {"reid_pipeline": "0"}, "words"))
 
 
-@pytest.mark.parametrize(("kind", "name"), FIRST)
+@pytest.mark.parametrize(("kind", "name"), EXPORTED)
 def test_a_network_of_every_kind_gives_the_pipelines_embeddings(kind: str, name: str) -> None:
     del kind
     model = embedder(name)

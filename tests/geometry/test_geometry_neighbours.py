@@ -167,6 +167,7 @@ def test_bad_input_gets_an_answer(features, k, queries, message):
         nearest_neighbours(features, k, queries=queries)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("room", ["geometry", "clustering", "retrieval"])
 def test_importing_a_room_imports_no_heavy_package(room):
     heavy = {"torch", "faiss", "sklearn", "numba"}

@@ -51,11 +51,11 @@ def golden_project(root: Path) -> Iterator[Path]:
 
 
 def trace_of(root: Path, run: Run) -> Trace:
-    """Run a method's pipeline in a session of Kedro, and return what is kept of it."""
+    """Run a method's pipeline, up to its figures, in a session of Kedro; return what is kept of it."""
     from kedro.framework.session import KedroSession
 
     with kept_pseudo_labels() as labels, KedroSession.create(root, env=run.environment) as session:
-        session.run(pipeline_names=[run.method])
+        session.run(pipeline_names=[run.method], to_nodes=[f"{run.method}.evaluate"])
     found = results(catalog_of(root, run.environment), run.method)
     return {"inputs": input_digests(), "pseudo_labels": labels, **found}
 

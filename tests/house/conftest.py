@@ -5,7 +5,7 @@ import subprocess
 import pytest
 from compiled import share_kernels
 from console_blocks import documented
-from project_copy import ROOT, SMALL_DRAWING, SMALL_METHODS, ProjectCopy, small_stages, source_files
+from project_copy import NOT_EXPLAINED, ROOT, SMALL_DRAWING, SMALL_METHODS, ProjectCopy, small_stages, source_files
 
 # Left by every `kedro run`: the modules of the package that it had loaded in the end.
 WATCHING = """\
@@ -33,6 +33,8 @@ def small_project(tmp_path_factory: pytest.TempPathFactory) -> ProjectCopy:
     catalog = (conf / "catalog.yml").read_text()
     assert "${runtime_params:synthetic,{}}" in catalog
     (conf / "catalog.yml").write_text(catalog.replace("${runtime_params:synthetic,{}}", SMALL_DRAWING))
+    with (conf / "parameters.yml").open("a") as file:
+        file.write(f"\n{NOT_EXPLAINED}\n")
     for method, parameters in SMALL_METHODS.items():
         (conf / f"parameters_{method}.yml").write_text(parameters)
     (folder / "dvc.yaml").write_text(small_stages((folder / "dvc.yaml").read_text()))

@@ -36,6 +36,7 @@ def holds(text: str, quoted: str) -> bool:
     return True
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("quoted", QUOTED)
 def test_the_code_says_so(quoted: str) -> None:
     words = re.sub(r"`?<[^<>]*>`?", "", quoted)

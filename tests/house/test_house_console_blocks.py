@@ -17,6 +17,7 @@ def registered() -> None:
     bootstrap_project(ROOT)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("document", [name for name in NAMES if blocks_of(name)])
 def test_every_block_is_executed_parsed_or_listed(document: str) -> None:
     assert {kind_of(block) for block in blocks_of(document)} <= {"executed", "parsed", "listed"}

@@ -35,6 +35,7 @@ def dvc(folder: Path, *words: str) -> str:
     return done.stdout + done.stderr
 
 
+@pytest.mark.slow
 def test_locks_are_seen_neither_by_git_nor_by_dvc(repository: Path) -> None:
     dvc(repository, "init", "--quiet")
     locks = ["data/.locks/market1501/tables.lock", "data/.locks/market1501/pcl/seed_0.json"]

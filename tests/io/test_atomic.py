@@ -324,3 +324,15 @@ def test_a_class_that_cannot_parse_what_it_writes_cannot_be_made(tmp_path):
 
     with pytest.raises(TypeError, match="_parsed"):
         WithoutParsing(filepath=str(tmp_path / "a.json"))
+
+
+def test_what_a_table_notes_comes_back_and_is_copied_with_no_column(tmp_path: Path) -> None:
+    dataset = AtomicParquetDataset(filepath=str(tmp_path / "a.parquet"))
+    table = pd.DataFrame({"a": [1]})
+    table.attrs = {"origin": {"version": 1, "parameters": {"ingestion": {"reader": "x"}}}, "white_value": 4095}
+    dataset.save(table)
+    loaded = dataset.load()
+    assert loaded.attrs == table.attrs
+    assert loaded["a"].attrs["origin"] is loaded.attrs["origin"]
+    dataset.save(loaded)
+    assert dataset.load().attrs == table.attrs

@@ -70,6 +70,7 @@ def _images(size: tuple[int, int], count: int = 4) -> torch.Tensor:
     return torch.randn(count, 3, *size, generator=torch.Generator().manual_seed(1))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize(
     ("size", "stride", "kind"),

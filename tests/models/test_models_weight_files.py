@@ -421,6 +421,7 @@ CHANGES: dict[str, tuple[Callable[[Tensor], Tensor], str]] = {
 }  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("change", CHANGES)
 def test_numbers_that_are_no_weights(tmp_path: Path, demo_state: dict[str, Tensor], change: str) -> None:

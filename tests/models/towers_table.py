@@ -31,7 +31,7 @@ _INTRODUCTION = """# Image towers
 Every image tower of open_clip {open_clip} (with timm {timm}), built at 256 x 128: its kind, and the widths of the three
 features ([methods.md](methods.md)). `backbone.name` takes these names; others, in folders and repositories, are taken
 if they are of one of these kinds ([parameters.md](parameters.md)). Written by `python tests/models/towers_table.py`;
-the suite builds each tower anew and compares.
+the suite builds one of each kind anew and compares, `bench/matrices.py` all.
 
 ## Kinds
 

@@ -152,7 +152,16 @@ def read_table(file: Path, schema: str = "", again: str = "") -> "pd.DataFrame":
     raise UnreadableFile(file, f"{file} is no table as this version makes it: {reason}.", again)
 
 
+class _Notes(dict[str, Any]):
+    """What a table notes of itself. Nobody changes it, and pandas copies it deeply with each column that is taken."""
+
+    def __deepcopy__(self, _: dict[int, Any]) -> "_Notes":
+        return self
+
+
 def _table(content: bytes, **options: Any) -> "pd.DataFrame":
     import pandas as pd
 
-    return pd.read_parquet(io.BytesIO(content), **options)
+    table = pd.read_parquet(io.BytesIO(content), **options)
+    table.attrs = {name: _Notes(value) if isinstance(value, dict) else value for name, value in table.attrs.items()}
+    return table

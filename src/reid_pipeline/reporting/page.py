@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from itertools import groupby
 from typing import Any, NamedTuple
 
@@ -128,9 +129,14 @@ def rendered(template: str, **values: Any) -> str:
 
     Its figures are drawn by `plotly_file()`, which whoever saves the page puts into the folder of all pages.
     """
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.loader = PackageLoader("reid_pipeline.reporting")
-    return environment.get_template(template).render(root=ROOT, plotly_file=plotly_file, **values)
+    return _environment().get_template(template).render(root=ROOT, plotly_file=plotly_file, **values)
+
+
+@cache
+def _environment() -> Environment:
+    """Return the templates of this package; pages share those that are compiled."""
+    loader = PackageLoader("reid_pipeline.reporting")
+    return Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
 
 
 def flattened(card: Mapping[str, Any]) -> list[tuple[str, str]]:
