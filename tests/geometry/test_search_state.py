@@ -67,7 +67,7 @@ def test_a_killed_search_goes_on_to_the_same_neighbours(features: np.ndarray, ro
     with pytest.raises(KilledError):
         own_neighbours(features, 9, Watch(killed_after(rounds), tmp_path, seconds=0.0))
     seen: list[tuple[str, int, int]] = []
-    distances, indices = own_neighbours(features, 9, Watch(lambda *told: seen.append(told), tmp_path, seconds=0.0))
+    distances, indices = own_neighbours(features, 9, Watch(lambda *given: seen.append(given), tmp_path, seconds=0.0))
     # A round is reported, and then stored: that in which the search was killed is searched again.
     assert seen == [("neighbours", done, 8) for done in range(max(1, rounds - 1), 9)]
     np.testing.assert_array_equal(indices, by_full_sort(features, 9))
@@ -111,16 +111,16 @@ def test_a_state_of_another_search_is_named_and_not_used(
 
 def test_a_clustering_reports_both_parts_and_its_labels_do_not_depend_on_it(tmp_path: Path) -> None:
     features, settings = clustered(np.random.default_rng(1), 150, 8, 12, 0.2), ClusteringSettings(k1=8, k2=3)
-    told: dict[str, list[int]] = {}
+    reported: dict[str, list[int]] = {}
     totals: dict[str, int] = {}
 
     def report(what: str, done: int, total: int) -> None:
-        told.setdefault(what, []).append(done)
+        reported.setdefault(what, []).append(done)
         totals[what] = total
 
     found = cluster_features(features, settings, Watch(report, tmp_path))
-    assert list(told) == ["neighbours", "similarity"]
-    assert all(sorted(done) == list(range(1, totals[what] + 1)) for what, done in told.items())
+    assert list(reported) == ["neighbours", "similarity"]
+    assert all(sorted(done) == list(range(1, totals[what] + 1)) for what, done in reported.items())
     np.testing.assert_array_equal(found.labels, cluster_features(features, settings).labels)
 
 

@@ -58,7 +58,7 @@ def cluster_features(features: ArrayLike, settings: ClusteringSettings, watch: W
 
     The similarity is computed once, for the pairs of at least 0.05; each cut that is tried reads the same one. With
     `kind: dbscan`, a number as eps, `join_within: 0`, and `largest_share: 1` the labels are those of
-    `cluster_pseudo_labels`. `watch` is told how far it is; with a folder, a search that was killed goes on from there.
+    `cluster_pseudo_labels`. `watch` follows how far it is; with a folder, a search that was killed goes on from there.
 
     Raises:
         UserError: unusable features, an option outside its range, or more similar pairs than `most_pairs`.

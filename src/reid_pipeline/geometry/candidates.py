@@ -33,7 +33,7 @@ def nearest_and_furthest(
     """Return the `near` (at least 1) nearest and the `far` furthest rows of each row, both at most N.
 
     Time O(N^2 D / 2) in the product and O(N^2) in the sweep; memory 8 N (near + far) bytes, and a tile of 4 MiB for
-    each core. `watch` is told of each round, and may have stored an earlier search of these features.
+    each core. `watch` follows each round, and may have stored an earlier search of these features.
     """
     from threadpoolctl import threadpool_limits
 
@@ -41,7 +41,7 @@ def nearest_and_furthest(
 
     x_ND = features_ND.astype(np.float32, copy=False)
     norms_N = squared_norms(x_ND)
-    halves_N, slack = np.float32(0.5) * norms_N, _slack(norms_N)
+    half_norms_N, slack = np.float32(0.5) * norms_N, _slack(norms_N)
     heaps = (_heaps(len(x_ND), near), _heaps(len(x_ND), far))
     rounds = _rounds(-(-len(x_ND) // _TILE))
     own = local()
@@ -51,7 +51,7 @@ def nearest_and_furthest(
             own.tile = np.empty((_TILE, _TILE), dtype=np.float32)
         top, left = (x_ND[_TILE * band : _TILE * (band + 1)] for band in pair)
         tile = np.matmul(top, left.T, out=own.tile[: len(top), : len(left)])
-        offer_tile(tile, (_TILE * pair[0], _TILE * pair[1]), halves_N, slack, *heaps)
+        offer_tile(tile, (_TILE * pair[0], _TILE * pair[1]), half_norms_N, slack, *heaps)
 
     searched = SearchState(x_ND, heaps, len(rounds))
     first = 0 if watch is None else watch.resume(searched)

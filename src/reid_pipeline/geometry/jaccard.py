@@ -84,7 +84,7 @@ def jaccard_similarity(
 ) -> sparse.csr_array:
     """Return `jaccard_distance` without the pairs below `minimum`, which are dropped as they are found.
 
-    `watch` is told how far it is. More stored pairs than `most_pairs` are a UserError, before they take memory.
+    `watch` follows how far it is. More stored pairs than `most_pairs` are a UserError, before they take memory.
     """
     check_neighbour_counts(k1, k2)
     # The weights have no name here: they go before the similarity is mirrored.

@@ -103,17 +103,17 @@ def _replace_greatest(heaps: Heaps, row: int, value: float, index: int) -> None:
 
 @compiled
 def offer_tile(
-    products_RS: Floats, corner: tuple[int, int], halves_N: Floats, slack: float, near: Heaps, far: Heaps
+    products_RS: Floats, corner: tuple[int, int], half_norms_N: Floats, slack: float, near: Heaps, far: Heaps
 ) -> None:
     """Offer a tile of float32 inner products to the heaps of its rows and, off the diagonal, of its columns.
 
-    `corner` is the row and the column of the whole matrix at which the tile begins, `halves_N` the halves of the
+    `corner` is the row and the column of the whole matrix at which the tile begins, `half_norms_N` the halves of the
     squared norms. `near` holds the least squared distances of each row, `far` the least negated ones. `slack` bounds by
     how much half a squared distance may be off here. A first look, at 64 columns in one loop without a branch, passes
     by what is beyond all limits, as nearly all columns are.
     """
     count = products_RS.shape[1]
-    halves_S = halves_N[corner[1] : corner[1] + count]
+    half_norms_S = half_norms_N[corner[1] : corner[1] + count]
     mirrored = corner[0] != corner[1]
     near_S, far_S = np.full(count, np.float32(np.inf)), np.full(count, np.float32(-np.inf))
     if mirrored:
@@ -121,13 +121,13 @@ def offer_tile(
             near_S[column], far_S[column] = _limits(near, far, corner[1] + column, slack)
     for place in range(products_RS.shape[0]):
         row = corner[0] + place
-        half, products_S = halves_N[row], products_RS[place]
+        half, products_S = half_norms_N[row], products_RS[place]
         nearest, furthest = _limits(near, far, row, slack)
         for start in range(0, count, _LANES):
             whole = start + _LANES <= count
-            if not whole or _passing(products_S, half, halves_S, (nearest, furthest), (near_S, far_S), start):
+            if not whole or _passing(products_S, half, half_norms_S, (nearest, furthest), (near_S, far_S), start):
                 for column in range(start, min(start + _LANES, count)):
-                    value = products_S[column] - half - halves_S[column]
+                    value = products_S[column] - half - half_norms_S[column]
                     if value > min(nearest, near_S[column]) or value < max(furthest, far_S[column]):
                         squared = np.float32(-2.0) * value
                         _offer(near, far, row, squared, corner[1] + column)
@@ -146,14 +146,14 @@ def _limits(near: Heaps, far: Heaps, row: int, slack: float) -> tuple[float, flo
 
 @compiled
 def _passing(
-    products_S: Floats, half: float, halves_S: Floats, limits: tuple[float, float], of_columns: Found, start: int
+    products_S: Floats, half: float, half_norms_S: Floats, limits: tuple[float, float], of_columns: Found, start: int
 ) -> bool:
     """Return whether any of 64 columns passes a limit of the row or its own; one loop of fixed length and no branch."""
     hits = np.int32(0)
-    products_L, halves_L = products_S[start : start + _LANES], halves_S[start : start + _LANES]
+    products_L, half_norms_L = products_S[start : start + _LANES], half_norms_S[start : start + _LANES]
     near_L, far_L = of_columns[0][start : start + _LANES], of_columns[1][start : start + _LANES]
     for lane in range(_LANES):
-        value = products_L[lane] - half - halves_L[lane]
+        value = products_L[lane] - half - half_norms_L[lane]
         hits |= np.int32(value > min(limits[0], near_L[lane])) | np.int32(value < max(limits[1], far_L[lane]))
     return bool(hits)
 

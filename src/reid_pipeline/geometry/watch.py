@@ -1,4 +1,4 @@
-"""A long neighbour search, watched: who is told how far it is, and where it goes on after a kill.
+"""A long neighbour search, watched: who follows how far it is, and where it goes on after a kill.
 
 At a million rows the search is nearly all of the time of a clustering. What lies in the folder are candidates, whose
 exact distances are computed afterwards: a search that goes on gives the same neighbours as an unbroken one.
@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Report = Callable[[str, int, int], None]
-"""Is told what is being done, how much of it is done, and how much there is."""
+"""Is called with what is being done, how much of it is done, and how much there is."""
 
 Heaps = tuple[NDArray[np.float32], NDArray[np.int32], NDArray[np.float32]]
 """Per row the least values so far, as a heap with the greatest first, `[N, C]`; their rows `[N, C]`; the greatest
