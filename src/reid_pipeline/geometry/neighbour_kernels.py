@@ -107,7 +107,7 @@ def offer_tile(
 ) -> None:
     """Offer a tile of float32 inner products to the heaps of its rows and, off the diagonal, of its columns.
 
-    `corner` is the row and the column of the whole matrix at which the tile begins, `half_norms_N` the halves of the
+    `corner` is the row and the column of the whole matrix at which the tile begins, `half_norms_N` half of the
     squared norms. `near` holds the least squared distances of each row, `far` the least negated ones. `slack` bounds by
     how much half a squared distance may be off here. A first look, at 64 columns in one loop without a branch, passes
     by what is beyond all limits, as nearly all columns are.
