@@ -8,6 +8,8 @@ import math
 import re
 import sys
 import textwrap
+from contextlib import nullcontext
+from dataclasses import fields, replace
 from functools import cache
 
 import numpy as np
@@ -23,6 +25,7 @@ from reid_pipeline.engine.seeding import seed_global_state
 from reid_pipeline.engine.stage import Method, Stage, TrainingData
 from reid_pipeline.evaluation.extraction import extract_embeddings
 from reid_pipeline.images.reid_images import ReIDImages
+from reid_pipeline.losses.host_labels import labels_on_device
 from reid_pipeline.methods import find_method, method_names
 from reid_pipeline.readers.synthetic import read
 from reid_pipeline.schema.base import Parameters
@@ -258,6 +261,42 @@ class TestTraining:
             *_, resumed = fit(stage(), fresh, make_data(), resume=state)
             assert equal(weights(whole), weights(fresh))
             assert _untimed(resumed.history) == _untimed(wanted.history)
+
+    @pytest.mark.parametrize("name", TRAINED)
+    def test_a_step_reads_nothing_back(self, name, small_parameters, make_data, monkeypatch):
+        """On the meta device, whose tensors have no values, to read one is an error: a GPU would make the host wait."""
+        parameters, data = small_parameters(name), make_data()
+        method = find_method(name)
+        monkeypatch.setattr(torch, "autocast", lambda *_, **__: nullcontext())
+        for stage in method.stages(parameters):
+            model = built(method, parameters).train()
+            stage.begin(model, data)
+            batch = next(iter(stage.epoch_batches(model, data, 1)))
+            to_meta(model), to_meta(stage)
+            there = on_meta(batch)
+            output = stage.step(model, there)
+            torch.stack([loss.float() for loss in output.losses.values()]).sum().backward()
+            stage.after_step(there, output)
+
+
+def to_meta(holder):
+    """Move the tensors and modules that an object holds."""
+    if isinstance(holder, torch.nn.Module):
+        holder.to("meta")
+    for name, held in list(vars(holder).items()):
+        if isinstance(held, torch.nn.Module | torch.Tensor):
+            setattr(holder, name, held.to("meta"))
+
+
+def on_meta(batch):
+    """Return the batch there; what the host knows of the labels, it still knows."""
+
+    def moved(value):
+        return value.to("meta") if isinstance(value, torch.Tensor) else value
+
+    there = {field.name: moved(getattr(batch, field.name)) for field in fields(batch)}
+    views = tuple(view.to("meta") for view in batch.views)
+    return replace(batch, **there | {"labels": labels_on_device(batch.labels, torch.device("meta")), "views": views})
 
 
 def _untimed(history):

@@ -13,6 +13,7 @@ from torch import Tensor
 from reid_pipeline.engine.loop import fit
 from reid_pipeline.engine.seeding import seed_global_state
 from reid_pipeline.engine.stage import TrainingData
+from reid_pipeline.losses.host_labels import labels_on_host
 from reid_pipeline.methods import find_method
 from reid_pipeline.methods._prompted import without_side_information
 from reid_pipeline.methods.svll_reid import PromptAugmentationParameters, augmented_prompts
@@ -201,6 +202,16 @@ class TestLanguage:
         batch = only_batch(stage, model, data)
         wanted = 0.8 * slow_simsiam(model.text_head, *copies_by_hand(model, batch))
         assert said(stage.step(model, batch))["self_supervision"] == pytest.approx(wanted, rel=1e-4)
+
+    def test_the_host_knows_the_labels_of_a_batch_on_a_device(self, data):
+        stage, _ = stages_of(parameters_of())
+        model = built(parameters_of())
+        stage.begin(model, data)
+        wanted = [batch.labels for batch in stage.epoch_batches(model, data, 1)]
+        stage._images_NE = stage._images_NE.to("meta")  # whose labels nothing could read
+        batches = list(stage.epoch_batches(model, data, 1))
+        assert all(batch.labels.is_meta for batch in batches)
+        assert [labels_on_host(batch.labels).tolist() for batch in batches] == [each.tolist() for each in wanted]
 
     def test_what_is_drawn_depends_on_the_position_alone(self, data):
         stage, _ = stages_of(parameters_of())

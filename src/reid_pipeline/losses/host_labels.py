@@ -24,3 +24,8 @@ def labels_on_host(labels_B: Tensor) -> Tensor:
         return labels_B
     copy_B: Tensor | None = getattr(labels_B, _COPY, None)
     return labels_B.cpu() if copy_B is None else copy_B
+
+
+def distinct_labels(labels_B: Tensor) -> Tensor:
+    """Return each label once, in ascending order, on the same device."""
+    return labels_on_device(torch.unique(labels_on_host(labels_B)), labels_B.device)

@@ -5,10 +5,12 @@ Shape suffixes: B images, E texts, D feature width; in one direction A anchors, 
 
 from functools import partial
 
+import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from reid_pipeline.losses._inputs import check_labelled, check_no_noise, check_temperature, no_autocast, upcast
+from reid_pipeline.losses.host_labels import labels_on_host
 
 
 def image_text_contrastive_loss(
@@ -74,9 +76,10 @@ def one_way_contrastive_loss(
     check_temperature(temperature)
     check_no_noise(anchor_labels, other_labels)
     positive_AE = anchor_labels[:, None] == other_labels[None, :]
-    alone_A = ~positive_AE.any(dim=1)
+    known_A = labels_on_host(anchor_labels)
+    alone_A = ~torch.isin(known_A, labels_on_host(other_labels))
     if bool(alone_A.any()):
-        labels = sorted(set(anchor_labels[alone_A].tolist()))
+        labels = sorted(set(known_A[alone_A].tolist()))
         raise ValueError(
             f"{int(alone_A.sum())} of {len(alone_A)} anchors have nothing of their label on the other side "
             f"(labels {labels[:5]}); both sides must hold the same identities."

@@ -105,10 +105,13 @@ class PromptLearning(Stage[Prompted]):
         import torch
 
         from reid_pipeline.engine.batches import random_rows
+        from reid_pipeline.images.augment import sent_to
+        from reid_pipeline.losses.host_labels import labels_on_device
 
-        labels = torch.from_numpy(data.labels).to(self._images_NE.device)
+        device = self._images_NE.device
         for rows in random_rows(data.labels, data, self.plan, position=(self.name, epoch)):
-            yield Batch(self._images_NE[rows], labels[rows], None)
+            images = self._images_NE[sent_to(device, torch.from_numpy(rows))]
+            yield Batch(images, labels_on_device(torch.from_numpy(data.labels[rows]), device), None)
 
     def rehearse(self, model: Prompted, batch: Batch) -> Tensor:
         """Encode the prompts of a batch."""

@@ -147,9 +147,11 @@ class SelfSupervisedPromptLearning(PromptLearning["SelfSupervisedReIDModel"]):
         """Encode the prompts of a batch, and two copies of each identity's where these are compared."""
         import torch
 
+        from reid_pipeline.losses.host_labels import distinct_labels
+
         total = super().rehearse(model, batch)
         if self.parameters.language_weight:
-            copies = torch.cat([model.prompts(torch.unique(batch.labels))] * 2)
+            copies = torch.cat([model.prompts(distinct_labels(batch.labels))] * 2)
             total = total + model.text_encoder.encode(copies, model.prompts.position).float().sum()
         return total
 
@@ -157,7 +159,9 @@ class SelfSupervisedPromptLearning(PromptLearning["SelfSupervisedReIDModel"]):
         """Return the self-supervised loss of the batch's identities, each counted once."""
         import torch
 
-        labels = torch.unique(batch.labels)
+        from reid_pipeline.losses.host_labels import distinct_labels
+
+        labels = distinct_labels(batch.labels)
         if len(labels) < 2:  # no negative, and a single row that no batch norm could take
             return torch.zeros((), device=labels.device)
         embedded = model.prompts(labels)

@@ -27,7 +27,7 @@ def mask_prompts(
     masked_BLT = torch.rand(prompts.shape, generator=generator) < probability
     allowed_L1 = torch.zeros(prompts.shape[1], 1, dtype=torch.bool)
     allowed_L1[positions or slice(None)] = True
-    return prompts.masked_fill((masked_BLT & allowed_L1).to(prompts.device), 0.0)
+    return prompts.masked_fill(_sent_to(prompts, masked_BLT & allowed_L1), 0.0)
 
 
 def swap_prompts(
@@ -60,7 +60,7 @@ def swap_prompts(
     whole = prompts
     if padding is not None:
         whole = torch.cat([prompts, padding[1].to(prompts).expand(count, total - length, width)], dim=1)
-    return whole.gather(1, source_BL.to(prompts.device)[..., None].expand(-1, -1, width))
+    return whole.gather(1, _sent_to(prompts, source_BL)[..., None].expand(-1, -1, width))
 
 
 def mix_prompts(
@@ -86,7 +86,12 @@ def mix_prompts(
     partner_B = torch.randint(count - 1, (count,), generator=generator)
     if partner == "other":
         partner_B += partner_B >= torch.arange(count)  # skip the own row
-    return torch.lerp(prompts, prompts[partner_B.to(prompts.device)], share)
+    return torch.lerp(prompts, prompts[_sent_to(prompts, partner_B)], share)
+
+
+def _sent_to(prompts: Tensor, sampled: Tensor) -> Tensor:
+    """Return what was sampled on the device of the prompts; a CUDA device takes it while the host goes on."""
+    return sampled.to(prompts.device, non_blocking=prompts.is_cuda)
 
 
 def _partial_permutation(moved_B1: Tensor, length: int, generator: torch.Generator) -> Tensor:
