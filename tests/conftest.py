@@ -1,5 +1,6 @@
 """Small real data that several rooms' tests share: JPEG files, a drawn benchmark, its tables."""
 
+import inspect
 import os
 import signal
 import sys
@@ -10,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
+from warm_python import frames
 
 from reid_drawings import SyntheticBenchmark, draw_benchmark
 
@@ -37,7 +39,11 @@ LONGEST_FIRST = ("house/test_house_dvc_and_viz.py", "e2e", "house", "golden", "b
 
 
 def pytest_configure() -> None:
-    """Let Ctrl-C work in the programs that tests start: a shell's background jobs, and their children, ignore it."""
+    """Let Ctrl-C work in the programs that tests start, and settings load at once.
+
+    A shell's background jobs, and their children, ignore Ctrl-C.
+    """
+    inspect.stack = frames  # type: ignore[assignment]
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 

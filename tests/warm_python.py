@@ -10,6 +10,7 @@ the installed command in test_user_errors.py, the imports in schema/test_paramet
 import atexit
 import gc
 import importlib
+import inspect
 import json
 import os
 import runpy
@@ -20,16 +21,19 @@ import subprocess
 import sys
 import tempfile
 import threading
+import traceback
 from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 LIBRARIES = (
-    "click", "dynaconf", "faiss", "fsspec", "jinja2", "kedro.io", "kedro.pipeline", "numba", "omegaconf", "open_clip",
-    "pandas", "pandera.pandas", "plotly.graph_objects", "plotly.io", "pluggy", "pyarrow.parquet", "requests",
-    "rich.progress", "rich.traceback", "safetensors.torch", "scipy.stats", "sklearn.cluster", "sklearn.manifold",
-    "sklearn.metrics", "sqlalchemy.orm", "timm", "torch", "torchvision.transforms.v2",
+    "click", "dynaconf", "faiss", "fsspec", "hypothesis.strategies", "jinja2", "kedro.io", "kedro.pipeline",
+    "kedro_datasets.json", "kedro_datasets.pandas", "kedro_datasets.plotly", "numba", "omegaconf", "open_clip",
+    "pandas", "pandera.backends.pandas.builtin_checks", "pandera.pandas", "pathspec", "plotly.express",
+    "plotly.graph_objects", "plotly.io", "pluggy", "pyarrow.parquet", "requests", "rich.progress", "rich.traceback",
+    "safetensors.torch", "scipy.stats", "sklearn.cluster", "sklearn.manifold", "sklearn.metrics",
+    "sknetwork.clustering", "sqlalchemy.orm", "timm", "torch", "torchvision.transforms.v2",
 )  # fmt: skip
 # A command of that name for programs that look for it, as DVC does: it hands over what it was given, and waits.
 CLIENT = """\
@@ -156,12 +160,36 @@ def line_from(connection: socket.socket) -> str:
     return line.decode()
 
 
+def frames(*_: object) -> list[inspect.FrameInfo]:
+    """Stand in for `inspect.stack`, without the lines of source.
+
+    dynaconf asks it four times in a run, for names of files alone. To look for sources among thousands of modules, of
+    which a run has a few at that moment, took a third of a second.
+    """
+    walked = traceback.walk_stack(sys._getframe(1))
+    return [
+        inspect.FrameInfo(frame, frame.f_code.co_filename, line, frame.f_code.co_name, None, None)
+        for frame, line in walked
+    ]
+
+
+def first_use() -> None:
+    """Do what numba and Pillow do at a first use: load what they know of types, and of files."""
+    import numba
+    from PIL import Image
+
+    numba.njit(lambda: 0)()
+    Image.init()
+
+
 def serve(place: str) -> Sequence[str]:
     """Fork for every request; return, in the fork alone, the words of the program that it is to be."""
     for name in LIBRARIES:
         importlib.import_module(name)
+    first_use()
     own = [name for name in sys.modules if name.startswith(("kedro.framework", "reid_"))]
     assert not own, f"each program loads {own} itself"
+    inspect.stack = frames  # type: ignore[assignment]
     gc.freeze()  # what is looked at by no collection stays shared memory
     listening = socket.socket(socket.AF_UNIX)
     listening.bind(place)
