@@ -139,7 +139,8 @@ def test_a_launcher_that_cannot_be_started_or_ends_is_answered_in_a_sentence(tmp
 def test_a_launcher_that_ends_well_before_the_last_epoch_gave_up(tmp_path: Path, state, goes_well) -> None:
     (tmp_path / "made").mkdir()
     Handover(tmp_path / "made").store(({"epoch": 1, "epochs": 3, **state}, [RECORD]))
-    heads = started(tmp_path, f'cp {tmp_path}/made/progress.pt "$3"; echo ━ a bar ━; echo srun: cancelled; echo')
+    script = f'mv {tmp_path}/made/progress.pt "$3"; echo ━ a bar ━; echo srun: cancelled; echo'
+    heads = started(tmp_path, script)
     if goes_well:
         assert [found["epoch"] for found, _ in heads] == [state.get("epoch", 1)]
     else:

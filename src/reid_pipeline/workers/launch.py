@@ -146,9 +146,11 @@ def _epochs(
         records = _pass_on(handover.folder / RECORDS, records)
         if (text := handover.refusal()) is not None:
             raise UserError(text)
-        if (stamp := handover.stamp()) != seen and (last := handover.stored()) is not None:
-            seen = stamp
-            yield last
+        if (stamp := handover.stamp()) != seen:
+            last = handover.stored()
+            if last is not None and handover.stamp() == stamp:  # else another epoch came meanwhile, or is being copied
+                seen = stamp
+                yield last
         if status is not None and handover.stamp() == seen:
             break
         require_going_on()
