@@ -3,7 +3,8 @@
     .venv/bin/python bench/matrices.py
 
 Files in every published layout, from the folder to the report of a training; a network of every kind of tower,
-exported as ONNX and run; every row of docs/towers.md, its tower built anew. Exit 1 if one of them fails.
+exported as ONNX and run, and trained by every method; every row of docs/towers.md, its tower built anew. Exit 1 if one
+of them fails.
 """
 
 import os
@@ -13,7 +14,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-FILES = ("tests/e2e/test_every_layout.py", "tests/export/test_export_towers.py", "tests/models/test_towers_table.py")
+FILES = (
+    "tests/e2e/test_every_layout.py",
+    "tests/export/test_export_towers.py",
+    "tests/methods/test_methods_on_towers.py",
+    "tests/models/test_towers_table.py",
+)
 
 
 def main(options: Sequence[str] = ()) -> int:

@@ -7,11 +7,13 @@ import copy
 import json
 import re
 from collections.abc import Iterator
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from matrices import cells
 from published import published
 from test_method_conformance import shrunk
 from tower_examples import configurations, examples, forget_examples, shipped_names
@@ -80,8 +82,16 @@ def assert_equal(left: dict[str, torch.Tensor], right: dict[str, torch.Tensor]) 
     assert not [name for name in left if not torch.equal(left[name], right[name])]
 
 
-@pytest.mark.parametrize("method", method_names())
-@pytest.mark.parametrize("network", NETWORKS)
+# Those that run the code of the others too, on every kind; the others on the first of them.
+WHOLE = ("svll_reid", "unsupervised_pcl")
+CELLS = cells(
+    list(product(NETWORKS, method_names())),
+    always=[(network, method) for network, method in product(NETWORKS, method_names())
+            if method in WHOLE or network == NETWORKS[0]],
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(("network", "method"), CELLS)
 def test_a_method_on_a_kind_of_tower(network: str, method: str, people: TrainingData) -> None:
     parameters = small_parameters(method, network)
     if parameters.backbone.sie != "none" and not takes(network, num_cameras=3):  # svll_reid as published
