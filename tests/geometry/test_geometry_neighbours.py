@@ -157,6 +157,8 @@ def test_tolerance_covers_the_error_of_the_product(dtype, shift):
         (np.ones((3, 0)), 1, None, r"shape \[3, 0\]"),
         (np.ones((3, 2)), 1, np.ones((1, 5)), r"queries are 5 wide and features 2"),
         (np.array([[1.0], [np.nan], [np.inf]]), 1, None, r"NaN or infinite values in 2 of 3 rows \(rows 1, 2\)"),
+        (np.full((2, 2), 1e-25, np.float32), 1, None, r"squared norms of 0 at most; .* scale the features up"),
+        (np.full((2, 2), 1e-100), 1, None, r"squared norms of 2e-200 at most; .* scale the features up"),
         (np.full((2, 2), 1e30, np.float32), 1, None, r"squares overflow in 2 of 2 rows .* scale the features down"),
         (np.array([["a"]]), 1, None, r"dtype <U1; real numbers"),
         (np.full((2, 2), 1e25), 1, None, r"squared norms up to 2e\+50; at most 8e\+37 .* scale the features"),

@@ -148,6 +148,24 @@ def test_a_launcher_that_ends_well_before_the_last_epoch_gave_up(tmp_path: Path,
             list(heads)
 
 
+@pytest.mark.parametrize(("when", "wanted"), [("before", [2, 3]), ("after", [1, 2, 3])])
+def test_epochs_that_end_while_another_is_read_are_handed_on_once(tmp_path: Path, monkeypatch, when, wanted) -> None:
+    (tmp_path / "made").mkdir()
+    Handover(tmp_path / "made").store(({"epoch": 1, "epochs": 3}, [RECORD]))
+    read = Handover.stored
+
+    def stored(self: Handover):
+        found = read(self)
+        if found is None or found[0]["epoch"] == 3:
+            return found
+        self.store(({**found[0], "epoch": found[0]["epoch"] + 1}, found[1]))
+        return found if when == "after" else read(self)
+
+    monkeypatch.setattr(Handover, "stored", stored)
+    heads = list(started(tmp_path, f'mv {tmp_path}/made/progress.pt "$3"; sleep 1'))
+    assert [found["epoch"] for found, _ in heads] == wanted
+
+
 def test_a_torn_line_of_the_log_is_passed_on_as_it_is(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     whole = '{"name": "workers", "level": 30, "text": "whole"}'
     with pytest.raises(UserError, match="exit status 3"):

@@ -32,7 +32,7 @@ class ClusteringSettings(Parameters):
         0.0, ge=0, le=1, description="clusters, and rows left out, are joined by pairs within this distance; 0: are not"
     )
     most_pairs: int = Field(
-        200_000_000, ge=1, description="pairs of similar images that are held, at 32 bytes each; more stop the run"
+        50_000_000, ge=1, description="pairs of similar images, of 32 bytes, and up to 300 each; more stop the run"
     )
     max_noise_share: float = Field(0.95, gt=0, le=1, description="above it training stops: a collapse")
 

@@ -8,8 +8,9 @@ Cost: O(N^2 D) for the neighbour search; O(N s^2) for the sums, s stored weights
 (20 to 150 at the defaults whatever N is); a column in which nearly every row has a weight costs up to N^2 terms,
 and makes the result dense: `most_pairs` bounds it. Memory beside the features and a few megabytes for each core: 8
 bytes a row for each of `max(k1, k2) + 8` candidates and `max(k1, k2)` neighbours; then 8 bytes for each stored weight,
-by rows and by columns; then 32 bytes for each pair of rows while the similarity is mirrored. Indices are int32, values
-float32, and pairs below the cut are dropped as they are found, by their float32 values.
+by rows and by columns; then 32 bytes for each pair of rows while the similarity is mirrored, and 16 afterwards. Indices
+are int32 (of 2^31 entries and more int64), values float32, and pairs below the cut are dropped as they are found, by
+their float32 values.
 
 Shape suffixes: N rows, D width, K neighbours, E stored entries, R rows of a block, T places for its entries.
 """
@@ -225,7 +226,8 @@ def _sparse_rows(
 ) -> sparse.csr_array:
     """Return a square float32 matrix of which `fill` writes each row as if it were alone, in blocks and threads.
 
-    `most_N` is how many entries each row can have at most. Columns stand in the order in which they are written.
+    `most_N` is how many entries each row can have at most. Columns stand in the order in which they are written. With
+    `most_pairs` each row has an entry with itself.
     """
     before = np.concatenate(([0], np.cumsum(most_N)))
     parts = _blocks(before)
@@ -240,7 +242,7 @@ def _sparse_rows(
         fill(part, (sizes, columns, values))
         count = int(sizes.sum(dtype=np.int64))
         with lock:
-            written, done = written + count, done + 1
+            written, done = written + count - len(sizes), done + 1  # each row with itself is no pair
             if most_pairs is not None and written > most_pairs:
                 raise UserError(_too_many(written, most_pairs, part[1] / len(most_N)))
             if watch is not None:
@@ -249,6 +251,8 @@ def _sparse_rows(
 
     sizes, columns, values = map(list, zip(*in_threads(block, parts), strict=True))
     ends = np.concatenate(([0], np.cumsum(np.concatenate(sizes), dtype=np.int64)))
+    if ends[-1] <= np.iinfo(np.int32).max:  # scipy gives the columns the type of the ends
+        ends = ends.astype(np.int32)
     return sparse.csr_array((_joined(values), _joined(columns), ends), shape=(len(most_N), len(most_N)))
 
 
@@ -280,5 +284,5 @@ def _too_many(pairs: int, most: int, share: float) -> str:
     return (
         f"More than {most:,} pairs of rows are alike ({pairs:,} after {share:.0%} of the rows), and their graph would"
         " not fit: the embeddings have collapsed, or hold one image many times. Lower k1 or remove copies; or raise"
-        f" clustering.most_pairs, at about {BYTES_OF_PAIR} bytes of memory for a pair."
+        f" clustering.most_pairs, at {BYTES_OF_PAIR} bytes of memory for a pair, and up to 300 while it is clustered."
     )

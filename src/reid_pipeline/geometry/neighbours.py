@@ -8,6 +8,7 @@ Shape suffixes: M queries, N rows searched, D width, K neighbours, C candidates,
 """
 
 import importlib.util
+import logging
 from collections.abc import Callable
 from functools import partial
 
@@ -33,12 +34,17 @@ from reid_pipeline.schema.errors import UserError
 Search = Callable[[Floats, Floats, int], Candidates]
 """Candidates of (queries, features, count)."""
 
+_log = logging.getLogger(__name__)
 _MARGIN = 8
 _FURTHEST = 4
 _EXHAUSTIVE_ROWS = 64
 _EXHAUSTIVE_ENTRIES = 1 << 21
 # The product is made in float32, and a sum of four such norms must not overflow there.
 _GREATEST_NORM = 8e37
+# Below it products are smaller than what float32 can hold: the bound of their rounding error would not be one.
+_SMALLEST_NORM = 1e-25
+_MOST_TIED_PAIRS = 1 << 24
+_WORTH_A_WARNING = 1 << 29
 
 
 def nearest_neighbours(
@@ -82,7 +88,7 @@ def nearest_neighbours(
 
 def own_neighbours(features_ND: Floats, k: int, watch: Watch | None = None) -> tuple[Float32s, Int32s]:
     """Return `nearest_neighbours` of checked rows among themselves on the CPU, with indices in int32."""
-    return exact_neighbours(features_ND, k, None, partial(candidates.tile_candidates, watch=watch))
+    return exact_neighbours(features_ND, k, None, partial(candidates.tile_candidates, watch=watch), watch)
 
 
 def neighbours_and_furthest(features_ND: Floats, k: int) -> tuple[Float32s, Int32s, NDArray[np.float64]]:
@@ -93,27 +99,34 @@ def neighbours_and_furthest(features_ND: Floats, k: int) -> tuple[Float32s, Int3
     return *_nearest_of(near, features_ND, features_ND, k, own=True), _furthest_of(far, features_ND)
 
 
-def exact_neighbours(features_ND: Floats, k: int, queries_MD: Floats | None, search: Search) -> tuple[Float32s, Int32s]:
+def exact_neighbours(
+    features_ND: Floats, k: int, queries_MD: Floats | None, search: Search, watch: Watch | None = None
+) -> tuple[Float32s, Int32s]:
     """Return `nearest_neighbours` of checked features, with indices in int32, by the candidates of `search`."""
     own = queries_MD is None
     left_MD = features_ND if queries_MD is None else queries_MD
     _check_norms(features_ND, left_MD)
     found = search(left_MD, features_ND, min(len(features_ND), k + _MARGIN))
-    return _nearest_of(found, left_MD, features_ND, k, own=own)
+    return _nearest_of(found, left_MD, features_ND, k, own=own, watch=watch)
 
 
 def _check_norms(*matrices: Floats) -> None:
-    """Raise UserError where squared norms are too great for a float32 product."""
+    """Raise UserError where squared norms are too great for a float32 product, or all too small."""
     greatest = max(float(squared_norms(matrix).max()) for matrix in matrices)
     if greatest > _GREATEST_NORM:
         raise UserError(
             f"features have squared norms up to {greatest:.3g}; at most {_GREATEST_NORM:.0e} can be searched "
             "in float32: scale the features down."
         )
+    if greatest < _SMALLEST_NORM and any(matrix.any() for matrix in matrices):
+        raise UserError(
+            f"features have squared norms of {greatest:.3g} at most; {_SMALLEST_NORM:.0e} at least can be searched "
+            "in float32: scale the features up."
+        )
 
 
 def _nearest_of(
-    found: Candidates, left_MD: Floats, features_ND: Floats, k: int, *, own: bool
+    found: Candidates, left_MD: Floats, features_ND: Floats, k: int, *, own: bool, watch: Watch | None = None
 ) -> tuple[Float32s, Int32s]:
     """Return the exact `k` nearest among the candidates, or of all rows where the candidates do not suffice."""
     from reid_pipeline.geometry.neighbour_kernels import rank_candidates
@@ -129,7 +142,7 @@ def _nearest_of(
         unsure_M = ~(_bound(nearest[0]) < values_MC.max(axis=1) - tolerance_M)
         if own:
             unsure_M |= nearest[1][:, 0] != np.arange(total)
-        _search_exhaustively(left_MD, features_ND, np.flatnonzero(unsure_M), nearest, own)
+        _search_exhaustively(left_MD, features_ND, np.flatnonzero(unsure_M), nearest, own, watch)
     return nearest
 
 
@@ -139,13 +152,27 @@ def _bound(distances_MK: Float32s) -> NDArray[np.float64]:
 
 
 def _search_exhaustively(
-    left_MD: Floats, features_ND: Floats, rows: Indices, found: tuple[Float32s, Int32s], own: bool
+    left_MD: Floats,
+    features_ND: Floats,
+    rows: Indices,
+    found: tuple[Float32s, Int32s],
+    own: bool,
+    watch: Watch | None = None,
 ) -> None:
     """Search `rows` again in float64 and write their exact neighbours into `found`."""
     distances_MK, neighbours_MK = found
     k = distances_MK.shape[1]
-    for start in range(0, len(rows), _EXHAUSTIVE_ROWS):
-        part = rows[start : start + _EXHAUSTIVE_ROWS]
+    if len(rows) * len(features_ND) > _WORTH_A_WARNING:
+        _log.warning(
+            "%d of %d rows have so many others at nearly one distance that each is searched among all in float64, which"
+            " is slow: the embeddings have collapsed, or hold one image many times.",
+            len(rows),
+            len(left_MD),
+        )
+    # All may tie: their pairs are held together.
+    step = min(_EXHAUSTIVE_ROWS, max(1, _MOST_TIED_PAIRS // len(features_ND)))
+    for start in range(0, len(rows), step):
+        part = rows[start : start + step]
         # Any k rows bound the distance of the k-th nearest: only what lies within can be a neighbour.
         pair_rows_P, pair_columns_P = _within(left_MD[part], features_ND, _bound(distances_MK[part]))
         exact_P = pair_squared_distances(left_MD, features_ND, part[pair_rows_P], pair_columns_P).astype(np.float32)
@@ -155,6 +182,8 @@ def _search_exhaustively(
         nearest = order[firsts[:, None] + np.arange(k)]
         distances_MK[part] = exact_P[nearest]
         neighbours_MK[part] = pair_columns_P[nearest]
+        if watch is not None:
+            watch.tell("rows with ties", start + len(part), len(rows))
 
 
 def _furthest_of(found: Candidates, features_ND: Floats) -> NDArray[np.float64]:

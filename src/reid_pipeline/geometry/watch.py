@@ -8,14 +8,16 @@ import hashlib
 import logging
 import os
 import time
-import zipfile
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from reid_pipeline.schema.errors import UserError
 
 Report = Callable[[str, int, int], None]
 """Is called with what is being done, how much of it is done, and how much there is."""
@@ -69,8 +71,9 @@ class Watch:
         self._stored, self.resumed = time.monotonic(), 0
         if self.folder is None:
             return 0
+        _make_ready(self.folder)
         self._origin = state.origin()
-        found = self._read(self.folder / _FILE)
+        found = self._read(self.folder / _FILE, state)
         if found is None:
             return 0
         for name, (values, rows, greatest) in zip(_HEAPS, state.heaps, strict=True):
@@ -94,27 +97,53 @@ class Watch:
         if self.report is not None:
             self.report(what, done, total)
 
-    def _read(self, file: Path) -> dict[str, NDArray[Any]] | None:
+    def _read(self, file: Path, state: SearchState) -> dict[str, NDArray[Any]] | None:
         """Return a state of the same search; None where there is none, with a warning where there is another."""
-        if not file.is_file():
+        if not file.exists():
             return None
         try:
             with np.load(file, allow_pickle=False) as opened:
                 if str(opened["origin"]) != self._origin:
                     _log.warning("%s is of other features or of another search: this one begins anew.", file)
                     return None
-                return {name: opened[name] for name in opened.files}
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+                return _checked({name: opened[name] for name in opened.files}, state)
+        except Exception as error:  # of a damaged file zipfile and numpy raise whatever they meet
             _log.warning("%s cannot be read (%s): the search begins anew.", file, error)
         return None
 
     def _store(self, folder: Path, state: SearchState, done: int) -> None:
-        """Replace the state whole."""
-        folder.mkdir(parents=True, exist_ok=True)
+        """Replace the state whole; where that fails, warn: the search does not need it."""
         content = {"origin": np.array(self._origin), "done": np.array(done)}
         for name, (values, rows, _) in zip(_HEAPS, state.heaps, strict=True):
             content |= {f"{name}_values": values, f"{name}_rows": rows}
         unfinished = folder / f".{_FILE}.{os.getpid()}"
-        with unfinished.open("wb") as file:
-            np.savez(file, allow_pickle=False, **content)
-        unfinished.replace(folder / _FILE)
+        try:
+            with unfinished.open("wb") as file:
+                np.savez(file, allow_pickle=False, **content)
+            unfinished.replace(folder / _FILE)
+        except OSError as error:
+            _log.warning("The state of the search cannot be stored in %s (%s): it goes on.", folder, error)
+            with suppress(OSError):
+                unfinished.unlink(missing_ok=True)
+
+
+def _make_ready(folder: Path) -> None:
+    """Make the folder, and remove what a search that was killed while it stored left there; UserError if it cannot."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for left in folder.glob(f".{_FILE}.*"):
+            left.unlink(missing_ok=True)
+    except OSError as error:
+        raise UserError(f"The folder for the state of a search cannot be used: {error}. Name another one.") from error
+
+
+def _checked(found: dict[str, NDArray[Any]], state: SearchState) -> dict[str, NDArray[Any]]:
+    """Return what was stored, if it is whole; else raise ValueError."""
+    if not 0 <= int(found["done"]) <= state.rounds:
+        raise ValueError(f"round {found['done']} of {state.rounds}")
+    for name, (values, rows, _) in zip(_HEAPS, state.heaps, strict=True):
+        for part, wanted in (("values", values), ("rows", rows)):
+            given = found[f"{name}_{part}"]
+            if (given.shape, given.dtype) != (wanted.shape, wanted.dtype):
+                raise ValueError(f"{name}_{part} is {given.dtype} {list(given.shape)}")
+    return found

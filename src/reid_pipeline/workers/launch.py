@@ -147,9 +147,8 @@ def _epochs(
         if (text := handover.refusal()) is not None:
             raise UserError(text)
         if (stamp := handover.stamp()) != seen:
-            last = handover.stored()
-            if last is not None and handover.stamp() == stamp:  # else another epoch came meanwhile, or is being copied
-                seen = stamp
+            before, last, seen = last, handover.stored(), stamp
+            if last is not None and _number(last) != _number(before):  # the one that came while another was read
                 yield last
         if status is not None and handover.stamp() == seen:
             break
@@ -163,6 +162,11 @@ def _epochs(
         time.sleep(_POLL)
     if status or last is None or not _ended(last):
         raise UserError(_gave_up(status, last, handover.folder, compute))
+
+
+def _number(epoch: Epoch | None) -> tuple[int, bool] | None:
+    """Return what tells an epoch from another of its training."""
+    return None if epoch is None else (epoch[0]["epoch"], _ended(epoch))
 
 
 def _ended(last: Epoch) -> bool:
