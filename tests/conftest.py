@@ -1,5 +1,6 @@
 """Small real data that several rooms' tests share: JPEG files, a drawn benchmark, its tables."""
 
+import gc
 import inspect
 import os
 import signal
@@ -34,8 +35,22 @@ ONE_THREAD = {"engine", "methods", "models", "test_pretraining.py"}
 WriteJPEG = Callable[..., Path]
 
 
-LONGEST_FIRST = ("house/test_house_dvc_and_viz.py", "e2e", "house", "golden", "bench", "methods", "models")
+LONGEST_FIRST = (
+    "house/test_house_dvc_and_viz.py", "e2e", "workers", "house", "export", "golden", "bench", "methods", "models",
+    "engine", "tuning", "evaluation", "gallery",
+)  # fmt: skip
 """Files and folders by what they take, so that none of two processes is left alone with a long file in the end."""
+
+
+# A process of tests holds millions of objects that stay: to look through them all, as often as Python does by itself,
+# took a fourteenth of the time.
+gc.set_threshold(50_000, 20, 100)
+
+
+def pytest_collection_finish() -> None:
+    """Leave what was loaded and collected out of all that follows."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_configure() -> None:

@@ -190,6 +190,7 @@ def serve(place: str) -> Sequence[str]:
     own = [name for name in sys.modules if name.startswith(("kedro.framework", "reid_"))]
     assert not own, f"each program loads {own} itself"
     inspect.stack = frames  # type: ignore[assignment]
+    gc.set_threshold(50_000, 20, 100)
     gc.freeze()  # what is looked at by no collection stays shared memory
     listening = socket.socket(socket.AF_UNIX)
     listening.bind(place)
