@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
-from warm_python import frames
+from warm_python import COLLECTED_AFTER, frames
 
 from reid_drawings import SyntheticBenchmark, draw_benchmark
 
@@ -42,9 +42,7 @@ LONGEST_FIRST = (
 """Files and folders by what they take, so that none of two processes is left alone with a long file in the end."""
 
 
-# A process of tests holds millions of objects that stay: to look through them all, as often as Python does by itself,
-# took a fourteenth of the time.
-gc.set_threshold(50_000, 20, 100)
+gc.set_threshold(*COLLECTED_AFTER)
 
 
 def pytest_collection_finish() -> None:

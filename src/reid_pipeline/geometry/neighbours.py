@@ -43,6 +43,7 @@ _EXHAUSTIVE_ENTRIES = 1 << 21
 _GREATEST_NORM = 8e37
 # Below it products are smaller than what float32 can hold: the bound of their rounding error would not be one.
 _SMALLEST_NORM = 1e-25
+# Pairs of rows that are searched in float64: held together at most, and so many that it takes a minute and more.
 _MOST_TIED_PAIRS = 1 << 24
 _WORTH_A_WARNING = 1 << 29
 

@@ -148,7 +148,7 @@ def _epochs(
             raise UserError(text)
         if (stamp := handover.stamp()) != seen:
             before, last, seen = last, handover.stored(), stamp
-            if last is not None and _number(last) != _number(before):  # the one that came while another was read
+            if last is not None and _place(last) != _place(before):  # the same one where it came while another was read
                 yield last
         if status is not None and handover.stamp() == seen:
             break
@@ -164,8 +164,8 @@ def _epochs(
         raise UserError(_gave_up(status, last, handover.folder, compute))
 
 
-def _number(epoch: Epoch | None) -> tuple[int, bool] | None:
-    """Return what tells an epoch from another of its training."""
+def _place(epoch: Epoch | None) -> tuple[int, bool] | None:
+    """Return which epoch of its training it is, and whether that ends with it."""
     return None if epoch is None else (epoch[0]["epoch"], _ended(epoch))
 
 
